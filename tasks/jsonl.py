@@ -1,0 +1,171 @@
+"""One's own data, without Python: JSON lines, one question a line.
+
+    {"image": "cats/1.jpg", "question": "What is <r0> doing?", "box": [10, 20, 110, 220],
+     "choices": ["sleeping", "eating"], "answer": "eating"}
+
+Keys:
+    image: path below the image root.
+    question: may mention regions as `<r0>`, `<r1>`, ...; so may the choices.
+    box, boxes, polygons, points: the regions. One box is [x0, y0, x1, y1]; `boxes`, `polygons` and
+        `points` are lists with one entry a region. A polygon is a list of [x, y], or a list of such
+        lists for a region in several parts; a point is [x, y]. With boxes and polygons together,
+        entry k of both is region k. All in px of the image as stored, origin top left.
+    choices: the options A, B, C, ...; left out for an open question.
+    answer: the text; for choices the letter, or the text of one option.
+    id: default `<file>-<line>`.
+    group: questions of one group are one cluster in the statistics; default the image.
+    label, labels: what the text calls the region(s); default "object".
+    tags: {"axis": "value"} or {"axis": ["value", ...]}, for the breakdown.
+
+The task's YAML says `reader: jsonl` and the kind: choice for questions with choices, else
+short_answer or graded. `--data KEY=FILE`, or a folder that holds exactly one `.jsonl` file; KEY is
+the task's `data`.
+"""
+
+import re
+import string
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import ConfigDict, Strict
+
+from vipbench.errors import DataError
+from vipbench.geometry import bounds
+from vipbench.reading import (
+    BadRecord,
+    DataRecord,
+    Number,
+    QuestionFile,
+    Xyxy,
+    attempt,
+    entries,
+    parse,
+    read_questions,
+)
+from vipbench.schema import Box, DataSource, Polygon, Problem, Region, Sample
+
+LETTERS = string.ascii_uppercase
+
+Xy = Annotated[tuple[Number, Number], Strict(False)]
+
+
+class _Record(DataRecord):
+    model_config = ConfigDict(extra="forbid")
+
+    image: str
+    question: str
+    answer: str
+    choices: list[str] | None = None
+    box: Xyxy | None = None
+    boxes: list[Xyxy] | None = None
+    polygons: list[list[Xy] | list[list[Xy]]] | None = None
+    points: list[Xy] | None = None
+    id: str | int | None = None
+    group: str | int | None = None
+    label: str | None = None
+    labels: list[str] | None = None
+    tags: dict[str, str | list[str]] | None = None
+
+
+def read(source: DataSource) -> Iterator[Sample | Problem]:
+    """Yield one sample a line.
+
+    Raises DataError for broken JSON, with file, line and column, and where there is no record.
+    """
+    file = _file(source.questions)
+    for n, (where, value) in enumerate(file.records(), start=1):
+        line = file.lines[n - 1] if file.lines else n
+        default_id = f"{file.path.stem}-{line}"
+        given = value.get("id") if isinstance(value, dict) else None
+        sample_id = default_id if given is None else str(given)
+        yield from attempt(sample_id, partial(_sample, sample_id, value, where))
+
+
+def _file(questions: Path) -> QuestionFile:
+    path = questions
+    if questions.is_dir():
+        found = sorted(questions.glob("*.jsonl"))
+        if len(found) != 1:
+            names = ", ".join(file.name for file in found) or "none"
+            raise DataError(
+                f"{questions}: expected exactly one .jsonl file in the folder, found {names};"
+                " name the file itself"
+            )
+        path = found[0]
+    file = read_questions(path)
+    if not entries(file.content):
+        raise DataError(f"{path}: holds no record; expected one JSON object a line")
+    return file
+
+
+def _sample(sample_id: str, value: object, where: str) -> Sample:
+    record = parse(_Record, value, where)
+    regions = _regions(record, where)
+    choices = tuple(record.choices or ())
+    target = record.answer
+    target_region = 0 if len(regions) == 1 else None
+    if choices:
+        place = _answer_place(record.answer, choices, where)
+        target = LETTERS[place]
+        if mention := re.fullmatch(r"<r(\d+)>", choices[place]):
+            target_region = int(mention[1])
+    return Sample(
+        id=sample_id,
+        image=record.image,
+        question=record.question,
+        choices=choices,
+        target=target,
+        regions=regions,
+        target_region=target_region,
+        group=record.image if record.group is None else str(record.group),
+        tags={
+            axis: (values,) if isinstance(values, str) else tuple(values)
+            for axis, values in (record.tags or {}).items()
+        },
+    )
+
+
+def _answer_place(answer: str, choices: tuple[str, ...], where: str) -> int:
+    """Return the place of the right option, told by its letter or its text."""
+    if len(choices) > len(LETTERS):
+        raise BadRecord(f"{where}: {len(choices)} choices; expected at most 26", "choices")
+    places = {k for k, choice in enumerate(choices) if choice == answer}
+    if answer in tuple(LETTERS[: len(choices)]):
+        places.add(LETTERS.index(answer))
+    if len(places) != 1:
+        what = "means more than one of" if places else "is neither a letter nor the text of"
+        raise BadRecord(
+            f"{where}: answer {answer!r} {what} the choices {list(choices)!r:.80}",
+            "answer_not_in_options",
+        )
+    return places.pop()
+
+
+def _regions(record: _Record, where: str) -> tuple[Region, ...]:
+    given = [key for key in ("box", "boxes", "points") if getattr(record, key) is not None]
+    if len(given) > 1 or (record.points and record.polygons):
+        raise BadRecord(f"{where}: expected only one of 'box', 'boxes' and 'points'")
+    polygons = [_parts(polygon) for polygon in record.polygons or []]
+    if any(len(part) < 3 for parts in polygons for part in parts):
+        raise BadRecord(f"{where}: a polygon has fewer than 3 vertices", "bad_polygon")
+    boxes: list[Box] = [record.box] if record.box else list(record.boxes or [])
+    boxes = boxes or [(x, y, x, y) for x, y in record.points or []]
+    boxes = boxes or [bounds(parts) for parts in polygons]
+    if polygons and len(boxes) != len(polygons):
+        raise BadRecord(f"{where}: {len(boxes)} boxes, but {len(polygons)} polygons")
+    labels = record.labels or [record.label or "object"] * len(boxes)
+    if len(labels) != len(boxes):
+        raise BadRecord(f"{where}: {len(labels)} labels, but {len(boxes)} regions")
+    return tuple(
+        Region(box=box, polygons=parts, label=label)
+        for box, parts, label in zip(boxes, polygons or [()] * len(boxes), labels, strict=True)
+    )
+
+
+def _parts(polygon: list[Xy] | list[list[Xy]]) -> tuple[Polygon, ...]:
+    """Return a region's polygons, given as one or as a list of several."""
+    single: list[Xy] = [entry for entry in polygon if isinstance(entry, tuple)]
+    several = [tuple(entry) for entry in polygon if isinstance(entry, list)]
+    return tuple(several) if several else (tuple(single),)

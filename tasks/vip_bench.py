@@ -1,0 +1,335 @@
+"""ViP-Bench: 303 open questions on marked images; with the marks as released, or drawn anew.
+
+The release folder: `vip-bench-meta-data.json` (question with `<obj>`, answer, capabilities),
+`bbox/` and `human/` (each `questions.jsonl` and `images/`, with the marks in the pictures), and
+`source_image/` (plain images, each with a LabelMe JSON of its regions). Instead of the folder, its
+metadata file may be given. The judged text of a split is left as it is.
+"""
+
+import re
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path, PurePosixPath
+
+from vipbench.data import safe_path
+from vipbench.errors import DataError
+from vipbench.geometry import bounds
+from vipbench.reading import (
+    BadRecord,
+    DataRecord,
+    Layout,
+    Number,
+    QuestionFile,
+    attempt,
+    entries,
+    find_image,
+    parse,
+    plain,
+    read_questions,
+    recognise,
+)
+from vipbench.schema import DataSource, Polygon, Problem, Region, Sample
+
+PLACEHOLDER = re.compile(r"<(obj\d*)>")
+SOURCE_FOLDERS = ("source_image", "")
+
+NOUN_SLOT = re.compile(
+    r"(?:^|[,;:.?!]|\b(?:an?|am|and|are|as|at|be|been|behind|below|beside|between|by|can|could|did|do"
+    r"|does|for|from|had|has|have|in|into|is|like|near|nor|of|off|on|onto|or|over|than|that|the|to"
+    r"|under|up|was|were|what|when|where|which|while|who|whose|why|will|with|would))[\s(\"']*$",
+    re.IGNORECASE,
+)
+"""Text after which `<obj>` is a noun ("what is <obj>"). After any other word that noun is there
+already ("the equation <obj>", "the person <obj>"), as in the released metadata, and the placeholder
+stands for the place alone: "within the red rectangle"."""
+LISTED = re.compile(r"[\s,]*(?:and|or)?\s*", re.IGNORECASE)
+"""Between placeholders that are alike: "the equations <obj>, <obj1> and <obj2>"."""
+
+SHAPE_WORDS = {
+    "rectangle": ("bounding box", "bbox", "rectangle", "box", "square", "frame"),
+    "ellipse": ("ellipse", "oval", "circle"),
+    "triangle": ("triangle",),
+    "point": ("point", "dot"),
+    "scribble": ("scribble", "squiggle", "doodle", "curve", "stroke", "line"),
+    "mask contour": ("mask contour", "mask outline", "contour", "outline", "boundary"),
+    "mask": ("mask",),
+    "arrow": ("arrow",),
+}
+"""Shape -> what the questions may call it; the hand-drawn circles count as ellipses."""
+COLOR_WORDS = (
+    *("red", "lime", "green", "blue", "yellow", "fuchsia", "magenta", "pink", "purple", "violet"),
+    *("aqua", "cyan", "turquoise", "teal", "orange", "gold", "brown", "black", "white", "grey"),
+    *("gray", "silver", "maroon", "navy", "olive", "beige"),
+)
+
+
+class _Meta(DataRecord):
+    image_source: str
+    image: str
+    question: str
+    answer: str
+    capability: list[str]
+
+
+class _Question(DataRecord):
+    question_id: int
+    image: str
+    text: str
+
+
+class _Shape(DataRecord):
+    label: str
+    points: list[list[Number]]
+    shape_type: str
+
+
+class _LabelMe(DataRecord):
+    shapes: list[dict[str, object]]
+
+
+def _is_metadata(content: object) -> bool:
+    return isinstance(content, dict) and any(
+        {"answer", "capability"} <= record.keys()
+        for record in content.values()
+        if isinstance(record, dict)
+    )
+
+
+LAYOUTS = {
+    "release": Layout(
+        ("vip-bench-meta-data.json",),
+        _is_metadata,
+        "an object id -> record with 'image_source', 'question', 'answer' and 'capability'",
+    )
+}
+
+
+def read_bbox(source: DataSource) -> Iterator[Sample | Problem]:
+    """Yield the questions with tight boxes in the images; shape and color are read from the text.
+
+    Raises DataError for files that are missing, broken or not recognised.
+    """
+    yield from _read_marked(source, "bbox")
+
+
+def read_human(source: DataSource) -> Iterator[Sample | Problem]:
+    """Yield the questions with hand-drawn marks in the images; shape and color as in the text.
+
+    Raises DataError for files that are missing, broken or not recognised.
+    """
+    yield from _read_marked(source, "human")
+
+
+def read_drawn(source: DataSource) -> Iterator[Sample | Problem]:
+    """Yield the questions on the plain source images, with a region for each `<obj>`.
+
+    A region that the question names itself ("the person <obj>") has an empty label.
+
+    Raises DataError for files that are missing, broken or not recognised.
+    """
+    _, file = recognise(source.questions, LAYOUTS)
+    for sample_id, value in _metadata(file):
+        where = f"{file.path.name} {sample_id}"
+        try:
+            sample, warnings = _drawn_sample(sample_id, value, where, source.images)
+        except BadRecord as error:
+            yield Problem(id=sample_id, code=error.code, message=str(error))
+            continue
+        yield from warnings
+        yield sample
+
+
+def marks_in_text(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Read from a question's wording which marks it refers to.
+
+    A word such as "rectangle" or "dot" counts as a mark where a colour belongs to it ("the red and
+    the blue dot", "the arrow in red"); in a text without any such place, also after "within",
+    "inside", "with", "by" or "at" and an article.
+
+    Returns:
+        Shapes by vipbench's names, and colours (grey for gray), each once and in order of the text.
+    """
+    marks = [(match["shape"] or match["shape2"], match[0]) for match in _COLORED.finditer(text)]
+    if not marks:
+        marks = [(match["shape"], "") for match in _UNCOLORED.finditer(text)]
+    shapes = dict.fromkeys(_shape(shape) for shape, _ in marks)
+    colors = dict.fromkeys(
+        color.lower().replace("gray", "grey")
+        for _, words in marks
+        for color in re.findall(_COLOR, words, re.IGNORECASE)
+    )
+    return tuple(shapes), tuple(colors)
+
+
+def _either(words: Iterator[str]) -> str:
+    longest_first = sorted(words, key=len, reverse=True)
+    return "|".join(re.escape(word).replace(r"\ ", r"[\s-]+") for word in longest_first)
+
+
+_COLOR = rf"\b(?:{_either(iter(COLOR_WORDS))})\b"
+_WORDS = _either(word for words in SHAPE_WORDS.values() for word in words)
+_SHAPE = rf"\b(?P<shape>{_WORDS})(?:e?s)?\b"
+_COLORED = re.compile(
+    rf"{_COLOR}(?:[\s,/&]+(?:(?:and|or)\s+)?(?:the\s+|an?\s+)?{_COLOR})*"
+    rf"[\s-]*(?:colou?red[\s-]+)?(?:hand[\s-]drawn\s+)?{_SHAPE}"
+    rf"|{_SHAPE.replace('<shape>', '<shape2>')}\s+(?:colou?red\s+|in\s+){_COLOR}",
+    re.IGNORECASE,
+)
+_UNCOLORED = re.compile(
+    rf"\b(?:within|inside|with|by|at)\s+(?:(?:the|an?|this|that|each)\s+)?{_SHAPE}",
+    re.IGNORECASE,
+)
+
+
+def _shape(word: str) -> str:
+    word = re.sub(r"[\s-]+", " ", word.lower())
+    return next(shape for shape, words in SHAPE_WORDS.items() if word in words)
+
+
+def _shared(values: tuple[str, ...]) -> tuple[str]:
+    """Return the breakdown value: the one that all marks share, `mixed`, or `unnamed` for none."""
+    return ("mixed" if len(values) > 1 else values[0] if values else "unnamed",)
+
+
+def _metadata(file: QuestionFile) -> list[tuple[str, object]]:
+    return list(file.content.items()) if isinstance(file.content, dict) else []
+
+
+def _read_marked(source: DataSource, split: str) -> Iterator[Sample | Problem]:
+    _, file = recognise(source.questions, LAYOUTS)
+    questions = read_questions(file.path.parent / split / "questions.jsonl")
+    if not any({"question_id", "text"} <= record.keys() for record in entries(questions.content)):
+        raise DataError(
+            f"{questions.path}: not recognised; expected JSON lines with 'question_id', 'image'"
+            " and 'text'"
+        )
+    metadata = dict(_metadata(file))
+    asked = set()
+    for where, value in questions.records():
+        number = value.get("question_id") if isinstance(value, dict) else None
+        sample_id = where if number is None else f"v1_{number}"
+        asked.add(sample_id)
+        make = partial(_marked_sample, sample_id, value, metadata, where, split, source.images)
+        yield from attempt(sample_id, make)
+    for sample_id in metadata:
+        if sample_id not in asked:
+            message = f"{file.path.name} has {sample_id}, but {split}/questions.jsonl does not"
+            yield Problem(id=sample_id, code="missing_question", message=message)
+
+
+def _marked_sample(
+    sample_id: str,
+    value: object,
+    metadata: dict[str, object],
+    where: str,
+    split: str,
+    images: Path,
+) -> Sample:
+    question = parse(_Question, value, where)
+    if sample_id not in metadata:
+        raise BadRecord(f"{where}: the metadata has no {sample_id!r}", "missing_metadata")
+    meta = parse(_Meta, metadata[sample_id], f"metadata {sample_id}")
+    if meta.image != question.image:
+        raise BadRecord(
+            f"{where}: image {question.image!r}, but {meta.image!r} in the metadata of {sample_id}",
+            "image_mismatch",
+        )
+    shapes, colors = marks_in_text(question.text)
+    return Sample(
+        id=sample_id,
+        image=find_image(images, question.image, (f"{split}/images", "images", "")),
+        question=plain(question.text),
+        target=meta.answer,
+        group=PurePosixPath(meta.image_source).stem,
+        tags={
+            "capability": tuple(dict.fromkeys(meta.capability)),
+            "shape": _shared(shapes),
+            "color": _shared(colors),
+        },
+    )
+
+
+def _drawn_sample(
+    sample_id: str, value: object, where: str, images: Path
+) -> tuple[Sample, list[Problem]]:
+    meta = parse(_Meta, value, where)
+    plain(meta.question)
+    labels = list(dict.fromkeys(PLACEHOLDER.findall(meta.question)))
+    image = find_image(images, meta.image_source, SOURCE_FOLDERS)
+    regions, warnings = [], []
+    if labels:
+        path, shapes = _labelme(images, image, meta.image)
+        named = _named(meta.question)
+        for label in labels:
+            found = [shape for shape in shapes if shape.label == label]
+            if not found:
+                known = ", ".join(dict.fromkeys(shape.label for shape in shapes)) or "none"
+                message = f"{path}: no shape has the label {label!r}; its labels: {known}"
+                raise BadRecord(message, "missing_region")
+            if len(found) > 1:
+                message = f"{path}: {len(found)} shapes have the label {label!r}; the first counts"
+                warnings.append(
+                    Problem(id=sample_id, code="ambiguous_region", message=message, warning=True)
+                )
+            name = "" if named[label] else "object"
+            regions.append(_region(found[0], name, f"{path} {label}"))
+    sample = Sample(
+        id=sample_id,
+        image=image,
+        question=PLACEHOLDER.sub(lambda match: f"<r{labels.index(match[1])}>", meta.question),
+        target=meta.answer,
+        regions=tuple(regions),
+        group=PurePosixPath(meta.image_source).stem,
+        tags={"capability": tuple(dict.fromkeys(meta.capability))},
+    )
+    return sample, warnings
+
+
+def _named(question: str) -> dict[str, bool]:
+    """Say for each placeholder whether the question itself names what is there."""
+    named: dict[str, bool] = {}
+    end, last = 0, False
+    for match in PLACEHOLDER.finditer(question):
+        before = question[end : match.start()]
+        if not (end and LISTED.fullmatch(before)):
+            last = not NOUN_SLOT.search(before)
+        named.setdefault(match[1], last)
+        end = match.end()
+    return named
+
+
+def _labelme(images: Path, image: str, marked: str) -> tuple[str, list[_Shape]]:
+    """Read the regions beside a source image: those of one question, else those of the image.
+
+    The release keeps one file an image, named like it (other projects that use these files read
+    them so, and take the shape whose label is the placeholder's name).
+    """
+    folder = PurePosixPath(image).parent
+    path = (folder / PurePosixPath(marked).with_suffix(".json").name).as_posix()
+    if not (images / path).is_file():
+        path = PurePosixPath(image).with_suffix(".json").as_posix()
+    try:
+        file = read_questions(safe_path(images, path))
+    except DataError as error:
+        raise BadRecord(str(error), "bad_labelme") from error
+    shapes = parse(_LabelMe, file.content, path).shapes
+    return path, [parse(_Shape, shape, f"{path} shapes[{n}]") for n, shape in enumerate(shapes)]
+
+
+def _region(shape: _Shape, label: str, where: str) -> Region:
+    """Turn a LabelMe shape into a region: two corners in any order, or a polygon's vertices."""
+    needed = {"rectangle": 2, "polygon": 3}.get(shape.shape_type)
+    if needed is None:
+        raise BadRecord(
+            f"{where}: shape_type {shape.shape_type!r}; expected rectangle or polygon", "bad_region"
+        )
+    if len(shape.points) < needed or any(len(point) != 2 for point in shape.points):
+        raise BadRecord(
+            f"{where}: points {shape.points!r:.60}; expected {needed} or more [x, y]", "bad_region"
+        )
+    vertices: Polygon = tuple((x, y) for x, y in shape.points)
+    return Region(
+        box=bounds((vertices,)),
+        polygons=(vertices,) if shape.shape_type == "polygon" else (),
+        label=label,
+    )

@@ -1,0 +1,43 @@
+"""What every test gets: no network, one quiet thread, a cache that is made once a session."""
+
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+# Before torch is loaded: on a busy machine, OpenMP threads that spin while they wait are many times
+# slower than one thread that sleeps. Subprocesses inherit it.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+os.environ.pop("VIPBENCH_CACHE", None)
+
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+@pytest.fixture(autouse=True)
+def closed_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make every connection that leaves this machine fail, so that no test can depend on one."""
+    connect = socket.socket.connect
+
+    def connect_loopback(self: socket.socket, address: object) -> None:
+        is_local = self.family == socket.AF_UNIX or (
+            isinstance(address, tuple) and address[0] in LOOPBACK
+        )
+        if not is_local:
+            raise OSError(f"the network is closed in tests: {address}")
+        connect(self, address)  # type: ignore[arg-type]  # as given by the caller
+
+    monkeypatch.setattr(socket.socket, "connect", connect_loopback)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Keep the embedded benchmark in a folder of the session, never in the user's cache."""
+    folder = tmp_path_factory.mktemp("cache")
+    os.environ["VIPBENCH_CACHE"] = str(folder)
+    yield folder
+    del os.environ["VIPBENCH_CACHE"]

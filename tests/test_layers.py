@@ -1,0 +1,128 @@
+"""The layers of the package: imports go downward, and heavy libraries stay where they belong."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import vipbench
+
+PACKAGE = Path(vipbench.__file__).parent
+LAYERS = (
+    ("errors", "schema"),
+    ("geometry", "answers", "stats"),
+    ("draw", "fit", "styles", "tasks", "data", "reading", "formats", "scorers", "store", "manifest",
+     "plan"),
+    ("prompts", "judge", "loader", "runners", "report", "compare", "reproduce", "sheet"),
+    ("engine", "run", "check"),
+    ("bench", "certify", "demo"),
+    ("cli",),
+)  # fmt: skip
+RANK = {module: rank for rank, layer in enumerate(LAYERS) for module in layer}
+TOP = ("vipbench", "api")
+"""The package itself and what it exports; they may import any layer and nothing imports them."""
+
+HEAVY = ("torch", "transformers", "tokenizers", "safetensors", "accelerate")
+MAY_BE_HEAVY = ("runners", "bench", "certify", "demo")
+
+
+def modules() -> list[Path]:
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+def part(path: Path) -> str:
+    """Return the layer's name of a module: its file or its folder below the package."""
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return "vipbench" if parts == ("__init__",) else parts[0]
+
+
+def imported(path: Path) -> Iterator[str]:
+    """Yield all imported modules, `from a import b` as `a.b`: b may be a module or a name."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def test_every_module_has_a_layer() -> None:
+    unknown = {part(path) for path in modules()} - set(RANK) - set(TOP)
+    assert not unknown, f"give {unknown} a layer in LAYERS"
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_go_downward(path: Path) -> None:
+    if part(path) in TOP:
+        return
+    for name in imported(path):
+        root, _, rest = name.partition(".")
+        if root != "vipbench":
+            continue
+        other = rest.partition(".")[0]
+        assert other in RANK, f"{path.name} imports {name}"
+        assert RANK[other] <= RANK[part(path)], f"{path.name} imports {name} from a higher layer"
+
+
+def test_no_import_is_circular() -> None:
+    graph: dict[str, set[str]] = {}
+    for path in modules():
+        names = {name.split(".")[1] for name in imported(path) if name.startswith("vipbench.")}
+        graph.setdefault(part(path), set()).update(names - {part(path)})
+    done: set[str] = set()
+    while len(done) < len(graph):
+        free = {module for module in graph if graph[module] & set(graph) <= done} - done
+        assert free, f"circular: {set(graph) - done}"
+        done |= free
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_heavy_libraries_are_imported_only_by_runners_and_training(path: Path) -> None:
+    heavy = {name for name in imported(path) if name.split(".")[0] in HEAVY}
+    assert not heavy or part(path) in MAY_BE_HEAVY, f"{path.name} imports {heavy}"
+
+
+def loaded_after(code: str) -> set[str]:
+    """Return the top-level modules that a fresh interpreter has loaded after some code."""
+    program = f"{code}\nimport sys\nprint(*{{name.split('.')[0] for name in sys.modules}})"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.splitlines()[-1].split())
+
+
+def test_help_loads_nothing_heavy() -> None:
+    code = (
+        "import vipbench.cli, sys\n"
+        "sys.argv = ['vipbench', '--help']\n"
+        "try: vipbench.cli.main()\n"
+        "except SystemExit as end: assert end.code == 0"
+    )
+    loaded = loaded_after(code)
+    assert "typer" in loaded
+    assert not loaded & {*HEAVY, "pandas", "datasets", "numpy", "PIL", "scipy", "matplotlib"}
+
+
+@pytest.mark.parametrize(
+    "module", ["vipbench", "vipbench.check", "vipbench.sheet", "vipbench.report", "vipbench.store"]
+)
+def test_what_needs_no_model_starts_without_torch(module: str) -> None:
+    loaded = loaded_after(f"import {module}")
+    assert "vipbench" in loaded
+    assert not loaded & set(HEAVY)
+
+
+def test_drawing_sees_no_task_scoring_no_model_runners_no_sample() -> None:
+    forbidden = {
+        "draw.py": {"tasks", "prompts", "styles"},
+        "scorers.py": {"runners", "engine", "loader"},
+        **{
+            f"runners/{path.name}": {"tasks", "prompts", "scorers", "data"}
+            for path in (PACKAGE / "runners").glob("*.py")
+        },
+    }
+    for name, modules_ in forbidden.items():
+        names = set(imported(PACKAGE / name))
+        seen = {n.split(".")[1] for n in names if n.startswith("vipbench.")}
+        assert not seen & modules_, f"{name} imports {seen & modules_}"

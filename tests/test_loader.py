@@ -1,0 +1,82 @@
+"""A request and its image give the pixels that the model sees."""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from vipbench.draw import render
+from vipbench.errors import DataError
+from vipbench.fit import PAD_COLOR, fit
+from vipbench.loader import digest_pixels, load_image
+from vipbench.schema import Fit, Region, Request, VisualPrompt
+
+MARK = VisualPrompt(
+    region=Region(box=(10, 8, 50, 30)), shape="rectangle", color=(255, 0, 0), alpha=255, width=9, seed=0
+)  # fmt: skip
+
+
+def request(image: str = "a/photo.png", *, blind: bool = False, how: Fit = "pad") -> Request:
+    return Request(
+        task="t", style="s", id="1", turns=("?",), image=image, visual_prompts=(MARK,),
+        blind=blind, fit=how, max_new_tokens=1, key="k",
+    )  # fmt: skip
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Image.Image:
+    noise = np.random.default_rng(0).integers(0, 256, (40, 64, 3), dtype=np.uint8)
+    (tmp_path / "a").mkdir()
+    image = Image.fromarray(noise)
+    image.save(tmp_path / "a" / "photo.png")
+    return image
+
+
+@pytest.mark.parametrize("how", ["pad", "squash", "crop"])
+def test_marks_are_drawn_before_fitting(tmp_path: Path, photo: Image.Image, how: Fit) -> None:
+    pixels = load_image(request(how=how), tmp_path, 32)
+    assert np.array_equal(pixels, fit(render(photo, [MARK]), how, 32))
+    assert pixels.flags.c_contiguous
+
+
+def test_without_a_size_the_image_keeps_its_own(tmp_path: Path, photo: Image.Image) -> None:
+    pixels = load_image(request(), tmp_path, None)
+    assert np.array_equal(pixels, np.array(render(photo, [MARK])))
+    assert (pixels != np.array(photo)).any()
+
+
+@pytest.mark.usefixtures("photo")
+def test_blind_is_grey_everywhere_and_of_the_same_size(tmp_path: Path) -> None:
+    for size, shape in ((None, (40, 64, 3)), (32, (32, 32, 3))):
+        pixels = load_image(request(blind=True), tmp_path, size)
+        assert pixels.dtype == np.uint8
+        assert pixels.shape == shape
+        assert (pixels == PAD_COLOR).all()
+
+
+@pytest.mark.usefixtures("photo")
+def test_pixels_belong_to_the_caller(tmp_path: Path) -> None:
+    before = load_image(request(), tmp_path, 32)
+    load_image(request(), tmp_path, 32)[:] = 0
+    assert np.array_equal(load_image(request(), tmp_path, 32), before)
+
+
+def test_a_path_that_leaves_the_root_is_refused(tmp_path: Path, photo: Image.Image) -> None:
+    photo.save(tmp_path / "outside.png")
+    (tmp_path / "root").mkdir()
+    with pytest.raises(DataError, match=r"\.\./outside\.png"):
+        load_image(request("../outside.png"), tmp_path / "root", 32)
+
+
+def test_a_missing_image_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"photo\.png"):
+        load_image(request(), tmp_path, 32)
+
+
+def test_digest_covers_shape_and_bytes() -> None:
+    pixels = np.arange(12, dtype=np.uint8).reshape(2, 2, 3)
+    assert digest_pixels(pixels) == hashlib.sha256(b"uint8 2x2x3 " + bytes(range(12))).hexdigest()
+    assert digest_pixels(pixels) == digest_pixels(np.asfortranarray(pixels))
+    assert digest_pixels(pixels) != digest_pixels(pixels.reshape(1, 4, 3))

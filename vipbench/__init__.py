@@ -1,0 +1,89 @@
+"""Evaluates vision-language models on visual prompts: marks drawn on an image.
+
+Names are loaded when they are first used, so that `import vipbench` costs nothing.
+"""
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from vipbench.api import evaluate
+    from vipbench.draw import render
+    from vipbench.errors import VipbenchError
+    from vipbench.prompts import build_request
+    from vipbench.run import Results
+    from vipbench.schema import (
+        DataSource,
+        Problem,
+        PromptChoices,
+        PromptStyle,
+        Region,
+        Request,
+        Response,
+        Sample,
+        Score,
+        TaskSpec,
+        VisualPrompt,
+    )
+    from vipbench.styles import parse_styles
+    from vipbench.tasks import load_samples, load_task
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "evaluate": "api",
+    "render": "draw",
+    "VipbenchError": "errors",
+    "build_request": "prompts",
+    "Results": "run",
+    "parse_styles": "styles",
+    "load_samples": "tasks",
+    "load_task": "tasks",
+} | dict.fromkeys(
+    (
+        "DataSource",
+        "Problem",
+        "PromptChoices",
+        "PromptStyle",
+        "Region",
+        "Request",
+        "Response",
+        "Sample",
+        "Score",
+        "TaskSpec",
+        "VisualPrompt",
+    ),
+    "schema",
+)
+
+__all__ = [
+    "DataSource",
+    "Problem",
+    "PromptChoices",
+    "PromptStyle",
+    "Region",
+    "Request",
+    "Response",
+    "Results",
+    "Sample",
+    "Score",
+    "TaskSpec",
+    "VipbenchError",
+    "VisualPrompt",
+    "build_request",
+    "evaluate",
+    "load_samples",
+    "load_task",
+    "parse_styles",
+    "render",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'vipbench' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"vipbench.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

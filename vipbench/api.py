@@ -1,0 +1,72 @@
+"""`vipbench.evaluate`: a run from Python, with a path, a hub id, or a model in memory."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from vipbench import demo
+from vipbench.errors import RunnerError
+from vipbench.run import Results, RunSettings, run
+from vipbench.schema import DataSource, checked
+
+DEMO = "demo"
+
+
+def evaluate(
+    model: object = None,
+    tasks: Sequence[str] | str | None = None,
+    styles: str | Sequence[str] | None = None,
+    *,
+    processor: object = None,
+    data: Mapping[str, DataSource | str | os.PathLike[str]] | None = None,
+    progress: bool = False,
+    **settings: Any,
+) -> Results:
+    """Evaluate a model on tasks under styles, and return its scores as pandas frames.
+
+    Args:
+        model: a checkpoint's folder or hub id, a VipLlava in memory (with its `processor`), or None
+            for the embedded checkpoint, or for none where `runner` names a baseline.
+        tasks: names; None: the tasks of the suite, which is then `demo`.
+        styles: as for `--styles`, or a list of such; None: the suite's, else each task's headline.
+        processor: of a model in memory; anything with a `tokenizer` and an `image_processor`.
+        data: folder of each data key; None: the embedded benchmark.
+        progress: show bars on stderr.
+        settings: other fields of `run.RunSettings`: `suite`, `runner`, `limit`, `ids`, `seed`,
+            `batch_size`, `dtype`, `device`, `prompt_format`, `fit`, `max_errors`, `fresh`, `out`,
+            `include`.
+
+    Raises VipbenchError for what cannot be used. A model in memory is left in the mode, on the
+    device and in the precision in which it came.
+    """
+    if isinstance(tasks, str):
+        tasks = (tasks,)
+    if styles is not None and not isinstance(styles, str):
+        styles = ",".join(styles)
+    live = model is not None and not isinstance(model, str | os.PathLike)
+    if live and processor is None:
+        raise RunnerError("evaluate: a model in memory came without its processor; give processor=")
+    if model is None and settings.get("runner", "vipllava") == "vipllava":
+        model = demo.CHECKPOINT
+    if tasks is None:
+        settings.setdefault("suite", DEMO)
+    fields = {
+        **settings,
+        "tasks": tuple(tasks or ()),
+        "styles": styles,
+        "data": demo.benchmark() if data is None else _sources(data),
+        "model": None if live or model is None else os.fspath(model),  # type: ignore[call-overload]
+        "live_model": model if live else None,
+        "processor": processor,
+    }
+    return run(checked(RunSettings, fields, "evaluate"), progress=progress)
+
+
+def _sources(
+    data: Mapping[str, DataSource | str | os.PathLike[str]],
+) -> dict[str, DataSource]:
+    return {
+        key: place if isinstance(place, DataSource) else DataSource(Path(place), Path(place))
+        for key, place in data.items()
+    }

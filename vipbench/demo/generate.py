@@ -1,0 +1,359 @@
+"""Writes the embedded benchmark: scenes and questions in the on-disk layouts of the releases.
+
+All four benchmarks are written raw and preprocessed, so that synthetic data take the way of real
+ones through the readers. The same size and seed give the same bytes.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from PIL import Image
+
+from vipbench.data import SYNTHETIC_MARKER
+from vipbench.demo.scenes import COLORS, FIGURES, SIDE, Figure, draw_scene, make_scene
+from vipbench.draw import render
+from vipbench.prompts import build_request
+from vipbench.schema import PromptStyle, Region, Sample
+from vipbench.styles import keyed
+from vipbench.tasks import all_styles
+
+EVALUATION_SEED = 1
+"""The embedded benchmark's; training takes another, so no question of the one is in the other."""
+TRAINING_SEED = 2
+PER_IMAGE = 2
+"""Questions an image, as long as the number of images stays below MAX_IMAGES."""
+MAX_IMAGES = 4000
+
+Json = dict[str, Any]
+"""A record of a release's own file format, as it is written."""
+
+
+def make(out: Path, n: int = 250, seed: int = EVALUATION_SEED) -> Path:
+    """Write all four benchmarks with `n` questions each below `out`, and return it.
+
+    Folders `visual7w`, `pointqa`, `vcr` and `vip_bench` are what `--data KEY=DIR` takes.
+    """
+    writers: tuple[tuple[str, Callable[[Path, int, int], None]], ...] = (
+        ("visual7w", _visual7w),
+        ("pointqa", _pointqa),
+        ("vcr", _vcr),
+        ("vip_bench", _vip_bench),
+    )
+    for name, write in writers:
+        folder = out / name
+        folder.mkdir(parents=True, exist_ok=True)
+        write(folder, n, seed)
+        marker = {"made_by": "vipbench demo make", "n": n, "seed": seed, "synthetic": True}
+        _write_json(folder / SYNTHETIC_MARKER, marker)
+    return out
+
+
+def _images(n: int, seed: int, benchmark: str) -> Iterator[tuple[int, Random, range]]:
+    """Yield each image's number, its generator, and the numbers of the questions about it."""
+    images = min(-(-n // PER_IMAGE), MAX_IMAGES)
+    for image in range(images):
+        yield image, keyed("demo", benchmark, seed, image), range(
+            image * n // images, (image + 1) * n // images
+        )
+
+
+def _save(image: Image.Image, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image.save(path, format="PNG")
+
+
+def _write_json(path: Path, content: object) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content), encoding="utf-8")
+
+
+def _write_lines(path: Path, records: list[Json]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
+
+
+# Visual7W: which of four marked figures is the one that the question names?
+
+
+def _visual7w(folder: Path, n: int, seed: int) -> None:
+    raw_images: list[Json] = []
+    raw_boxes: list[Json] = []
+    preprocessed: list[Json] = []
+    for number, rng, questions in _images(n, seed, "visual7w"):
+        kinds = list(zip(rng.sample(FIGURES, 4), rng.sample(list(COLORS), 4), strict=True))
+        figures = make_scene(kinds, rng)
+        name = f"v7w_{number + 1}.png"
+        _save(draw_scene(figures, rng), folder / "v7w" / name)
+        ids = {}
+        for figure in figures:
+            x0, y0, x1, y1 = map(int, figure.box)
+            ids[figure] = len(raw_boxes) + 1
+            raw_boxes.append(
+                {
+                    "box_id": ids[figure], "name": figure.name,
+                    "x": x0, "y": y0, "width": x1 - x0, "height": y1 - y0,
+                }
+            )  # fmt: skip
+        pairs: list[Json] = []
+        for question in questions:
+            target = rng.choice(figures)
+            text = f"Which object is {_describe(target, rng)}?"
+            others = [figure for figure in figures if figure != target]
+            pairs.append(
+                {
+                    "qa_id": question + 1, "type": "which", "question": text,
+                    "answer": ids[target], "multiple_choices": [ids[other] for other in others],
+                }
+            )  # fmt: skip
+            options = rng.sample(others, 3)
+            options.insert(question % 4, target)
+            preprocessed.append(
+                {
+                    "id": f"v7w-{question + 1}", "image": f"v7w/{name}", "question": text,
+                    "bboxes": [list(option.box) for option in options], "answer": list(target.box),
+                }
+            )  # fmt: skip
+        raw_images.append(
+            {"image_id": number + 1, "filename": name, "split": "test", "qa_pairs": pairs}
+        )
+    _write_json(folder / "dataset_v7w_pointing.json", {"images": raw_images, "boxes": raw_boxes})
+    _write_json(folder / "v7w-test.json", preprocessed)
+
+
+def _describe(figure: Figure, rng: Random) -> str:
+    return rng.choice((f"the {figure.name}", f"the {figure.shape}", figure.color))
+
+
+# PointQA: how many figures have the shape of the marked one?
+
+_COUNTS = ((3, 1), (3, 1), (2, 1), (2, 1, 1))
+"""Figures a shape in a scene, the most frequent first: the image alone does not tell the answer."""
+
+
+def _pointqa(folder: Path, n: int, seed: int) -> None:
+    twice: dict[str, list[Json]] = {}
+    local: dict[str, list[Json]] = {}
+    preprocessed: list[Json] = []
+    for number, rng, questions in _images(n, seed, "pointqa"):
+        counts = rng.choice(_COUNTS)
+        shapes = rng.sample(FIGURES, len(counts))
+        kinds = [shape for shape, count in zip(shapes, counts, strict=True) for _ in range(count)]
+        colors = rng.sample(list(COLORS), len(kinds))
+        figures = make_scene(list(zip(kinds, colors, strict=True)), rng)
+        image_id = 2_400_001 + number
+        place = "VG_100K" if number % 2 == 0 else "VG_100K_2"
+        _save(draw_scene(figures, rng), folder / "vg" / place / f"{image_id}.png")
+        twice[str(image_id)] = []
+        for question in questions:
+            most = [figure for figure in figures if figure.shape == shapes[0]]
+            others = [figure for figure in figures if figure.shape != shapes[0]]
+            target = rng.choice(most if rng.random() < 0.55 else others)  # noqa: PLR2004
+            count = str(kinds.count(target.shape))
+            x0, y0, x1, y1 = map(int, target.box)
+            x, y = (x0 + x1) // 2, (y0 + y1) // 2
+            record = {
+                "id": image_id,
+                "obj_question": f"How many {_plural(target.shape)} are there?",
+                "super_question": "How many of these objects are there?",
+                "general_question": "How many of these are there?",
+                "ans": count,
+                "bbox": {"x": x0, "y": y0, "w": x1 - x0, "h": y1 - y0, "names": [target.shape]},
+                "point": {"x": x, "y": y, "ans": count},
+                "obj_type": _plural(target.shape),
+                "supercategory": "objects",
+            }
+            twice[str(image_id)].append(record)
+            preprocessed.append(
+                {
+                    "id": f"pointQA_twice-{question + 1}",
+                    "image": f"vg/{place}/{image_id}.png",
+                    **{k: record[k] for k in ("obj_question", "super_question", "general_question")},
+                    "answer": count,
+                    "bboxes": [list(target.box)],
+                }
+            )
+        points = []
+        for figure in figures[: len(questions)]:
+            x0, y0, x1, y1 = map(int, figure.box)
+            points.append({"x": (x0 + x1) // 2, "y": (y0 + y1) // 2, "ans": figure.color})
+        local[str(image_id)] = [
+            {
+                "id": image_id, "question": "What color is the object?",
+                "all_ans": sorted({figure.color for figure in figures}),
+                "all_objs": [figure.shape for figure in figures], "points": points,
+            }
+        ]  # fmt: skip
+    _write_json(folder / "looktwiceqa_dataset.json", twice)
+    _write_json(folder / "looktwiceqa_test_imgs.json", [int(key) for key in twice])
+    _write_json(folder / "localqa_dataset.json", local)
+    _write_json(folder / "localqa_testfinal_imgs.json", [int(key) for key in local])
+    _write_json(folder / "pointQA_twice_test.json", preprocessed)
+
+
+def _plural(shape: str) -> str:
+    return shape + ("es" if shape.endswith("s") else "s")
+
+
+# VCR: what color (or shape) has the marked figure, and which shape (or color) goes with it? Two
+# figures share the answer, so that the rationale cannot be told from the given answer alone.
+
+
+def _vcr(folder: Path, n: int, seed: int) -> None:
+    raw: list[Json] = []
+    preprocessed: list[Json] = []
+    for number, rng, questions in _images(n, seed, "vcr"):
+        about_color = number % 2 == 0
+        shared_pool, own_pool = (list(COLORS), FIGURES) if about_color else (FIGURES, list(COLORS))
+        shared = rng.sample(shared_pool, 4)
+        own = rng.sample(own_pool, 4)
+        pairs = list(zip((shared[0], shared[0], shared[1], shared[1]), own, strict=True))
+        kinds = [(b, a) if about_color else (a, b) for a, b in pairs]
+        figures = make_scene(kinds, rng)
+        stem = f"lsmdc_0000_DEMO/0000_DEMO_{number:05d}@0"
+        image, meta = f"{stem}.png", f"{stem}.json"
+        _save(draw_scene(figures, rng), folder / "vcr1images" / image)
+        metadata = {
+            "boxes": [[*figure.box, 0.99] for figure in figures],
+            "segms": [[[list(point) for point in figure.polygon]] for figure in figures],
+            "names": ["object"] * len(figures),
+            "width": SIDE,
+            "height": SIDE,
+        }
+        _write_json(folder / "vcr1images" / meta, metadata)
+        for question in questions:
+            place = rng.randrange(4)
+            answers = _vcr_choices(pairs[place][0], shared, place, question, rng)
+            rationales = _vcr_choices(pairs[place][1], own, place, question // 4, rng)
+            ask = "color" if about_color else "shape"
+            item = {
+                "question": ["What", ask, "is", [place], "?"],
+                "answer_choices": answers,
+                "answer_label": question % 4,
+                "rationale_choices": rationales,
+                "rationale_label": question // 4 % 4,
+            }
+            raw.append(
+                {
+                    "movie": "0000_DEMO", "objects": metadata["names"], "img_fn": image,
+                    "metadata_fn": meta, **item,
+                    "question_orig": f"What {ask} is {place + 1}?",
+                    "img_id": f"val-{number}", "annot_id": f"val-{question}",
+                    "question_number": question, "match_fold": "val-0",
+                }
+            )  # fmt: skip
+            preprocessed.append(
+                {
+                    "id": f"vcr-{question}", "image": f"vcr1images/{image}",
+                    "meta_dir": f"./dataset/vcr1images/{meta}",
+                    "class_names": metadata["names"], **item,
+                }
+            )  # fmt: skip
+    _write_lines(folder / "val.jsonl", raw)
+    _write_json(folder / "vcr-val.json", preprocessed)
+
+
+def _vcr_choices(
+    right: str, values: list[str], place: int, letter: int, rng: Random
+) -> list[list[str | list[int]]]:
+    """Make four options as token lists, the right one at `letter` modulo 4."""
+    options = rng.sample([value for value in values if value != right], 3)
+    options.insert(letter % 4, right)
+    subject: str | list[int] = [place] if rng.random() < 0.25 else "It"  # noqa: PLR2004
+    article = ["a"] if right in FIGURES else []
+    return [[subject, "is", *article, option, "."] for option in options]
+
+
+# ViP-Bench: open questions about marked figures, plain (to be marked) and with marks in the image.
+
+
+def _vip_bench(folder: Path, n: int, seed: int) -> None:
+    metadata: dict[str, Json] = {}
+    lines: dict[str, list[Json]] = {"bbox": [], "human": []}
+    known = all_styles()
+    boxes = known["demo"].model_copy(update={"shapes": ("rectangle",)})
+    for number, rng, questions in _images(n, seed, "vip_bench"):
+        figures = _varied_scene(rng)
+        image = draw_scene(figures, rng)
+        source = f"v1_{number}.png"
+        _save(image, folder / "source_image" / source)
+        for order, question in enumerate(questions):
+            text, answer, capability, mentioned = _vip_bench_question(figures, rng)
+            name = f"v1_{number}_{order}.png"
+            labels = ["obj", *(f"obj{k}" for k in range(1, len(mentioned)))]
+            metadata[f"v1_{question}"] = {
+                "image_source": source, "image": name, "question": text,
+                "answer": answer, "capability": capability,
+            }  # fmt: skip
+            _write_json(
+                folder / "source_image" / f"{Path(name).stem}.json",
+                {
+                    "shapes": [
+                        {
+                            "label": label, "shape_type": "polygon",
+                            "points": [list(point) for point in figure.polygon],
+                        }
+                        for label, figure in zip(labels, mentioned, strict=True)
+                    ],
+                    "imagePath": source, "imageWidth": SIDE, "imageHeight": SIDE,
+                },
+            )  # fmt: skip
+            for split, style in (("bbox", boxes), ("human", known["demo"])):
+                marked, asked = _mark(image, text, labels, mentioned, style, f"{split}-{question}", seed)
+                _save(marked, folder / split / "images" / name)
+                lines[split].append(
+                    {"question_id": question, "image": name, "text": asked, "category": "demo"}
+                )
+    _write_json(folder / "vip-bench-meta-data.json", metadata)
+    for split, records in lines.items():
+        _write_lines(folder / split / "questions.jsonl", records)
+
+
+def _varied_scene(rng: Random) -> list[Figure]:
+    """Make three or four figures, of which two share a shape and two a colour more often than not."""
+    shapes = rng.sample(FIGURES, 3)
+    colors = rng.sample(list(COLORS), 3)
+    kinds = {(rng.choice(shapes), rng.choice(colors)) for _ in range(4)}
+    while len(kinds) < 3:  # noqa: PLR2004
+        kinds.add((rng.choice(shapes), rng.choice(colors)))
+    return make_scene(sorted(kinds), rng)
+
+
+def _vip_bench_question(
+    figures: list[Figure], rng: Random
+) -> tuple[str, str, list[str], list[Figure]]:
+    """Make one question: text with `<obj>`, answer, capabilities, and the figures it refers to."""
+    form = rng.choice(("color", "color", "color", "shape", "shape", "shape", "count", "same"))
+    first, second = rng.sample(figures, 2)
+    if form == "color":
+        return "What color is <obj>?", first.color, ["rec"], [first]
+    if form == "shape":
+        return "What shape is <obj>?", first.shape, ["rec"], [first]
+    if form == "count":
+        count = sum(figure.shape == first.shape for figure in figures)
+        text = "How many objects have the same shape as <obj>, itself included?"
+        return text, str(count), ["rec", "math"], [first]
+    same = "yes" if first.color == second.color else "no"
+    return "Do <obj> and <obj1> have the same color?", same, ["rec", "rel"], [first, second]
+
+
+def _mark(
+    image: Image.Image,
+    text: str,
+    labels: list[str],
+    figures: list[Figure],
+    style: PromptStyle,
+    name: str,
+    seed: int,
+) -> tuple[Image.Image, str]:
+    """Draw marks into an image and name them in the text, as the annotators of ViP-Bench did."""
+    for place, label in enumerate(labels):
+        text = text.replace(f"<{label}>", f"<r{place}>")
+    sample = Sample(
+        id=name, image=name, question=text, target="-", group=name,
+        regions=tuple(Region(box=figure.box, polygons=(figure.polygon,)) for figure in figures),
+    )  # fmt: skip
+    request = build_request(sample, style, seed)
+    return render(image, request.visual_prompts), request.turns[0].partition("\n")[0]

@@ -1,0 +1,158 @@
+"""What the embedded checkpoint is taught: samples of the benchmarks' own tasks, and exercises.
+
+Built on the project's readers, styles and prompts. Each batch is a pure function of its step.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from random import Random
+from typing import NamedTuple
+
+import numpy as np
+
+from vipbench.demo import sources
+from vipbench.demo.scenes import COLORS, FIGURES
+from vipbench.loader import load_image
+from vipbench.prompts import CHOICE_TEMPLATE, SHORT_TEMPLATE, build_request
+from vipbench.schema import PromptStyle, Region, Sample
+from vipbench.styles import color_group, keyed
+from vipbench.tasks import LETTERS, all_styles, inspect_image, load_samples, load_task
+
+TASKS = (
+    "visual7w_pointing",
+    "pointqa_looktwice",
+    "pointqa_looktwice_object",
+    "vcr_qa",
+    "vcr_qar",
+    "vip_bench_drawn",
+)
+
+
+class Lesson(NamedTuple):
+    """One question with its answer; text alone where there are no pixels."""
+
+    text: str
+    answer: str
+    pixels: np.ndarray | None
+    """(size, size, 3) uint8, rows first."""
+    kind: str
+
+
+class Phase(NamedTuple):
+    """A part of the curriculum: how many steps, and how often each kind of lesson comes."""
+
+    steps: int
+    weights: Mapping[str, float]
+
+
+PHASES = (
+    # binding option letters to options is learnt from text alone, and hardly otherwise
+    Phase(900, {"lookup": 1.0}),
+    # then to name what a mark points at, and the mark on a thing that is named
+    Phase(
+        2000,
+        {"lookup": 0.12, "vip_bench_drawn": 0.4, "reverse": 0.36, "pointqa_looktwice_object": 0.12},
+    ),
+    # then everything
+    Phase(
+        5100,
+        {
+            "visual7w_pointing": 0.2,
+            "pointqa_looktwice": 0.17,
+            "pointqa_looktwice_object": 0.03,
+            "vcr_qa": 0.17,
+            "vcr_qar": 0.17,
+            "vip_bench_drawn": 0.13,
+            "reverse": 0.08,
+            "lookup": 0.05,
+        },
+    ),
+)
+
+
+class Lessons:
+    """Makes lessons from training data that `vipbench demo make` wrote."""
+
+    def __init__(self, data: Path, size: int, seed: int) -> None:
+        """Read all samples of the training data in `data`; images are fitted to `size` px."""
+        self.size, self.seed = size, seed
+        self.sources = sources(data)
+        self.style: PromptStyle = all_styles()["demo"]
+        self.images: dict[str, Path] = {}
+        self.samples = {name: self._read(name) for name in TASKS}
+
+    def _read(self, name: str) -> list[Sample]:
+        spec = load_task(name)
+        source = self.sources[str(spec.data)]
+        self.images[name] = source.images
+        samples = (s for s in load_samples(spec, source) if isinstance(s, Sample))
+        inspected = (inspect_image(sample, source)[0] for sample in samples)
+        return [sample for sample in inspected if sample is not None]
+
+    def batch(self, step: int, size: int) -> list[Lesson]:
+        """Make the lessons of one step; the same step gives the same lessons."""
+        rng = keyed("lessons", self.seed, step)
+        kinds, weights = zip(*_phase(step).weights.items(), strict=True)
+        return [self.lesson(kind, rng) for kind in rng.choices(kinds, weights, k=size)]
+
+    def lesson(self, kind: str, rng: Random) -> Lesson:
+        """Make one lesson of a kind: a task's name, `reverse` or `lookup`."""
+        if kind == "lookup":
+            return self._lookup(rng)
+        if kind == "reverse":
+            return self._reverse(rng)
+        sample = rng.choice(self.samples[kind])
+        request = build_request(sample, self.style, rng.getrandbits(40))
+        pixels = load_image(request, self.images[kind], self.size)
+        return Lesson(request.turns[0], sample.target, pixels, kind)
+
+    def _reverse(self, rng: Random) -> Lesson:
+        """Ask for the mark on a figure that is named: `blue ellipse`."""
+        sample = rng.choice(self.samples["visual7w_pointing"])
+        request = build_request(sample, self.style, rng.getrandbits(40))
+        mark = request.visual_prompts[sample.target_region or 0]
+        question = sample.question.replace("Which object is", "Which mark is on")
+        text = SHORT_TEMPLATE.replace("{question}", question)
+        pixels = load_image(request, self.images["visual7w_pointing"], self.size)
+        return Lesson(text, f"{color_group(mark.color)} {mark.shape}", pixels, "reverse")
+
+    def _lookup(self, rng: Random) -> Lesson:
+        """Ask for the letter of an option, or for what an option says; no image."""
+        values, choices = rng.choice((self._marks, self._facts))(rng)
+        place = rng.randrange(len(values))
+        if rng.random() < 0.5:  # noqa: PLR2004
+            question, answer = f"Which is {values[place]}?", LETTERS[place]
+        else:
+            question, answer = f"What is {LETTERS[place]}?", values[place]
+        options = "\n".join(f"{a}. {b}" for a, b in zip(LETTERS, choices, strict=False))
+        text = CHOICE_TEMPLATE.replace("{question}", question).replace("{choices}", options)
+        return Lesson(text, answer, None, "lookup")
+
+    def _marks(self, rng: Random) -> tuple[list[str], list[str]]:
+        """Make options as Visual7W has them."""
+        regions = tuple(Region(box=(0, 0, 1, 1)) for _ in range(4))
+        sample = Sample(
+            id="lookup", image="-", question="-", target="A", group="-", regions=regions,
+            choices=("<r0>", "<r1>", "<r2>", "<r3>"),
+        )  # fmt: skip
+        request = build_request(sample, self.style, rng.getrandbits(40))
+        choices = [line[3:] for line in request.turns[0].split("\n")[1:5]]
+        marks = request.visual_prompts
+        return [f"{color_group(mark.color)} {mark.shape}" for mark in marks], choices
+
+    def _facts(self, rng: Random) -> tuple[list[str], list[str]]:
+        """Make options as the synthetic VCR has them."""
+        pool, article = rng.choice(((list(COLORS), ""), (list(FIGURES), "a ")))
+        values = rng.sample(pool, 4)
+        subject = "It"
+        if rng.random() < 0.25:  # noqa: PLR2004
+            subject = self._marks(rng)[1][0]
+        return values, [f"{subject} is {article}{value}." for value in values]
+
+
+def _phase(step: int) -> Phase:
+    for phase in PHASES:
+        if step < phase.steps:
+            return phase
+        step -= phase.steps
+    return PHASES[-1]

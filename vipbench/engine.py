@@ -1,0 +1,106 @@
+"""Answer batches in one process: the next batch is drawn and fitted while this one is answered."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from vipbench.errors import DataError
+from vipbench.loader import digest_pixels, load_image
+from vipbench.runners import Runner, check_responses, reads_images
+from vipbench.schema import Request, Response, Trial
+from vipbench.store import ResponseLine, Trials
+
+
+class _Ready(NamedTuple):
+    """A request with the pixels that the model gets, or with the reason why there are none."""
+
+    request: Request
+    pixels: np.ndarray | None
+    error: str | None
+
+
+def answer_batches(
+    runner: Runner,
+    name: str,
+    trials: Trials,
+    plan: Sequence[Sequence[int]],
+    todo: Sequence[int],
+    images: Mapping[str, Path],
+    write: Callable[[list[ResponseLine]], None],
+) -> None:
+    """Answer batches of a plan in order, and hand the lines of each on as it is done.
+
+    Args:
+        runner: answers.
+        name: what messages call it.
+        trials: of the run.
+        plan: the places in `trials` that each batch holds.
+        todo: places in `plan`, ascending.
+        images: the root of each task's images.
+        write: takes the lines of one batch.
+
+    Raises:
+        RunnerError: The runner broke its contract.
+    """
+    with_images = reads_images(runner)
+
+    def prepare(batch: int) -> list[_Ready]:
+        return [
+            _load(request, images, runner.image_size)
+            if with_images
+            else _Ready(request, None, None)
+            for request in _requests(trials.read(plan[batch]))
+        ]
+
+    with ThreadPoolExecutor(1) as ahead:
+        coming = ahead.submit(prepare, todo[0]) if todo else None
+        for position, batch in enumerate(todo):
+            ready = coming.result() if coming is not None else []
+            after = todo[position + 1 : position + 2]
+            coming = ahead.submit(prepare, after[0]) if after else None
+            write(_lines(batch, ready, _answer(runner, name, ready)))
+
+
+def _requests(trials: Sequence[Trial]) -> Iterator[Request]:
+    return (trial.request for trial in trials if trial.request is not None)
+
+
+def _load(request: Request, images: Mapping[str, Path], size: int | None) -> _Ready:
+    try:
+        return _Ready(request, load_image(request, images[request.task], size), None)
+    except DataError as error:
+        return _Ready(request, None, f"image: {error}")
+
+
+def _answer(runner: Runner, name: str, ready: Sequence[_Ready]) -> list[Response]:
+    """Answer a batch; requests without pixels are errors, and the others are asked without them."""
+    asked = [each for each in ready if each.error is None]
+    requests = [each.request for each in asked]
+    pixels = [each.pixels for each in asked if each.pixels is not None]
+    answers = iter(
+        check_responses(name, requests, runner.generate(requests, pixels)) if asked else []
+    )
+    return [
+        next(answers) if each.error is None else Response(error=each.error, finish="error")
+        for each in ready
+    ]
+
+
+def _lines(
+    batch: int, ready: Sequence[_Ready], responses: Sequence[Response]
+) -> list[ResponseLine]:
+    return [
+        ResponseLine(
+            **response.model_dump(exclude={"pixels"}),
+            pixels=response.pixels if each.pixels is None else digest_pixels(each.pixels),
+            task=each.request.task,
+            style=each.request.style,
+            id=each.request.id,
+            key=each.request.key,
+            batch=batch,
+        )
+        for each, response in zip(ready, responses, strict=True)
+    ]

@@ -1,0 +1,50 @@
+"""The errors that vipbench raises on purpose; the command line prints their message and exits.
+
+Every message is one line: where · what is wrong, with the value · what was expected · what to do.
+"""
+
+import difflib
+from collections.abc import Iterable
+
+
+class VipbenchError(Exception):
+    """The user's input is wrong, or the run cannot go on; `exit_code` is what the program returns."""
+
+    exit_code = 2
+
+
+class TaskError(VipbenchError):
+    """A task, suite or style file is broken, or an unknown one was named."""
+
+
+class DataError(VipbenchError):
+    """Benchmark data are missing, broken or unsafe."""
+
+
+class RunnerError(VipbenchError):
+    """A runner cannot be built, a checkpoint cannot be used, or a runner broke its contract."""
+
+
+class RunError(VipbenchError):
+    """A run folder cannot be made, resumed or read."""
+
+
+class TooManyErrors(VipbenchError):
+    """More samples failed than `--max-errors` allows."""
+
+    exit_code = 3
+
+
+class RunInterrupted(VipbenchError):
+    """The user stopped the run; what is done is kept."""
+
+    exit_code = 130
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Say which known names `name` may have meant: `; did you mean 'x'?` or `; known: a, b, c`."""
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    if close:
+        return f"; did you mean {close[0]!r}?"
+    return f"; known: {', '.join(names)}" if names else ""

@@ -1,0 +1,234 @@
+"""The one step that fixes what a model is asked: sample + style + seed -> request.
+
+Colours, shapes, geometry seeds, the final text and the key are settled here, before any model is
+loaded, and written down.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Sequence
+from random import Random
+
+from vipbench.errors import DataError, TaskError
+from vipbench.fit import fit_box
+from vipbench.schema import (
+    Fit,
+    PromptChoices,
+    PromptStyle,
+    Request,
+    Sample,
+    Tags,
+    VisualPrompt,
+)
+from vipbench.styles import COLORS, WORDS, Mark, color_group, keyed, resolve
+from vipbench.tasks import LETTERS, MENTION, mentions
+
+CHOICE_TEMPLATE = (
+    "{question}\n{choices}\nAnswer with the option's letter from the given choices directly."
+)
+"""Source: ViP-LLaVA, visual_prompt_organizer.py, `build_prompt`."""
+SHORT_TEMPLATE = "{question}\nAnswer the question using a single word or phrase."
+"""Source: ViP-LLaVA, visual_prompt_organizer.py, lines 606-622."""
+
+
+def build_request(
+    sample: Sample,
+    style: PromptStyle,
+    seed: int,
+    choices: PromptChoices | None = None,
+    *,
+    fit: Fit | None = None,
+    image_digest: str = "",
+) -> Request:
+    """Turn a sample into the request that a model sees under a style; pure.
+
+    Args:
+        sample: as `tasks.load_samples` yields it, with its task.
+        style: as `styles.parse_styles` returns it; `blind` asks as the headline style it was
+            parsed with.
+        seed: of the run; with the sample's id and the region it keys every random draw.
+        choices: colours and articles fixed by hand, to reproduce an official text.
+        fit: how the image is fitted to the model's square; default the task's, else `pad`.
+        image_digest: sha256 of the image file's bytes, which goes into the key.
+
+    Raises TaskError where style and sample do not go together, and DataError where `coordinates`
+    are asked of a sample whose image size is not known.
+    """
+    task = sample.task
+    fit = fit or (task.fit if task else None) or "pad"
+    lead = lead_region(sample)
+    marks: tuple[Mark, ...] = ()
+    if style.shapes:
+        marks = resolve(sample.regions, style, seed, sample.id, lead, choices)
+    wording = _Wording(sample, style, marks, fit, _articles(sample, style, seed, choices))
+    fields = {
+        "question": wording.expand(sample.question),
+        "given_answer": wording.expand(sample.given_answer),
+        "choices": "\n".join(
+            f"{letter}. {wording.expand(choice)}"
+            for letter, choice in zip(LETTERS, sample.choices, strict=False)
+        ),
+    }
+    template = (task.template if task else "") or (
+        CHOICE_TEMPLATE if sample.choices else SHORT_TEMPLATE
+    )
+    text = re.sub(
+        r"\{(\w+)\}", lambda m: wording.mark() if m[1] == "mark" else fields[m[1]], template
+    )
+    blind = style.kind == "blind"
+    request = Request(
+        task=task.name if task else "",
+        style=style.name,
+        id=sample.id,
+        turns=(text,),
+        image=sample.image,
+        visual_prompts=tuple(mark.prompt for mark in marks),
+        blind=blind,
+        fit=fit,
+        max_new_tokens=task.max_new_tokens if task else 128,
+        options=tuple(LETTERS[: len(sample.choices)]),
+        key="",
+    )
+    version = task.version if task else 0
+    return request.model_copy(update={"key": request_key(request, version, image_digest)})
+
+
+def request_key(request: Request, task_version: int, image_digest: str) -> str:
+    """Return the sha256 (hex) of all that a model can see of a request.
+
+    That is the task's version, the image file's bytes (the word `blind` where it is greyed), the
+    visual prompts, the user's text or turns, the fit and `max_new_tokens`.
+    """
+    seen = {
+        "task_version": task_version,
+        "image": "blind" if request.blind else image_digest or request.image,
+        "visual_prompts": [] if request.blind else [
+            prompt.model_dump(mode="json") for prompt in request.visual_prompts
+        ],
+        "turns": request.turns,
+        "fit": request.fit,
+        "max_new_tokens": request.max_new_tokens,
+    }
+    text = json.dumps(seen, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def lead_region(sample: Sample) -> int:
+    """Return the place of the target region, or of the first mentioned where there is none."""
+    if sample.target_region is not None:
+        return sample.target_region
+    return next(mentions(sample), 0)
+
+
+def _articles(
+    sample: Sample, style: PromptStyle, seed: int, choices: PromptChoices | None
+) -> Iterator[bool]:
+    """Say for each mention in turn whether "the" stands before the mark.
+
+    A coin in the official styles (source: ViP-LLaVA, visual_prompt_organizer.py, line 331), always
+    in the others.
+    """
+    if choices and choices.articles:
+        yield from choices.articles
+        raise TaskError(
+            f"sample {sample.id!r}: {len(choices.articles)} articles were chosen; "
+            "expected one a mention"
+        )
+    coin: Random = keyed(seed, sample.id, "articles")
+    while True:
+        yield coin.random() < 0.5 if style.official else True
+
+
+class _Wording:
+    """The words that mention the regions of one sample under one style."""
+
+    def __init__(
+        self,
+        sample: Sample,
+        style: PromptStyle,
+        marks: Sequence[Mark],
+        fit: Fit,
+        articles: Iterator[bool],
+    ) -> None:
+        self.sample, self.style, self.marks = sample, style, marks
+        self.fit, self.articles = fit, articles
+
+    def expand(self, text: str) -> str:
+        """Replace each `<rK>` by its noun phrase, with a capital where it opens the text."""
+
+        def phrase(match: re.Match[str]) -> str:
+            words = self._phrase(int(match[1]))
+            return words[0].upper() + words[1:] if match.start() == 0 else words
+
+        return MENTION.sub(phrase, text)
+
+    def mark(self) -> str:
+        """Return the place of the first region without its colour: `within the rectangle`."""
+        if not self.sample.regions:
+            raise self._error("has no region, but its task's template holds {mark}")
+        if self.marks:
+            preposition, noun = WORDS[self.marks[0].prompt.shape]
+            return f"{preposition} the {noun}"
+        return self._control(0, "object", locative=True)
+
+    def _phrase(self, place: int) -> str:
+        if place >= len(self.sample.regions):
+            raise self._error(f"mentions <r{place}>, but has {len(self.sample.regions)} regions")
+        label = self.sample.regions[place].label
+        if not self.marks:
+            return self._control(place, label, locative=False)
+        mark = self.marks[place]
+        preposition, noun = WORDS[mark.prompt.shape]
+        article = "the " if next(self.articles) else ""
+        color = f"{mark.color_word} " if mark.color_word else ""
+        return f"the {label} {preposition} {article}{color}{noun}"
+
+    def _control(self, place: int, label: str, *, locative: bool) -> str:
+        if self.style.kind == "none":
+            return f"{label} {place + 1}"
+        if self.style.kind == "coordinates":
+            size = self.sample.image_size
+            if size is None:
+                raise DataError(f"sample {self.sample.id!r}: coordinates need the image's size")
+            box = fit_box(self.sample.regions[place].box, size, self.fit)
+            where = f"at [{', '.join(f'{value:.3f}' for value in box)}]"
+            return where if locative else f"the {label} {where}"
+        raise self._error(f"mentions a region, but style {self.style.name!r} draws no mark")
+
+    def _error(self, what: str) -> TaskError:
+        name = self.sample.task.name if self.sample.task else "sample"
+        return TaskError(f"{name}: {self.sample.id!r} {what}")
+
+
+SIZE_EDGES = (("small", 0.02), ("medium", 0.10), ("large", 1.01))
+"""Upper edges of the share of the image's area that a region's box covers. Ours: no source has any."""
+
+
+def prompt_tags(sample: Sample, style: PromptStyle, prompts: Sequence[VisualPrompt]) -> Tags:
+    """Return the breakdown tags `shape`, `color`, `size` and `n_marks` of a sample under a style.
+
+    A value that all marks share, else `mixed`; under an inline style that of the lead region's
+    mark. Marks that are in the image already are tagged by the reader, and those tags stay.
+    """
+    tags: Tags = {"n_marks": (str(len(sample.regions)),)} if sample.regions else {}
+    if prompts:
+        lead = (prompts[lead_region(sample)],) if style.inline else tuple(prompts)
+        tags["shape"] = (_shared({prompt.shape for prompt in lead}),)
+        tags["color"] = (_shared({_color(prompt, style) for prompt in lead}),)
+    if sample.regions and sample.image_size:
+        width, height = sample.image_size
+        x0, y0, x1, y1 = sample.regions[lead_region(sample)].box
+        share = max(x1 - x0, 0) * max(y1 - y0, 0) / (width * height)
+        tags["size"] = (next((name for name, edge in SIZE_EDGES if share < edge), "large"),)
+    return tags | sample.tags
+
+
+def _color(prompt: VisualPrompt, style: PromptStyle) -> str:
+    """Name a colour's group; random RGB, which no text names, is one group."""
+    group = color_group(prompt.color)
+    return group if group in COLORS or group in style.colors else "unnamed"
+
+
+def _shared(values: set[str]) -> str:
+    return values.pop() if len(values) == 1 else "mixed"

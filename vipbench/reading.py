@@ -1,0 +1,282 @@
+"""What readers share: question files read strictly, records checked, images found below a root.
+
+Nothing here knows a benchmark. A file that cannot be read or recognised is a DataError; one record
+that cannot be used is a BadRecord, which a reader turns into a Problem.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Annotated, NamedTuple, NoReturn, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationError
+
+from vipbench.errors import DataError, nearest
+from vipbench.schema import Problem, Sample
+
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+Xyxy = Annotated[tuple[Number, Number, Number, Number], Strict(False)]
+"""A JSON list of four finite numbers x0, y0, x1, y1."""
+
+MAX_UNNAMED_BYTES = 500_000_000
+"""Larger files are opened only under their official name: training mixes of gigabytes lie about."""
+
+_RESERVED = re.compile(r"<r\d+>")
+
+
+class DataRecord(BaseModel):
+    """Base of the records that readers expect in a file: strict types, other keys ignored."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
+
+
+DataRecordT = TypeVar("DataRecordT", bound=DataRecord)
+
+
+class BadRecord(Exception):  # noqa: N818  # names a state of the data, not of the program
+    """One record cannot be used; `code` is what such problems are counted by."""
+
+    def __init__(self, message: str, code: str = "bad_record") -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class QuestionFile(NamedTuple):
+    """The content of one JSON or JSON lines file."""
+
+    path: Path
+    content: object
+    """As decoded; a list of values for JSON lines."""
+    lines: tuple[int, ...] = ()
+    """For JSON lines: the line of each value, counted from 1."""
+
+    def records(self) -> Iterator[tuple[str, object]]:
+        """Yield each entry of a list with the words that say where it stands."""
+        content = self.content if isinstance(self.content, list) else [self.content]
+        for place, value in enumerate(content):
+            where = f"line {self.lines[place]}" if self.lines else f"record {place}"
+            yield f"{self.path.name} {where}", value
+
+
+class Layout(NamedTuple):
+    """One format that a reader knows."""
+
+    names: tuple[str, ...]
+    """Paths of the official file below the folder of questions, most usual first."""
+    matches: Callable[[object], bool]
+    """Whether a file's content has this format."""
+    expected: str
+    """The format in words, for the error message."""
+
+
+def read_questions(path: Path) -> QuestionFile:
+    """Read a JSON file, or one JSON value a line; told apart by the content, not by the name.
+
+    Raises DataError with file, line and column for broken JSON, and for a file that is missing,
+    empty or no UTF-8 text.
+    """
+    text = _text(path)
+    if not text.strip():
+        raise DataError(f"{path}: the file is empty; expected JSON or JSON lines")
+    try:
+        return QuestionFile(path, _decode(text))
+    except json.JSONDecodeError as error:
+        whole = error
+    lines = [(n, line) for n, line in enumerate(text.split("\n"), start=1) if line.strip()]
+    values = []
+    for n, line in lines:
+        try:
+            values.append(_decode(line))
+        except json.JSONDecodeError as error:
+            if not values:  # not JSON lines at all: the error of the whole file is the true one
+                raise _broken(path, whole.msg, whole.lineno, whole.colno) from error
+            raise _broken(path, error.msg, n, error.colno) from error
+    return QuestionFile(path, values, tuple(n for n, _ in lines))
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: does not exist") from error
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not UTF-8 text (byte {error.start}); expected JSON") from error
+
+
+def _decode(text: str) -> object:
+    def refuse(constant: str) -> NoReturn:
+        raise json.JSONDecodeError(f"{constant} is not JSON", text, max(text.find(constant), 0))
+
+    try:
+        return json.loads(text, parse_constant=refuse)
+    except json.JSONDecodeError:
+        raise
+    except (RecursionError, ValueError) as error:  # nested thousands deep; an endless integer
+        raise json.JSONDecodeError(f"not readable: {error}", text, 0) from error
+
+
+def _broken(path: Path, message: str, line: int, column: int) -> DataError:
+    return DataError(
+        f"{path}:{line}:{column}: broken JSON ({message}); download or write the file again"
+    )
+
+
+def recognise(
+    questions: Path, layouts: dict[str, Layout], skip: str = "train"
+) -> tuple[str, QuestionFile]:
+    """Find the question file and say which layout its content has.
+
+    Args:
+        questions: one file of any name, or a folder: there the official names are looked for in the
+            order of `layouts`, then all other `*.json` and `*.jsonl` directly in it.
+        layouts: name -> layout, the preferred one first.
+        skip: files without an official name are passed over where this is part of their name, and
+            where they are larger than `MAX_UNNAMED_BYTES`.
+
+    Raises DataError that lists what was seen and what was expected, or for several files of one
+    layout among which none has an official name.
+    """
+    seen: list[str] = []
+    official = [questions / name for layout in layouts.values() for name in layout.names]
+    for path in [questions] if questions.is_file() else filter(Path.is_file, official):
+        file = read_questions(path)
+        if name := _layout(file, layouts):
+            return name, file
+        seen.append(f"{path.name} holds {describe(file.content)}")
+    found: dict[str, list[QuestionFile]] = {}
+    for path in _others(questions, official, skip):
+        file = read_questions(path)
+        if name := _layout(file, layouts):
+            found.setdefault(name, []).append(file)
+        seen.append(f"{path.name} holds {describe(file.content)}")
+    for name in layouts:
+        files = found.get(name, [])
+        if len(files) == 1:
+            return name, files[0]
+        if files:
+            several = ", ".join(file.path.name for file in files)
+            raise DataError(f"{questions}: {several} all fit; name one file instead of the folder")
+    expected = "; or ".join(
+        f"{layout.names[0]} ({layout.expected})" for layout in layouts.values()
+    )
+    raise DataError(
+        f"{questions}: no question file is recognised"
+        f" ({'; '.join(seen[:4]) or 'no JSON file found'}); expected {expected}"
+    )
+
+
+def _layout(file: QuestionFile, layouts: dict[str, Layout]) -> str | None:
+    return next((name for name, layout in layouts.items() if layout.matches(file.content)), None)
+
+
+def _others(questions: Path, official: Sequence[Path], skip: str) -> list[Path]:
+    if not questions.is_dir():
+        return []
+    files = {*questions.glob("*.json"), *questions.glob("*.jsonl")} - set(official)
+    return sorted(
+        file for file in files if skip not in file.name and file.stat().st_size <= MAX_UNNAMED_BYTES
+    )
+
+
+def describe(content: object) -> str:
+    """Say in a few words what a decoded file holds, for an error message."""
+    if isinstance(content, dict):
+        return f"an object with the keys {_keys(content)}"
+    if isinstance(content, list):
+        first = content[0] if content else None
+        of = f" of objects with the keys {_keys(first)}" if isinstance(first, dict) else ""
+        return f"a list{of}" if content else "an empty list"
+    return f"a {type(content).__name__}"
+
+
+def _keys(record: dict[str, object]) -> str:
+    keys = list(record)
+    return ", ".join(keys[:8]) + (", …" if len(keys) > 8 else "") if keys else "(none)"
+
+
+def entries(content: object) -> list[dict[str, object]]:
+    """List the objects of a list (or the one object of a one-line JSON lines file)."""
+    values = content if isinstance(content, list) else [content]
+    return [value for value in values if isinstance(value, dict)]
+
+
+def parse(model: type[DataRecordT], value: object, where: str) -> DataRecordT:
+    """Check one record; BadRecord names place, key, value and the nearest valid key."""
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_context=False)
+        mistakes = [_mistake(model, value, e["loc"], e["type"], e["msg"]) for e in found[:3]]
+        raise BadRecord(f"{where}: {'; '.join(mistakes)}") from error
+
+
+def _mistake(
+    model: type[DataRecord], value: object, place: tuple[int | str, ...], kind: str, message: str
+) -> str:
+    for step in place[:-1]:
+        value = _step(value, step)
+    key = ".".join(map(str, place)) or "the record"
+    if kind == "missing" and isinstance(value, dict):
+        return f"key {key!r} is missing{nearest(str(place[-1]), value)}"
+    if kind == "missing":
+        return f"{'.'.join(map(str, place[:-1]))} = {value!r:.60}: has too few entries"
+    if kind == "extra_forbidden":
+        return f"unknown key {key!r}{nearest(str(place[-1]), model.model_fields)}"
+    shown = _step(value, place[-1]) if place else value
+    return f"{key} = {shown!r:.60}: {message[:1].lower()}{message[1:]}"
+
+
+def _step(value: object, step: int | str) -> object:
+    if isinstance(value, dict):
+        return value.get(step)
+    if isinstance(value, list) and isinstance(step, int) and step < len(value):
+        return value[step]
+    return value
+
+
+def plain(text: str) -> str:
+    """Return text of the data unchanged; BadRecord where it would be taken for a mention."""
+    if found := _RESERVED.search(text):
+        raise BadRecord(
+            f"the text holds {found[0]!r}, which stands for a region in vipbench: {text!r:.80}",
+            "reserved_text",
+        )
+    return text
+
+
+def attempt(
+    sample_id: str, make: Callable[[], Sample], warnings: Sequence[Problem] = ()
+) -> Iterator[Sample | Problem]:
+    """Yield the sample that `make` builds, or the problem that kept it from being built."""
+    try:
+        sample = make()
+    except BadRecord as error:
+        yield Problem(id=sample_id, code=error.code, message=str(error))
+        return
+    yield from warnings
+    yield sample
+
+
+def find_image(root: Path, image: str, folders: Sequence[str]) -> str:
+    """Return the path of an image below its root, wherever one of the known layouts puts it.
+
+    Args:
+        root: the image root.
+        image: path or file name from the data.
+        folders: folders below the root to look in, `""` for the root itself.
+
+    The path as given goes first, then without its leading folders, one after another. What is
+    found nowhere, or would leave the root, is returned as given, for the checks to report.
+    """
+    pure = PurePosixPath(image)
+    if pure.is_absolute() or ".." in pure.parts or (root / pure).is_file():
+        return image
+    for start in range(max(len(pure.parts), 1)):
+        for folder in folders:
+            path = PurePosixPath(folder, *pure.parts[start:])
+            if (root / path).is_file():
+                return path.as_posix()
+    return image

@@ -1,0 +1,505 @@
+"""From scores to rows of metrics, leaderboards and breakdowns. Runs no model and opens no image."""
+
+import csv
+import io
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from pydantic import TypeAdapter, ValidationError
+from rich.table import Table
+from rich.text import Text
+
+from vipbench import manifest as manifests
+from vipbench import store
+from vipbench.errors import RunError
+from vipbench.manifest import Manifest
+from vipbench.schema import Fit, Record
+from vipbench.stats import clustered_mean
+from vipbench.store import ScoreLine
+from vipbench.styles import COLORS, SHAPES
+
+ALL = "all"
+AXES = ("shape", "color", "size", "n_marks")
+"""Breakdown axes of every task; a task file adds its own."""
+HEADLINE_METRIC = "text_match"
+MISSING = "-"
+"""What a table shows where there is no value."""
+
+_VALUE_ORDER: dict[str, Sequence[str]] = {
+    "shape": SHAPES,
+    "color": tuple(COLORS),
+    "size": ("small", "medium", "large"),
+}
+
+
+class Row(Record):
+    """One metric of one task under one style: an entry of `summary.json` and `leaderboard.json`."""
+
+    task: str
+    task_version: int
+    style: str
+    model: str
+    """Folder name or hub id of the checkpoint; for a baseline, the runner's name."""
+    prompt_format: str | None
+    """This, `decoding` and `dtype` are None for a baseline."""
+    fit: Fit
+    decoding: str | None
+    dtype: str | None
+    seed: int
+    metric: str
+    group: str
+    """`all`, or one value of a breakdown axis: `shape=ellipse`."""
+    n: int
+    """Scored answers, unparsed ones included as 0."""
+    n_expected: int
+    """Samples of the full task (of the group: those that were asked)."""
+    n_clusters: int
+    """Images."""
+    n_errors: int
+    n_unparsed: int
+    n_truncated: int
+    accuracy: float | None
+    """Sum of the scores / n, 0-1; like the three below None where nothing was scored."""
+    stderr: float | None
+    """Clustered by image; None for fewer than two images."""
+    ci_low: float | None
+    ci_high: float | None
+    """95 % interval, see `stats.clustered_mean`."""
+    synthetic: bool
+    """The data come from the demo generator: not a result of the benchmark."""
+
+
+_ROWS = TypeAdapter(list[Row])
+
+
+def summarise(manifest: Manifest, scores: Iterable[ScoreLine]) -> list[Row]:
+    """Sum scores up by task, style and group: `all`, then each value of each breakdown axis."""
+    groups: dict[tuple[str, str, str], list[ScoreLine]] = defaultdict(list)
+    for line in scores:
+        groups[line.task, line.style, ALL].append(line)
+        for axis in dict.fromkeys((*AXES, *manifest.tasks[line.task].breakdown)):
+            for value in line.tags.get(axis, ()):
+                groups[line.task, line.style, f"{axis}={value}"].append(line)
+    return [
+        _row(manifest, task, style, group, groups[task, style, group])
+        for task, style in dict.fromkeys((task, style) for task, style, _ in groups)
+        for group in sorted(
+            (g for t, s, g in groups if (t, s) == (task, style)),
+            key=lambda group: _group_order(group, manifest.tasks[task].breakdown),
+        )
+    ]
+
+
+def _row(manifest: Manifest, task: str, style: str, group: str, lines: Sequence[ScoreLine]) -> Row:
+    identity, spec = manifest.identity, manifest.tasks[task]
+    scored = [line for line in lines if line.value is not None]
+    values = [line.value for line in scored if line.value is not None]
+    estimate = clustered_mean(values, [line.group for line in scored]) if values else None
+    return Row(
+        task=task,
+        task_version=spec.version,
+        style=style,
+        model=identity.model,
+        prompt_format=identity.settings.prompt_format,
+        fit=spec.fit,
+        decoding=identity.settings.decoding,
+        dtype=identity.settings.dtype,
+        seed=identity.seed,
+        metric=lines[0].metric,
+        group=group,
+        n=len(scored),
+        n_expected=spec.n_samples if group == ALL else len(lines),
+        n_clusters=estimate.n_clusters if estimate else 0,
+        n_errors=len(lines) - len(scored),
+        n_unparsed=sum(line.answer is None for line in scored),
+        n_truncated=sum(line.truncated for line in scored),
+        accuracy=estimate.mean if estimate else None,
+        stderr=estimate.stderr if estimate else None,
+        ci_low=estimate.ci_low if estimate else None,
+        ci_high=estimate.ci_high if estimate else None,
+        synthetic=spec.synthetic,
+    )
+
+
+def _group_order(group: str, breakdown: Sequence[str]) -> tuple[int, int, list[tuple[int, str]]]:
+    """Sort `all` first, then by axis, then values as they are listed elsewhere, numbers by size."""
+    axis, _, value = group.partition("=")
+    axes = (ALL, *dict.fromkeys((*AXES, *breakdown)))
+    known = _VALUE_ORDER.get(axis, ())
+    natural = [
+        (int(part), "") if part.isdecimal() else (0, part) for part in re.split(r"(\d+)", value)
+    ]
+    return axes.index(axis), known.index(value) if value in known else len(known), natural
+
+
+def read_summary(folder: Path) -> list[Row]:
+    """Read the rows of a finished run; RunError where there are none or they are broken."""
+    path = folder / store.SUMMARY
+    if not path.exists():
+        reason = "the run has not ended" if (folder / store.MANIFEST).exists() else "no run is here"
+        raise RunError(f"{path}: does not exist ({reason}); expected the folder of a finished run")
+    try:
+        return _ROWS.validate_python(store.read_json(path))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        raise RunError(
+            f"{path}: {where}: {first['msg']}; use `vipbench score` to redo it"
+        ) from error
+
+
+# --- leaderboards over several runs
+
+
+class _Column(NamedTuple):
+    """What a column of a leaderboard is about; nothing else may stand in it."""
+
+    task: str
+    version: int
+    metric: str
+    synthetic: bool
+    style: str
+
+
+class _Line(NamedTuple):
+    """What a line of a leaderboard is about."""
+
+    model: str
+    prompt_format: str | None
+    decoding: str | None
+    dtype: str | None
+    seed: int
+    copy: int
+    """Tells runs apart that differ in nothing above, such as a subset and the full run."""
+
+
+class _Cell(NamedTuple):
+    line: _Line
+    column: _Column
+    headline: bool
+    """The style is the task's headline style in its run."""
+    row: Row
+
+
+class _Grid(NamedTuple):
+    """A table of plain text."""
+
+    title: str
+    header: tuple[str, ...]
+    lines: list[tuple[str, ...]]
+
+
+def leaderboard(runs: Sequence[Path], out: Path) -> list[Path]:
+    """Write `leaderboard.{md,csv,json,tex}` and `breakdown.{md,csv,json}` of finished runs.
+
+    Models are lines, tasks are columns, each style has its table. Fractions 0-1 in JSON and CSV,
+    percent with the 95 % interval in Markdown and LaTeX. Returns the paths written.
+
+    Raises:
+        RunError: A run has not ended or is broken.
+    """
+    cells = _cells(list(dict.fromkeys(run.resolve() for run in runs)))
+    rows = [cell.row for cell in cells if cell.row.group == ALL]
+    breakdown_rows = [cell.row for cell in cells if cell.row.group != ALL]
+    grids = _leaderboard_grids([cell for cell in cells if cell.row.group == ALL])
+    notes = _notes(rows)
+    texts = {
+        "leaderboard.md": _markdown("Leaderboard", notes, grids),
+        "leaderboard.csv": _csv(rows),
+        "leaderboard.tex": _latex(notes, grids),
+        "breakdown.md": _markdown("Breakdown", notes, _breakdown_grids(cells)),
+        "breakdown.csv": _csv(breakdown_rows),
+    }
+    for name, text in texts.items():
+        store.write_text(out / name, [text])
+    for name, listed in (("leaderboard.json", rows), ("breakdown.json", breakdown_rows)):
+        store.write_json(out / name, [row.model_dump(mode="json") for row in listed])
+        texts[name] = ""
+    return sorted(out / name for name in texts)
+
+
+def _cells(folders: Sequence[Path]) -> list[_Cell]:
+    """Place all rows of all runs; runs of the same model and protocol share a line if they can."""
+    cells: list[_Cell] = []
+    taken: set[tuple[_Line, _Column]] = set()
+    for folder in folders:
+        headlines = {name: task.headline for name, task in manifests.read(folder).tasks.items()}
+        placed = [(row, _column(row)) for row in read_summary(folder)]
+        copy = 0
+        while any((_line(row, copy), column) in taken for row, column in placed):
+            copy += 1
+        cells += [
+            _Cell(_line(row, copy), column, headlines.get(row.task) == row.style, row)
+            for row, column in placed
+        ]
+        taken.update((_line(row, copy), column) for row, column in placed)
+    return cells
+
+
+def _column(row: Row) -> _Column:
+    return _Column(row.task, row.task_version, row.metric, row.synthetic, row.style)
+
+
+def _line(row: Row, copy: int) -> _Line:
+    return _Line(row.model, row.prompt_format, row.decoding, row.dtype, row.seed, copy)
+
+
+def _leaderboard_grids(cells: Sequence[_Cell]) -> list[_Grid]:
+    """Make the headline table, a table for each other style, and one of what went wrong."""
+    headlines = [cell for cell in cells if cell.headline]
+    styles = list(dict.fromkeys(cell.row.style for cell in headlines))
+    if len(styles) == 1:
+        # Runs with another headline have the style too, and stand beside these.
+        chosen = [cell for cell in cells if cell.row.style == styles[0]]
+        grids = [_grid(f"Headline style: {styles[0]}", chosen)]
+    else:
+        grids = [_grid("Headline style of each task", headlines)]
+    for style in dict.fromkeys(cell.row.style for cell in cells):
+        if any(c.row.style == style and not c.headline for c in cells) and [style] != styles:
+            grids.append(_grid(f"Style: {style}", [c for c in cells if c.row.style == style]))
+    return [*grids, _trouble_grid(cells)]
+
+
+def _grid(title: str, cells: Sequence[_Cell]) -> _Grid:
+    lines = list(dict.fromkeys(cell.line for cell in cells))
+    columns = list(dict.fromkeys(cell.column for cell in cells))
+    rows = {column: [c.row for c in cells if c.column == column] for column in columns}
+    placed = {(cell.line, cell.column): cell.row for cell in cells}
+    with_style = len({column.style for column in columns}) > 1
+    body = [
+        (
+            line.model,
+            _protocol(line),
+            *(_cell_text(placed.get((line, column)), rows[column]) for column in columns),
+        )
+        for line in lines
+    ]
+    head = tuple(_column_text(column, rows[column], with_style=with_style) for column in columns)
+    return _Grid(title, ("model", "protocol", *head), body)
+
+
+def _column_text(column: _Column, rows: Sequence[Row], *, with_style: bool) -> str:
+    """Head a column with all that its cells share; what they do not share stands in the cells."""
+    fits = {row.fit for row in rows}
+    about = [column.style] if with_style else []
+    about += sorted(fits) if len(fits) == 1 else []
+    about += [column.metric] if column.metric != HEADLINE_METRIC else []
+    about += ["synthetic"] if column.synthetic else []
+    return f"{column.task} v{column.version}" + (f" ({', '.join(about)})" if about else "")
+
+
+def _cell_text(row: Row | None, column: Sequence[Row]) -> str:
+    if row is None:
+        return MISSING
+    text = percent(row)
+    if row.n < row.n_expected:
+        text += f" ({row.n} of {row.n_expected})"
+    elif len({each.n_expected for each in column}) > 1:
+        text += f" (n {row.n})"
+    if len({each.fit for each in column}) > 1:
+        text += f" {row.fit}"
+    return text
+
+
+def percent(row: Row) -> str:
+    """Write an accuracy in percent with its interval: `81.2 [76.1, 85.4]`."""
+    if row.accuracy is None or row.ci_low is None or row.ci_high is None:
+        return MISSING
+    return f"{100 * row.accuracy:.1f} [{100 * row.ci_low:.1f}, {100 * row.ci_high:.1f}]"
+
+
+def _protocol(line: _Line) -> str:
+    parts = [line.prompt_format, line.decoding, line.dtype, f"seed {line.seed}"]
+    parts += [f"run {line.copy + 1}"] if line.copy else []
+    return ", ".join(part for part in parts if part)
+
+
+def _trouble_grid(cells: Sequence[_Cell]) -> _Grid:
+    """List the answers that are missing, unparsed or cut off: accuracy alone does not show them."""
+    header = ("model", "protocol", "task", "style", "errors", "unparsed", "truncated", "of")
+    lines = [
+        (
+            *(line.model, _protocol(line), row.task, row.style),
+            *map(str, (row.n_errors, row.n_unparsed, row.n_truncated, row.n + row.n_errors)),
+        )
+        for line, _, _, row in cells
+        if row.n_errors or row.n_unparsed or row.n_truncated
+    ]
+    return _Grid("Errors, unparsed and truncated answers", header, lines)
+
+
+def _breakdown_grids(cells: Sequence[_Cell]) -> list[_Grid]:
+    """Make a table for each task and style: groups are lines, models are columns."""
+    grids = []
+    for column in dict.fromkeys(cell.column for cell in cells):
+        inside = [cell for cell in cells if cell.column == column]
+        rows = [cell.row for cell in inside]
+        groups = list(dict.fromkeys(row.group for row in rows))
+        if groups == [ALL]:
+            continue
+        lines = list(dict.fromkeys(cell.line for cell in inside))
+        placed = {(cell.line, cell.row.group): cell.row for cell in inside}
+        same_name = len({line.model for line in lines}) < len(lines)
+        heads = []
+        for line in lines:
+            whole = placed[line, ALL]
+            head = f"{line.model} ({_protocol(line)})" if same_name else line.model
+            part = f" ({whole.n} of {whole.n_expected})" if whole.n < whole.n_expected else ""
+            heads.append(head + part)
+        body = [
+            (group, *(_group_text(placed.get((line, group)), rows) for line in lines))
+            for group in sorted(groups, key=lambda g: g != ALL)
+        ]
+        title = _column_text(column, rows, with_style=False)
+        grids.append(_Grid(f"{title}, style {column.style}", ("group", *heads), body))
+    return grids
+
+
+def _group_text(row: Row | None, column: Sequence[Row]) -> str:
+    if row is None:
+        return MISSING
+    fit = f" {row.fit}" if len({each.fit for each in column}) > 1 else ""
+    return f"{percent(row)} (n {row.n}){fit}"
+
+
+def _notes(rows: Sequence[Row]) -> list[str]:
+    notes = [
+        "Accuracy in percent with its 95 % interval, samples clustered by image.",
+        f"The metric is {HEADLINE_METRIC} (the task's strict rule) where none is named.",
+    ]
+    if any(row.n < row.n_expected for row in rows):
+        notes.append("(20 of 250): not all samples of the task were scored; a subset, or errors.")
+    if any(row.synthetic for row in rows):
+        notes.append("synthetic: the embedded benchmark of vipbench, not the published data.")
+    return notes
+
+
+# --- formats
+
+
+def _markdown(title: str, notes: Sequence[str], grids: Iterable[_Grid]) -> str:
+    parts = [f"# {title}", *notes]
+    for grid in grids:
+        if grid.lines:
+            head = [_markdown_line(grid.header), "|" + " --- |" * len(grid.header)]
+            parts += [f"## {_markdown_text(grid.title)}"]
+            parts += ["\n".join([*head, *map(_markdown_line, grid.lines)])]
+    return "\n\n".join(parts) + "\n"
+
+
+def _markdown_line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(map(_markdown_text, cells)) + " |"
+
+
+def _markdown_text(text: str) -> str:
+    return re.sub(r"([\\|<`*])", r"\\\1", " ".join(text.split()))
+
+
+_LATEX = {
+    **{c: f"\\{c}" for c in "&%$#_{}"},
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    # After the end of a line, LaTeX reads [ as the start of an argument.
+    "[": "{[}",
+    "]": "{]}",
+}
+
+
+def _latex(notes: Sequence[str], grids: Iterable[_Grid]) -> str:
+    parts = ["% Needs \\usepackage{booktabs}.", *(f"% {note}" for note in notes)]
+    for grid in grids:
+        if not grid.lines:
+            continue
+        parts += [
+            "",
+            r"\begin{table}",
+            rf"\caption{{{_latex_text(grid.title)}}}",
+            rf"\begin{{tabular}}{{ll{'r' * (len(grid.header) - 2)}}}",
+            r"\toprule",
+            _latex_line(grid.header),
+            r"\midrule",
+            *map(_latex_line, grid.lines),
+            r"\bottomrule",
+            r"\end{tabular}",
+            r"\end{table}",
+        ]
+    return "\n".join(parts) + "\n"
+
+
+def _latex_line(cells: Sequence[str]) -> str:
+    return " & ".join(map(_latex_text, cells)) + r" \\"
+
+
+def _latex_text(text: str) -> str:
+    return "".join(_LATEX.get(c, c) for c in " ".join(text.split()))
+
+
+def _csv(rows: Iterable[Row]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(Row.model_fields), lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        fields = row.model_dump(mode="json")
+        writer.writerow(fields | {"synthetic": str(row.synthetic).lower()})
+    return text.getvalue()
+
+
+# --- tables for a terminal
+
+
+def run_table(rows: Sequence[Row]) -> Table:
+    """Lay out the end of a run: tasks as lines, styles as columns, percent with interval."""
+    rows = [row for row in rows if row.group == ALL]
+    styles = list(dict.fromkeys(row.style for row in rows))
+    placed = {(row.task, row.style): row for row in rows}
+    table = Table(title=_title("accuracy, % [95 % interval]", rows))
+    for head in ("task", *styles, "unparsed", "errors"):
+        table.add_column(Text(head), justify="left" if head == "task" else "right")
+    for task in dict.fromkeys(row.task for row in rows):
+        mine = [row for row in rows if row.task == task]
+        cells = [_cell_text(placed.get((task, style)), mine) for style in styles]
+        metric = "" if mine[0].metric == HEADLINE_METRIC else f" ({mine[0].metric})"
+        troubles = (sum(row.n_unparsed for row in mine), sum(row.n_errors for row in mine))
+        table.add_row(*map(Text, (f"{task}{metric}", *cells, *map(str, troubles))))
+    return table
+
+
+def breakdown_table(rows: Sequence[Row], axes: Sequence[str] = ("shape", "color")) -> Table:
+    """Lay out how accuracy depends on the kind of mark: groups as lines, tasks as columns."""
+    tasks = list(dict.fromkeys(row.task for row in rows))
+    inside = [row for row in rows if row.group.partition("=")[0] in axes]
+    tasks = [task for task in tasks if any(row.task == task for row in inside)]
+    placed = {(row.style, row.group, row.task): row for row in inside}
+    table = Table(title=_title("accuracy by kind of mark, % (n)", inside))
+    for head in ("style", "group", *tasks):
+        table.add_column(Text(head), justify="right" if head in tasks else "left")
+    order = sorted(
+        dict.fromkeys((row.style, row.group) for row in inside),
+        key=lambda pair: ([row.style for row in inside].index(pair[0]), _group_order(pair[1], ())),
+    )
+    for number, (style, group) in enumerate(order):
+        first_of_style = number == 0 or order[number - 1][0] != style
+        if first_of_style and number:
+            table.add_section()
+        cells = [_short_text(placed.get((style, group, task))) for task in tasks]
+        table.add_row(*map(Text, (style if first_of_style else "", group, *cells)))
+    return table
+
+
+def _short_text(row: Row | None) -> str:
+    if row is None or row.accuracy is None:
+        return MISSING
+    return f"{100 * row.accuracy:.1f} ({row.n})"
+
+
+def _title(what: str, rows: Sequence[Row]) -> Text:
+    models = ", ".join(dict.fromkeys(row.model for row in rows))
+    data = " · synthetic data" if any(row.synthetic for row in rows) else ""
+    return Text(f"{models}: {what}{data}")

@@ -1,0 +1,760 @@
+"""The loop: samples -> requests -> pixels -> responses -> scores -> rows, in a run folder.
+
+The same command goes on where it was stopped, and a finished one reprints without a model.
+"""
+
+import contextlib
+import datetime
+import os
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
+
+from pydantic import Field
+from tqdm import tqdm
+
+from vipbench import manifest as manifests
+from vipbench import report, scorers, store
+from vipbench.data import is_synthetic
+from vipbench.engine import answer_batches
+from vipbench.errors import RunError, RunInterrupted, RunnerError, TooManyErrors
+from vipbench.manifest import Identity, Manifest, Settings, TaskRun, Times
+from vipbench.plan import plan_batches, plan_digest
+from vipbench.report import ALL, Row
+from vipbench.runners import RUNNERS, Runner, RunnerSettings, make_runner, settings_of
+from vipbench.runners.checkpoint import CheckpointInfo, check_checkpoint
+from vipbench.schema import (
+    DataSource,
+    Fit,
+    Problem,
+    PromptFormat,
+    Record,
+    Sample,
+    Score,
+    Tags,
+    TaskSpec,
+    Trial,
+)
+from vipbench.store import ResponseLine, ScoreLine, TrialId, Trials, trial_id
+from vipbench.trials import Selection, TaskFacts, make_trials, select
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+RUNS = Path("results/runs")
+"""Where run folders go, below the working directory."""
+VIPLLAVA = "vipllava"
+BASELINES = tuple(name for name in RUNNERS if name != VIPLLAVA)
+AUTO_BATCH_SIZE = 32
+"""Requests in a batch under `auto`; the runner halves a batch that does not fit into memory."""
+AUTO_BATCH_SIZE_BASELINE = 1024
+LINE_BYTES = 900
+"""Typical bytes of a line of `responses.jsonl` and one of `scores.jsonl`, for a dry run."""
+SHOWN_PROBLEMS = 5
+
+Say = Callable[[str], None]
+
+
+class RunSettings(Record):
+    """What the user asks for. `schema.checked` turns mistakes into one line."""
+
+    tasks: tuple[str, ...] = ()
+    """Names; empty: those of the suite."""
+    styles: str | None = None
+    """Expression as for `--styles`; None: the suite's, else each task's headline style."""
+    suite: str | None = None
+    model: str | None = None
+    """Checkpoint folder or hub id; None for a baseline."""
+    live_model: object | None = None
+    """A VipLlava in memory, in place of `model`."""
+    processor: object | None = None
+    """Of the live model."""
+    runner: str = VIPLLAVA
+    """Name of a built-in runner or a plugin, or `package.module:Class`."""
+    data: dict[str, DataSource] = Field(default={})
+    include: tuple[Path, ...] = ()
+    limit: int | None = Field(default=None, ge=1)
+    ids: tuple[str, ...] = ()
+    seed: int = 0
+    batch_size: Literal["auto"] | Annotated[int, Field(ge=1)] = "auto"
+    dtype: str | None = None
+    device: str | None = None
+    prompt_format: PromptFormat | None = None
+    fit: Fit | None = None
+    max_errors: float = Field(default=0.01, ge=0, le=1)
+    """Share of a task's samples that may fail, 0-1."""
+    fresh: bool = False
+    """Removes what an earlier run left in the run folder."""
+    out: Path | None = None
+    """The run folder itself; None: `results/runs/<run_id>`."""
+
+
+class RunResult(NamedTuple):
+    """A finished run."""
+
+    path: Path
+    rows: list[Row]
+    manifest: Manifest
+    n_answered: int
+    """Requests that were answered just now; 0 where the run had been finished before."""
+
+    @property
+    def summary(self) -> "pd.DataFrame":
+        """The rows of `summary.json`: one a task, style and group."""
+        import pandas as pd  # slow to import
+
+        return pd.DataFrame([row.model_dump() for row in self.rows], columns=list(Row.model_fields))
+
+    @property
+    def scores(self) -> "pd.DataFrame":
+        """The lines of `scores.jsonl`: one a sample and style."""
+        import pandas as pd  # slow to import
+
+        lines = store.read_lines(self.path / store.SCORES, ScoreLine)
+        columns = list(ScoreLine.model_fields)
+        return pd.DataFrame([line.model_dump() for line in lines], columns=columns)
+
+
+class DryRun(NamedTuple):
+    """What a run would do."""
+
+    path: Path
+    counts: dict[tuple[str, str], int]
+    """(task, style) -> samples that would be asked."""
+    n_errors: dict[str, int]
+    """Task -> samples that cannot be asked."""
+    n_left: int
+    """Requests that are not answered yet."""
+    seconds: float | None
+    """Expected for these; None where nothing was measured before."""
+    seconds_from: str
+    """What the expectation rests on."""
+    n_bytes: int
+    """Expected size of the run folder, of which the requests are exact."""
+    notes: tuple[str, ...]
+
+
+class _Model(NamedTuple):
+    """What is known of a model before it is loaded."""
+
+    name: str
+    settings: Settings
+    device: str
+    fit: Fit | None
+    """Of the checkpoint's hints."""
+    is_baseline: bool
+    load: Callable[[Trials], Runner]
+
+
+class _Prepared(NamedTuple):
+    """All that is known before the model is loaded."""
+
+    model: _Model
+    selection: Selection
+    trials: Trials
+    facts: dict[str, TaskFacts]
+    identity: Identity
+    seconds: float
+
+
+class _Started(NamedTuple):
+    """A run folder, ready to be gone on with."""
+
+    manifest: Manifest
+    trials: Trials
+    plan: list[tuple[int, ...]]
+    todo: list[int]
+    """Batches without answers."""
+
+
+def run(settings: RunSettings, *, progress: bool = False, say: Say | None = None) -> RunResult:
+    """Run tasks under styles with one model, or go on with a run that was stopped.
+
+    Args:
+        settings: what to run.
+        progress: show bars with rate and time left on stderr.
+        say: takes what the user should know: what is left out, what is gone on with.
+
+    Raises:
+        TooManyErrors: More samples of a task failed than `max_errors` allows. What is known before
+            the model is loaded is raised then; the rest when all is written.
+        RunInterrupted: Ctrl-C; the same settings go on.
+        VipbenchError: Settings, data or model cannot be used, or the disk is full.
+    """
+    say = say or _silent
+    place = settings.out or RUNS
+    try:
+        with _draft(place) as draft:
+            prepared = _prepare(settings, draft, progress)
+            for note in prepared.selection.notes:
+                say(note)
+            _check_data(prepared, settings.max_errors)
+            folder = settings.out or RUNS / manifests.run_id(prepared.identity)
+            with store.locked(folder):
+                result = _run_in(folder, prepared, settings, progress, say)
+    except KeyboardInterrupt:
+        raise RunInterrupted(
+            f"{place}: interrupted; what is answered is kept: give the same command to go on"
+        ) from None
+    _check_errors(result, settings.max_errors)
+    return result
+
+
+def _run_in(
+    folder: Path, prepared: _Prepared, settings: RunSettings, progress: bool, say: Say
+) -> RunResult:
+    if settings.fresh:
+        store.remove_run(folder)
+    finished = _finished(folder, prepared.identity)
+    if finished is not None:
+        say(f"{folder}: had been finished; nothing is asked again (--fresh redoes it)")
+        return finished
+    started = _start(folder, prepared, settings, say)
+    n_left = sum(len(started.plan[batch]) for batch in started.todo)
+    load, generate = 0.0, 0.0
+    begun = time.monotonic()
+    try:
+        if started.todo:
+            runner = prepared.model.load(started.trials)
+            load = time.monotonic() - begun
+            _answer(folder, started, runner, settings.runner, prepared.selection, progress)
+    finally:
+        generate = time.monotonic() - begun - load
+        manifest = _add_times(started.manifest, prepared.seconds, load, generate)
+        with contextlib.suppress(RunError):  # where the disk is full, that is said already
+            manifests.write(folder, manifest)
+    rows = _score(folder, manifest)
+    manifest = manifest.model_copy(update={"finished": _now()})
+    manifests.write(folder, manifest)
+    return RunResult(folder, rows, manifest, n_left)
+
+
+def score(folder: Path) -> RunResult:
+    """Score a finished run again from its requests and responses, without a model.
+
+    Raises:
+        RunError: The folder holds no run, or answers are missing.
+    """
+    manifest = manifests.read(folder)
+    with store.locked(folder):
+        rows = _score(folder, manifest)
+    return RunResult(folder, rows, manifest, 0)
+
+
+def dry_run(settings: RunSettings, *, progress: bool = False) -> DryRun:
+    """Say what a run would do; reads all data and checks the model, but loads and writes nothing.
+
+    Raises:
+        VipbenchError: As `run`, for what can be known before the model is loaded.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        draft = Path(scratch) / store.REQUESTS
+        prepared = _prepare(settings, draft, progress)
+        n_bytes = draft.stat().st_size + LINE_BYTES * len(prepared.trials)
+    folder = settings.out or RUNS / manifests.run_id(prepared.identity)
+    keys = {entry.name for entry in prepared.trials.entries if entry.key is not None}
+    n_left = len(keys)
+    if (folder / store.MANIFEST).exists() and not settings.fresh:
+        manifests.check_same(folder, manifests.read(folder).identity, prepared.identity)
+        n_left -= len(keys & set(store.read_responses(folder / store.RESPONSES)))
+    per_request, seconds_from = _measured(folder.parent, prepared.identity)
+    counts = Counter((name.task, name.style) for name, *_ in prepared.trials.entries)
+    return DryRun(
+        path=folder,
+        counts=dict(counts),
+        n_errors={task: len(facts.errors) for task, facts in prepared.facts.items()},
+        n_left=n_left,
+        seconds=None if per_request is None else per_request * n_left,
+        seconds_from=seconds_from,
+        n_bytes=n_bytes,
+        notes=prepared.selection.notes,
+    )
+
+
+# --- before the model is loaded
+
+
+def _prepare(settings: RunSettings, draft: Path, progress: bool) -> _Prepared:
+    """Resolve names, check the checkpoint, read the data, write the requests to `draft`."""
+    begun = time.monotonic()
+    info = _check_model(settings)
+    selection = select(
+        suite=settings.suite,
+        tasks=settings.tasks,
+        styles=settings.styles,
+        data=settings.data,
+        include=settings.include,
+        fit=settings.fit,
+        fit_hint=info.hints.fit if info else None,
+    )
+    facts: dict[str, TaskFacts] = {}
+
+    def watch(loop: Iterable[Sample | Problem], what: str) -> Iterable[Sample | Problem]:
+        return _bar(loop, what, progress)
+
+    trials = store.write_trials(
+        draft,
+        make_trials(
+            selection,
+            seed=settings.seed,
+            limit=settings.limit,
+            ids=settings.ids,
+            facts=facts,
+            watch=watch,
+        ),
+    )
+    model = _describe_model(settings, selection.prompt_format, info)
+    identity = Identity(
+        suite=selection.suite,
+        tasks={spec.name: spec.version for spec in _specs(selection)},
+        styles={choice.spec.name: choice.styles for choice in selection.tasks},
+        seed=settings.seed,
+        limit=settings.limit,
+        ids=tuple(sorted(set(settings.ids))),
+        fits={choice.spec.name: choice.fit for choice in selection.tasks},
+        runner=settings.runner,
+        model=model.name,
+        settings=model.settings,
+        requests={name: found.digest for name, found in facts.items()},
+    )
+    return _Prepared(model, selection, trials, facts, identity, time.monotonic() - begun)
+
+
+def _specs(selection: Selection) -> list[TaskSpec]:
+    return [*(choice.spec for choice in selection.tasks), *selection.joints]
+
+
+def _check_model(settings: RunSettings) -> CheckpointInfo | None:
+    """Check all of a model that can be checked without loading it."""
+    if settings.runner in BASELINES:
+        if settings.model is not None or settings.live_model is not None:
+            raise RunnerError(f"runner {settings.runner}: takes no model; leave --model out")
+        return None
+    if settings.runner != VIPLLAVA or settings.live_model is not None:
+        return None
+    if settings.model is None:
+        raise RunnerError("runner vipllava: no model given; give --model FOLDER or a hub id")
+    return check_checkpoint(settings.model)
+
+
+def _describe_model(
+    settings: RunSettings, suite_format: PromptFormat | None, info: CheckpointInfo | None
+) -> _Model:
+    """Fix name, fingerprint and settings of a model; a plugin or a live model is built here."""
+    prompt_format = settings.prompt_format or suite_format
+
+    def load(trials: Sequence[Trial]) -> Runner:
+        return make_runner(
+            settings.runner,
+            model=settings.model if settings.live_model is None else settings.live_model,
+            processor=settings.processor,
+            trials=trials,
+            seed=settings.seed,
+            prompt_format=prompt_format,
+            dtype=settings.dtype,
+            device=settings.device,
+        )
+
+    if settings.runner in BASELINES:
+        nothing = Settings(weights=None, prompt_format=None, dtype=None, decoding=None)
+        return _Model(settings.runner, nothing, "cpu", None, True, load)
+    if info is not None:
+        from vipbench.runners.vipllava import find_device, find_dtype  # imports torch
+
+        device = find_device(settings.device)
+        dtype = str(find_dtype(settings.dtype, device)).removeprefix("torch.")
+        fixed = Settings(
+            weights=manifests.digest([info.weights, info.settings]),
+            prompt_format=prompt_format or info.hints.prompt_format or "hf",
+            dtype=dtype,
+            decoding="greedy",
+        )
+        return _Model(info.name, fixed, str(device), info.hints.fit, False, load)
+    runner = load(())
+    told = settings_of(runner, settings.runner)
+    fixed = Settings(
+        weights=told.weights or manifests.digest(["unknown", settings.model]),
+        prompt_format=told.prompt_format,
+        dtype=told.dtype,
+        decoding=told.decoding,
+    )
+    return _Model(_name(settings, told), fixed, told.device, None, False, lambda trials: runner)
+
+
+def _name(settings: RunSettings, told: RunnerSettings) -> str:
+    """Name a live model after what it was loaded from, a plugin that says nothing after --model."""
+    if settings.live_model is not None:
+        config = getattr(settings.live_model, "config", None)
+        origin = str(getattr(config, "name_or_path", "") or told.model)
+    elif told.weights or settings.model is None:
+        return told.model
+    else:
+        origin = settings.model
+    # A hub id is a name as it is; of a folder the last part is.
+    return Path(origin).resolve().name if Path(origin).exists() else origin
+
+
+def _check_data(prepared: _Prepared, max_errors: float) -> None:
+    """Stop before the model is loaded if too many samples cannot be asked at all."""
+    messages = []
+    for task, facts in prepared.facts.items():
+        errors = facts.errors
+        if len(errors) <= max_errors * facts.n_asked:
+            continue
+        codes = ", ".join(f"{n} {code}" for code, n in Counter(e.code for e in errors).items())
+        first = "; ".join(f"{error.id}: {error.message}" for error in errors[:SHOWN_PROBLEMS])
+        messages.append(
+            f"{task}: {len(errors):,} of {facts.n_asked:,} samples cannot be asked ({codes}), more "
+            f"than --max-errors {max_errors:g} allows; the first: {first}"
+        )
+    if messages:
+        advice = "nothing was asked; `vipbench check TASK` lists all"
+        raise TooManyErrors(f"{' · '.join(messages)} · {advice}")
+
+
+def _check_errors(result: RunResult, max_errors: float) -> None:
+    """Say after the run if too many samples failed in it."""
+    messages = [
+        f"{row.task} under {row.style}: {row.n_errors:,} of {row.n + row.n_errors:,} samples failed"
+        for row in result.rows
+        if row.group == ALL and row.n_errors > max_errors * (row.n + row.n_errors)
+    ]
+    if messages:
+        lines = store.read_lines(result.path / store.SCORES, ScoreLine)
+        first = next(f"{line.id}: {line.error}" for line in lines if line.error is not None)
+        raise TooManyErrors(
+            f"{'; '.join(messages)}; more than --max-errors {max_errors:g} allows, such as {first} "
+            f"· all others are scored in {result.path}"
+        )
+
+
+# --- the run folder
+
+
+def _finished(folder: Path, identity: Identity) -> RunResult | None:
+    """Read a run that has ended already; None where there is something left to do."""
+    if not (folder / store.MANIFEST).exists():
+        return None
+    manifest = manifests.read(folder)
+    manifests.check_same(folder, manifest.identity, identity)
+    files = (store.REQUESTS, store.RESPONSES, store.SCORES, store.SUMMARY)
+    if manifest.finished is None or not all((folder / name).exists() for name in files):
+        return None
+    return RunResult(folder, report.read_summary(folder), manifest, 0)
+
+
+def _start(folder: Path, prepared: _Prepared, settings: RunSettings, say: Say) -> _Started:
+    """Write requests and manifest of a new run, or find what is left of one that was stopped."""
+    then = manifests.read(folder) if (folder / store.MANIFEST).exists() else None
+    responses = folder / store.RESPONSES
+    if then is None and responses.exists():
+        raise RunError(
+            f"{folder}: holds {store.RESPONSES} without {store.MANIFEST}, so nobody knows what was "
+            "asked; give another -o, or --fresh to replace it"
+        )
+    asked = [i for i, entry in enumerate(prepared.trials.entries) if entry.key is not None]
+    batch_size = then.batch_size if then else _batch_size(settings, prepared.model)
+    batches = plan_batches([prepared.trials.entries[i].length for i in asked], batch_size)
+    plan = [tuple(asked[i] for i in batch) for batch in batches]
+    if then is not None and then.plan_digest != plan_digest(plan):
+        raise RunError(
+            f"{folder}: vipbench {then.versions.get('vipbench')} planned its batches otherwise than "
+            "this version does; go on with that one, or use --fresh to start over"
+        )
+    # The same bytes, if it is there already; and nobody reads it meanwhile.
+    requests = folder / store.REQUESTS
+    prepared.trials.path.replace(requests)
+    trials = Trials(requests, prepared.trials.entries)
+    if then is None:
+        manifest = _new_manifest(folder, prepared, batch_size, plan_digest(plan))
+        manifests.write(folder, manifest)
+        return _Started(manifest, trials, plan, list(range(len(plan))))
+    done = store.resume_responses(responses, plan, trials)
+    say(f"{folder}: goes on; {len(done)} of {len(plan)} batches are answered")
+    if settings.batch_size not in ("auto", batch_size):
+        say(
+            f"{folder}: keeps the batches of {batch_size} of its first start, whatever --batch-size "
+            "says, so that the answers are those of an uninterrupted run"
+        )
+    now = manifests.versions()
+    changed = [
+        f"{name} {old} → {now.get(name)}"
+        for name, old in then.versions.items()
+        if now.get(name) != old
+    ]
+    if changed:
+        say(f"{folder}: was started with other versions: {', '.join(changed)}")
+    manifest = then.model_copy(update={"n_starts": then.n_starts + 1, "finished": None})
+    return _Started(manifest, trials, plan, [i for i in range(len(plan)) if i not in done])
+
+
+def _batch_size(settings: RunSettings, model: _Model) -> int:
+    if settings.batch_size != "auto":
+        return settings.batch_size
+    return AUTO_BATCH_SIZE_BASELINE if model.is_baseline else AUTO_BATCH_SIZE
+
+
+def _new_manifest(folder: Path, prepared: _Prepared, batch_size: int, plan: str) -> Manifest:
+    commit, dirty = manifests.checkout()
+    return Manifest(
+        run_id=manifests.run_id(prepared.identity),
+        identity=prepared.identity,
+        settings_digest=manifests.settings_digest(prepared.identity.settings),
+        tasks=_task_runs(prepared),
+        n_requests=len(prepared.trials),
+        notes=prepared.selection.notes,
+        batch_size=batch_size,
+        plan_digest=plan,
+        device=prepared.model.device,
+        versions=manifests.versions(),
+        commit=commit,
+        dirty=dirty,
+        started=_now(),
+    )
+
+
+def _task_runs(prepared: _Prepared) -> dict[str, TaskRun]:
+    """Describe each task as it is run; a joint one by its parts."""
+    runs = {}
+    for choice in prepared.selection.tasks:
+        spec, facts = choice.spec, prepared.facts[choice.spec.name]
+        runs[spec.name] = TaskRun(
+            version=spec.version,
+            kind=spec.kind,
+            headline=choice.headline,
+            fit=choice.fit,
+            breakdown=spec.breakdown,
+            chance=spec.chance,
+            redistribute=spec.redistribute,
+            questions=str(choice.source.questions.absolute()),
+            images=str(choice.source.images.absolute()),
+            synthetic=is_synthetic(choice.source),
+            n_samples=facts.n_samples,
+            problems=dict(sorted(facts.problems.items())),
+            boxes_for_polygons=facts.boxes_for_polygons,
+        )
+    for spec in prepared.selection.joints:
+        parts = [runs[name] for name in spec.data]
+        runs[spec.name] = TaskRun(
+            version=spec.version,
+            kind=spec.kind,
+            parts=tuple(spec.data),
+            headline=parts[0].headline,
+            fit=parts[0].fit,
+            breakdown=spec.breakdown,
+            chance=spec.chance,
+            redistribute=spec.redistribute,
+            synthetic=any(part.synthetic for part in parts),
+            n_samples=parts[0].n_samples,
+        )
+    return runs
+
+
+def _answer(
+    folder: Path,
+    started: _Started,
+    runner: Runner,
+    name: str,
+    selection: Selection,
+    progress: bool,
+) -> None:
+    """Answer the batches that are left; each is on the disk before the next is asked."""
+    responses = folder / store.RESPONSES
+    n_all, n_left = (
+        sum(len(started.plan[batch]) for batch in batches)
+        for batches in (range(len(started.plan)), started.todo)
+    )
+    with _bar(None, "answering", progress, total=n_all, initial=n_all - n_left) as bar:
+
+        def write(lines: list[ResponseLine]) -> None:
+            store.append_responses(responses, lines)
+            bar.update(len(lines))
+
+        answer_batches(
+            runner,
+            name,
+            started.trials,
+            started.plan,
+            started.todo,
+            {choice.spec.name: choice.source.images for choice in selection.tasks},
+            write,
+        )
+
+
+def _add_times(manifest: Manifest, prepare: float, load: float, generate: float) -> Manifest:
+    then = manifest.times
+    times = Times(
+        prepare=round(then.prepare + prepare, 3),
+        load=round(then.load + load, 3),
+        generate=round(then.generate + generate, 3),
+        total=round(then.total + prepare + load + generate, 3),
+    )
+    peak = max(manifest.peak_memory_mib, manifests.peak_memory_mib())
+    return manifest.model_copy(update={"times": times, "peak_memory_mib": peak})
+
+
+# --- after the model
+
+
+def _score(folder: Path, manifest: Manifest) -> list[Row]:
+    """Write `scores.jsonl` and `summary.json` from requests and responses; no times in them."""
+    lines = _score_lines(folder)
+    lines += [line for name in manifest.tasks for line in _join(name, manifest, lines)]
+    store.write_lines(folder / store.SCORES, lines)
+    rows = report.summarise(manifest, lines)
+    store.write_json(folder / store.SUMMARY, [row.model_dump(mode="json") for row in rows])
+    return rows
+
+
+def _score_lines(folder: Path) -> list[ScoreLine]:
+    responses = store.read_responses(folder / store.RESPONSES)
+    lines = []
+    n_missing = 0
+    for trial in store.open_trials(folder / store.REQUESTS):
+        response = responses.get(trial_id(trial))
+        if trial.request is not None and (response is None or response.key != trial.request.key):
+            n_missing += 1
+        else:
+            lines.append(_score_line(trial, response))
+    if n_missing:
+        raise RunError(
+            f"{folder}: {n_missing:,} of {n_missing + len(lines):,} requests have no answer yet; give "
+            "the command of the run again to go on with it"
+        )
+    return lines
+
+
+def _score_line(trial: Trial, response: ResponseLine | None) -> ScoreLine:
+    error = trial.error if response is None else response.error
+    scored = None
+    if response is not None and error is None:
+        scored = scorers.score(trial, response)
+    return ScoreLine(
+        task=trial.task,
+        style=trial.style,
+        id=trial.id,
+        metric=scorers.metric_name(trial.kind),
+        value=scored.value if scored else None,
+        answer=scored.answer if scored else None,
+        target=trial.target,
+        group=trial.group,
+        tags=trial.tags,
+        truncated=response is not None and response.finish == "length",
+        error=error,
+    )
+
+
+def _join(name: str, manifest: Manifest, lines: Sequence[ScoreLine]) -> Iterator[ScoreLine]:
+    """Score a joint task: right if all parts are; an error in either part is an error."""
+    parts = manifest.tasks[name].parts
+    found: dict[TrialId, ScoreLine] = {trial_id(line): line for line in lines if parts}
+    for line in lines:
+        if not parts or line.task != parts[0]:
+            continue
+        joined = [found.get(TrialId(part, line.style, line.id)) for part in parts]
+        if None in joined:
+            raise RunError(f"{name}: {line.id} is not in each of {', '.join(parts)}")
+        yield _join_line(name, [each for each in joined if each is not None])
+
+
+def _join_line(name: str, parts: Sequence[ScoreLine]) -> ScoreLine:
+    errors = [f"{part.task}: {part.error}" for part in parts if part.error is not None]
+    score_ = None
+    if not errors:
+        score_ = scorers.join([Score(value=part.value or 0, answer=part.answer) for part in parts])
+    return ScoreLine(
+        task=name,
+        style=parts[0].style,
+        id=parts[0].id,
+        metric=parts[0].metric,
+        value=score_.value if score_ else None,
+        answer=score_.answer if score_ else None,
+        target=", ".join(part.target for part in parts),
+        group=parts[0].group,
+        tags=_shared_tags([part.tags for part in parts]),
+        truncated=any(part.truncated for part in parts),
+        error="; ".join(errors) or None,
+    )
+
+
+def _shared_tags(tags: Sequence[Tags]) -> Tags:
+    """Keep the values that all parts share; what differs between them is `mixed`."""
+    first, *others = tags
+    axes = [axis for axis in first if all(axis in other for other in others)]
+    return {
+        axis: first[axis] if all(other[axis] == first[axis] for other in others) else ("mixed",)
+        for axis in axes
+    }
+
+
+def _measured(runs: Path, identity: Identity) -> tuple[float | None, str]:
+    """Return seconds a request of the latest finished run with the same model, and which it was."""
+    found: list[tuple[str, float, str]] = []
+    for path in runs.glob(f"*/{store.MANIFEST}"):
+        try:
+            manifest = manifests.read(path.parent)
+        except RunError:
+            continue  # another version's, or broken: no measure
+        then = manifest.identity
+        same = (then.model, then.runner, then.settings) == (
+            identity.model,
+            identity.runner,
+            identity.settings,
+        )
+        if same and manifest.finished and manifest.times.generate and manifest.n_requests:
+            rate = manifest.times.generate / manifest.n_requests
+            where = f"measured in {path.parent} on {manifest.device}"
+            found.append((manifest.finished, rate, where))
+    if not found:
+        return None, f"unknown: no finished run of this model in {runs}"
+    _, per_request, where = max(found)
+    return per_request, where
+
+
+# --- small things
+
+
+@contextlib.contextmanager
+def _draft(place: Path) -> Iterator[Path]:
+    """Lend a file beside which the run folder is, or in it; what is left there is removed."""
+    existed = place.exists()
+    draft = place / f".requests-{os.getpid()}-{time.monotonic_ns()}.part"
+    try:
+        yield draft
+    finally:
+        with contextlib.suppress(OSError):
+            draft.unlink(missing_ok=True)
+            if not existed:
+                place.rmdir()  # only if it is empty
+
+
+def _bar(
+    loop: Iterable[Sample | Problem] | None,
+    what: str,
+    progress: bool,
+    total: int | None = None,
+    initial: int = 0,
+) -> "tqdm[Sample | Problem]":
+    """Show how far a loop is, with rate and time left, on stderr; in a log file only now and then."""
+    return tqdm(
+        loop,
+        desc=what,
+        total=total,
+        initial=initial,
+        unit=" samples",
+        disable=not progress,
+        mininterval=0.2 if sys.stderr.isatty() else 10,
+        dynamic_ncols=True,
+    )
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def _silent(message: str) -> None:
+    """Say nothing."""

@@ -1,0 +1,92 @@
+"""Runners that need no model: the floor and the ceiling that a score is read against.
+
+They are built from the trials of the run, the only runners that may see targets.
+"""
+
+import random
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
+
+import numpy as np
+
+from vipbench.errors import RunnerError, nearest
+from vipbench.runners import RunnerSettings
+from vipbench.schema import Request, Response, Trial
+
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
+
+AND, OR = "<AND>", "<OR>"
+"""Separate the parts of a graded answer, and the alternatives of a part (ViP-Bench)."""
+
+
+class BaselineRunner:
+    """Answers each request with a rule; images are neither loaded nor looked at."""
+
+    image_size = None
+    reads_images = False
+
+    def __init__(self, settings: RunnerSettings, answer: Callable[[Request], str]) -> None:
+        """Take the rule; `settings` name the baseline."""
+        self.settings = settings
+        self._answer = answer
+
+    def generate(self, requests: Sequence[Request], images: Sequence[np.ndarray]) -> list[Response]:
+        """Answer every request; `images` may be empty."""
+        return [Response(text=self._answer(request)) for request in requests]
+
+
+def make_baseline(name: str, trials: Sequence[Trial], seed: int) -> BaselineRunner:
+    """Build `oracle`, `constant`, `random` or `majority` from the trials of a run.
+
+    `random` draws uniformly among a request's options, for an open answer among the task's
+    distinct targets, keyed by `seed` and the request's key. `majority` gives the most frequent
+    target of the task, of equally frequent ones the first by text.
+
+    Raises:
+        RunnerError: there is no such baseline, or (when asked) no trial for a request.
+    """
+    targets: dict[tuple[str, str, str], str] = {}
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    for trial in trials:
+        text = plain_target(trial.target) if trial.kind == "graded" else trial.target
+        targets[trial.task, trial.style, trial.id] = text
+        counts[trial.task][text] += 1
+    distinct = {task: tuple(sorted(counter)) for task, counter in counts.items()}
+    frequent = {
+        task: min(counter.items(), key=lambda item: (-item[1], item[0]))[0]
+        for task, counter in counts.items()
+    }
+
+    def oracle(request: Request) -> str:
+        return _known(name, targets, (request.task, request.style, request.id))
+
+    def constant(request: Request) -> str:
+        return "A"
+
+    def uniform(request: Request) -> str:
+        options = request.options or _known(name, distinct, request.task)
+        return random.Random(f"{seed}:{request.key}").choice(options)
+
+    def majority(request: Request) -> str:
+        return _known(name, frequent, request.task)
+
+    rules = {"oracle": oracle, "constant": constant, "random": uniform, "majority": majority}
+    if name not in rules:
+        raise RunnerError(f"baseline {name!r} is not known{nearest(name, rules)}")
+    decoding = f"seed {seed}" if name == "random" else "rule"
+    return BaselineRunner(RunnerSettings(model=name, decoding=decoding), rules[name])
+
+
+def plain_target(target: str) -> str:
+    """Return an answer that a graded target accepts: the first alternative of every part."""
+    return " ".join(part.split(OR)[0].strip() for part in target.split(AND))
+
+
+def _known(name: str, table: Mapping[_Key, _Value], key: _Key) -> _Value:
+    if key not in table:
+        raise RunnerError(
+            f"runner {name}: no trial for {key!r} · expected the trials of the run that is asked"
+        )
+    return table[key]

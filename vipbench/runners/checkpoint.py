@@ -1,0 +1,352 @@
+"""What can be known of a VipLlava checkpoint without torch: `check_checkpoint`.
+
+Nothing of a checkpoint is executed: pickled weights and remote code are refused here, before any
+library that could run them sees the folder.
+"""
+
+import hashlib
+import json
+import re
+import struct
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from vipbench.data import file_digest
+from vipbench.errors import RunnerError, nearest
+from vipbench.schema import Fit, PromptFormat, Record
+
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+MODEL_TYPE = "vipllava"
+CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+"""RGB mean of CLIP's training images, range 0-1 (openai/CLIP, clip/clip.py, `_transform`)."""
+CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+"""Their standard deviation (same source)."""
+FEATURE_LAYERS = (-2, -5, -8, -11, 6)
+"""Vision layers of a config that names none (transformers, VipLlavaConfig)."""
+
+_SMALL_FILES = ("*.json", "*.jinja", "*.txt", "*.model")
+_WEIGHTS, _INDEX = "model.safetensors", "model.safetensors.index.json"
+_PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
+# Files beside the weights that change what a model sees or answers.
+_SETTINGS = (
+    "config.json",
+    "generation_config.json",
+    "preprocessor_config.json",
+    "processor_config.json",
+    "tokenizer.json",
+    "tokenizer.model",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "chat_template.json",
+    "chat_template.jinja",
+)
+
+
+class Hints(Record):
+    """`vipbench.json` in a checkpoint's folder: how the checkpoint wants to be asked."""
+
+    prompt_format: PromptFormat | None = None
+    fit: Fit | None = None
+
+
+class CheckpointInfo(Record):
+    """A checkpoint that has passed every check that needs no model."""
+
+    name: str
+    """Folder name, or hub id."""
+    path: Path | None
+    """The folder that holds it, for a hub id in the hub's cache; None: a model in memory."""
+    image_size: int
+    """Side of the square that the vision tower sees, in px."""
+    n_image_tokens: int
+    """Image features a picture: patches, without the class token."""
+    vision_feature_layers: tuple[int, ...]
+    """Hidden states of the vision tower that the projector sees; 0 is the embedding."""
+    image_mean: tuple[float, float, float]
+    image_std: tuple[float, float, float]
+    """RGB, of values 0-1."""
+    chat_template: str | None = None
+    """The processor's; None: the tokenizer's, if that has one."""
+    hints: Hints = Hints()
+    weights: str
+    """sha256 over names and bytes of the weight files."""
+    settings: str
+    """sha256 over config, tokenizer, processor and template files."""
+
+
+def check_checkpoint(model: str | Path) -> CheckpointInfo:
+    """Check a checkpoint folder or hub id (then downloaded) as far as is possible without torch.
+
+    Raises:
+        RunnerError: there is no such folder or id; the config is broken, is of another model type
+            or asks for remote code; the weights are missing, torn or pickled.
+    """
+    folder, name = _find(model)
+    config = _check_config(folder)
+    if not Path(model).expanduser().is_dir():
+        folder = _download(str(model), ("model*.safetensors",))
+    weights = list(_weight_files(folder))
+    _check_weights(weights)
+    image_size, patch, layers = _vision_config(folder / "config.json", config)
+    mean, std = image_statistics(_processor_config(folder))
+    return CheckpointInfo(
+        name=name,
+        path=folder,
+        image_size=image_size,
+        n_image_tokens=(image_size // patch) ** 2,
+        vision_feature_layers=layers,
+        image_mean=mean,
+        image_std=std,
+        chat_template=_chat_template(folder),
+        hints=read_hints(folder),
+        weights=_digest(weights),
+        settings=_digest(folder / file for file in _SETTINGS if (folder / file).exists()),
+    )
+
+
+def read_hints(folder: Path) -> Hints:
+    """Read a checkpoint's `vipbench.json`; without one there are no hints."""
+    path = folder / "vipbench.json"
+    if not path.exists():
+        return Hints()
+    content = _read_json(path)
+    for key in content:
+        if key not in Hints.model_fields:
+            raise RunnerError(f"{path}: unknown key {key!r}{nearest(key, Hints.model_fields)}")
+    try:
+        return Hints.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise RunnerError(
+            f"{path}: {first['loc'][0]} is {first['input']!r} · {first['msg'].lower()}"
+        ) from error
+
+
+def image_statistics(
+    processor: dict[str, Any],
+) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
+    """Mean and standard deviation that an image processor's config normalises with, else CLIP's."""
+    if processor.get("do_normalize") is False:
+        return (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
+    mean = processor.get("image_mean") or CLIP_MEAN
+    std = processor.get("image_std") or CLIP_STD
+    for name, values in (("image_mean", mean), ("image_std", std)):
+        if len(values) != 3 or not all(isinstance(v, int | float) for v in values):
+            raise RunnerError(f"image processor: {name} is {values!r} · expected three numbers")
+    if min(std) <= 0:
+        raise RunnerError(f"image processor: image_std is {std!r} · expected positive numbers")
+    return (mean[0], mean[1], mean[2]), (std[0], std[1], std[2])
+
+
+def _find(model: str | Path) -> tuple[Path, str]:
+    """Return the folder with at least the small files of a checkpoint, and its name."""
+    path = Path(model).expanduser()
+    if path.is_dir():
+        return path, path.resolve().name
+    if path.exists():
+        raise RunnerError(f"model {model}: is a file · expected a checkpoint's folder")
+    if HUB_ID.fullmatch(str(model)) and not path.parent.is_dir():
+        return _download(str(model), _SMALL_FILES), str(model)
+    parent = next(p for p in path.absolute().parents if p.is_dir())
+    missing = path.absolute().relative_to(parent).parts[0]
+    near = nearest(missing, (p.name for p in parent.iterdir() if p.is_dir()))
+    raise RunnerError(
+        f"model {model}: does not exist; looked for {missing!r} in {parent}{near} · expected a "
+        "checkpoint's folder or a hub id (owner/name)"
+    )
+
+
+def _download(hub_id: str, patterns: tuple[str, ...]) -> Path:
+    """Bring files of a hub repository into the hub's cache; weights only as safetensors."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(hub_id, allow_patterns=list(patterns)))
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise RunnerError(
+            f"model {hub_id}: there is no such folder here, and as a hub id it cannot be fetched "
+            f"({type(error).__name__}: {reason[:200]}) · expected a checkpoint's folder or an id"
+        ) from error
+
+
+def _check_config(folder: Path) -> dict[str, Any]:
+    """Read config.json; refuse other models, remote code and adapters."""
+    path = folder / "config.json"
+    if (folder / "adapter_config.json").exists():
+        raise RunnerError(
+            f"{folder}: holds an adapter (adapter_config.json) · expected a whole model · merge "
+            "the adapter into its base model and save that"
+        )
+    if not path.exists():
+        raise RunnerError(
+            f"{folder}: has no config.json · expected a folder that save_pretrained wrote"
+        )
+    config = _read_json(path)
+    kind = config.get("model_type")
+    # First, since remote code is the reason to warn about, whatever the model calls itself.
+    for file in sorted(folder.glob("*.json")):
+        if file.name.endswith("config.json") and (where := _remote_code(_read_json(file))):
+            raise RunnerError(
+                f"{file}: {where} asks for remote code (model type {kind!r}) · vipbench never runs "
+                "code from a checkpoint · expected a VipLlava checkpoint of transformers itself"
+            )
+    if kind != MODEL_TYPE:
+        classes = ", ".join(map(str, config.get("architectures") or ())) or "no class named"
+        raise RunnerError(
+            f"{path}: model_type is {kind!r} ({classes}) · expected {MODEL_TYPE!r} · this runner "
+            "takes VipLlava checkpoints only"
+        )
+    return config
+
+
+def _remote_code(value: object, where: str = "") -> str:
+    """Where in a config an `auto_map` stands, or nothing."""
+    if isinstance(value, dict):
+        if value.get("auto_map"):
+            return f"{where}auto_map"
+        parts = (_remote_code(entry, f"{where}{key}.") for key, entry in value.items())
+        return next(filter(None, parts), "")
+    return ""
+
+
+def _vision_config(path: Path, config: dict[str, Any]) -> tuple[int, int, tuple[int, ...]]:
+    """Side of the image and of a patch in px, and the feature layers.
+
+    What the file leaves out is what transformers fills in: CLIP ViT-L/14-336 where there is no
+    vision config at all, else the defaults of CLIPVisionConfig.
+    """
+    vision = config.get("vision_config")
+    if vision is None:
+        vision = {"image_size": 336, "patch_size": 14, "num_hidden_layers": 24}
+    if not isinstance(vision, dict):
+        raise RunnerError(f"{path}: vision_config is {vision!r} · expected a mapping")
+    numbers = []
+    for name, default in (("image_size", 224), ("patch_size", 32), ("num_hidden_layers", 12)):
+        value = vision.get(name, default)
+        if not isinstance(value, int) or value < 1:
+            raise RunnerError(
+                f"{path}: vision_config.{name} is {value!r} · expected a whole number"
+            )
+        numbers.append(value)
+    image_size, patch, depth = numbers
+    if image_size < patch:
+        raise RunnerError(f"{path}: image_size {image_size} is below patch_size {patch}")
+    # The key lost its plural in transformers 5.23; older versions do not read the new one.
+    layers = config.get("vision_feature_layer", config.get("vision_feature_layers"))
+    layers = list(FEATURE_LAYERS) if layers is None else layers
+    layers = [layers] if isinstance(layers, int) else layers
+    if not isinstance(layers, list) or not all(
+        isinstance(layer, int) and -depth - 1 <= layer <= depth for layer in layers
+    ):
+        raise RunnerError(
+            f"{path}: vision_feature_layers is {layers!r} · expected numbers of the {depth} layers"
+        )
+    return image_size, patch, tuple(layers)
+
+
+def _processor_config(folder: Path) -> dict[str, Any]:
+    """The image processor's settings: transformers 5 nests them, 4 had a file of their own."""
+    for name in ("processor_config.json", "preprocessor_config.json"):
+        path = folder / name
+        if path.exists():
+            content = _read_json(path)
+            settings = content.get("image_processor", content)
+            if isinstance(settings, dict) and "image_mean" in settings:
+                return settings
+    return {}
+
+
+def _chat_template(folder: Path) -> str | None:
+    """The processor's chat template, in the three places that it has been saved in."""
+    if (folder / "chat_template.jinja").exists():
+        return (folder / "chat_template.jinja").read_text(encoding="utf-8")
+    for name in ("chat_template.json", "processor_config.json"):
+        if (folder / name).exists():
+            template = _read_json(folder / name).get("chat_template")
+            if isinstance(template, str):
+                return template
+    return None
+
+
+def _weight_files(folder: Path) -> Iterator[Path]:
+    """Paths of the weights: one safetensors file, or the shards that the index names."""
+    if (folder / _WEIGHTS).exists():
+        yield folder / _WEIGHTS
+        return
+    index = folder / _INDEX
+    if not index.exists():
+        pickled = sorted(p.name for p in folder.iterdir() if p.suffix in _PICKLED)
+        if pickled:
+            raise RunnerError(
+                f"{folder}: the weights are pickled ({pickled[0]}), and unpickling can run any "
+                f"code · expected {_WEIGHTS} · save the model again with save_pretrained"
+            )
+        raise RunnerError(f"{folder}: has no weights · expected {_WEIGHTS} or {_INDEX}")
+    shards = _read_json(index).get("weight_map")
+    if not isinstance(shards, dict) or not shards:
+        raise RunnerError(f"{index}: weight_map is missing · expected a mapping tensor: file")
+    for name in sorted(set(map(str, shards.values()))):
+        if Path(name).name != name or not name.endswith(".safetensors"):
+            raise RunnerError(f"{index}: weight_map names {name!r} · expected a safetensors file")
+        if not (folder / name).exists():
+            raise RunnerError(
+                f"{folder / name}: does not exist · {_INDEX} names it · fetch it again"
+            )
+        yield folder / name
+
+
+def _check_weights(files: Iterable[Path]) -> None:
+    """Read the headers: every file whole, and a VipLlava projector among the tensors."""
+    tensors: set[str] = set()
+    path = Path()
+    for path in files:
+        tensors.update(_tensor_names(path))
+    if not any("multi_modal_projector." in name for name in tensors):
+        raise RunnerError(
+            f"{path}: no tensor is called multi_modal_projector · expected VipLlava weights"
+        )
+
+
+def _tensor_names(path: Path) -> list[str]:
+    """Names in a safetensors header, after comparing the promised size with the file's."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        start = file.read(8)
+        if start.startswith(b"version "):
+            raise RunnerError(f"{path}: is a Git LFS pointer · fetch the file with git lfs pull")
+        length = struct.unpack("<Q", start)[0] if len(start) == 8 else size
+        if length > size - 8:
+            raise RunnerError(f"{path}: no whole safetensors file ({size} bytes) · fetch it again")
+        try:
+            header: dict[str, dict[str, Any]] = json.loads(file.read(length))
+            header.pop("__metadata__", None)
+            end = max((tensor["data_offsets"][1] for tensor in header.values()), default=0)
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+            raise RunnerError(f"{path}: broken safetensors header · fetch it again") from error
+    if 8 + length + end != size:
+        raise RunnerError(
+            f"{path}: has {size} bytes · its header promises {8 + length + end} · fetch it again"
+        )
+    return list(header)
+
+
+def _digest(files: Iterable[Path]) -> str:
+    lines = (f"{path.name} {file_digest(path)}\n" for path in files)
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    """Read one JSON object, or say which file is broken and where."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunnerError(f"{path}: cannot be read as JSON ({error}) · fetch it again") from error
+    if not isinstance(content, dict):
+        raise RunnerError(f"{path}: holds a {type(content).__name__} · expected a JSON object")
+    return content

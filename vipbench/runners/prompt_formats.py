@@ -1,0 +1,213 @@
+"""Prompt formats of VipLlava checkpoints, and tokenisation around the image.
+
+The two markers are Unicode noncharacters, which never occur in exchanged text. A format's own
+special tokens are written between them, so that the same letters in a user's text stay text.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from jinja2 import TemplateError
+from tokenizers import Tokenizer
+from transformers import PreTrainedTokenizerBase
+
+from vipbench.errors import RunnerError
+from vipbench.schema import PromptFormat
+
+SYSTEM = (
+    "A chat between a curious human and an artificial intelligence assistant. "
+    "The assistant gives helpful, detailed, and polite answers to the human's questions."
+)
+"""System sentence of formats `hf` (transformers' VipLlava page) and `llava_v1` (ViP-LLaVA,
+llava/conversation.py, conv_llava_v1)."""
+
+_OPEN, _CLOSE = "\ufdd0", "\ufdd1"
+_IMAGE = f"{_OPEN}image{_CLOSE}"
+
+
+def format_prompt(
+    turns: Sequence[str],
+    prompt_format: PromptFormat,
+    tokenizer: PreTrainedTokenizerBase | None = None,
+    chat_template: str | None = None,
+    image_token: str = "<image>",  # noqa: S107 (no password)
+) -> tuple[str, str]:
+    """Write a conversation in a prompt format; return the text before and after the image.
+
+    `turns` are user, assistant, user, …, ending with a user's; the image stands in front of the
+    first. The two texts are for `encode_prompt` (`readable` shows them): special tokens that the
+    format writes are marked in them, the same letters in a turn are not. Only `chat_template`
+    reads the last three arguments; template None is the tokenizer's own.
+
+    Raises:
+        RunnerError: the last turn is not the user's; the template is missing, fails, or does not
+            place the image exactly once.
+    """
+    if len(turns) % 2 == 0:
+        raise RunnerError(f"prompt: {len(turns)} turns · expected an odd number, the last a user's")
+    texts = [_without_markers(turn) for turn in turns]
+    if prompt_format == "hf":
+        prompt = f"{SYSTEM}###Human: {_IMAGE}\n{texts[0]}###Assistant:"
+        for answer, text in zip(texts[1::2], texts[2::2], strict=True):
+            prompt += f" {answer}###Human: {text}###Assistant:"
+    elif prompt_format == "llava_v1":
+        prompt = f"{SYSTEM} USER: {_IMAGE}\n{texts[0]} ASSISTANT:"
+        for answer, text in zip(texts[1::2], texts[2::2], strict=True):
+            prompt += f" {answer}{_OPEN}</s>{_CLOSE}USER: {text} ASSISTANT:"
+    else:
+        prompt = _apply_chat_template(texts, tokenizer, chat_template, image_token)
+    before, after = prompt.split(_IMAGE)
+    return before, after
+
+
+def readable(before: str, after: str, image_token: str = "<image>") -> str:  # noqa: S107 (no password)
+    """Give the whole prompt as a person reads it, one image token and no markers."""
+    return _without_markers(f"{before}{image_token}{after}", "")
+
+
+class PromptTokenizer:
+    """A checkpoint's tokenizer, made to take special tokens from the prompt format only.
+
+    It is a copy in which every special token has its marked text as name: text that merely looks
+    like one (`<image>`, `</s>`) is cut into ordinary tokens, whatever the tokenizer's kind.
+    """
+
+    def __init__(
+        self, tokenizer: PreTrainedTokenizerBase, image_token_id: int, n_image_tokens: int
+    ) -> None:
+        """Copy a `tokenizers`-based tokenizer.
+
+        Raises:
+            RunnerError: the tokenizer is not of that kind.
+        """
+        backend = getattr(tokenizer, "backend_tokenizer", None)
+        if backend is None:
+            raise RunnerError(
+                f"tokenizer: {type(tokenizer).__name__} has no tokenizer.json · expected a fast "
+                "tokenizer · save it once with AutoTokenizer"
+            )
+        self.image_token_id = image_token_id
+        self.n_image_tokens = n_image_tokens
+        self._specials = special_tokens(tokenizer, image_token_id)
+        self._backend = Tokenizer.from_str(_with_marked_names(backend.to_str(), self._specials))
+        # What the tokenizer itself puts in front of a text: [BOS] or nothing.
+        start = tokenizer("", add_special_tokens=True)["input_ids"]
+        self.bos = [i for i in start[:1] if i == tokenizer.bos_token_id]
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids of one marked text, without BOS."""
+        text = re.sub(
+            f"{_OPEN}(.*?){_CLOSE}",
+            lambda match: match[0] if match[1] in self._specials else match[1],
+            text,
+            flags=re.DOTALL,
+        )
+        return list(self._backend.encode(text, add_special_tokens=False).ids)
+
+
+def encode_prompt(tokenizer: PromptTokenizer, before: str, after: str) -> list[int]:
+    """Token ids of a prompt from `format_prompt`, the image token repeated for every feature.
+
+    The two texts are tokenised apart, as the official code does, each as the start of a text;
+    BOS stands once, in front, where the tokenizer adds one.
+    """
+    start = tokenizer.encode(before)
+    bos = [] if start[:1] == tokenizer.bos else tokenizer.bos
+    image = [tokenizer.image_token_id] * tokenizer.n_image_tokens
+    return [*bos, *start, *image, *tokenizer.encode(after)]
+
+
+def special_tokens(
+    tokenizer: PreTrainedTokenizerBase, image_token_id: int | None = None
+) -> frozenset[str]:
+    """All texts that the tokenizer takes for a special token, the image token among them."""
+    added = tokenizer.added_tokens_decoder
+    texts = {token.content for i, token in added.items() if token.special or i == image_token_id}
+    texts.update(tokenizer.all_special_tokens)
+    # Some trainers write the byte-fallback tokens as special ones, but they are ordinary text.
+    return frozenset(text for text in texts if text and not re.fullmatch("<0x[0-9A-F]{2}>", text))
+
+
+def _with_marked_names(tokenizer_json: str, specials: Iterable[str]) -> str:
+    """Rename special tokens in a tokenizer.json: ids stay, and no text can spell the new names."""
+    spec = json.loads(tokenizer_json)
+    names = {text: f"{_OPEN}{text}{_CLOSE}" for text in specials}
+    for token in spec["added_tokens"]:
+        if token["content"] in names:
+            # Unnormalised, for a normalizer (prepended space, lower case) may change the markers.
+            token.update(content=names[token["content"]], normalized=False)
+    model: dict[str, Any] = spec["model"]
+    if isinstance(model["vocab"], dict):
+        model["vocab"] = {names.get(text, text): i for text, i in model["vocab"].items()}
+    else:
+        model["vocab"] = [[names.get(text, text), score] for text, score in model["vocab"]]
+    if model.get("unk_token") in names:
+        model["unk_token"] = names[model["unk_token"]]
+    if "merges" in model:
+        pairs = (m.split(" ", 1) if isinstance(m, str) else m for m in model["merges"])
+        model["merges"] = [[left, right] for left, right in pairs if left + right not in names]
+    spec.update(post_processor=None, truncation=None, padding=None)
+    return json.dumps(spec)
+
+
+def _without_markers(text: str, replacement: str = "\ufffd") -> str:
+    """Replace the marker characters, by default as Unicode advises for foreign noncharacters."""
+    return text.replace(_OPEN, replacement).replace(_CLOSE, replacement)
+
+
+def _apply_chat_template(
+    texts: Sequence[str],
+    tokenizer: PreTrainedTokenizerBase | None,
+    chat_template: str | None,
+    image_token: str,
+) -> str:
+    """Render the template around placeholders, mark its special tokens, then put the texts in."""
+    where = "prompt format chat_template"
+    if tokenizer is None or not (chat_template or tokenizer.chat_template):
+        raise RunnerError(
+            f"{where}: the checkpoint has no chat template · use --prompt-format hf or llava_v1"
+        )
+    places = [f"{_OPEN}turn {i}{_CLOSE}" for i in range(len(texts))]
+    messages: list[dict[str, Any]] = [
+        {"role": "assistant" if i % 2 else "user", "content": [{"type": "text", "text": place}]}
+        for i, place in enumerate(places)
+    ]
+    messages[0]["content"].insert(0, {"type": "image"})
+    try:
+        rendered = str(
+            tokenizer.apply_chat_template(
+                messages, chat_template=chat_template, tokenize=False, add_generation_prompt=True
+            )
+        )
+    except (TemplateError, TypeError, ValueError) as error:
+        raise RunnerError(
+            f"{where}: the checkpoint's template failed ({error}) · it must take contents of "
+            "several parts, text and image · use --prompt-format hf or llava_v1"
+        ) from error
+    n_images = rendered.count(image_token)
+    if n_images != 1:
+        why = " (the model was not trained for several images in one prompt)" if n_images else ""
+        raise RunnerError(
+            f"{where}: the checkpoint's template writes {image_token} {n_images} times for one "
+            f"image · expected exactly one{why} · use --prompt-format hf or llava_v1"
+        )
+    # Longest first, because one special token's text may be part of another's.
+    specials = sorted(special_tokens(tokenizer) - {image_token}, key=len, reverse=True)
+    before, after = rendered.split(image_token)
+    if specials:
+        pattern = "|".join(re.escape(text) for text in specials)
+        before, after = (
+            re.sub(pattern, lambda match: f"{_OPEN}{match[0]}{_CLOSE}", side)
+            for side in (before, after)
+        )
+    prompt = f"{before}{_IMAGE}{after}"
+    for i, (place, text) in enumerate(zip(places, texts, strict=True)):
+        if prompt.count(place) != 1:
+            raise RunnerError(
+                f"{where}: the checkpoint's template writes turn {i + 1} of {len(texts)} "
+                f"{prompt.count(place)} times · expected once · use --prompt-format hf or llava_v1"
+            )
+        prompt = prompt.replace(place, text)
+    return prompt

@@ -1,0 +1,100 @@
+"""Contact sheets: pictures in a grid, each with the exact text under it."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from PIL import Image, ImageDraw, ImageFont
+
+from vipbench.errors import VipbenchError
+
+CELL = 360
+"""Width of a cell in px; a picture fills a square of this side, less the margin."""
+MARGIN = 10
+TEXT_SIZE = 13
+HANG = 14
+"""Indent in px of what continues a line that was too long: the text itself has no such break."""
+COLUMNS = 4
+MAX_SIDE = 32_000
+"""Longest side in px of a sheet that common viewers and the PNG writer take."""
+
+
+class Cell(NamedTuple):
+    """One picture of a sheet."""
+
+    image: Image.Image
+    title: str
+    """A line above the text, in grey."""
+    text: str
+    """Shown as it is; line breaks are kept."""
+
+
+def contact_sheet(cells: Sequence[Cell], columns: int = COLUMNS) -> Image.Image:
+    """Lay pictures out in a grid, row by row, each row as high as its longest text needs.
+
+    Small pictures are enlarged by whole factors without smoothing, so that pixels can be counted;
+    large ones are reduced. Raises VipbenchError where the sheet would be larger than MAX_SIDE.
+    """
+    columns = max(1, min(columns, len(cells)))
+    font = ImageFont.load_default(TEXT_SIZE)
+    line_height = sum(font.getmetrics()) + 2 if isinstance(font, ImageFont.FreeTypeFont) else 16
+    texts = [wrapped(cell.text, CELL - 2 * MARGIN, font) for cell in cells]
+    pictures = [scaled(cell.image, CELL - 2 * MARGIN) for cell in cells]
+    rows = [range(i, min(i + columns, len(cells))) for i in range(0, len(cells), columns)]
+    heights = [
+        max(pictures[i].height + (1 + len(texts[i])) * line_height + 3 * MARGIN for i in row)
+        for row in rows
+    ]
+    if max(sum(heights), columns * CELL) > MAX_SIDE:
+        raise VipbenchError(
+            f"contact sheet: {len(cells)} pictures need {columns * CELL} x {sum(heights)} px; "
+            f"expected at most {MAX_SIDE} a side; ask for fewer with --n"
+        )
+    sheet = Image.new("RGB", (columns * CELL, sum(heights)), "white")
+    draw = ImageDraw.Draw(sheet)
+    top = 0
+    for row, height in zip(rows, heights, strict=True):
+        for column, i in enumerate(row):
+            left, y = column * CELL + MARGIN, top + MARGIN
+            sheet.paste(pictures[i], (left, y))
+            y += pictures[i].height + MARGIN
+            draw.text((left, y), cells[i].title, fill="gray", font=font)
+            for indent, line in texts[i]:
+                y += line_height
+                draw.text((left + indent, y), line, fill="black", font=font)
+        top += height
+    return sheet
+
+
+def scaled(image: Image.Image, side: int) -> Image.Image:
+    """Bring a picture near a long side of `side` px: enlarged without smoothing, or reduced."""
+    long_side = max(image.size)
+    if long_side <= side:
+        factor = side // long_side
+        size = (image.width * factor, image.height * factor)
+        return image.resize(size, Image.Resampling.NEAREST)
+    width, height = (max(1, round(length * side / long_side)) for length in image.size)
+    return image.resize((width, height), Image.Resampling.LANCZOS)
+
+
+def wrapped(
+    text: str, width: float, font: ImageFont.FreeTypeFont | ImageFont.ImageFont
+) -> list[tuple[int, str]]:
+    """Break a text into lines of at most `width` px; each with its indent (HANG where continued)."""
+    lines: list[tuple[int, str]] = []
+    for paragraph in text.split("\n"):
+        rest, indent = paragraph, 0
+        while font.getlength(rest) > width - indent and len(rest) > 1:
+            cut = _fitting(rest, width - indent, font)
+            lines.append((indent, rest[:cut]))
+            rest, indent = rest[cut:], HANG
+        lines.append((indent, rest))
+    return lines
+
+
+def _fitting(text: str, width: float, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> int:
+    """Return how many characters of a text to put on one line, broken after a space if possible."""
+    cut = 1
+    while cut < len(text) and font.getlength(text[: cut + 1]) <= width:
+        cut += 1
+    space = text.rfind(" ", 0, cut)
+    return space + 1 if space > 0 else cut

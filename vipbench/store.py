@@ -1,0 +1,326 @@
+"""A run folder: append, resume, read.
+
+`manifest.json`: what was run. `requests.jsonl`: one Trial a line, in request order.
+`responses.jsonl`: one answer a line, appended a batch at a time. `scores.jsonl`: one score a line,
+in request order. `summary.json`: rows of metrics. Only one process writes.
+"""
+
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import IO, NamedTuple, TypeVar, overload
+
+from pydantic import ValidationError
+
+from vipbench.errors import RunError
+from vipbench.schema import Record, Response, Tags, Trial
+
+MANIFEST = "manifest.json"
+REQUESTS = "requests.jsonl"
+RESPONSES = "responses.jsonl"
+SCORES = "scores.jsonl"
+SUMMARY = "summary.json"
+FILES = (MANIFEST, REQUESTS, RESPONSES, SCORES, SUMMARY)
+
+LineT = TypeVar("LineT", bound=Record)
+
+
+class TrialId(NamedTuple):
+    """What names one line in each file of a run."""
+
+    task: str
+    style: str
+    id: str
+
+
+class ResponseLine(Response):
+    """One line of `responses.jsonl`."""
+
+    task: str
+    style: str
+    id: str
+    key: str
+    """Of the request that was answered."""
+    batch: int
+    """Place of its batch in the plan."""
+
+
+class ScoreLine(Record):
+    """One line of `scores.jsonl`: all that a table, a test or a comparison needs."""
+
+    task: str
+    style: str
+    id: str
+    metric: str
+    value: float | None
+    """0-1; None where the sample is an error."""
+    answer: str | None
+    """As parsed; None where it could not be, or where the sample is an error."""
+    target: str
+    group: str
+    """The cluster of the sample: its image."""
+    tags: Tags
+    truncated: bool
+    """The text ended because `max_new_tokens` was reached."""
+    error: str | None
+
+
+class Entry(NamedTuple):
+    """What is kept in memory of one line of `requests.jsonl`."""
+
+    name: TrialId
+    key: str | None
+    """None where the sample cannot be asked."""
+    length: int
+    """Characters of all turns."""
+    offset: int
+    """Byte at which the line begins."""
+
+
+class Trials(Sequence[Trial]):
+    """The trials of a run, in request order; they stay on the disk, being too many for memory."""
+
+    def __init__(self, path: Path, entries: Sequence[Entry]) -> None:
+        self.path = path
+        self.entries = entries
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def __iter__(self) -> Iterator[Trial]:
+        return read_lines(self.path, Trial)
+
+    @overload
+    def __getitem__(self, place: int) -> Trial: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> list[Trial]: ...
+
+    def __getitem__(self, place: int | slice) -> Trial | list[Trial]:
+        places = range(len(self))[place]
+        return self.read([places])[0] if isinstance(places, int) else self.read(places)
+
+    def read(self, places: Sequence[int]) -> list[Trial]:
+        """Read the trials at some places; safe to call from several threads."""
+        with self.path.open("rb") as file:
+            trials = []
+            for place in places:
+                file.seek(self.entries[place].offset)
+                trials.append(_parse(Trial, file.readline(), self.path, place + 1))
+        return trials
+
+
+def write_trials(path: Path, trials: Iterable[Trial]) -> Trials:
+    """Write `requests.jsonl`; RunError where the disk refuses."""
+    entries: list[Entry] = []
+    offset = 0
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("wb") as file:
+            for trial in trials:
+                line = trial.model_dump_json().encode() + b"\n"
+                file.write(line)
+                entries.append(_entry(trial, offset))
+                offset += len(line)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise _refused(path, error) from error
+    return Trials(path, entries)
+
+
+def open_trials(path: Path) -> Trials:
+    """Open the `requests.jsonl` of an earlier run."""
+    lines = _lines(path)
+    return Trials(path, [_entry(_parse(Trial, raw, path, n), at) for n, at, raw in lines])
+
+
+def _entry(trial: Trial, offset: int) -> Entry:
+    request = trial.request
+    if request is None:
+        return Entry(trial_id(trial), None, 0, offset)
+    return Entry(trial_id(trial), request.key, sum(map(len, request.turns)), offset)
+
+
+def trial_id(record: Trial | ResponseLine | ScoreLine) -> TrialId:
+    """Return what names a trial, its response and its score."""
+    return TrialId(record.task, record.style, record.id)
+
+
+def append_responses(path: Path, lines: Sequence[ResponseLine]) -> None:
+    """Append the answers of one batch; they are on the disk when this returns."""
+    try:
+        with path.open("a", encoding="utf-8", newline="\n") as file:
+            file.write("".join(line.model_dump_json() + "\n" for line in lines))
+            _sync(file)
+    except OSError as error:
+        raise _refused(path, error) from error
+
+
+def resume_responses(path: Path, plan: Sequence[Sequence[int]], trials: Trials) -> set[int]:
+    """Return the batches that are answered as a whole, and cut off what a crash left after them.
+
+    Batches are appended one after another, so only the last one can be torn; it is asked again as
+    a whole, because in 16 bit an answer depends on its batch.
+
+    Args:
+        path: `responses.jsonl`; may be missing.
+        plan: the places in `trials` that each batch holds.
+        trials: of the run.
+
+    Raises:
+        RunError: A line that is not the last is broken, or answers no request of this run.
+    """
+    if not path.exists():
+        return set()
+    entries = trials.entries
+    missing = [{entries[i].name: entries[i].key for i in places} for places in plan]
+    whole: set[int] = set()
+    begun: set[int] = set()
+    end_of_whole = 0
+    for number, offset, raw in _lines(path):
+        line = _parse(ResponseLine, raw, path, number)
+        batch = missing[line.batch] if 0 <= line.batch < len(missing) else {}
+        if batch.pop(trial_id(line), None) != line.key:
+            raise RunError(
+                f"{path}:{number}: holds an answer to {' '.join(trial_id(line))}, which this run "
+                f"does not ask in batch {line.batch}; use --fresh to start over"
+            )
+        begun.add(line.batch)
+        if not any(missing[each] for each in begun):
+            whole |= begun
+            begun = set()
+            end_of_whole = offset + len(raw)
+    try:
+        if end_of_whole < path.stat().st_size:
+            os.truncate(path, end_of_whole)
+    except OSError as error:
+        raise _refused(path, error) from error
+    return whole
+
+
+def read_responses(path: Path) -> dict[TrialId, ResponseLine]:
+    """Read the answers written so far; empty where there are none."""
+    if not path.exists():
+        return {}
+    return {trial_id(line): line for line in read_lines(path, ResponseLine)}
+
+
+def read_lines(path: Path, kind: type[LineT]) -> Iterator[LineT]:
+    """Yield the records of a JSON-lines file but a torn last one; RunError names a broken line."""
+    return (_parse(kind, raw, path, number) for number, _, raw in _lines(path))
+
+
+def read_json(path: Path) -> object:
+    """Read a JSON file; RunError where it is missing or broken."""
+    try:
+        value: object = json.loads(path.read_bytes())
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    except ValueError as error:
+        raise RunError(f"{path}: not JSON ({error}); use --fresh to start over") from error
+    return value
+
+
+def write_lines(path: Path, records: Iterable[Record]) -> None:
+    """Write records as JSON lines, all or none: a crash leaves the former file."""
+    write_text(path, (record.model_dump_json() + "\n" for record in records))
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write plain data as indented JSON, all or none."""
+    write_text(path, (json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False), "\n"))
+
+
+def write_text(path: Path, parts: Iterable[str]) -> None:
+    """Write text in UTF-8, all or none; RunError where the disk refuses."""
+    draft = path.with_name(f".{path.name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with draft.open("w", encoding="utf-8", newline="\n") as file:
+            file.writelines(parts)
+            _sync(file)
+        draft.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            draft.unlink()
+        raise _refused(path, error) from error
+
+
+def remove_run(folder: Path) -> None:
+    """Remove the files of a run from its folder, and nothing else."""
+    for name in FILES:
+        (folder / name).unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep a second process out of a run folder, until this one ends; RunError if there is one."""
+    if sys.platform == "win32":
+        yield
+        return
+    import fcntl  # not on Windows
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError as error:
+        raise _refused(folder, error) from error
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(handle)
+        raise RunError(f"{folder}: another process runs in it; wait for its end") from error
+    except OSError:
+        pass  # a network disk without locks
+    try:
+        yield
+    finally:
+        os.close(handle)
+
+
+def _lines(path: Path) -> Iterator[tuple[int, int, bytes]]:
+    """Yield number, offset and bytes of each line that was written to its end."""
+    offset = 0
+    try:
+        with path.open("rb") as file:
+            for number, raw in enumerate(file, 1):
+                if not raw.endswith(b"\n"):
+                    return
+                yield number, offset, raw
+                offset += len(raw)
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _parse(kind: type[LineT], line: bytes, path: Path, number: int) -> LineT:
+    try:
+        return kind.model_validate_json(line)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        key = ".".join(map(str, first["loc"]))
+        raise RunError(
+            f"{path}:{number}: {key + ': ' if key else ''}{first['msg']}; expected a "
+            f"{kind.__name__}; use --fresh to start over"
+        ) from error
+
+
+def _sync(file: IO[str]) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _unreadable(path: Path, error: OSError) -> RunError:
+    if isinstance(error, FileNotFoundError):
+        return RunError(f"{path}: does not exist; expected the folder of a started run")
+    return RunError(f"{path}: cannot be read ({error.strerror})")
+
+
+def _refused(path: Path, error: OSError) -> RunError:
+    return RunError(
+        f"{path}: cannot be written ({error.strerror}); nothing that was answered is lost: make "
+        "room, then give the same command again to go on"
+    )
