@@ -1,10 +1,11 @@
 # One place for each command. Needs GNU make, git, and Python 3.11 or newer with pip.
 #
 #   make demo          own environment, pinned installation, then the demo suite
-#   make test          the same environment with the test tools, then check, pytest, wheel
+#   make test          the same environment with the test tools, then check, pytest, test-wheel
 #   make check         formatting, lint, types
 #   make fix           repairs what can be repaired by a tool
-#   make goldens       writes tests/golden anew (a change needs a raised task version)
+#   make goldens       writes tests/data and tests/golden anew (a change of the latter needs a
+#                      raised task version)
 #   make leaderboard   writes results/demo anew
 
 PYTHON ?= python3
@@ -12,12 +13,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 
-.PHONY: demo test check pytest wheel fix goldens leaderboard clean
+.DELETE_ON_ERROR:
+.PHONY: demo test check pytest test-wheel fix goldens leaderboard clean
 
 demo: $(VENV)/installed
 	$(BIN)/vipbench run
 
-test: check pytest wheel
+test: check pytest test-wheel
 
 check: $(VENV)/installed-test
 	$(BIN)/ruff format --check .
@@ -27,15 +29,16 @@ check: $(VENV)/installed-test
 pytest: $(VENV)/installed-test
 	$(BIN)/python -m pytest
 
-wheel: $(VENV)/installed-test
-	PYTHON='$(PYTHON)' BUILD='$(BIN)/python -m build' sh tests/wheel.sh
+test-wheel: $(VENV)/installed-test
+	sh tests/wheel.sh $(BIN)/python
 
 fix: $(VENV)/installed-test
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 goldens: $(VENV)/installed-test
-	$(BIN)/python -m pytest tests/test_golden.py --update-goldens
+	$(BIN)/python tests/make_data.py
+	$(BIN)/python tests/make_goldens.py
 
 leaderboard: $(VENV)/installed
 	$(BIN)/python results/demo/make.py
@@ -49,7 +52,10 @@ $(BIN)/python:
 	@$(PYTHON) -c 'import sys; v = sys.version_info; \
 	  sys.exit(0 if v >= (3, 11) else "vipbench needs Python 3.11 or newer, but $(PYTHON) is " \
 	  "%d.%d: name another one with make PYTHON=..." % v[:2])'
-	$(PYTHON) -m venv $(VENV)
+	$(PYTHON) -m venv $(VENV) || { \
+	  echo "without ensurepip: the environment gets its pip from $(PYTHON)"; \
+	  $(PYTHON) -m venv --clear --without-pip $(VENV) && \
+	  $(PYTHON) -m pip --python $(BIN)/python install --quiet pip; }
 
 $(VENV)/installed: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) hatchling editables

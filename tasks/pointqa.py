@@ -248,9 +248,7 @@ def _image_path(images: Path, image_id: str) -> str:
     return image_id + ".jpg"
 
 
-def _looktwice_sample(
-    sample_id: str, value: object, key: str, where: str, image: str
-) -> Sample:
+def _looktwice_sample(sample_id: str, value: object, key: str, where: str, image: str) -> Sample:
     record = parse(_LookTwice, value, where)
     tags: Tags = {"answer": (record.ans,)}
     if record.obj_type:

@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from pydantic import TypeAdapter, ValidationError
+
 from vipbench.data import safe_path
 from vipbench.errors import DataError
 from vipbench.reading import (
@@ -39,6 +41,9 @@ MIN_VERTICES = 4
 CLOSE_UP = frozenset(".,?!:;")
 """Tokens that no space is put before. Source: visual_prompt_organizer.py, `get_all_qa`."""
 N_OPTIONS = 4
+
+_POLYGON: TypeAdapter[Polygon] = TypeAdapter(tuple[tuple[Number, Number], ...])
+"""A list of [x, y]; checked in compiled code, since the data hold millions of vertices."""
 
 Token = str | list[int]
 """A word, or the list of 0-based object indices that stands for a mention."""
@@ -296,18 +301,10 @@ def _polygons(value: object) -> tuple[tuple[Polygon, ...], bool]:
 
 
 def _vertices(points: object) -> Polygon | None:
-    if not isinstance(points, list):
+    try:
+        return _POLYGON.validate_python(points)
+    except ValidationError:
         return None
-    vertices = []
-    for point in points:
-        if not (
-            isinstance(point, list)
-            and len(point) == 2
-            and all(isinstance(v, int | float) and not isinstance(v, bool) for v in point)
-        ):
-            return None
-        vertices.append((float(point[0]), float(point[1])))
-    return tuple(vertices)
 
 
 def _text(tokens: list[Token], places: dict[int, int]) -> str:

@@ -48,18 +48,46 @@ def visual7w(folder: Path) -> None:
         (9004, "Which animal lays eggs?", 64, [61, 62, 63]),
     ]
     questions = [
-        {"qa_id": i, "type": "which", "question": text, "answer": right,
-         "multiple_choices": others, "image_id": 101 if i < 9003 else 102}
+        {
+            "qa_id": i,
+            "type": "which",
+            "question": text,
+            "answer": right,
+            "multiple_choices": others,
+            "image_id": 101 if i < 9003 else 102,
+        }
         for i, text, right, others in qa
     ]
     images = [
-        {"image_id": 100, "filename": "v7w_100.jpg", "split": "train", "qa_pairs": [
-            {"qa_id": 8001, "type": "which", "question": "Which one trains?", "answer": 51,
-             "multiple_choices": [52, 53, 54]}]},
+        {
+            "image_id": 100,
+            "filename": "v7w_100.jpg",
+            "split": "train",
+            "qa_pairs": [
+                {
+                    "qa_id": 8001,
+                    "type": "which",
+                    "question": "Which one trains?",
+                    "answer": 51,
+                    "multiple_choices": [52, 53, 54],
+                }
+            ],
+        },
         {"image_id": 101, "filename": "v7w_101.jpg", "split": "test", "qa_pairs": questions[:2]},
-        {"image_id": 103, "filename": "v7w_103.jpg", "split": "val", "qa_pairs": [
-            {"qa_id": 8002, "type": "which", "question": "Which one validates?", "answer": 61,
-             "multiple_choices": [62, 63, 54]}]},
+        {
+            "image_id": 103,
+            "filename": "v7w_103.jpg",
+            "split": "val",
+            "qa_pairs": [
+                {
+                    "qa_id": 8002,
+                    "type": "which",
+                    "question": "Which one validates?",
+                    "answer": 61,
+                    "multiple_choices": [62, 63, 54],
+                }
+            ],
+        },
         {"image_id": 102, "filename": "v7w_102.jpg", "split": "test", "qa_pairs": questions[2:]},
     ]
     boxes = [
@@ -71,52 +99,98 @@ def visual7w(folder: Path) -> None:
     for image in (101, 102):
         shown = [box for i, (_, box) in FOUR_BOXES.items() if (i < 60) == (image == 101)]
         write_image(folder / f"v7w/v7w_{image}.jpg", map(xyxy, shown))
-    orders = {9001: [52, 51, 53, 54], 9002: [53, 54, 51, 52], 9003: [63, 62, 64, 61],
-              9004: [63, 64, 62, 61]}
-    write_json(folder / "v7w-test.json", [
-        {"id": f"v7w-{i}", "image": f"v7w/v7w_{101 if i < 9003 else 102}.jpg", "question": text,
-         "bboxes": [xyxy(FOUR_BOXES[b][1]) for b in orders[i]],
-         "answer": xyxy(FOUR_BOXES[right][1])}
-        for i, text, right, _ in qa
-    ])
+    orders = {
+        9001: [52, 51, 53, 54],
+        9002: [53, 54, 51, 52],
+        9003: [63, 62, 64, 61],
+        9004: [63, 64, 62, 61],
+    }
+    write_json(
+        folder / "v7w-test.json",
+        [
+            {
+                "id": f"v7w-{i}",
+                "image": f"v7w/v7w_{101 if i < 9003 else 102}.jpg",
+                "question": text,
+                "bboxes": [xyxy(FOUR_BOXES[b][1]) for b in orders[i]],
+                "answer": xyxy(FOUR_BOXES[right][1]),
+            }
+            for i, text, right, _ in qa
+        ],
+    )
 
 
 def pointqa(folder: Path) -> None:
     """LookTwice raw and preprocessed, LocalQA raw, their split files, both image folders."""
-    def looktwice(image: int, thing: str, kind: str, n: int, box: Box) -> dict[str, object]:
+
+    def looktwice(
+        image: int, thing: str, kind: str, n: int, box: Box
+    ) -> tuple[dict[str, object], Box]:
         x, y, w, h = box
-        return {
-            "id": image, "obj_question": f"How many {thing} are there?",
+        question: dict[str, object] = {
+            "id": image,
+            "obj_question": f"How many {thing} are there?",
             "super_question": f"How many of these {kind} are there?",
-            "general_question": "How many of these are there?", "ans": str(n),
+            "general_question": "How many of these are there?",
+            "ans": str(n),
             "bbox": {"x": x, "y": y, "w": w, "h": h, "names": [thing[:-1]], "object_id": 7},
             "point": {"x": x + w // 2, "y": y + h // 2, "ans": str(n)},
-            "obj_type": thing, "supercategory": kind,
+            "obj_type": thing,
+            "supercategory": kind,
         }
+        return question, box
 
     counts = {
-        "2400001": [looktwice(2400001, "cups", "objects", 3, (4, 6, 10, 12)),
-                    looktwice(2400001, "dogs", "beings", 2, (20, 10, 12, 14))],
+        "2400001": [
+            looktwice(2400001, "cups", "objects", 3, (4, 6, 10, 12)),
+            looktwice(2400001, "dogs", "beings", 2, (20, 10, 12, 14)),
+        ],
         "2400002": [looktwice(2400002, "trucks", "vehicles", 1, (8, 8, 20, 14))],
         "2400009": [looktwice(2400009, "birds", "beings", 5, (1, 1, 4, 4))],
     }
-    write_json(folder / "looktwiceqa_dataset.json", counts)
+    raw = {image: [question for question, _ in found] for image, found in counts.items()}
+    write_json(folder / "looktwiceqa_dataset.json", raw)
     for split, ids in (("train", ["2400009"]), ("val", []), ("test", ["2400002", "2400001"])):
         write_json(folder / f"looktwiceqa_{split}_imgs.json", ids)
     objects = [
-        {"object_id": 11, "x": 4, "y": 6, "w": 11, "h": 13, "names": ["cup"],
-         "attributes": ["red"]},
-        {"object_id": 12, "x": 20, "y": 10, "w": 12, "h": 14, "names": ["cup"],
-         "attributes": ["tan"]},
+        {
+            "object_id": 11,
+            "x": 4,
+            "y": 6,
+            "w": 11,
+            "h": 13,
+            "names": ["cup"],
+            "attributes": ["red"],
+        },
+        {
+            "object_id": 12,
+            "x": 20,
+            "y": 10,
+            "w": 12,
+            "h": 14,
+            "names": ["cup"],
+            "attributes": ["tan"],
+        },
     ]
     local = {
-        "2400001": [{"id": 2400001, "question": "What color is the cup?",
-                     "all_ans": ["brown", "red"], "all_objs": objects,
-                     "points": [{"x": 10, "y": 12, "ans": "red"},
-                                {"x": 26, "y": 17, "ans": "brown"}]}],
-        "2400002": [{"id": 2400002, "question": "What action is the dog doing?",
-                     "all_ans": ["sitting", "walking"], "all_objs": objects,
-                     "points": [{"x": 40, "y": 30, "ans": "sitting"}]}],
+        "2400001": [
+            {
+                "id": 2400001,
+                "question": "What color is the cup?",
+                "all_ans": ["brown", "red"],
+                "all_objs": objects,
+                "points": [{"x": 10, "y": 12, "ans": "red"}, {"x": 26, "y": 17, "ans": "brown"}],
+            }
+        ],
+        "2400002": [
+            {
+                "id": 2400002,
+                "question": "What action is the dog doing?",
+                "all_ans": ["sitting", "walking"],
+                "all_objs": objects,
+                "points": [{"x": 40, "y": 30, "ans": "sitting"}],
+            }
+        ],
     }
     write_json(folder / "localqa_dataset.json", local)
     write_json(folder / "localqa_testdev_imgs.json", ["2400002"])
@@ -124,53 +198,104 @@ def pointqa(folder: Path) -> None:
     places = {"2400001": "VG_100K", "2400002": "VG_100K_2"}
     for image, place in places.items():
         write_image(folder / f"vg/{place}/{image}.jpg", [(4, 6, 14, 18), (20, 10, 32, 24)])
-    write_json(folder / "pointQA_twice_test.json", [
-        {"id": f"pointQA_twice-{n}", "image": f"vg/{places[i]}/{i}.jpg", "answer": q["ans"],
-         "general_question": q["general_question"], "obj_question": q["obj_question"],
-         "super_question": q["super_question"],
-         "bboxes": [xyxy((b["x"], b["y"], b["w"], b["h"]))]}
-        for n, (i, q, b) in enumerate(
-            (i, q, q["bbox"]) for i in ("2400001", "2400002") for q in counts[i]
-        )
-        if isinstance(b, dict)
-    ])
+    prepared: list[dict[str, object]] = []
+    for image in ("2400001", "2400002"):
+        for question, box in counts[image]:
+            prepared.append(
+                {
+                    "id": f"pointQA_twice-{len(prepared)}",
+                    "image": f"vg/{places[image]}/{image}.jpg",
+                    **{key: question[key] for key in question if key.endswith("_question")},
+                    "answer": question["ans"],
+                    "bboxes": [xyxy(box)],
+                }
+            )
+    write_json(folder / "pointQA_twice_test.json", prepared)
 
 
 def vcr(folder: Path) -> None:
     """val.jsonl with metadata, and the preprocessed file: the same questions in the same order."""
     shots = [f"{FILM}{n}.000-00.00.0{n + 1}.000@0" for n in (1, 2)]
     rows = [
-        (shots[0], ["Why", "is", [1], "standing", "?"],
-         [["To", "greet", [0], "."], [[1], "and", [0, 2], "rest", "."],
-          [[2], "'", "s", "leg", ",", "it", "broke", "."], ["Nobody", "knows", "!"]], 1,
-         [[[1], "smiles", "at", [0], "."], ["People", "rest", "."], ["It", "is", "late", "."],
-          [[0, 1], "talk", ":", "slowly", "."]], 3),
-        (shots[0], ["Where", "is", "this", "?"],
-         [["In", "a", "bar", "."], ["At", "home", "."], ["Outside", "."], ["At", "sea", "."]], 0,
-         [["There", "are", "bottles", "."], ["A", "bed", "."], ["Trees", "."], ["Waves", "."]], 0),
-        (shots[1], [[3], "looks", "at", [0], "?"],
-         [["Yes", "."], ["No", "."], [[3], "sleeps", "."], ["Maybe", "."]], 2,
-         [["Eyes", "closed", "."], ["Eyes", "open", "."], [[1], "."], ["Light", "."]], 0),
+        (
+            shots[0],
+            ["Why", "is", [1], "standing", "?"],
+            [
+                ["To", "greet", [0], "."],
+                [[1], "and", [0, 2], "rest", "."],
+                [[2], "'", "s", "leg", ",", "it", "broke", "."],
+                ["Nobody", "knows", "!"],
+            ],
+            1,
+            [
+                [[1], "smiles", "at", [0], "."],
+                ["People", "rest", "."],
+                ["It", "is", "late", "."],
+                [[0, 1], "talk", ":", "slowly", "."],
+            ],
+            3,
+        ),
+        (
+            shots[0],
+            ["Where", "is", "this", "?"],
+            [["In", "a", "bar", "."], ["At", "home", "."], ["Outside", "."], ["At", "sea", "."]],
+            0,
+            [["There", "are", "bottles", "."], ["A", "bed", "."], ["Trees", "."], ["Waves", "."]],
+            0,
+        ),
+        (
+            shots[1],
+            [[3], "looks", "at", [0], "?"],
+            [["Yes", "."], ["No", "."], [[3], "sleeps", "."], ["Maybe", "."]],
+            2,
+            [["Eyes", "closed", "."], ["Eyes", "open", "."], [[1], "."], ["Light", "."]],
+            0,
+        ),
     ]
     objects = ["person", "person", "chair", "dog"]
     labels = {"objects": objects, "movie": "0000_DEMO", "match_fold": "val-0", "img_id": "val-0"}
     raw = [
-        {**labels, "annot_id": f"val-{n}", "img_fn": f"{shot}.jpg", "metadata_fn": f"{shot}.json",
-         "question": q, "answer_choices": a, "answer_label": right, "rationale_choices": r,
-         "rationale_label": why, "question_number": n, "question_orig": "made up",
-         "answer_likelihood": "likely"}
+        {
+            **labels,
+            "annot_id": f"val-{n}",
+            "img_fn": f"{shot}.jpg",
+            "metadata_fn": f"{shot}.json",
+            "question": q,
+            "answer_choices": a,
+            "answer_label": right,
+            "rationale_choices": r,
+            "rationale_label": why,
+            "question_number": n,
+            "question_orig": "made up",
+            "answer_likelihood": "likely",
+        }
         for n, (shot, q, a, right, r, why) in enumerate(rows)
     ]
     folder.mkdir(parents=True)
     lines = "".join(json.dumps(record) + "\n" for record in raw)
     (folder / "val.jsonl").write_text(lines, encoding="utf-8")
-    write_json(folder / "vcr-val.json", [
-        {"id": f"vcr-{n}", "image": f"vcr1images/{r['img_fn']}",
-         "meta_dir": f"./dataset/vcr1images/{r['metadata_fn']}", "class_names": r["objects"],
-         **{key: r[key] for key in ("question", "answer_choices", "answer_label",
-                                    "rationale_choices", "rationale_label")}}
-        for n, r in enumerate(raw)
-    ])
+    write_json(
+        folder / "vcr-val.json",
+        [
+            {
+                "id": f"vcr-{n}",
+                "image": f"vcr1images/{r['img_fn']}",
+                "meta_dir": f"./dataset/vcr1images/{r['metadata_fn']}",
+                "class_names": r["objects"],
+                **{
+                    key: r[key]
+                    for key in (
+                        "question",
+                        "answer_choices",
+                        "answer_label",
+                        "rationale_choices",
+                        "rationale_label",
+                    )
+                },
+            }
+            for n, r in enumerate(raw)
+        ],
+    )
     boxes = [(2, 4, 12, 30), (14, 4, 24, 30), (26, 14, 36, 30), (36, 20, 46, 32)]
     square = [[2, 4], [12, 4], [12, 30], [2, 30]]
     five = [[14, 4], [24, 4], [24, 30], [19, 32], [14, 30]]
@@ -189,10 +314,22 @@ def vcr(folder: Path) -> None:
 def vip_bench(folder: Path) -> None:
     """The release folder: two marked splits, metadata, source images with LabelMe files."""
     rows = [
-        ("v1_1.png", "v1_1_0.png", "What number is on the sign {}?", ["obj"],
-         "42<OR>forty-two", ["ocr", "rec"]),
-        ("v1_1.png", "v1_1_1.png", "Are the things {} and {} alike?", ["obj1", "obj"],
-         "no<AND>different", ["rel"]),
+        (
+            "v1_1.png",
+            "v1_1_0.png",
+            "What number is on the sign {}?",
+            ["obj"],
+            "42<OR>forty-two",
+            ["ocr", "rec"],
+        ),
+        (
+            "v1_1.png",
+            "v1_1_1.png",
+            "Are the things {} and {} alike?",
+            ["obj1", "obj"],
+            "no<AND>different",
+            ["rel"],
+        ),
         ("v1_2.png", "v1_2_0.png", "What is {}?", ["obj"], "a kite", ["rec", "know"]),
         ("v1_2.png", "v1_2_1.png", "Where was this taken?", [], "at sea<OR>on a ship", ["know"]),
     ]
@@ -205,46 +342,94 @@ def vip_bench(folder: Path) -> None:
     meta = {}
     for n, (source, image, text, labels, answer, capability) in enumerate(rows):
         placeholders = [f"<{label}>" for label in labels]
-        meta[f"v1_{n}"] = {"image_source": source, "image": image,
-                           "question": text.format(*placeholders), "answer": answer,
-                           "capability": capability}
+        meta[f"v1_{n}"] = {
+            "image_source": source,
+            "image": image,
+            "question": text.format(*placeholders),
+            "answer": answer,
+            "capability": capability,
+        }
     write_json(folder / "vip-bench-meta-data.json", meta)
     for split, words in marks.items():
         lines = []
         for n, (_, image, text, labels, _, _) in enumerate(rows):
             said = [noun.get(image, "") + words[label] for label in labels]
-            lines.append({"question_id": n, "image": image, "text": text.format(*said),
-                          "category": "made-up"})
-            write_image(folder / split / "images" / image, boxes.values(),
-                        marks=[boxes[label] for label in labels])
+            lines.append(
+                {
+                    "question_id": n,
+                    "image": image,
+                    "text": text.format(*said),
+                    "category": "made-up",
+                }
+            )
+            write_image(
+                folder / split / "images" / image,
+                boxes.values(),
+                marks=[boxes[label] for label in labels],
+            )
         text = "".join(json.dumps(line) + "\n" for line in lines)
         (folder / split / "questions.jsonl").write_text(text, encoding="utf-8")
     shapes = [
         {"label": "obj", "points": [[20, 6], [5.5, 18]], "shape_type": "rectangle", "flags": {}},
-        {"label": "obj1", "points": [[28, 10], [42, 12], [40, 30], [29, 29]],
-         "shape_type": "polygon", "flags": {}},
+        {
+            "label": "obj1",
+            "points": [[28, 10], [42, 12], [40, 30], [29, 29]],
+            "shape_type": "polygon",
+            "flags": {},
+        },
     ]
     for stem in ("v1_1", "v1_2"):
         write_image(folder / f"source_image/{stem}.png", boxes.values())
-        write_json(folder / f"source_image/{stem}.json", {
-            "version": "5.0.1", "flags": {}, "shapes": shapes, "imagePath": f"{stem}.png",
-            "imageData": None, "imageHeight": SIZE[1], "imageWidth": SIZE[0]})
+        write_json(
+            folder / f"source_image/{stem}.json",
+            {
+                "version": "5.0.1",
+                "flags": {},
+                "shapes": shapes,
+                "imagePath": f"{stem}.png",
+                "imageData": None,
+                "imageHeight": SIZE[1],
+                "imageWidth": SIZE[0],
+            },
+        )
 
 
 def own(folder: Path) -> None:
     """One's own data: JSON lines and the task file that reads them."""
     rows: list[dict[str, object]] = [
-        {"image": "images/yard.png", "question": "What is <r0> doing?", "box": [4, 6, 14, 18],
-         "choices": ["sleeping", "eating", "running"], "answer": "eating", "label": "dog",
-         "tags": {"place": "yard", "topic": ["animals", "food"]}},
-        {"image": "images/yard.png", "question": "Which one is red?",
-         "boxes": [[4, 6, 14, 18], [20, 10, 32, 24]], "choices": ["<r0>", "<r1>"], "answer": "B",
-         "id": "red-one", "group": "garden"},
-        {"image": "images/sea.png", "question": "Is <r0> bigger than <r1>?",
-         "polygons": [[[2, 2], [12, 2], [12, 9]], [[[20, 4], [30, 4], [30, 9], [20, 9]]]],
-         "labels": ["boat", "ship"], "choices": ["yes", "no"], "answer": "A"},
-        {"image": "images/sea.png", "question": "Is something at <r0>?", "points": [[24, 20]],
-         "choices": ["yes", "no"], "answer": "no"},
+        {
+            "image": "images/yard.png",
+            "question": "What is <r0> doing?",
+            "box": [4, 6, 14, 18],
+            "choices": ["sleeping", "eating", "running"],
+            "answer": "eating",
+            "label": "dog",
+            "tags": {"place": "yard", "topic": ["animals", "food"]},
+        },
+        {
+            "image": "images/yard.png",
+            "question": "Which one is red?",
+            "boxes": [[4, 6, 14, 18], [20, 10, 32, 24]],
+            "choices": ["<r0>", "<r1>"],
+            "answer": "B",
+            "id": "red-one",
+            "group": "garden",
+        },
+        {
+            "image": "images/sea.png",
+            "question": "Is <r0> bigger than <r1>?",
+            "polygons": [[[2, 2], [12, 2], [12, 9]], [[[20, 4], [30, 4], [30, 9], [20, 9]]]],
+            "labels": ["boat", "ship"],
+            "choices": ["yes", "no"],
+            "answer": "A",
+        },
+        {
+            "image": "images/sea.png",
+            "question": "Is something at <r0>?",
+            "points": [[24, 20]],
+            "choices": ["yes", "no"],
+            "answer": "no",
+        },
     ]
     folder.mkdir(parents=True)
     lines = "".join(json.dumps(record) + "\n" for record in rows)

@@ -110,10 +110,14 @@ def build_model(
     model = VipLlavaForConditionalGeneration(config)
     model.eval()
     with torch.no_grad():
-        # Default weights are so small that the image and the words hardly reach the logits.
-        for parameter in model.parameters():
-            if parameter.ndim > 1:
-                parameter.mul_(4)
+        # Default weights are so small that image and words hardly reach the logits.
+        for name, weight in model.named_parameters():
+            if weight.ndim == 2:
+                weight.mul_(2 if "embed" in name else 6)
+        # Half of a letter in UTF-8 would decode to the same sign as any other half.
+        for token in range(min(len(tokenizer), len(model.lm_head.weight))):
+            if not str(tokenizer.decode([token])).isascii():
+                model.lm_head.weight[token] = 0
     return model
 
 

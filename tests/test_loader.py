@@ -14,8 +14,13 @@ from vipbench.loader import digest_pixels, load_image
 from vipbench.schema import Fit, Region, Request, VisualPrompt
 
 MARK = VisualPrompt(
-    region=Region(box=(10, 8, 50, 30)), shape="rectangle", color=(255, 0, 0), alpha=255, width=9, seed=0
-)  # fmt: skip
+    region=Region(box=(10, 8, 50, 30)),
+    shape="rectangle",
+    color=(255, 0, 0),
+    alpha=255,
+    width=9,
+    seed=0,
+)
 
 
 def request(image: str = "a/photo.png", *, blind: bool = False, how: Fit = "pad") -> Request:

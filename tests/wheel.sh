@@ -1,29 +1,35 @@
 #!/bin/sh
 # A built wheel, installed with the constraints into an empty environment, runs the demo suite in
-# an empty folder. Reads PYTHON (makes the environment) and BUILD (the build tool).
+# an empty folder. Usage: tests/wheel.sh PYTHON, a Python that has `build`, `hatchling` and pip.
 set -eu
 
-repo=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
+cd "$(dirname "$0")/.."
+python=$1
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 unset PYTHONPATH
 
-cd "$repo"
 # Through the source distribution: what it lacks, the wheel lacks.
-${BUILD:-python3 -m build} --no-isolation --outdir "$work/dist" . >"$work/build.log" 2>&1 || {
-    cat "$work/build.log"
+"$python" -m build --no-isolation --outdir "$work/dist" . >"$work/log" 2>&1 || {
+    cat "$work/log"
     exit 1
 }
-"${PYTHON:-python3}" -m venv "$work/venv"
-"$work/venv/bin/python" -m pip install --quiet --constraint constraints.txt "$work"/dist/*.whl
+"$python" -m venv --without-pip "$work/venv"
+"$python" -m pip --python "$work/venv/bin/python" install --quiet --constraint constraints.txt \
+    "$work"/dist/*.whl
 
 mkdir "$work/empty"
 cd "$work/empty"
-HF_HUB_OFFLINE=1 "$work/venv/bin/vipbench" run
+# On the data that the wheel itself makes, and without the hub.
+VIPBENCH_CACHE="$work/cache" HF_HUB_OFFLINE=1 "$work/venv/bin/vipbench" run </dev/null
 test -s "$(echo results/runs/*/summary.json)"
-# The package and nothing else: no module `tasks` or `tests` came along.
+
+# All data files came along, and no module beside the package.
 "$work/venv/bin/python" -I -c '
 import importlib.util, sys
-strays = [name for name in ("tasks", "tests", "results") if importlib.util.find_spec(name)]
-sys.exit(f"the wheel installs {strays} beside vipbench" if strays else 0)'
+from importlib.resources import files
+lacking = [n for n in ("_tasks", "_reference", "py.typed") if not files("vipbench").joinpath(n).exists()]
+strays = [n for n in ("tasks", "tests", "results") if importlib.util.find_spec(n)]
+if lacking or strays:
+    sys.exit(f"wheel: lacks {lacking}; brings {strays}")'
 echo "wheel: ok"

@@ -36,7 +36,7 @@ class Finding(NamedTuple):
 
     code: str
     warning: bool
-    count: int
+    n: int
     first: tuple[Problem, ...]
     """At most SHOWN of them, in the order of the data."""
 
@@ -58,12 +58,12 @@ class CheckReport(NamedTuple):
     @property
     def n_errors(self) -> int:
         """Number of problems that are no warnings."""
-        return sum(finding.count for finding in self.findings if not finding.warning)
+        return sum(finding.n for finding in self.findings if not finding.warning)
 
     @property
     def n_warnings(self) -> int:
         """Number of problems that leave the sample usable."""
-        return sum(finding.count for finding in self.findings if finding.warning)
+        return sum(finding.n for finding in self.findings if finding.warning)
 
 
 def check_tasks(
@@ -106,7 +106,10 @@ def check_task(choice: TaskChoice) -> CheckReport:
     usable: list[Sample] = []
     try:
         for record in tqdm(load_samples(choice.spec, source), f"{name}: read", disable=None):
-            (samples if isinstance(record, Sample) else problems).append(record)  # type: ignore[arg-type]
+            if isinstance(record, Sample):
+                samples.append(record)
+            else:
+                problems.append(record)
         n_records = len(samples) + sum(not problem.warning for problem in problems)
         for sample in tqdm(samples, f"{name}: headers", disable=None):
             inspected, found = inspect_image(sample, source)

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 
 class VipbenchError(Exception):
-    """The user's input is wrong, or the run cannot go on; `exit_code` is what the program returns."""
+    """The user's input is wrong, or the run cannot go on; the program returns `exit_code`."""
 
     exit_code = 2
 
@@ -29,13 +29,13 @@ class RunError(VipbenchError):
     """A run folder cannot be made, resumed or read."""
 
 
-class TooManyErrors(VipbenchError):
+class TooManyErrors(VipbenchError):  # noqa: N818  # it ends in "Errors"
     """More samples failed than `--max-errors` allows."""
 
     exit_code = 3
 
 
-class RunInterrupted(VipbenchError):
+class RunInterrupted(VipbenchError):  # noqa: N818  # nothing is wrong
     """The user stopped the run; what is done is kept."""
 
     exit_code = 130
@@ -44,7 +44,8 @@ class RunInterrupted(VipbenchError):
 def nearest(name: str, known: Iterable[str]) -> str:
     """Say which known names `name` may have meant: `; did you mean 'x'?` or `; known: a, b, c`."""
     names = sorted(known)
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    by_folded = {each.casefold(): each for each in names}
+    close = difflib.get_close_matches(name.casefold(), by_folded, n=1, cutoff=0.6)
     if close:
-        return f"; did you mean {close[0]!r}?"
+        return f"; did you mean {by_folded[close[0]]!r}?"
     return f"; known: {', '.join(names)}" if names else ""

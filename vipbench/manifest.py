@@ -85,6 +85,8 @@ class TaskRun(Record):
     """Samples of the full task; more than were asked where the run is a subset."""
     problems: dict[str, int] = Field(default={})
     """Errors and warnings in the data of the samples that were asked, counted by code."""
+    image_modes: dict[str, int] = Field(default={})
+    """Images that are stored otherwise than in RGB and are converted, counted by mode."""
     boxes_for_polygons: int = 0
     """Marks that follow an outline, drawn from the box because the region has no polygon."""
 
@@ -116,8 +118,6 @@ class Manifest(Record):
     batch_size: int
     plan_digest: str
     device: str = ""
-    image_modes: dict[str, int] = Field(default={})
-    """Images that were stored otherwise than in RGB and were converted, counted by mode."""
     versions: dict[str, str]
     commit: str | None
     """Of the vipbench checkout; None where it is not one."""
@@ -176,6 +176,12 @@ def differences(then: Identity, now: Identity) -> list[str]:
         for name in dict.fromkeys((*old, *new))
         if old.get(name) != new.get(name)
     ]
+
+
+def marked_styles(identity: Identity) -> frozenset[str]:
+    """Return the names of the styles under which the model sees marks."""
+    styles = (style for each in identity.styles.values() for style in each)
+    return frozenset(style.name for style in styles if style.kind in ("marks", "given"))
 
 
 def check_same(folder: Path, then: Identity, now: Identity) -> None:

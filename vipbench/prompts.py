@@ -182,18 +182,19 @@ class _Wording:
         preposition, noun = WORDS[mark.prompt.shape]
         article = "the " if next(self.articles) else ""
         color = f"{mark.color_word} " if mark.color_word else ""
-        return f"the {label} {preposition} {article}{color}{noun}"
+        where = f"{preposition} {article}{color}{noun}"
+        return f"the {label} {where}" if label else where
 
     def _control(self, place: int, label: str, *, locative: bool) -> str:
         if self.style.kind == "none":
-            return f"{label} {place + 1}"
+            return f"{label or 'object'} {place + 1}"
         if self.style.kind == "coordinates":
             size = self.sample.image_size
             if size is None:
                 raise DataError(f"sample {self.sample.id!r}: coordinates need the image's size")
             box = fit_box(self.sample.regions[place].box, size, self.fit)
             where = f"at [{', '.join(f'{value:.3f}' for value in box)}]"
-            return where if locative else f"the {label} {where}"
+            return where if locative or not label else f"the {label} {where}"
         raise self._error(f"mentions a region, but style {self.style.name!r} draws no mark")
 
     def _error(self, what: str) -> TaskError:

@@ -159,9 +159,7 @@ def recognise(
         if files:
             several = ", ".join(file.path.name for file in files)
             raise DataError(f"{questions}: {several} all fit; name one file instead of the folder")
-    expected = "; or ".join(
-        f"{layout.names[0]} ({layout.expected})" for layout in layouts.values()
-    )
+    expected = "; or ".join(f"{layout.names[0]} ({layout.expected})" for layout in layouts.values())
     raise DataError(
         f"{questions}: no question file is recognised"
         f" ({'; '.join(seen[:4]) or 'no JSON file found'}); expected {expected}"

@@ -4,11 +4,12 @@ import csv
 import io
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
+from rich.console import Console, ConsoleOptions
 from rich.table import Table
 from rich.text import Text
 
@@ -459,47 +460,87 @@ def run_table(rows: Sequence[Row]) -> Table:
     rows = [row for row in rows if row.group == ALL]
     styles = list(dict.fromkeys(row.style for row in rows))
     placed = {(row.task, row.style): row for row in rows}
-    table = Table(title=_title("accuracy, % [95 % interval]", rows))
-    for head in ("task", *styles, "unparsed", "errors"):
-        table.add_column(Text(head), justify="left" if head == "task" else "right")
+    troubles: dict[str, Callable[[Row], int]] = {
+        "unparsed": lambda row: row.n_unparsed,
+        "truncated": lambda row: row.n_truncated,
+        "errors": lambda row: row.n_errors,
+    }
+    shown = {name: count for name, count in troubles.items() if any(map(count, rows))}
+    table = _table("accuracy, % [95 % interval]", rows, ("task",), (*styles, *shown))
     for task in dict.fromkeys(row.task for row in rows):
         mine = [row for row in rows if row.task == task]
-        cells = [_cell_text(placed.get((task, style)), mine) for style in styles]
-        metric = "" if mine[0].metric == HEADLINE_METRIC else f" ({mine[0].metric})"
-        troubles = (sum(row.n_unparsed for row in mine), sum(row.n_errors for row in mine))
-        table.add_row(*map(Text, (f"{task}{metric}", *cells, *map(str, troubles))))
+        metric = "" if mine[0].metric == HEADLINE_METRIC else f"\n({mine[0].metric})"
+        cells = [_short_text(placed.get((task, style))) for style in styles]
+        counts = [str(sum(map(count, mine))) for count in shown.values()]
+        table.add_row(*map(Text, (f"{task}{metric}", *cells, *counts)))
     return table
 
 
-def breakdown_table(rows: Sequence[Row], axes: Sequence[str] = ("shape", "color")) -> Table:
-    """Lay out how accuracy depends on the kind of mark: groups as lines, tasks as columns."""
-    tasks = list(dict.fromkeys(row.task for row in rows))
-    inside = [row for row in rows if row.group.partition("=")[0] in axes]
-    tasks = [task for task in tasks if any(row.task == task for row in inside)]
-    placed = {(row.style, row.group, row.task): row for row in inside}
-    table = Table(title=_title("accuracy by kind of mark, % (n)", inside))
-    for head in ("style", "group", *tasks):
-        table.add_column(Text(head), justify="right" if head in tasks else "left")
-    order = sorted(
-        dict.fromkeys((row.style, row.group) for row in inside),
-        key=lambda pair: ([row.style for row in inside].index(pair[0]), _group_order(pair[1], ())),
-    )
-    for number, (style, group) in enumerate(order):
-        first_of_style = number == 0 or order[number - 1][0] != style
-        if first_of_style and number:
+class BreakdownTable:
+    """How accuracy depends on the kind of mark: groups as lines, tasks as columns.
+
+    As many tasks stand side by side as the terminal has room for.
+    """
+
+    def __init__(
+        self,
+        rows: Sequence[Row],
+        styles: Collection[str] | None = None,
+        axes: Sequence[str] = ("shape", "color"),
+    ) -> None:
+        """Take the rows of a run; `styles` are those to show, None: all."""
+        self.axes = axes
+        self.rows = [
+            row
+            for row in rows
+            if row.group.partition("=")[0] in axes and (styles is None or row.style in styles)
+        ]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Table]:
+        """Yield tables that are no wider than the terminal."""
+        tasks = list(dict.fromkeys(row.task for row in self.rows))
+        names = max((len(row.style) + len(row.group) for row in self.rows), default=0) + 7
+        room = max(1, (options.max_width - names) // (len("100.0 (1234)") + 3))
+        for start in range(0, len(tasks), room):
+            yield self._table(tasks[start : start + room])
+
+    def _table(self, tasks: Sequence[str]) -> Table:
+        rows = [row for row in self.rows if row.task in tasks]
+        placed = {(row.style, row.group, row.task): row for row in rows}
+        table = _table("accuracy by kind of mark, % (n)", rows, ("style", "group"), tasks)
+        for style in dict.fromkeys(row.style for row in rows):
+            groups = dict.fromkeys(row.group for row in rows if row.style == style)
             table.add_section()
-        cells = [_short_text(placed.get((style, group, task))) for task in tasks]
-        table.add_row(*map(Text, (style if first_of_style else "", group, *cells)))
+            ordered = sorted(groups, key=lambda group: _group_order(group, self.axes))
+            for number, group in enumerate(ordered):
+                cells = [_count_text(placed.get((style, group, task))) for task in tasks]
+                table.add_row(*map(Text, ("" if number else style, group, *cells)))
+        return table
+
+
+def _table(what: str, rows: Sequence[Row], names: Sequence[str], values: Sequence[str]) -> Table:
+    """Make an empty table that loses no letter in a narrow terminal."""
+    models = ", ".join(dict.fromkeys(row.model for row in rows))
+    data = " · synthetic data" if any(row.synthetic for row in rows) else ""
+    table = Table(title=Text(f"{models}: {what}{data}"))
+    for name in names:
+        table.add_column(Text(name), no_wrap=True)
+    for value in values:
+        table.add_column(Text(value), justify="right", overflow="fold")
     return table
 
 
 def _short_text(row: Row | None) -> str:
+    """Write an accuracy with an interval in whole percent: `81.2 [76-85]`."""
+    if row is None or row.accuracy is None or row.ci_low is None or row.ci_high is None:
+        return MISSING
+    text = f"{100 * row.accuracy:.1f} [{100 * row.ci_low:.0f}-{100 * row.ci_high:.0f}]"
+    if row.n < row.n_expected:
+        text += f" ({row.n} of {row.n_expected})"
+    return text
+
+
+def _count_text(row: Row | None) -> str:
     if row is None or row.accuracy is None:
         return MISSING
     return f"{100 * row.accuracy:.1f} ({row.n})"
-
-
-def _title(what: str, rows: Sequence[Row]) -> Text:
-    models = ", ".join(dict.fromkeys(row.model for row in rows))
-    data = " · synthetic data" if any(row.synthetic for row in rows) else ""
-    return Text(f"{models}: {what}{data}")

@@ -93,7 +93,7 @@ class RunSettings(Record):
     """The run folder itself; None: `results/runs/<run_id>`."""
 
 
-class RunResult(NamedTuple):
+class Results(NamedTuple):
     """A finished run."""
 
     path: Path
@@ -171,7 +171,7 @@ class _Started(NamedTuple):
     """Batches without answers."""
 
 
-def run(settings: RunSettings, *, progress: bool = False, say: Say | None = None) -> RunResult:
+def run(settings: RunSettings, *, progress: bool = False, say: Say | None = None) -> Results:
     """Run tasks under styles with one model, or go on with a run that was stopped.
 
     Args:
@@ -206,7 +206,7 @@ def run(settings: RunSettings, *, progress: bool = False, say: Say | None = None
 
 def _run_in(
     folder: Path, prepared: _Prepared, settings: RunSettings, progress: bool, say: Say
-) -> RunResult:
+) -> Results:
     if settings.fresh:
         store.remove_run(folder)
     finished = _finished(folder, prepared.identity)
@@ -230,10 +230,10 @@ def _run_in(
     rows = _score(folder, manifest)
     manifest = manifest.model_copy(update={"finished": _now()})
     manifests.write(folder, manifest)
-    return RunResult(folder, rows, manifest, n_left)
+    return Results(folder, rows, manifest, n_left)
 
 
-def score(folder: Path) -> RunResult:
+def score(folder: Path) -> Results:
     """Score a finished run again from its requests and responses, without a model.
 
     Raises:
@@ -242,7 +242,7 @@ def score(folder: Path) -> RunResult:
     manifest = manifests.read(folder)
     with store.locked(folder):
         rows = _score(folder, manifest)
-    return RunResult(folder, rows, manifest, 0)
+    return Results(folder, rows, manifest, 0)
 
 
 def dry_run(settings: RunSettings, *, progress: bool = False) -> DryRun:
@@ -293,8 +293,8 @@ def _prepare(settings: RunSettings, draft: Path, progress: bool) -> _Prepared:
     )
     facts: dict[str, TaskFacts] = {}
 
-    def watch(loop: Iterable[Sample | Problem], what: str) -> Iterable[Sample | Problem]:
-        return _bar(loop, what, progress)
+    def watch(loop: Iterable[Sample | Problem], what: str) -> Iterator[Sample | Problem]:
+        return iter(_bar(loop, what, progress, leave=False))
 
     trials = store.write_trials(
         draft,
@@ -416,7 +416,7 @@ def _check_data(prepared: _Prepared, max_errors: float) -> None:
         raise TooManyErrors(f"{' · '.join(messages)} · {advice}")
 
 
-def _check_errors(result: RunResult, max_errors: float) -> None:
+def _check_errors(result: Results, max_errors: float) -> None:
     """Say after the run if too many samples failed in it."""
     messages = [
         f"{row.task} under {row.style}: {row.n_errors:,} of {row.n + row.n_errors:,} samples failed"
@@ -435,7 +435,7 @@ def _check_errors(result: RunResult, max_errors: float) -> None:
 # --- the run folder
 
 
-def _finished(folder: Path, identity: Identity) -> RunResult | None:
+def _finished(folder: Path, identity: Identity) -> Results | None:
     """Read a run that has ended already; None where there is something left to do."""
     if not (folder / store.MANIFEST).exists():
         return None
@@ -444,7 +444,7 @@ def _finished(folder: Path, identity: Identity) -> RunResult | None:
     files = (store.REQUESTS, store.RESPONSES, store.SCORES, store.SUMMARY)
     if manifest.finished is None or not all((folder / name).exists() for name in files):
         return None
-    return RunResult(folder, report.read_summary(folder), manifest, 0)
+    return Results(folder, report.read_summary(folder), manifest, 0)
 
 
 def _start(folder: Path, prepared: _Prepared, settings: RunSettings, say: Say) -> _Started:
@@ -462,8 +462,8 @@ def _start(folder: Path, prepared: _Prepared, settings: RunSettings, say: Say) -
     plan = [tuple(asked[i] for i in batch) for batch in batches]
     if then is not None and then.plan_digest != plan_digest(plan):
         raise RunError(
-            f"{folder}: vipbench {then.versions.get('vipbench')} planned its batches otherwise than "
-            "this version does; go on with that one, or use --fresh to start over"
+            f"{folder}: vipbench {then.versions.get('vipbench')} planned its batches otherwise; go "
+            "on with that version, or use --fresh to start over"
         )
     # The same bytes, if it is there already; and nobody reads it meanwhile.
     requests = folder / store.REQUESTS
@@ -477,8 +477,8 @@ def _start(folder: Path, prepared: _Prepared, settings: RunSettings, say: Say) -
     say(f"{folder}: goes on; {len(done)} of {len(plan)} batches are answered")
     if settings.batch_size not in ("auto", batch_size):
         say(
-            f"{folder}: keeps the batches of {batch_size} of its first start, whatever --batch-size "
-            "says, so that the answers are those of an uninterrupted run"
+            f"{folder}: keeps the batches of {batch_size} of its first start, not "
+            f"{settings.batch_size}, so that the answers are those of an uninterrupted run"
         )
     now = manifests.versions()
     changed = [
@@ -535,6 +535,7 @@ def _task_runs(prepared: _Prepared) -> dict[str, TaskRun]:
             synthetic=is_synthetic(choice.source),
             n_samples=facts.n_samples,
             problems=dict(sorted(facts.problems.items())),
+            image_modes=dict(sorted(Counter(facts.image_modes.values()).items())),
             boxes_for_polygons=facts.boxes_for_polygons,
         )
     for spec in prepared.selection.joints:
@@ -622,8 +623,8 @@ def _score_lines(folder: Path) -> list[ScoreLine]:
             lines.append(_score_line(trial, response))
     if n_missing:
         raise RunError(
-            f"{folder}: {n_missing:,} of {n_missing + len(lines):,} requests have no answer yet; give "
-            "the command of the run again to go on with it"
+            f"{folder}: {n_missing:,} of {n_missing + len(lines):,} requests have no answer yet; "
+            "give the command of the run again to go on with it"
         )
     return lines
 
@@ -738,13 +739,15 @@ def _bar(
     progress: bool,
     total: int | None = None,
     initial: int = 0,
+    leave: bool = True,
 ) -> "tqdm[Sample | Problem]":
-    """Show how far a loop is, with rate and time left, on stderr; in a log file only now and then."""
+    """Show how far a loop is, with rate and time left, on stderr; in a log only now and then."""
     return tqdm(
         loop,
         desc=what,
         total=total,
         initial=initial,
+        leave=leave,
         unit=" samples",
         disable=not progress,
         mininterval=0.2 if sys.stderr.isatty() else 10,

@@ -4,23 +4,24 @@ Boxes, polygons and points are absolute pixels of the original image as stored (
 is not applied), origin top left, x to the right, y down.
 """
 
+import itertools
+import re
+import reprlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, TypeVar
+from typing import Annotated, Any, Literal, NamedTuple, Self, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from vipbench.errors import TaskError, nearest
+from vipbench.errors import TaskError, VipbenchError, nearest
 
 Box = tuple[float, float, float, float]
 """x0, y0, x1, y1."""
 Polygon = tuple[tuple[float, float], ...]
 """Vertices (x, y) in order; the last one is joined to the first."""
-RGB = tuple[
-    Annotated[int, Field(ge=0, le=255)],
-    Annotated[int, Field(ge=0, le=255)],
-    Annotated[int, Field(ge=0, le=255)],
-]
+Level = Annotated[int, Field(ge=0, le=255)]
+RGB = tuple[Level, Level, Level]
 Shape = Literal[
     "rectangle", "ellipse", "triangle", "point", "scribble", "mask contour", "mask", "arrow"
 ]
@@ -45,14 +46,14 @@ class Region(Record):
     polygons: tuple[Polygon, ...] = ()
     """Outlines, each of at least three vertices; empty where only the box is known."""
     label: str = "object"
-    """What the text calls it, such as `person`."""
+    """What the text calls it, such as `person`; empty where the text around it does so already."""
 
 
 class TaskSpec(Record):
     """One task file: what is asked, of which data, and how it is scored."""
 
     name: str
-    version: int
+    version: int = Field(ge=1)
     """Raised by every change that can move a score."""
     title: str
     kind: Kind
@@ -62,7 +63,8 @@ class TaskSpec(Record):
     reader: str | None = None
     """`file.py:function` beside the task file, or `jsonl`; None for kind `joint`."""
     template: str = ""
-    """User text with `{question}`, `{choices}`, `{given_answer}`, `{mark}` (see prompts.py)."""
+    """User text with `{question}`, `{choices}`, `{given_answer}`, `{mark}` (see prompts.py); empty:
+    the official sentence for a choice where the sample has choices, else that for short answers."""
     styles: tuple[str, ...] = ()
     """Styles that suit the task; the first is its headline style."""
     fit: Fit | None = None
@@ -88,7 +90,8 @@ class Sample(Record):
     image: str
     """Path below the image root, with forward slashes."""
     question: str
-    """May hold `<r0>`, `<r1>`, … where a region is mentioned; the number is the place in `regions`."""
+    """May hold `<r0>`, `<r1>`, … where a region is mentioned, the number being its place in
+    `regions`."""
     choices: tuple[str, ...] = ()
     """Answer options in the order A, B, C, …; may mention regions like the question."""
     target: str
@@ -126,8 +129,9 @@ class VisualPrompt(Record):
     region: Region
     shape: Shape
     color: RGB
-    alpha: int = Field(ge=0, le=255)
-    width: float | None = Field(gt=0)
+    alpha: Level
+    """Opacity."""
+    width: float | None = Field(gt=0, allow_inf_nan=False)
     """Line width (radius for a point) in px at a 336-px long side; None: drawn, under `seed`, from
     the range that the official training code uses for the shape."""
     seed: int = Field(ge=0)
@@ -143,15 +147,22 @@ class PromptStyle(Record):
     shapes: tuple[Shape, ...] = ()
     colors: tuple[str, ...] = ()
     """Names of the pool, or `#rrggbb`."""
-    alpha: int | tuple[int, int] | None = None
-    """Opacity 0-255, or a range; None: the official training range (48-128 for a mask, else 96-255)."""
-    width: dict[Shape, float | None] = {}
+    alpha: Level | tuple[Level, Level] | None = None
+    """Opacity 0-255, or a range; None: the official training range, 48-128 for a mask, else
+    96-255."""
+    width: dict[Shape, Annotated[float, Field(gt=0, allow_inf_nan=False)] | None] = {}
     """px at a 336-px long side by shape (radius for a point); None: the official training range."""
     official: bool = False
     """Wording and colours drawn as the official code draws them: the article "the" before the mark
     by coin, one mark alone unnamed in half of the cases, random RGB after nine colours."""
     inline: bool = False
     """Written on the command line (or in a sweep) rather than in a styles file."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if isinstance(self.alpha, tuple) and self.alpha[0] > self.alpha[1]:
+            raise ValueError(f"alpha = {list(self.alpha)} should go from low to high")
+        return self
 
 
 class Suite(Record):
@@ -253,34 +264,128 @@ class DataSource(NamedTuple):
 RecordT = TypeVar("RecordT", bound=Record)
 
 
-def checked(kind: type[RecordT], fields: dict[str, Any], where: str) -> RecordT:
-    """Make a record from fields that a user wrote; TaskError names every mistake at once."""
+class YamlMapping(dict[str, Any]):
+    """A mapping read from YAML that knows the line of each of its keys, counted from 1."""
+
+    lines: dict[str, int]
+
+
+def checked(
+    kind: type[RecordT], fields: dict[str, Any], where: str, mistakes: Sequence[str] = ()
+) -> RecordT:
+    """Make a record from fields that a user wrote; TaskError names every mistake at once.
+
+    `mistakes` are those that the caller has found; they are reported with the record's own.
+    """
+    found = list(mistakes)
     try:
-        return kind.model_validate(fields)
+        record = kind.model_validate(fields)
     except ValidationError as error:
-        mistakes = [_mistake(kind, dict(each)) for each in error.errors(include_url=False)]
-        raise TaskError(f"{where}: {'; and '.join(mistakes)}") from error
+        found = _mistakes(kind, fields, error) + found
+        raise TaskError(f"{where}: {'; and '.join(found)}") from error
+    if found:
+        raise TaskError(f"{where}: {'; and '.join(found)}")
+    return record
 
 
-def _mistake(kind: type[Record], error: dict[str, Any]) -> str:
-    key = ".".join(map(str, error["loc"]))
-    if error["type"] == "extra_forbidden":
-        return f"unknown key {key!r}{nearest(key, kind.model_fields)}"
-    if error["type"] == "missing":
-        return f"key {key!r} is missing"
-    return f"{key} = {error['input']!r}: {error['msg'][:1].lower()}{error['msg'][1:]}"
+def _mistakes(kind: type[Record], fields: dict[str, Any], error: ValidationError) -> list[str]:
+    """Put what pydantic found into words: one mistake a key, the alternatives of a union joined."""
+    lines = getattr(fields, "lines", {})
+    found: dict[str, list[str]] = {}
+    for each in error.errors(include_url=False):
+        place, value = _place(fields, each["loc"])
+        key = ".".join(map(str, place))
+        subject, fault = _fault(kind, key, value, each["type"], each["msg"])
+        line = lines.get(str(place[0])) if place else None
+        words = found.setdefault(key, [f"line {line}: {subject}" if line else subject])
+        listed = fault.startswith("; known") and fault in itertools.chain(*found.values())
+        if fault not in words and not listed:
+            words.append(fault)
+    return [f"{words[0]}{' or'.join(words[1:])}".strip() for words in found.values()]
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
-    """Read a YAML file of plain data that holds a mapping; TaskError names file, line and column."""
+def _place(fields: Any, location: tuple[int | str, ...]) -> tuple[list[int | str], Any]:
+    """Return where a mistake is, and the value there, without pydantic's names of types."""
+    place: list[int | str] = []
+    value = fields
+    for step in location:
+        if isinstance(value, dict):
+            place.append(step)
+            value = value.get(step)
+        elif isinstance(value, list | tuple) and isinstance(step, int) and step < len(value):
+            place.append(step)
+            value = value[step]
+    return place, value
+
+
+def _fault(kind: type[Record], key: str, value: Any, error: str, message: str) -> tuple[str, str]:
+    """Return what is wrong and how, to be read one after the other."""
+    if error == "extra_forbidden":
+        known = [name for name, field in kind.model_fields.items() if not field.exclude]
+        return f"unknown key {key!r}", nearest(key, known)
+    if error == "missing":
+        return f"key {key!r} is missing", ""
+    fault = " " + message.removeprefix("Value error, ").removeprefix("Input ")
+    if error == "literal_error" and isinstance(value, str):
+        hint = nearest(value, re.findall("'([^']+)'", message))
+        fault += hint if "did you mean" in hint else ""
+    return (f"{key} = {shown(value)}" if key else ""), fault
+
+
+_REPR = reprlib.Repr()
+_REPR.maxlevel, _REPR.maxlist, _REPR.maxtuple, _REPR.maxdict = 2, 4, 4, 4
+_REPR.maxstring, _REPR.maxother = 60, 60
+
+
+def shown(value: object) -> str:
+    """Return a value as it is put into a message: cut short, however large or nested it is."""
+    return _REPR.repr(value)
+
+
+class _PlainLoader(yaml.SafeLoader):  # type: ignore[misc]  # untyped library
+    """Plain data only; a key that stands twice in a mapping is an error, not overwritten."""
+
+    def construct_yaml_map(self, node: yaml.MappingNode) -> Iterator[YamlMapping]:
+        lines: dict[str, int] = {}
+        for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
+            if isinstance(key, yaml.ScalarNode) and key.value in lines:
+                raise yaml.constructor.ConstructorError(
+                    problem=f"key {key.value!r} stands twice (first in line {lines[key.value]})",
+                    problem_mark=key.start_mark,
+                )
+            lines[str(key.value)] = key.start_mark.line + 1
+        mapping = YamlMapping()
+        mapping.lines = lines
+        yield mapping  # empty: an alias within may refer to it
+        mapping.update(self.construct_mapping(node))
+
+
+_PlainLoader.add_constructor("tag:yaml.org,2002:map", _PlainLoader.construct_yaml_map)
+
+
+def read_yaml(path: Path, kind: type[VipbenchError] = TaskError) -> YamlMapping:
+    """Read a YAML file of plain data that holds a mapping of text to values.
+
+    Raises an error of `kind` that names file, line and column for anything else: unsafe tags,
+    broken YAML, a key that stands twice.
+    """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_PlainLoader)  # noqa: S506
     except OSError as error:
-        raise TaskError(f"{path}: cannot be read ({error.strerror})") from error
+        raise kind(f"{path}: cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
-        raise TaskError(f"{path}: not UTF-8 text (byte {error.start})") from error
-    except yaml.YAMLError as error:
-        raise TaskError(f"{path}: not plain YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(content, dict):
-        raise TaskError(f"{path}: expected a mapping of keys to values, not {content!r:.60}")
+        raise kind(f"{path}: not UTF-8 text (byte {error.start})") from error
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
+        raise kind(f"{path}{line}: not plain YAML: {error.problem or error.context}") from error
+    except (yaml.YAMLError, ValueError, LookupError, AttributeError, RecursionError) as error:
+        # the last four: a value that its own tag does not allow (!!bool maybe), endless nesting
+        reason = shown(" ".join(str(error).split()))
+        raise kind(f"{path}: not plain YAML: a value cannot be read ({reason})") from error
+    if not isinstance(content, YamlMapping):
+        raise kind(f"{path}: expected a mapping of keys to values, not {shown(content)}")
+    for key in content:
+        if not isinstance(key, str):
+            raise kind(f"{path}: key {shown(key)}: expected text; put it into quotes")
     return content

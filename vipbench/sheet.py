@@ -79,7 +79,7 @@ def scaled(image: Image.Image, side: int) -> Image.Image:
 def wrapped(
     text: str, width: float, font: ImageFont.FreeTypeFont | ImageFont.ImageFont
 ) -> list[tuple[int, str]]:
-    """Break a text into lines of at most `width` px; each with its indent (HANG where continued)."""
+    """Break a text into lines of at most `width` px, each with its indent; HANG where continued."""
     lines: list[tuple[int, str]] = []
     for paragraph in text.split("\n"):
         rest, indent = paragraph, 0
@@ -98,3 +98,19 @@ def _fitting(text: str, width: float, font: ImageFont.FreeTypeFont | ImageFont.I
         cut += 1
     space = text.rfind(" ", 0, cut)
     return space + 1 if space > 0 else cut
+
+
+def half_blocks(image: Image.Image, columns: int) -> str:
+    """Render a picture for a terminal with colours: two pixels a character, one over the other."""
+    width = min(columns, image.width)
+    height = max(2, round(image.height * width / image.width) // 2 * 2)
+    small = image.convert("RGB").resize((width, height), Image.Resampling.LANCZOS)
+    pixels = [small.crop((0, y, width, y + 1)).tobytes() for y in range(height)]
+    lines = []
+    for upper, lower in zip(pixels[::2], pixels[1::2], strict=True):
+        cells = (
+            "\x1b[38;2;{};{};{};48;2;{};{};{}m▀".format(*upper[x : x + 3], *lower[x : x + 3])
+            for x in range(0, 3 * width, 3)
+        )
+        lines.append("".join(cells) + "\x1b[0m")
+    return "\n".join(lines)

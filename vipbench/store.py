@@ -36,9 +36,7 @@ class TrialId(NamedTuple):
     id: str
 
 
-class ResponseLine(Response):
-    """One line of `responses.jsonl`."""
-
+class _Named(Record):
     task: str
     style: str
     id: str
@@ -46,6 +44,10 @@ class ResponseLine(Response):
     """Of the request that was answered."""
     batch: int
     """Place of its batch in the plan."""
+
+
+class ResponseLine(Response, _Named):
+    """One line of `responses.jsonl`: which request was answered, and how."""
 
 
 class ScoreLine(Record):

@@ -5,6 +5,7 @@ Knows regions, not tasks; draws nothing and writes no text.
 
 import hashlib
 import itertools
+import math
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -20,8 +21,10 @@ from vipbench.schema import (
     Region,
     Shape,
     VisualPrompt,
+    YamlMapping,
     checked,
     read_yaml,
+    shown,
 )
 
 COLORS: dict[str, RGB] = {
@@ -47,9 +50,12 @@ WORDS: dict[Shape, tuple[str, str]] = {
     "mask": ("with", "mask"),
     "arrow": ("pointed to by", "arrow"),
 }
-"""Preposition and noun of each shape. Source: ViP-LLaVA, visual_prompt_generator.py, lines 23-32."""
+"""Preposition and noun of each shape. Source: the same file, lines 23-32."""
 
 SHAPES: tuple[Shape, ...] = get_args(Shape)
+
+PRODUCT = re.compile(r"\s+x\s+|\s*\u00d7\s*")
+"""Between the lists of a product: `x` with spaces around it, or the multiplication sign."""
 
 _COLOR_NAMES = {rgb: name for name, rgb in COLORS.items()}
 
@@ -63,37 +69,69 @@ class Mark(NamedTuple):
 
 
 def load_styles(folders: Sequence[Path]) -> dict[str, PromptStyle]:
-    """Read `styles.yaml` of each folder that has one; TaskError for mistakes and names used twice."""
+    """Read `styles.yaml` of each folder that has one; TaskError names every mistake in a file."""
     styles: dict[str, PromptStyle] = {}
     for folder in folders:
         path = folder / "styles.yaml"
         if not path.exists():
             continue
+        mistakes = []
         for name, entry in read_yaml(path).items():
             if name in styles:
-                raise TaskError(f"{path}: style {name!r} is defined twice; choose another name")
-            if not isinstance(entry, dict):
-                raise TaskError(f"{path}: style {name!r}: expected a mapping, not {entry!r}")
-            fields = dict(entry)
-            if "width" in fields:
-                fields["width"] = _widths(fields["width"], f"{path}: style {name!r}")
-            style = checked(PromptStyle, {"name": name, **fields}, f"{path}: style {name!r}")
-            for color in style.colors:
-                color_rgb(color)
-            if style.kind == "marks" and not (style.shapes and style.colors):
-                raise TaskError(f"{path}: style {name!r}: expected 'shapes' and 'colors'")
-            styles[str(name)] = style
+                mistakes.append(f"style {name!r} is defined twice; choose another name")
+                continue
+            try:
+                styles[name] = _named_style(name, entry)
+            except TaskError as error:
+                mistakes.append(str(error))
+        if mistakes:
+            raise TaskError(f"{path}: {'; and '.join(mistakes)}")
     return styles
 
 
-def _widths(value: object, where: str) -> dict[str, object]:
-    """Expand `width: 3` or `{default: 3, point: 8}` to one width a shape."""
-    if not isinstance(value, dict):
-        return dict.fromkeys(SHAPES, value)
-    for shape in value:
-        if shape not in (*SHAPES, "default"):
-            raise TaskError(f"{where}: width of {shape!r}{nearest(str(shape), [*SHAPES, 'default'])}")
-    return {shape: value.get(shape, value.get("default")) for shape in SHAPES}
+def _named_style(name: str, entry: object) -> PromptStyle:
+    where = f"style {name!r}"
+    if not isinstance(entry, YamlMapping):
+        raise TaskError(f"{where}: expected a mapping, not {shown(entry)}")
+    mistakes = []
+    if not re.fullmatch(r"[\w.-]+", name):
+        mistakes.append("the name may hold letters, digits and the characters _ . - only")
+    for key in ("name", "inline"):
+        if key in entry:
+            mistakes.append(f"unknown key {key!r}")
+    kind, colors = entry.get("kind", "marks"), entry.get("colors", [])
+    if kind == "marks" and not (entry.get("shapes") and colors):
+        mistakes.append("expected 'shapes' and 'colors'")
+    elif kind != "marks" and entry.keys() & {"shapes", "colors", "alpha", "width", "official"}:
+        mistakes.append(f"kind {kind!r} draws no marks of its own: it takes only a 'title'")
+    seen: dict[RGB, object] = {}
+    for color in colors if isinstance(colors, list) else ():
+        try:
+            other = seen.setdefault(color_rgb(str(color)), color)
+        except TaskError as error:
+            mistakes.append(str(error))
+            continue
+        if other is not color:
+            mistakes.append(f"color {color!r} is listed twice; marks could not be told apart")
+    if "width" in entry:
+        entry["width"], wrong = _widths(entry["width"])
+        mistakes += wrong
+    entry["name"] = name
+    style = checked(PromptStyle, entry, where, mistakes)
+    return style.model_copy(update={"colors": tuple(color.lower() for color in style.colors)})
+
+
+def _widths(value: object) -> tuple[dict[Shape, object], list[str]]:
+    """Expand `width: 3` or `{default: 3, point: 8}` to one width a shape; also return mistakes."""
+    widths = dict(value) if isinstance(value, dict) else {"default": value}
+    known = (*SHAPES, "default")
+    mistakes = [f"width of {key!r}{nearest(str(key), known)}" for key in widths if key not in known]
+    for key in known:
+        width = widths.get(key)
+        if width is not None and not (isinstance(width, int | float) and 0 < width < math.inf):
+            mistakes.append(f"width of {key!r} is {shown(width)}; expected px above 0, or null")
+            return {}, mistakes
+    return {shape: widths.get(shape, widths.get("default")) for shape in SHAPES}, mistakes
 
 
 def color_rgb(text: str) -> RGB:
@@ -115,14 +153,14 @@ def parse_styles(
 ) -> tuple[PromptStyle, ...]:
     """Read a list of styles: names, inline styles, and products of lists.
 
-    `demo,none` · `rectangle:red,arrow:#1e90ff:alpha=200:width=4` · `rectangle,ellipse x red,blue`.
-    What an inline style leaves out comes from `headline`, and `blind` asks as `headline` does, so
-    that each style returned stands on its own. Raises TaskError for what cannot be read.
+    `demo,none` · `rectangle:red,arrow:#1e90ff:alpha=200:width=4` · `rectangle,ellipse x red,blue` ·
+    `rectangle:red x width=2,6`. What an inline style leaves out comes from `headline`, and `blind`
+    asks as `headline` does, so that each style returned stands on its own.
+
+    Raises TaskError for what cannot be read, and for a style that is listed twice.
     """
-    factors = [_items(factor) for factor in re.split(r"\s+[x×]\s+", expression.strip())]
-    styles = [
-        _parse_one(":".join(parts), known, headline) for parts in itertools.product(*factors)
-    ]
+    factors = [_items(factor) for factor in re.split(PRODUCT, expression.strip())]
+    styles = [_parse_one(parts, known, headline) for parts in itertools.product(*factors)]
     for name, count in Counter(style.name for style in styles).items():
         if count > 1:
             raise TaskError(f"--styles {expression!r}: style {name!r} is listed {count} times")
@@ -130,54 +168,89 @@ def parse_styles(
 
 
 def _items(factor: str) -> list[str]:
-    """Split a list at commas; in `width=2,6` the key carries on to the bare number."""
+    """Split a list at commas; in `width=2,6` all up to the `=` carries on to the bare number."""
     items: list[str] = []
-    key = ""
     for text in factor.split(","):
-        item = text.strip()
+        item = ":".join(part.strip() for part in text.split(":"))
         if not item:
-            raise TaskError(f"--styles: an empty style in {factor!r}; expected names between commas")
-        if key and re.fullmatch(r"[0-9.]+", item):
-            item = f"{key}={item}"
-        key = item.partition("=")[0] if "=" in item and ":" not in item else ""
+            raise TaskError(
+                f"--styles: an empty style in {factor!r}; expected names between commas"
+            )
+        if items and "=" in items[-1] and re.fullmatch(r"[0-9.]+", item):
+            item = items[-1].rpartition("=")[0] + "=" + item
         items.append(item)
     return items
 
 
 def _parse_one(
-    text: str, known: Mapping[str, PromptStyle], headline: PromptStyle | None
+    factors: Sequence[str], known: Mapping[str, PromptStyle], headline: PromptStyle | None
 ) -> PromptStyle:
+    text = ":".join(factors)
     if text in known:
-        style = known[text]
-        if style.kind == "blind" and headline is not None:
-            return headline.model_copy(update={"name": style.name, "kind": "blind"})
-        return style
+        return _named(known[text], headline)
     fields: dict[str, object] = {}
     for part in text.split(":"):
-        key, equals, value = part.partition("=")
-        shape = part.replace("_", " ").replace("-", " ")
-        if equals:
-            fields[key] = _number(key, value, text)
-        elif shape in SHAPES:
-            fields["shapes"] = (shape,)
-        elif part in COLORS or part.startswith("#"):
-            color_rgb(part)
-            fields["colors"] = (part.lower(),)
-        else:
-            names = [*known, *SHAPES, *COLORS]
-            raise TaskError(f"style {text!r}: {part!r} is unknown{nearest(part, names)}")
-    if headline is not None and headline.kind not in ("marks", "blind"):
-        headline = None  # `given` has no shape, colour or width to lend
-    base = headline.model_dump() if headline else {"alpha": 255, "width": dict.fromkeys(SHAPES, 3)}
-    if "width" in fields:
-        fields["width"] = dict.fromkeys(SHAPES, fields["width"])
-    fields = {**base, **fields, "name": text, "title": "", "kind": "marks"}
-    style = checked(
-        PromptStyle, {**fields, "official": False, "inline": True}, f"style {text!r}"
-    )
-    if not (style.shapes and style.colors):
+        key, value = _read_part(part, text, known)
+        if key in fields:
+            raise TaskError(f"style {text!r}: {part!r} is a second {key.removesuffix('s')}")
+        fields[key] = value
+    lender = _OFFICIAL_SIZES
+    if headline is not None and headline.kind in ("marks", "blind"):
+        lender = headline  # others have no shape, colour or width to lend
+    fields = {
+        **{key: getattr(lender, key) for key in ("shapes", "colors", "alpha", "width")},
+        **fields,
+        "name": text,
+        "inline": True,
+    }
+    if not (fields["shapes"] and fields["colors"]):
         raise TaskError(f"style {text!r}: expected a shape and a color, such as rectangle:red")
-    return style
+    return checked(PromptStyle, fields, f"style {text!r}")
+
+
+_OFFICIAL_SIZES = PromptStyle(
+    name="", alpha=128, width={**dict.fromkeys(SHAPES, 3.0), "point": 8.0}
+)
+"""Lends to inline styles where there is no headline style. Source: the official evaluation: alpha
+128; 3 px for a rectangle (taken for other outlines too), a radius of 8 px for a point."""
+
+
+def _named(style: PromptStyle, headline: PromptStyle | None) -> PromptStyle:
+    """Return a named style; `blind` becomes the headline style without its image."""
+    if style.kind != "blind" or headline is None:
+        return style
+    if headline.kind in ("none", "coordinates"):
+        raise TaskError(
+            f"style {style.name!r} asks as the headline style does, but {headline.name!r} draws no"
+            " marks; let the suite's first style be one that does"
+        )
+    fields = {"name": style.name, "title": style.title, "kind": "blind"}
+    return headline.model_copy(update=fields)
+
+
+def _read_part(part: str, text: str, known: Mapping[str, PromptStyle]) -> tuple[str, object]:
+    """Read one part of an inline style; return the field of the style and its value."""
+    key, equals, value = part.partition("=")
+    if equals and key == "width":
+        return "width", dict.fromkeys(SHAPES, _number(key, value, text))
+    if equals:
+        return key, _number(key, value, text)
+    shape = part.replace("_", " ").replace("-", " ")
+    if shape in SHAPES:
+        return "shapes", (shape,)
+    if part in COLORS or part.startswith("#"):
+        color_rgb(part)
+        return "colors", (part.lower(),)
+    if part in known:
+        raise TaskError(
+            f"style {text!r}: {part!r} is a named style, to which nothing can be added; expected a"
+            " shape, a color, alpha=… or width=…"
+        )
+    raise TaskError(f"style {text!r}: {part!r} is unknown{nearest(part, _words(known))}")
+
+
+def _words(known: Mapping[str, PromptStyle]) -> list[str]:
+    return [*known, *SHAPES, *COLORS]
 
 
 def _number(key: str, value: str, text: str) -> float | int:
@@ -190,7 +263,9 @@ def _number(key: str, value: str, text: str) -> float | int:
     except ValueError:
         number = -1
     if not low <= number <= high:
-        raise TaskError(f"style {text!r}: {key}={value}: expected a number from {low:g} to {high:g}")
+        raise TaskError(
+            f"style {text!r}: {key}={value}: expected a number from {low:g} to {high:g}"
+        )
     return number
 
 
@@ -223,24 +298,26 @@ def resolve(
         lead: index of the region that gets an inline style's colour.
         choices: shapes and colours fixed by hand.
 
-    Raises TaskError where a named style has fewer colours than the sample has regions.
+    Raises TaskError where a named style has fewer colours than the sample has regions, and where
+    not as many shapes or colours were chosen.
     """
-    if not regions:
-        return ()
-    shapes = choices.shapes if choices and choices.shapes else tuple(
+    choices = choices or PromptChoices()
+    for what, chosen in (("shapes", choices.shapes), ("colors", choices.colors)):
+        if chosen and len(chosen) != len(regions):
+            raise TaskError(
+                f"{len(chosen)} {what} were chosen, but there are {len(regions)} regions;"
+                " expected one a region"
+            )
+    shapes = choices.shapes or tuple(
         keyed(seed, sample_id, place, "shape").choice(style.shapes) for place in range(len(regions))
     )
-    if choices and choices.colors:
-        colors = [_chosen(color) for color in choices.colors]
+    rng = keyed(seed, sample_id, "colors")
+    if choices.colors:
+        colors = [_chosen(color, rng) for color in choices.colors]
     elif style.official:
-        colors = _official_colors(shapes, style.colors, keyed(seed, sample_id, "colors"))
+        colors = _official_colors(shapes, style.colors, rng)
     else:
-        colors = _distinct_colors(len(regions), style, lead, keyed(seed, sample_id, "colors"))
-    if not len(shapes) == len(colors) == len(regions):
-        raise TaskError(
-            f"sample {sample_id!r}: {len(shapes)} shapes and {len(colors)} colors were chosen for "
-            f"{len(regions)} regions; expected one of each a region"
-        )
+        colors = _distinct_colors(len(regions), style, lead, rng)
     return tuple(
         Mark(
             VisualPrompt(
@@ -259,10 +336,15 @@ def resolve(
     )
 
 
-def _chosen(color: str | RGB | None) -> tuple[str | None, RGB]:
+def _chosen(color: str | RGB | None, rng: Random) -> tuple[str | None, RGB]:
     if isinstance(color, str):
-        return (color if color in COLORS else None), color_rgb(color)
-    return None, color or COLORS["red"]
+        return _word_and_rgb(color)
+    return None, color or _random_rgb(rng)
+
+
+def _word_and_rgb(color: str) -> tuple[str | None, RGB]:
+    """Return how the text names a colour (not at all for `#rrggbb`), and its RGB."""
+    return (color if color in COLORS else None), color_rgb(color)
 
 
 def _official_colors(
@@ -281,7 +363,7 @@ def _official_colors(
         if named:
             name = rng.choice(left[shape])
             left[shape].remove(name)
-            colors.append((name if name in COLORS else None, color_rgb(name)))
+            colors.append(_word_and_rgb(name))
         else:
             colors.append((None, _random_rgb(rng)))
     return colors
@@ -290,19 +372,30 @@ def _official_colors(
 def _distinct_colors(
     n: int, style: PromptStyle, lead: int, rng: Random
 ) -> list[tuple[str | None, RGB]]:
+    """Draw a different colour for each region.
+
+    An inline style with too few gives one of its own to the region `lead`; the others get what else
+    it has, then the rest of the pool, then random RGB.
+    """
     if n <= len(style.colors):
-        names = rng.sample(style.colors, n)
-    elif style.inline:
-        others = [name for name in COLORS if name != style.colors[0]]
-        names = rng.sample(others, min(n - 1, len(others)))
-        names.insert(lead, style.colors[0])
-    else:
+        return [_word_and_rgb(name) for name in rng.sample(style.colors, n)]
+    if not style.inline:
         raise TaskError(
             f"style {style.name!r} has {len(style.colors)} colors, but there are {n} regions; "
             "choose a style with more colors, or an inline one"
         )
-    named = [(name if name in COLORS else None, color_rgb(name)) for name in names]
-    return named + [(None, _random_rgb(rng)) for _ in range(n - len(named))]
+    own = rng.sample(style.colors, len(style.colors))
+    taken = {color_rgb(color) for color in own}
+    rest = [name for name, rgb in COLORS.items() if rgb not in taken]
+    colors = [_word_and_rgb(name) for name in (*own, *rng.sample(rest, len(rest)))][:n]
+    taken = {rgb for _, rgb in colors}
+    while len(colors) < n:
+        rgb = _random_rgb(rng)
+        if rgb not in taken:
+            taken.add(rgb)
+            colors.append((None, rgb))
+    colors.insert(lead, colors.pop(0))
+    return colors
 
 
 def _random_rgb(rng: Random) -> RGB:

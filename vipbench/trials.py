@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from PIL import Image
+
 from vipbench.data import file_digest, locate, safe_path
 from vipbench.errors import DataError, TaskError, nearest
 from vipbench.manifest import trial_facts
@@ -79,6 +81,8 @@ class TaskFacts:
     """Errors and warnings of the samples that are asked, by code."""
     errors: list[Problem] = field(default_factory=list)
     """Samples that cannot be asked."""
+    image_modes: dict[str, str] = field(default_factory=dict)
+    """Image -> mode, of images that are stored otherwise than in RGB."""
     boxes_for_polygons: int = 0
     """Marks that follow an outline, drawn from a box."""
     digest: str = ""
@@ -336,7 +340,11 @@ def _inspect(record: Sample | Problem, source: DataSource, facts: TaskFacts) -> 
         return facts.fail(record, error)
     if sample is None:
         raise ValueError(f"{record.id}: unusable, and no problem says why")
-    return _Asked(sample, None, file_digest(safe_path(source.images, sample.image)))
+    path = safe_path(source.images, sample.image)
+    with Image.open(path) as image:
+        if image.mode != "RGB":
+            facts.image_modes[sample.image] = image.mode
+    return _Asked(sample, None, file_digest(path))
 
 
 def _failed(

@@ -161,6 +161,7 @@ def test_an_image_token_that_is_not_special_is_safe_too() -> None:
     )
     wrap: Any = PreTrainedTokenizerFast
     plain = wrap(tokenizer_object=Tokenizer.from_str(spec), bos_token="<s>", eos_token="</s>")
+    assert not plain.added_tokens_decoder[IMAGE].special
     assert IMAGE in plain("a <image>")["input_ids"]
     ids = encode_prompt(PromptTokenizer(plain, IMAGE, 2), *format_prompt(["a <image>"], "hf"))
     assert ids.count(IMAGE) == 2

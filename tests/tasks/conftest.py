@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from vipbench.prompts import build_request
 from vipbench.schema import DataSource, Problem, PromptChoices, Sample
 from vipbench.tasks import all_styles, load_samples, load_task
-from vipbench.prompts import build_request
 
 Read = Callable[..., list[Sample | Problem]]
 Text = Callable[..., str]
+Write = Callable[[str, object], Path]
 
 
 @pytest.fixture
@@ -56,11 +57,18 @@ def text() -> Text:
     return final
 
 
-def write(path: Path, content: object) -> Path:
-    """Write JSON, or JSON lines where the file's name says so."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.suffix == ".jsonl" and isinstance(content, list):
-        path.write_text("".join(json.dumps(line) + "\n" for line in content), encoding="utf-8")
-    else:
-        path.write_text(json.dumps(content), encoding="utf-8")
-    return path
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    """Write JSON below `tmp_path`, or JSON lines where the file's name says so."""
+
+    def written(name: str, content: object) -> Path:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix == ".jsonl" and isinstance(content, list):
+            lines = "".join(json.dumps(line) + "\n" for line in content)
+            path.write_text(lines, encoding="utf-8")
+        else:
+            path.write_text(json.dumps(content), encoding="utf-8")
+        return path
+
+    return written

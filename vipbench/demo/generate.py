@@ -55,8 +55,10 @@ def _images(n: int, seed: int, benchmark: str) -> Iterator[tuple[int, Random, ra
     """Yield each image's number, its generator, and the numbers of the questions about it."""
     images = min(-(-n // PER_IMAGE), MAX_IMAGES)
     for image in range(images):
-        yield image, keyed("demo", benchmark, seed, image), range(
-            image * n // images, (image + 1) * n // images
+        yield (
+            image,
+            keyed("demo", benchmark, seed, image),
+            range(image * n // images, (image + 1) * n // images),
         )
 
 
@@ -150,18 +152,16 @@ def _pointqa(folder: Path, n: int, seed: int) -> None:
         for question in questions:
             most = [figure for figure in figures if figure.shape == shapes[0]]
             others = [figure for figure in figures if figure.shape != shapes[0]]
-            target = rng.choice(most if rng.random() < 0.55 else others)  # noqa: PLR2004
+            target = rng.choice(most if rng.random() < 0.55 else others)
             count = str(kinds.count(target.shape))
-            x0, y0, x1, y1 = map(int, target.box)
-            x, y = (x0 + x1) // 2, (y0 + y1) // 2
             record = {
                 "id": image_id,
                 "obj_question": f"How many {_plural(target.shape)} are there?",
                 "super_question": "How many of these objects are there?",
                 "general_question": "How many of these are there?",
                 "ans": count,
-                "bbox": {"x": x0, "y": y0, "w": x1 - x0, "h": y1 - y0, "names": [target.shape]},
-                "point": {"x": x, "y": y, "ans": count},
+                "bbox": _visual_genome(target),
+                "point": _center(target, count),
                 "obj_type": _plural(target.shape),
                 "supercategory": "objects",
             }
@@ -170,20 +170,20 @@ def _pointqa(folder: Path, n: int, seed: int) -> None:
                 {
                     "id": f"pointQA_twice-{question + 1}",
                     "image": f"vg/{place}/{image_id}.png",
-                    **{k: record[k] for k in ("obj_question", "super_question", "general_question")},
+                    **{
+                        k: record[k] for k in ("obj_question", "super_question", "general_question")
+                    },
                     "answer": count,
                     "bboxes": [list(target.box)],
                 }
             )
-        points = []
-        for figure in figures[: len(questions)]:
-            x0, y0, x1, y1 = map(int, figure.box)
-            points.append({"x": (x0 + x1) // 2, "y": (y0 + y1) // 2, "ans": figure.color})
+        shown = figures[: len(questions)]
         local[str(image_id)] = [
             {
                 "id": image_id, "question": "What color is the object?",
-                "all_ans": sorted({figure.color for figure in figures}),
-                "all_objs": [figure.shape for figure in figures], "points": points,
+                "all_ans": sorted({figure.color for figure in shown}),
+                "all_objs": [_visual_genome(figure) for figure in shown],
+                "points": [_center(figure, figure.color) for figure in shown],
             }
         ]  # fmt: skip
     _write_json(folder / "looktwiceqa_dataset.json", twice)
@@ -191,6 +191,18 @@ def _pointqa(folder: Path, n: int, seed: int) -> None:
     _write_json(folder / "localqa_dataset.json", local)
     _write_json(folder / "localqa_testfinal_imgs.json", [int(key) for key in local])
     _write_json(folder / "pointQA_twice_test.json", preprocessed)
+
+
+def _visual_genome(figure: Figure) -> Json:
+    """Write a figure as Visual Genome writes an object."""
+    x0, y0, x1, y1 = map(int, figure.box)
+    return {"x": x0, "y": y0, "w": x1 - x0, "h": y1 - y0, "names": [figure.shape]}
+
+
+def _center(figure: Figure, answer: str) -> Json:
+    """Write a figure as PointQA writes a point."""
+    x0, y0, x1, y1 = map(int, figure.box)
+    return {"x": (x0 + x1) // 2, "y": (y0 + y1) // 2, "ans": answer}
 
 
 def _plural(shape: str) -> str:
@@ -261,7 +273,7 @@ def _vcr_choices(
     """Make four options as token lists, the right one at `letter` modulo 4."""
     options = rng.sample([value for value in values if value != right], 3)
     options.insert(letter % 4, right)
-    subject: str | list[int] = [place] if rng.random() < 0.25 else "It"  # noqa: PLR2004
+    subject: str | list[int] = [place] if rng.random() < 0.25 else "It"
     article = ["a"] if right in FIGURES else []
     return [[subject, "is", *article, option, "."] for option in options]
 
@@ -301,7 +313,9 @@ def _vip_bench(folder: Path, n: int, seed: int) -> None:
                 },
             )  # fmt: skip
             for split, style in (("bbox", boxes), ("human", known["demo"])):
-                marked, asked = _mark(image, text, labels, mentioned, style, f"{split}-{question}", seed)
+                marked, asked = _mark(
+                    image, text, labels, mentioned, style, f"{split}-{question}", seed
+                )
                 _save(marked, folder / split / "images" / name)
                 lines[split].append(
                     {"question_id": question, "image": name, "text": asked, "category": "demo"}
@@ -312,11 +326,11 @@ def _vip_bench(folder: Path, n: int, seed: int) -> None:
 
 
 def _varied_scene(rng: Random) -> list[Figure]:
-    """Make three or four figures, of which two share a shape and two a colour more often than not."""
+    """Make three or four figures; more often than not two share a shape, and two a colour."""
     shapes = rng.sample(FIGURES, 3)
     colors = rng.sample(list(COLORS), 3)
     kinds = {(rng.choice(shapes), rng.choice(colors)) for _ in range(4)}
-    while len(kinds) < 3:  # noqa: PLR2004
+    while len(kinds) < 3:
         kinds.add((rng.choice(shapes), rng.choice(colors)))
     return make_scene(sorted(kinds), rng)
 

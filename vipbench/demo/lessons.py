@@ -46,16 +46,24 @@ class Phase(NamedTuple):
 
 
 PHASES = (
-    # binding option letters to options is learnt from text alone, and hardly otherwise
-    Phase(900, {"lookup": 1.0}),
+    # binding option letters to options is learnt from text alone, and hardly otherwise; from letter
+    # to option comes first, from option to letter needs short options to begin with
+    Phase(1123, {"lookup": 1.0}),
+    Phase(900, {"letter": 0.75, "lookup": 0.25}),
     # then to name what a mark points at, and the mark on a thing that is named
     Phase(
-        2000,
-        {"lookup": 0.12, "vip_bench_drawn": 0.4, "reverse": 0.36, "pointqa_looktwice_object": 0.12},
+        1700,
+        {
+            "lookup": 0.12,
+            "letter": 0.08,
+            "vip_bench_drawn": 0.4,
+            "reverse": 0.3,
+            "pointqa_looktwice_object": 0.1,
+        },
     ),
     # then everything
     Phase(
-        5100,
+        4300,
         {
             "visual7w_pointing": 0.2,
             "pointqa_looktwice": 0.17,
@@ -96,9 +104,11 @@ class Lessons:
         return [self.lesson(kind, rng) for kind in rng.choices(kinds, weights, k=size)]
 
     def lesson(self, kind: str, rng: Random) -> Lesson:
-        """Make one lesson of a kind: a task's name, `reverse` or `lookup`."""
+        """Make one lesson of a kind: a task's name, `reverse`, `lookup` or `letter`."""
         if kind == "lookup":
             return self._lookup(rng)
+        if kind == "letter":
+            return self._letter(rng)
         if kind == "reverse":
             return self._reverse(rng)
         sample = rng.choice(self.samples[kind])
@@ -120,13 +130,24 @@ class Lessons:
         """Ask for the letter of an option, or for what an option says; no image."""
         values, choices = rng.choice((self._marks, self._facts))(rng)
         place = rng.randrange(len(values))
-        if rng.random() < 0.5:  # noqa: PLR2004
+        if rng.random() < 0.5:
             question, answer = f"Which is {values[place]}?", LETTERS[place]
         else:
             question, answer = f"What is {LETTERS[place]}?", values[place]
         options = "\n".join(f"{a}. {b}" for a, b in zip(LETTERS, choices, strict=False))
         text = CHOICE_TEMPLATE.replace("{question}", question).replace("{choices}", options)
         return Lesson(text, answer, None, "lookup")
+
+    def _letter(self, rng: Random) -> Lesson:
+        """Ask for the letter of an option that is short more often than not; no image."""
+        values, choices = rng.choice((self._marks, self._facts))(rng)
+        place = rng.randrange(len(values))
+        if rng.random() < 0.6:
+            choices = values
+        options = "\n".join(f"{a}. {b}" for a, b in zip(LETTERS, choices, strict=False))
+        question = f"Which is {values[place]}?"
+        text = CHOICE_TEMPLATE.replace("{question}", question).replace("{choices}", options)
+        return Lesson(text, LETTERS[place], None, "letter")
 
     def _marks(self, rng: Random) -> tuple[list[str], list[str]]:
         """Make options as Visual7W has them."""
@@ -145,7 +166,7 @@ class Lessons:
         pool, article = rng.choice(((list(COLORS), ""), (list(FIGURES), "a ")))
         values = rng.sample(pool, 4)
         subject = "It"
-        if rng.random() < 0.25:  # noqa: PLR2004
+        if rng.random() < 0.25:
             subject = self._marks(rng)[1][0]
         return values, [f"{subject} is {article}{value}." for value in values]
 

@@ -47,7 +47,9 @@ class Figure(NamedTuple):
 def make_scene(kinds: list[tuple[str, str]], rng: Random) -> list[Figure]:
     """Place figures of the given (shape, colour) in cells of their own, jittered, of two sizes."""
     cells = rng.sample(range(4), len(kinds))
-    return [_place(shape, color, cell, rng) for (shape, color), cell in zip(kinds, cells, strict=True)]
+    return [
+        _place(shape, color, cell, rng) for (shape, color), cell in zip(kinds, cells, strict=True)
+    ]
 
 
 def _place(shape: str, color: str, cell: int, rng: Random) -> Figure:

@@ -38,6 +38,7 @@ N_TRAINING = 8000
 """Questions a benchmark in the training data."""
 IGNORE = -100
 
+SPECIAL = {"unk_token": "<unk>", "bos_token": "<s>", "eos_token": "</s>", "pad_token": "<pad>"}
 CHAT_TEMPLATE = (
     "{% for message in messages %}"
     "{% if message['role'] == 'user' %}USER: "
@@ -68,10 +69,9 @@ def make_tokenizer(texts: Iterator[str]) -> PreTrainedTokenizerFast:
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
-    special = ["<unk>", "<s>", "</s>", "<pad>", "<image>"]
     trainer = trainers.BpeTrainer(
         vocab_size=1024,
-        special_tokens=special,
+        special_tokens=[*SPECIAL.values(), "<image>"],
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
@@ -79,16 +79,18 @@ def make_tokenizer(texts: Iterator[str]) -> PreTrainedTokenizerFast:
     tokenizer.post_processor = processors.TemplateProcessing(
         single="<s> $A", special_tokens=[("<s>", tokenizer.token_to_id("<s>"))]
     )
-    return PreTrainedTokenizerFast(
+    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]  # transformers' own
         tokenizer_object=tokenizer,
-        unk_token="<unk>",
-        bos_token="<s>",
-        eos_token="</s>",
-        pad_token="<pad>",
+        **SPECIAL,
         padding_side="left",
         chat_template=CHAT_TEMPLATE,
         extra_special_tokens={"image_token": "<image>"},
     )
+
+
+def image_token_id(tokenizer: PreTrainedTokenizerFast) -> int:
+    """Return the id that stands for one feature of the image."""
+    return int(tokenizer.get_vocab()["<image>"])
 
 
 def make_model(tokenizer: PreTrainedTokenizerFast, seed: int) -> VipLlavaForConditionalGeneration:
@@ -109,7 +111,7 @@ def make_model(tokenizer: PreTrainedTokenizerFast, seed: int) -> VipLlavaForCond
     config = VipLlavaConfig(
         vision_config=vision,
         text_config=text,
-        image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
+        image_token_index=image_token_id(tokenizer),
         vision_feature_layer=[-1, -2, -3, -4, 0],
         image_seq_length=(IMAGE_SIZE // PATCH) ** 2,
     )
@@ -123,8 +125,9 @@ class LessonBatches(Dataset[list[Batch]]):
     def __init__(self, lessons: Lessons, tokenizer: PreTrainedTokenizerFast) -> None:
         """Use the tokenizer as the runner does, with the image between the parts of the prompt."""
         self.lessons, self.hf_tokenizer = lessons, tokenizer
-        image_token = tokenizer.convert_tokens_to_ids("<image>")
-        self.tokenizer = PromptTokenizer(tokenizer, image_token, (IMAGE_SIZE // PATCH) ** 2)
+        self.tokenizer = PromptTokenizer(
+            tokenizer, image_token_id(tokenizer), (IMAGE_SIZE // PATCH) ** 2
+        )
 
     def __len__(self) -> int:
         return sum(phase.steps for phase in PHASES)
@@ -220,7 +223,8 @@ class Trainer:
             ).last_hidden_state
             logits = self.model.lm_head(hidden[where])
             targets = batch.labels[where]
-            (functional.cross_entropy(logits, targets, reduction="sum") / total).backward()
+            loss = functional.cross_entropy(logits, targets, reduction="sum") / total
+            loss.backward()  # type: ignore[no-untyped-call]  # torch's own
             self._count(batch, where, logits.argmax(-1) == targets)
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimizer.step()
@@ -235,11 +239,11 @@ class Trainer:
             self.right[kind] = self.right.get(kind, 0.0) * 0.99 + value * 0.01
 
     def export(self, folder: Path) -> None:
-        """Write a checkpoint as `save_pretrained` does, in fp16, with processor and vipbench.json."""
+        """Write a checkpoint as `save_pretrained` does, in fp16, with its vipbench.json."""
         folder.mkdir(parents=True, exist_ok=True)
         copy = VipLlavaForConditionalGeneration(self.model.config)
         copy.load_state_dict(self.model.state_dict())
-        copy.to(torch.float16).save_pretrained(folder)
+        copy.half().save_pretrained(folder)  # type: ignore[no-untyped-call]  # torch's own
         self.processor.save_pretrained(folder)
         settings = {"prompt_format": "chat_template", "fit": "pad"}
         (folder / "vipbench.json").write_text(json.dumps(settings) + "\n", encoding="utf-8")
@@ -249,7 +253,7 @@ def make_processor(tokenizer: PreTrainedTokenizerFast) -> LlavaProcessor:
     """Build the processor that is saved beside the weights."""
     side = {"height": IMAGE_SIZE, "width": IMAGE_SIZE}
     images = CLIPImageProcessorPil(size={"shortest_edge": IMAGE_SIZE}, crop_size=side)
-    return LlavaProcessor(
+    return LlavaProcessor(  # type: ignore[no-untyped-call]  # transformers' own
         images,
         tokenizer,
         patch_size=PATCH,
@@ -313,11 +317,11 @@ def _tokenizer(state: Path, lessons: Lessons) -> PreTrainedTokenizerFast:
     """Load the tokenizer of a training, or learn it from the lessons of every phase."""
     folder = state / "tokenizer"
     if folder.exists():
-        return PreTrainedTokenizerFast.from_pretrained(folder)
-    rest = [step for step in range(0, sum(phase.steps for phase in PHASES), 20)]
+        loaded: PreTrainedTokenizerFast = PreTrainedTokenizerFast.from_pretrained(folder)
+        return loaded
     texts = (
         f"USER: {lesson.text} ASSISTANT: {lesson.answer}"
-        for step in rest
+        for step in range(0, sum(phase.steps for phase in PHASES), 20)
         for lesson in lessons.batch(step, BATCH)
     )
     tokenizer = make_tokenizer(texts)

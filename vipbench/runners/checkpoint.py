@@ -9,12 +9,12 @@ import json
 import re
 import struct
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from vipbench.data import file_digest
 from vipbench.errors import RunnerError, nearest
 from vipbench.schema import Fit, PromptFormat, Record
 
@@ -89,6 +89,8 @@ def check_checkpoint(model: str | Path) -> CheckpointInfo:
     config = _check_config(folder)
     if not Path(model).expanduser().is_dir():
         folder = _download(str(model), ("model*.safetensors",))
+    if not any((folder / file).exists() for file in ("tokenizer.json", "tokenizer.model")):
+        raise RunnerError(f"{folder}: has no tokenizer · expected tokenizer.json")
     weights = list(_weight_files(folder))
     _check_weights(weights)
     image_size, patch, layers = _vision_config(folder / "config.json", config)
@@ -337,8 +339,20 @@ def _tensor_names(path: Path) -> list[str]:
 
 
 def _digest(files: Iterable[Path]) -> str:
-    lines = (f"{path.name} {file_digest(path)}\n" for path in files)
+    """Sha256 over names and contents."""
+    lines = []
+    for path in files:
+        status = path.stat()
+        digest = _file_digest(path.resolve(), status.st_size, status.st_mtime_ns)
+        lines.append(f"{path.name} {digest}\n")
     return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+@lru_cache(maxsize=256)
+def _file_digest(path: Path, size: int, mtime_ns: int) -> str:
+    """Sha256 of a file, remembered while it does not change: weights take many seconds to read."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -96,8 +96,9 @@ class VipLlavaRunner:
         if isinstance(model, str | Path):
             self.info = check_checkpoint(model)
             place = find_device(device)
-            self.model = _load_model(self.info, find_dtype(dtype, place), place)
+            number_type = find_dtype(dtype, place)
             tokenizer = _load_tokenizer(self.info)
+            self.model = _load_model(self.info, number_type, place)
         else:
             self.info = _describe_live(model, processor)
             self.model = model
@@ -125,6 +126,8 @@ class VipLlavaRunner:
         self._end_ids = _end_ids(self.model, tokenizer)
         self._mean = torch.tensor(self.info.image_mean, device=self.model.device).view(1, 3, 1, 1)
         self._std = torch.tensor(self.info.image_std, device=self.model.device).view(1, 3, 1, 1)
+        # A template that cannot be used is an error now rather than at the first sample.
+        self._format(("?",))
 
     def generate(self, requests: Sequence[Request], images: Sequence[np.ndarray]) -> list[Response]:
         """Answer a batch; one response a request, in order.
@@ -135,6 +138,8 @@ class VipLlavaRunner:
             RunnerError: an image is missing or of another shape, or image tokens and features do
                 not match.
         """
+        if not requests:
+            return []
         pixels = self._stack(requests, images)
         rows = [_Row(self.encode(request), request.max_new_tokens) for request in requests]
         fitting = [i for i, row in enumerate(rows) if len(row.ids) < self._max_length]
@@ -147,11 +152,11 @@ class VipLlavaRunner:
 
     def prompt(self, request: Request) -> str:
         """Return the whole prompt as text, with one image token."""
-        return readable(*self._format(request), self._image_token)
+        return readable(*self._format(request.turns), self._image_token)
 
     def encode(self, request: Request) -> list[int]:
         """Return the token ids of a request's prompt, the image token once a feature."""
-        ids = encode_prompt(self._prompt_tokenizer, *self._format(request))
+        ids = encode_prompt(self._prompt_tokenizer, *self._format(request.turns))
         unknown = [
             i for i in set(ids) - {self._prompt_tokenizer.image_token_id} if i >= self._n_embeddings
         ]
@@ -162,9 +167,9 @@ class VipLlavaRunner:
             )
         return ids
 
-    def _format(self, request: Request) -> tuple[str, str]:
+    def _format(self, turns: Sequence[str]) -> tuple[str, str]:
         return format_prompt(
-            request.turns,
+            turns,
             self.prompt_format,
             self._tokenizer,
             self.info.chat_template,

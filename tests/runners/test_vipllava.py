@@ -1,0 +1,372 @@
+"""The VipLlava runner against transformers' own `generate`, on tiny random models."""
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
+from transformers import VipLlavaForConditionalGeneration
+
+from tests.models import (
+    CORPUS,
+    IMAGE_SIZE,
+    build_model,
+    build_processor,
+    build_tokenizer,
+    make_old,
+    save_checkpoint,
+)
+from vipbench.errors import RunnerError
+from vipbench.runners import check_responses
+from vipbench.runners.vipllava import VipLlavaRunner, find_device, find_dtype
+from vipbench.schema import PromptFormat, Request, Response
+
+END_IDS = list(range(2, 400, 9))
+"""So many end tokens that some answers stop early and others do not."""
+
+
+def ask(*turns: str, new: int = 12, name: str = "1") -> Request:
+    return Request(
+        task="t", style="s", id=name, turns=turns, image="x", fit="pad", max_new_tokens=new, key="k"
+    )
+
+
+def pictures(n: int, seed: int = 0) -> list[np.ndarray]:
+    shape = (n, IMAGE_SIZE, IMAGE_SIZE, 3)
+    return list(np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8))
+
+
+def questions(n: int) -> list[Request]:
+    """Prompts of different lengths and limits."""
+    words = CORPUS[0].split()
+    texts = [" ".join(words[(i + j) % len(words)] for j in range(1 + 5 * i % 23)) for i in range(n)]
+    return [ask(text, new=4 + i % 9, name=str(i)) for i, text in enumerate(texts)]
+
+
+def one_by_one(runner: VipLlavaRunner, requests: Sequence[Request], images: Any) -> list[Response]:
+    return [runner.generate([r], [i])[0] for r, i in zip(requests, images, strict=True)]
+
+
+def stopping_model(
+    text: Literal["llama", "mistral"] = "llama", **config: Any
+) -> VipLlavaForConditionalGeneration:
+    model = build_model(text, **config)
+    assert model.generation_config
+    model.generation_config.eos_token_id = END_IDS
+    return model
+
+
+def plain_generate(
+    model: Any,
+    prompts: list[str],
+    images: list[np.ndarray],
+    limits: list[int],
+) -> list[tuple[str, int, str]]:
+    """What the documentation does: the processor, left padding, `generate`."""
+    processor: Any = build_processor()
+    inputs = processor(
+        images=[Image.fromarray(i) for i in images], text=prompts, padding=True, return_tensors="pt"
+    )
+    start = inputs["input_ids"].shape[1]
+    rows = model.generate(**inputs, do_sample=False, max_new_tokens=max(limits), pad_token_id=3)
+    answers = []
+    for row, limit in zip(rows[:, start:].tolist(), limits, strict=True):
+        stop = next((k for k, token in enumerate(row[:limit]) if token in END_IDS), None)
+        kept = row[:limit] if stop is None else row[:stop]
+        text = processor.tokenizer.decode(kept, skip_special_tokens=True)
+        answers.append((text, len(kept), "length" if stop is None else "stop"))
+    return answers
+
+
+@pytest.mark.parametrize("text", ["llama", "mistral"])
+@pytest.mark.parametrize("prompt_format", ["hf", "llava_v1"])
+def test_batches_equal_single_requests_and_plain_generate(
+    text: Literal["llama", "mistral"], prompt_format: PromptFormat
+) -> None:
+    model = stopping_model(text)
+    runner = VipLlavaRunner(model, build_processor(), prompt_format=prompt_format)
+    requests, images = questions(24), pictures(24)
+    lengths = {len(runner.encode(request)) for request in requests}
+    assert len(lengths) > 10
+    together = check_responses("vipllava", requests, runner.generate(requests, images))
+    assert together == one_by_one(runner, requests, images)
+    assert together[::-1] == runner.generate(requests[::-1], images[::-1])
+    prompts, limits = [runner.prompt(r) for r in requests], [r.max_new_tokens for r in requests]
+    found = [(r.text, r.n_new_tokens, r.finish) for r in together]
+    assert found == plain_generate(model, prompts, images, limits)
+    assert {finish for _, _, finish in found} == {"stop", "length"}
+    assert len({answer for answer, _, _ in found}) > 20  # nothing degenerate is compared
+
+
+def test_inputs_equal_the_processors(checkpoint: Path) -> None:
+    runner = VipLlavaRunner(checkpoint)
+    request, image = ask("What is the object?"), pictures(1)[0]
+    processor: Any = build_processor()
+    expected = processor(
+        images=Image.fromarray(image), text=runner.prompt(request), return_tensors="pt"
+    )
+    assert runner.encode(request) == expected["input_ids"][0].tolist()
+    pixels = runner.normalise(torch.from_numpy(image)[None])
+    torch.testing.assert_close(pixels, expected["pixel_values"], rtol=0, atol=1e-6)
+
+
+def test_long_conversations_and_the_chat_template(checkpoint: Path) -> None:
+    turns = ("What is it?", "A red car.", "And the blue one?", "no", "Answer A or B.")
+    hf, v1 = (VipLlavaRunner(checkpoint, prompt_format=f) for f in ("hf", "llava_v1"))
+    template = VipLlavaRunner(checkpoint, prompt_format="chat_template")
+    assert hf.prompt(ask(*turns)).endswith("no###Human: Answer A or B.###Assistant:")
+    assert v1.prompt(ask(*turns)).endswith(" no</s>USER: Answer A or B. ASSISTANT:")
+    assert template.prompt(ask(*turns)).endswith(
+        "[assistant] no</s>[user] Answer A or B.[assistant]"
+    )
+    for runner in (hf, v1, template):
+        requests, images = [ask(*turns), ask("What is it?")], pictures(2)
+        answers = runner.generate(requests, images)
+        assert answers == one_by_one(runner, requests, images)
+        assert all(answer.text for answer in answers)
+
+
+def test_the_image_reaches_the_answer(checkpoint: Path) -> None:
+    runner = VipLlavaRunner(checkpoint)
+    requests = [ask("What is it?")] * 8
+    answers = {response.text for response in runner.generate(requests, pictures(8))}
+    assert len(answers) > 4
+
+
+def test_every_feature_layer_of_the_checkpoint_counts(checkpoint: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(checkpoint, tmp_path / "other-layers"))
+    config = json.loads((folder / "config.json").read_text())
+    for key in {"vision_feature_layer", "vision_feature_layers"} & set(config):
+        config[key] = [-2, -5, -8, -11, 1]
+    (folder / "config.json").write_text(json.dumps(config))
+    runner = VipLlavaRunner(folder)
+    assert list(runner.model.config.vision_feature_layers) == [-2, -5, -8, -11, 1]
+    requests, images = questions(8), pictures(8)
+    assert runner.generate(requests, images) != VipLlavaRunner(checkpoint).generate(
+        requests, images
+    )
+
+
+@pytest.mark.parametrize("text", ["llama", "mistral"])
+def test_checkpoints_of_transformers_4_load(
+    text: Literal["llama", "mistral"], tmp_path: Path
+) -> None:
+    folder = save_checkpoint(tmp_path / "tiny", build_model(text))
+    requests, images = questions(6), pictures(6)
+    expected = VipLlavaRunner(folder).generate(requests, images)
+    make_old(folder)
+    assert "language_model.model.norm.weight" in load_file(folder / "model.safetensors")
+    assert VipLlavaRunner(folder).generate(requests, images) == expected
+    (folder / "preprocessor_config.json").unlink()
+    assert VipLlavaRunner(folder).generate(requests, images) == expected
+
+
+def test_stored_half_precision_is_run_in_float32_on_a_cpu(checkpoint: Path, tmp_path: Path) -> None:
+    half_model = build_model()
+    half_model.to(torch.float16)  # type: ignore[arg-type]
+    half = save_checkpoint(tmp_path / "half", half_model)
+    runner = VipLlavaRunner(half, device="cpu")
+    assert runner.settings.dtype == "float32"
+    assert runner.model.dtype == torch.float32
+    assert VipLlavaRunner(half, device="cpu", dtype="bf16").settings.dtype == "bfloat16"
+    assert VipLlavaRunner(checkpoint).settings.dtype == str(
+        find_dtype(None, find_device(None))
+    ).removeprefix("torch.")
+
+
+def test_the_prompt_format_is_the_checkpoints_unless_given(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(checkpoint, tmp_path / "hinting"))
+    assert VipLlavaRunner(folder).prompt_format == "hf"
+    (folder / "vipbench.json").write_text('{"prompt_format": "llava_v1"}')
+    assert VipLlavaRunner(folder).prompt_format == "llava_v1"
+    runner = VipLlavaRunner(folder, prompt_format="chat_template")
+    assert runner.settings.prompt_format == "chat_template"
+
+
+def test_an_unusable_chat_template_is_found_when_the_runner_is_built() -> None:
+    with pytest.raises(RunnerError, match="has no chat template · use --prompt-format"):
+        VipLlavaRunner(build_model(), build_tokenizer(), prompt_format="chat_template")
+
+
+def test_a_live_model_answers_as_its_checkpoint_and_stays_as_it_is(checkpoint: Path) -> None:
+    model = build_model()
+    model.train()
+    live = VipLlavaRunner(model, build_processor(), device="cpu")
+    stored = VipLlavaRunner(checkpoint, device="cpu", dtype="float32")
+    requests, images = questions(6), pictures(6)
+    assert live.generate(requests, images) == stored.generate(requests, images)
+    assert model.training
+    assert all(parameter.requires_grad for parameter in model.parameters())
+    before = live.settings.weights
+    with torch.no_grad():
+        model.lm_head.weight[0, 0] += 1
+    assert VipLlavaRunner(model, build_tokenizer()).settings.weights != before
+
+
+def test_a_live_model_of_another_kind_is_refused() -> None:
+    with pytest.raises(RunnerError, match="is a Linear"):
+        VipLlavaRunner(torch.nn.Linear(1, 1), build_processor())  # type: ignore[arg-type]
+    with pytest.raises(RunnerError, match="without processor"):
+        VipLlavaRunner(build_model())
+
+
+def test_a_literal_image_token_is_text(checkpoint: Path) -> None:
+    runner = VipLlavaRunner(checkpoint)
+    request = ask("Is <image> a </s><pad> tag?")
+    assert runner.encode(request).count(4) == 16
+    assert "Is <image> a </s><pad> tag?" in runner.prompt(request)
+    requests, images = [request, ask("no")], pictures(2)
+    assert runner.generate(requests, images) == one_by_one(runner, requests, images)
+
+
+def test_nothing_asked_is_nothing_answered(checkpoint: Path) -> None:
+    assert VipLlavaRunner(checkpoint).generate([], []) == []
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        ([], "0 images for 1 requests"),
+        ([None], "sample 1 has no image"),
+        (pictures(2), "2 images for 1 requests"),
+        (
+            [np.zeros((2, IMAGE_SIZE, IMAGE_SIZE, 3), np.uint8)],
+            "2 images .*not trained for several",
+        ),
+        ([np.zeros((IMAGE_SIZE, 8, 3), np.uint8)], r"uint8 \(56, 8, 3\) · expected uint8 \(56, 56"),
+        ([np.zeros((IMAGE_SIZE, IMAGE_SIZE, 3), np.float32)], "is float32"),
+    ],
+)
+def test_missing_and_wrong_images_are_errors(
+    checkpoint: Path, images: list[Any], message: str
+) -> None:
+    with pytest.raises(RunnerError, match=message):
+        VipLlavaRunner(checkpoint).generate([ask("?")], images)
+
+
+def test_image_tokens_must_match_the_features() -> None:
+    runner = VipLlavaRunner(build_model(), build_processor())
+    runner._prompt_tokenizer.n_image_tokens = 15
+    with pytest.raises(RunnerError, match=r"hold \[15\] image tokens.* 2 x 16 features"):
+        runner.generate([ask("a"), ask("b c")], pictures(2))
+    runner._prompt_tokenizer.n_image_tokens = 0
+    with pytest.raises(RunnerError, match=r"hold \[0\] image tokens"):
+        runner.generate([ask("a")], pictures(1))
+
+
+def test_weights_that_lack_a_tensor_are_refused(checkpoint: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(checkpoint, tmp_path / "torn"))
+    weights = load_file(folder / "model.safetensors")
+    del weights["multi_modal_projector.linear_2.bias"]
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(RunnerError, match=r"missing keys.*multi_modal_projector\.linear_2\.bias"):
+        VipLlavaRunner(folder)
+    weights["multi_modal_projector.linear_2.bias"] = torch.zeros(3)
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(RunnerError, match=r"torn: cannot be loaded|mismatched keys"):
+        VipLlavaRunner(folder)
+
+
+def test_a_broken_tokenizer_is_refused(checkpoint: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(checkpoint, tmp_path / "mute"))
+    (folder / "tokenizer.json").write_text("{}")
+    with pytest.raises(RunnerError, match="mute: the tokenizer cannot be loaded"):
+        VipLlavaRunner(folder)
+
+
+def test_a_tokenizer_of_another_model_is_refused() -> None:
+    runner = VipLlavaRunner(build_model(vocab_size=300), build_processor())
+    with pytest.raises(RunnerError, match="but the model has 300 embeddings"):
+        runner.generate([ask("the red rectangle")], pictures(1))
+
+
+def test_a_prompt_that_is_too_long_is_an_error_of_its_own() -> None:
+    runner = VipLlavaRunner(build_model(max_position_embeddings=128), build_processor())
+    requests, images = [ask("a"), ask("a " * 200), ask("b c")], pictures(3)
+    first, second, third = check_responses("v", requests, runner.generate(requests, images))
+    assert [first, third] == runner.generate([requests[0], requests[2]], [images[0], images[2]])
+    assert second.text is None
+    assert second.error == f"the prompt has {second.n_prompt_tokens} tokens, the model takes 127"
+    assert runner.generate([requests[1]], [images[1]]) == [second]
+
+
+def test_logits_that_are_no_numbers_are_errors_not_answers() -> None:
+    model = build_model()
+    with torch.no_grad():
+        model.lm_head.weight[7] = float("nan")
+    responses = VipLlavaRunner(model, build_processor()).generate(questions(3), pictures(3))
+    assert [(r.text, r.finish) for r in responses] == [(None, "error")] * 3
+    assert all(r.error == "the model's logits are no numbers in float32" for r in responses)
+
+
+class SmallMemory(VipLlavaRunner):
+    """A device with room for so many rows."""
+
+    room = 3
+
+    def _greedy(self, rows: Any, pixels: torch.Tensor) -> Any:
+        if len(rows) > self.room:
+            raise torch.OutOfMemoryError
+        return super()._greedy(rows, pixels)
+
+
+def test_a_batch_that_does_not_fit_is_split(
+    checkpoint: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    requests, images = questions(8), pictures(8)
+    answers = SmallMemory(checkpoint).generate(requests, images)
+    assert answers == VipLlavaRunner(checkpoint).generate(requests, images)
+    assert [record.getMessage() for record in caplog.records] == [
+        f"out of memory with {n} requests: split in two" for n in (8, 4, 4)
+    ]
+
+
+def test_a_request_that_does_not_fit_alone_is_an_error(
+    checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SmallMemory, "room", 0)
+    with pytest.raises(RunnerError, match="out of memory with one request"):
+        SmallMemory(checkpoint).generate(questions(2), pictures(2))
+
+
+def test_a_sliding_window_does_not_see_padding() -> None:
+    runner = VipLlavaRunner(stopping_model("mistral", sliding_window=48), build_processor())
+    requests, images = questions(8), pictures(8)
+    assert min(len(runner.encode(request)) for request in requests) > 48
+    assert runner.generate(requests, images) == one_by_one(runner, requests, images)
+    found = [(r.text, r.n_new_tokens, r.finish) for r in runner.generate(requests, images)]
+    limits = [request.max_new_tokens for request in requests]
+    expected = [
+        plain_generate(runner.model, [runner.prompt(request)], [image], [limit])[0]
+        for request, image, limit in zip(requests, images, limits, strict=True)
+    ]
+    assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "message"),
+    [
+        ("device", "gpu", "device 'gpu' is not known"),
+        ("device", "cuda:99", "device 'cuda:99' is not here"),
+        ("dtype", "float61", "did you mean 'float16'"),
+    ],
+)
+def test_unknown_devices_and_dtypes_are_refused(
+    checkpoint: Path, kind: str, name: str, message: str
+) -> None:
+    with pytest.raises(RunnerError, match=message):
+        VipLlavaRunner(checkpoint, **{kind: name})  # type: ignore[arg-type]
+
+
+def test_float16_is_the_default_on_cuda_only() -> None:
+    assert find_dtype(None, torch.device("cuda")) == torch.float16
+    assert find_dtype("auto", torch.device("mps")) == torch.float32
+    assert find_dtype(None, torch.device("cpu")) == torch.float32

@@ -1,0 +1,107 @@
+"""Small tasks of one's own, and a runner that looks at pixels: for the tests of whole runs."""
+
+import json
+import os
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+from random import Random
+
+import numpy as np
+from PIL import Image
+
+from vipbench.run import RunSettings
+from vipbench.schema import DataSource, Request, Response, checked
+
+KILL_AT = "VIPBENCH_TEST_KILL_AT"
+"""Batch at which `Brightness` kills its own process."""
+INTERRUPT_AT = "VIPBENCH_TEST_INTERRUPT_AT"
+"""Batch at which it acts as if Ctrl-C were pressed."""
+N_IMAGES = 5
+
+
+class Brightness:
+    """Answers with the option that the brightness of the marked, fitted image falls on."""
+
+    image_size = 24
+
+    def __init__(self, model: str | None) -> None:
+        self.batches = 0
+
+    def generate(self, requests: Sequence[Request], images: Sequence[np.ndarray]) -> list[Response]:
+        if str(self.batches) == os.environ.get(KILL_AT):
+            os.kill(os.getpid(), signal.SIGKILL)
+        if str(self.batches) == os.environ.get(INTERRUPT_AT):
+            raise KeyboardInterrupt
+        self.batches += 1
+        return [
+            Response(text=(request.options or tuple("0123"))[int(image.sum()) % 4 % 3])
+            for request, image in zip(requests, images, strict=True)
+        ]
+
+
+def make_task(
+    folder: Path,
+    name: str = "own",
+    n: int = 20,
+    *,
+    kind: str = "choice",
+    styles: str = "[demo, none, blind]",
+    version: int = 1,
+    seed: int = 0,
+) -> Path:
+    """Write a task file, its questions, and images that all tasks of the folder share."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = Random(seed)
+    for number in range(N_IMAGES):
+        path = folder / f"{number}.png"
+        if not path.exists():
+            color = (20 * number, 255 - 30 * number, 90)
+            Image.new("RGB", (48, 32 + number), color).save(path)
+    questions = []
+    for number in range(n):
+        question: dict[str, object] = {
+            "id": f"q{number}",
+            "image": f"{number % N_IMAGES}.png",
+            "question": f"What is <r0>{'?' * rng.randint(1, 30)}",
+            "box": [4, 4, 14 + rng.randint(0, 9), 20],
+            "tags": {"parity": "even" if number % 2 == 0 else "odd"},
+        }
+        if kind == "choice":
+            question |= {"choices": ["a cat", "a dog", "a cup"], "answer": rng.choice("ABC")}
+        else:
+            question |= {"answer": str(rng.randint(0, 3))}
+        questions.append(question)
+    (folder / f"{name}.jsonl").write_text("".join(json.dumps(each) + "\n" for each in questions))
+    (folder / f"{name}.yaml").write_text(
+        f"name: {name}\nversion: {version}\ntitle: Made up\nkind: {kind}\ndata: {name}.jsonl\n"
+        f"reader: jsonl\nstyles: {styles}\nbreakdown: [parity]\n"
+    )
+    return folder
+
+
+def make_joint(folder: Path, n: int = 12, n_second: int | None = None) -> Path:
+    """Write two tasks of the same ids and the joint task `both`."""
+    make_task(folder, "first", n, seed=1)
+    make_task(folder, "second", n if n_second is None else n_second, seed=2)
+    (folder / "both.yaml").write_text(
+        "name: both\nversion: 1\ntitle: Both\nkind: joint\ndata: [first, second]\n"
+        "styles: [demo]\nbreakdown: [parity]\n"
+    )
+    return folder
+
+
+def settings(folder: Path, **fields: object) -> RunSettings:
+    """Ask the task `own` of a folder with the runner above, four at a time."""
+    given: dict[str, object] = {
+        "tasks": ("own",),
+        "include": (folder,),
+        "runner": "tests.runs:Brightness",
+        "batch_size": 4,
+        "out": folder / "run",
+    }
+    return checked(RunSettings, given | fields, "test")
+
+
+def source(folder: Path) -> DataSource:
+    return DataSource(folder, folder)

@@ -1,0 +1,158 @@
+"""One's own data: a task file with reader `jsonl`, all keys, and mistakes with file and line."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from vipbench.data import locate
+from vipbench.errors import DataError
+from vipbench.schema import DataSource, Problem, Sample, TaskSpec
+from vipbench.tasks import inspect_image, load_samples, load_task
+
+Write = Callable[[str, object], Path]
+
+SPEC = load_task("visual7w_pointing").model_copy(update={"name": "own", "reader": "jsonl"})
+
+
+def read(path: Path, spec: TaskSpec = SPEC) -> list[Sample | Problem]:
+    return list(load_samples(spec, DataSource(path, path.parent)))
+
+
+def sample(write: Write, **fields: object) -> Sample:
+    (found,) = read(write("q.jsonl", [row(**fields)]), kind("short_answer", fields))
+    assert isinstance(found, Sample), found
+    return found
+
+
+def problem(write: Write, **fields: object) -> Problem:
+    (found,) = read(write("q.jsonl", [row(**fields)]), kind("short_answer", fields))
+    assert isinstance(found, Problem), found
+    return found
+
+
+def kind(without_choices: str, fields: dict[str, object]) -> TaskSpec:
+    return SPEC.model_copy(update={"kind": "choice" if "choices" in fields else without_choices})
+
+
+def row(**fields: object) -> dict[str, object]:
+    return {"image": "a.png", "question": "What?", "answer": "cat"} | fields
+
+
+def test_a_task_of_ones_own(data: Path) -> None:
+    spec = load_task("own_animals", include=[data / "own"])
+    source = locate(str(spec.data), {}, data / "own")
+    first, second, third, fourth = load_samples(spec, source)
+    assert isinstance(first, Sample)
+    assert (first.id, first.target, first.group) == ("questions-1", "B", "images/yard.png")
+    assert (first.regions[0].label, first.regions[0].box) == ("dog", (4.0, 6.0, 14.0, 18.0))
+    assert first.tags == {"place": ("yard",), "topic": ("animals", "food")}
+    assert isinstance(second, Sample)
+    assert (second.id, second.target, second.target_region) == ("red-one", "B", 1)
+    assert second.group == "garden"
+    assert isinstance(third, Sample)
+    assert [(r.label, r.box) for r in third.regions] == [
+        ("boat", (2, 2, 12, 9)), ("ship", (20, 4, 30, 9)),
+    ]  # fmt: skip
+    assert third.regions[0].polygons == (((2.0, 2.0), (12.0, 2.0), (12.0, 9.0)),)
+    assert isinstance(fourth, Sample)
+    assert (fourth.target, fourth.regions[0].box) == ("B", (24.0, 20.0, 24.0, 20.0))
+    for record in (first, second, third, fourth):
+        usable, problems = inspect_image(record, source)
+        assert usable is not None
+        assert problems == []
+
+
+def test_an_open_question(write: Write) -> None:
+    found = sample(write)
+    assert (found.target, found.choices, found.regions) == ("cat", (), ())
+    assert found.group == "a.png"
+
+
+def test_boxes_with_polygons_and_regions_in_parts(write: Write) -> None:
+    one = [[0, 0], [4, 0], [4, 4]]
+    other = [[6, 6], [9, 6], [9, 9]]
+    found = sample(write, boxes=[[0, 0, 9, 9], [1, 1, 5, 5]], polygons=[[one, other], one])
+    assert [len(r.polygons) for r in found.regions] == [2, 1]
+    assert found.regions[0].box == (0.0, 0.0, 9.0, 9.0)
+    assert sample(write, polygons=[[one, other]]).regions[0].box == (0.0, 0.0, 9.0, 9.0)
+
+
+@pytest.mark.parametrize(
+    ("answer", "target"), [("A", "A"), ("D", "D"), ("C", "A"), ("eel", "B"), ("B", "B")]
+)
+def test_the_answer_is_a_letter_or_the_text(answer: str, target: str, write: Write) -> None:
+    choices = {"C": ["C", "eel"], "B": ["ape", "bat"]}.get(answer, ["ape", "eel", "bat", "cow"])
+    assert sample(write, choices=choices, answer=answer).target == target
+
+
+@pytest.mark.parametrize(
+    ("fields", "code", "words"),
+    [
+        ({"choices": ["a", "b"]}, "answer_not_in_options", "answer 'cat' is neither a letter nor"),
+        ({"choices": ["B", "A"], "answer": "A"}, "answer_not_in_options", "more than one"),
+        ({"choices": ["a", "a"], "answer": "a"}, "answer_not_in_options", "more than one"),
+        ({"choices": ["a"] * 27, "answer": "A"}, "choices", "27 choices"),
+        ({"box": [1, 2, 3]}, "bad_record", "box = [1, 2, 3]: has too few entries"),
+        ({"box": [5, 2, 3, 9]}, "box_inverted", "[5, 2, 3, 9]"),
+        ({"box": [1, 2, 3, 4], "points": [[1, 2]]}, "bad_record", "only one of"),
+        ({"boxes": [[1, 2, 3, 4]], "polygons": []}, "", ""),
+        ({"boxes": [[1, 2, 3, 4]] * 2, "polygons": [[[0, 0], [1, 0], [1, 1]]]}, "bad_record",
+         "2 boxes, but 1 polygons"),
+        ({"polygons": [[[0, 0], [1, 0]]]}, "bad_polygon", "fewer than 3"),
+        ({"polygons": [[]]}, "bad_polygon", "fewer than 3"),
+        ({"box": [1, 2, 3, 4], "labels": ["a", "b"]}, "bad_record", "2 labels, but 1 regions"),
+        ({"question": "Is <r1> it?", "box": [1, 2, 3, 4]}, "mention", "<r1>"),
+        ({"anwser": "cat"}, "bad_record", "unknown key 'anwser'; did you mean 'answer'?"),
+        ({"answer": 3}, "bad_record", "answer = 3"),
+        ({"answer": " "}, "no_target", "empty"),
+        ({"image": "../a.png"}, "", ""),
+    ],
+)  # fmt: skip
+def test_a_record_that_cannot_be_used(
+    fields: dict[str, object], code: str, words: str, write: Write
+) -> None:
+    if not code:
+        assert sample(write, **fields)  # usable so far; unsafe paths are refused with the image
+        return
+    found = problem(write, **fields)
+    assert found.code == code
+    assert words in found.message
+
+
+def test_a_mistake_names_file_and_line(write: Write) -> None:
+    path = write("q.jsonl", [row()])
+    path.write_text(path.read_text(encoding="utf-8") + '\n\n{"image": "b.png"}\n', encoding="utf-8")
+    good, bad = read(path, SPEC.model_copy(update={"kind": "short_answer"}))
+    assert isinstance(good, Sample)
+    assert isinstance(bad, Problem)
+    assert bad.id == "q-4"
+    assert "q.jsonl line 4: key 'question' is missing" in bad.message
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('{"image": "a.png"}\n{"image": b}\n', "q.jsonl:2:11: broken JSON"),
+        ("", "the file is empty"),
+        ("[]", "holds no record"),
+        ("3", "holds no record"),
+    ],
+)
+def test_a_file_that_cannot_be_used(text: str, words: str, tmp_path: Path) -> None:
+    path = tmp_path / "q.jsonl"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(DataError) as error:
+        read(path)
+    assert words in str(error.value)
+
+
+def test_a_folder_holds_exactly_one_file(write: Write, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="found none"):
+        read(tmp_path)
+    write("a.jsonl", [row(choices=["cat", "dog"])])
+    (found,) = read(tmp_path)
+    assert isinstance(found, Sample)
+    write("b.jsonl", [row()])
+    with pytest.raises(DataError, match=r"found a\.jsonl, b\.jsonl"):
+        read(tmp_path)

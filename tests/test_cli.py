@@ -1,0 +1,409 @@
+"""The command line as a user meets it: what is printed where, and the exit code."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from PIL import Image
+
+from vipbench import cli, manifest, store
+from vipbench.demo import sources
+from vipbench.demo.generate import make
+from vipbench.schema import Trial
+
+COMMANDS = ("run", "score", "leaderboard", "check", "render", "show", "ls", "demo")
+
+
+class Ran(NamedTuple):
+    code: int | str | None
+    out: str
+    err: str
+
+
+Vipbench = Callable[..., Ran]
+
+
+@pytest.fixture
+def vipbench(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> Vipbench:
+    """Run the command line in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str | Path) -> Ran:
+        monkeypatch.setattr(sys, "argv", ["vipbench", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        return Ran(end.value.code, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Make a small synthetic release, and return the options that name it."""
+    folder = make(tmp_path_factory.mktemp("data"), 6)
+    return [
+        part
+        for key, source in sources(folder).items()
+        for part in ("--data", f"{key}={source.questions}")
+    ]
+
+
+@pytest.fixture
+def done(vipbench: Vipbench, data: list[str]) -> Path:
+    """Return the folder of a finished run of the demo suite."""
+    assert vipbench("run", "--runner", "oracle", *data, "-o", "done").code == 0
+    return Path("done")
+
+
+def spawn(*arguments: str | Path, **options: object) -> subprocess.CompletedProcess[str]:
+    program = "from vipbench.cli import main; main()"
+    command = [sys.executable, "-c", program, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, **options)  # type: ignore[call-overload, no-any-return]
+
+
+# --- usage
+
+
+def test_help_names_every_command(vipbench: Vipbench) -> None:
+    for option in ("--help", "-h"):
+        code, out, err = vipbench(option)
+        assert (code, err) == (0, "")
+        assert all(f"  {command} " in out for command in COMMANDS)
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, "demo make", "demo train"])
+def test_every_command_has_help(vipbench: Vipbench, command: str) -> None:
+    code, out, _ = vipbench(*command.split(), "--help")
+    assert code == 0
+    assert out.startswith(f"Usage: vipbench {command}")
+
+
+def test_run_takes_every_documented_option(vipbench: Vipbench) -> None:
+    out = vipbench("run", "--help").out
+    options = (
+        "--model --suite --tasks --styles --data --include --limit --ids --seed --batch-size "
+        "--dtype --device --prompt-format --fit --runner --max-errors --fresh --dry-run -o"
+    )
+    assert all(f"{option} " in out or f"{option}," in out for option in options.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["run", "--modle", "x"], "--model"),
+        (["rnu"], "'run'"),
+        (["run", "surplus"], "surplus"),
+        (["check"], "TASK"),
+        (["run", "--fit", "padd"], "'pad'"),
+        (["run", "--limit", "0"], "--limit"),
+        (["run", "--max-errors", "2"], "--max-errors"),
+        (["ls", "task"], "'tasks'"),
+    ],
+)
+def test_wrong_usage_exits_2_and_says_what_is_right(
+    vipbench: Vipbench, arguments: list[str], said: str
+) -> None:
+    code, out, err = vipbench(*arguments)
+    assert (code, out) == (2, "")
+    assert "Error: " in err
+    assert said in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["check", "vcr_qq"], "task 'vcr_qq' is unknown; did you mean 'vcr_qa'?"),
+        (["check", "vcr_qa", "--styles", "demoo"], "did you mean 'demo'?"),
+        (["check", "vcr_qa", "--styles", "rectangle:bleu"], "did you mean 'blue'?"),
+        (["run", "--suite", "demmo"], "did you mean 'demo'?"),
+        (["run", "--runner", "orcale"], "did you mean 'oracle'?"),
+        (["run", "--runner", "oracle", "--tasks", "vcr_qq"], "did you mean 'vcr_qa'?"),
+        (["run", "--runner", "oracle", "--tasks", "vcr_qa"], "--data vcr=DIR"),
+        (["run", "--batch-size", "0"], "--batch-size '0': expected 'auto' or a whole number"),
+        (["run", "--batch-size", "all"], "--batch-size 'all'"),
+        (["run", "--model", "nowhere/at/all"], "nowhere/at/all"),
+        (["run", "--include", "nowhere"], "--include nowhere"),
+        (["run", "--data", "vcr=nowhere"], "--data vcr=nowhere"),
+        (["render", "vcr_qa", "-o", "x.png"], "--data vcr=DIR"),
+        (["score", "nowhere"], "nowhere"),
+        (["leaderboard", "nowhere", "-o", "tables"], "nowhere"),
+        (["show", "nowhere", "q1"], "nowhere"),
+    ],
+)
+def test_the_users_mistake_is_one_line_and_exits_2(
+    vipbench: Vipbench, arguments: list[str], said: str
+) -> None:
+    code, out, err = vipbench(*arguments)
+    assert (code, out) == (2, "")
+    [line] = [line for line in err.replace("\r", "\n").splitlines() if line.startswith("error: ")]
+    assert said in line
+    assert err.rstrip("\n").endswith(line)
+    assert not [path for path in Path().rglob("*") if path.is_file()]
+
+
+def test_a_bug_shows_its_traceback(tmp_path: Path) -> None:
+    (tmp_path / "faulty.py").write_text("def read(source):\n    yield 1 / 0\n")
+    (tmp_path / "faulty.yaml").write_text(
+        "{name: faulty, version: 1, title: t, kind: graded, data: faulty, styles: [none], "
+        "reader: 'faulty.py:read'}"
+    )
+    done = spawn("check", "faulty", "--include", tmp_path, "--data", f"faulty={tmp_path}")
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+    assert done.stderr.endswith("ZeroDivisionError: division by zero\n")
+
+
+def test_a_reader_of_the_output_may_leave() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    program = "from vipbench.cli import main; main()"
+    command = [sys.executable, "-c", program, "ls", "styles"]
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True)
+    os.close(writing)
+    assert done.returncode == 1
+    assert done.stderr == ""
+
+
+# --- run, score, leaderboard
+
+
+def test_run_asks_the_demo_suite(vipbench: Vipbench, data: list[str]) -> None:
+    code, out, _ = vipbench("run", "--runner", "oracle", *data)
+    assert code == 0
+    assert "synthetic data" in out
+    for word in ("visual7w_pointing", "vcr_q2ar", "demo_unseen", "shape=triangle"):
+        assert word in out
+    [folder] = Path("results/runs").iterdir()
+    assert out.splitlines()[-1].startswith(str(folder))
+    assert {path.name for path in folder.iterdir()} == set(store.FILES)
+
+
+def test_run_without_arguments_is_the_embedded_checkpoint_on_the_embedded_benchmark(
+    vipbench: Vipbench,
+) -> None:
+    assert vipbench("run", "--limit", "2", "--styles", "demo", "-o", "here").code == 0
+    found = manifest.read(Path("here"))
+    assert found.identity.model == "vipllava-demo"
+    assert found.identity.suite == "demo"
+    assert {task.n_samples for name, task in found.tasks.items()} == {250}
+
+
+def test_run_again_reprints_and_fresh_redoes(vipbench: Vipbench, data: list[str]) -> None:
+    command = ("run", "--runner", "random", *data)
+    first, again, fresh = vipbench(*command), vipbench(*command), vipbench(*command, "--fresh")
+    assert first.out == again.out == fresh.out
+    assert "had been finished" in again.err
+    assert "had been finished" not in fresh.err
+
+
+def test_lists_are_repeated_or_have_commas(vipbench: Vipbench, data: list[str]) -> None:
+    repeated = ("--tasks", "vcr_qa", "--tasks", "vcr_qar", "--ids", "val-1", "--ids", "val-2")
+    commas = ("--tasks", "vcr_qa,vcr_qar", "--ids", "val-2, val-1")
+    command = ("run", "--runner", "oracle", "--styles", "demo", *data)
+    assert vipbench(*command, *repeated).code == 0
+    again = vipbench(*command, *commas)
+    assert "had been finished" in again.err
+    [folder] = Path("results/runs").iterdir()
+    trials = store.open_trials(folder / store.REQUESTS)
+    assert [(entry.name.task, entry.name.id) for entry in trials.entries] == [
+        ("vcr_qa", "val-1"),
+        ("vcr_qa", "val-2"),
+        ("vcr_qar", "val-1"),
+        ("vcr_qar", "val-2"),
+    ]
+
+
+def test_a_dry_run_says_what_would_be_done_and_writes_nothing(
+    vipbench: Vipbench, data: list[str]
+) -> None:
+    code, out, _ = vipbench("run", "--runner", "oracle", "--dry-run", *data)
+    assert code == 0
+    assert "to ask      120 of 120 requests" in out
+    assert "time " in out
+    assert "disk " in out
+    assert list(Path().iterdir()) == []
+
+
+def test_too_many_errors_exit_3(vipbench: Vipbench, data: list[str], tmp_path: Path) -> None:
+    (tmp_path / "own.yaml").write_text(
+        "{name: own, version: 1, title: t, kind: short_answer, data: own, reader: jsonl, "
+        "styles: [red_rectangle]}"
+    )
+    question = {"image": "gone.png", "question": "<r0>?", "box": [1, 1, 5, 5], "answer": "x"}
+    (tmp_path / "own.jsonl").write_text(json.dumps(question))
+    command = ("run", "--runner", "oracle", "--tasks", "own", "--include", tmp_path)
+    code, _, err = vipbench(*command, "--data", f"own={tmp_path}")
+    assert code == 3
+    assert "error: " in err
+
+
+def test_a_runner_of_the_current_folder(vipbench: Vipbench, data: list[str]) -> None:
+    Path("always_b.py").write_text(
+        "from vipbench import Response\n"
+        "class AlwaysB:\n"
+        "    image_size = 32\n"
+        "    def __init__(self, model): pass\n"
+        "    def generate(self, requests, images): return [Response(text='B') for _ in requests]\n"
+    )
+    command = ("run", "--runner", "always_b:AlwaysB", "--tasks", "vcr_qa", "--styles", "demo")
+    code, out, _ = vipbench(*command, *data)
+    assert code == 0
+    assert "vcr_qa" in out
+
+
+def test_score_prints_what_run_printed(vipbench: Vipbench, done: Path) -> None:
+    printed = vipbench("run", "--runner", "oracle", "-o", done, *kept_data(done))
+    before = (done / store.SUMMARY).read_bytes()
+    (done / store.SCORES).unlink()
+    (done / store.SUMMARY).unlink()
+    again = vipbench("score", done)
+    assert (again.code, again.out) == (0, printed.out)
+    assert (done / store.SUMMARY).read_bytes() == before
+
+
+def kept_data(folder: Path) -> Iterator[str]:
+    """Yield the options that name the data of a run."""
+    for name, task in manifest.read(folder).tasks.items():
+        if task.questions:
+            key = {"visual7w_pointing": "visual7w", "pointqa_looktwice": "pointqa"}.get(name)
+            yield from (
+                "--data",
+                f"{key or name.split('_q')[0].replace('_drawn', '')}={task.questions}",
+            )
+
+
+def test_leaderboard_writes_all_formats(vipbench: Vipbench, done: Path) -> None:
+    code, out, _ = vipbench("leaderboard", done, "-o", "tables")
+    assert code == 0
+    names = [f"leaderboard.{end}" for end in ("md", "csv", "json", "tex")]
+    names += [f"breakdown.{end}" for end in ("md", "csv", "json")]
+    assert sorted(path.name for path in Path("tables").iterdir()) == sorted(names)
+    assert sorted(out.splitlines()) == sorted(f"tables/{name}" for name in names)
+
+
+# --- check, render, show
+
+
+def test_check_exits_0_on_good_data(vipbench: Vipbench, data: list[str]) -> None:
+    code, out, err = vipbench("check", "visual7w_pointing,pointqa_local", *data)
+    assert code == 0
+    assert "visual7w_pointing: 6 records, 3 images" in out
+    assert "0 errors" in out
+    assert "warning drawn_from_box: 6" in out
+    assert "(5 of 6 listed)" in out
+    assert "error:" not in err
+
+
+def test_check_exits_2_on_errors_and_lists_them(vipbench: Vipbench, tmp_path: Path) -> None:
+    folder = make(tmp_path / "made", 4)
+    for path in (folder / "visual7w").rglob("*.png"):
+        path.unlink()
+    option = f"visual7w={folder / 'visual7w'}"
+    code, out, err = vipbench("check", "visual7w_pointing", "--data", option)
+    assert code == 2
+    assert "error missing_image: 4" in out
+    assert err.splitlines()[-1] == "error: check: 4 errors; they are listed above, by code"
+
+
+def test_render_writes_a_sheet(vipbench: Vipbench, data: list[str]) -> None:
+    styles = "rectangle,arrow x red,blue"
+    command = ("render", "visual7w_pointing", "--style", styles, "--n", "2", "-o", "out/sheet.png")
+    code, out, _ = vipbench(*command, *data)
+    assert (code, out) == (0, "out/sheet.png\n")
+    with Image.open("out/sheet.png") as sheet:
+        assert sheet.format == "PNG"
+        assert sheet.width == 4 * 360
+
+
+def test_render_takes_ids_and_the_models_square(vipbench: Vipbench, data: list[str]) -> None:
+    command = ("render", "vcr_qa", "--ids", "val-1", "--size", "32", "-o", "one.png")
+    assert vipbench(*command, *data).code == 0
+    with Image.open("one.png") as sheet:
+        assert sheet.width == 360
+
+
+def test_show_prints_one_sample(vipbench: Vipbench, done: Path) -> None:
+    code, out, err = vipbench("show", done, "val-1", "--task", "vcr_qa")
+    assert code == 0
+    trial = next(
+        trial
+        for trial in store.read_lines(done / store.REQUESTS, Trial)
+        if (trial.task, trial.style, trial.id) == ("vcr_qa", "demo", "val-1")
+    )
+    assert trial.request
+    assert trial.request.turns[0] in out
+    assert f"answer   {trial.target!r}" in out
+    assert "score    1 (text_match" in out
+    assert "vcr_q2ar: 1 (text_match" in out
+    assert "also under --style demo_unseen, none, blind" in err
+    picture = done / "shown" / "vcr_qa-demo-val-1.png"
+    assert f"picture  {picture}" in out
+    with Image.open(picture) as image:
+        assert image.mode == "RGB"
+
+
+def test_show_wants_to_know_which(vipbench: Vipbench, done: Path) -> None:
+    assert "name one with --task" in vipbench("show", done, "val-1").err
+    assert "did you mean 'vcr_qa'" in vipbench("show", done, "val-1", "--task", "vcr_qq").err
+    assert "did you mean 'demo'" in vipbench("show", done, "val-1", "--style", "demoo").err
+    assert "did you mean 'val-" in vipbench("show", done, "val-").err
+
+
+def test_show_without_the_image(vipbench: Vipbench, tmp_path: Path) -> None:
+    folder = make(tmp_path / "made", 2)
+    option = f"vcr={folder / 'vcr'}"
+    command = ("run", "--runner", "oracle", "--tasks", "vcr_qa", "--styles", "demo", "-o", "kept")
+    assert vipbench(*command, "--data", option).code == 0
+    for path in (folder / "vcr").rglob("*.png"):
+        path.unlink()
+    code, out, _ = vipbench("show", "kept", "val-1")
+    assert code == 0
+    assert "picture  none: " in out
+    assert "answer   " in out
+
+
+# --- ls, demo
+
+
+@pytest.mark.parametrize(
+    ("what", "words"),
+    [
+        ("tasks", ["vcr_q2ar", "visual7w_pointing", "57,265"]),
+        ("styles", ["official_rectangles", "demo_unseen", "blind"]),
+        ("runners", ["vipllava", "oracle"]),
+        ("suites", ["demo"]),
+    ],
+)
+def test_ls(vipbench: Vipbench, what: str, words: list[str]) -> None:
+    code, out, _ = vipbench("ls", what)
+    assert code == 0
+    assert all(word in out for word in words)
+
+
+def test_ls_runs(vipbench: Vipbench, done: Path) -> None:
+    assert len(vipbench("ls", "runs").out.splitlines()) == 1
+    (Path("broken")).mkdir()
+    Path("broken", store.MANIFEST).write_text("{}")
+    code, out, err = vipbench("ls", "runs", "--runs", ".")
+    assert code == 0
+    [row] = out.splitlines()[1:]
+    assert row.startswith("done ")
+    assert "oracle" in row
+    assert "broken" in err
+
+
+def test_demo_make_writes_data_that_check_takes(vipbench: Vipbench) -> None:
+    code, out, _ = vipbench("demo", "make", "--n", "4", "-o", "made")
+    assert code == 0
+    options = out.split()
+    assert vipbench("check", "pointqa_looktwice_super", *options).code == 0
+    again = vipbench("demo", "make", "-o", "made")
+    assert again.code == 2
+    assert "is not empty" in again.err

@@ -1,0 +1,104 @@
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.runs import Brightness, make_task
+from vipbench import store
+from vipbench.engine import answer_batches
+from vipbench.errors import RunnerError
+from vipbench.loader import digest_pixels, load_image
+from vipbench.runners import Runner
+from vipbench.schema import Request, Response
+from vipbench.store import ResponseLine, Trials
+from vipbench.trials import TaskFacts, make_trials, select
+
+PLAN = [(2, 0), (1, 4), (3,)]
+
+
+class Blindfold:
+    """Reads no images, and tells which requests it was asked."""
+
+    image_size = None
+    reads_images = False
+
+    def generate(self, requests: Sequence[Request], images: Sequence[np.ndarray]) -> list[Response]:
+        assert not images
+        return [Response(text=request.id) for request in requests]
+
+
+class Short:
+    """Forgets one response."""
+
+    image_size = 24
+
+    def generate(self, requests: Sequence[Request], images: Sequence[np.ndarray]) -> list[Response]:
+        return [Response(text="A") for _ in requests[1:]]
+
+
+def trials(folder: Path) -> Trials:
+    chosen = select(tasks=["own"], data={}, include=[make_task(folder, n=5)])
+    facts: dict[str, TaskFacts] = {}
+    made = make_trials(chosen, seed=0, limit=None, ids=(), facts=facts)
+    return store.write_trials(folder / "run" / store.REQUESTS, made)
+
+
+def answer(runner: Runner, folder: Path, todo: Sequence[int]) -> list[list[ResponseLine]]:
+    batches: list[list[ResponseLine]] = []
+    answer_batches(runner, "it", trials(folder), PLAN, todo, {"own": folder}, batches.append)
+    return batches
+
+
+def test_batches_are_answered_in_order_and_as_planned(tmp_path: Path) -> None:
+    batches = answer(Brightness(None), tmp_path, [0, 2])
+    assert [[line.id for line in lines] for lines in batches] == [["q2", "q0"], ["q3"]]
+    assert [[line.batch for line in lines] for lines in batches] == [[0, 0], [2]]
+
+
+def test_nothing_to_do_asks_nothing(tmp_path: Path) -> None:
+    runner = Brightness(None)
+    assert answer(runner, tmp_path, []) == []
+    assert runner.batches == 0
+
+
+def test_each_answer_comes_with_the_digest_of_what_was_seen(tmp_path: Path) -> None:
+    ((line,),) = answer(Brightness(None), tmp_path, [2])
+    (trial,) = trials(tmp_path).read([3])
+    assert trial.request is not None
+    pixels = load_image(trial.request, tmp_path, 24)
+    assert line.pixels == digest_pixels(pixels)
+    assert line.key == trial.request.key
+    assert line.text == Brightness(None).generate([trial.request], [pixels])[0].text
+
+
+def test_an_image_that_cannot_be_decoded_fails_alone(tmp_path: Path) -> None:
+    def spoil() -> None:
+        # The header is whole, so that only decoding fails.
+        Image.new("RGB", (48, 32), (9, 9, 9)).save(tmp_path / "0.png")
+        whole = (tmp_path / "0.png").read_bytes()
+        (tmp_path / "0.png").write_bytes(whole[: len(whole) // 2])
+
+    made = trials(tmp_path)
+    spoil()
+    batches: list[list[ResponseLine]] = []
+    answer_batches(Brightness(None), "it", made, PLAN, [0], {"own": tmp_path}, batches.append)
+    good, bad = batches[0]
+    assert (good.id, good.error) == ("q2", None)
+    assert (bad.id, bad.text, bad.finish) == ("q0", None, "error")
+    assert "0.png" in str(bad.error)
+
+
+def test_a_runner_without_eyes_is_given_no_images(tmp_path: Path) -> None:
+    for number in range(5):
+        (tmp_path / f"{number}.png").unlink(missing_ok=True)
+    batches = answer(Blindfold(), tmp_path, [0, 1, 2])
+    lines = [line for batch in batches for line in batch]
+    assert [line.text for line in lines] == [line.id for line in lines]
+    assert {line.pixels for line in lines} == {None}
+
+
+def test_a_runner_that_breaks_its_contract_is_named(tmp_path: Path) -> None:
+    with pytest.raises(RunnerError, match="runner it: returned 1 responses for a batch of 2"):
+        answer(Short(), tmp_path, [0])
