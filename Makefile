@@ -41,7 +41,13 @@ goldens: $(VENV)/installed-test
 	$(BIN)/python tests/make_goldens.py
 
 leaderboard: $(VENV)/installed
-	$(BIN)/python results/demo/make.py
+	$(BIN)/vipbench run --fresh -o build/demo/vipllava-demo
+	$(BIN)/vipbench run --fresh -o build/demo/vipllava-demo-early \
+	  --model vipbench/demo/checkpoints/vipllava-demo-early
+	for runner in oracle majority random constant; do \
+	  $(BIN)/vipbench run --fresh -o build/demo/$$runner --runner $$runner || exit; done
+	$(BIN)/vipbench leaderboard -o results/demo $(addprefix build/demo/, \
+	  vipllava-demo vipllava-demo-early oracle majority random constant)
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache

@@ -1,17 +1,38 @@
 """Write the golden files anew: `python tests/make_goldens.py`.
 
-Tests compare them exactly. What changes them changes scores: it needs a raised task version.
+Tests compare them exactly. What changes them changes scores, so the script refuses to replace one
+before the version of the task is raised: of every task whose marks are drawn, for pixels.
 """
 
+import json
+import re
+import shutil
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from vipbench.data import locate
 from vipbench.draw import render
-from vipbench.schema import Region, Shape, VisualPrompt
+from vipbench.prompts import build_request
+from vipbench.schema import DataSource, Region, Request, Sample, Shape, TaskSpec, VisualPrompt
+from vipbench.styles import color_group, parse_styles
+from vipbench.tasks import all_styles, find_tasks, inspect_image, load_samples, load_task
 
+DATA = Path(__file__).resolve().parent / "data"
+OWN = DATA / "own"
 GOLDEN = Path(__file__).resolve().parent / "golden"
+SEED = 0
+EXTRA_STYLES = ("demo", "none", "coordinates")
+PREPROCESSED = {
+    "visual7w_pointing": "v7w-test.json",
+    "pointqa_looktwice": "pointQA_twice_test.json",
+    "vcr_qa": "vcr-val.json",
+    "vcr_qar": "vcr-val.json",
+}
+"""Task -> the preprocessed file; the raw one is found first in the same folder."""
 SHAPES: tuple[Shape, ...] = (
     "rectangle",
     "ellipse",
@@ -54,19 +75,112 @@ def background() -> Image.Image:
     return Image.fromarray(np.stack([x, y, 255 - (x + y) // 2], axis=2).astype(np.uint8))
 
 
-def write_pixels() -> None:
-    """Replace all pictures in golden/pixels."""
-    folder = GOLDEN / "pixels"
-    folder.mkdir(parents=True, exist_ok=True)
-    for path in folder.glob("*.png"):
-        path.unlink()
-    for name, picture in pixels().items():
-        picture.save(folder / name, optimize=True)
+def prompts() -> dict[str, str]:
+    """Return the prompts of all samples in tests/data, by the golden file's name.
+
+    One file a task and style: the styles that the task file lists, and `demo`, `none` and
+    `coordinates`, but none of the others for a task whose marks are in the images already.
+    """
+    known = all_styles((OWN,))
+    files = {}
+    for task in find_tasks((OWN,)):
+        spec = load_task(task, (OWN,))
+        if spec.kind == "joint":
+            continue
+        headline = parse_styles(spec.styles[0], known)[0]
+        extra = () if headline.kind == "given" else EXTRA_STYLES
+        blocks = {
+            name: [f"# task {task}, version {spec.version}"] for name in (*spec.styles, *extra)
+        }
+        for where, source in sources(spec):
+            for sample in usable(spec, source):
+                for name, lines in blocks.items():
+                    style = parse_styles(name, known, headline)[0]
+                    lines.append(block(where, build_request(sample, style, SEED)))
+        for name, lines in blocks.items():
+            files[f"{task}.{name}.txt"] = "\n".join(lines)
+    return files
+
+
+def sources(spec: TaskSpec) -> list[tuple[str, DataSource]]:
+    """Return the data of a task in each of its layouts, with a word for the layout."""
+    if spec.path is not None and spec.path.parent == OWN:
+        return [("own", locate(str(spec.data), {}, OWN))]
+    folder = DATA / str(spec.data)
+    found = [("raw", DataSource(folder, folder))]
+    if spec.name in PREPROCESSED:
+        found.append(("preprocessed", DataSource(folder / PREPROCESSED[spec.name], folder)))
+    return found
+
+
+def usable(spec: TaskSpec, source: DataSource) -> Iterator[Sample]:
+    """Yield the samples that can be asked."""
+    for record in load_samples(spec, source):
+        if isinstance(record, Sample):
+            sample, _ = inspect_image(record, source)
+            if sample is not None:
+                yield sample
+
+
+def block(where: str, request: Request) -> str:
+    """Return one sample of a golden file: a line on its marks, then the exact text."""
+    marks = ", ".join(
+        f"{color_group(prompt.color)} {prompt.shape}" for prompt in request.visual_prompts
+    )
+    return f"=== {where} {request.id} | {marks or 'no marks'} ===\n{request.turns[0]}\n"
+
+
+def versions() -> dict[str, int]:
+    """Return the version of every task that has golden prompts."""
+    tasks = dict.fromkeys(name.partition(".")[0] for name in prompts())
+    return {task: load_task(task, (OWN,)).version for task in tasks}
+
+
+def refusals(golden: Path, text: dict[str, str], pictures: dict[str, Image.Image]) -> list[str]:
+    """Name each change of a golden that needs a raised task version, and lacks it.
+
+    Prompts of samples that are new, or gone, need none.
+    """
+    path = golden / "versions.json"
+    recorded: dict[str, int] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    same = [task for task, version in versions().items() if recorded.get(task) == version]
+    found = []
+    for name, new in text.items():
+        task = name.partition(".")[0]
+        path = golden / "prompts" / name
+        if task in same and path.exists():
+            old = by_sample(path.read_text(encoding="utf-8"))
+            changed = [key for key, value in by_sample(new).items() if old.get(key, value) != value]
+            if changed:
+                found.append(f"{name}: {len(changed)} prompts changed: raise the version of {task}")
+    for name, picture in pictures.items():
+        path = golden / "pixels" / name
+        drawn = [task for task in same if f"{task}.demo.txt" in text]
+        if drawn and path.exists() and Image.open(path).tobytes() != picture.tobytes():
+            found.append(f"{name} changed: raise the version of {', '.join(drawn)}")
+    return found
+
+
+def by_sample(text: str) -> dict[str, str]:
+    """Split a golden file into its samples: layout and id -> marks and text."""
+    parts = re.split(r"^=== (.+?) \| ", text, flags=re.MULTILINE)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
 
 
 def main() -> None:
-    """Write all golden files."""
-    write_pixels()
+    """Write all golden files anew, unless a change lacks its raised task version."""
+    text, pictures = prompts(), pixels()
+    if refused := refusals(GOLDEN, text, pictures):
+        sys.exit("\n".join([*refused, "nothing is written"]))
+    shutil.rmtree(GOLDEN, ignore_errors=True)
+    for folder in ("pixels", "prompts"):
+        (GOLDEN / folder).mkdir(parents=True)
+    for name, picture in pictures.items():
+        picture.save(GOLDEN / "pixels" / name, optimize=True)
+    for name, content in text.items():
+        (GOLDEN / "prompts" / name).write_text(content, encoding="utf-8", newline="\n")
+    recorded = json.dumps(versions(), indent=1) + "\n"
+    (GOLDEN / "versions.json").write_text(recorded, encoding="utf-8", newline="\n")
 
 
 if __name__ == "__main__":

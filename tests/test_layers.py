@@ -16,7 +16,7 @@ LAYERS = (
     ("geometry", "answers", "stats"),
     ("draw", "fit", "styles", "tasks", "data", "reading", "formats", "scorers", "store", "manifest",
      "plan"),
-    ("prompts", "judge", "loader", "runners", "report", "compare", "reproduce", "sheet"),
+    ("prompts", "trials", "judge", "loader", "runners", "report", "compare", "reproduce", "sheet"),
     ("engine", "run", "check"),
     ("bench", "certify", "demo"),
     ("cli",),

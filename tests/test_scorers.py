@@ -1,7 +1,11 @@
+from typing import Any
+
 import pytest
 
 from vipbench import scorers
+from vipbench.errors import RunError
 from vipbench.schema import Kind, Request, Response, Score, Trial
+from vipbench.store import ScoreLine
 
 
 def trial(kind: Kind, target: str, options: tuple[str, ...] = ()) -> Trial:
@@ -68,3 +72,71 @@ def test_only_graded_tasks_have_another_metric() -> None:
     kinds: tuple[Kind, ...] = ("choice", "short_answer", "joint", "graded")
     names = [scorers.metric_name(kind) for kind in kinds]
     assert names == ["text_match", "text_match", "text_match", "exact_proxy"]
+
+
+def test_a_line_holds_all_that_a_table_needs() -> None:
+    asked = trial("choice", "B", ("A", "B"))
+    line = scorers.score_line(asked, Response(text="b", finish="length"))
+    assert (line.value, line.answer, line.target, line.group) == (1.0, "B", "B", "g")
+    assert (line.metric, line.truncated, line.error) == ("text_match", True, None)
+
+
+def test_the_line_of_an_error_has_no_value() -> None:
+    asked = trial("choice", "B", ("A", "B"))
+    failed = asked.model_copy(update={"request": None, "error": "missing_image: a.png"})
+    for line, error in (
+        (scorers.score_line(asked, Response(error="too long", finish="error")), "too long"),
+        (scorers.score_line(failed, None), "missing_image: a.png"),
+    ):
+        assert (line.value, line.answer, line.error, line.truncated) == (None, None, error, False)
+
+
+def part(task: str, id_: str, value: float | None, **fields: Any) -> ScoreLine:
+    given: dict[str, Any] = {
+        "metric": "text_match",
+        "answer": None if value is None else "A",
+        "target": "A",
+        "group": "image",
+        "tags": {},
+        "truncated": False,
+        "error": "no image" if value is None else None,
+    }
+    return ScoreLine(task=task, style="demo", id=id_, value=value, **(given | fields))
+
+
+def test_parts_are_joined_on_their_id() -> None:
+    lines = [part("qa", "1", 1), part("qa", "2", 1), part("qar", "2", 0), part("qar", "1", 1)]
+    joined = scorers.join_lines("both", ("qa", "qar"), lines)
+    assert [(line.task, line.id, line.value) for line in joined] == [
+        ("both", "1", 1.0),
+        ("both", "2", 0.0),
+    ]
+    assert (joined[0].target, joined[0].answer) == ("A, A", "A, A")
+
+
+def test_an_error_in_one_part_is_one_of_the_whole() -> None:
+    (line,) = scorers.join_lines(
+        "both", ("qa", "qar"), [part("qa", "1", 1), part("qar", "1", None)]
+    )
+    assert (line.value, line.error) == (None, "qar: no image")
+
+
+def test_an_unparsed_part_leaves_the_whole_unparsed() -> None:
+    lines = [part("qa", "1", 1), part("qar", "1", 0, answer=None)]
+    (line,) = scorers.join_lines("both", ("qa", "qar"), lines)
+    assert (line.value, line.answer, line.error) == (0.0, None, None)
+
+
+def test_a_sample_that_a_part_lacks_is_an_error() -> None:
+    lines = [part("qa", "1", 1), part("qar", "2", 1)]
+    with pytest.raises(RunError, match="both: sample 1 under demo"):
+        scorers.join_lines("both", ("qa", "qar"), lines)
+
+
+def test_what_differs_between_parts_is_mixed() -> None:
+    first = {"shape": ("point",), "n_marks": ("2",), "own": ("x",)}
+    second = {"shape": ("point",), "n_marks": ("3",)}
+    lines = [part("qa", "1", 1, tags=first), part("qar", "1", 1, tags=second, truncated=True)]
+    (line,) = scorers.join_lines("both", ("qa", "qar"), lines)
+    assert line.tags == {"shape": ("point",), "n_marks": ("mixed",)}
+    assert line.truncated

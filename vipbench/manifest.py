@@ -92,7 +92,7 @@ class TaskRun(Record):
 
 
 class Times(Record):
-    """Where the time went, in seconds, summed over all starts of a run."""
+    """Where the time went, in seconds, summed over all starts of a run that were not killed."""
 
     prepare: float = 0.0
     """Reading data, building requests, checking images."""
@@ -100,6 +100,8 @@ class Times(Record):
     """Loading the model."""
     generate: float = 0.0
     """Drawing, fitting and answering."""
+    n_answered: int = 0
+    """Requests that were answered in this time."""
     total: float = 0.0
 
 

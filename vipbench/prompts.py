@@ -5,14 +5,15 @@ loaded, and written down.
 """
 
 import hashlib
+import itertools
 import json
 import re
-from collections.abc import Iterator, Sequence
-from random import Random
+from collections.abc import Iterator, Mapping, Sequence
 
 from vipbench.errors import DataError, TaskError
 from vipbench.fit import fit_box
 from vipbench.schema import (
+    Box,
     Fit,
     PromptChoices,
     PromptStyle,
@@ -20,9 +21,10 @@ from vipbench.schema import (
     Sample,
     Tags,
     VisualPrompt,
+    checked,
 )
 from vipbench.styles import COLORS, WORDS, Mark, color_group, keyed, resolve
-from vipbench.tasks import LETTERS, MENTION, mentions
+from vipbench.tasks import FIELD, LETTERS, MENTION, mentions
 
 CHOICE_TEMPLATE = (
     "{question}\n{choices}\nAnswer with the option's letter from the given choices directly."
@@ -36,7 +38,7 @@ def build_request(
     sample: Sample,
     style: PromptStyle,
     seed: int,
-    choices: PromptChoices | None = None,
+    choices: PromptChoices | Mapping[str, object] | None = None,
     *,
     fit: Fit | None = None,
     image_digest: str = "",
@@ -48,20 +50,30 @@ def build_request(
         style: as `styles.parse_styles` returns it; `blind` asks as the headline style it was
             parsed with.
         seed: of the run; with the sample's id and the region it keys every random draw.
-        choices: colours and articles fixed by hand, to reproduce an official text.
+        choices: colours, articles and shapes fixed by hand, to reproduce an official text; also
+            as a mapping, such as `{"colors": ["red", None], "articles": [True, False]}`. Styles
+            that draw nothing leave them aside.
         fit: how the image is fitted to the model's square; default the task's, else `pad`.
         image_digest: sha256 of the image file's bytes, which goes into the key.
 
-    Raises TaskError where style and sample do not go together, and DataError where `coordinates`
-    are asked of a sample whose image size is not known.
+    Raises:
+        TaskError: style and sample do not go together, or the choices do not fit the sample.
+        DataError: `coordinates` are asked of a sample whose image size is not known.
     """
     task = sample.task
     fit = fit or (task.fit if task else None) or "pad"
-    lead = lead_region(sample)
+    name = f"{task.name}: {sample.id!r}" if task else f"sample {sample.id!r}"
+    if isinstance(choices, Mapping):
+        choices = checked(PromptChoices, dict(choices), f"{name}: choices")
     marks: tuple[Mark, ...] = ()
+    articles: Iterator[bool] = iter(())
     if style.shapes:
-        marks = resolve(sample.regions, style, seed, sample.id, lead, choices)
-    wording = _Wording(sample, style, marks, fit, _articles(sample, style, seed, choices))
+        try:
+            marks = resolve(sample.regions, style, seed, sample.id, lead_region(sample), choices)
+            articles = _articles(sample, style, seed, choices)
+        except TaskError as error:
+            raise TaskError(f"{name}: {error}") from error
+    wording = _Wording(name, sample, style, marks, fit, articles)
     fields = {
         "question": wording.expand(sample.question),
         "given_answer": wording.expand(sample.given_answer),
@@ -73,10 +85,7 @@ def build_request(
     template = (task.template if task else "") or (
         CHOICE_TEMPLATE if sample.choices else SHORT_TEMPLATE
     )
-    text = re.sub(
-        r"\{(\w+)\}", lambda m: wording.mark() if m[1] == "mark" else fields[m[1]], template
-    )
-    blind = style.kind == "blind"
+    text = FIELD.sub(lambda m: wording.mark() if m[1] == "mark" else fields[m[1]], template)
     request = Request(
         task=task.name if task else "",
         style=style.name,
@@ -84,7 +93,7 @@ def build_request(
         turns=(text,),
         image=sample.image,
         visual_prompts=tuple(mark.prompt for mark in marks),
-        blind=blind,
+        blind=style.kind == "blind",
         fit=fit,
         max_new_tokens=task.max_new_tokens if task else 128,
         options=tuple(LETTERS[: len(sample.choices)]),
@@ -103,9 +112,9 @@ def request_key(request: Request, task_version: int, image_digest: str) -> str:
     seen = {
         "task_version": task_version,
         "image": "blind" if request.blind else image_digest or request.image,
-        "visual_prompts": [] if request.blind else [
-            prompt.model_dump(mode="json") for prompt in request.visual_prompts
-        ],
+        "visual_prompts": []
+        if request.blind
+        else [prompt.model_dump(mode="json") for prompt in request.visual_prompts],
         "turns": request.turns,
         "fit": request.fit,
         "max_new_tokens": request.max_new_tokens,
@@ -129,15 +138,18 @@ def _articles(
     A coin in the official styles (source: ViP-LLaVA, visual_prompt_organizer.py, line 331), always
     in the others.
     """
+    n = sum(1 for _ in mentions(sample))
     if choices and choices.articles:
-        yield from choices.articles
-        raise TaskError(
-            f"sample {sample.id!r}: {len(choices.articles)} articles were chosen; "
-            "expected one a mention"
-        )
-    coin: Random = keyed(seed, sample.id, "articles")
-    while True:
-        yield coin.random() < 0.5 if style.official else True
+        if len(choices.articles) != n:
+            raise TaskError(
+                f"{len(choices.articles)} articles were chosen, but there are {n} mentions of"
+                " regions; expected one a mention"
+            )
+        return iter(choices.articles)
+    if not style.official:
+        return itertools.repeat(True, n)
+    coin = keyed(seed, sample.id, "articles")
+    return iter([coin.random() < 0.5 for _ in range(n)])
 
 
 class _Wording:
@@ -145,14 +157,15 @@ class _Wording:
 
     def __init__(
         self,
+        name: str,
         sample: Sample,
         style: PromptStyle,
         marks: Sequence[Mark],
         fit: Fit,
         articles: Iterator[bool],
     ) -> None:
-        self.sample, self.style, self.marks = sample, style, marks
-        self.fit, self.articles = fit, articles
+        self.name, self.sample, self.style = name, sample, style
+        self.marks, self.fit, self.articles = marks, fit, articles
 
     def expand(self, text: str) -> str:
         """Replace each `<rK>` by its noun phrase, with a capital where it opens the text."""
@@ -177,13 +190,13 @@ class _Wording:
             raise self._error(f"mentions <r{place}>, but has {len(self.sample.regions)} regions")
         label = self.sample.regions[place].label
         if not self.marks:
-            return self._control(place, label, locative=False)
+            return self._control(place, label, locative=not label)
         mark = self.marks[place]
         preposition, noun = WORDS[mark.prompt.shape]
         article = "the " if next(self.articles) else ""
         color = f"{mark.color_word} " if mark.color_word else ""
-        where = f"{preposition} {article}{color}{noun}"
-        return f"the {label} {where}" if label else where
+        thing = f"the {label} " if label else ""
+        return f"{thing}{preposition} {article}{color}{noun}"
 
     def _control(self, place: int, label: str, *, locative: bool) -> str:
         if self.style.kind == "none":
@@ -191,38 +204,49 @@ class _Wording:
         if self.style.kind == "coordinates":
             size = self.sample.image_size
             if size is None:
-                raise DataError(f"sample {self.sample.id!r}: coordinates need the image's size")
+                raise DataError(
+                    f"{self.name}: the image's size is not known, which coordinates are a fraction"
+                    " of; pass the sample through tasks.inspect_image"
+                )
             box = fit_box(self.sample.regions[place].box, size, self.fit)
-            where = f"at [{', '.join(f'{value:.3f}' for value in box)}]"
-            return where if locative or not label else f"the {label} {where}"
+            # + 0.0 turns -0.0 into 0.0
+            where = f"at [{', '.join(f'{round(value, 3) + 0.0:.3f}' for value in box)}]"
+            return where if locative else f"the {label} {where}"
         raise self._error(f"mentions a region, but style {self.style.name!r} draws no mark")
 
     def _error(self, what: str) -> TaskError:
-        name = self.sample.task.name if self.sample.task else "sample"
-        return TaskError(f"{name}: {self.sample.id!r} {what}")
+        return TaskError(f"{self.name} {what}")
 
 
-SIZE_EDGES = (("small", 0.02), ("medium", 0.10), ("large", 1.01))
-"""Upper edges of the share of the image's area that a region's box covers. Ours: no source has any."""
+SIZE_EDGES = (("small", 0.02), ("medium", 0.10))
+"""Upper edges of the share of the image's area that a region's box covers; above: `large`. Ours, no
+source has any."""
 
 
 def prompt_tags(sample: Sample, style: PromptStyle, prompts: Sequence[VisualPrompt]) -> Tags:
-    """Return the breakdown tags `shape`, `color`, `size` and `n_marks` of a sample under a style.
+    """Return the sample's tags with `shape`, `color`, `size` and `n_marks` of its visual prompts.
 
-    A value that all marks share, else `mixed`; under an inline style that of the lead region's
-    mark. Marks that are in the image already are tagged by the reader, and those tags stay.
+    Each is the value that all marks share, else `mixed`; under an inline style that of the lead
+    region's mark. Marks that are in the image already are tagged by the reader.
     """
-    tags: Tags = {"n_marks": (str(len(sample.regions)),)} if sample.regions else {}
+    if not sample.regions:
+        return sample.tags
+    lead = [lead_region(sample)] if style.inline else range(len(sample.regions))
+    tags: Tags = {"n_marks": (str(len(sample.regions)),)}
     if prompts:
-        lead = (prompts[lead_region(sample)],) if style.inline else tuple(prompts)
-        tags["shape"] = (_shared({prompt.shape for prompt in lead}),)
-        tags["color"] = (_shared({_color(prompt, style) for prompt in lead}),)
-    if sample.regions and sample.image_size:
-        width, height = sample.image_size
-        x0, y0, x1, y1 = sample.regions[lead_region(sample)].box
-        share = max(x1 - x0, 0) * max(y1 - y0, 0) / (width * height)
-        tags["size"] = (next((name for name, edge in SIZE_EDGES if share < edge), "large"),)
-    return tags | sample.tags
+        tags["shape"] = (_shared({prompts[place].shape for place in lead}),)
+        tags["color"] = (_shared({_color(prompts[place], style) for place in lead}),)
+    if sample.image_size:
+        tags["size"] = (
+            _shared({_size(sample.regions[place].box, sample.image_size) for place in lead}),
+        )
+    return sample.tags | tags
+
+
+def _size(box: Box, size_wh: tuple[int, int]) -> str:
+    x0, y0, x1, y1 = box
+    share = (x1 - x0) * (y1 - y0) / (size_wh[0] * size_wh[1])
+    return next((name for name, edge in SIZE_EDGES if share < edge), "large")
 
 
 def _color(prompt: VisualPrompt, style: PromptStyle) -> str:

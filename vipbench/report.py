@@ -227,8 +227,8 @@ def _cells(folders: Sequence[Path]) -> list[_Cell]:
     cells: list[_Cell] = []
     taken: set[tuple[_Line, _Column]] = set()
     for folder in folders:
-        headlines = {name: task.headline for name, task in manifests.read(folder).tasks.items()}
         placed = [(row, _column(row)) for row in read_summary(folder)]
+        headlines = {name: task.headline for name, task in manifests.read(folder).tasks.items()}
         copy = 0
         while any((_line(row, copy), column) in taken for row, column in placed):
             copy += 1
@@ -522,7 +522,7 @@ def _table(what: str, rows: Sequence[Row], names: Sequence[str], values: Sequenc
     """Make an empty table that loses no letter in a narrow terminal."""
     models = ", ".join(dict.fromkeys(row.model for row in rows))
     data = " · synthetic data" if any(row.synthetic for row in rows) else ""
-    table = Table(title=Text(f"{models}: {what}{data}"))
+    table = Table(title=Text(f"{models}: {what}{data}"), title_justify="left")
     for name in names:
         table.add_column(Text(name), no_wrap=True)
     for value in values:

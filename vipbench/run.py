@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
@@ -34,12 +35,10 @@ from vipbench.schema import (
     PromptFormat,
     Record,
     Sample,
-    Score,
-    Tags,
     TaskSpec,
     Trial,
 )
-from vipbench.store import ResponseLine, ScoreLine, TrialId, Trials, trial_id
+from vipbench.store import ResponseLine, ScoreLine, Trials, trial_id
 from vipbench.trials import Selection, TaskFacts, make_trials, select
 
 if TYPE_CHECKING:
@@ -161,6 +160,16 @@ class _Prepared(NamedTuple):
     seconds: float
 
 
+@dataclass
+class _Clock:
+    """How far one start of a run came."""
+
+    begun: float = field(default_factory=time.monotonic)
+    loaded: float | None = None
+    """When the model was loaded; None before."""
+    n_answered: int = 0
+
+
 class _Started(NamedTuple):
     """A run folder, ready to be gone on with."""
 
@@ -215,16 +224,14 @@ def _run_in(
         return finished
     started = _start(folder, prepared, settings, say)
     n_left = sum(len(started.plan[batch]) for batch in started.todo)
-    load, generate = 0.0, 0.0
-    begun = time.monotonic()
+    clock = _Clock()
     try:
         if started.todo:
             runner = prepared.model.load(started.trials)
-            load = time.monotonic() - begun
-            _answer(folder, started, runner, settings.runner, prepared.selection, progress)
+            clock.loaded = time.monotonic()
+            _answer(folder, started, runner, settings.runner, prepared.selection, progress, clock)
     finally:
-        generate = time.monotonic() - begun - load
-        manifest = _add_times(started.manifest, prepared.seconds, load, generate)
+        manifest = _add_times(started.manifest, prepared.seconds, clock)
         with contextlib.suppress(RunError):  # where the disk is full, that is said already
             manifests.write(folder, manifest)
     rows = _score(folder, manifest)
@@ -467,11 +474,11 @@ def _start(folder: Path, prepared: _Prepared, settings: RunSettings, say: Say) -
         )
     # The same bytes, if it is there already; and nobody reads it meanwhile.
     requests = folder / store.REQUESTS
-    prepared.trials.path.replace(requests)
-    trials = Trials(requests, prepared.trials.entries)
+    trials = store.move_trials(prepared.trials, requests)
     if then is None:
-        manifest = _new_manifest(folder, prepared, batch_size, plan_digest(plan))
+        manifest = _new_manifest(prepared, batch_size, plan_digest(plan))
         manifests.write(folder, manifest)
+        store.append_responses(responses, [])  # so that a run without any answer ends, too
         return _Started(manifest, trials, plan, list(range(len(plan))))
     done = store.resume_responses(responses, plan, trials)
     say(f"{folder}: goes on; {len(done)} of {len(plan)} batches are answered")
@@ -498,7 +505,7 @@ def _batch_size(settings: RunSettings, model: _Model) -> int:
     return AUTO_BATCH_SIZE_BASELINE if model.is_baseline else AUTO_BATCH_SIZE
 
 
-def _new_manifest(folder: Path, prepared: _Prepared, batch_size: int, plan: str) -> Manifest:
+def _new_manifest(prepared: _Prepared, batch_size: int, plan: str) -> Manifest:
     commit, dirty = manifests.checkout()
     return Manifest(
         run_id=manifests.run_id(prepared.identity),
@@ -535,7 +542,7 @@ def _task_runs(prepared: _Prepared) -> dict[str, TaskRun]:
             synthetic=is_synthetic(choice.source),
             n_samples=facts.n_samples,
             problems=dict(sorted(facts.problems.items())),
-            image_modes=dict(sorted(Counter(facts.image_modes.values()).items())),
+            image_modes=dict(Counter(m for m in facts.image_modes.values() if m != "RGB")),
             boxes_for_polygons=facts.boxes_for_polygons,
         )
     for spec in prepared.selection.joints:
@@ -562,6 +569,7 @@ def _answer(
     name: str,
     selection: Selection,
     progress: bool,
+    clock: _Clock,
 ) -> None:
     """Answer the batches that are left; each is on the disk before the next is asked."""
     responses = folder / store.RESPONSES
@@ -573,6 +581,7 @@ def _answer(
 
         def write(lines: list[ResponseLine]) -> None:
             store.append_responses(responses, lines)
+            clock.n_answered += len(lines)
             bar.update(len(lines))
 
         answer_batches(
@@ -586,12 +595,15 @@ def _answer(
         )
 
 
-def _add_times(manifest: Manifest, prepare: float, load: float, generate: float) -> Manifest:
-    then = manifest.times
+def _add_times(manifest: Manifest, prepare: float, clock: _Clock) -> Manifest:
+    then, now = manifest.times, time.monotonic()
+    loaded = now if clock.loaded is None else clock.loaded
+    load, generate = loaded - clock.begun, now - loaded
     times = Times(
         prepare=round(then.prepare + prepare, 3),
         load=round(then.load + load, 3),
         generate=round(then.generate + generate, 3),
+        n_answered=then.n_answered + clock.n_answered,
         total=round(then.total + prepare + load + generate, 3),
     )
     peak = max(manifest.peak_memory_mib, manifests.peak_memory_mib())
@@ -604,7 +616,9 @@ def _add_times(manifest: Manifest, prepare: float, load: float, generate: float)
 def _score(folder: Path, manifest: Manifest) -> list[Row]:
     """Write `scores.jsonl` and `summary.json` from requests and responses; no times in them."""
     lines = _score_lines(folder)
-    lines += [line for name in manifest.tasks for line in _join(name, manifest, lines)]
+    for name, task in manifest.tasks.items():
+        if task.parts:
+            lines += scorers.join_lines(name, task.parts, lines)
     store.write_lines(folder / store.SCORES, lines)
     rows = report.summarise(manifest, lines)
     store.write_json(folder / store.SUMMARY, [row.model_dump(mode="json") for row in rows])
@@ -620,7 +634,7 @@ def _score_lines(folder: Path) -> list[ScoreLine]:
         if trial.request is not None and (response is None or response.key != trial.request.key):
             n_missing += 1
         else:
-            lines.append(_score_line(trial, response))
+            lines.append(scorers.score_line(trial, response))
     if n_missing:
         raise RunError(
             f"{folder}: {n_missing:,} of {n_missing + len(lines):,} requests have no answer yet; "
@@ -629,71 +643,8 @@ def _score_lines(folder: Path) -> list[ScoreLine]:
     return lines
 
 
-def _score_line(trial: Trial, response: ResponseLine | None) -> ScoreLine:
-    error = trial.error if response is None else response.error
-    scored = None
-    if response is not None and error is None:
-        scored = scorers.score(trial, response)
-    return ScoreLine(
-        task=trial.task,
-        style=trial.style,
-        id=trial.id,
-        metric=scorers.metric_name(trial.kind),
-        value=scored.value if scored else None,
-        answer=scored.answer if scored else None,
-        target=trial.target,
-        group=trial.group,
-        tags=trial.tags,
-        truncated=response is not None and response.finish == "length",
-        error=error,
-    )
-
-
-def _join(name: str, manifest: Manifest, lines: Sequence[ScoreLine]) -> Iterator[ScoreLine]:
-    """Score a joint task: right if all parts are; an error in either part is an error."""
-    parts = manifest.tasks[name].parts
-    found: dict[TrialId, ScoreLine] = {trial_id(line): line for line in lines if parts}
-    for line in lines:
-        if not parts or line.task != parts[0]:
-            continue
-        joined = [found.get(TrialId(part, line.style, line.id)) for part in parts]
-        if None in joined:
-            raise RunError(f"{name}: {line.id} is not in each of {', '.join(parts)}")
-        yield _join_line(name, [each for each in joined if each is not None])
-
-
-def _join_line(name: str, parts: Sequence[ScoreLine]) -> ScoreLine:
-    errors = [f"{part.task}: {part.error}" for part in parts if part.error is not None]
-    score_ = None
-    if not errors:
-        score_ = scorers.join([Score(value=part.value or 0, answer=part.answer) for part in parts])
-    return ScoreLine(
-        task=name,
-        style=parts[0].style,
-        id=parts[0].id,
-        metric=parts[0].metric,
-        value=score_.value if score_ else None,
-        answer=score_.answer if score_ else None,
-        target=", ".join(part.target for part in parts),
-        group=parts[0].group,
-        tags=_shared_tags([part.tags for part in parts]),
-        truncated=any(part.truncated for part in parts),
-        error="; ".join(errors) or None,
-    )
-
-
-def _shared_tags(tags: Sequence[Tags]) -> Tags:
-    """Keep the values that all parts share; what differs between them is `mixed`."""
-    first, *others = tags
-    axes = [axis for axis in first if all(axis in other for other in others)]
-    return {
-        axis: first[axis] if all(other[axis] == first[axis] for other in others) else ("mixed",)
-        for axis in axes
-    }
-
-
 def _measured(runs: Path, identity: Identity) -> tuple[float | None, str]:
-    """Return seconds a request of the latest finished run with the same model, and which it was."""
+    """Return seconds a request in the latest run with the same model, and which run that was."""
     found: list[tuple[str, float, str]] = []
     for path in runs.glob(f"*/{store.MANIFEST}"):
         try:
@@ -706,12 +657,12 @@ def _measured(runs: Path, identity: Identity) -> tuple[float | None, str]:
             identity.runner,
             identity.settings,
         )
-        if same and manifest.finished and manifest.times.generate and manifest.n_requests:
-            rate = manifest.times.generate / manifest.n_requests
+        if same and manifest.times.n_answered:
+            per_request = manifest.times.generate / manifest.times.n_answered
             where = f"measured in {path.parent} on {manifest.device}"
-            found.append((manifest.finished, rate, where))
+            found.append((manifest.finished or manifest.started, per_request, where))
     if not found:
-        return None, f"unknown: no finished run of this model in {runs}"
+        return None, f"unknown: no earlier run of this model in {runs}"
     _, per_request, where = max(found)
     return per_request, where
 

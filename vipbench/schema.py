@@ -4,10 +4,12 @@ Boxes, polygons and points are absolute pixels of the original image as stored (
 is not applied), origin top left, x to the right, y down.
 """
 
+import copy
 import itertools
 import re
 import reprlib
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Self, TypeVar
 
@@ -370,7 +372,7 @@ def read_yaml(path: Path, kind: type[VipbenchError] = TaskError) -> YamlMapping:
     broken YAML, a key that stands twice.
     """
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_PlainLoader)  # noqa: S506
+        content = copy.deepcopy(_parse_yaml(path.read_text(encoding="utf-8")))
     except OSError as error:
         raise kind(f"{path}: cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
@@ -389,3 +391,9 @@ def read_yaml(path: Path, kind: type[VipbenchError] = TaskError) -> YamlMapping:
         if not isinstance(key, str):
             raise kind(f"{path}: key {shown(key)}: expected text; put it into quotes")
     return content
+
+
+@lru_cache(maxsize=64)
+def _parse_yaml(text: str) -> object:
+    """Parse YAML, which is slow; each task that is loaded needs `styles.yaml` again."""
+    return yaml.load(text, Loader=_PlainLoader)  # noqa: S506  # it is a SafeLoader

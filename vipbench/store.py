@@ -134,6 +134,15 @@ def write_trials(path: Path, trials: Iterable[Trial]) -> Trials:
     return Trials(path, entries)
 
 
+def move_trials(trials: Trials, path: Path) -> Trials:
+    """Give the file of trials another name on the same disk; RunError where the disk refuses."""
+    try:
+        trials.path.replace(path)
+    except OSError as error:
+        raise _refused(path, error) from error
+    return Trials(path, trials.entries)
+
+
 def open_trials(path: Path) -> Trials:
     """Open the `requests.jsonl` of an earlier run."""
     lines = _lines(path)
@@ -254,8 +263,11 @@ def write_text(path: Path, parts: Iterable[str]) -> None:
 
 def remove_run(folder: Path) -> None:
     """Remove the files of a run from its folder, and nothing else."""
-    for name in FILES:
-        (folder / name).unlink(missing_ok=True)
+    try:
+        for name in FILES:
+            (folder / name).unlink(missing_ok=True)
+    except OSError as error:
+        raise _refused(folder, error) from error
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 Knows regions, not tasks; draws nothing and writes no text.
 """
 
+import copy
 import hashlib
 import itertools
 import math
@@ -93,32 +94,38 @@ def _named_style(name: str, entry: object) -> PromptStyle:
     where = f"style {name!r}"
     if not isinstance(entry, YamlMapping):
         raise TaskError(f"{where}: expected a mapping, not {shown(entry)}")
+    fields = copy.copy(entry)  # an alias may name it twice
     mistakes = []
     if not re.fullmatch(r"[\w.-]+", name):
         mistakes.append("the name may hold letters, digits and the characters _ . - only")
-    for key in ("name", "inline"):
-        if key in entry:
-            mistakes.append(f"unknown key {key!r}")
-    kind, colors = entry.get("kind", "marks"), entry.get("colors", [])
-    if kind == "marks" and not (entry.get("shapes") and colors):
+    mistakes += [f"unknown key {key!r}" for key in ("name", "inline") if key in fields]
+    kind = fields.get("kind", "marks")
+    if kind == "marks" and not (fields.get("shapes") and fields.get("colors")):
         mistakes.append("expected 'shapes' and 'colors'")
-    elif kind != "marks" and entry.keys() & {"shapes", "colors", "alpha", "width", "official"}:
+    elif kind != "marks" and fields.keys() & {"shapes", "colors", "alpha", "width", "official"}:
         mistakes.append(f"kind {kind!r} draws no marks of its own: it takes only a 'title'")
-    seen: dict[RGB, object] = {}
+    mistakes += _color_mistakes(fields.get("colors"))
+    if "width" in fields:
+        fields["width"], wrong = _widths(fields["width"])
+        mistakes += wrong
+    fields["name"] = name
+    style = checked(PromptStyle, fields, where, mistakes)
+    return style.model_copy(update={"colors": tuple(color.lower() for color in style.colors)})
+
+
+def _color_mistakes(colors: object) -> list[str]:
+    mistakes = []
+    seen: set[RGB] = set()
     for color in colors if isinstance(colors, list) else ():
         try:
-            other = seen.setdefault(color_rgb(str(color)), color)
+            rgb = color_rgb(str(color))
         except TaskError as error:
             mistakes.append(str(error))
             continue
-        if other is not color:
+        if rgb in seen:
             mistakes.append(f"color {color!r} is listed twice; marks could not be told apart")
-    if "width" in entry:
-        entry["width"], wrong = _widths(entry["width"])
-        mistakes += wrong
-    entry["name"] = name
-    style = checked(PromptStyle, entry, where, mistakes)
-    return style.model_copy(update={"colors": tuple(color.lower() for color in style.colors)})
+        seen.add(rgb)
+    return mistakes
 
 
 def _widths(value: object) -> tuple[dict[Shape, object], list[str]]:

@@ -1,12 +1,15 @@
 """Task files and suites: find, load and check them, import their reader, yield samples."""
 
+import hashlib
 import importlib.metadata
 import importlib.util
 import math
 import re
-from collections.abc import Callable, Iterator, Sequence
-from functools import lru_cache
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
+from types import ModuleType
 
 from vipbench.data import image_size, safe_path
 from vipbench.errors import DataError, TaskError, nearest
@@ -19,10 +22,12 @@ from vipbench.schema import (
     Sample,
     Suite,
     TaskSpec,
+    YamlMapping,
     checked,
     read_yaml,
+    shown,
 )
-from vipbench.styles import load_styles
+from vipbench.styles import load_styles, parse_styles
 
 Reader = Callable[[DataSource], Iterator[Sample | Problem]]
 
@@ -30,23 +35,42 @@ ENTRY_POINTS = "vipbench.tasks"
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 MENTION = re.compile(r"<r(\d+)>")
 """Where a text mentions a region; the number is its place in `Sample.regions`."""
+FIELD = re.compile(r"\{(\w+)\}")
+"""What a template has filled in."""
 TEMPLATE_FIELDS = ("question", "choices", "given_answer", "mark")
+REFERENCE_KEYS = ("samples", "numbers")
 
 
 def task_folders(include: Sequence[Path] = ()) -> tuple[Path, ...]:
     """List the folders that task files are looked for in: built in, installed plugins, `--include`.
 
-    Raises TaskError for an included folder that does not exist.
+    Each folder is listed once, however often it is named. Raises TaskError for an included folder
+    that does not exist, and for a plugin that names no package.
     """
     packaged = Path(__file__).parent / "_tasks"
     folders = [packaged if packaged.is_dir() else Path(__file__).parent.parent / "tasks"]
-    for entry in importlib.metadata.entry_points(group=ENTRY_POINTS):
-        spec = importlib.util.find_spec(entry.value)
-        folders.extend(Path(place) for place in (spec and spec.submodule_search_locations) or ())
+    folders.extend(_plugin_folders())
     for folder in include:
         if not folder.is_dir():
             raise TaskError(f"--include {folder}: no such folder; give one that holds task files")
         folders.append(folder)
+    return tuple({folder.resolve(): folder for folder in reversed(folders)}.values())[::-1]
+
+
+@cache
+def _plugin_folders() -> tuple[Path, ...]:
+    folders: list[Path] = []
+    for entry in importlib.metadata.entry_points(group=ENTRY_POINTS):
+        try:
+            spec = importlib.util.find_spec(entry.value)
+        except (ImportError, ValueError):
+            spec = None
+        if spec is None or not spec.submodule_search_locations:
+            raise TaskError(
+                f"plugin {entry.name!r} ({ENTRY_POINTS}): {entry.value!r} is no package that can be"
+                " found; expected the name of one that holds task files"
+            )
+        folders.extend(map(Path, spec.submodule_search_locations))
     return tuple(folders)
 
 
@@ -78,33 +102,102 @@ def load_task(name: str, include: Sequence[Path] = ()) -> TaskSpec:
     if name not in found:
         raise TaskError(f"task {name!r} is unknown{nearest(name, found)}")
     path = found[name]
-    spec = checked(TaskSpec, {**read_yaml(path), "path": path}, str(path))
+    content = read_yaml(path)
+    mistakes = [
+        *_name_mistakes(content, path),
+        *_kind_mistakes(content, found),
+        *_reader_mistakes(content.get("reader"), path),
+        *_template_mistakes(content.get("template")),
+        *_style_mistakes(content.get("styles"), all_styles(include)),
+    ]
+    reference = content.get("reference")
+    for key in reference if isinstance(reference, dict) else ():
+        if key not in REFERENCE_KEYS:
+            mistakes.append(f"reference: unknown key {key!r}{nearest(str(key), REFERENCE_KEYS)}")
+    if "path" in content:
+        mistakes.append("unknown key 'path'")
+    content["path"] = path
+    return checked(TaskSpec, content, str(path), mistakes)
+
+
+def _name_mistakes(content: YamlMapping, path: Path) -> list[str]:
+    name = content.get("name")
+    if not isinstance(name, str) or name == path.stem:
+        return []
+    return [f"name {name!r} is not the file's name {path.stem!r}"]
+
+
+def _kind_mistakes(content: YamlMapping, tasks: Mapping[str, Path]) -> list[str]:
+    """Check what differs between a joint task and the others: `reader` and `data`."""
+    data = content.get("data")
+    if content.get("kind") != "joint":
+        mistakes = [] if content.get("reader") else ["key 'reader' is missing"]
+        if isinstance(data, list):
+            mistakes.append(
+                "data is a list, which only kind 'joint' takes; expected one key or path"
+            )
+        return mistakes
+    mistakes = ["kind 'joint' takes no 'reader'"] if content.get("reader") else []
+    if not isinstance(data, list) or len(data) < 2:
+        return [*mistakes, "kind 'joint' needs 'data' to list the tasks that are joined"]
+    for task in map(str, data):
+        if task not in tasks:
+            mistakes.append(f"data: task {task!r} is unknown{nearest(task, tasks)}")
+        elif tasks[task].stem == content.get("name"):
+            mistakes.append(f"data: task {task!r} is joined with itself")
+    return mistakes
+
+
+def _reader_mistakes(reader: object, path: Path) -> list[str]:
+    if not isinstance(reader, str):
+        return []
+    try:
+        _reader_file(reader, path)
+    except TaskError as error:
+        return [str(error)]
+    return []
+
+
+def _template_mistakes(template: object) -> list[str]:
+    if not isinstance(template, str):
+        return []
+    fields = dict.fromkeys(FIELD.findall(template))
+    return [
+        f"template holds {{{field}}}{nearest(field, TEMPLATE_FIELDS)}"
+        for field in fields
+        if field not in TEMPLATE_FIELDS
+    ]
+
+
+def _style_mistakes(styles: object, known: Mapping[str, PromptStyle]) -> list[str]:
     mistakes = []
-    if spec.name != path.stem:
-        mistakes.append(f"name {spec.name!r} is not the file's name {path.stem!r}")
-    if (spec.kind == "joint") != (spec.reader is None):
-        mistakes.append("kind 'joint' has no 'reader'; every other kind needs one")
-    if (spec.kind == "joint") != isinstance(spec.data, tuple):
-        mistakes.append("'data' is a list of tasks for kind 'joint', else one key")
-    for field in re.findall(r"\{(\w+)\}", spec.template):
-        if field not in TEMPLATE_FIELDS:
-            mistakes.append(f"template holds {{{field}}}{nearest(field, TEMPLATE_FIELDS)}")
-    if mistakes:
-        raise TaskError(f"{path}: {'; and '.join(mistakes)}")
-    return spec
+    for style in styles if isinstance(styles, list) else ():
+        try:
+            parse_styles(str(style), known)
+        except TaskError as error:
+            mistakes.append(f"styles: {error}")
+    return mistakes
 
 
 def load_suite(name: str, include: Sequence[Path] = ()) -> Suite:
-    """Load one suite by name; TaskError for mistakes and unknown tasks."""
+    """Load one suite by name; TaskError for mistakes, unknown tasks and unknown styles."""
     found = find_suites(include)
     if name not in found:
         raise TaskError(f"suite {name!r} is unknown{nearest(name, found)}")
-    suite = checked(Suite, read_yaml(found[name]), str(found[name]))
-    tasks = find_tasks(include)
-    for task in suite.tasks:
-        if task not in tasks:
-            raise TaskError(f"{found[name]}: task {task!r} is unknown{nearest(task, tasks)}")
-    return suite
+    path = found[name]
+    content = read_yaml(path)
+    known = find_tasks(include)
+    tasks = content.get("tasks")
+    mistakes = [
+        *_name_mistakes(content, path),
+        *(
+            f"task {task!r} is unknown{nearest(task, known)}"
+            for task in map(str, tasks if isinstance(tasks, list) else ())
+            if task not in known
+        ),
+        *_style_mistakes(content.get("styles"), all_styles(include)),
+    ]
+    return checked(Suite, content, str(path), mistakes)
 
 
 def all_styles(include: Sequence[Path] = ()) -> dict[str, PromptStyle]:
@@ -116,13 +209,23 @@ def load_samples(spec: TaskSpec, source: DataSource) -> Iterator[Sample | Proble
     """Read a task's samples and check each; one that cannot be used is yielded as its problem.
 
     A warning Problem comes just before the sample that it is about. Raises TaskError where the
-    reader cannot be imported and DataError where a file as a whole is broken.
+    reader cannot be imported or breaks its contract, and DataError where a file as a whole is
+    broken.
     """
     seen: set[str] = set()
-    for record in _reader(spec)(source):
+    records = _reader(spec)(source)
+    if not isinstance(records, Iterable):
+        raise TaskError(
+            f"{spec.path}: reader {spec.reader!r} returned {shown(records)}; {_CONTRACT}"
+        )
+    for record in records:
         if isinstance(record, Problem):
             yield record
             continue
+        if not isinstance(record, Sample):
+            raise TaskError(
+                f"{spec.path}: reader {spec.reader!r} gave {shown(record)}; {_CONTRACT}"
+            )
         fault = _fault(record, spec)
         if fault is None and record.id in seen:
             fault = ("duplicate_id", "occurs more than once; expected one record an id")
@@ -135,10 +238,13 @@ def load_samples(spec: TaskSpec, source: DataSource) -> Iterator[Sample | Proble
             yield Problem(
                 id=record.id,
                 code="unusable_polygon",
-                message=f"{dropped} polygons of fewer than 3 vertices or without finite coordinates",
+                message=f"{dropped} polygons have fewer than 3 vertices or no finite coordinates",
                 warning=True,
             )
         yield record.model_copy(update={"task": spec, "regions": regions})
+
+
+_CONTRACT = "expected an iterator of Sample and Problem records"
 
 
 def mentions(sample: Sample) -> Iterator[int]:
@@ -151,7 +257,9 @@ def mentions(sample: Sample) -> Iterator[int]:
 def _fault(sample: Sample, spec: TaskSpec) -> tuple[str, str] | None:
     """Return code and message of the first thing that makes a sample unusable."""
     letters = LETTERS[: len(sample.choices)]
-    if spec.kind == "choice" and not 2 <= len(sample.choices) <= len(LETTERS):
+    if not sample.id:
+        return "no_id", "has an empty id; expected a name of its own"
+    if (spec.kind == "choice" and len(sample.choices) < 2) or len(sample.choices) > len(LETTERS):
         return "choices", f"has {len(sample.choices)} choices; expected 2 to {len(LETTERS)}"
     if spec.kind == "choice" and sample.target not in tuple(letters):
         return (
@@ -205,9 +313,10 @@ def inspect_image(sample: Sample, source: DataSource) -> tuple[Sample | None, li
     except DataError as error:
         return None, [problem("unsafe_path", str(error))]
     try:
-        size = _image_size(path)
+        size = image_size(path)
     except DataError as error:
-        code = "bad_image" if path.exists() else "missing_image"
+        missing = isinstance(error.__cause__, FileNotFoundError | NotADirectoryError)
+        code = "missing_image" if missing else "bad_image"
         return None, [problem(code, str(error))]
     problems = []
     for region in sample.regions:
@@ -215,12 +324,11 @@ def inspect_image(sample: Sample, source: DataSource) -> tuple[Sample | None, li
             where = f"box {_show(region)} is wholly outside the image of {size[0]} x {size[1]} px"
             return None, [problem("box_outside", where)]
         if not inside_image(region.box, size):
-            where = f"box {_show(region)} is partly outside {size[0]} x {size[1]} px; drawn as given"
+            where = (
+                f"box {_show(region)} is partly outside {size[0]} x {size[1]} px; drawn as given"
+            )
             problems.append(problem("box_partly_outside", where, warning=True))
     return sample.model_copy(update={"image_size": size}), problems
-
-
-_image_size = lru_cache(maxsize=100_000)(image_size)
 
 
 def _show(region: Region) -> str:
@@ -231,24 +339,39 @@ def _reader(spec: TaskSpec) -> Reader:
     """Import a task's reader from the file beside its YAML."""
     if spec.reader is None or spec.path is None:
         raise TaskError(f"task {spec.name!r} has no reader of its own; its parts are {spec.data}")
-    name = "jsonl.py:read" if spec.reader == "jsonl" else spec.reader
-    folder = task_folders()[0] if spec.reader == "jsonl" else spec.path.parent
-    file, _, function = name.partition(":")
-    if not function or Path(file).name != file or not file.endswith(".py"):
-        raise TaskError(f"{spec.path}: reader {name!r}: expected file.py:function beside the task")
-    reader = getattr(_module(folder / file), function, None)
+    path, function = _reader_file(spec.reader, spec.path)
+    reader = getattr(_module(path.resolve()), function, None)
     if not callable(reader):
-        raise TaskError(f"{spec.path}: {file} has no function {function!r}")
+        raise TaskError(f"{spec.path}: reader {spec.reader!r}: {path} has no function {function!r}")
     return reader  # type: ignore[no-any-return]  # a plugin's function; its records are checked
 
 
-@lru_cache
-def _module(path: Path) -> object:
-    if not path.exists():
-        raise TaskError(f"{path}: does not exist; expected the reader of a task file")
-    spec = importlib.util.spec_from_file_location(f"vipbench_reader_{path.stem}", path)
+def _reader_file(reader: str, task: Path) -> tuple[Path, str]:
+    """Return the file and the function that a task file's `reader` names."""
+    folder = task_folders()[0] if reader == "jsonl" else task.parent
+    name = "jsonl.py:read" if reader == "jsonl" else reader
+    file, _, function = name.partition(":")
+    if not function.isidentifier() or Path(file).name != file or not file.endswith(".py"):
+        raise TaskError(f"reader {reader!r}: expected 'jsonl', or file.py:function beside the task")
+    if not (folder / file).is_file():
+        files = [path.name for path in folder.glob("*.py")]
+        raise TaskError(f"reader {reader!r}: {folder / file} does not exist{nearest(file, files)}")
+    return folder / file, function
+
+
+@cache
+def _module(path: Path) -> ModuleType:
+    # The name is this file's alone; dataclasses and pydantic look their module up by it.
+    name = f"vipbench_reader_{path.stem}_{hashlib.sha256(bytes(path)).hexdigest()[:8]}"
+    spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise TaskError(f"{path}: cannot be imported; expected a Python file")
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except (ImportError, SyntaxError) as error:
+        del sys.modules[name]
+        reason = " ".join(str(error).split())
+        raise TaskError(f"{path}: the reader cannot be imported ({reason})") from error
     return module

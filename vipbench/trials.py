@@ -10,9 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from PIL import Image
-
-from vipbench.data import file_digest, locate, safe_path
+from vipbench.data import file_digest, image_header, locate, safe_path
 from vipbench.errors import DataError, TaskError, nearest
 from vipbench.manifest import trial_facts
 from vipbench.prompts import build_request, prompt_tags
@@ -82,7 +80,7 @@ class TaskFacts:
     errors: list[Problem] = field(default_factory=list)
     """Samples that cannot be asked."""
     image_modes: dict[str, str] = field(default_factory=dict)
-    """Image -> mode, of images that are stored otherwise than in RGB."""
+    """Image -> the mode that it is stored in."""
     boxes_for_polygons: int = 0
     """Marks that follow an outline, drawn from a box."""
     digest: str = ""
@@ -341,9 +339,7 @@ def _inspect(record: Sample | Problem, source: DataSource, facts: TaskFacts) -> 
     if sample is None:
         raise ValueError(f"{record.id}: unusable, and no problem says why")
     path = safe_path(source.images, sample.image)
-    with Image.open(path) as image:
-        if image.mode != "RGB":
-            facts.image_modes[sample.image] = image.mode
+    facts.image_modes[sample.image] = image_header(path).mode
     return _Asked(sample, None, file_digest(path))
 
 

@@ -5,7 +5,7 @@ ones through the readers. The same size and seed give the same bytes.
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -27,14 +27,23 @@ PER_IMAGE = 2
 """Questions an image, as long as the number of images stays below MAX_IMAGES."""
 MAX_IMAGES = 4000
 
+REAL_COUNTS = {"visual7w": 57_265, "pointqa": 5_711, "vcr": 26_534, "vip_bench": 303}
+"""Questions of the real benchmarks; see `reference` in the task files."""
+
 Json = dict[str, Any]
 """A record of a release's own file format, as it is written."""
 
 
-def make(out: Path, n: int = 250, seed: int = EVALUATION_SEED) -> Path:
+def make(
+    out: Path,
+    n: int = 250,
+    seed: int = EVALUATION_SEED,
+    most: Mapping[str, int] = REAL_COUNTS,
+) -> Path:
     """Write all four benchmarks with `n` questions each below `out`, and return it.
 
-    Folders `visual7w`, `pointqa`, `vcr` and `vip_bench` are what `--data KEY=DIR` takes.
+    Folders `visual7w`, `pointqa`, `vcr`, `vip_bench` are what `--data KEY=DIR` takes. No benchmark
+    gets more questions than `most` says.
     """
     writers: tuple[tuple[str, Callable[[Path, int, int], None]], ...] = (
         ("visual7w", _visual7w),
@@ -45,8 +54,9 @@ def make(out: Path, n: int = 250, seed: int = EVALUATION_SEED) -> Path:
     for name, write in writers:
         folder = out / name
         folder.mkdir(parents=True, exist_ok=True)
-        write(folder, n, seed)
-        marker = {"made_by": "vipbench demo make", "n": n, "seed": seed, "synthetic": True}
+        size = min(n, most.get(name, n))
+        write(folder, size, seed)
+        marker = {"made_by": "vipbench demo make", "n": size, "seed": seed}
         _write_json(folder / SYNTHETIC_MARKER, marker)
     return out
 

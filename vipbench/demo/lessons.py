@@ -11,7 +11,9 @@ from typing import NamedTuple
 import numpy as np
 
 from vipbench.demo import sources
-from vipbench.demo.scenes import COLORS, FIGURES
+from vipbench.demo.scenes import COLORS, FIGURES, draw_scene, make_scene
+from vipbench.draw import render
+from vipbench.fit import fit
 from vipbench.loader import load_image
 from vipbench.prompts import CHOICE_TEMPLATE, SHORT_TEMPLATE, build_request
 from vipbench.schema import PromptStyle, Region, Sample
@@ -50,14 +52,26 @@ PHASES = (
     # to option comes first, from option to letter needs short options to begin with
     Phase(1123, {"lookup": 1.0}),
     Phase(900, {"letter": 0.75, "lookup": 0.25}),
-    # then to name what a mark points at, and the mark on a thing that is named
+    # then to see: a first look at everything, figures that are alone, figures among others
     Phase(
-        1700,
+        376,
         {
-            "lookup": 0.12,
-            "letter": 0.08,
+            "lookup": 0.08,
+            "letter": 0.1,
+            "vip_bench_drawn": 0.45,
+            "reverse": 0.27,
+            "pointqa_looktwice_object": 0.1,
+        },
+    ),
+    Phase(600, {"few": 0.7, "vip_bench_drawn": 0.2, "letter": 0.1}),
+    Phase(
+        1100,
+        {
+            "lookup": 0.06,
+            "letter": 0.1,
+            "few": 0.1,
             "vip_bench_drawn": 0.4,
-            "reverse": 0.3,
+            "reverse": 0.24,
             "pointqa_looktwice_object": 0.1,
         },
     ),
@@ -86,11 +100,12 @@ class Lessons:
         self.size, self.seed = size, seed
         self.sources = sources(data)
         self.style: PromptStyle = all_styles()["demo"]
+        self.specs = {name: load_task(name) for name in TASKS}
         self.images: dict[str, Path] = {}
         self.samples = {name: self._read(name) for name in TASKS}
 
     def _read(self, name: str) -> list[Sample]:
-        spec = load_task(name)
+        spec = self.specs[name]
         source = self.sources[str(spec.data)]
         self.images[name] = source.images
         samples = (s for s in load_samples(spec, source) if isinstance(s, Sample))
@@ -111,10 +126,29 @@ class Lessons:
             return self._letter(rng)
         if kind == "reverse":
             return self._reverse(rng)
+        if kind == "few":
+            return self._few(rng)
         sample = rng.choice(self.samples[kind])
         request = build_request(sample, self.style, rng.getrandbits(40))
         pixels = load_image(request, self.images[kind], self.size)
         return Lesson(request.turns[0], sample.target, pixels, kind)
+
+    def _few(self, rng: Random) -> Lesson:
+        """Ask for color or shape of a marked figure that is alone, or one of two."""
+        kinds = [
+            (rng.choice(FIGURES), rng.choice(list(COLORS))) for _ in range(rng.choice((1, 1, 2)))
+        ]
+        figures = make_scene(kinds, rng)
+        image = draw_scene(figures, rng)
+        ask = rng.choice(("color", "shape"))
+        region = Region(box=figures[0].box, polygons=(figures[0].polygon,))
+        sample = Sample(
+            id="few", image="-", question=f"What {ask} is <r0>?", target="-", group="-",
+            regions=(region,), task=self.specs["vip_bench_drawn"],
+        )  # fmt: skip
+        request = build_request(sample, self.style, rng.getrandbits(40))
+        pixels = fit(render(image, request.visual_prompts), request.fit, self.size)
+        return Lesson(request.turns[0], getattr(figures[0], ask), pixels, "few")
 
     def _reverse(self, rng: Random) -> Lesson:
         """Ask for the mark on a figure that is named: `blue ellipse`."""

@@ -36,6 +36,7 @@ COOLDOWN = 0.3
 """Share of the steps, at the end, over which the learning rate falls to a hundredth."""
 N_TRAINING = 8000
 """Questions a benchmark in the training data."""
+FEATURE_SCALE = 0.1
 IGNORE = -100
 
 SPECIAL = {"unk_token": "<unk>", "bos_token": "<s>", "eos_token": "</s>", "pad_token": "<pad>"}
@@ -116,7 +117,11 @@ def make_model(tokenizer: PreTrainedTokenizerFast, seed: int) -> VipLlavaForCond
         image_seq_length=(IMAGE_SIZE // PATCH) ** 2,
     )
     torch.manual_seed(seed)
-    return VipLlavaForConditionalGeneration(config)
+    model = VipLlavaForConditionalGeneration(config)
+    # Image features must not drown what the layers add to them: they start as large as embeddings.
+    with torch.no_grad():
+        model.model.multi_modal_projector.linear_2.weight.mul_(FEATURE_SCALE)
+    return model
 
 
 class LessonBatches(Dataset[list[Batch]]):
@@ -285,7 +290,7 @@ def train(
     state.mkdir(parents=True, exist_ok=True)
     data = state / "data"
     if not data.exists():
-        make(state / "data.new", N_TRAINING, TRAINING_SEED).rename(data)
+        make(state / "data.new", N_TRAINING, TRAINING_SEED, most={}).rename(data)
     lessons = Lessons(data, IMAGE_SIZE, seed)
     tokenizer = _tokenizer(state, lessons)
     batches = LessonBatches(lessons, tokenizer)
