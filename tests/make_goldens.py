@@ -90,7 +90,7 @@ def prompts() -> dict[str, str]:
         headline = parse_styles(spec.styles[0], known)[0]
         extra = () if headline.kind == "given" else EXTRA_STYLES
         blocks = {
-            name: [f"# task {task}, version {spec.version}"] for name in (*spec.styles, *extra)
+            name: [f"# task {task}, version {spec.version}\n"] for name in (*spec.styles, *extra)
         }
         for where, source in sources(spec):
             for sample in usable(spec, source):
@@ -98,7 +98,7 @@ def prompts() -> dict[str, str]:
                     style = parse_styles(name, known, headline)[0]
                     lines.append(block(where, build_request(sample, style, SEED)))
         for name, lines in blocks.items():
-            files[f"{task}.{name}.txt"] = "\n".join(lines)
+            files[f"{task}.{name}.txt"] = "".join(lines)
     return files
 
 
@@ -127,7 +127,7 @@ def block(where: str, request: Request) -> str:
     marks = ", ".join(
         f"{color_group(prompt.color)} {prompt.shape}" for prompt in request.visual_prompts
     )
-    return f"=== {where} {request.id} | {marks or 'no marks'} ===\n{request.turns[0]}\n"
+    return f"\n=== {where} {request.id} | {marks or 'no marks'} ===\n{request.turns[0]}\n"
 
 
 def versions() -> dict[str, int]:
@@ -163,7 +163,7 @@ def refusals(golden: Path, text: dict[str, str], pictures: dict[str, Image.Image
 
 def by_sample(text: str) -> dict[str, str]:
     """Split a golden file into its samples: layout and id -> marks and text."""
-    parts = re.split(r"^=== (.+?) \| ", text, flags=re.MULTILINE)
+    parts = re.split(r"\n=== (.+?) \| ", text)
     return dict(zip(parts[1::2], parts[2::2], strict=True))
 
 

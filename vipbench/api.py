@@ -31,7 +31,7 @@ def evaluate(
         tasks: names; None: the tasks of the suite, which is then `demo`.
         styles: as for `--styles`, or a list of such; None: the suite's, else each task's headline.
         processor: of a model in memory; anything with a `tokenizer` and an `image_processor`.
-        data: folder of each data key; None: the embedded benchmark.
+        data: folder of each data key; None: the embedded benchmark where the suite is `demo`.
         progress: show bars on stderr.
         settings: other fields of `run.RunSettings`: `suite`, `runner`, `limit`, `ids`, `seed`,
             `batch_size`, `dtype`, `device`, `prompt_format`, `fit`, `max_errors`, `fresh`, `out`,
@@ -51,11 +51,14 @@ def evaluate(
         model = demo.CHECKPOINT
     if tasks is None:
         settings.setdefault("suite", DEMO)
+    if data is None:
+        # never for tasks that are named: nobody is to measure synthetic data by accident
+        data = demo.benchmark() if settings.get("suite") == DEMO else {}
     fields = {
         **settings,
         "tasks": tuple(tasks or ()),
         "styles": styles,
-        "data": demo.benchmark() if data is None else _sources(data),
+        "data": _sources(data),
         "model": None if live or model is None else os.fspath(model),  # type: ignore[call-overload]
         "live_model": model if live else None,
         "processor": processor,

@@ -1,5 +1,6 @@
 """Check a task's data without a model: read, decode and draw everything, report all problems."""
 
+import contextlib
 import os
 import signal
 from collections import Counter
@@ -190,8 +191,13 @@ def _draw_all(choice: TaskChoice, samples: Sequence[Sample]) -> Iterator[Problem
         yield from _flat(bar(map(draw, jobs)))
         return
     # Not forked: the progress bar has a thread.
-    with ProcessPoolExecutor(workers, get_context("spawn"), _ignore_interrupt) as pool:
-        yield from _flat(bar(pool.map(draw, jobs, chunksize=32)))
+    pool = ProcessPoolExecutor(workers, get_context("spawn"))
+    try:
+        with _interrupt_ignored():
+            results = pool.map(draw, jobs, chunksize=32)
+        yield from _flat(bar(results))
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _flat(lists: Iterable[list[Problem]]) -> Iterator[Problem]:
@@ -199,9 +205,14 @@ def _flat(lists: Iterable[list[Problem]]) -> Iterator[Problem]:
         yield from problems
 
 
-def _ignore_interrupt() -> None:
-    """Leave Ctrl-C to the parent, which ends the workers."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+@contextlib.contextmanager
+def _interrupt_ignored() -> Iterator[None]:
+    """Start processes that leave Ctrl-C to this one: an ignored signal is inherited."""
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
 
 
 def _draw_image(samples: Sequence[Sample], choice: TaskChoice) -> list[Problem]:

@@ -179,7 +179,10 @@ def run(
         ),
     ] = DEFAULT_RUNNER,
     max_errors: Annotated[
-        float, typer.Option(metavar="SHARE", min=0, max=1, help="Share of a task's samples that may fail.")
+        float,
+        typer.Option(
+            metavar="SHARE", min=0, max=1, help="Share of a task's samples that may fail."
+        ),
     ] = 0.01,
     fresh: Annotated[bool, typer.Option("--fresh", help="Redo what an earlier run did.")] = False,
     dry_run: Annotated[

@@ -83,33 +83,30 @@ def _data_file(path: Path) -> dict[str, DataSource]:
     mistakes = []
     sources: dict[str, DataSource] = {}
     for key, entry in read_yaml(path, DataError).items():
-        if not isinstance(entry, dict):
-            mistakes.append(
-                f"{key}: expected the keys 'questions' and 'images', not {shown(entry)}"
-            )
-            continue
-        wrong = [
-            f"{key}: unknown key {each!r}{nearest(str(each), DataSource._fields)}"
-            for each in entry
-            if each not in DataSource._fields
-        ]
-        for field in DataSource._fields:
-            value = entry.get(field)
-            if not isinstance(value, str):
-                wrong.append(f"{key}: {field} is {shown(value)}; expected a path")
-            elif not (path.parent / Path(value).expanduser()).exists():
-                wrong.append(
-                    f"{key}: {field}: {value} does not exist (paths are relative to the file)"
-                )
-        mistakes += wrong
+        wrong = _place_mistakes(entry, path.parent)
+        mistakes += [f"{key}: {mistake}" for mistake in wrong]
         if not wrong:
-            questions, images = (
-                path.parent / Path(entry[field]).expanduser() for field in DataSource._fields
-            )
-            sources[key] = DataSource(questions, images)
+            places = (Path(entry[field]).expanduser() for field in DataSource._fields)
+            sources[key] = DataSource(*(path.parent / place for place in places))
     if mistakes:
         raise DataError(f"--data {path}: {'; and '.join(mistakes)}")
     return sources
+
+
+def _place_mistakes(entry: object, folder: Path) -> list[str]:
+    fields = DataSource._fields
+    if not isinstance(entry, dict):
+        return [f"expected the keys 'questions' and 'images', not {shown(entry)}"]
+    mistakes = [
+        f"unknown key {key!r}{nearest(str(key), fields)}" for key in entry if key not in fields
+    ]
+    for field in fields:
+        place = entry.get(field)
+        if not isinstance(place, str):
+            mistakes.append(f"{field} is {shown(place)}; expected a path")
+        elif not (folder / Path(place).expanduser()).exists():
+            mistakes.append(f"{field}: {place} does not exist (relative to the file)")
+    return mistakes
 
 
 def locate(key: str, overrides: Mapping[str, DataSource], base: Path | None = None) -> DataSource:
@@ -267,7 +264,7 @@ def safe_path(root: Path, relative: str) -> Path:
     steps = [path, *path.parents][: len(pure.parts)]
     # islink, which says no of a name that cannot exist, and not resolve() at once, which is slow
     linked = any(os.path.islink(step) for step in steps)  # noqa: PTH114
-    if linked and not path.resolve().is_relative_to(root.resolve()):
+    if linked and not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root)):
         raise DataError(
             f"image path {shown(relative)}: a link that leaves the image root {root}; give the"
             " folder that it leads to as images, or copy the files"
@@ -367,7 +364,7 @@ def _orientation(image: Image.Image) -> int:
 def _open(path: Path) -> Image.Image:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our limit is higher
+            warnings.simplefilter("ignore")  # on sizes below our limit, on broken EXIF data
             image = Image.open(path, formats=FORMATS)
     except Image.DecompressionBombError as error:
         raise DataError(f"{path}: {_reason(error)}; expected at most 100 megapixels") from error

@@ -39,6 +39,8 @@ FIELD = re.compile(r"\{(\w+)\}")
 """What a template has filled in."""
 TEMPLATE_FIELDS = ("question", "choices", "given_answer", "mark")
 REFERENCE_KEYS = ("samples", "numbers")
+FARTHEST = 1_000_000
+"""px from the origin that a coordinate may lie; marks that reach farther take minutes to draw."""
 
 
 def task_folders(include: Sequence[Path] = ()) -> tuple[Path, ...]:
@@ -238,7 +240,7 @@ def load_samples(spec: TaskSpec, source: DataSource) -> Iterator[Sample | Proble
             yield Problem(
                 id=record.id,
                 code="unusable_polygon",
-                message=f"{dropped} polygons have fewer than 3 vertices or no finite coordinates",
+                message=f"{dropped} polygons: fewer than 3 vertices, or one beyond {FARTHEST} px",
                 warning=True,
             )
         yield record.model_copy(update={"task": spec, "regions": regions})
@@ -276,6 +278,8 @@ def _fault(sample: Sample, spec: TaskSpec) -> tuple[str, str] | None:
     for region in sample.regions:
         if not all(map(math.isfinite, region.box)):
             return "box_not_finite", f"box {_show(region)} holds no finite numbers"
+        if max(map(abs, region.box)) > FARTHEST:
+            return "box_too_far", f"box {_show(region)} reaches beyond {FARTHEST:,} px"
         if is_inverted(region.box):
             return "box_inverted", f"box {_show(region)} is inverted; expected x0 <= x1, y0 <= y1"
     return None
@@ -288,7 +292,7 @@ def _usable_polygons(regions: tuple[Region, ...]) -> tuple[tuple[Region, ...], i
         polygons = tuple(
             polygon
             for polygon in region.polygons
-            if len(polygon) >= 3 and all(math.isfinite(v) for point in polygon for v in point)
+            if len(polygon) >= 3 and all(abs(v) <= FARTHEST for point in polygon for v in point)
         )
         if len(polygons) < len(region.polygons):
             dropped += len(region.polygons) - len(polygons)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from vipbench.demo.generate import TRAINING_SEED, make
-from vipbench.demo.lessons import PHASES, TASKS, Lesson, Lessons
+from vipbench.demo.lessons import LOOKS, PHASES, TASKS, Lesson, Lessons
 from vipbench.styles import WORDS
 from vipbench.tasks import all_styles
 
@@ -57,3 +57,17 @@ def test_an_option_that_is_looked_up_answers_its_question(lessons: Lessons) -> N
         else:
             letter, value = question.removeprefix("What is ").removesuffix("?"), lesson.answer
         assert [option[0] for option in options if value in option] == [letter]
+
+
+def test_a_look_tells_what_is_in_each_cell(lessons: Lessons) -> None:
+    seen = set()
+    for look in lessons.looks(0, 40):
+        assert look.pixels.shape == (64, 64, 3)
+        for shape, color, mark, mark_color in look.cells.tolist():
+            assert (shape > 0) == (color > 0)
+            assert (mark > 0) == (mark_color > 0)
+            assert shape > 0 or mark == 0
+            seen.add((LOOKS[2][mark], LOOKS[3][mark_color]))
+    style = all_styles()["demo"]
+    assert {shape for shape, _ in seen} == {"", *style.shapes}
+    assert {color for _, color in seen} == {"", *style.colors}

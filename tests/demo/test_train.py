@@ -17,6 +17,7 @@ PHASES = (Phase(2, {"lookup": 1.0}), Phase(2, {"reverse": 0.5, "visual7w_pointin
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (lessons, train):
         monkeypatch.setattr(module, "PHASES", PHASES)
+        monkeypatch.setattr(module, "LOOKING", 2)
     monkeypatch.setattr(train, "N_TRAINING", 8)
     monkeypatch.setattr(train, "BATCH", 6)
     monkeypatch.setattr(train, "MICRO_BATCH", 4)
@@ -26,17 +27,23 @@ def test_a_resumed_training_ends_with_the_same_weights(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     train.train(tmp_path / "whole", snapshot_every=2)
-    learn = train.Trainer.learn
+    look, learn = train.Trainer.look, train.Trainer.learn
+
+    def look_once(self: train.Trainer, batch: train.LookBatch) -> None:
+        if self.looked == 1:
+            raise KeyboardInterrupt
+        look(self, batch)
 
     def learn_twice(self: train.Trainer, batches: list[train.Batch], steps: int) -> None:
         if self.step == 2:
             raise KeyboardInterrupt
         learn(self, batches, steps)
 
-    with monkeypatch.context() as patch:
-        patch.setattr(train.Trainer, "learn", learn_twice)
-        with pytest.raises(KeyboardInterrupt):
-            train.train(tmp_path / "parts", save_minutes=0)
+    for name, stopped in (("look", look_once), ("learn", learn_twice)):
+        with monkeypatch.context() as patch:
+            patch.setattr(train.Trainer, name, stopped)
+            with pytest.raises(KeyboardInterrupt):
+                train.train(tmp_path / "parts", save_minutes=0)
     train.train(tmp_path / "parts")
     whole, parts = (
         load_file(tmp_path / name / "checkpoint" / "model.safetensors")

@@ -9,15 +9,17 @@ from random import Random
 from typing import NamedTuple
 
 import numpy as np
+from PIL import Image
 
 from vipbench.demo import sources
-from vipbench.demo.scenes import COLORS, FIGURES, draw_scene, make_scene
+from vipbench.demo.scenes import COLORS, FIGURES, Figure, draw_scene, make_scene
 from vipbench.draw import render
 from vipbench.fit import fit
 from vipbench.loader import load_image
 from vipbench.prompts import CHOICE_TEMPLATE, SHORT_TEMPLATE, build_request
 from vipbench.schema import PromptStyle, Region, Sample
-from vipbench.styles import color_group, keyed
+from vipbench.styles import COLORS as MARK_COLORS
+from vipbench.styles import SHAPES, color_group, keyed, resolve
 from vipbench.tasks import LETTERS, all_styles, inspect_image, load_samples, load_task
 
 TASKS = (
@@ -40,6 +42,24 @@ class Lesson(NamedTuple):
     kind: str
 
 
+class Look(NamedTuple):
+    """One scene with what is in each of its cells, for teaching the vision tower to see."""
+
+    pixels: np.ndarray
+    """(size, size, 3) uint8, rows first."""
+    cells: np.ndarray
+    """(4, 4) int64, a row a cell: shape and colour of the figure, shape and colour of its mark, as
+    places in LOOKS; 0 where there is none."""
+
+
+LOOKS: tuple[tuple[str, ...], ...] = (
+    ("", *FIGURES),
+    ("", *COLORS),
+    ("", *SHAPES),
+    ("", *MARK_COLORS),
+)
+
+
 class Phase(NamedTuple):
     """A part of the curriculum: how many steps, and how often each kind of lesson comes."""
 
@@ -47,25 +67,18 @@ class Phase(NamedTuple):
     weights: Mapping[str, float]
 
 
+N_SCENES = 6000
+LOOKING = 2000
+"""Steps of looking, before the phases."""
 PHASES = (
     # binding option letters to options is learnt from text alone, and hardly otherwise; from letter
     # to option comes first, from option to letter needs short options to begin with
     Phase(1123, {"lookup": 1.0}),
     Phase(900, {"letter": 0.75, "lookup": 0.25}),
-    # then to see: a first look at everything, figures that are alone, figures among others
+    # then to name what a mark points at, and the mark on a thing that is named
+    Phase(300, {"few": 0.6, "vip_bench_drawn": 0.2, "letter": 0.1, "lookup": 0.1}),
     Phase(
-        376,
-        {
-            "lookup": 0.08,
-            "letter": 0.1,
-            "vip_bench_drawn": 0.45,
-            "reverse": 0.27,
-            "pointqa_looktwice_object": 0.1,
-        },
-    ),
-    Phase(600, {"few": 0.7, "vip_bench_drawn": 0.2, "letter": 0.1}),
-    Phase(
-        1100,
+        1000,
         {
             "lookup": 0.06,
             "letter": 0.1,
@@ -100,6 +113,7 @@ class Lessons:
         self.size, self.seed = size, seed
         self.sources = sources(data)
         self.style: PromptStyle = all_styles()["demo"]
+        self.scenes: dict[int, tuple[list[Figure], Image.Image]] = {}
         self.specs = {name: load_task(name) for name in TASKS}
         self.images: dict[str, Path] = {}
         self.samples = {name: self._read(name) for name in TASKS}
@@ -117,6 +131,36 @@ class Lessons:
         rng = keyed("lessons", self.seed, step)
         kinds, weights = zip(*_phase(step).weights.items(), strict=True)
         return [self.lesson(kind, rng) for kind in rng.choices(kinds, weights, k=size)]
+
+    def looks(self, step: int, size: int) -> list[Look]:
+        """Make the looks of one step; the same step gives the same looks."""
+        rng = keyed("looks", self.seed, step)
+        return [self._look(rng) for _ in range(size)]
+
+    def _look(self, rng: Random) -> Look:
+        """Mark some figures of a scene of the training data, or none."""
+        figures, image = self._scene(rng.randrange(N_SCENES))
+        marked = [figure for figure in figures if rng.random() < 0.6]
+        regions = [Region(box=figure.box, polygons=(figure.polygon,)) for figure in marked]
+        marks = resolve(regions, self.style, rng.getrandbits(40), "look")
+        cells = np.zeros((4, len(LOOKS)), dtype=np.int64)
+        for figure in figures:
+            cells[figure.cell, :2] = LOOKS[0].index(figure.shape), LOOKS[1].index(figure.color)
+        for figure, (mark, word) in zip(marked, marks, strict=True):
+            cells[figure.cell, 2:] = LOOKS[2].index(mark.shape), LOOKS[3].index(word or "")
+        drawn = render(image, [mark for mark, _ in marks])
+        return Look(fit(drawn, "pad", self.size), cells)
+
+    def _scene(self, number: int) -> tuple[list[Figure], Image.Image]:
+        """Draw one of the scenes for looking at, and remember it."""
+        if number not in self.scenes:
+            rng = keyed("scene", self.seed, number)
+            kinds = [
+                (rng.choice(FIGURES), rng.choice(list(COLORS))) for _ in range(rng.randint(1, 4))
+            ]
+            figures = make_scene(kinds, rng)
+            self.scenes[number] = figures, draw_scene(figures, rng)
+        return self.scenes[number]
 
     def lesson(self, kind: str, rng: Random) -> Lesson:
         """Make one lesson of a kind: a task's name, `reverse`, `lookup` or `letter`."""

@@ -5,10 +5,11 @@ The state (weights, optimiser, step) is saved every few minutes; the same comman
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from torch.nn import functional
@@ -25,7 +26,7 @@ from transformers import (
 )
 
 from vipbench.demo.generate import TRAINING_SEED, make
-from vipbench.demo.lessons import PHASES, Lesson, Lessons
+from vipbench.demo.lessons import LOOKING, LOOKS, PHASES, Lesson, Lessons
 from vipbench.runners.prompt_formats import PromptTokenizer, encode_prompt, format_prompt
 
 IMAGE_SIZE, PATCH = 64, 16
@@ -36,7 +37,9 @@ COOLDOWN = 0.3
 """Share of the steps, at the end, over which the learning rate falls to a hundredth."""
 N_TRAINING = 8000
 """Questions a benchmark in the training data."""
-FEATURE_SCALE = 0.1
+LOOK_RATE = 2e-3
+VISION_INIT = 3.0
+"""Factor on the initial weights of the vision tower's embeddings; with it it learns sooner."""
 IGNORE = -100
 
 SPECIAL = {"unk_token": "<unk>", "bos_token": "<s>", "eos_token": "</s>", "pad_token": "<pad>"}
@@ -118,10 +121,38 @@ def make_model(tokenizer: PreTrainedTokenizerFast, seed: int) -> VipLlavaForCond
     )
     torch.manual_seed(seed)
     model = VipLlavaForConditionalGeneration(config)
-    # Image features must not drown what the layers add to them: they start as large as embeddings.
     with torch.no_grad():
-        model.model.multi_modal_projector.linear_2.weight.mul_(FEATURE_SCALE)
+        embeddings = model.model.vision_tower.embeddings
+        embeddings.patch_embedding.weight.mul_(VISION_INIT)
+        embeddings.position_embedding.weight.mul_(10 * VISION_INIT)
     return model
+
+
+class LookBatch(NamedTuple):
+    """The looks of one step."""
+
+    pixels: torch.Tensor
+    """(B, size, size, 3) uint8."""
+    cells: torch.Tensor
+    """(B, 4, 4) int64, as `Look.cells`."""
+
+
+class LookBatches(Dataset[LookBatch]):
+    """The looks of each step; a pure function of the step."""
+
+    def __init__(self, lessons: Lessons) -> None:
+        """Take looks from lessons."""
+        self.lessons = lessons
+
+    def __len__(self) -> int:
+        return LOOKING
+
+    def __getitem__(self, step: int) -> LookBatch:
+        looks = self.lessons.looks(step, BATCH)
+        return LookBatch(
+            torch.from_numpy(np.stack([look.pixels for look in looks])),
+            torch.from_numpy(np.stack([look.cells for look in looks])),
+        )
 
 
 class LessonBatches(Dataset[list[Batch]]):
@@ -188,13 +219,25 @@ class Trainer:
             lr=LEARNING_RATE,
             betas=(0.9, 0.98),
         )
+        self.heads = torch.nn.Linear(WIDTH, sum(map(len, LOOKS)))
+        self.look_optimizer = torch.optim.AdamW(
+            [*self._seeing(), *self.heads.parameters()],
+            lr=LOOK_RATE,
+            betas=(0.9, 0.98),
+            weight_decay=0.01,
+        )
         self.step = 0
+        """Of the phases."""
+        self.looked = 0
+        """Steps of looking."""
         self.right: dict[str, float] = {}
         if self.path.exists():
             saved = torch.load(self.path, weights_only=True)
             self.model.load_state_dict(saved["model"])
             self.optimizer.load_state_dict(saved["optimizer"])
-            self.step, self.right = saved["step"], saved["right"]
+            self.heads.load_state_dict(saved["heads"])
+            self.look_optimizer.load_state_dict(saved["look_optimizer"])
+            self.step, self.looked, self.right = saved["step"], saved["looked"], saved["right"]
         image_processor = self.processor.image_processor
         self.mean = torch.tensor(image_processor.image_mean).view(1, 3, 1, 1)
         self.std = torch.tensor(image_processor.image_std).view(1, 3, 1, 1)
@@ -206,12 +249,66 @@ class Trainer:
             {
                 "model": self.model.state_dict(),
                 "optimizer": self.optimizer.state_dict(),
+                "heads": self.heads.state_dict(),
+                "look_optimizer": self.look_optimizer.state_dict(),
                 "step": self.step,
+                "looked": self.looked,
                 "right": self.right,
             },
             unfinished,
         )
         unfinished.replace(self.path)
+
+    def _seeing(self) -> Iterator[torch.nn.Parameter]:
+        """Yield the parameters between pixels and image features."""
+        yield from self.model.model.vision_tower.parameters()
+        yield from self.model.model.multi_modal_projector.parameters()
+
+    def _features(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Return image features (B, patches, WIDTH) of uint8 pixels (B, size, size, 3)."""
+        features: torch.Tensor = self.model.model.get_image_features(
+            pixel_values=self._normalise(pixels)
+        ).pooler_output
+        return features
+
+    def _normalise(self, pixels: torch.Tensor) -> torch.Tensor:
+        return (pixels.permute(0, 3, 1, 2).float() / 255 - self.mean) / self.std
+
+    def look(self, batch: LookBatch) -> None:
+        """Teach the vision tower to tell what is in each cell, by a linear head on its features.
+
+        From answers to questions alone, it does not learn to see within hours. After the last step
+        the features are made as large as the embeddings of words, so that they do not drown what
+        the layers of the language model add to them.
+        """
+        fall = min(1.0, (LOOKING - self.looked) / (0.4 * LOOKING))
+        for group in self.look_optimizer.param_groups:
+            group["lr"] = LOOK_RATE * min(1.0, (self.looked + 1) / WARMUP) * max(fall, 0.02)
+        features = self._features(batch.pixels)
+        per_cell = IMAGE_SIZE // PATCH // 2
+        grid = features.view(-1, 2, per_cell, 2, per_cell, WIDTH)
+        told = self.heads(grid.mean((2, 4)).reshape(-1, 4, WIDTH)).split(list(map(len, LOOKS)), -1)
+        losses = [
+            functional.cross_entropy(logits.flatten(0, 1), batch.cells[..., axis].flatten())
+            for axis, logits in enumerate(told)
+        ]
+        torch.stack(losses).sum().backward()  # type: ignore[no-untyped-call]  # torch's own
+        torch.nn.utils.clip_grad_norm_(self._seeing(), 1.0)
+        self.look_optimizer.step()
+        self.look_optimizer.zero_grad(set_to_none=True)
+        for axis, logits in enumerate(told):
+            right = (logits.argmax(-1) == batch.cells[..., axis])[batch.cells[..., axis] > 0]
+            name = ("shape", "color", "mark", "mark color")[axis]
+            self.right[name] = self.right.get(name, 0.0) * 0.98 + float(right.float().mean()) * 0.02
+        self.looked += 1
+        if self.looked == LOOKING:
+            last: Any = self.model.model.multi_modal_projector.linear_2
+            words: Any = self.model.get_input_embeddings()
+            with torch.no_grad():
+                scale = words.weight.std() / features.std()
+                last.weight.mul_(scale)
+                last.bias.mul_(scale)
+            self.right.clear()
 
     def learn(self, batches: list[Batch], steps: int) -> None:
         """Take one step on the micro batches of a step."""
@@ -220,10 +317,9 @@ class Trainer:
         total = sum(int((batch.labels != IGNORE).sum()) for batch in batches)
         for batch in batches:
             where = batch.labels != IGNORE
-            pixels = batch.pixels.permute(0, 3, 1, 2).float() / 255
             hidden = self.model.model(
                 input_ids=batch.input_ids,
-                pixel_values=(pixels - self.mean) / self.std if len(pixels) else None,
+                pixel_values=self._normalise(batch.pixels) if len(batch.pixels) else None,
                 use_cache=False,
             ).last_hidden_state
             logits = self.model.lm_head(hidden[where])
@@ -295,27 +391,45 @@ def train(
     tokenizer = _tokenizer(state, lessons)
     batches = LessonBatches(lessons, tokenizer)
     trainer = Trainer(state, tokenizer, seed)
+    clock = _Clock(trainer, save_minutes)
+    for look in _ahead(LookBatches(lessons), trainer.looked, "looking", trainer.right):
+        trainer.look(look)
+        clock.tick()
     steps = len(batches)
-    loader = DataLoader(
-        batches,
-        batch_size=None,
-        sampler=range(trainer.step, steps),
-        num_workers=1,
-        prefetch_factor=4,
-    )
-    saved = time.monotonic()
-    with tqdm(total=steps, initial=trainer.step, unit="step") as bar:
-        for micro_batches in loader:
-            trainer.learn(micro_batches, steps)
-            bar.update()
-            bar.set_postfix({kind[-12:]: f"{v:.2f}" for kind, v in sorted(trainer.right.items())})
-            if trainer.step % snapshot_every == 0:
-                trainer.export(state / "snapshots" / f"step-{trainer.step:05d}")
-            if time.monotonic() - saved > save_minutes * 60:
-                trainer.save()
-                saved = time.monotonic()
+    for micro_batches in _ahead(batches, trainer.step, "learning", trainer.right):
+        trainer.learn(micro_batches, steps)
+        clock.tick()
+        if trainer.step % snapshot_every == 0:
+            trainer.export(state / "snapshots" / f"step-{trainer.step:05d}")
     trainer.save()
     trainer.export(out or state / "checkpoint")
+
+
+class _Clock:
+    """Saves the state every few minutes."""
+
+    def __init__(self, trainer: Trainer, minutes: float) -> None:
+        self.trainer, self.seconds = trainer, minutes * 60
+        self.saved = time.monotonic()
+
+    def tick(self) -> None:
+        if time.monotonic() - self.saved >= self.seconds:
+            self.trainer.save()
+            self.saved = time.monotonic()
+
+
+def _ahead(
+    batches: Dataset[Any], start: int, what: str, right: Mapping[str, float]
+) -> Iterator[Any]:
+    """Yield the batches from a step on, made ahead by a worker, with a bar of what is right."""
+    steps = range(start, len(batches))  # type: ignore[arg-type]  # both data sets have a length
+    if not steps:
+        return
+    loader = DataLoader(batches, batch_size=None, sampler=steps, num_workers=1, prefetch_factor=4)
+    with tqdm(loader, desc=what, total=steps.stop, initial=start, unit="step") as bar:
+        for batch in bar:
+            yield batch
+            bar.set_postfix({kind[-12:]: f"{value:.2f}" for kind, value in sorted(right.items())})
 
 
 def _tokenizer(state: Path, lessons: Lessons) -> PreTrainedTokenizerFast:

@@ -1,0 +1,1 @@
+"""Adds a task and a runner to vipbench."""

@@ -1,0 +1,56 @@
+"""The embedded benchmark and checkpoints: found, made once, small, and as good as they are said."""
+
+import json
+from pathlib import Path
+
+import pytest
+from safetensors import safe_open
+
+from vipbench import demo
+from vipbench.runners.checkpoint import check_checkpoint
+
+REPO = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize("folder", [demo.CHECKPOINT, demo.CHECKPOINT_EARLY], ids=lambda f: f.name)
+def test_a_checkpoint_is_a_small_vipllava_in_fp16(folder: Path) -> None:
+    check_checkpoint(folder)
+    with safe_open(folder / "model.safetensors", "np") as weights:
+        names = list(weights.keys())
+        parameters = sum(weights.get_tensor(name).size for name in names)
+        assert {str(weights.get_tensor(name).dtype) for name in names} == {"float16"}
+    assert 1_000_000 <= parameters <= 3_000_000
+
+
+def test_both_checkpoints_take_at_most_12_mb() -> None:
+    files = [path for path in demo.CHECKPOINTS.rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) <= 12_000_000
+
+
+def test_the_early_checkpoint_is_another_one() -> None:
+    one, other = map(check_checkpoint, (demo.CHECKPOINT, demo.CHECKPOINT_EARLY))
+    assert one.weights != other.weights
+    assert other.name == f"{one.name}-early"
+
+
+def test_the_checkpoint_reads_the_marks() -> None:
+    """The committed leaderboard, which another test reproduces, holds what was to be reached."""
+    rows = json.loads((REPO / "results" / "demo" / "leaderboard.json").read_text())
+    accuracy = {(row["model"], row["task"], row["style"]): row["accuracy"] for row in rows}
+    least = {
+        "visual7w_pointing": 0.80,
+        "pointqa_looktwice": 0.70,
+        "vcr_qa": 0.70,
+        "vcr_qar": 0.70,
+        "vip_bench_drawn": 0.80,
+    }
+    worse = 0
+    for task, wanted in least.items():
+        marked = accuracy["vipllava-demo", task, "demo"]
+        assert marked >= wanted, task
+        assert accuracy["vipllava-demo", task, "none"] <= marked - 0.20, task
+        majority = accuracy["majority", task, "demo"]
+        assert accuracy["vipllava-demo", task, "blind"] <= majority + 0.10, task
+        assert accuracy["oracle", task, "demo"] == 1
+        worse += accuracy["vipllava-demo-early", task, "demo"] <= marked - 0.15
+    assert worse >= 2

@@ -1,0 +1,75 @@
+"""`vipbench.evaluate`: paths, live models, baselines; frames; what it refuses."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoProcessor, VipLlavaForConditionalGeneration
+
+import vipbench
+from vipbench import demo
+from vipbench.demo.generate import make
+from vipbench.errors import DataError, RunnerError
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> dict[str, Path]:
+    make(tmp_path / "data", 6)
+    return {key: source.questions for key, source in demo.sources(tmp_path / "data").items()}
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def test_a_baseline_gives_frames(data: dict[str, Path]) -> None:
+    results = vipbench.evaluate(
+        tasks=["visual7w_pointing", "vcr_q2ar"], styles=["demo", "none"], data=data, runner="oracle"
+    )
+    assert isinstance(results, vipbench.Results)
+    whole = results.summary.query("group == 'all'")
+    assert set(whole["task"]) == {"visual7w_pointing", "vcr_qa", "vcr_qar", "vcr_q2ar"}
+    assert set(whole["style"]) == {"demo", "none"}
+    assert (whole["accuracy"] == 1).all()
+    assert whole["synthetic"].all()
+    assert len(results.scores) == 4 * 2 * 6
+    assert (results.scores["answer"].notna()).all()
+    assert results.path == Path("results/runs") / results.path.name
+
+
+def test_a_live_model_answers_as_its_folder_does_and_stays_as_it_was(data: dict[str, Path]) -> None:
+    model = VipLlavaForConditionalGeneration.from_pretrained(demo.CHECKPOINT, dtype=torch.float32)
+    processor = AutoProcessor.from_pretrained(demo.CHECKPOINT)
+    model.train()
+    options = {"tasks": "vip_bench_drawn", "styles": "demo", "data": data}
+    live = vipbench.evaluate(
+        model, processor=processor, prompt_format="chat_template", fit="pad", **options
+    )
+    stored = vipbench.evaluate(demo.CHECKPOINT, **options)
+    assert model.training
+    assert all(parameter.requires_grad for parameter in model.parameters())
+    assert live.scores["answer"].tolist() == stored.scores["answer"].tolist()
+    assert live.path != stored.path
+
+
+def test_without_arguments_it_is_the_demo_suite(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demo, "N", 4)
+    results = vipbench.evaluate(runner="majority")
+    assert results.path.name.startswith("demo-majority-")
+    assert results.summary["synthetic"].all()
+
+
+def test_named_tasks_never_fall_back_to_synthetic_data() -> None:
+    with pytest.raises(DataError, match="--data visual7w=DIR"):
+        vipbench.evaluate(tasks=["visual7w_pointing"], runner="oracle")
+
+
+def test_a_live_model_needs_its_processor() -> None:
+    with pytest.raises(RunnerError, match="processor"):
+        vipbench.evaluate(torch.nn.Linear(1, 1))
+
+
+def test_mistakes_are_named() -> None:
+    with pytest.raises(vipbench.VipbenchError, match="did you mean 'limit'"):
+        vipbench.evaluate(runner="oracle", limits=3)
