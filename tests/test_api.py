@@ -40,13 +40,18 @@ def test_a_baseline_gives_frames(data: dict[str, Path]) -> None:
 
 def test_a_live_model_answers_as_its_folder_does_and_stays_as_it_was(data: dict[str, Path]) -> None:
     model = VipLlavaForConditionalGeneration.from_pretrained(demo.CHECKPOINT, dtype=torch.float32)
-    processor = AutoProcessor.from_pretrained(demo.CHECKPOINT)
+    processor = AutoProcessor.from_pretrained(demo.CHECKPOINT)  # type: ignore[no-untyped-call]
     model.train()
-    options = {"tasks": "vip_bench_drawn", "styles": "demo", "data": data}
     live = vipbench.evaluate(
-        model, processor=processor, prompt_format="chat_template", fit="pad", **options
+        model,
+        "vip_bench_drawn",
+        "demo",
+        processor=processor,
+        data=data,
+        prompt_format="chat_template",
+        fit="pad",
     )
-    stored = vipbench.evaluate(demo.CHECKPOINT, **options)
+    stored = vipbench.evaluate(demo.CHECKPOINT, "vip_bench_drawn", "demo", data=data)
     assert model.training
     assert all(parameter.requires_grad for parameter in model.parameters())
     assert live.scores["answer"].tolist() == stored.scores["answer"].tolist()

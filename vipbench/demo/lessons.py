@@ -78,19 +78,19 @@ PHASES = (
     # then to name what a mark points at, and the mark on a thing that is named
     Phase(300, {"few": 0.6, "vip_bench_drawn": 0.2, "letter": 0.1, "lookup": 0.1}),
     Phase(
-        1000,
+        800,
         {
-            "lookup": 0.06,
-            "letter": 0.1,
-            "few": 0.1,
-            "vip_bench_drawn": 0.4,
-            "reverse": 0.24,
-            "pointqa_looktwice_object": 0.1,
+            "lookup": 0.05,
+            "letter": 0.08,
+            "few": 0.05,
+            "vip_bench_drawn": 0.35,
+            "reverse": 0.35,
+            "pointqa_looktwice_object": 0.12,
         },
     ),
     # then everything
     Phase(
-        4300,
+        3500,
         {
             "visual7w_pointing": 0.2,
             "pointqa_looktwice": 0.17,

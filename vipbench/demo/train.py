@@ -212,8 +212,12 @@ class Trainer:
         self.path = state / "state.pt"
         self.model = make_model(tokenizer, seed)
         self.processor = make_processor(tokenizer)
-        decayed = [p for p in self.model.parameters() if p.dim() > 1]
-        others = [p for p in self.model.parameters() if p.dim() <= 1]
+        # What sees stays as it is once it has learnt to see: steps that suit the language model
+        # destroy it. The same is done to large models, whose vision tower is frozen.
+        seeing = set(self._seeing())
+        spoken = [p for p in self.model.parameters() if p not in seeing]
+        decayed = [p for p in spoken if p.dim() > 1]
+        others = [p for p in spoken if p.dim() <= 1]
         self.optimizer = torch.optim.AdamW(
             [{"params": decayed, "weight_decay": 0.05}, {"params": others, "weight_decay": 0.0}],
             lr=LEARNING_RATE,
@@ -311,7 +315,9 @@ class Trainer:
             self.right.clear()
 
     def learn(self, batches: list[Batch], steps: int) -> None:
-        """Take one step on the micro batches of a step."""
+        """Take one step of the language model on the micro batches of a step."""
+        for parameter in self._seeing():
+            parameter.requires_grad_(False)
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.step, steps)
         total = sum(int((batch.labels != IGNORE).sum()) for batch in batches)

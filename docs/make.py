@@ -1,10 +1,15 @@
-"""Draws the pictures of the documentation: `python docs/images/make.py RUN`, RUN a demo run."""
+"""Makes what the documentation shows: pictures, and the tables of the README.
+
+`python docs/make.py RUN`, RUN the folder of a finished demo run.
+"""
 
 import io
+import json
 import re
 import sys
 from pathlib import Path
 from random import Random
+from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 from rich._export_format import CONSOLE_SVG_FORMAT
@@ -17,6 +22,9 @@ from vipbench.styles import COLORS as MARK_COLORS
 from vipbench.styles import SHAPES, WORDS
 
 HERE = Path(__file__).parent
+REPO = HERE.parent
+README = REPO / "README.md"
+BOARD = REPO / "results" / "demo" / "leaderboard.json"
 SCALE = 2
 GAP, LINE = 12, 30
 
@@ -55,7 +63,7 @@ def marks() -> None:
         y = GAP + place // 4 * (SIDE * SCALE + GAP + LINE)
         sheet.paste(tile, (x, y))
         canvas.text((x, y + SIDE * SCALE + 6), words, fill="black", font=ImageFont.load_default(17))
-    sheet.save(HERE / "marks.png", optimize=True)
+    sheet.save(HERE / "images" / "marks.png", optimize=True)
 
 
 WIDTHS = dict.fromkeys(SHAPES, 5.0) | {"point": 9.0, "mask contour": 2.0}
@@ -66,10 +74,55 @@ def report(run: Path) -> None:
     console = Console(record=True, width=110, file=io.StringIO())
     console.print(run_table(read_summary(run)))
     code_format = re.sub(r"@font-face \{\{.*?\}\}", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
-    console.save_svg(str(HERE / "report.svg"), title="vipbench run", code_format=code_format)
+    console.save_svg(
+        str(HERE / "images" / "report.svg"), title="vipbench run", code_format=code_format
+    )
+
+
+def tables(rows: list[dict[str, Any]]) -> str:
+    """Write the README's tables from the rows of the committed leaderboard."""
+    cells = {
+        (row["model"], row["task"], row["style"]): f"{100 * row['accuracy']:.1f}" for row in rows
+    }
+    models = list(dict.fromkeys(row["model"] for row in rows))
+    tasks = list(dict.fromkeys(row["task"] for row in rows))
+    styles = list(dict.fromkeys(row["style"] for row in rows))
+    n = rows[0]["n_expected"]
+    lines = [
+        f"Accuracy in percent on the demo suite, **synthetic** data, {n} questions a task, style "
+        "`demo`:",
+        "",
+        f"| model | {' | '.join(f'`{task}`' for task in tasks)} |",
+        "|---|" + "---:|" * len(tasks),
+        *(
+            f"| {model} | {' | '.join(cells[model, task, 'demo'] for task in tasks)} |"
+            for model in models
+        ),
+        "",
+        "The same checkpoint under seen marks, unseen marks, no marks and a grey image:",
+        "",
+        f"| `vipllava-demo`, style | {' | '.join(f'`{task}`' for task in tasks)} |",
+        "|---|" + "---:|" * len(tasks),
+        *(
+            f"| `{style}` | {' | '.join(cells['vipllava-demo', task, style] for task in tasks)} |"
+            for style in styles
+        ),
+        "",
+        "Intervals, and the breakdown by shape, colour, size and number of marks, are in "
+        "[results/demo](results/demo/leaderboard.md).",
+    ]
+    return "\n".join(lines)
+
+
+def with_tables(readme: str, rows: list[dict[str, Any]]) -> str:
+    """Put the tables between their markers."""
+    start, end = "<!-- leaderboard -->\n", "<!-- /leaderboard -->"
+    before, _, rest = readme.partition(start)
+    return f"{before}{start}{tables(rows)}\n{end}{rest.partition(end)[2]}"
 
 
 if __name__ == "__main__":
     marks()
-    if len(sys.argv) > 1:
-        report(Path(sys.argv[1]))
+    report(Path(sys.argv[1]))
+    rows = json.loads(BOARD.read_text(encoding="utf-8"))
+    README.write_text(with_tables(README.read_text(encoding="utf-8"), rows), encoding="utf-8")
