@@ -71,3 +71,10 @@ def test_links_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
         if not target.startswith("http"):
             assert (page.parent / target).exists(), target
+
+
+def test_the_design_names_every_module() -> None:
+    text = (REPO / "docs" / "design.md").read_text(encoding="utf-8")
+    table = set(re.findall(r"`(\w+)`", text.split("| layer | modules |")[1].split("\n\n")[0]))
+    package = {path.stem for path in (REPO / "vipbench").iterdir() if path.name != "_tasks"}
+    assert table == package - {"__init__", "py", "__pycache__", "_reference"}

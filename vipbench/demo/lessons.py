@@ -88,18 +88,39 @@ PHASES = (
             "pointqa_looktwice_object": 0.12,
         },
     ),
+    Phase(
+        370,
+        {
+            "letter": 0.1,
+            "vip_bench_drawn": 0.2,
+            "reverse": 0.55,
+            "pointqa_looktwice_object": 0.15,
+        },
+    ),
+    # then to tell marks apart, where every figure has one
+    Phase(
+        300,
+        {
+            "letter": 0.08,
+            "among": 0.4,
+            "vip_bench_drawn": 0.1,
+            "reverse": 0.32,
+            "pointqa_looktwice_object": 0.1,
+        },
+    ),
     # then everything
     Phase(
-        3500,
+        2900,
         {
-            "visual7w_pointing": 0.2,
+            "visual7w_pointing": 0.22,
             "pointqa_looktwice": 0.17,
             "pointqa_looktwice_object": 0.03,
-            "vcr_qa": 0.17,
+            "vcr_qa": 0.15,
             "vcr_qar": 0.17,
-            "vip_bench_drawn": 0.13,
-            "reverse": 0.08,
-            "lookup": 0.05,
+            "vip_bench_drawn": 0.1,
+            "reverse": 0.09,
+            "among": 0.05,
+            "letter": 0.02,
         },
     ),
 )
@@ -172,6 +193,8 @@ class Lessons:
             return self._reverse(rng)
         if kind == "few":
             return self._few(rng)
+        if kind == "among":
+            return self._among(rng)
         sample = rng.choice(self.samples[kind])
         request = build_request(sample, self.style, rng.getrandbits(40))
         pixels = load_image(request, self.images[kind], self.size)
@@ -183,16 +206,27 @@ class Lessons:
             (rng.choice(FIGURES), rng.choice(list(COLORS))) for _ in range(rng.choice((1, 1, 2)))
         ]
         figures = make_scene(kinds, rng)
-        image = draw_scene(figures, rng)
+        return self._naming(figures[:1], draw_scene(figures, rng), rng, "few")
+
+    def _among(self, rng: Random) -> Lesson:
+        """Ask for color or shape of one of the figures of a scene, all of which are marked."""
+        figures, image = self._scene(rng.randrange(N_SCENES))
+        return self._naming(figures, image, rng, "among")
+
+    def _naming(self, marked: list[Figure], image: Image.Image, rng: Random, kind: str) -> Lesson:
+        """Mark figures and ask for color or shape of one of them."""
+        place = rng.randrange(len(marked))
         ask = rng.choice(("color", "shape"))
-        region = Region(box=figures[0].box, polygons=(figures[0].polygon,))
         sample = Sample(
-            id="few", image="-", question=f"What {ask} is <r0>?", target="-", group="-",
-            regions=(region,), task=self.specs["vip_bench_drawn"],
+            id=kind, image="-", question=f"What {ask} is <r{place}>?", target="-", group="-",
+            regions=tuple(
+                Region(box=figure.box, polygons=(figure.polygon,)) for figure in marked
+            ),
+            task=self.specs["vip_bench_drawn"],
         )  # fmt: skip
         request = build_request(sample, self.style, rng.getrandbits(40))
         pixels = fit(render(image, request.visual_prompts), request.fit, self.size)
-        return Lesson(request.turns[0], getattr(figures[0], ask), pixels, "few")
+        return Lesson(request.turns[0], getattr(marked[place], ask), pixels, kind)
 
     def _reverse(self, rng: Random) -> Lesson:
         """Ask for the mark on a figure that is named: `blue ellipse`."""

@@ -38,6 +38,12 @@ COOLDOWN = 0.3
 N_TRAINING = 8000
 """Questions a benchmark in the training data."""
 LOOK_RATE = 2e-3
+PATCH_CELLS = [
+    row * 2 // (IMAGE_SIZE // PATCH) * 2 + column * 2 // (IMAGE_SIZE // PATCH)
+    for row in range(IMAGE_SIZE // PATCH)
+    for column in range(IMAGE_SIZE // PATCH)
+]
+"""The cell of the scene that each patch lies in."""
 VISION_INIT = 3.0
 """Factor on the initial weights of the vision tower's embeddings; with it it learns sooner."""
 IGNORE = -100
@@ -279,7 +285,7 @@ class Trainer:
         return (pixels.permute(0, 3, 1, 2).float() / 255 - self.mean) / self.std
 
     def look(self, batch: LookBatch) -> None:
-        """Teach the vision tower to tell what is in each cell, by a linear head on its features.
+        """Teach the vision tower to tell what is in the cell of each patch, by a linear head.
 
         From answers to questions alone, it does not learn to see within hours. After the last step
         the features are made as large as the embeddings of words, so that they do not drown what
@@ -289,11 +295,11 @@ class Trainer:
         for group in self.look_optimizer.param_groups:
             group["lr"] = LOOK_RATE * min(1.0, (self.looked + 1) / WARMUP) * max(fall, 0.02)
         features = self._features(batch.pixels)
-        per_cell = IMAGE_SIZE // PATCH // 2
-        grid = features.view(-1, 2, per_cell, 2, per_cell, WIDTH)
-        told = self.heads(grid.mean((2, 4)).reshape(-1, 4, WIDTH)).split(list(map(len, LOOKS)), -1)
+        # Each patch is to know its whole cell: one glance then finds mark and figure together.
+        cells = batch.cells[:, PATCH_CELLS]
+        told = self.heads(features).split(list(map(len, LOOKS)), -1)
         losses = [
-            functional.cross_entropy(logits.flatten(0, 1), batch.cells[..., axis].flatten())
+            functional.cross_entropy(logits.flatten(0, 1), cells[..., axis].flatten())
             for axis, logits in enumerate(told)
         ]
         torch.stack(losses).sum().backward()  # type: ignore[no-untyped-call]  # torch's own
@@ -301,7 +307,7 @@ class Trainer:
         self.look_optimizer.step()
         self.look_optimizer.zero_grad(set_to_none=True)
         for axis, logits in enumerate(told):
-            right = (logits.argmax(-1) == batch.cells[..., axis])[batch.cells[..., axis] > 0]
+            right = (logits.argmax(-1) == cells[..., axis])[cells[..., axis] > 0]
             name = ("shape", "color", "mark", "mark color")[axis]
             self.right[name] = self.right.get(name, 0.0) * 0.98 + float(right.float().mean()) * 0.02
         self.looked += 1

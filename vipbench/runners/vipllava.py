@@ -22,6 +22,7 @@ from transformers import (
     VipLlavaConfig,
     VipLlavaForConditionalGeneration,
 )
+from transformers.utils import logging as hf_logging
 
 from vipbench.errors import RunnerError, nearest
 from vipbench.runners import RunnerSettings
@@ -363,6 +364,18 @@ def _inference(model: torch.nn.Module) -> Iterator[None]:
         model.train(training)
 
 
+@contextmanager
+def _no_bar() -> Iterator[None]:
+    """Keep transformers' own progress bar off the screen, where the run's is."""
+    enabled = hf_logging.is_progress_bar_enabled()
+    hf_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers' own
+    try:
+        yield
+    finally:
+        if enabled:
+            hf_logging.enable_progress_bar()  # type: ignore[no-untyped-call]  # likewise
+
+
 def _load_model(
     info: CheckpointInfo, dtype: torch.dtype, device: torch.device
 ) -> VipLlavaForConditionalGeneration:
@@ -374,14 +387,15 @@ def _load_model(
         config = VipLlavaConfig.from_pretrained(str(info.path))
         # Set by the name that all versions know: some read one spelling of the key only.
         config.vision_feature_layers = list(info.vision_feature_layers)
-        model, report = load(
-            str(info.path),
-            config=config,
-            dtype=dtype,
-            use_safetensors=True,
-            attn_implementation="sdpa",
-            output_loading_info=True,
-        )
+        with _no_bar():
+            model, report = load(
+                str(info.path),
+                config=config,
+                dtype=dtype,
+                use_safetensors=True,
+                attn_implementation="sdpa",
+                output_loading_info=True,
+            )
     except (OSError, ValueError, RuntimeError, ImportError, KeyError, TypeError) as error:
         raise RunnerError(f"{info.path}: cannot be loaded ({_one_line(error)})") from error
     for problem in ("missing_keys", "mismatched_keys", "error_msgs"):
