@@ -94,7 +94,7 @@ def _file(questions: Path) -> QuestionFile:
                 " name the file itself"
             )
         path = found[0]
-    file = read_questions(path)
+    file = read_questions(path, written_by_hand=True)
     if not entries(file.content):
         raise DataError(f"{path}: holds no record; expected one JSON object a line")
     return file

@@ -234,14 +234,23 @@ def test_killed_between_answers_and_scores_nothing_is_asked_again(tmp_path: Path
     assert files(tmp_path / "run") == expected
 
 
-def test_killed_before_the_manifest_was_written_it_starts_over(tmp_path: Path) -> None:
+def test_killed_between_manifest_and_requests_it_goes_on(tmp_path: Path) -> None:
     make_task(tmp_path)
     run(settings(tmp_path, out=tmp_path / "whole"))
     (tmp_path / "run").mkdir()
-    requests = (tmp_path / "whole" / store.REQUESTS).read_bytes()
-    (tmp_path / "run" / store.REQUESTS).write_bytes(requests[:99])
+    manifest = json.loads((tmp_path / "whole" / store.MANIFEST).read_text())
+    (tmp_path / "run" / store.MANIFEST).write_text(json.dumps(manifest | {"finished": None}))
     assert run(settings(tmp_path)).n_answered == 20
     assert files(tmp_path / "run") == files(tmp_path / "whole")
+
+
+def test_files_without_a_manifest_are_left_alone(tmp_path: Path) -> None:
+    make_task(tmp_path)
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / store.REQUESTS).write_text("somebody's")
+    with pytest.raises(RunError, match=r"without manifest\.json"):
+        run(settings(tmp_path))
+    assert (tmp_path / "run" / store.REQUESTS).read_text() == "somebody's"
 
 
 def test_ctrl_c_keeps_what_is_answered_and_says_how_to_go_on(

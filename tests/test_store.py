@@ -197,5 +197,5 @@ def test_two_processes_do_not_share_a_run_folder(tmp_path: Path) -> None:
 
 def test_a_file_in_the_place_of_the_folder_is_said(tmp_path: Path) -> None:
     (tmp_path / "run").write_text("")
-    with pytest.raises(RunError, match="cannot be written"), store.locked(tmp_path / "run"):
+    with pytest.raises(RunError, match="is no folder"), store.locked(tmp_path / "run"):
         pass

@@ -31,7 +31,8 @@ def evaluate(
         tasks: names; None: the tasks of the suite, which is then `demo`.
         styles: as for `--styles`, or a list of such; None: the suite's, else each task's headline.
         processor: of a model in memory; anything with a `tokenizer` and an `image_processor`.
-        data: folder of each data key; None: the embedded benchmark where the suite is `demo`.
+        data: folder or question file of each data key; None: the embedded benchmark where the
+            suite is `demo`.
         progress: show bars on stderr.
         settings: other fields of `run.RunSettings`: `suite`, `runner`, `limit`, `ids`, `seed`,
             `batch_size`, `dtype`, `device`, `prompt_format`, `fit`, `max_errors`, `fresh`, `out`,
@@ -70,6 +71,11 @@ def _sources(
     data: Mapping[str, DataSource | str | os.PathLike[str]],
 ) -> dict[str, DataSource]:
     return {
-        key: place if isinstance(place, DataSource) else DataSource(Path(place), Path(place))
+        key: place if isinstance(place, DataSource) else _source(Path(place))
         for key, place in data.items()
     }
+
+
+def _source(path: Path) -> DataSource:
+    """Take a folder, or a question file beside its images, as `--data` does."""
+    return DataSource(path, path.parent if path.is_file() else path)

@@ -4,11 +4,16 @@ Everything that takes time to import is imported by the command that needs it, s
 at once.
 """
 
+import errno
+import hashlib
+import io
 import os
+import re
+import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
 import typer
 
@@ -37,6 +42,10 @@ app.add_typer(demo_app, name="demo")
 
 DEMO_SUITE = "demo"
 DEFAULT_RUNNER = "vipllava"
+LONGEST_NAME = 150
+"""Bytes of a file's name without its suffix; file systems take 255 in all."""
+LARGEST_SQUARE = 4096
+"""px; no model's square is near it, and larger sheets fill the memory."""
 
 Data = Annotated[
     list[str] | None,
@@ -82,18 +91,46 @@ Seed = Annotated[int, typer.Option(metavar="N", help="Keys every random draw.")]
 
 def main() -> None:
     """Run the command line; the user's mistakes end with one line and an exit code."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Where the terminal's encoding lacks a letter, it is shown by its number.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         try:
+            _check_arguments(sys.argv[1:])
             app(prog_name="vipbench")
         except VipbenchError as error:
-            print(f"error: {error}", file=sys.stderr)
+            _say(f"error: {error}")
             sys.exit(error.exit_code)
         finally:
-            sys.stdout.flush()
+            if sys.stdout is not None:  # closed by `>&-`
+                sys.stdout.flush()
     except BrokenPipeError:
-        # The reader has gone, as in `vipbench ls tasks | head`. Python would say so at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
+        # The reader has gone, as in `vipbench ls tasks | head`.
+        _leave(1)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        where = error.filename or "output"
+        _say(f"error: {where}: cannot be written ({error.strerror}); make room, then try again")
+        _leave(2)
+
+
+def _leave(code: int) -> NoReturn:
+    """Exit without what waits to be printed: Python would say at exit that it cannot be."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(code)
+
+
+def _check_arguments(arguments: Sequence[str]) -> None:
+    """Refuse what is no UTF-8: file names of that kind have no place in JSON files."""
+    for argument in arguments:
+        if not argument.isascii() and not _is_unicode(argument):
+            shown = ascii(argument)
+            raise VipbenchError(f"argument {shown}: is not UTF-8; rename the file or the folder")
+
+
+def _is_unicode(text: str) -> bool:
+    return not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
 def _version(value: bool) -> None:
@@ -210,7 +247,7 @@ def run(
 
     if ":" in runner:
         sys.path.append(str(Path.cwd()))  # where a user's own runner usually lies
-    names = _listed(tasks)
+    names = _listed("--tasks", tasks)
     fields: dict[str, object] = {
         "model": model,
         "suite": suite or (None if names else DEMO_SUITE),
@@ -219,7 +256,7 @@ def run(
         "data": parse_data_options(data or ()),
         "include": tuple(include or ()),
         "limit": limit,
-        "ids": _listed(ids),
+        "ids": _listed("--ids", ids),
         "seed": seed,
         "batch_size": _batch_size(batch_size),
         "dtype": dtype,
@@ -242,7 +279,7 @@ def run(
 def _batch_size(text: str) -> int | str:
     if text == "auto":
         return text
-    if not text.isdecimal() or int(text) < 1:
+    if not re.fullmatch(r"0*[1-9][0-9]{0,8}", text):
         raise RunError(f"--batch-size {text!r}: expected 'auto' or a whole number from 1")
     return int(text)
 
@@ -311,7 +348,7 @@ def check(
     from vipbench.check import check_tasks
     from vipbench.data import parse_data_options
 
-    names, sources = _listed(tasks), parse_data_options(data or ())
+    names, sources = _listed("TASK", tasks), parse_data_options(data or ())
     reports = check_tasks(names, sources, styles, tuple(include or ()))
     for report in reports:
         _print_report(report)
@@ -348,6 +385,7 @@ def render(
         typer.Option(
             metavar="N",
             min=1,
+            max=LARGEST_SQUARE,
             help="Side in px of the model's square, to see what the model sees.",
             show_default="as drawn, before fitting",
         ),
@@ -368,7 +406,7 @@ def render(
     for note in chosen.notes:
         _say(note)
     facts: dict[str, TaskFacts] = {}
-    trials = list(make_trials(chosen, seed=seed, limit=n, ids=_listed(ids), facts=facts))
+    trials = list(make_trials(chosen, seed=seed, limit=n, ids=_listed("--ids", ids), facts=facts))
     order = {(trial.task, trial.id): place for place, trial in reversed(list(enumerate(trials)))}
     images = {choice.spec.name: choice.source.images for choice in chosen.tasks}
     cells = []
@@ -425,31 +463,36 @@ def show(
     manifest = manifests.read(folder)
     trials = store.open_trials(folder / store.REQUESTS)
     headlines = {name: run.headline for name, run in manifest.tasks.items()}
+    if task in manifest.tasks and manifest.tasks[task].parts:
+        parts = " or ".join(manifest.tasks[task].parts)
+        raise RunError(f"--task {task}: is scored from its parts; expected {parts}")
     place = _find_trial([entry.name for entry in trials.entries], id, task, style, headlines)
     [trial] = trials.read([place])
     name = store.trial_id(trial)
-    print(f"sample   {trial.id}\ntask     {trial.task}\nstyle    {trial.style}")
+    print(f"sample   {_line(trial.id)}\ntask     {trial.task}\nstyle    {trial.style}")
     print(f"model    {manifest.identity.model}")
     if trial.request is None:
-        print(f"error    {trial.error}")
+        print(f"error    {_line(trial.error or '')}")
         return
-    default = folder / "shown" / f"{'-'.join(map(_file_name, name))}.png"
+    default = folder / "shown" / f"{_file_name('-'.join(name))}.png"
     try:
         pixels = load_image(trial.request, Path(manifest.tasks[trial.task].images), None)
-    except DataError as error:
-        print(f"picture  none: {error}")
-    else:
         picture = Image.fromarray(pixels)
         _save(picture, out or default)
+    except VipbenchError as error:
+        if out is not None:
+            raise
+        print(f"picture  none: {_line(str(error))}")
+    else:
         print(f"picture  {out or default}")
         if sys.stdout.isatty():
-            print(half_blocks(picture, min(os.get_terminal_size().columns, 80)))
-    print("\n" + "\n\n".join(trial.request.turns) + "\n")
+            print(half_blocks(picture, min(shutil.get_terminal_size().columns, 80)))
+    print("\n" + _visible("\n\n".join(trial.request.turns)) + "\n")
     response = store.read_responses(folder / store.RESPONSES).get(name)
     if response is None:
         print("answer   none yet")
     elif response.text is None:
-        print(f"answer   none: {response.error}")
+        print(f"answer   none: {_line(response.error or '')}")
     else:
         cut = " (cut off)" if response.finish == "length" else ""
         print(f"answer   {response.text!r}{cut}")
@@ -467,7 +510,7 @@ def _print_score(line: "ScoreLine", task: str) -> None:
     label = "score   " if line.task == task else f"{line.task}:"
     value = "none" if line.value is None else f"{line.value:g}"
     parsed = "could not be parsed" if line.answer is None else f"parsed as {line.answer!r}"
-    print(f"{label} {value} ({line.metric}; {line.error or parsed})")
+    print(f"{label} {value} ({line.metric}; {_line(line.error or parsed)})")
 
 
 # --- ls, demo
@@ -549,6 +592,8 @@ def _run_rows(folder: Path | None) -> Iterable[Sequence[str]]:
     from vipbench.run import RUNS
     from vipbench.store import MANIFEST
 
+    if folder is not None and not folder.is_dir():
+        raise RunError(f"--runs {folder}: no such folder; give one that holds run folders")
     yield "run", "model", "suite", "requests", "started", "finished"
     for path in sorted((folder or RUNS).glob(f"*/{MANIFEST}")):
         try:
@@ -584,7 +629,11 @@ def demo_make(
 
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise DataError(f"-o {out}: is not empty; give a new or an empty folder")
-    make(out, n, EVALUATION_SEED if seed is None else seed)
+    try:
+        make(out, n, EVALUATION_SEED if seed is None else seed)
+    except OSError as error:
+        where = error.filename or out
+        raise DataError(f"-o {out}: {where}: cannot be written ({error.strerror})") from error
     for key, source in sources(out).items():
         print(f"--data {key}={source.questions}")
 
@@ -607,6 +656,9 @@ def demo_train(
     threads: Annotated[int, typer.Option(metavar="N", min=1, help="Threads of torch.")] = 1,
 ) -> None:
     """Train the embedded checkpoint anew; an hour or two on one CPU thread."""
+    for option, folder in (("--state", state), ("-o", out)):
+        if folder is not None and folder.exists() and not folder.is_dir():
+            raise DataError(f"{option} {folder}: is no folder; give a new or an earlier one")
     from vipbench.demo.train import train
 
     train(state, out, seed=seed, threads=threads)
@@ -616,13 +668,27 @@ def demo_train(
 
 
 def _say(message: str) -> None:
-    print(message, file=sys.stderr)
+    """Print one line to stderr, whatever the message holds."""
+    print(_line(message), file=sys.stderr)
 
 
-def _listed(values: Sequence[str] | None) -> tuple[str, ...]:
-    """Split a repeatable option at commas; each value once."""
+def _visible(text: str) -> str:
+    """Show by their numbers the signs that steer a terminal, which data may hold; keep lines."""
+    return re.sub(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", lambda match: ascii(match[0])[1:-1], text)
+
+
+def _line(text: str) -> str:
+    """Show a text in one line."""
+    return _visible(text).replace("\n", r"\n")
+
+
+def _listed(option: str, values: Sequence[str] | None) -> tuple[str, ...]:
+    """Split a repeatable option at commas; each value once. RunError where none is left."""
     parts = (part.strip() for value in values or () for part in value.split(","))
-    return tuple(dict.fromkeys(part for part in parts if part))
+    names = tuple(dict.fromkeys(part for part in parts if part))
+    if values and not names:
+        raise RunError(f"{option} {' '.join(values)!r}: names nothing; expected one or more names")
+    return names
 
 
 def _print_results(results: "Results") -> None:
@@ -678,7 +744,7 @@ def _print_report(report: "CheckReport") -> None:
         kind = "warning" if finding.warning else "error"
         print(f"  {kind} {finding.code}: {finding.n:,}")
         for problem in finding.first:
-            print(f"    {problem.id}: {problem.message}")
+            print(_line(f"    {problem.id}: {problem.message}"))
         if finding.n > len(finding.first):
             print(f"    ({len(finding.first)} of {finding.n:,} listed)")
 
@@ -734,8 +800,12 @@ def _find_trial(
 
 
 def _file_name(text: str) -> str:
-    """Replace what may not stand in a file's name."""
-    return "".join(c if c.isalnum() or c in "._" else "-" for c in text).strip(".")
+    """Replace what may not stand in a file's name, and shorten what is too long for one."""
+    name = "".join(c if c.isalnum() or c in "._" else "-" for c in text).strip(".")
+    if len(name.encode()) <= LONGEST_NAME:
+        return name
+    digest = hashlib.sha256(text.encode()).hexdigest()[:8]
+    return f"{name.encode()[: LONGEST_NAME - 9].decode(errors='ignore')}-{digest}"
 
 
 def _save(picture: "Image.Image", path: Path) -> None:

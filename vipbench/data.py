@@ -8,6 +8,7 @@ import json
 import math
 import os
 import re
+import stat
 import struct
 import tempfile
 import warnings
@@ -45,8 +46,19 @@ _DECODE_ERRORS = (
 
 
 def cache_folder() -> Path:
-    """Return the folder of files that can be made again: `$VIPBENCH_CACHE`, `~/.cache/vipbench`."""
-    return Path(os.environ.get("VIPBENCH_CACHE") or Path.home() / ".cache" / "vipbench")
+    """Return the folder of files that can be made again: `$VIPBENCH_CACHE`, `~/.cache/vipbench`.
+
+    Raises DataError where neither is known.
+    """
+    given = os.environ.get("VIPBENCH_CACHE")
+    if given:
+        return Path(given)
+    try:
+        return Path.home() / ".cache" / "vipbench"
+    except RuntimeError as error:
+        raise DataError(
+            "cache: there is no home folder to keep it in; name a folder by VIPBENCH_CACHE"
+        ) from error
 
 
 def parse_data_options(options: Sequence[str]) -> dict[str, DataSource]:
@@ -118,6 +130,9 @@ def locate(key: str, overrides: Mapping[str, DataSource], base: Path | None = No
     Raises DataError, saying which option to give, where nothing is found.
     """
     if key in overrides:
+        for place in overrides[key]:
+            if not place.exists():
+                raise DataError(f"data {key!r}: {place} does not exist; give an existing folder")
         return _unpacked(overrides[key])
     if base is not None and (base / key).exists():
         path = base / key
@@ -290,6 +305,8 @@ def image_header(path: Path) -> ImageHeader:
         status = path.stat()
     except OSError as error:
         raise _unopened(path, error) from error
+    if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for ever
+        raise DataError(f"{path}: cannot be opened (no file); expected an image")
     return _header(path, status.st_size, status.st_mtime_ns)
 
 

@@ -13,12 +13,11 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
-from vipbench import store
+from vipbench import __version__, store
 from vipbench.errors import RunError
 from vipbench.schema import Fit, Kind, PromptFormat, PromptStyle, Record, Trial
 
 PACKAGES = (
-    "vipbench",
     "torch",
     "transformers",
     "tokenizers",
@@ -202,13 +201,20 @@ def read(folder: Path) -> Manifest:
     """Read the manifest of a run folder; RunError where there is none or it is broken."""
     path = folder / store.MANIFEST
     try:
-        return Manifest.model_validate(store.read_json(path))
+        manifest = Manifest.model_validate(store.read_json(path))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        key = ".".join(map(str, first["loc"]))
+        key = ".".join(map(str, first["loc"])) or "the file"
         raise RunError(
             f"{path}: {key}: {first['msg']}; expected the manifest of this version of vipbench"
         ) from error
+    if manifest.tasks.keys() != manifest.identity.tasks.keys():
+        raise RunError(
+            f"{path}: tasks: holds {', '.join(manifest.tasks) or 'none'}, but identity.tasks "
+            f"{', '.join(manifest.identity.tasks) or 'none'}; expected the same; use --fresh to "
+            "start over"
+        )
+    return manifest
 
 
 def write(folder: Path, manifest: Manifest) -> None:
@@ -218,7 +224,7 @@ def write(folder: Path, manifest: Manifest) -> None:
 
 def versions() -> dict[str, str]:
     """Return the versions of Python and of all packages that may move a score."""
-    found = {"python": platform.python_version()}
+    found = {"python": platform.python_version(), "vipbench": __version__}
     for package in PACKAGES:
         try:
             found[package] = importlib.metadata.version(package)

@@ -6,6 +6,7 @@ that cannot be used is a BadRecord, which a reader turns into a Problem.
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Annotated, NamedTuple, NoReturn, TypeVar
@@ -70,8 +71,11 @@ class Layout(NamedTuple):
     """The format in words, for the error message."""
 
 
-def read_questions(path: Path) -> QuestionFile:
+def read_questions(path: Path, *, written_by_hand: bool = False) -> QuestionFile:
     """Read a JSON file, or one JSON value a line; told apart by the content, not by the name.
+
+    In a file `written_by_hand`, a key that stands twice in an object is an error, too; in others
+    the last one counts, as for the authors of the releases.
 
     Raises DataError with file, line and column for broken JSON, and for a file that is missing,
     empty or no UTF-8 text.
@@ -80,14 +84,14 @@ def read_questions(path: Path) -> QuestionFile:
     if not text.strip():
         raise DataError(f"{path}: the file is empty; expected JSON or JSON lines")
     try:
-        return QuestionFile(path, _decode(text))
+        return QuestionFile(path, _decode(text, unique=written_by_hand))
     except json.JSONDecodeError as error:
         whole = error
     lines = [(n, line) for n, line in enumerate(text.split("\n"), start=1) if line.strip()]
     values = []
     for n, line in lines:
         try:
-            values.append(_decode(line))
+            values.append(_decode(line, unique=written_by_hand))
         except json.JSONDecodeError as error:
             if not values:  # not JSON lines at all: the error of the whole file is the true one
                 raise _broken(path, whole.msg, whole.lineno, whole.colno) from error
@@ -106,12 +110,25 @@ def _text(path: Path) -> str:
         raise DataError(f"{path}: not UTF-8 text (byte {error.start}); expected JSON") from error
 
 
-def _decode(text: str) -> object:
+def _decode(text: str, *, unique: bool) -> object:
     def refuse(constant: str) -> NoReturn:
         raise json.JSONDecodeError(f"{constant} is not JSON", text, max(text.find(constant), 0))
 
+    def distinct(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            key, _ = Counter(key for key, _ in pairs).most_common(1)[0]
+            # Close enough: an object that names its key twice, without another in between.
+            name = re.escape(json.dumps(key, ensure_ascii=False))
+            match = re.search(rf"{name}\s*:[^{{}}]*?({name})\s*:", text)
+            place = match.start(1) if match else 0
+            raise json.JSONDecodeError(f"key {key!r} stands twice in one object", text, place)
+        return found
+
     try:
-        return json.loads(text, parse_constant=refuse)
+        return json.loads(
+            text, parse_constant=refuse, object_pairs_hook=distinct if unique else None
+        )
     except json.JSONDecodeError:
         raise
     except (RecursionError, ValueError) as error:  # nested thousands deep; an endless integer

@@ -146,7 +146,7 @@ def read_summary(folder: Path) -> list[Row]:
         return _ROWS.validate_python(store.read_json(path))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"]))
+        where = ".".join(map(str, first["loc"])) or "the file"
         raise RunError(
             f"{path}: {where}: {first['msg']}; use `vipbench score` to redo it"
         ) from error

@@ -26,8 +26,16 @@ from vipbench.errors import RunError, RunInterrupted, RunnerError, TooManyErrors
 from vipbench.manifest import Identity, Manifest, Settings, TaskRun, Times
 from vipbench.plan import plan_batches, plan_digest
 from vipbench.report import ALL, Row
-from vipbench.runners import RUNNERS, Runner, RunnerSettings, make_runner, settings_of
+from vipbench.runners import (
+    RUNNERS,
+    Runner,
+    RunnerSettings,
+    find_plugin,
+    make_runner,
+    settings_of,
+)
 from vipbench.runners.checkpoint import CheckpointInfo, check_checkpoint
+from vipbench.runners.device import DTYPES, check_names, find_device, find_dtype
 from vipbench.schema import (
     DataSource,
     Fit,
@@ -54,6 +62,8 @@ AUTO_BATCH_SIZE_BASELINE = 1024
 LINE_BYTES = 900
 """Typical bytes of a line of `responses.jsonl` and one of `scores.jsonl`, for a dry run."""
 SHOWN_PROBLEMS = 5
+DRAFT_SECONDS = 86_400
+"""Age at which an unfinished list of requests belongs to no process any more."""
 
 Say = Callable[[str], None]
 
@@ -197,14 +207,16 @@ def run(settings: RunSettings, *, progress: bool = False, say: Say | None = None
     say = say or _silent
     place = settings.out or RUNS
     try:
-        with _draft(place) as draft:
-            prepared = _prepare(settings, draft, progress)
-            for note in prepared.selection.notes:
-                say(note)
-            _check_data(prepared, settings.max_errors)
+        with contextlib.ExitStack() as stack:
+            if settings.out:
+                stack.enter_context(store.locked(settings.out))
+                store.check_own(settings.out)
+            draft = stack.enter_context(_draft(place, alone=settings.out is not None))
+            prepared = _prepare(settings, draft, progress, say)
             folder = settings.out or RUNS / manifests.run_id(prepared.identity)
-            with store.locked(folder):
-                result = _run_in(folder, prepared, settings, progress, say)
+            if settings.out is None:
+                stack.enter_context(store.locked(folder))
+            result = _run_in(folder, prepared, settings, progress, say)
     except KeyboardInterrupt:
         raise RunInterrupted(
             f"{place}: interrupted; what is answered is kept: give the same command to go on"
@@ -216,20 +228,22 @@ def run(settings: RunSettings, *, progress: bool = False, say: Say | None = None
 def _run_in(
     folder: Path, prepared: _Prepared, settings: RunSettings, progress: bool, say: Say
 ) -> Results:
-    if settings.fresh:
-        store.remove_run(folder)
-    finished = _finished(folder, prepared.identity)
+    finished = None if settings.fresh else _finished(folder, prepared.identity)
     if finished is not None:
         say(f"{folder}: had been finished; nothing is asked again (--fresh redoes it)")
         return finished
-    started = _start(folder, prepared, settings, say)
+    started = _plan(folder, prepared, settings, say)
     n_left = sum(len(started.plan[batch]) for batch in started.todo)
     clock = _Clock()
+    # First the model, so that one which cannot be loaded leaves nothing behind.
+    runner = prepared.model.load(started.trials) if started.todo else None
+    clock.loaded = time.monotonic()
+    trials = _begin(folder, started, fresh=settings.fresh)
     try:
-        if started.todo:
-            runner = prepared.model.load(started.trials)
-            clock.loaded = time.monotonic()
-            _answer(folder, started, runner, settings.runner, prepared.selection, progress, clock)
+        if runner is not None:
+            images = {choice.spec.name: choice.source.images for choice in prepared.selection.tasks}
+            started = started._replace(trials=trials)
+            _answer(folder, started, runner, settings.runner, images, progress, clock)
     finally:
         manifest = _add_times(started.manifest, prepared.seconds, clock)
         with contextlib.suppress(RunError):  # where the disk is full, that is said already
@@ -260,7 +274,7 @@ def dry_run(settings: RunSettings, *, progress: bool = False) -> DryRun:
     """
     with tempfile.TemporaryDirectory() as scratch:
         draft = Path(scratch) / store.REQUESTS
-        prepared = _prepare(settings, draft, progress)
+        prepared = _prepare(settings, draft, progress, None)
         n_bytes = draft.stat().st_size + LINE_BYTES * len(prepared.trials)
     folder = settings.out or RUNS / manifests.run_id(prepared.identity)
     keys = {entry.name for entry in prepared.trials.entries if entry.key is not None}
@@ -285,8 +299,11 @@ def dry_run(settings: RunSettings, *, progress: bool = False) -> DryRun:
 # --- before the model is loaded
 
 
-def _prepare(settings: RunSettings, draft: Path, progress: bool) -> _Prepared:
-    """Resolve names, check the checkpoint, read the data, write the requests to `draft`."""
+def _prepare(settings: RunSettings, draft: Path, progress: bool, say: Say | None) -> _Prepared:
+    """Resolve names, check the checkpoint, read the data, write the requests to `draft`.
+
+    Without `say`, data of which too many samples cannot be asked are no error.
+    """
     begun = time.monotonic()
     info = _check_model(settings)
     selection = select(
@@ -314,6 +331,10 @@ def _prepare(settings: RunSettings, draft: Path, progress: bool) -> _Prepared:
             watch=watch,
         ),
     )
+    if say is not None:
+        for note in (*selection.notes, *_unused(settings)):
+            say(note)
+        _check_data(facts, settings.max_errors)
     model = _describe_model(settings, selection.prompt_format, info)
     identity = Identity(
         suite=selection.suite,
@@ -336,16 +357,35 @@ def _specs(selection: Selection) -> list[TaskSpec]:
 
 
 def _check_model(settings: RunSettings) -> CheckpointInfo | None:
-    """Check all of a model that can be checked without loading it."""
+    """Check all of a model that can be checked without loading it, or reading any data."""
+    check_names(settings.device, settings.dtype)
     if settings.runner in BASELINES:
         if settings.model is not None or settings.live_model is not None:
             raise RunnerError(f"runner {settings.runner}: takes no model; leave --model out")
         return None
-    if settings.runner != VIPLLAVA or settings.live_model is not None:
+    if settings.runner != VIPLLAVA:
+        find_plugin(settings.runner)
+        return None
+    if settings.live_model is not None:
         return None
     if settings.model is None:
         raise RunnerError("runner vipllava: no model given; give --model FOLDER or a hub id")
-    return check_checkpoint(settings.model)
+    info = check_checkpoint(settings.model)
+    if settings.device not in (None, "auto", "cpu"):
+        find_device(settings.device)
+    return info
+
+
+def _unused(settings: RunSettings) -> list[str]:
+    """Say which settings a runner does not look at, so that nobody takes them for granted."""
+    if settings.runner == VIPLLAVA:
+        return []
+    names = [
+        f"--{name.replace('_', '-')}"
+        for name in ("dtype", "device", "prompt_format")
+        if getattr(settings, name) is not None
+    ]
+    return [f"runner {settings.runner}: does not use {', '.join(names)}"] if names else []
 
 
 def _describe_model(
@@ -370,8 +410,6 @@ def _describe_model(
         nothing = Settings(weights=None, prompt_format=None, dtype=None, decoding=None)
         return _Model(settings.runner, nothing, "cpu", None, True, load)
     if info is not None:
-        from vipbench.runners.vipllava import find_device, find_dtype  # imports torch
-
         device = find_device(settings.device)
         dtype = str(find_dtype(settings.dtype, device)).removeprefix("torch.")
         fixed = Settings(
@@ -383,6 +421,8 @@ def _describe_model(
         return _Model(info.name, fixed, str(device), info.hints.fit, False, load)
     runner = load(())
     told = settings_of(runner, settings.runner)
+    if settings.live_model is not None:
+        _check_live(settings, told)
     fixed = Settings(
         weights=told.weights or manifests.digest(["unknown", settings.model]),
         prompt_format=told.prompt_format,
@@ -390,6 +430,20 @@ def _describe_model(
         decoding=told.decoding,
     )
     return _Model(_name(settings, told), fixed, told.device, None, False, lambda trials: runner)
+
+
+def _check_live(settings: RunSettings, told: RunnerSettings) -> None:
+    """Refuse a dtype or a device that a model in memory, which is left as it is, does not have."""
+    for what, wanted, found in (
+        ("dtype", DTYPES.get(settings.dtype or "", settings.dtype), told.dtype),
+        ("device", settings.device, told.device),
+    ):
+        if wanted in (None, "auto", found) or str(found).startswith(f"{wanted}:"):
+            continue
+        raise RunnerError(
+            f"{what} {wanted!r}: the model in memory has {found!r}, and is left as it is; leave "
+            f"{what} out, or bring the model there"
+        )
 
 
 def _name(settings: RunSettings, told: RunnerSettings) -> str:
@@ -405,10 +459,10 @@ def _name(settings: RunSettings, told: RunnerSettings) -> str:
     return Path(origin).resolve().name if Path(origin).exists() else origin
 
 
-def _check_data(prepared: _Prepared, max_errors: float) -> None:
+def _check_data(found: dict[str, TaskFacts], max_errors: float) -> None:
     """Stop before the model is loaded if too many samples cannot be asked at all."""
     messages = []
-    for task, facts in prepared.facts.items():
+    for task, facts in found.items():
         errors = facts.errors
         if len(errors) <= max_errors * facts.n_asked:
             continue
@@ -454,33 +508,30 @@ def _finished(folder: Path, identity: Identity) -> Results | None:
     return Results(folder, report.read_summary(folder), manifest, 0)
 
 
-def _start(folder: Path, prepared: _Prepared, settings: RunSettings, say: Say) -> _Started:
-    """Write requests and manifest of a new run, or find what is left of one that was stopped."""
-    then = manifests.read(folder) if (folder / store.MANIFEST).exists() else None
-    responses = folder / store.RESPONSES
-    if then is None and responses.exists():
-        raise RunError(
-            f"{folder}: holds {store.RESPONSES} without {store.MANIFEST}, so nobody knows what was "
-            "asked; give another -o, or --fresh to replace it"
-        )
+def _plan(folder: Path, prepared: _Prepared, settings: RunSettings, say: Say) -> _Started:
+    """Say what a new run asks, or find what is left of one that was stopped."""
+    found = [name for name in store.FILES if (folder / name).exists()]
+    then = None
+    if found and not settings.fresh:
+        if store.MANIFEST not in found:
+            raise RunError(
+                f"{folder}: holds {found[0]} without {store.MANIFEST}, so nobody knows what was "
+                "asked; give another -o, or --fresh to replace it"
+            )
+        then = manifests.read(folder)
     asked = [i for i, entry in enumerate(prepared.trials.entries) if entry.key is not None]
     batch_size = then.batch_size if then else _batch_size(settings, prepared.model)
     batches = plan_batches([prepared.trials.entries[i].length for i in asked], batch_size)
     plan = [tuple(asked[i] for i in batch) for batch in batches]
-    if then is not None and then.plan_digest != plan_digest(plan):
+    if then is None:
+        manifest = _new_manifest(prepared, batch_size, plan_digest(plan))
+        return _Started(manifest, prepared.trials, plan, list(range(len(plan))))
+    if then.plan_digest != plan_digest(plan):
         raise RunError(
             f"{folder}: vipbench {then.versions.get('vipbench')} planned its batches otherwise; go "
             "on with that version, or use --fresh to start over"
         )
-    # The same bytes, if it is there already; and nobody reads it meanwhile.
-    requests = folder / store.REQUESTS
-    trials = store.move_trials(prepared.trials, requests)
-    if then is None:
-        manifest = _new_manifest(prepared, batch_size, plan_digest(plan))
-        manifests.write(folder, manifest)
-        store.append_responses(responses, [])  # so that a run without any answer ends, too
-        return _Started(manifest, trials, plan, list(range(len(plan))))
-    done = store.resume_responses(responses, plan, trials)
+    done = store.resume_responses(folder / store.RESPONSES, plan, prepared.trials)
     say(f"{folder}: goes on; {len(done)} of {len(plan)} batches are answered")
     if settings.batch_size not in ("auto", batch_size):
         say(
@@ -496,7 +547,21 @@ def _start(folder: Path, prepared: _Prepared, settings: RunSettings, say: Say) -
     if changed:
         say(f"{folder}: was started with other versions: {', '.join(changed)}")
     manifest = then.model_copy(update={"n_starts": then.n_starts + 1, "finished": None})
-    return _Started(manifest, trials, plan, [i for i in range(len(plan)) if i not in done])
+    todo = [i for i in range(len(plan)) if i not in done]
+    return _Started(manifest, prepared.trials, plan, todo)
+
+
+def _begin(folder: Path, started: _Started, *, fresh: bool) -> Trials:
+    """Write what a run consists of before its first answer; return its trials where they lie now.
+
+    The manifest comes first: files without one are somebody else's.
+    """
+    if fresh:
+        store.remove_run(folder)
+    manifests.write(folder, started.manifest)
+    store.append_responses(folder / store.RESPONSES, [])  # a run without any answer ends, too
+    # The same bytes, if it is there already; and nobody reads it meanwhile.
+    return store.move_trials(started.trials, folder / store.REQUESTS)
 
 
 def _batch_size(settings: RunSettings, model: _Model) -> int:
@@ -567,7 +632,7 @@ def _answer(
     started: _Started,
     runner: Runner,
     name: str,
-    selection: Selection,
+    images: dict[str, Path],
     progress: bool,
     clock: _Clock,
 ) -> None:
@@ -590,7 +655,7 @@ def _answer(
             started.trials,
             started.plan,
             started.todo,
-            {choice.spec.name: choice.source.images for choice in selection.tasks},
+            images,
             write,
         )
 
@@ -615,7 +680,7 @@ def _add_times(manifest: Manifest, prepare: float, clock: _Clock) -> Manifest:
 
 def _score(folder: Path, manifest: Manifest) -> list[Row]:
     """Write `scores.jsonl` and `summary.json` from requests and responses; no times in them."""
-    lines = _score_lines(folder)
+    lines = _score_lines(folder, manifest)
     for name, task in manifest.tasks.items():
         if task.parts:
             lines += scorers.join_lines(name, task.parts, lines)
@@ -625,11 +690,19 @@ def _score(folder: Path, manifest: Manifest) -> list[Row]:
     return rows
 
 
-def _score_lines(folder: Path) -> list[ScoreLine]:
+def _score_lines(folder: Path, manifest: Manifest) -> list[ScoreLine]:
     responses = store.read_responses(folder / store.RESPONSES)
+    trials = store.open_trials(folder / store.REQUESTS)
+    if len(trials) != manifest.n_requests or not manifest.tasks.keys() >= {
+        entry.name.task for entry in trials.entries
+    }:
+        raise RunError(
+            f"{folder / store.REQUESTS}: does not hold the {manifest.n_requests:,} requests that "
+            f"{store.MANIFEST} tells of; remove it, then give the command of the run again"
+        )
     lines = []
     n_missing = 0
-    for trial in store.open_trials(folder / store.REQUESTS):
+    for trial in trials:
         response = responses.get(trial_id(trial))
         if trial.request is not None and (response is None or response.key != trial.request.key):
             n_missing += 1
@@ -671,17 +744,23 @@ def _measured(runs: Path, identity: Identity) -> tuple[float | None, str]:
 
 
 @contextlib.contextmanager
-def _draft(place: Path) -> Iterator[Path]:
-    """Lend a file beside which the run folder is, or in it; what is left there is removed."""
-    existed = place.exists()
+def _draft(place: Path, *, alone: bool) -> Iterator[Path]:
+    """Lend a file beside which the run folder is, or in it; what is left there is removed.
+
+    So is what a killed process has left: at once where no other process can be at work in the
+    folder (`alone`), else after a day.
+    """
     draft = place / f".requests-{os.getpid()}-{time.monotonic_ns()}.part"
-    try:
-        yield draft
-    finally:
-        with contextlib.suppress(OSError):
-            draft.unlink(missing_ok=True)
-            if not existed:
-                place.rmdir()  # only if it is empty
+    with store.made(place):
+        for stale in place.glob(".requests-*.part"):
+            with contextlib.suppress(OSError):
+                if alone or time.time() - stale.stat().st_mtime > DRAFT_SECONDS:
+                    stale.unlink()
+        try:
+            yield draft
+        finally:
+            with contextlib.suppress(OSError):
+                draft.unlink(missing_ok=True)
 
 
 def _bar(

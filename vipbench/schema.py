@@ -6,6 +6,7 @@ is not applied), origin top left, x to the right, y down.
 
 import copy
 import itertools
+import math
 import re
 import reprlib
 from collections.abc import Iterator, Sequence
@@ -266,6 +267,10 @@ class DataSource(NamedTuple):
 RecordT = TypeVar("RecordT", bound=Record)
 
 
+MAX_VALUES = 100_000
+"""More than any file written by hand holds; a few lines of aliases can stand for billions."""
+
+
 class YamlMapping(dict[str, Any]):
     """A mapping read from YAML that knows the line of each of its keys, counted from 1."""
 
@@ -369,10 +374,12 @@ def read_yaml(path: Path, kind: type[VipbenchError] = TaskError) -> YamlMapping:
     """Read a YAML file of plain data that holds a mapping of text to values.
 
     Raises an error of `kind` that names file, line and column for anything else: unsafe tags,
-    broken YAML, a key that stands twice.
+    broken YAML, a key that stands twice, aliases that multiply into an endless file.
     """
     try:
         content = copy.deepcopy(_parse_yaml(path.read_text(encoding="utf-8")))
+        if _n_values(content) > MAX_VALUES:
+            raise ValueError(f"aliases make it hold over {MAX_VALUES:,} values")
     except OSError as error:
         raise kind(f"{path}: cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
@@ -391,6 +398,22 @@ def read_yaml(path: Path, kind: type[VipbenchError] = TaskError) -> YamlMapping:
         if not isinstance(key, str):
             raise kind(f"{path}: key {shown(key)}: expected text; put it into quotes")
     return content
+
+
+def _n_values(content: object) -> float:
+    """Count all values as they would be written without aliases; one in itself is infinite."""
+    counts: dict[int, float] = {}
+
+    def count(value: object) -> float:
+        if not isinstance(value, dict | list | tuple):
+            return 1
+        if id(value) not in counts:
+            counts[id(value)] = math.inf  # until it is known
+            parts = value.values() if isinstance(value, dict) else value
+            counts[id(value)] = 1 + sum(map(count, parts))
+        return counts[id(value)]
+
+    return count(content)
 
 
 @lru_cache(maxsize=64)

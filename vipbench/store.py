@@ -6,12 +6,13 @@ in request order. `summary.json`: rows of metrics. Only one process writes.
 """
 
 import contextlib
+import errno
 import json
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, NamedTuple, TypeVar, overload
+from typing import IO, NamedTuple, NoReturn, TypeVar, overload
 
 from pydantic import ValidationError
 
@@ -26,6 +27,8 @@ SUMMARY = "summary.json"
 FILES = (MANIFEST, REQUESTS, RESPONSES, SCORES, SUMMARY)
 
 LineT = TypeVar("LineT", bound=Record)
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class TrialId(NamedTuple):
@@ -227,11 +230,15 @@ def read_lines(path: Path, kind: type[LineT]) -> Iterator[LineT]:
 
 def read_json(path: Path) -> object:
     """Read a JSON file; RunError where it is missing or broken."""
+
+    def refuse(constant: str) -> NoReturn:
+        raise ValueError(f"{constant} is no number in JSON")
+
     try:
-        value: object = json.loads(path.read_bytes())
+        value: object = json.loads(path.read_bytes(), parse_constant=refuse)
     except OSError as error:
         raise _unreadable(path, error) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:  # the latter for thousands of brackets
         raise RunError(f"{path}: not JSON ({error}); use --fresh to start over") from error
     return value
 
@@ -263,6 +270,7 @@ def write_text(path: Path, parts: Iterable[str]) -> None:
 
 def remove_run(folder: Path) -> None:
     """Remove the files of a run from its folder, and nothing else."""
+    check_own(folder)
     try:
         for name in FILES:
             (folder / name).unlink(missing_ok=True)
@@ -270,16 +278,54 @@ def remove_run(folder: Path) -> None:
         raise _refused(folder, error) from error
 
 
+def check_own(folder: Path) -> None:
+    """Refuse a folder whose `manifest.json` is not that of a run, such as a web page's."""
+    path = folder / MANIFEST
+    if not path.is_file():
+        return
+    try:
+        content = read_json(path)
+    except RunError:
+        return  # a broken one may be a run's
+    if not (isinstance(content, dict) and "run_id" in content):
+        raise RunError(f"{path}: is not the manifest of a run; give another -o")
+
+
+@contextlib.contextmanager
+def made(folder: Path) -> Iterator[None]:
+    """Make a folder and its parents; those that are still empty at the end are removed again."""
+    missing: list[Path] = []
+    try:
+        try:
+            missing = [each for each in (folder, *folder.parents) if not each.exists()]
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise _refused(folder, error) from error
+        yield
+    finally:
+        for each in missing:
+            with contextlib.suppress(OSError):  # it holds something
+                each.rmdir()
+
+
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Keep a second process out of a run folder, until this one ends; RunError if there is one."""
+    """Keep a second process out of a run folder, until this one ends; RunError if there is one.
+
+    A folder that does not exist is made, as by `made`.
+    """
+    with made(folder), _lock(folder):
+        yield
+
+
+@contextlib.contextmanager
+def _lock(folder: Path) -> Iterator[None]:
     if sys.platform == "win32":
         yield
         return
     import fcntl  # not on Windows
 
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         handle = os.open(folder, os.O_RDONLY)
     except OSError as error:
         raise _refused(folder, error) from error
@@ -334,7 +380,15 @@ def _unreadable(path: Path, error: OSError) -> RunError:
 
 
 def _refused(path: Path, error: OSError) -> RunError:
+    if error.errno in _FULL:
+        return RunError(
+            f"{path}: cannot be written ({error.strerror}); nothing that was answered is lost: "
+            "make room, then give the same command again to go on"
+        )
+    if isinstance(error, FileExistsError | NotADirectoryError):
+        file = next((each for each in (path, *path.parents) if each.is_file()), path)
+        return RunError(f"{file}: is no folder; expected one, or a new name; give another -o")
     return RunError(
-        f"{path}: cannot be written ({error.strerror}); nothing that was answered is lost: make "
-        "room, then give the same command again to go on"
+        f"{path}: cannot be written ({error.strerror}); expected a folder that takes new files; "
+        "give another -o"
     )

@@ -6,7 +6,6 @@ Knows regions, not tasks; draws nothing and writes no text.
 import copy
 import hashlib
 import itertools
-import math
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -57,6 +56,9 @@ SHAPES: tuple[Shape, ...] = get_args(Shape)
 
 PRODUCT = re.compile(r"\s+x\s+|\s*\u00d7\s*")
 """Between the lists of a product: `x` with spaces around it, or the multiplication sign."""
+
+WIDEST = 10_000
+"""px at a 336-px long side; it covers any image many times, and wider strokes take for ever."""
 
 _COLOR_NAMES = {rgb: name for name, rgb in COLORS.items()}
 
@@ -135,8 +137,9 @@ def _widths(value: object) -> tuple[dict[Shape, object], list[str]]:
     mistakes = [f"width of {key!r}{nearest(str(key), known)}" for key in widths if key not in known]
     for key in known:
         width = widths.get(key)
-        if width is not None and not (isinstance(width, int | float) and 0 < width < math.inf):
-            mistakes.append(f"width of {key!r} is {shown(width)}; expected px above 0, or null")
+        if width is not None and not (isinstance(width, int | float) and 0 < width <= WIDEST):
+            expected = f"px above 0, up to {WIDEST:,}, or null"
+            mistakes.append(f"width of {key!r} is {shown(width)}; expected {expected}")
             return {}, mistakes
     return {shape: widths.get(shape, widths.get("default")) for shape in SHAPES}, mistakes
 
@@ -261,7 +264,7 @@ def _words(known: Mapping[str, PromptStyle]) -> list[str]:
 
 
 def _number(key: str, value: str, text: str) -> float | int:
-    limits = {"alpha": (0, 255), "width": (0.001, 10_000)}
+    limits = {"alpha": (0, 255), "width": (0.001, WIDEST)}
     if key not in limits:
         raise TaskError(f"style {text!r}: unknown key {key!r}{nearest(key, limits)}")
     low, high = limits[key]

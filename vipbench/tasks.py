@@ -13,9 +13,10 @@ from types import ModuleType
 
 from vipbench.data import image_size, safe_path
 from vipbench.errors import DataError, TaskError, nearest
-from vipbench.geometry import inside_image, intersects_image, is_inverted
+from vipbench.geometry import bounds, inside_image, intersects_image, is_inverted
 from vipbench.schema import (
     DataSource,
+    Polygon,
     Problem,
     PromptStyle,
     Region,
@@ -33,8 +34,10 @@ Reader = Callable[[DataSource], Iterator[Sample | Problem]]
 
 ENTRY_POINTS = "vipbench.tasks"
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-MENTION = re.compile(r"<r(\d+)>")
+MENTION = re.compile(r"<r([0-9]{1,9})>")
 """Where a text mentions a region; the number is its place in `Sample.regions`."""
+SURROGATE = re.compile("[\ud800-\udfff]")
+"""Half of a character, which JSON can spell and UTF-8 cannot."""
 FIELD = re.compile(r"\{(\w+)\}")
 """What a template has filled in."""
 TEMPLATE_FIELDS = ("question", "choices", "given_answer", "mark")
@@ -221,14 +224,18 @@ def load_samples(spec: TaskSpec, source: DataSource) -> Iterator[Sample | Proble
             f"{spec.path}: reader {spec.reader!r} returned {shown(records)}; {_CONTRACT}"
         )
     for record in records:
-        if isinstance(record, Problem):
-            yield record
-            continue
-        if not isinstance(record, Sample):
+        if not isinstance(record, Sample | Problem):
             raise TaskError(
                 f"{spec.path}: reader {spec.reader!r} gave {shown(record)}; {_CONTRACT}"
             )
-        fault = _fault(record, spec)
+        fault = None
+        if SURROGATE.search(record.id):
+            record = record.model_copy(update={"id": ascii(record.id)})
+            fault = ("bad_text", "the id holds half a character (a lone surrogate)")
+        if isinstance(record, Problem):
+            yield record
+            continue
+        fault = fault or _fault(record, spec)
         if fault is None and record.id in seen:
             fault = ("duplicate_id", "occurs more than once; expected one record an id")
         seen.add(record.id)
@@ -256,11 +263,23 @@ def mentions(sample: Sample) -> Iterator[int]:
             yield int(match[1])
 
 
+def _texts(sample: Sample) -> Iterator[str]:
+    """Yield every text of a sample that goes on to a model, a file or a table."""
+    yield from (sample.question, sample.given_answer, *sample.choices)
+    yield from (sample.image, sample.target, sample.group)
+    yield from (region.label for region in sample.regions)
+    for axis, values in sample.tags.items():
+        yield from (axis, *values)
+
+
 def _fault(sample: Sample, spec: TaskSpec) -> tuple[str, str] | None:
     """Return code and message of the first thing that makes a sample unusable."""
     letters = LETTERS[: len(sample.choices)]
     if not sample.id:
         return "no_id", "has an empty id; expected a name of its own"
+    for text in _texts(sample):
+        if SURROGATE.search(text):
+            return "bad_text", f"{shown(text)} holds half a character (a lone surrogate)"
     if (spec.kind == "choice" and len(sample.choices) < 2) or len(sample.choices) > len(LETTERS):
         return "choices", f"has {len(sample.choices)} choices; expected 2 to {len(LETTERS)}"
     if spec.kind == "choice" and sample.target not in tuple(letters):
@@ -327,12 +346,24 @@ def inspect_image(sample: Sample, source: DataSource) -> tuple[Sample | None, li
         if not intersects_image(region.box, size):
             where = f"box {_show(region)} is wholly outside the image of {size[0]} x {size[1]} px"
             return None, [problem("box_outside", where)]
+        if region.polygons and not _reaches(region.polygons, size):
+            where = f"no polygon reaches into the image of {size[0]} x {size[1]} px"
+            return None, [problem("polygon_outside", where)]
         if not inside_image(region.box, size):
             where = (
                 f"box {_show(region)} is partly outside {size[0]} x {size[1]} px; drawn as given"
             )
             problems.append(problem("box_partly_outside", where, warning=True))
     return sample.model_copy(update={"image_size": size}), problems
+
+
+def _reaches(polygons: Sequence[Polygon], size_wh: tuple[int, int]) -> bool:
+    """Say whether anything of a mark along these polygons can be seen."""
+    width, height = size_wh
+    corners = (corner for polygon in polygons for corner in polygon)
+    if any(0 <= x <= width and 0 <= y <= height for x, y in corners):
+        return True
+    return any(intersects_image(bounds([polygon]), size_wh) for polygon in polygons)
 
 
 def _show(region: Region) -> str:

@@ -4,6 +4,7 @@ Opens no image beyond its header, and knows nothing about models.
 """
 
 import hashlib
+import itertools
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -184,9 +185,11 @@ def _task_styles(
     headline = own
     if suite and suite.styles and not marked:
         headline = parse_styles(suite.styles[0], known, own)[0]
-    wanted = expression or (",".join(suite.styles) if suite else "") or ",".join(spec.styles[:1])
-    if not wanted:
-        raise TaskError(f"{spec.path}: has no 'styles'; name one there, or give --styles")
+    wanted = expression
+    if wanted is None:
+        wanted = ",".join((suite.styles if suite else ()) or spec.styles[:1])
+        if not wanted:
+            raise TaskError(f"{spec.path}: has no 'styles'; name one there, or give --styles")
     styles = parse_styles(wanted, known, headline)
     fitting = ("given", "blind") if marked else ("marks", "none", "blind", "coordinates")
     kept = tuple(style for style in styles if style.kind in fitting)
@@ -271,20 +274,31 @@ def _read(choice: TaskChoice, watch: Watch) -> tuple[list[Sample | Problem], lis
     """Read a task; return usable and unusable records in order, and warnings as (id, code)."""
     records: list[Sample | Problem] = []
     warnings = []
-    seen: set[str] = set()
     for record in watch(load_samples(choice.spec, choice.source), f"{choice.spec.name}: reading"):
         if isinstance(record, Problem) and record.warning:
             warnings.append((record.id, record.code))
-            continue
-        if record.id in seen:
-            # A line in each file is named by its id: a second one needs another.
-            copies = (f"{record.id}#{n}" for n in range(2, len(records) + 3))
-            record = record.model_copy(update={"id": next(c for c in copies if c not in seen)})
-        seen.add(record.id)
-        records.append(record)
+        else:
+            records.append(record)
     if not records:
         raise DataError(f"{choice.spec.name}: {choice.source.questions} holds no samples")
-    return records, warnings
+    return _renamed(records), warnings
+
+
+def _renamed(records: Sequence[Sample | Problem]) -> list[Sample | Problem]:
+    """Give a name of its own to each record: a line in each file is named by its id.
+
+    Samples keep theirs, which differ; problems with an id that is taken get a number.
+    """
+    taken = {record.id for record in records if isinstance(record, Sample)}
+    named: list[Sample | Problem] = []
+    for record in records:
+        if isinstance(record, Problem):
+            copies = (f"{record.id}#{n}" for n in itertools.count(2))
+            name = next(each for each in itertools.chain([record.id], copies) if each not in taken)
+            taken.add(name)
+            record = record.model_copy(update={"id": name})
+        named.append(record)
+    return named
 
 
 def _subset(

@@ -107,6 +107,14 @@ def test_letters_are_balanced(folder: Path) -> None:
         assert max(counts.values()) - min(counts.values()) <= 1
 
 
+def test_no_question_tells_the_letter_of_its_answer(folder: Path) -> None:
+    for task in ("vcr_qa", "vcr_qar"):
+        letters: dict[str, set[str]] = {}
+        for sample in read(task, demo.sources(folder)["vcr"]):
+            letters.setdefault(sample.question.split()[1], set()).add(sample.target)
+        assert letters == {"color": set("ABCD"), "shape": set("ABCD")}
+
+
 def test_the_picture_alone_does_not_tell_the_count(folder: Path) -> None:
     dataset = json.loads((folder / "pointqa" / "looktwiceqa_dataset.json").read_text())
     answers = Counter(record["ans"] for records in dataset.values() for record in records)

@@ -64,8 +64,10 @@ def test_a_checkpoint_is_a_vipllava_with_its_prompt_format(tmp_path: Path) -> No
 
 
 def test_the_learning_rate_rises_stays_and_falls() -> None:
-    rates = [train.learning_rate(step, 1000) for step in range(1000)]
+    steps = train.WARMUP + 500 + train.COOLDOWN
+    rates = [train.learning_rate(step, steps) for step in range(steps)]
     assert rates[0] == train.LEARNING_RATE / train.WARMUP
-    assert rates[train.WARMUP : 700] == [train.LEARNING_RATE] * 600
-    assert rates[700:] == sorted(rates[700:], reverse=True)
+    assert rates[train.WARMUP : -train.COOLDOWN] == [train.LEARNING_RATE] * 500
+    falling = rates[-train.COOLDOWN :]
+    assert falling == sorted(falling, reverse=True)
     assert 0 < rates[-1] <= 0.011 * train.LEARNING_RATE

@@ -24,7 +24,8 @@ from tests.models import (
 )
 from vipbench.errors import RunnerError
 from vipbench.runners import check_responses
-from vipbench.runners.vipllava import VipLlavaRunner, find_device, find_dtype
+from vipbench.runners.device import find_device, find_dtype
+from vipbench.runners.vipllava import VipLlavaRunner
 from vipbench.schema import PromptFormat, Request, Response
 
 END_IDS = list(range(2, 400, 9))

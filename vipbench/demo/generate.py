@@ -112,7 +112,7 @@ def _visual7w(folder: Path, n: int, seed: int) -> None:
         pairs: list[Json] = []
         for question in questions:
             target = rng.choice(figures)
-            text = f"Which object is {_describe(target, rng)}?"
+            text = f"Which object is the {target.name}?"
             others = [figure for figure in figures if figure != target]
             pairs.append(
                 {
@@ -133,10 +133,6 @@ def _visual7w(folder: Path, n: int, seed: int) -> None:
         )
     _write_json(folder / "dataset_v7w_pointing.json", {"images": raw_images, "boxes": raw_boxes})
     _write_json(folder / "v7w-test.json", preprocessed)
-
-
-def _describe(figure: Figure, rng: Random) -> str:
-    return rng.choice((f"the {figure.name}", f"the {figure.shape}", figure.color))
 
 
 # PointQA: how many figures have the shape of the marked one?
@@ -226,6 +222,7 @@ def _plural(shape: str) -> str:
 def _vcr(folder: Path, n: int, seed: int) -> None:
     raw: list[Json] = []
     preprocessed: list[Json] = []
+    answer_letters, rationale_letters = _letters(n, "answer", seed), _letters(n, "rationale", seed)
     for number, rng, questions in _images(n, seed, "vcr"):
         about_color = number % 2 == 0
         shared_pool, own_pool = (list(COLORS), FIGURES) if about_color else (FIGURES, list(COLORS))
@@ -247,15 +244,16 @@ def _vcr(folder: Path, n: int, seed: int) -> None:
         _write_json(folder / "vcr1images" / meta, metadata)
         for question in questions:
             place = rng.randrange(4)
-            answers = _vcr_choices(pairs[place][0], shared, place, question, rng)
-            rationales = _vcr_choices(pairs[place][1], own, place, question // 4, rng)
+            answer_at, rationale_at = answer_letters[question], rationale_letters[question]
+            answers = _vcr_choices(pairs[place][0], shared, place, answer_at, rng)
+            rationales = _vcr_choices(pairs[place][1], own, place, rationale_at, rng)
             ask = "color" if about_color else "shape"
             item = {
                 "question": ["What", ask, "is", [place], "?"],
                 "answer_choices": answers,
-                "answer_label": question % 4,
+                "answer_label": answer_at,
                 "rationale_choices": rationales,
-                "rationale_label": question // 4 % 4,
+                "rationale_label": rationale_at,
             }
             raw.append(
                 {
@@ -277,12 +275,19 @@ def _vcr(folder: Path, n: int, seed: int) -> None:
     _write_json(folder / "vcr-val.json", preprocessed)
 
 
+def _letters(n: int, part: str, seed: int) -> list[int]:
+    """Deal the places of the right options: as many of each, told by nothing in a question."""
+    letters = [k % 4 for k in range(n)]
+    keyed("demo", "vcr", part, seed).shuffle(letters)
+    return letters
+
+
 def _vcr_choices(
     right: str, values: list[str], place: int, letter: int, rng: Random
 ) -> list[list[str | list[int]]]:
-    """Make four options as token lists, the right one at `letter` modulo 4."""
+    """Make four options as token lists, the right one at place `letter`."""
     options = rng.sample([value for value in values if value != right], 3)
-    options.insert(letter % 4, right)
+    options.insert(letter, right)
     subject: str | list[int] = [place] if rng.random() < 0.25 else "It"
     article = ["a"] if right in FIGURES else []
     return [[subject, "is", *article, option, "."] for option in options]

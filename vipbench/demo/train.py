@@ -33,8 +33,8 @@ IMAGE_SIZE, PATCH = 64, 16
 WIDTH = 128
 BATCH, MICRO_BATCH = 48, 16
 LEARNING_RATE, WARMUP = 1e-3, 100
-COOLDOWN = 0.3
-"""Share of the steps, at the end, over which the learning rate falls to a hundredth."""
+COOLDOWN = 450
+"""Steps, at the end, over which the learning rate falls to a hundredth."""
 N_TRAINING = 8000
 """Questions a benchmark in the training data."""
 LOOK_RATE = 2e-3
@@ -206,7 +206,7 @@ class LessonBatches(Dataset[list[Batch]]):
 
 def learning_rate(step: int, steps: int) -> float:
     """Return the rate of a step: linear warm-up, constant, linear fall over the last part."""
-    fall = min(1.0, (steps - step) / (COOLDOWN * steps))
+    fall = min(1.0, (steps - step) / COOLDOWN)
     return LEARNING_RATE * min(1.0, (step + 1) / WARMUP) * max(fall, 0.01)
 
 
@@ -358,6 +358,10 @@ class Trainer:
         copy.load_state_dict(self.model.state_dict())
         copy.half().save_pretrained(folder)  # type: ignore[no-untyped-call]  # torch's own
         self.processor.save_pretrained(folder)
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        # The name that transformers before 5.23 reads; later ones read either.
+        config["vision_feature_layers"] = config["vision_feature_layer"]
+        (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
         settings = {"prompt_format": "chat_template", "fit": "pad"}
         (folder / "vipbench.json").write_text(json.dumps(settings) + "\n", encoding="utf-8")
 

@@ -7,6 +7,7 @@ the text of `--model` or None.
 """
 
 import importlib
+import inspect
 from collections.abc import Callable, Sequence
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Protocol, cast
@@ -113,23 +114,37 @@ def make_runner(
         from vipbench.runners import baseline
 
         return baseline.make_baseline(name, trials, seed)
-    if ":" in name:
-        factory = _import(name)
-    else:
-        plugins = _plugins()
-        if name not in plugins:
-            raise RunnerError(
-                f"runner {name!r} is not known{nearest(name, (*RUNNERS, *plugins))} · a plugin may "
-                "be named as package.module:Class"
-            )
-        factory = _import(plugins[name].value)
-    runner = factory(None if model is None else str(model))
+    factory = find_plugin(name)
+    argument = None if model is None else str(model)
+    try:
+        inspect.signature(factory).bind(argument)
+    except TypeError as error:
+        raise RunnerError(
+            f"runner {name}: cannot be built with the text of --model, or None, as its only "
+            f"argument ({error}) · expected a class that can"
+        ) from error
+    except ValueError:
+        pass  # written in C, without a signature
+    runner = factory(argument)
     if not hasattr(runner, "image_size") or not callable(getattr(runner, "generate", None)):
         raise RunnerError(
             f"runner {name}: {type(runner).__name__} is no runner · expected the attribute "
             "image_size and the method generate(requests, images)"
         )
     return cast(Runner, runner)
+
+
+def find_plugin(name: str) -> Callable[[str | None], object]:
+    """Import the class of a runner that is not built in; RunnerError where there is none."""
+    if ":" in name:
+        return _import(name)
+    plugins = _plugins()
+    if name not in plugins:
+        raise RunnerError(
+            f"runner {name!r} is not known{nearest(name, (*RUNNERS, *plugins))} · a plugin may "
+            "be named as package.module:Class"
+        )
+    return _import(plugins[name].value)
 
 
 def list_runners() -> dict[str, str]:

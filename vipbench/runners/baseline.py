@@ -50,6 +50,8 @@ def make_baseline(name: str, trials: Sequence[Trial], seed: int) -> BaselineRunn
     targets: dict[tuple[str, str, str], str] = {}
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     for trial in trials:
+        if trial.error is not None:  # is never asked, and may have no target
+            continue
         text = plain_target(trial.target) if trial.kind == "graded" else trial.target
         targets[trial.task, trial.style, trial.id] = text
         counts[trial.task][text] += 1

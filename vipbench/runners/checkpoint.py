@@ -6,6 +6,7 @@ library that could run them sees the folder.
 
 import hashlib
 import json
+import math
 import re
 import struct
 from collections.abc import Iterable, Iterator
@@ -85,16 +86,26 @@ def check_checkpoint(model: str | Path) -> CheckpointInfo:
         RunnerError: there is no such folder or id; the config is broken, is of another model type
             or asks for remote code; the weights are missing, torn or pickled.
     """
+    try:
+        return _check(model)
+    except OSError as error:
+        raise RunnerError(
+            f"model {model}: cannot be read ({error.strerror or error}) · expected a checkpoint's "
+            "folder or a hub id (owner/name)"
+        ) from error
+
+
+def _check(model: str | Path) -> CheckpointInfo:
     folder, name = _find(model)
     config = _check_config(folder)
     if not Path(model).expanduser().is_dir():
         folder = _download(str(model), ("model*.safetensors",))
-    if not any((folder / file).exists() for file in ("tokenizer.json", "tokenizer.model")):
+    if not any((folder / file).is_file() for file in ("tokenizer.json", "tokenizer.model")):
         raise RunnerError(f"{folder}: has no tokenizer · expected tokenizer.json")
     weights = list(_weight_files(folder))
     _check_weights(weights)
     image_size, patch, layers = _vision_config(folder / "config.json", config)
-    mean, std = image_statistics(_processor_config(folder))
+    mean, std = image_statistics(_processor_config(folder), f"{folder}: image processor")
     return CheckpointInfo(
         name=name,
         path=folder,
@@ -106,7 +117,7 @@ def check_checkpoint(model: str | Path) -> CheckpointInfo:
         chat_template=_chat_template(folder),
         hints=read_hints(folder),
         weights=_digest(weights),
-        settings=_digest(folder / file for file in _SETTINGS if (folder / file).exists()),
+        settings=_digest(folder / file for file in _SETTINGS if (folder / file).is_file()),
     )
 
 
@@ -129,7 +140,7 @@ def read_hints(folder: Path) -> Hints:
 
 
 def image_statistics(
-    processor: dict[str, Any],
+    processor: dict[str, Any], where: str = "image processor"
 ) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
     """Mean and standard deviation that an image processor's config normalises with, else CLIP's."""
     if processor.get("do_normalize") is False:
@@ -137,10 +148,14 @@ def image_statistics(
     mean = processor.get("image_mean") or CLIP_MEAN
     std = processor.get("image_std") or CLIP_STD
     for name, values in (("image_mean", mean), ("image_std", std)):
-        if len(values) != 3 or not all(isinstance(v, int | float) for v in values):
-            raise RunnerError(f"image processor: {name} is {values!r} · expected three numbers")
+        if (
+            not isinstance(values, list | tuple)
+            or len(values) != 3
+            or not all(isinstance(v, int | float) and math.isfinite(v) for v in values)
+        ):
+            raise RunnerError(f"{where}: {name} is {values!r} · expected three numbers")
     if min(std) <= 0:
-        raise RunnerError(f"image processor: image_std is {std!r} · expected positive numbers")
+        raise RunnerError(f"{where}: image_std is {std!r} · expected positive numbers")
     return (mean[0], mean[1], mean[2]), (std[0], std[1], std[2])
 
 
@@ -192,28 +207,33 @@ def _check_config(folder: Path) -> dict[str, Any]:
     config = _read_json(path)
     kind = config.get("model_type")
     # First, since remote code is the reason to warn about, whatever the model calls itself.
-    for file in sorted(folder.glob("*.json")):
-        if file.name.endswith("config.json") and (where := _remote_code(_read_json(file))):
+    for file in sorted(folder.glob("*config.json")):
+        if where := _remote_code(_read_json(file)):
             raise RunnerError(
                 f"{file}: {where} asks for remote code (model type {kind!r}) · vipbench never runs "
                 "code from a checkpoint · expected a VipLlava checkpoint of transformers itself"
             )
     if kind != MODEL_TYPE:
-        classes = ", ".join(map(str, config.get("architectures") or ())) or "no class named"
+        named = config.get("architectures")
+        classes = ", ".join(map(str, named)) if isinstance(named, list) else named
         raise RunnerError(
-            f"{path}: model_type is {kind!r} ({classes}) · expected {MODEL_TYPE!r} · this runner "
-            "takes VipLlava checkpoints only"
+            f"{path}: model_type is {kind!r} ({classes or 'no class named'}) · expected "
+            f"{MODEL_TYPE!r} · this runner takes VipLlava checkpoints only"
         )
     return config
 
 
-def _remote_code(value: object, where: str = "") -> str:
+def _remote_code(config: dict[str, Any]) -> str:
     """Where in a config an `auto_map` stands, or nothing."""
-    if isinstance(value, dict):
-        if value.get("auto_map"):
-            return f"{where}auto_map"
-        parts = (_remote_code(entry, f"{where}{key}.") for key, entry in value.items())
-        return next(filter(None, parts), "")
+    left: list[tuple[str, object]] = [("", config)]
+    while left:
+        where, value = left.pop()
+        if isinstance(value, dict):
+            if value.get("auto_map"):
+                return f"{where}auto_map"
+            left += [(f"{where}{key}.", entry) for key, entry in value.items()]
+        elif isinstance(value, list):
+            left += [(f"{where}{place}.", entry) for place, entry in enumerate(value)]
     return ""
 
 
@@ -231,7 +251,7 @@ def _vision_config(path: Path, config: dict[str, Any]) -> tuple[int, int, tuple[
     numbers = []
     for name, default in (("image_size", 224), ("patch_size", 32), ("num_hidden_layers", 12)):
         value = vision.get(name, default)
-        if not isinstance(value, int) or value < 1:
+        if type(value) is not int or value < 1:
             raise RunnerError(
                 f"{path}: vision_config.{name} is {value!r} · expected a whole number"
             )
@@ -243,8 +263,8 @@ def _vision_config(path: Path, config: dict[str, Any]) -> tuple[int, int, tuple[
     layers = config.get("vision_feature_layer", config.get("vision_feature_layers"))
     layers = list(FEATURE_LAYERS) if layers is None else layers
     layers = [layers] if isinstance(layers, int) else layers
-    if not isinstance(layers, list) or not all(
-        isinstance(layer, int) and -depth - 1 <= layer <= depth for layer in layers
+    if not (isinstance(layers, list) and layers) or not all(
+        type(layer) is int and -depth - 1 <= layer <= depth for layer in layers
     ):
         raise RunnerError(
             f"{path}: vision_feature_layers is {layers!r} · expected numbers of the {depth} layers"
@@ -266,8 +286,12 @@ def _processor_config(folder: Path) -> dict[str, Any]:
 
 def _chat_template(folder: Path) -> str | None:
     """The processor's chat template, in the three places that it has been saved in."""
-    if (folder / "chat_template.jinja").exists():
-        return (folder / "chat_template.jinja").read_text(encoding="utf-8")
+    path = folder / "chat_template.jinja"
+    if path.exists():
+        try:
+            return path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise RunnerError(f"{path}: cannot be read ({error}) · fetch it again") from error
     for name in ("chat_template.json", "processor_config.json"):
         if (folder / name).exists():
             template = _read_json(folder / name).get("chat_template")
@@ -278,11 +302,11 @@ def _chat_template(folder: Path) -> str | None:
 
 def _weight_files(folder: Path) -> Iterator[Path]:
     """Paths of the weights: one safetensors file, or the shards that the index names."""
-    if (folder / _WEIGHTS).exists():
+    if (folder / _WEIGHTS).is_file():
         yield folder / _WEIGHTS
         return
     index = folder / _INDEX
-    if not index.exists():
+    if not index.is_file():
         pickled = sorted(p.name for p in folder.iterdir() if p.suffix in _PICKLED)
         if pickled:
             raise RunnerError(
@@ -296,7 +320,7 @@ def _weight_files(folder: Path) -> Iterator[Path]:
     for name in sorted(set(map(str, shards.values()))):
         if Path(name).name != name or not name.endswith(".safetensors"):
             raise RunnerError(f"{index}: weight_map names {name!r} · expected a safetensors file")
-        if not (folder / name).exists():
+        if not (folder / name).is_file():
             raise RunnerError(
                 f"{folder / name}: does not exist · {_INDEX} names it · fetch it again"
             )
@@ -329,7 +353,10 @@ def _tensor_names(path: Path) -> list[str]:
             header: dict[str, dict[str, Any]] = json.loads(file.read(length))
             header.pop("__metadata__", None)
             end = max((tensor["data_offsets"][1] for tensor in header.values()), default=0)
-        except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        except (
+            *(ValueError, KeyError, TypeError, AttributeError, IndexError),
+            RecursionError,
+        ) as error:
             raise RunnerError(f"{path}: broken safetensors header · fetch it again") from error
     if 8 + length + end != size:
         raise RunnerError(
@@ -359,7 +386,7 @@ def _read_json(path: Path) -> dict[str, Any]:
     """Read one JSON object, or say which file is broken and where."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # the last for thousands of brackets
         raise RunnerError(f"{path}: cannot be read as JSON ({error}) · fetch it again") from error
     if not isinstance(content, dict):
         raise RunnerError(f"{path}: holds a {type(content).__name__} · expected a JSON object")

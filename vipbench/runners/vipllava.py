@@ -15,6 +15,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import (
     AutoTokenizer,
@@ -24,27 +25,32 @@ from transformers import (
 )
 from transformers.utils import logging as hf_logging
 
-from vipbench.errors import RunnerError, nearest
+from vipbench.errors import RunnerError
 from vipbench.runners import RunnerSettings
 from vipbench.runners.checkpoint import CheckpointInfo, check_checkpoint, image_statistics
+from vipbench.runners.device import find_device, find_dtype
 from vipbench.runners.prompt_formats import PromptTokenizer, encode_prompt, format_prompt, readable
 from vipbench.schema import PromptFormat, Request, Response
 
 __all__ = ["PromptTokenizer", "VipLlavaRunner", "encode_prompt", "format_prompt", "readable"]
 
-DTYPES = {
-    "float32": torch.float32,
-    "float16": torch.float16,
-    "bfloat16": torch.bfloat16,
-    "fp32": torch.float32,
-    "fp16": torch.float16,
-    "bf16": torch.bfloat16,
-}
 # cuDNN's attention is left out: on some GPUs it misreads masks and grouped key-value heads
 # (pytorch issues 134001 and 193893).
 _ATTENTION = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
 # Finished rows leave the batch once they are this share of it, since copying the cache costs too.
 _DROP_SHARE = 0.25
+
+_LOAD_ERRORS = (
+    OSError,
+    ValueError,
+    RuntimeError,
+    ImportError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    StrictDataclassError,
+)
+"""What transformers raises for a config, weights or a tokenizer that it cannot take."""
 
 _log = logging.getLogger(__name__)
 
@@ -323,35 +329,6 @@ class VipLlavaRunner:
         return ((values - self._mean) / self._std).to(self.model.dtype)
 
 
-def find_device(name: str | None) -> torch.device:
-    """Return a device that exists here; None or `auto`: the first of CUDA, MPS and CPU."""
-    cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
-    if name is None or name == "auto":
-        return torch.device("cuda" if cuda else "mps" if mps else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise RunnerError(
-            f"device {name!r} is not known{nearest(name, ('auto', 'cpu', 'cuda', 'mps'))}"
-        ) from None
-    there = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(mps)}.get(device.type, 0)
-    if (device.index or 0) >= there:
-        raise RunnerError(
-            f"device {name!r} is not here ({there} of its kind) · use --device auto or cpu"
-        )
-    return device
-
-
-def find_dtype(name: str | None, device: torch.device) -> torch.dtype:
-    """Return a dtype by name; None or `auto`: float16 on CUDA, float32 elsewhere."""
-    if name is None or name == "auto":
-        # Official: float16 (llava/model/builder.py). On a CPU 16 bit is several times slower.
-        return torch.float16 if device.type == "cuda" else torch.float32
-    if name not in DTYPES:
-        raise RunnerError(f"dtype {name!r} is not known{nearest(name, (*DTYPES, 'auto'))}")
-    return DTYPES[name]
-
-
 @contextmanager
 def _inference(model: torch.nn.Module) -> Iterator[None]:
     """Evaluation mode without gradients, for as long as it takes; then the model is as it was."""
@@ -395,12 +372,14 @@ def _load_model(
                 use_safetensors=True,
                 attn_implementation="sdpa",
                 output_loading_info=True,
+                ignore_mismatched_sizes=True,  # they are in the report, and refused below
             )
-    except (OSError, ValueError, RuntimeError, ImportError, KeyError, TypeError) as error:
+        model.to(device)  # type: ignore[arg-type]
+    except _LOAD_ERRORS as error:
         raise RunnerError(f"{info.path}: cannot be loaded ({_one_line(error)})") from error
     for problem in ("missing_keys", "mismatched_keys", "error_msgs"):
         if report[problem]:
-            names = sorted(map(str, report[problem]))
+            names = sorted(map(_readable_key, report[problem]))
             raise RunnerError(
                 f"{info.path}: {problem.replace('_', ' ')} in the weights: {', '.join(names[:3])} "
                 f"({len(names)} in all) · expected every tensor of a VipLlava model"
@@ -409,14 +388,21 @@ def _load_model(
         # TF32 keeps 10 bits of the mantissa: float32 in name only.
         torch.backends.cuda.matmul.allow_tf32 = False
         torch.backends.cudnn.allow_tf32 = False
-    model.to(device)  # type: ignore[arg-type]
     return model
+
+
+def _readable_key(key: object) -> str:
+    """Write an entry of the loading report: a name, or a name with two shapes."""
+    if isinstance(key, tuple) and len(key) == 3:
+        name, stored, expected = key
+        return f"{name} ({list(stored)}, not {list(expected)})"
+    return str(key)
 
 
 def _load_tokenizer(info: CheckpointInfo) -> PreTrainedTokenizerBase:
     try:
         return AutoTokenizer.from_pretrained(str(info.path))
-    except (OSError, ValueError, RuntimeError, ImportError, KeyError, TypeError) as error:
+    except _LOAD_ERRORS as error:
         raise RunnerError(
             f"{info.path}: the tokenizer cannot be loaded ({_one_line(error)})"
         ) from error
@@ -462,7 +448,10 @@ def _end_ids(model: VipLlavaForConditionalGeneration, tokenizer: Any) -> frozens
         ids = tokenizer.eos_token_id
     if ids is None:
         return frozenset()
-    return frozenset([ids] if isinstance(ids, int) else ids)
+    found = [ids] if isinstance(ids, int) else list(ids)
+    if not all(isinstance(each, int) for each in found):
+        raise RunnerError(f"model: eos_token_id is {ids!r} · expected the number of a token")
+    return frozenset(found)
 
 
 def _one_line(error: BaseException) -> str:

@@ -1,0 +1,61 @@
+"""Where a model computes, and in which numbers; torch is imported only where it has to tell."""
+
+import re
+from typing import TYPE_CHECKING
+
+from vipbench.errors import RunnerError, nearest
+
+if TYPE_CHECKING:
+    import torch
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+DTYPES = {
+    "float32": "float32",
+    "float16": "float16",
+    "bfloat16": "bfloat16",
+    "fp32": "float32",
+    "fp16": "float16",
+    "bf16": "bfloat16",
+}
+"""Names that users may give, and torch's names."""
+_DEVICE = re.compile(r"auto|(cpu|cuda|mps)(:[1-9]?[0-9])?")
+
+
+def check_names(device: str | None, dtype: str | None) -> None:
+    """Check without torch that there are such names; RunnerError suggests the nearest."""
+    if device is not None and not _DEVICE.fullmatch(device):
+        kind = device.partition(":")[0]
+        raise RunnerError(
+            f"device {device!r} is not known{nearest(kind, DEVICES)} · expected such as cuda:1"
+        )
+    if dtype is not None and dtype not in (*DTYPES, "auto"):
+        raise RunnerError(f"dtype {dtype!r} is not known{nearest(dtype, (*DTYPES, 'auto'))}")
+
+
+def find_device(name: str | None) -> "torch.device":
+    """Return a device that exists here; None or `auto`: the first of CUDA, MPS and CPU."""
+    import torch  # takes seconds
+
+    check_names(name, None)
+    cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
+    if name is None or name == "auto":
+        return torch.device("cuda" if cuda else "mps" if mps else "cpu")
+    device = torch.device(name)
+    there = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(mps)}.get(device.type, 0)
+    if (device.index or 0) >= there:
+        raise RunnerError(
+            f"device {name!r} is not here ({there} of its kind) · use --device auto or cpu"
+        )
+    return device
+
+
+def find_dtype(name: str | None, device: "torch.device") -> "torch.dtype":
+    """Return a dtype by name; None or `auto`: float16 on CUDA, float32 elsewhere."""
+    import torch  # takes seconds
+
+    check_names(None, name)
+    if name is None or name == "auto":
+        # Official: float16 (llava/model/builder.py). On a CPU 16 bit is several times slower.
+        return torch.float16 if device.type == "cuda" else torch.float32
+    dtype: torch.dtype = getattr(torch, DTYPES[name])
+    return dtype
