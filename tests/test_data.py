@@ -568,3 +568,28 @@ def test_a_file_that_changes_is_read_again(tmp_path: Path) -> None:
         for _ in range(2):
             assert image_size(path) == size
             assert file_digest(path) == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.png")
+    with pytest.raises(DataError, match=r"a\.png: cannot be opened"):
+        image_header(tmp_path / "a.png")
+
+
+def test_data_that_are_gone(tmp_path: Path) -> None:
+    source = DataSource(tmp_path, tmp_path / "gone")
+    with pytest.raises(DataError, match=r"data 'vcr': .*gone does not exist"):
+        locate("vcr", {"vcr": source})
+
+
+def test_without_a_home_the_cache_has_to_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("VIPBENCH_CACHE", raising=False)
+
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", homeless)
+    with pytest.raises(DataError, match="name a folder by VIPBENCH_CACHE"):
+        data.cache_folder()
+    monkeypatch.setenv("VIPBENCH_CACHE", "/somewhere")
+    assert data.cache_folder() == Path("/somewhere")

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+import vipbench
 from vipbench import manifest as manifests
 from vipbench import store
 from vipbench.errors import RunError
@@ -188,3 +189,13 @@ def test_commit_and_dirty_flag_are_those_of_git(tmp_path: Path) -> None:
 
 def test_peak_memory_is_that_of_a_python_process() -> None:
     assert 10 < manifests.peak_memory_mib() < 100_000
+
+
+def test_a_manifest_that_contradicts_itself_is_refused(tmp_path: Path) -> None:
+    manifests.write(tmp_path, manifest().model_copy(update={"tasks": {}}))
+    with pytest.raises(RunError, match=r"tasks: holds none, but identity\.tasks vcr_qa"):
+        manifests.read(tmp_path)
+
+
+def test_the_version_is_that_of_the_code_that_runs() -> None:
+    assert manifests.versions()["vipbench"] == vipbench.__version__

@@ -211,3 +211,21 @@ def test_a_path_that_leaves_the_root_is_left_to_the_checks(image: str, tmp_path:
     (tmp_path / "1.jpg").touch()
     (tmp_path / "root").mkdir()
     assert find_image(tmp_path / "root", image, ("", "x")) == image
+
+
+@pytest.mark.parametrize(
+    ("content", "place"),
+    [
+        ('{"a": 1, "b": 2, "a": 3}', "1:18"),
+        ('{"b": 1}\n{"a": 1, "a": 3}', "2:10"),
+        ('[{"a": 1},\n {"x": {"y": 1,\n "y": 2}}]', "3:2"),
+    ],
+)
+def test_a_key_that_stands_twice_is_refused_in_what_is_written_by_hand(
+    content: str, place: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "q.json"
+    path.write_text(content, encoding="utf-8")
+    with pytest.raises(DataError, match=rf"q\.json:{place}: .*stands twice"):
+        read_questions(path, written_by_hand=True)
+    read_questions(path)  # the releases are as they are

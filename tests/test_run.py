@@ -234,23 +234,65 @@ def test_killed_between_answers_and_scores_nothing_is_asked_again(tmp_path: Path
     assert files(tmp_path / "run") == expected
 
 
-def test_killed_between_manifest_and_requests_it_goes_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kept", [(), (store.RESPONSES,)])
+def test_killed_between_manifest_and_requests_it_goes_on(
+    tmp_path: Path, kept: tuple[str, ...]
+) -> None:
     make_task(tmp_path)
     run(settings(tmp_path, out=tmp_path / "whole"))
     (tmp_path / "run").mkdir()
     manifest = json.loads((tmp_path / "whole" / store.MANIFEST).read_text())
     (tmp_path / "run" / store.MANIFEST).write_text(json.dumps(manifest | {"finished": None}))
-    assert run(settings(tmp_path)).n_answered == 20
+    for name in kept:
+        (tmp_path / "run" / name).write_text("")
+    results, messages = said(tmp_path)
+    assert results.n_answered == 20
+    assert messages == [f"{tmp_path / 'run'}: goes on; 0 of 5 batches are answered"]
     assert files(tmp_path / "run") == files(tmp_path / "whole")
 
 
-def test_files_without_a_manifest_are_left_alone(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", store.FILES)
+def test_files_of_somebody_else_are_left_alone(tmp_path: Path, name: str) -> None:
     make_task(tmp_path)
     (tmp_path / "run").mkdir()
-    (tmp_path / "run" / store.REQUESTS).write_text("somebody's")
-    with pytest.raises(RunError, match=r"without manifest\.json"):
+    (tmp_path / "run" / name).write_text('{"my": "data"}\n')
+    with pytest.raises(RunError, match=r"another -o|manifest of"):
         run(settings(tmp_path))
-    assert (tmp_path / "run" / store.REQUESTS).read_text() == "somebody's"
+    if name == store.MANIFEST:
+        with pytest.raises(RunError, match="is not the manifest of a run"):
+            run(settings(tmp_path, fresh=True))
+    assert [path.read_text() for path in (tmp_path / "run").iterdir()] == ['{"my": "data"}\n']
+
+
+def test_what_a_killed_process_has_left_is_cleared_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    make_task(tmp_path / "tasks")
+    own, shared = Path("own"), Path("results/runs")
+    for folder in (own, shared):
+        folder.mkdir(parents=True)
+        for name in (".requests-1-1.part", ".requests-2-2.part"):
+            (folder / name).write_text("")
+        os.utime(folder / ".requests-1-1.part", (1, 1))
+    run(settings(tmp_path / "tasks", out=own))
+    assert list(own.glob(".*")) == []
+    run(settings(tmp_path / "tasks", out=None))
+    # Another process may be at work there.
+    assert [path.name for path in shared.glob(".*")] == [".requests-2-2.part"]
+
+
+def test_requests_that_are_not_those_of_the_run_are_not_scored(tmp_path: Path) -> None:
+    make_task(tmp_path)
+    folder = run(settings(tmp_path)).path
+    expected = files(folder)
+    for lines in (b"", b"".join(expected[store.REQUESTS].splitlines(keepends=True)[1:])):
+        (folder / store.REQUESTS).write_bytes(lines)
+        with pytest.raises(RunError, match="does not hold the 20 requests"):
+            score(folder)
+    (folder / store.REQUESTS).unlink()
+    assert run(settings(tmp_path)).n_answered == 0
+    assert files(folder) == expected
 
 
 def test_ctrl_c_keeps_what_is_answered_and_says_how_to_go_on(
@@ -414,16 +456,88 @@ def test_a_run_of_nothing_but_errors_ends(tmp_path: Path) -> None:
         ({"runner": "oracle", "model": "x"}, RunnerError, "takes no model"),
         ({"runner": "vipllava"}, RunnerError, "no model given"),
         ({"runner": "vipllava", "model": "no/such/folder"}, RunnerError, "does not exist"),
+        ({"runner": "no.module:Class"}, RunnerError, r"'no\.module' cannot be imported"),
+        ({"dtype": "flaot16"}, RunnerError, "did you mean 'float16'"),
+        ({"device": "cuda:x"}, RunnerError, "device 'cuda:x' is not known"),
         ({"tasks": ("owm",)}, TaskError, "did you mean 'own'"),
     ],
 )
-def test_mistakes_leave_no_folder_behind(
-    tmp_path: Path, fields: dict[str, object], error: type[Exception], message: str
+def test_mistakes_are_found_before_data_are_read_and_leave_nothing_behind(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    fields: dict[str, object],
+    error: type[Exception],
+    message: str,
 ) -> None:
-    make_task(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    make_task(tmp_path / "tasks")
+    (tmp_path / "tasks" / "own.jsonl").write_text("{")
+    for out in (tmp_path / "new" / "run", None):
+        with pytest.raises(error, match=message):
+            run(settings(tmp_path / "tasks", **({"out": out} | fields)))
+    assert [path.name for path in tmp_path.iterdir()] == ["tasks"]
+
+
+BROKEN_RUNNERS = """
+from vipbench.errors import RunnerError
+
+class Refusing:
+    image_size = 8
+    def __init__(self, model):
+        raise RunnerError("runner: no licence was found")
+    def generate(self, requests, images):
+        return []
+
+class Buggy(Refusing):
+    def __init__(self, model):
+        raise ZeroDivisionError
+
+class WithoutModel(Refusing):
+    def __init__(self):
+        pass
+"""
+
+
+@pytest.fixture
+def broken_runners(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "plugins"
+    folder.mkdir()
+    (folder / "broken_runners.py").write_text(BROKEN_RUNNERS)
+    monkeypatch.syspath_prepend(str(folder))
+    return folder
+
+
+@pytest.mark.usefixtures("broken_runners")
+@pytest.mark.parametrize(
+    ("name", "error", "message"),
+    [
+        ("Refusing", RunnerError, "no licence was found"),
+        ("WithoutModel", RunnerError, "cannot be built with the text of --model"),
+        ("Buggy", ZeroDivisionError, "^$"),
+    ],
+)
+def test_a_runner_that_cannot_be_built_leaves_nothing_behind(
+    tmp_path: Path, name: str, error: type[Exception], message: str
+) -> None:
+    make_task(tmp_path / "tasks")
     with pytest.raises(error, match=message):
-        run(settings(tmp_path, **fields))
-    assert not (tmp_path / "run").exists()
+        run(settings(tmp_path / "tasks", runner=f"broken_runners:{name}", out=tmp_path / "run"))
+    assert {path.name for path in tmp_path.iterdir()} == {"plugins", "tasks"}
+
+
+@pytest.mark.usefixtures("broken_runners")
+def test_a_runner_is_not_built_for_data_that_cannot_be_asked(tmp_path: Path) -> None:
+    make_task(tmp_path / "tasks")
+    for image in (tmp_path / "tasks").glob("*.png"):
+        image.unlink()
+    with pytest.raises(TooManyErrors):
+        run(settings(tmp_path / "tasks", runner="broken_runners:Buggy"))
+
+
+def test_settings_that_a_runner_does_not_use_are_told(tmp_path: Path) -> None:
+    make_task(tmp_path)
+    _, messages = said(tmp_path, dtype="bf16", prompt_format="llava_v1")
+    assert messages == ["runner tests.runs:Brightness: does not use --dtype, --prompt-format"]
 
 
 @pytest.mark.parametrize(
@@ -551,6 +665,24 @@ def test_a_checkpoint_answers_alike_in_any_batch_and_when_resumed(
     assert files(out) == files(whole.path)
 
 
+def test_a_model_that_cannot_be_loaded_leaves_things_as_they_were(
+    tmp_path: Path, checkpoint: Path
+) -> None:
+    make_task(tmp_path, n=2)
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    for path in checkpoint.iterdir():
+        (broken / path.name).write_bytes(path.read_bytes())
+    (broken / "tokenizer.json").write_text("{}")
+    with pytest.raises(RunnerError, match="tokenizer cannot be loaded"):
+        run(with_model(tmp_path, broken, out=tmp_path / "new" / "run"))
+    assert not (tmp_path / "new").exists()
+    kept = files(run(with_model(tmp_path, checkpoint)).path)
+    with pytest.raises(RunnerError, match="tokenizer cannot be loaded"):
+        run(with_model(tmp_path, broken, fresh=True))
+    assert files(tmp_path / "run") == kept
+
+
 def test_other_weights_or_settings_are_refused(tmp_path: Path, checkpoint: Path) -> None:
     make_task(tmp_path, n=2)
     run(with_model(tmp_path, checkpoint))
@@ -602,7 +734,12 @@ def test_a_model_in_memory_is_told_apart_by_its_weights(
         "processor": build_processor(),
         "out": None,
     }
-    first = run(settings(tmp_path / "tasks", **fields))
+    for wrong in ({"dtype": "fp16"}, {"device": "mps"}):
+        with pytest.raises(
+            RunnerError, match=r"the model in memory has '.*', and is left as it is"
+        ):
+            run(settings(tmp_path / "tasks", **(fields | wrong)))
+    first = run(settings(tmp_path / "tasks", **(fields | {"dtype": "fp32", "device": "cpu"})))
     assert rows(first)["own", "demo"].model == "live"
     assert run(settings(tmp_path / "tasks", **fields)).n_answered == 0
     model.lm_head.weight.data[0, 0] += 1

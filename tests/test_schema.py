@@ -204,3 +204,27 @@ def test_an_alias_bomb_is_a_short_message(tmp_path: Path) -> None:
     with pytest.raises(TaskError) as caught:
         checked(Suite, read_yaml(path), str(path))
     assert len(str(caught.value)) < 5000
+
+
+BOMB = "".join(
+    [
+        "a0: &a0 [x, x, x, x, x, x, x, x, x]\n",
+        *(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 12)),
+    ]
+)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        BOMB + "styles: *a11",
+        BOMB.replace("[x", "!!omap [x: x").replace(", x", ", x: x") + "styles: *a11",
+        "a: &a {b: *a}",
+        "a: &a [*a]",
+    ],
+    ids=["lists", "pairs", "mapping in itself", "list in itself"],
+)
+def test_aliases_do_not_multiply_without_end(tmp_path: Path, text: str) -> None:
+    path = write(tmp_path / "a.yaml", text)
+    with pytest.raises(TaskError, match="aliases make it hold over 100,000 values"):
+        read_yaml(path)

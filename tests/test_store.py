@@ -195,7 +195,46 @@ def test_two_processes_do_not_share_a_run_folder(tmp_path: Path) -> None:
         assert (tmp_path / "run").is_dir()
 
 
-def test_a_file_in_the_place_of_the_folder_is_said(tmp_path: Path) -> None:
-    (tmp_path / "run").write_text("")
-    with pytest.raises(RunError, match="is no folder"), store.locked(tmp_path / "run"):
+@pytest.mark.parametrize("below", ["", "deep", "deep/deeper"])
+def test_a_file_in_the_place_of_the_folder_is_said(tmp_path: Path, below: str) -> None:
+    (tmp_path / "run").write_text("mine")
+    said = pytest.raises(RunError, match=r"run: is no folder; expected one, or a new name")
+    with said, store.locked(tmp_path / "run" / below):
         pass
+    assert (tmp_path / "run").read_text() == "mine"
+
+
+def test_a_name_that_is_too_long_is_said(tmp_path: Path) -> None:
+    said = pytest.raises(RunError, match=r"cannot be written .*name another")
+    with said as caught, store.locked(tmp_path / "new" / ("a" * 300)):
+        pass
+    assert "make room" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_folders_that_stay_empty_are_removed_again(tmp_path: Path) -> None:
+    with pytest.raises(KeyError), store.made(tmp_path / "a" / "b"):
+        raise KeyError((tmp_path / "a" / "b").is_dir())
+    assert list(tmp_path.iterdir()) == []
+    with store.made(tmp_path / "a" / "b"):
+        (tmp_path / "a" / "kept.txt").write_text("")
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["kept.txt"]
+    (tmp_path / "own").mkdir()
+    with store.made(tmp_path / "own"):
+        pass
+    assert (tmp_path / "own").is_dir()
+
+
+@pytest.mark.parametrize("content", ['{"name": "a web app"}', "[]", "null"])
+def test_the_manifest_of_something_else_is_left_alone(tmp_path: Path, content: str) -> None:
+    (tmp_path / store.MANIFEST).write_text(content)
+    with pytest.raises(RunError, match="is not the manifest of a run"):
+        store.remove_run(tmp_path)
+    assert (tmp_path / store.MANIFEST).read_text() == content
+
+
+@pytest.mark.parametrize("content", [b"", b"[" * 100_000, b'{"accuracy": NaN}', b"\xff"])
+def test_what_is_no_json_is_said(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / store.SUMMARY).write_bytes(content)
+    with pytest.raises(RunError, match="not JSON"):
+        store.read_json(tmp_path / store.SUMMARY)

@@ -509,3 +509,58 @@ def test_broken_data_is_an_error_of_the_data(tmp_path: Path) -> None:
     (tmp_path / "v7w-test.json").write_text("[{", encoding="utf-8")
     with pytest.raises(DataError, match=r"v7w-test\.json:1:3: broken JSON"):
         list(load_samples(load_task("visual7w_pointing"), DataSource(tmp_path, tmp_path)))
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        {"question": "half \ud83d of it"},
+        {"choices": ("a", "\udc00")},
+        {"image": "\ud83d.png"},
+        {"group": "\ud83d"},
+        {"tags": {"\ud83d": ("x",)}},
+        {"tags": {"x": ("\ud83d",)}},
+        {"id": "\ud83d"},
+    ],
+    ids=lambda field: next(iter(field)),
+)
+def test_half_characters_make_a_sample_unusable(make: Make, field: dict[str, object]) -> None:
+    (found,) = records(make(), record(**field))
+    assert isinstance(found, Problem)
+    assert (found.code, found.warning) == ("bad_text", False)
+    found.model_dump_json()  # as it is written into the run folder
+
+
+def test_an_emoji_is_one_character(make: Make) -> None:
+    (found,) = records(make(), record(question="\U0001f642?"))
+    assert isinstance(found, Sample)
+
+
+def test_numbers_of_regions_are_short_and_in_plain_digits(make: Make) -> None:
+    endless = f"<r{'9' * 5000}> and <r\u0660>"
+    (found,) = records(make(), record(question=endless))
+    assert isinstance(found, Sample)  # it mentions nothing
+    (found,) = records(make(), record(question="<r999999999>"))
+    assert isinstance(found, Problem)
+    assert found.code == "mention"
+
+
+@pytest.mark.parametrize(
+    ("polygon", "code"),
+    [
+        (((40, 40), (50, 40), (50, 50)), "polygon_outside"),
+        (((-9, 3), (-2, 3), (-2, 9)), "polygon_outside"),
+        (((-50, -50), (300, -50), (20, 300)), None),  # no corner inside, but it covers the image
+        (((3, 3), (9, 3), (9, 9)), None),
+    ],
+)
+def test_polygons_are_held_against_the_image(
+    images: DataSource, polygon: Polygon, code: str | None
+) -> None:
+    size = image_size(images.images / "good.png")
+    assert size < (40, 40)
+    region = Region(box=(1, 1, 5, 5), polygons=(polygon,))
+    sample = at("good.png", (1, 1, 5, 5)).model_copy(update={"regions": (region,)})
+    found, problems = inspect_image(sample, images)
+    assert [problem.code for problem in problems] == ([code] if code else [])
+    assert (found is None) == bool(code)

@@ -273,3 +273,23 @@ def test_the_digest_is_that_of_what_can_move_a_score(tmp_path: Path) -> None:
     assert digest() != before
     assert digest(seed=1) != digest()
     assert digest(styles="none") != digest()
+
+
+def test_a_problem_never_takes_the_id_of_a_sample(tmp_path: Path) -> None:
+    make_task(tmp_path, n=5)
+    for number, id_ in enumerate(["a", "a", "a#2", "a", "b"]):
+        edit(tmp_path, number, id=id_)
+    made, _ = trials(choose(tmp_path, "own"))
+    assert [(trial.id, trial.request is None) for trial in made] == [
+        ("a", False),
+        ("a#3", True),
+        ("a#2", False),
+        ("a#4", True),
+        ("b", False),
+    ]
+
+
+@pytest.mark.parametrize("styles", ["", " ", ",", "demo,"])
+def test_an_empty_style_is_not_the_default(tmp_path: Path, styles: str) -> None:
+    with pytest.raises(TaskError, match="an empty style"):
+        choose(make_task(tmp_path), "own", styles=styles)

@@ -91,6 +91,8 @@ Seed = Annotated[int, typer.Option(metavar="N", help="Keys every random draw.")]
 
 def main() -> None:
     """Run the command line; the user's mistakes end with one line and an exit code."""
+    sys.stdout = sys.stdout or io.StringIO()  # closed by `>&-`
+    sys.stderr = sys.stderr or io.StringIO()
     if isinstance(sys.stdout, io.TextIOWrapper):
         # Where the terminal's encoding lacks a letter, it is shown by its number.
         sys.stdout.reconfigure(errors="backslashreplace")
@@ -102,8 +104,7 @@ def main() -> None:
             _say(f"error: {error}")
             sys.exit(error.exit_code)
         finally:
-            if sys.stdout is not None:  # closed by `>&-`
-                sys.stdout.flush()
+            sys.stdout.flush()
     except BrokenPipeError:
         # The reader has gone, as in `vipbench ls tasks | head`.
         _leave(1)
@@ -122,15 +123,11 @@ def _leave(code: int) -> NoReturn:
 
 
 def _check_arguments(arguments: Sequence[str]) -> None:
-    """Refuse what is no UTF-8: file names of that kind have no place in JSON files."""
+    """Refuse what is no text: file names of that kind have no place in JSON files."""
     for argument in arguments:
-        if not argument.isascii() and not _is_unicode(argument):
-            shown = ascii(argument)
-            raise VipbenchError(f"argument {shown}: is not UTF-8; rename the file or the folder")
-
-
-def _is_unicode(text: str) -> bool:
-    return not any("\ud800" <= letter <= "\udfff" for letter in text)
+        if any("\ud800" <= letter <= "\udfff" for letter in argument):
+            encoding = sys.getfilesystemencoding()
+            raise VipbenchError(f"argument {argument!a}: is no text in {encoding}; rename it")
 
 
 def _version(value: bool) -> None:
@@ -632,8 +629,10 @@ def demo_make(
     try:
         make(out, n, EVALUATION_SEED if seed is None else seed)
     except OSError as error:
-        where = error.filename or out
-        raise DataError(f"-o {out}: {where}: cannot be written ({error.strerror})") from error
+        shutil.rmtree(out, ignore_errors=True)  # it was new, or empty
+        raise DataError(
+            f"-o {out}: cannot be written ({error.strerror}); give another folder, or make room"
+        ) from error
     for key, source in sources(out).items():
         print(f"--data {key}={source.questions}")
 

@@ -387,8 +387,8 @@ def _refused(path: Path, error: OSError) -> RunError:
         )
     if isinstance(error, FileExistsError | NotADirectoryError):
         file = next((each for each in (path, *path.parents) if each.is_file()), path)
-        return RunError(f"{file}: is no folder; expected one, or a new name; give another -o")
+        return RunError(f"{file}: is no folder; expected one, or a new name")
     return RunError(
         f"{path}: cannot be written ({error.strerror}); expected a folder that takes new files; "
-        "give another -o"
+        "name another"
     )

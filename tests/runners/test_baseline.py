@@ -101,3 +101,17 @@ def test_a_request_of_another_run_is_an_error(name: str) -> None:
 def test_an_unknown_baseline_is_refused() -> None:
     with pytest.raises(RunnerError, match="did you mean 'majority'"):
         make_baseline("majorty", [], 0)
+
+
+def test_samples_that_cannot_be_asked_are_no_answers() -> None:
+    failed = [
+        Trial(
+            task="t", style="s", id=f"failed {i}", error="no image", kind="choice", target="",
+            group="g", tags={},
+        )
+        for i in range(9)
+    ]  # fmt: skip
+    open_question = trial("2", "two", task="t", kind="short_answer")
+    trials = [*failed, trial("1", "C"), open_question]
+    assert answers("majority", trials) == ["C", "C"]
+    assert set(answers("random", [*failed, open_question])) == {"two"}

@@ -251,3 +251,69 @@ def test_the_statistics_are_the_processors(folder: Path) -> None:
     path.unlink()
     info = check_checkpoint(folder)
     assert (info.image_mean, info.image_std) == (CLIP_MEAN, CLIP_STD)
+
+
+def test_remote_code_is_found_however_deep_it_is_asked_for(folder: Path) -> None:
+    nested: dict[str, Any] = {"auto_map": {"AutoModel": "evil.Model"}}
+    for _ in range(400):
+        nested = {"a": [nested]}
+    edit(folder / "config.json", lambda config: config.update(deep=nested))
+    refused(folder, r"auto_map asks for remote code")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("config.json", b"[" * 100_000, r"config\.json: cannot be read as JSON"),
+        ("vipbench.json", b"[" * 100_000, r"vipbench\.json: cannot be read as JSON"),
+        ("chat_template.jinja", b"\xff", r"chat_template\.jinja: cannot be read"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_named(
+    folder: Path, name: str, content: bytes, message: str
+) -> None:
+    (folder / name).write_bytes(content)
+    refused(folder, message)
+
+
+@pytest.mark.parametrize("named", [None, 3, "LlavaModel", ["LlavaModel"]])
+def test_another_model_is_refused_whatever_it_is_called(folder: Path, named: object) -> None:
+    edit(folder / "config.json", lambda c: c.update(model_type="llava", architectures=named))
+    refused(folder, "model_type is 'llava' .*expected 'vipllava'")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("image_mean", 0.5),
+        ("image_mean", "abc"),
+        ("image_mean", [0.5]),
+        ("image_std", [float("nan"), 1, 1]),
+        ("image_std", [0, 1, 1]),
+    ],
+)
+def test_pixels_need_numbers_to_be_normalised_with(folder: Path, key: str, value: object) -> None:
+    path = folder / "processor_config.json"
+    edit(path, lambda config: config["image_processor"].update({key: value}))
+    refused(folder, f"tiny-vip: image processor: {key} is ")
+
+
+@pytest.mark.parametrize("layers", [[], [True], ["-2"], [99]])
+def test_feature_layers_are_numbers_of_layers(folder: Path, layers: object) -> None:
+    edit(folder / "config.json", lambda config: config.update(vision_feature_layer=layers))
+    refused(folder, "vision_feature_layers is .*expected numbers of the 12 layers")
+
+
+def test_folders_in_the_place_of_files(folder: Path) -> None:
+    (folder / "tokenizer.json").rename(folder / "other.json")
+    (folder / "tokenizer.json").mkdir()
+    refused(folder, "has no tokenizer")
+    (folder / "tokenizer.json").rmdir()
+    (folder / "other.json").rename(folder / "tokenizer.json")
+    (folder / "model.safetensors").unlink()
+    (folder / "model.safetensors").mkdir()
+    refused(folder, "has no weights")
+
+
+def test_a_name_that_no_file_can_have() -> None:
+    refused("a" * 300, "cannot be read .*File name too long.*expected a checkpoint's folder")

@@ -1,5 +1,8 @@
 """Names of devices and dtypes: checked without torch, found with it."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -18,6 +21,12 @@ def test_known_names_pass(device: str | None, dtype: str | None) -> None:
     [
         ("cda", None, "did you mean 'cuda'"),
         ("cuda:x", None, "expected such as cuda:1"),
+        ("cuda:", None, "device 'cuda:' is not known"),
+        ("cuda:01", None, "device 'cuda:01' is not known"),
+        ("cuda:1000", None, "device 'cuda:1000' is not known"),
+        ("auto:1", None, "device 'auto:1' is not known"),
+        ("", None, "device '' is not known"),
+        (None, "", "dtype '' is not known"),
         (None, "float23", "did you mean 'float32'"),
     ],
 )
@@ -38,3 +47,12 @@ def test_a_cpu_computes_in_float32_unless_told_otherwise() -> None:
 def test_a_device_that_is_not_here_is_said() -> None:
     with pytest.raises(RunnerError, match="is not here"):
         find_device("cuda:97")
+
+
+def test_names_need_no_torch() -> None:
+    code = (
+        "import sys; from vipbench.runners.device import check_names;"
+        "check_names('cuda:1', 'bf16'); check_names(None, None);"
+        "assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -32,6 +32,10 @@ class Parrot:
 class Mute:
     def __init__(self, model):
         pass
+
+class Deaf(Parrot):
+    def __init__(self):
+        pass
 """
 
 
@@ -86,6 +90,7 @@ def test_a_plugin_does_not_replace_a_built_in_runner() -> None:
         ("parrot_runer:Parrot", "'parrot_runer' cannot be imported"),
         (":Parrot", "'' cannot be imported"),
         ("parrot_runner:Mute", "Mute is no runner .* image_size"),
+        ("parrot_runner:Deaf", "cannot be built with the text of --model"),
         ("vipllava", "no model given .*--model"),
     ],
 )

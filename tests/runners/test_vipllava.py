@@ -371,3 +371,34 @@ def test_float16_is_the_default_on_cuda_only() -> None:
     assert find_dtype(None, torch.device("cuda")) == torch.float16
     assert find_dtype("auto", torch.device("mps")) == torch.float32
     assert find_dtype(None, torch.device("cpu")) == torch.float32
+
+
+def test_weights_of_another_size_are_named_with_both_sizes(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(checkpoint, tmp_path / "tiny-vip"))
+    config = json.loads((folder / "config.json").read_text())
+    size = config["text_config"]["vocab_size"]
+    config["text_config"]["vocab_size"] = 10
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(RunnerError, match=rf"lm_head\.weight \(\[{size}, 64\], not \[10, 64\]\)"):
+        VipLlavaRunner(folder, device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("file", "key", "value", "message"),
+    [
+        ("config.json", "text_config", "x", "cannot be loaded"),
+        ("config.json", "image_token_index", "x", "cannot be loaded"),
+        ("generation_config.json", "eos_token_id", "x", "eos_token_id is 'x'"),
+    ],
+)
+def test_a_config_that_transformers_does_not_take_is_one_line(
+    checkpoint: Path, tmp_path: Path, file: str, key: str, value: object, message: str
+) -> None:
+    folder = Path(shutil.copytree(checkpoint, tmp_path / "tiny-vip"))
+    content = json.loads((folder / file).read_text())
+    (folder / file).write_text(json.dumps(content | {key: value}))
+    with pytest.raises(RunnerError, match=message) as caught:
+        VipLlavaRunner(folder, device="cpu")
+    assert "\n" not in str(caught.value)
