@@ -1,5 +1,6 @@
 """The command line as a user meets it: what is printed where, and the exit code."""
 
+import errno
 import json
 import os
 import subprocess
@@ -128,6 +129,13 @@ def test_wrong_usage_exits_2_and_says_what_is_right(
         (["run", "--runner", "oracle", "--tasks", "vcr_qa"], "--data vcr=DIR"),
         (["run", "--batch-size", "0"], "--batch-size '0': expected 'auto' or a whole number"),
         (["run", "--batch-size", "all"], "--batch-size 'all'"),
+        (["run", "--batch-size", "9" * 5000], "expected 'auto' or a whole number"),
+        (["run", "--tasks", ""], "--tasks '': names nothing"),
+        (["run", "--ids", ", ,"], "--ids ', ,': names nothing"),
+        (["check", ","], "TASK ',': names nothing"),
+        (["check", "vcr_qa", "--styles", ""], "an empty style"),
+        (["run", "--dtype", "float61"], "did you mean 'float16'?"),
+        (["run", "--device", "cud"], "did you mean 'cuda'?"),
         (["run", "--model", "nowhere/at/all"], "nowhere/at/all"),
         (["run", "--include", "nowhere"], "--include nowhere"),
         (["run", "--data", "vcr=nowhere"], "--data vcr=nowhere"),
@@ -135,6 +143,10 @@ def test_wrong_usage_exits_2_and_says_what_is_right(
         (["score", "nowhere"], "nowhere"),
         (["leaderboard", "nowhere", "-o", "tables"], "nowhere"),
         (["show", "nowhere", "q1"], "nowhere"),
+        (["ls", "runs", "--runs", "nowhere"], "--runs nowhere: no such folder"),
+        (["demo", "make", "--n", "1", "-o", "/dev/null/x"], "-o /dev/null/x: cannot be written"),
+        (["demo", "train", "--state", "/dev/null"], "--state /dev/null: is no folder"),
+        (["check", "vcr\nqa\x1b[2J"], r"task 'vcr\nqa\x1b[2J' is unknown"),
     ],
 )
 def test_the_users_mistake_is_one_line_and_exits_2(
@@ -145,7 +157,7 @@ def test_the_users_mistake_is_one_line_and_exits_2(
     [line] = [line for line in err.replace("\r", "\n").splitlines() if line.startswith("error: ")]
     assert said in line
     assert err.rstrip("\n").endswith(line)
-    assert not [path for path in Path().rglob("*") if path.is_file()]
+    assert list(Path().iterdir()) == []
 
 
 def test_a_bug_shows_its_traceback(tmp_path: Path) -> None:
@@ -158,6 +170,74 @@ def test_a_bug_shows_its_traceback(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "Traceback" in done.stderr
     assert done.stderr.endswith("ZeroDivisionError: division by zero\n")
+
+
+def test_an_argument_that_is_no_text_is_refused() -> None:
+    program = "from vipbench.cli import main; main()"
+    arguments: list[str | bytes] = ["check", "vcr_qa", "--data", b"vcr=caf\xe9"]
+    command = [sys.executable, "-c", program, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: argument 'vcr=caf\\udce9': is no text in utf-8")
+
+
+def test_a_terminal_without_unicode_shows_what_it_can() -> None:
+    done = spawn("ls", "suites", env=os.environ | {"PYTHONIOENCODING": "ascii"})
+    assert done.returncode == 0
+    broken = spawn("check", "vcr_\u00fc", env=os.environ | {"PYTHONIOENCODING": "ascii"})
+    assert broken.returncode == 2
+    assert broken.stderr.startswith("error: task 'vcr_\\xfc' is unknown; did you mean")
+
+
+def test_a_table_in_a_terminal_without_unicode(data: list[str], tmp_path: Path) -> None:
+    command = ("run", "--runner", "oracle", "--tasks", "vcr_qa", "--styles", "demo", *data)
+    done = spawn(*command, "-o", tmp_path / "run", env=os.environ | {"PYTHONIOENCODING": "ascii"})
+    assert done.returncode == 0
+    assert r"\xb7 synthetic data" in done.stdout.replace("\n", "")
+
+
+@pytest.mark.parametrize("closed", [">&-", ">&- 2>&-"])
+def test_output_that_is_closed_is_not_missed(closed: str) -> None:
+    program = "from vipbench.cli import main; main()"
+    command = f'exec "$0" -c "{program}" ls styles {closed}'
+    done = subprocess.run(["sh", "-c", command, sys.executable], stderr=subprocess.PIPE, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_full_disk_is_one_line_wherever_it_is_met() -> None:
+    program = "from vipbench.cli import main; main()"
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-c", program, "ls", "styles"]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 2
+    assert done.stderr == ("error: output: No space left on device; make room, then try again\n")
+
+
+def test_data_that_this_user_may_not_read_are_one_line(
+    vipbench: Vipbench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    is_file = Path.is_file
+
+    def forbidden(path: Path) -> bool:  # root, as which tests may run, reads everything
+        if path.is_relative_to(tmp_path):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return is_file(path)
+
+    monkeypatch.setattr(Path, "is_file", forbidden)
+    code, _, err = vipbench("check", "vcr_qa", "--data", f"vcr={tmp_path}")
+    assert code == 2
+    assert err.startswith(f"error: {tmp_path}")
+    assert "Permission denied; get the right to read or write there" in err
+
+
+def test_a_cache_that_cannot_be_written_is_named(
+    vipbench: Vipbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VIPBENCH_CACHE", "/dev/null/cache")
+    code, _, err = vipbench("run", "--runner", "oracle")
+    assert code == 2
+    assert "/dev/null/cache" in err
+    assert "name a folder for it by VIPBENCH_CACHE" in err
 
 
 def test_a_reader_of_the_output_may_leave() -> None:
@@ -340,6 +420,7 @@ def test_show_prints_one_sample(vipbench: Vipbench, done: Path) -> None:
 
 
 def test_show_wants_to_know_which(vipbench: Vipbench, done: Path) -> None:
+    assert "expected vcr_qa or vcr_qar" in vipbench("show", done, "val-1", "--task", "vcr_q2ar").err
     assert "name one with --task" in vipbench("show", done, "val-1").err
     assert "did you mean 'vcr_qa'" in vipbench("show", done, "val-1", "--task", "vcr_qq").err
     assert "did you mean 'demo'" in vipbench("show", done, "val-1", "--style", "demoo").err
@@ -357,6 +438,56 @@ def test_show_without_the_image(vipbench: Vipbench, tmp_path: Path) -> None:
     assert code == 0
     assert "picture  none: " in out
     assert "answer   " in out
+
+
+def test_show_does_without_a_picture_that_cannot_be_written(vipbench: Vipbench, done: Path) -> None:
+    (done / "shown").write_text("in the way")
+    code, out, _ = vipbench("show", done, "val-1", "--task", "vcr_qa")
+    assert code == 0
+    assert "picture  none: " in out
+    assert "score    1" in out
+    given = vipbench("show", done, "val-1", "--task", "vcr_qa", "-o", done / "shown" / "x.png")
+    assert given.code == 2
+    assert "cannot be written" in given.err
+
+
+def test_show_takes_any_id_and_no_sign_steers_the_terminal(
+    vipbench: Vipbench, tmp_path: Path
+) -> None:
+    (tmp_path / "own.yaml").write_text(
+        "{name: own, version: 1, title: t, kind: short_answer, data: own, reader: jsonl, "
+        "styles: [red_rectangle]}"
+    )
+    Image.new("RGB", (9, 9)).save(tmp_path / "a.png")
+    long, ugly = "a" * 5000, "../a\x1b[2J\nb"
+    question = {
+        "image": "a.png",
+        "question": "\x1b[1m<r0>?\nNow?",
+        "box": [1, 1, 5, 5],
+        "answer": "x",
+    }
+    lines = [json.dumps({"id": id_} | question) for id_ in (long, f"{long}b", ugly)]
+    (tmp_path / "own.jsonl").write_text("\n".join(lines))
+    own = ("--include", tmp_path, "--data", f"own={tmp_path}")
+    assert vipbench("run", "--runner", "oracle", "--tasks", "own", *own, "-o", "done").code == 0
+    for id_ in (long, f"{long}b", ugly):
+        code, out, _ = vipbench("show", "done", id_)
+        assert code == 0
+        assert "\x1b" not in out
+        assert "\\x1b[1mthe object within the red rectangle?\nNow?" in out
+    assert "sample   ../a\\x1b[2J\\nb\n" in out
+    pictures = sorted(path.name for path in Path("done", "shown").iterdir())
+    assert len(pictures) == 3
+    assert max(map(len, pictures)) < 200
+    assert sorted(path.name for path in Path("done").iterdir()) == sorted((*store.FILES, "shown"))
+
+
+def test_a_sheet_for_a_square_that_no_model_has_is_refused(
+    vipbench: Vipbench, data: list[str]
+) -> None:
+    code, _, err = vipbench("render", "vcr_qa", "--size", "100000", "-o", "x.png", *data)
+    assert code == 2
+    assert "less than or equal to 4096" in err
 
 
 # --- ls, demo

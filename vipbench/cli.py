@@ -46,6 +46,13 @@ LONGEST_NAME = 150
 """Bytes of a file's name without its suffix; file systems take 255 in all."""
 LARGEST_SQUARE = 4096
 """px; no model's square is near it, and larger sheets fill the memory."""
+_ADVICE = {
+    errno.ENOSPC: "make room, then try again",
+    errno.EDQUOT: "make room, then try again",
+    errno.EACCES: "get the right to read or write there, or name another place",
+    errno.EPERM: "get the right to read or write there, or name another place",
+}
+"""What to do about errors of the machine, wherever they are met; others are bugs."""
 
 Data = Annotated[
     list[str] | None,
@@ -109,11 +116,13 @@ def main() -> None:
         # The reader has gone, as in `vipbench ls tasks | head`.
         _leave(1)
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        advice = _ADVICE.get(error.errno or 0)
+        if advice is None:
             raise
-        where = error.filename or "output"
-        _say(f"error: {where}: cannot be written ({error.strerror}); make room, then try again")
-        _leave(2)
+        _say(f"error: {error.filename or 'output'}: {error.strerror}; {advice}")
+        if error.filename is None:
+            _leave(2)
+        sys.exit(2)
 
 
 def _leave(code: int) -> NoReturn:

@@ -29,13 +29,13 @@ class RunError(VipbenchError):
     """A run folder cannot be made, resumed or read."""
 
 
-class TooManyErrors(VipbenchError):  # noqa: N818  # it ends in "Errors"
+class TooManyErrors(VipbenchError):
     """More samples failed than `--max-errors` allows."""
 
     exit_code = 3
 
 
-class RunInterrupted(VipbenchError):  # noqa: N818  # nothing is wrong
+class RunInterrupted(VipbenchError):
     """The user stopped the run; what is done is kept."""
 
     exit_code = 130

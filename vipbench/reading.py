@@ -35,7 +35,7 @@ class DataRecord(BaseModel):
 DataRecordT = TypeVar("DataRecordT", bound=DataRecord)
 
 
-class BadRecord(Exception):  # noqa: N818  # names a state of the data, not of the program
+class BadRecord(Exception):
     """One record cannot be used; `code` is what such problems are counted by."""
 
     def __init__(self, message: str, code: str = "bad_record") -> None:
