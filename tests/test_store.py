@@ -1,3 +1,4 @@
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -84,6 +85,13 @@ def test_answers_come_back_as_they_were(tmp_path: Path) -> None:
     assert found[TrialId("t", "s", "c")] == answer("c", 0)
     assert len(found) == 4
     assert store.read_responses(tmp_path / "nowhere.jsonl") == {}
+
+
+def test_the_logarithm_of_nothing_comes_back(tmp_path: Path) -> None:
+    path = tmp_path / store.RESPONSES
+    line = answer("a", 0).model_copy(update={"option_logprobs": (-0.5, -math.inf)})
+    store.append_responses(path, [line])
+    assert store.read_responses(path) == {TrialId("t", "s", "a"): line}
 
 
 def test_cut_anywhere_the_whole_batches_are_kept(tmp_path: Path) -> None:

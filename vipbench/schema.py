@@ -39,7 +39,8 @@ Tags = dict[str, tuple[str, ...]]
 class Record(BaseModel):
     """Base of all records: immutable, unknown fields refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # JSON has no infinity, which the logarithm of a probability may be: "-Infinity" comes back.
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
 
 
 class Region(Record):

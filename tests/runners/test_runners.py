@@ -108,6 +108,7 @@ def test_what_is_no_runner_is_refused_by_name(name: str, message: str) -> None:
         (["a"] * 8, "returned a str for sample 0"),
         ([Response(text="a")] * 7 + [Response()], "sample 7 has neither text nor error"),
         ([Response(text="a", error="b")] * 8, "sample 0 has text and error"),
+        ([Response(text="half \ud83d")] * 8, "sample 0 is no text .*whole Unicode characters"),
     ],
 )
 def test_a_broken_contract_is_an_error(responses: Sequence[Response], message: str) -> None:

@@ -177,6 +177,13 @@ def check_responses(
                 f"{'neither text nor error' if response.text is None else 'text and error'} · "
                 "expected exactly one of them"
             )
+        try:
+            f"{response.text}{response.error}".encode()
+        except UnicodeEncodeError as error:
+            raise RunnerError(
+                f"runner {name}: the response for sample {request.id} is no text "
+                f"({error.reason} at {error.start}) · expected whole Unicode characters"
+            ) from error
     return list(responses)
 
 
