@@ -8,7 +8,11 @@ REPO = Path(__file__).parent.parent
 ELSEWHERE = {
     "vipbench/__init__.py": "tests/test_package.py",
     "vipbench/schema.py": "tests/test_tasks.py",
-    "vipbench/errors.py": "tests/test_cli.py",
+    "vipbench/errors.py": "tests/cli/test_cli.py",
+    **{
+        f"vipbench/cli/{name}.py": "tests/cli/test_cli.py"
+        for name in ("app", "options", "words", "runs", "look", "listing", "demo")
+    },
 }
 """Modules that are tested under another name, because others show them at work."""
 

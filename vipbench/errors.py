@@ -35,6 +35,12 @@ class TooManyErrors(VipbenchError):
     exit_code = 3
 
 
+class CheckFailed(VipbenchError):
+    """A gate or a check of published numbers found a failure; not a mistake of the user."""
+
+    exit_code = 1
+
+
 class RunInterrupted(VipbenchError):
     """The user stopped the run; what is done is kept."""
 

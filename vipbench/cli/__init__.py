@@ -1,0 +1,14 @@
+"""The command line: reads what the user types, calls one function, prints what comes back.
+
+Everything that takes time to import is imported by the command that needs it, so that help is there
+at once. Each module adds its commands to the application; help lists them in the order of imports.
+"""
+
+# ruff: isort: off
+from vipbench.cli.app import app, main
+from vipbench.cli import runs
+from vipbench.cli import look
+from vipbench.cli import listing
+from vipbench.cli import demo
+
+__all__ = ["app", "demo", "listing", "look", "main", "runs"]

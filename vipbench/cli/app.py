@@ -1,0 +1,94 @@
+"""The application: what all commands share, and how mistakes end."""
+
+import errno
+import io
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated, NoReturn
+
+import typer
+
+from vipbench.cli.words import say
+from vipbench.errors import VipbenchError
+
+app = typer.Typer(
+    name="vipbench",
+    help="Measure how well vision-language models understand visual prompts.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+_ADVICE = {
+    errno.ENOSPC: "make room, then try again",
+    errno.EDQUOT: "make room, then try again",
+    errno.EACCES: "get the right to read or write there, or name another place",
+    errno.EPERM: "get the right to read or write there, or name another place",
+}
+"""What to do about errors of the machine, wherever they are met; others are bugs."""
+
+
+def main() -> None:
+    """Run the command line; the user's mistakes end with one line and an exit code."""
+    sys.stdout = sys.stdout or io.StringIO()  # closed by `>&-`
+    sys.stderr = sys.stderr or io.StringIO()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Where the terminal's encoding lacks a letter, it is shown by its number.
+        sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        try:
+            _check_arguments(sys.argv[1:])
+            app(prog_name="vipbench")
+        except VipbenchError as error:
+            say(f"error: {error}")
+            sys.exit(error.exit_code)
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader has gone, as in `vipbench ls tasks | head`.
+        _leave(1)
+    except OSError as error:
+        advice = _ADVICE.get(error.errno or 0)
+        if advice is None:
+            raise
+        say(f"error: {error.filename or 'output'}: {error.strerror}; {advice}")
+        if error.filename is None:
+            _leave(2)
+        sys.exit(2)
+
+
+def _leave(code: int) -> NoReturn:
+    """Exit without what waits to be printed: Python would say at exit that it cannot be."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(code)
+
+
+def _check_arguments(arguments: Sequence[str]) -> None:
+    """Refuse what is no text: file names of that kind have no place in JSON files."""
+    for argument in arguments:
+        if any("\ud800" <= letter <= "\udfff" for letter in argument):
+            encoding = sys.getfilesystemencoding()
+            raise VipbenchError(f"argument {argument!a}: is no text in {encoding}; rename it")
+
+
+def _version(value: bool) -> None:
+    if value:
+        from vipbench import __version__
+
+        print(f"vipbench {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _top(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    # On a busy machine, threads of OpenMP that spin while they wait are many times slower. It is
+    # read when torch is loaded.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

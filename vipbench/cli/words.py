@@ -1,0 +1,84 @@
+"""How the command line prints: lines, columns, pictures, lists of names."""
+
+import hashlib
+import re
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vipbench.errors import RunError, VipbenchError
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+LONGEST_NAME = 150
+"""Bytes of a file's name without its suffix; file systems take 255 in all."""
+
+
+def say(message: str) -> None:
+    """Print one line to stderr, whatever the message holds."""
+    print(one_line(message), file=sys.stderr)
+
+
+def visible(text: str) -> str:
+    """Show by their numbers the signs that steer a terminal, which data may hold; keep lines."""
+    return re.sub(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", lambda match: ascii(match[0])[1:-1], text)
+
+
+def one_line(text: str) -> str:
+    """Show a text in one line."""
+    return visible(text).replace("\n", r"\n")
+
+
+def listed(option: str, values: Sequence[str] | None) -> tuple[str, ...]:
+    """Split a repeatable option at commas; each value once. RunError where none is left."""
+    parts = (part.strip() for value in values or () for part in value.split(","))
+    names = tuple(dict.fromkeys(part for part in parts if part))
+    if values and not names:
+        raise RunError(f"{option} {' '.join(values)!r}: names nothing; expected one or more names")
+    return names
+
+
+def duration(seconds: float) -> str:
+    """Write seconds in words."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def verdict(n_errors: int, n_warnings: int = 0) -> str:
+    """Write `412 errors, 1 warning`; only the errors where there is nothing else."""
+    parts = [f"{n_errors:,} error{'s' * (n_errors != 1)}"]
+    if n_warnings:
+        parts.append(f"{n_warnings:,} warning{'s' * (n_warnings != 1)}")
+    return ", ".join(parts)
+
+
+def print_columns(rows: Iterable[Sequence[str]]) -> None:
+    """Print rows of text as columns; the last one may be as long as it is."""
+    table = [tuple(row) for row in rows]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for row in table:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+        print("  ".join(cells).rstrip())
+
+
+def file_name(text: str) -> str:
+    """Replace what may not stand in a file's name, and shorten what is too long for one."""
+    name = "".join(c if c.isalnum() or c in "._" else "-" for c in text).strip(".")
+    if len(name.encode()) <= LONGEST_NAME:
+        return name
+    digest = hashlib.sha256(text.encode()).hexdigest()[:8]
+    return f"{name.encode()[: LONGEST_NAME - 9].decode(errors='ignore')}-{digest}"
+
+
+def save(picture: "Image.Image", path: Path) -> None:
+    """Write a picture as PNG; VipbenchError where it cannot be."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        picture.save(path, format="PNG")
+    except OSError as error:
+        raise VipbenchError(f"{path}: cannot be written ({error.strerror or error})") from error
