@@ -16,6 +16,7 @@ Keys:
     group: questions of one group are one cluster in the statistics; default the image.
     label, labels: what the text calls the region(s); default "object".
     tags: {"axis": "value"} or {"axis": ["value", ...]}, for the breakdown.
+    run: what `vipbench export` says about an earlier answer; not looked at.
 
 The task's YAML says `reader: jsonl` and the kind: choice for questions with choices, else
 short_answer or graded. `--data KEY=FILE`, or a folder that holds exactly one `.jsonl` file; KEY is
@@ -67,6 +68,7 @@ class _Record(DataRecord):
     label: str | None = None
     labels: list[str] | None = None
     tags: dict[str, str | list[str]] | None = None
+    run: dict[str, object] | None = None
 
 
 def read(source: DataSource) -> Iterator[Sample | Problem]:

@@ -127,6 +127,14 @@ def read_qar(source: DataSource) -> Iterator[Sample | Problem]:
     yield from _read(source, "rationale_label", _qar)
 
 
+def read_turns(source: DataSource) -> Iterator[Sample | Problem]:
+    """Yield the rationale as a second turn, after the question with its answers and the right one.
+
+    Raises DataError for a file that is broken, not recognised, or without labels.
+    """
+    yield from _read(source, "rationale_label", _turns)
+
+
 class _Texts(NamedTuple):
     """The token lists of one sample, and the place of the right choice."""
 
@@ -134,6 +142,8 @@ class _Texts(NamedTuple):
     given_answer: list[Token]
     choices: list[list[Token]]
     right: int
+    given_choices: Sequence[list[Token]] = ()
+    given_right: int | None = None
 
 
 def _qa(value: object, where: str) -> _Texts:
@@ -147,6 +157,20 @@ def _qar(value: object, where: str) -> _Texts:
         raise BadRecord(f"{where}: {len(record.answer_choices)} answers; expected 4", "choices")
     answer = record.answer_choices[record.answer_label]
     return _Texts(record.question, answer, record.rationale_choices, record.rationale_label)
+
+
+def _turns(value: object, where: str) -> _Texts:
+    record = parse(_RationaleRecord, value, where)
+    if len(record.answer_choices) != N_OPTIONS:
+        raise BadRecord(f"{where}: {len(record.answer_choices)} answers; expected 4", "choices")
+    return _Texts(
+        record.question,
+        [],
+        record.rationale_choices,
+        record.rationale_label,
+        record.answer_choices,
+        record.answer_label,
+    )
 
 
 def _read(
@@ -219,7 +243,7 @@ def _sample(
 ) -> tuple[Sample, list[Problem]]:
     if len(texts.choices) != N_OPTIONS:
         raise BadRecord(f"{where}: {len(texts.choices)} choices; expected 4", "choices")
-    objects = _mentioned((texts.question, texts.given_answer, *texts.choices))
+    objects = _mentioned((texts.question, *texts.given_choices, texts.given_answer, *texts.choices))
     places = {index: place for place, index in enumerate(objects)}
     # Without a mention nothing is drawn, and the metadata is not needed.
     boxes = metadata.read(scene.metadata) if objects else _Metadata(boxes=[], segms=[])
@@ -238,11 +262,14 @@ def _sample(
         image=scene.image,
         question=_text(texts.question, places),
         choices=tuple(_text(choice, places) for choice in texts.choices),
+        given_choices=tuple(_text(choice, places) for choice in texts.given_choices),
+        given_target="" if texts.given_right is None else "ABCD"[texts.given_right],
         target="ABCD"[texts.right],
         regions=tuple(regions),
         given_answer=_text(texts.given_answer, places),
         group=scene.image.removeprefix("vcr1images/"),
-        tags={"polygons": ("complete" if complete else "missing",)} if regions else {},
+        # The official code cannot draw an object without polygon, and asks another question.
+        tags={"polygons": ("complete" if complete else "missing",)},
     )
     return sample, warnings
 

@@ -160,6 +160,7 @@ def _raw_sample(
         corners,
         ids.index(question.answer),
         question.type,
+        tuple(map(str, ids)),
     )
 
 
@@ -183,7 +184,13 @@ def _preprocessed_sample(value: object, where: str, images: Path) -> Sample:
 
 
 def _sample(
-    sample_id: str, image: str, question: str, boxes: Sequence[Box], right: int, kind: str
+    sample_id: str,
+    image: str,
+    question: str,
+    boxes: Sequence[Box],
+    right: int,
+    kind: str,
+    box_ids: tuple[str, ...] = (),
 ) -> Sample:
     return Sample(
         id=sample_id,
@@ -193,6 +200,7 @@ def _sample(
         target="ABCD"[right],
         regions=tuple(Region(box=box) for box in boxes),
         target_region=right,
+        choice_ids=box_ids,
         group=PurePosixPath(image).stem,
         tags={"question_type": (kind,)},
     )

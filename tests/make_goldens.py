@@ -31,6 +31,7 @@ PREPROCESSED = {
     "pointqa_looktwice": "pointQA_twice_test.json",
     "vcr_qa": "vcr-val.json",
     "vcr_qar": "vcr-val.json",
+    "vcr_qar_turns": "vcr-val.json",
 }
 """Task -> the preprocessed file; the raw one is found first in the same folder."""
 SHAPES: tuple[Shape, ...] = (
@@ -123,11 +124,12 @@ def usable(spec: TaskSpec, source: DataSource) -> Iterator[Sample]:
 
 
 def block(where: str, request: Request) -> str:
-    """Return one sample of a golden file: a line on its marks, then the exact text."""
+    """Return one sample of a golden file: a line on its marks, then the exact text of each turn."""
     marks = ", ".join(
         f"{color_group(prompt.color)} {prompt.shape}" for prompt in request.visual_prompts
     )
-    return f"\n=== {where} {request.id} | {marks or 'no marks'} ===\n{request.turns[0]}\n"
+    turns = "\n--- then ---\n".join(request.turns)
+    return f"\n=== {where} {request.id} | {marks or 'no marks'} ===\n{turns}\n"
 
 
 def versions() -> dict[str, int]:

@@ -1,6 +1,13 @@
 import pytest
 
-from vipbench.answers import matches_graded, matches_short, parse_choice, parse_short
+from vipbench.answers import (
+    find_choice,
+    matches_graded,
+    matches_leniently,
+    matches_short,
+    parse_choice,
+    parse_short,
+)
 
 
 @pytest.mark.parametrize(
@@ -20,6 +27,55 @@ from vipbench.answers import matches_graded, matches_short, parse_choice, parse_
 )
 def test_a_choice_is_the_letter_and_nothing_else(text: str, answer: str | None) -> None:
     assert parse_choice(text, "ABCD") == answer
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("b", "B"),
+        ("B.", "B"),
+        ("(b) the cup", "B"),
+        ("B: the cup", "B"),
+        ("B, since it is red", "B"),
+        ("A\nbecause it is red", "A"),
+        ("The answer is B.", "B"),
+        ("The correct answer is option (C)", "C"),
+        ("I would say: answer: D", "D"),
+        ("Option A", "A"),
+        ("B. The answer is B.", "B"),
+        # An article is no letter, and two letters are no answer.
+        ("A man is here", None),
+        ("the answer is a dog", None),
+        ("The answer is A dog", None),
+        ("The answer is A's", None),
+        ("B. The answer is C.", None),
+        ("A or B", None),
+        ("E.", None),
+        ("Apple", None),
+        ("", None),
+    ],
+)
+def test_a_choice_read_leniently(text: str, answer: str | None) -> None:
+    assert find_choice(text, "ABCD") == answer
+
+
+@pytest.mark.parametrize(
+    ("answer", "target", "right"),
+    [
+        ("two", "2", True),
+        ("2 people", "2", True),
+        ("There are two of them.", "2", True),
+        ("2 or 3", "2", False),
+        ("12", "2", False),
+        ("one", "2", False),
+        ("The red", "red", True),
+        ("Red.", "red", True),
+        ("red car", "red", False),
+        ("...", "red", False),
+    ],
+)
+def test_a_short_answer_read_leniently(answer: str, target: str, right: bool) -> None:
+    assert matches_leniently(answer, target) is right
 
 
 @pytest.mark.parametrize(

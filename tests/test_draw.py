@@ -469,3 +469,30 @@ def test_nothing_is_drawn_far_outside(shape: Shape) -> None:
 def test_an_inverted_rectangle_is_refused() -> None:
     with pytest.raises(ValueError, match="x1 must be greater"):
         draw.render(grey(100, 100), [mark("rectangle", (50, 10, 20, 30))])
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_footprint_is_what_drawing_changes(shape: Shape) -> None:
+    rng = random.Random(shape)
+    for seed in range(6):
+        x0, y0 = rng.uniform(-30, 60), rng.uniform(-30, 50)
+        box = (x0, y0, x0 + rng.uniform(20, 70), y0 + rng.uniform(20, 70))
+        prompt = mark(shape, box, width=None if seed % 2 else 9, seed=seed, alpha=255)
+        image = grey(90, 70)
+        where = marked(image, prompt)
+        found = draw.draw_mark(image, prompt)
+        assert np.array_equal(np.asarray(image), np.asarray(draw.render(grey(90, 70), [prompt])))
+        whole = np.zeros((70, 90), bool)
+        if found is not None:
+            x0, y0, x1, y1 = found.box
+            whole[y0:y1, x0:x1] = np.asarray(found.mask) == 255
+            assert extent(whole) == (x0, y0, x1 - 1, y1 - 1)
+        assert np.array_equal(whole, where)
+        faint = draw.footprint((90, 70), prompt.model_copy(update={"alpha": 0}))
+        assert (faint and faint.box) == (found and found.box)
+
+
+def test_a_mark_beyond_the_image_has_no_footprint() -> None:
+    image = grey(40, 30)
+    assert draw.draw_mark(image, mark("rectangle", (50, 5, 60, 9))) is None
+    assert image.tobytes() == grey(40, 30).tobytes()

@@ -9,7 +9,7 @@ from tests.runs import Brightness, make_task
 from vipbench import store
 from vipbench.engine import answer_batches
 from vipbench.errors import RunnerError
-from vipbench.loader import digest_pixels, load_image
+from vipbench.loader import digest_pixels, load, load_image
 from vipbench.runners import Runner
 from vipbench.schema import Request, Response
 from vipbench.store import ResponseLine, Trials
@@ -27,6 +27,15 @@ class Blindfold:
     def generate(self, requests: Sequence[Request], images: Sequence[np.ndarray]) -> list[Response]:
         assert not images
         return [Response(text=request.id) for request in requests]
+
+
+class Patched(Brightness):
+    """Cuts its square into patches."""
+
+    patch_size = 8
+
+    def __init__(self) -> None:
+        super().__init__(None)
 
 
 class Short:
@@ -73,6 +82,17 @@ def test_each_answer_comes_with_the_digest_of_what_was_seen(tmp_path: Path) -> N
     assert line.text == Brightness(None).generate([trial.request], [pixels])[0].text
 
 
+def test_each_answer_comes_with_what_was_left_of_the_marks(tmp_path: Path) -> None:
+    [trial] = trials(tmp_path).read([3])
+    assert trial.request is not None
+    for runner, patch_size in ((Brightness(None), None), (Patched(), 8)):
+        ((line,),) = answer(runner, tmp_path, [2])
+        seen = load(trial.request, tmp_path, 24, patch_size).visibility
+        assert line.visibility == seen
+        assert len(seen) == 1
+        assert (seen[0].n_patches is None) == (patch_size is None)
+
+
 def test_an_image_that_cannot_be_decoded_fails_alone(tmp_path: Path) -> None:
     def spoil() -> None:
         # The header is whole, so that only decoding fails.
@@ -88,6 +108,7 @@ def test_an_image_that_cannot_be_decoded_fails_alone(tmp_path: Path) -> None:
     assert (good.id, good.error) == ("q2", None)
     assert (bad.id, bad.text, bad.finish) == ("q0", None, "error")
     assert "0.png" in str(bad.error)
+    assert (len(good.visibility or ()), bad.visibility) == (1, None)
 
 
 def test_a_runner_without_eyes_is_given_no_images(tmp_path: Path) -> None:
@@ -96,7 +117,7 @@ def test_a_runner_without_eyes_is_given_no_images(tmp_path: Path) -> None:
     batches = answer(Blindfold(), tmp_path, [0, 1, 2])
     lines = [line for batch in batches for line in batch]
     assert [line.text for line in lines] == [line.id for line in lines]
-    assert {line.pixels for line in lines} == {None}
+    assert {(line.pixels, line.visibility) for line in lines} == {(None, None)}
 
 
 def test_a_runner_that_breaks_its_contract_is_named(tmp_path: Path) -> None:

@@ -2,16 +2,20 @@
 
 import hashlib
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from vipbench.draw import render
+from vipbench.draw import footprint, render
 from vipbench.errors import DataError
 from vipbench.fit import PAD_COLOR, fit
-from vipbench.loader import digest_pixels, load_image
+from vipbench.loader import digest_pixels, load, load_image
 from vipbench.schema import Fit, Region, Request, VisualPrompt
+from vipbench.visibility import measure, view
+
+MODES: tuple[Fit, ...] = get_args(Fit)
 
 MARK = VisualPrompt(
     region=Region(box=(10, 8, 50, 30)),
@@ -39,7 +43,7 @@ def photo(tmp_path: Path) -> Image.Image:
     return image
 
 
-@pytest.mark.parametrize("how", ["pad", "squash", "crop"])
+@pytest.mark.parametrize("how", MODES)
 def test_marks_are_drawn_before_fitting(tmp_path: Path, photo: Image.Image, how: Fit) -> None:
     pixels = load_image(request(how=how), tmp_path, 32)
     assert np.array_equal(pixels, fit(render(photo, [MARK]), how, 32))
@@ -50,6 +54,19 @@ def test_without_a_size_the_image_keeps_its_own(tmp_path: Path, photo: Image.Ima
     pixels = load_image(request(), tmp_path, None)
     assert np.array_equal(pixels, np.array(render(photo, [MARK])))
     assert (pixels != np.array(photo)).any()
+
+
+@pytest.mark.usefixtures("photo")
+def test_what_is_left_of_each_mark_is_told(tmp_path: Path) -> None:
+    found = footprint((64, 40), MARK)
+    for how in MODES:
+        loaded = load(request(how=how), tmp_path, 32, 8)
+        assert np.array_equal(loaded.pixels, load_image(request(how=how), tmp_path, 32))
+        assert loaded.visibility == (measure(found, view((64, 40), how, 32, 8)),)
+    assert load(request(how="crop"), tmp_path, 32).visibility[0].n_patches is None
+    [unfitted] = load(request(how="crop"), tmp_path, None, 8).visibility
+    assert (unfitted.share, unfitted.fitted_px) == (1, unfitted.n_px)
+    assert load(request(blind=True), tmp_path, 32, 8).visibility == ()
 
 
 @pytest.mark.usefixtures("photo")
@@ -85,3 +102,16 @@ def test_digest_covers_shape_and_bytes() -> None:
     assert digest_pixels(pixels) == hashlib.sha256(b"uint8 2x2x3 " + bytes(range(12))).hexdigest()
     assert digest_pixels(pixels) == digest_pixels(np.asfortranarray(pixels))
     assert digest_pixels(pixels) != digest_pixels(pixels.reshape(1, 4, 3))
+
+
+def test_an_image_that_is_asked_again_is_as_it_was(tmp_path: Path, photo: Image.Image) -> None:
+    first = load_image(request(), tmp_path, None)
+    assert np.array_equal(load_image(request(), tmp_path, None), first)
+    bare = request().model_copy(update={"visual_prompts": ()})
+    assert np.array_equal(load_image(bare, tmp_path, None), np.array(photo))
+
+
+def test_a_file_that_has_changed_is_opened_again(tmp_path: Path, photo: Image.Image) -> None:
+    load_image(request(), tmp_path, None)
+    Image.new("RGB", (8, 9), "blue").save(tmp_path / "a" / "photo.png")
+    assert load_image(request(), tmp_path, None).shape == (9, 8, 3)

@@ -13,6 +13,15 @@ def test_batches_are_sorted_by_length_then_index() -> None:
     assert plan_batches([5, 1, 5, 3, 1], 2) == [(1, 4), (3, 0), (2,)]
 
 
+def test_the_requests_of_a_sample_stay_together() -> None:
+    lengths = [5, 1, 4, 2, 9, 1]
+    samples = ["a", "b", "c", "a", "b", "c"]
+    # c: 4, a: 5, b: 9
+    assert plan_batches(lengths, 2, samples) == [(2, 5), (0, 3), (1, 4)]
+    alone = [str(i) for i in range(6)]
+    assert plan_batches(lengths, 2, alone) == plan_batches(lengths, 2)
+
+
 def test_every_index_is_in_exactly_one_batch() -> None:
     lengths = [random.Random(i).randrange(9) for i in range(101)]
     plan = plan_batches(lengths, 8)

@@ -24,7 +24,7 @@ from vipbench.schema import (
     TaskSpec,
     VisualPrompt,
 )
-from vipbench.styles import COLORS, WORDS, parse_styles
+from vipbench.styles import COLORS, HEADLINE_KINDS, WORDS, parse_styles
 from vipbench.tasks import all_styles
 
 HERE = Path(__file__).resolve().parent
@@ -345,10 +345,12 @@ def tags(of: Sample, expression: str, choices: Any = None) -> dict[str, str]:
 def test_a_group_is_what_all_marks_share() -> None:
     of = sample("?", 2)
     choices = {"colors": ["red", "red"], "shapes": ["point", "point"]}
-    known = {"n_marks": "2", "size": "medium"}
-    assert tags(of, "demo", choices) == known | {"shape": "point", "color": "red"}
+    known = {"n_marks": "2", "size": "medium", "target_size": "medium"}
+    red = known | {"target_color": "red", "width": "mixed", "alpha": "255"}
+    same = {"shape": "point", "color": "red", "width": "16"}
+    assert tags(of, "demo", choices) == red | same
     choices = {"colors": ["red", "blue"], "shapes": ["point", "arrow"]}
-    assert tags(of, "demo", choices) == known | {"shape": "mixed", "color": "mixed"}
+    assert tags(of, "demo", choices) == red | {"shape": "mixed", "color": "mixed"}
     assert tags(of, "none") == known
     assert tags(of, "coordinates") == known
 
@@ -379,11 +381,28 @@ def test_size_of_several_marks() -> None:
     assert "size" not in tags(of.model_copy(update={"image_size": None}), "demo")
 
 
+def test_the_target_is_the_target_region_or_the_first_mentioned() -> None:
+    regions = (Region(box=(0, 0, 5, 5)), Region(box=(0, 0, 90, 45)))
+    choices = {"colors": ["red", "blue"], "shapes": ["point", "arrow"]}
+    of = sample("?", regions=regions, target_region=1)
+    found = tags(of, "demo", choices)
+    assert (found["target_color"], found["target_size"]) == ("blue", "large")
+    found = tags(sample("Is <r1> near <r0>?", regions=regions), "demo", choices)
+    assert (found["target_color"], found["target_size"]) == ("blue", "large")
+
+
+def test_the_position_is_the_letter_of_the_right_option() -> None:
+    assert tags(sample("?", choices=("x", "y"), target="B"), "demo")["position"] == "B"
+    assert "position" not in tags(sample("?", target="B"), "demo")
+
+
 def test_tags_of_the_sample_stay_and_those_of_drawn_marks_win() -> None:
     of = sample("?", 1, tags={"kind": ("a", "b"), "shape": ("round",)})
-    assert tags(of, "point:red") | {"size": ""} == {
+    assert tags(of, "point:red") | {"size": "", "target_size": ""} == {
         "kind": "a|b", "shape": "point", "color": "red", "n_marks": "1", "size": "",
+        "target_color": "red", "target_size": "", "width": "8", "alpha": "128",
     }  # fmt: skip
+    assert tags(of, "official_training")["width"] == "drawn"
     marked = sample("?", 0, tags={"shape": ("rectangle",), "color": ("mixed",)})
     assert tags(marked, "given") == {"shape": "rectangle", "color": "mixed"}
 
@@ -524,6 +543,6 @@ def test_what_else_is_built_moves_nothing() -> None:
     """What one task or style draws is keyed by the sample alone: adding one moves nothing."""
     before = build_request(sample("<r0>?"), KNOWN["official_training"], 0)
     for name in KNOWN:
-        if name not in ("given", "blind"):
+        if KNOWN[name].kind not in ("given", *HEADLINE_KINDS):
             build_request(sample("<r0>?"), KNOWN[name], 0)
     assert build_request(sample("<r0>?"), KNOWN["official_training"], 0) == before

@@ -1,4 +1,5 @@
 import csv
+import io
 import json
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,8 +12,16 @@ from vipbench import manifest as manifests
 from vipbench import report, store
 from vipbench.errors import RunError
 from vipbench.manifest import Identity, Manifest, Settings, TaskRun
-from vipbench.report import BreakdownTable, Row, leaderboard, run_table, summarise
-from vipbench.schema import PromptStyle, Tags
+from vipbench.report import (
+    BreakdownTable,
+    Row,
+    leaderboard,
+    over_seeds,
+    run_table,
+    seed_table,
+    summarise,
+)
+from vipbench.schema import PromptStyle, Suite, Tags
 from vipbench.store import ScoreLine
 
 RED: Tags = {"shape": ("rectangle",), "color": ("red",), "size": ("small",), "n_marks": ("1",)}
@@ -39,8 +48,17 @@ def line(
     return ScoreLine(task=task, style=style, id=id_, value=value, tags=tags, **(given | fields))
 
 
+AXES: tuple[str, ...] = Suite.model_fields["breakdown"].default
+
+
 def task(n_samples: int, **fields: Any) -> TaskRun:
-    given: dict[str, Any] = {"version": 1, "kind": "choice", "headline": "demo", "fit": "pad"}
+    given: dict[str, Any] = {
+        "version": 1,
+        "kind": "choice",
+        "headline": "demo",
+        "fit": "pad",
+        "breakdown": AXES,
+    }
     return TaskRun(n_samples=n_samples, **(given | fields))
 
 
@@ -114,10 +132,53 @@ def test_a_row_has_the_fields_that_others_read_in_their_order() -> None:
     expected = (
         "task, task_version, style, model, prompt_format, fit, decoding, dtype, seed, metric, "
         "group, n, n_expected, n_clusters, n_errors, n_unparsed, n_truncated, accuracy, stderr, "
-        "ci_low, ci_high, synthetic"
+        "ci_low, ci_high, synthetic, n_ungraded"
     )
     assert ", ".join(row.model_dump()) == expected
     assert (row.model, row.prompt_format, row.dtype, row.fit) == ("vip", "hf", "float32", "pad")
+
+
+def test_each_metric_has_rows_of_its_own_the_headline_first() -> None:
+    lines = [
+        line(id_, value, metric=metric, tags=RED)
+        for id_, strict in (("1", 1.0), ("2", 0.0))
+        for metric, value in (("text_match", strict), ("lenient", 1.0))
+    ]
+    rows = summarise(manifest({"own": task(2)}), lines)
+    found = [(row.metric, row.n, row.accuracy) for row in rows if row.group == "all"]
+    assert found == [("text_match", 2, 0.5), ("lenient", 2, 1.0)]
+    assert len(rows) == 2 * len([row for row in rows if row.metric == "lenient"])
+    assert {row.metric for row in BreakdownTable(rows).rows} == {"text_match"}
+    console = Console(width=100, record=True, file=io.StringIO())
+    console.print(run_table(rows))
+    text = console.export_text()
+    assert "50.0" in text
+    assert "(lenient)" in text
+
+
+def test_an_answer_without_a_grade_is_neither_right_nor_wrong_nor_an_error() -> None:
+    lines = [
+        line("1", 1.0, metric="judge"),
+        line("2", None, metric="judge", error=None, ungraded="prose"),
+        line("3", None, metric="judge"),
+    ]
+    [row] = [r for r in summarise(manifest({"own": task(3)}), lines) if r.group == "all"]
+    assert (row.n, row.accuracy, row.n_errors, row.n_ungraded) == (1, 1.0, 1, 1)
+
+
+def test_the_spread_over_seeds() -> None:
+    runs = [
+        summarise(manifest({"own": task(4)}, seed=seed), [line(str(i), v) for i, v in values])
+        for seed, values in ((3, [(0, 1.0), (1, 0.0)]), (4, [(0, 1.0), (1, 1.0)]), (5, [(0, None)]))
+    ]
+    [row] = over_seeds(runs)
+    assert (row.task, row.metric, row.seeds) == ("own", "text_match", (3, 4, 5))
+    assert row.accuracies == (0.5, 1.0, None)
+    assert (row.mean, row.lowest, row.highest) == (0.75, 0.5, 1.0)
+    assert row.sd == pytest.approx(0.5 / 2**0.5)
+    console = Console(width=100, record=True, file=io.StringIO())
+    console.print(seed_table([row]))
+    assert "35.36" in console.export_text()
 
 
 def test_where_nothing_was_scored_there_is_no_accuracy() -> None:
@@ -134,7 +195,7 @@ def test_groups_are_the_axes_of_all_tasks_and_the_tasks_own_in_order() -> None:
         {"skill": ("math",)},
     ]
     lines = [line(str(i), float(i % 2), tags=each) for i, each in enumerate(tags)]
-    rows = summarise(manifest({"own": task(4, breakdown=("skill",))}), lines)
+    rows = summarise(manifest({"own": task(4, breakdown=(*AXES, "skill"))}), lines)
     assert {row.group: row.n for row in rows} == {
         "all": 4,
         "shape=rectangle": 2,
@@ -233,7 +294,7 @@ def test_what_went_wrong_has_a_table_of_its_own(tmp_path: Path) -> None:
     lines = [line("1", 0.0, answer=None), line("2", None), line("3", truncated=True)]
     leaderboard([save(tmp_path / "a", manifest({"own": task(3)}), lines)], tmp_path)
     trouble = table(tmp_path / "leaderboard.md", "Errors, unparsed and truncated answers")
-    assert trouble[1][2:] == ["own", "demo", "1", "1", "1", "3"]
+    assert trouble[1][2:] == ["own", "demo", "text_match", "1", "1", "1", "3"]
 
 
 @pytest.mark.parametrize(

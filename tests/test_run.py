@@ -11,7 +11,7 @@ from PIL import Image
 from tests.runs import INTERRUPT_AT, KILL_AT, make_joint, make_task, settings
 from vipbench import manifest as manifests
 from vipbench import run as runs
-from vipbench import store
+from vipbench import report, store
 from vipbench.errors import RunError, RunInterrupted, RunnerError, TaskError, TooManyErrors
 from vipbench.report import ALL, Row
 from vipbench.run import Results, RunSettings, dry_run, run, score
@@ -48,6 +48,7 @@ def test_oracle_is_right_on_every_benchmark_and_layout(tmp_path: Path) -> None:
         "pointqa_looktwice_object",
         "pointqa_local",
         "vcr_q2ar",
+        "vcr_qar_turns",
         "vip_bench_bbox",
         "vip_bench_human",
         "vip_bench_drawn",
@@ -746,3 +747,62 @@ def test_a_model_in_memory_is_told_apart_by_its_weights(
     trained = run(settings(tmp_path / "tasks", **fields))
     assert trained.path != first.path
     assert trained.n_answered == 2
+
+
+# --- replay, seeds, further metrics
+
+
+def test_replay_samples_where_the_published_script_does(tmp_path: Path, checkpoint: Path) -> None:
+    folder = make_task(tmp_path / "task", n=6)
+    path = folder / "own.yaml"
+    greedy = run(with_model(folder, checkpoint, out=tmp_path / "greedy"))
+    asked = list(store.open_trials(greedy.path / store.REQUESTS))
+    replayed = run(with_model(folder, checkpoint, out=tmp_path / "same", replay="official"))
+    # The task names no temperature, as those of ViP-Bench.
+    assert files(replayed.path)[store.REQUESTS] == files(greedy.path)[store.REQUESTS]
+    assert replayed.manifest.identity.settings.decoding == "official"
+    path.write_text(path.read_text() + "official_temperature: 0.2\n")
+    runs_of_two_seeds = [
+        run(with_model(folder, checkpoint, out=tmp_path / f"{n}", replay="official", seed=n))
+        for n in (0, 1)
+    ]
+    first, second = (list(store.open_trials(r.path / store.REQUESTS)) for r in runs_of_two_seeds)
+    assert all(t.request and t.request.temperature == 0.2 for t in (*first, *second))
+    seeds = [{t.request.seed for t in trials if t.request} for trials in (asked, first, second)]
+    assert seeds[0] == {0}
+    assert not seeds[1] & seeds[2]
+    # One seed a sample, the same under each style.
+    assert len(seeds[1]) == 6
+    keys = [{t.request.key for t in trials if t.request} for trials in (asked, first)]
+    assert not keys[0] & keys[1]
+
+
+def test_seeds_are_runs_of_the_same_samples(tmp_path: Path) -> None:
+    folder = make_task(tmp_path / "task", n=20)
+    path, rows_ = runs.run_seeds(settings(folder, limit=7, seed=2, out=tmp_path / "out"), 3)
+    assert path == tmp_path / "out" / "seeds.json"
+    assert json.loads(path.read_text()) == [row.model_dump(mode="json") for row in rows_]
+    folders = [tmp_path / "out" / f"seed-{seed}" for seed in (2, 3, 4)]
+    ids = [{t.id for t in store.open_trials(each / store.REQUESTS)} for each in folders]
+    assert ids[0] == ids[1] == ids[2]
+    assert len(ids[0]) == 7
+    marks = [(each / store.REQUESTS).read_bytes() for each in folders]
+    assert len(set(marks)) == 3
+    demo = next(row for row in rows_ if row.style == "demo")
+    expected = [report.read_summary(each)[0].accuracy for each in folders]
+    assert list(demo.accuracies) == expected
+    again, same = runs.run_seeds(settings(folder, limit=7, seed=2, out=tmp_path / "out"), 3)
+    assert (again, same) == (path, rows_)
+
+
+def test_a_metric_can_be_added_to_a_finished_run(tmp_path: Path) -> None:
+    done = run(settings(make_task(tmp_path, n=4)))
+    before = {row.metric for row in done.rows}
+    assert before == {"text_match"}
+    scored = runs.score(done.path, ["lenient"])
+    assert {row.metric for row in scored.rows} == {"text_match", "lenient"}
+    assert [row for row in scored.rows if row.metric == "text_match"] == done.rows
+    # From now on it is one of the run's.
+    assert runs.score(done.path).rows == scored.rows
+    with pytest.raises(RunError, match="did you mean 'lenient'"):
+        runs.score(done.path, ["leninet"])

@@ -48,6 +48,46 @@ def test_graded(text: str, value: float, answer: str | None) -> None:
     assert got == Score(value=value, answer=answer)
 
 
+@pytest.mark.parametrize(
+    ("asked", "text", "strict", "lenient"),
+    [
+        (trial("choice", "B", ("A", "B")), "B. The cup", 0, 1),
+        (trial("choice", "B", ("A", "B")), "A. The cup", 0, 0),
+        (trial("short_answer", "2"), "two", 0, 1),
+        (trial("short_answer", "2"), "2", 1, 1),
+    ],
+)
+def test_lenient_is_a_metric_of_its_own(
+    asked: Trial, text: str, strict: float, lenient: float
+) -> None:
+    response = Response(text=text)
+    names = scorers.metrics_of(asked.kind, ("lenient",))
+    lines = [scorers.score_line(asked, response, name) for name in names]
+    assert [(line.metric, line.value) for line in lines] == [
+        ("text_match", strict),
+        ("lenient", lenient),
+    ]
+
+
+def test_free_text_has_no_lenient_metric() -> None:
+    assert scorers.metrics_of("graded", ("lenient",)) == ("exact_proxy",)
+    assert scorers.metrics_of("choice", ()) == ("text_match",)
+
+
+def test_a_joint_task_is_joined_by_metric() -> None:
+    lines = [
+        scorers.score_line(
+            trial("choice", "B", ("A", "B")).model_copy(update={"task": task}),
+            Response(text=text),
+            metric,
+        )
+        for task, text in (("first", "B."), ("second", "B"))
+        for metric in ("text_match", "lenient")
+    ]
+    joined = scorers.join_lines("both", ("first", "second"), lines)
+    assert {line.metric: line.value for line in joined} == {"text_match": 0, "lenient": 1}
+
+
 def test_a_joint_score_is_right_if_all_parts_are() -> None:
     right, wrong, unparsed = Score(value=1, answer="A"), Score(value=0, answer="B"), Score(value=0)
     assert scorers.join([right, right]) == Score(value=1, answer="A, A")
@@ -119,6 +159,16 @@ def test_an_error_in_one_part_is_one_of_the_whole() -> None:
         "both", ("qa", "qar"), [part("qa", "1", 1), part("qar", "1", None)]
     )
     assert (line.value, line.error) == (None, "qar: no image")
+
+
+def test_a_part_without_a_grade_leaves_the_whole_ungraded() -> None:
+    ungraded = part("qar", "1", None, error=None, ungraded="no score", metric="judge")
+    lines = [part("qa", "1", 1, metric="judge"), ungraded]
+    (line,) = scorers.join_lines("both", ("qa", "qar"), lines)
+    assert (line.value, line.error, line.ungraded) == (None, None, "qar: no score")
+    lines = [part("qa", "1", None, metric="judge"), ungraded]
+    (line,) = scorers.join_lines("both", ("qa", "qar"), lines)
+    assert (line.value, line.error, line.ungraded) == (None, "qa: no image", None)
 
 
 def test_an_unparsed_part_leaves_the_whole_unparsed() -> None:

@@ -19,6 +19,7 @@ from vipbench.styles import (
     resolve,
     seed_of,
 )
+from vipbench.tasks import all_styles
 
 TASKS = Path(__file__).parent.parent / "tasks"
 KNOWN = load_styles((TASKS,))
@@ -463,3 +464,58 @@ def test_random_styles_keep_their_promises() -> None:
         assert all(9 <= mark.prompt.alpha <= 99 for mark in marks)
         assert [mark.prompt.region for mark in marks] == list(regions(n))
         assert all(a.prompt.seed != b.prompt.seed for a, b in pairwise(marks))
+
+
+# --- sweeps
+
+
+def names(expression: str, headline: str = "demo") -> list[str]:
+    known = all_styles()
+    return [style.name for style in parse_styles(expression, known, known[headline])]
+
+
+@pytest.mark.parametrize(
+    ("sweep", "n", "example"),
+    [
+        ("shapes", 8, "mask contour:red"),
+        ("colors", 9, "rectangle:gold"),
+        ("widths", 8, "rectangle:red:width=12"),
+        ("alphas", 6, "rectangle:red:alpha=192"),
+        ("all", 72 + 8 + 6, "arrow:purple"),
+        ("cyclic", 3, "rotated_2"),
+    ],
+)
+def test_named_sweeps(sweep: str, n: int, example: str) -> None:
+    found = names(sweep)
+    assert len(found) == len(set(found)) == n
+    assert example in found
+
+
+def test_sweeps_stand_beside_styles_and_share_what_they_have_in_common() -> None:
+    found = names("none,shapes,colors")
+    assert found[0] == "none"
+    assert len(found) == 1 + 8 + 9 - 1
+    assert found.count("rectangle:red") == 1
+
+
+def test_a_sweep_takes_width_and_opacity_from_the_headline_style() -> None:
+    known = all_styles()
+    for headline, alpha, width in (("demo", 255, 12), ("official_rectangles", 128, 3)):
+        styles = parse_styles("shapes", known, known[headline])
+        rectangle = next(style for style in styles if style.shapes == ("rectangle",))
+        assert (rectangle.alpha, rectangle.width["rectangle"]) == (alpha, width)
+
+
+def test_a_style_of_ones_own_may_have_the_name_of_a_sweep() -> None:
+    known = all_styles()
+    own = {**known, "shapes": known["demo"].model_copy(update={"name": "shapes"})}
+    assert [style.name for style in parse_styles("shapes", own, None)] == ["shapes"]
+
+
+@pytest.mark.parametrize("control", ["blind", "wrong", "shuffled", "permuted", "rotated_1"])
+def test_controls_draw_as_the_headline_style(control: str) -> None:
+    known = all_styles()
+    (style,) = parse_styles(control, known, known["demo"])
+    assert (style.name, style.kind) == (control, known[control].kind)
+    assert (style.shapes, style.width) == (known["demo"].shapes, known["demo"].width)
+    assert style.shift == known[control].shift

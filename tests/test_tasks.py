@@ -98,6 +98,7 @@ def test_the_tasks_are_those_of_the_four_benchmarks() -> None:
         "pointqa_looktwice_super": 5711,
         "pointqa_looktwice_object": 5711,
         "pointqa_local": None,
+        "vcr_qar_turns": 26534,
         "vcr_qa": 26534,
         "vcr_qar": 26534,
         "vcr_q2ar": 26534,

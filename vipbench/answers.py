@@ -23,6 +23,32 @@ def parse_choice(text: str, letters: Sequence[str]) -> str | None:
     return next((letter for letter in letters if letter.lower() == stripped), None)
 
 
+def find_choice(text: str, letters: Sequence[str]) -> str | None:
+    """Return the one letter that a text answers with, or None: the lenient reading.
+
+    Beside what `parse_choice` takes: a letter that opens the text and is set off (`B.`, `(B)`,
+    `B: the cup`, or alone in its line), and one that the text names as the answer (`The answer is
+    B.`, `Option B`). Several different letters are no answer. A letter before a plain word is not
+    taken, since `A` is an article too. These rules are ours; no published number rests on them.
+    """
+    strict = parse_choice(text, letters)
+    if strict is not None:
+        return strict
+    opening = _OPENING.match(text)
+    found = set(_NAMED.findall(text))
+    if opening:
+        found.add((opening[1] or opening[2]).upper())
+    named = [letter for letter in letters if letter in found]
+    return named[0] if len(named) == 1 and len(found) == 1 else None
+
+
+_OPENING = re.compile(r"\s*(?:[(\[]([A-Za-z])[)\]]|([A-Za-z])(?:[.:,)]|\s*$))", re.MULTILINE)
+_NAMED = re.compile(
+    r"\b(?i:answer|option|choice)(?i:\s+is|\s*:)?(?i:\s+option|\s+choice)?\s*[(\[]?"
+    r"([A-Z])\b(?!'|\s+[a-z])"
+)
+
+
 def parse_short(text: str) -> str | None:
     """Return the text without the white space around it, or None where nothing is left."""
     return text.strip() or None
@@ -35,6 +61,37 @@ def matches_short(answer: str, target: str) -> bool:
     `two` is not `2`.
     """
     return answer.strip().lower() == target.lower()
+
+
+def matches_leniently(answer: str, target: str) -> bool:
+    """Say whether a short answer means the target: the lenient reading.
+
+    A number is right if it is the only one in the answer, as digits or as a word up to twenty (`two
+    people` for 2); another target if the answer has the same words, apart from case, punctuation
+    and articles. These rules are ours; no published number rests on them.
+    """
+    found, sought = _plain_words(answer), _plain_words(target)
+    if len(sought) == 1 and sought[0].isdecimal():
+        return {word for word in found if word.isdecimal()} == set(sought)
+    return bool(sought) and found == sought
+
+
+def _plain_words(text: str) -> list[str]:
+    """Words without articles, with number words as digits."""
+    return [_NUMBERS.get(word, word) for word in _words(text) if word not in _ARTICLES]
+
+
+_ARTICLES = frozenset(("a", "an", "the"))
+_NUMBERS = {
+    word: str(number)
+    for number, word in enumerate(
+        (
+            *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"),
+            *("ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen"),
+            *("seventeen", "eighteen", "nineteen", "twenty"),
+        )
+    )
+}
 
 
 def matches_graded(text: str, target: str) -> bool:

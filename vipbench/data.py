@@ -3,6 +3,8 @@
 Knows nothing about tasks or models.
 """
 
+import contextlib
+import errno
 import hashlib
 import json
 import math
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 
 KEYS = ("visual7w", "pointqa", "vcr", "vip_bench")
 MAX_PIXELS = 100_000_000
+FETCHED = "vipbench-fetched.json"
+"""File beside fetched data: what came from where, with its size and digest."""
 SYNTHETIC_MARKER = "vipbench-synthetic.json"
 """File that the demo generator leaves beside question files; every table then says `synthetic`."""
 HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*(:\w+)?(?<!\.json)(?<!\.jsonl)")
@@ -59,6 +63,25 @@ def cache_folder() -> Path:
         raise DataError(
             "cache: there is no home folder to keep it in; name a folder by VIPBENCH_CACHE"
         ) from error
+
+
+def fetched_folder(key: str) -> Path:
+    """Return the folder in the cache that `vipbench data fetch` puts the data of a key into.
+
+    Raises DataError as `cache_folder`.
+    """
+    return cache_folder() / "data" / key
+
+
+def _fetched(key: str) -> Path | None:
+    """Return the folder of a key in the cache, if anything is there but a broken-off download."""
+    if not re.fullmatch(r"\w[\w-]*", key):
+        return None
+    with contextlib.suppress(DataError, OSError):
+        folder = fetched_folder(key)
+        if any(path.name != FETCHED and not path.name.startswith(".") for path in folder.iterdir()):
+            return folder
+    return None
 
 
 def parse_data_options(options: Sequence[str]) -> dict[str, DataSource]:
@@ -122,7 +145,9 @@ def _place_mistakes(entry: object, folder: Path) -> list[str]:
 
 
 def locate(key: str, overrides: Mapping[str, DataSource], base: Path | None = None) -> DataSource:
-    """Find the data of a key: given by the user, else a path relative to `base` (a task's folder).
+    """Find the data of a key: given by the user, beside the task, or fetched into the cache.
+
+    A path relative to `base`, the task's folder, goes before the cache.
 
     A folder that `datasets` has saved, or an id on its hub (`owner/name`, `owner/name:split`), is
     written once as JSON lines and image files into the cache.
@@ -137,11 +162,16 @@ def locate(key: str, overrides: Mapping[str, DataSource], base: Path | None = No
     if base is not None and (base / key).exists():
         path = base / key
         return _unpacked(DataSource(path, path if path.is_dir() else path.parent))
+    folder = _fetched(key)
+    if folder is not None:
+        return DataSource(folder, folder)
     if re.fullmatch(HUB_ID, key) and not (base and (base / key).parent.exists()):
         return _unpack(_from_hub(key), key)
     known = nearest(key, overrides) if overrides else ""
+    fetch = f", or `vipbench data fetch {key}`" if key in KEYS else ""
     raise DataError(
         f"data {key!r}: no location is known{known}; give --data {key}=DIR, the release's folder"
+        f"{fetch}"
     )
 
 
@@ -406,6 +436,27 @@ def _unopened(path: Path, error: BaseException) -> DataError:
 def _reason(error: BaseException) -> str:
     known = error.strerror if isinstance(error, OSError) else None
     return known or " ".join(str(error).split()) or type(error).__name__
+
+
+def size_in_words(n_bytes: int) -> str:
+    """Write a number of bytes with three digits, in powers of a thousand: `1.86 GB`."""
+    size, units = float(n_bytes), ["bytes", "kB", "MB", "GB", "TB"]
+    while size >= 999.5 and len(units) > 1:
+        size, units = size / 1000, units[1:]
+    return f"{size:.3g} {units[0]}"
+
+
+def unwritten(path: Path, error: OSError, kept: str) -> DataError:
+    """Make the error for a file that cannot be written; `kept` says what is not lost."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return DataError(
+            f"{path}: cannot be written ({error.strerror}); {kept}: make room, then give the same"
+            " command again to go on"
+        )
+    return DataError(
+        f"{error.filename or path}: cannot be written or read ({_reason(error)}); {kept}; expected"
+        " a folder that takes new files: name another with -o"
+    )
 
 
 def file_digest(path: Path) -> str:

@@ -12,6 +12,7 @@ import random
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from itertools import groupby, product
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -38,6 +39,15 @@ TRIANGLE_TRIES = 1000
 """Triangles drawn before one with a wide angle is taken; the official code tries for ever."""
 
 
+class Footprint(NamedTuple):
+    """The pixels of an image that one mark is drawn on, whatever its opacity."""
+
+    box: tuple[int, int, int, int]
+    """The smallest box around them: x0, y0, x1, y1 in px of the image, x1 and y1 excluded."""
+    mask: Image.Image
+    """Mode L, of the box's size: 255 where the mark is, else 0."""
+
+
 def render(image: Image.Image, prompts: Sequence[VisualPrompt]) -> Image.Image:
     """Return a new RGB image with the marks on it, drawn in order.
 
@@ -49,10 +59,31 @@ def render(image: Image.Image, prompts: Sequence[VisualPrompt]) -> Image.Image:
     """
     result = image.convert("RGB")
     for prompt in prompts:
-        mask = Image.new("L", result.size)
-        _SHAPES[prompt.shape](mask, prompt, random.Random(prompt.seed))
-        _blend(result, mask, prompt.color, prompt.alpha)
+        draw_mark(result, prompt)
     return result
+
+
+def footprint(size_wh: tuple[int, int], prompt: VisualPrompt) -> Footprint | None:
+    """Return where a mark is drawn on an image of this size; None where it lies wholly outside.
+
+    Raises ValueError as `render`.
+    """
+    mask = Image.new("L", size_wh)
+    _SHAPES[prompt.shape](mask, prompt, random.Random(prompt.seed))
+    box = mask.getbbox()
+    return None if box is None else Footprint(box, mask.crop(box))
+
+
+def draw_mark(image: Image.Image, prompt: VisualPrompt) -> Footprint | None:
+    """Draw one mark on an RGB image, in place, and return its footprint.
+
+    Raises ValueError as `render`.
+    """
+    found = footprint(image.size, prompt)
+    if found is not None:
+        blended = image.crop(found.box).point(_blend_table(prompt.color, prompt.alpha))
+        image.paste(blended, found.box, found.mask)
+    return found
 
 
 # In every shape the geometry is drawn before the width: a seed stands for one geometry, whatever
@@ -178,15 +209,6 @@ def _drawn_width(prompt: VisualPrompt, size_wh: tuple[int, int], rng: random.Ran
         return max(int(prompt.width * long_side / ANCHOR), 1)
     low, high = TRAINING_WIDTHS[prompt.shape]
     return max(rng.randint(int(low * long_side / ANCHOR), int(high * long_side / ANCHOR)), 1)
-
-
-def _blend(image: Image.Image, mask: Image.Image, color: RGB, alpha: int) -> None:
-    """Blend a colour over the part of an RGB image that the mask marks, in place."""
-    box = mask.getbbox()
-    if box is None:
-        return
-    blended = image.crop(box).point(_blend_table(color, alpha))
-    image.paste(blended, box, mask.crop(box))
 
 
 @lru_cache(maxsize=256)

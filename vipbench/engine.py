@@ -5,20 +5,18 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
 from vipbench.errors import DataError
-from vipbench.loader import digest_pixels, load_image
-from vipbench.runners import Runner, check_responses, reads_images
+from vipbench.loader import Loaded, digest_pixels, load
+from vipbench.runners import Runner, check_responses, patch_size_of, reads_images
 from vipbench.schema import Request, Response, Trial
 from vipbench.store import ResponseLine, Trials
 
 
 class _Ready(NamedTuple):
-    """A request with the pixels that the model gets, or with the reason why there are none."""
+    """A request with what the model gets to see, or with the reason why that is nothing."""
 
     request: Request
-    pixels: np.ndarray | None
+    loaded: Loaded | None
     error: str | None
 
 
@@ -45,11 +43,11 @@ def answer_batches(
     Raises:
         RunnerError: The runner broke its contract.
     """
-    with_images = reads_images(runner)
+    with_images, patch_size = reads_images(runner), patch_size_of(runner)
 
     def prepare(batch: int) -> list[_Ready]:
         return [
-            _load(request, images, runner.image_size)
+            _load(request, images, runner.image_size, patch_size)
             if with_images
             else _Ready(request, None, None)
             for request in _requests(trials.read(plan[batch]))
@@ -68,9 +66,11 @@ def _requests(trials: Sequence[Trial]) -> Iterator[Request]:
     return (trial.request for trial in trials if trial.request is not None)
 
 
-def _load(request: Request, images: Mapping[str, Path], size: int | None) -> _Ready:
+def _load(
+    request: Request, images: Mapping[str, Path], size: int | None, patch_size: int | None
+) -> _Ready:
     try:
-        return _Ready(request, load_image(request, images[request.task], size), None)
+        return _Ready(request, load(request, images[request.task], size, patch_size), None)
     except DataError as error:
         return _Ready(request, None, f"image: {error}")
 
@@ -79,7 +79,7 @@ def _answer(runner: Runner, name: str, ready: Sequence[_Ready]) -> list[Response
     """Answer a batch; requests without pixels are errors, and the others are asked without them."""
     asked = [each for each in ready if each.error is None]
     requests = [each.request for each in asked]
-    pixels = [each.pixels for each in asked if each.pixels is not None]
+    pixels = [each.loaded.pixels for each in asked if each.loaded is not None]
     answers = iter(
         check_responses(name, requests, runner.generate(requests, pixels)) if asked else []
     )
@@ -95,7 +95,8 @@ def _lines(
     return [
         ResponseLine(
             **response.model_dump(exclude={"pixels"}),
-            pixels=response.pixels if each.pixels is None else digest_pixels(each.pixels),
+            pixels=response.pixels if each.loaded is None else digest_pixels(each.loaded.pixels),
+            visibility=None if each.loaded is None else each.loaded.visibility,
             task=each.request.task,
             style=each.request.style,
             id=each.request.id,

@@ -29,6 +29,10 @@ class RunError(VipbenchError):
     """A run folder cannot be made, resumed or read."""
 
 
+class JudgeError(VipbenchError):
+    """The judge cannot be used, or grading has stopped before its end."""
+
+
 class TooManyErrors(VipbenchError):
     """More samples failed than `--max-errors` allows."""
 

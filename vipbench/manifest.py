@@ -15,7 +15,16 @@ from pydantic import Field, ValidationError
 
 from vipbench import __version__, store
 from vipbench.errors import RunError
-from vipbench.schema import Fit, Kind, PromptFormat, PromptStyle, Record, Trial
+from vipbench.schema import (
+    ExtraMetric,
+    Fit,
+    Kind,
+    PromptFormat,
+    PromptStyle,
+    Record,
+    Replay,
+    Trial,
+)
 
 PACKAGES = (
     "torch",
@@ -74,6 +83,7 @@ class TaskRun(Record):
     """Name of the headline style."""
     fit: Fit
     breakdown: tuple[str, ...] = ()
+    """Tags that the breakdown lists, in order."""
     chance: float | None = None
     redistribute: bool = False
     questions: str = ""
@@ -114,6 +124,14 @@ class Manifest(Record):
     tasks: dict[str, TaskRun]
     n_requests: int
     """Samples x styles, errors included."""
+    metrics: tuple[ExtraMetric, ...] = ()
+    """What is reported beside the headline metric."""
+    replay: Replay | None = None
+    """`official`: answers are sampled where the published script samples."""
+    converted_from: str | None = None
+    """Name of the original checkpoint that the model's was converted from, where it says so."""
+    image_size: int | None = None
+    """Side in px of the square that the model sees; None: unknown, or images come unfitted."""
     notes: tuple[str, ...] = ()
     """What was left out, and other things that were said."""
     batch_size: int

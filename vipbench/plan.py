@@ -6,7 +6,7 @@ of requests, and a resumed run redoes whole batches of it.
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 
 from vipbench.errors import RunError
 from vipbench.schema import Request
@@ -17,15 +17,28 @@ def prompt_length(request: Request) -> int:
     return sum(map(len, request.turns))
 
 
-def plan_batches(lengths: Sequence[int], batch_size: int) -> list[tuple[int, ...]]:
+def plan_batches(
+    lengths: Sequence[int], batch_size: int, samples: Sequence[Hashable] | None = None
+) -> list[tuple[int, ...]]:
     """Cut requests into batches of similar length; every index is in exactly one batch.
 
-    `lengths` has one entry a request, in any unit; indices are sorted by (length, index), so equal
-    lengths stay in order. The last batch may be smaller.
+    Requests of one sample, which differ in style, stay together, so that its image is opened once;
+    samples are sorted by (longest request, first index). The last batch may be smaller.
+
+    Args:
+        lengths: one a request, in any unit.
+        batch_size: requests in a batch.
+        samples: one a request; equal values are one sample. None: each request is one.
     """
     if batch_size < 1:
         raise RunError(f"batch size {batch_size} · expected at least 1 · give --batch-size")
-    order = sorted(range(len(lengths)), key=lambda i: (lengths[i], i))
+    names = range(len(lengths)) if samples is None else samples
+    first: dict[Hashable, int] = {}
+    longest: dict[Hashable, int] = {}
+    for i, (name, length) in enumerate(zip(names, lengths, strict=True)):
+        first.setdefault(name, i)
+        longest[name] = max(longest.get(name, 0), length)
+    order = sorted(range(len(lengths)), key=lambda i: (longest[names[i]], first[names[i]], i))
     return [tuple(order[i : i + batch_size]) for i in range(0, len(order), batch_size)]
 
 

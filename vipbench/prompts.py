@@ -17,13 +17,14 @@ from vipbench.schema import (
     Fit,
     PromptChoices,
     PromptStyle,
+    Replay,
     Request,
     Sample,
     Tags,
     VisualPrompt,
     checked,
 )
-from vipbench.styles import COLORS, WORDS, Mark, color_group, keyed, resolve
+from vipbench.styles import COLORS, WORDS, Mark, color_group, keyed, resolve, seed_of
 from vipbench.tasks import FIELD, LETTERS, MENTION, mentions
 
 CHOICE_TEMPLATE = (
@@ -42,6 +43,7 @@ def build_request(
     *,
     fit: Fit | None = None,
     image_digest: str = "",
+    replay: Replay | None = None,
 ) -> Request:
     """Turn a sample into the request that a model sees under a style; pure.
 
@@ -55,6 +57,7 @@ def build_request(
             that draw nothing leave them aside.
         fit: how the image is fitted to the model's square; default the task's, else `pad`.
         image_digest: sha256 of the image file's bytes, which goes into the key.
+        replay: `official` samples where the published script does, at its temperature.
 
     Raises:
         TaskError: style and sample do not go together, or the choices do not fit the sample.
@@ -76,26 +79,31 @@ def build_request(
     wording = _Wording(name, sample, style, marks, fit, articles)
     fields = {
         "question": wording.expand(sample.question),
+        "given_choices": wording.options(sample.given_choices),
+        "given_target": sample.given_target,
         "given_answer": wording.expand(sample.given_answer),
-        "choices": "\n".join(
-            f"{letter}. {wording.expand(choice)}"
-            for letter, choice in zip(LETTERS, sample.choices, strict=False)
-        ),
+        "choices": wording.options(sample.choices),
     }
     template = (task.template if task else "") or (
         CHOICE_TEMPLATE if sample.choices else SHORT_TEMPLATE
     )
-    text = FIELD.sub(lambda m: wording.mark() if m[1] == "mark" else fields[m[1]], template)
+    turns = tuple(
+        FIELD.sub(lambda m: wording.mark() if m[1] == "mark" else fields[m[1]], turn)
+        for turn in ((template,) if isinstance(template, str) else template)
+    )
+    temperature = task.official_temperature if task and replay == "official" else 0.0
     request = Request(
         task=task.name if task else "",
         style=style.name,
         id=sample.id,
-        turns=(text,),
+        turns=turns,
         image=sample.image,
         visual_prompts=tuple(mark.prompt for mark in marks),
         blind=style.kind == "blind",
         fit=fit,
         max_new_tokens=task.max_new_tokens if task else 128,
+        temperature=temperature,
+        seed=seed_of(seed, task.name, sample.id, "sampling") if task and temperature else 0,
         options=tuple(LETTERS[: len(sample.choices)]),
         key="",
     )
@@ -107,7 +115,8 @@ def request_key(request: Request, task_version: int, image_digest: str) -> str:
     """Return the sha256 (hex) of all that a model can see of a request.
 
     That is the task's version, the image file's bytes (the word `blind` where it is greyed), the
-    visual prompts, the user's text or turns, the fit and `max_new_tokens`.
+    visual prompts, the user's text or turns, the fit and `max_new_tokens`; where the answer is
+    sampled, temperature and seed too.
     """
     seen = {
         "task_version": task_version,
@@ -119,6 +128,8 @@ def request_key(request: Request, task_version: int, image_digest: str) -> str:
         "fit": request.fit,
         "max_new_tokens": request.max_new_tokens,
     }
+    if request.temperature:
+        seen |= {"temperature": request.temperature, "seed": request.seed}
     text = json.dumps(seen, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -176,6 +187,11 @@ class _Wording:
 
         return MENTION.sub(phrase, text)
 
+    def options(self, choices: Sequence[str]) -> str:
+        """Write choices as lines `A. …`."""
+        lettered = zip(LETTERS, choices, strict=False)
+        return "\n".join(f"{letter}. {self.expand(choice)}" for letter, choice in lettered)
+
     def mark(self) -> str:
         """Return the place of the first region without its colour: `within the rectangle`."""
         if not self.sample.regions:
@@ -224,19 +240,28 @@ source has any."""
 
 
 def prompt_tags(sample: Sample, style: PromptStyle, prompts: Sequence[VisualPrompt]) -> Tags:
-    """Return the sample's tags with `shape`, `color`, `size` and `n_marks` of its visual prompts.
+    """Return the sample's tags with those of its visual prompts.
 
-    Each is the value that all marks share, else `mixed`; under an inline style that of the lead
-    region's mark. Marks that are in the image already are tagged by the reader.
+    `shape`, `color`, `size`, `width`, `alpha`, `n_marks`: each is the value that all marks share,
+    else `mixed`; under an inline style that of the lead region's mark. `target_color` and
+    `target_size` are those of the target region, or of the first mentioned where there is none;
+    `position` is the letter of the right option. Marks that are in the image already are tagged by
+    the reader.
     """
+    tags: Tags = {"position": (sample.target,)} if sample.choices else {}
     if not sample.regions:
-        return sample.tags
-    lead = [lead_region(sample)] if style.inline else range(len(sample.regions))
-    tags: Tags = {"n_marks": (str(len(sample.regions)),)}
+        return sample.tags | tags
+    target = lead_region(sample)
+    lead = [target] if style.inline else range(len(sample.regions))
+    tags["n_marks"] = (str(len(sample.regions)),)
     if prompts:
+        tags["target_color"] = (_color(prompts[target], style),)
+        tags["width"] = (_shared({_number(prompts[place].width) for place in lead}),)
+        tags["alpha"] = (_shared({_number(prompts[place].alpha) for place in lead}),)
         tags["shape"] = (_shared({prompts[place].shape for place in lead}),)
         tags["color"] = (_shared({_color(prompts[place], style) for place in lead}),)
     if sample.image_size:
+        tags["target_size"] = (_size(sample.regions[target].box, sample.image_size),)
         tags["size"] = (
             _shared({_size(sample.regions[place].box, sample.image_size) for place in lead}),
         )
@@ -247,6 +272,11 @@ def _size(box: Box, size_wh: tuple[int, int]) -> str:
     x0, y0, x1, y1 = box
     share = (x1 - x0) * (y1 - y0) / (size_wh[0] * size_wh[1])
     return next((name for name, edge in SIZE_EDGES if share < edge), "large")
+
+
+def _number(value: float | None) -> str:
+    """Write a width or an opacity; None is drawn, by mark, from the training range."""
+    return "drawn" if value is None else f"{value:g}"
 
 
 def _color(prompt: VisualPrompt, style: PromptStyle) -> str:

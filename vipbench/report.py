@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+import statistics
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -23,8 +24,6 @@ from vipbench.store import ScoreLine
 from vipbench.styles import COLORS, SHAPES
 
 ALL = "all"
-AXES = ("shape", "color", "size", "n_marks")
-"""Breakdown axes of every task; a task file adds its own."""
 HEADLINE_METRIC = "text_match"
 MISSING = "-"
 """What a table shows where there is no value."""
@@ -33,6 +32,8 @@ _VALUE_ORDER: dict[str, Sequence[str]] = {
     "shape": SHAPES,
     "color": tuple(COLORS),
     "size": ("small", "medium", "large"),
+    "target_color": tuple(COLORS),
+    "target_size": ("small", "medium", "large"),
 }
 
 
@@ -71,52 +72,90 @@ class Row(Record):
     """95 % interval, see `stats.clustered_mean`."""
     synthetic: bool
     """The data come from the demo generator: not a result of the benchmark."""
+    n_ungraded: int = 0
+    """Answers that a judge has not graded: neither scored nor errors."""
+    n_marks_lost: int = 0
+    """Samples with a mark of which the model saw nothing, and below those with one of which it saw
+    a part, as far as is known; see visibility.py."""
+    n_marks_cut: int = 0
+
+
+class SeedRow(Record):
+    """How one metric of a task under a style varies over seeds: an entry of `seeds.json`."""
+
+    task: str
+    task_version: int
+    style: str
+    model: str
+    metric: str
+    seeds: tuple[int, ...]
+    accuracies: tuple[float | None, ...]
+    """One a seed, 0-1; None where nothing was scored."""
+    mean: float | None
+    """Like the three below, over the seeds that were scored; None where there is none."""
+    sd: float | None
+    """Standard deviation over seeds (n - 1); None for fewer than two."""
+    lowest: float | None
+    highest: float | None
 
 
 _ROWS = TypeAdapter(list[Row])
+_TROUBLES: dict[str, Callable[[Row], int]] = {
+    "errors": lambda row: row.n_errors,
+    "unparsed": lambda row: row.n_unparsed,
+    "truncated": lambda row: row.n_truncated,
+    "ungraded": lambda row: row.n_ungraded,
+    "mark lost": lambda row: row.n_marks_lost,
+    "mark cut": lambda row: row.n_marks_cut,
+}
+"""What accuracy alone does not show; tables have a column for each that occurs."""
 
 
 def summarise(manifest: Manifest, scores: Iterable[ScoreLine]) -> list[Row]:
-    """Sum scores up by task, style and group: `all`, then each value of each breakdown axis."""
-    groups: dict[tuple[str, str, str], list[ScoreLine]] = defaultdict(list)
+    """Sum scores up by task, style, metric and group: `all`, then each value of each axis."""
+    parts: dict[tuple[str, str, str], dict[str, list[ScoreLine]]] = {}
     for line in scores:
-        groups[line.task, line.style, ALL].append(line)
-        for axis in dict.fromkeys((*AXES, *manifest.tasks[line.task].breakdown)):
+        groups = parts.setdefault((line.task, line.style, line.metric), defaultdict(list))
+        groups[ALL].append(line)
+        for axis in manifest.tasks[line.task].breakdown:
             for value in line.tags.get(axis, ()):
-                groups[line.task, line.style, f"{axis}={value}"].append(line)
+                groups[f"{axis}={value}"].append(line)
     return [
-        _row(manifest, task, style, group, groups[task, style, group])
-        for task, style in dict.fromkeys((task, style) for task, style, _ in groups)
+        _row(manifest, group, groups[group])
+        for (task, _, _), groups in parts.items()
         for group in sorted(
-            (g for t, s, g in groups if (t, s) == (task, style)),
-            key=lambda group: _group_order(group, manifest.tasks[task].breakdown),
+            groups, key=lambda group: _group_order(group, manifest.tasks[task].breakdown)
         )
     ]
 
 
-def _row(manifest: Manifest, task: str, style: str, group: str, lines: Sequence[ScoreLine]) -> Row:
-    identity, spec = manifest.identity, manifest.tasks[task]
+def _row(manifest: Manifest, group: str, lines: Sequence[ScoreLine]) -> Row:
+    first = lines[0]
+    identity, spec = manifest.identity, manifest.tasks[first.task]
     scored = [line for line in lines if line.value is not None]
     values = [line.value for line in scored if line.value is not None]
     estimate = clustered_mean(values, [line.group for line in scored]) if values else None
     return Row(
-        task=task,
+        task=first.task,
         task_version=spec.version,
-        style=style,
+        style=first.style,
         model=identity.model,
         prompt_format=identity.settings.prompt_format,
         fit=spec.fit,
         decoding=identity.settings.decoding,
         dtype=identity.settings.dtype,
         seed=identity.seed,
-        metric=lines[0].metric,
+        metric=first.metric,
         group=group,
         n=len(scored),
         n_expected=spec.n_samples if group == ALL else len(lines),
         n_clusters=estimate.n_clusters if estimate else 0,
-        n_errors=len(lines) - len(scored),
+        n_errors=sum(line.error is not None for line in lines),
         n_unparsed=sum(line.answer is None for line in scored),
         n_truncated=sum(line.truncated for line in scored),
+        n_ungraded=sum(line.ungraded is not None for line in lines),
+        n_marks_lost=sum(bool(line.n_marks_lost) for line in lines),
+        n_marks_cut=sum(bool(line.n_marks_cut) for line in lines),
         accuracy=estimate.mean if estimate else None,
         stderr=estimate.stderr if estimate else None,
         ci_low=estimate.ci_low if estimate else None,
@@ -125,15 +164,57 @@ def _row(manifest: Manifest, task: str, style: str, group: str, lines: Sequence[
     )
 
 
-def _group_order(group: str, breakdown: Sequence[str]) -> tuple[int, int, list[tuple[int, str]]]:
+def lost_marks(manifest: Manifest, rows: Iterable[Row]) -> list[str]:
+    """Say under which tasks and styles a model saw nothing of some marks: a line each."""
+    warnings = []
+    for row in rows:
+        if row.group != ALL or not row.n_marks_lost or manifest.tasks[row.task].parts:
+            continue
+        of = row.n + row.n_errors + row.n_ungraded
+        cut = f" (and in {row.n_marks_cut:,} one is cut)" if row.n_marks_cut else ""
+        advice = "use --fit pad" if row.fit == "crop" else "it is too small, or outside the image"
+        warnings.append(
+            f"{row.task} under {row.style}: in {row.n_marks_lost:,} of {of:,} samples a mark is "
+            f"lost{cut} under fit {row.fit}; {advice}; `vipbench check {row.task} --visibility` "
+            "compares the fits"
+        )
+    return list(dict.fromkeys(warnings))  # each metric has its rows
+
+
+def _group_order(group: str, axes: Sequence[str]) -> tuple[int, int, list[tuple[int, str]]]:
     """Sort `all` first, then by axis, then values as they are listed elsewhere, numbers by size."""
     axis, _, value = group.partition("=")
-    axes = (ALL, *dict.fromkeys((*AXES, *breakdown)))
     known = _VALUE_ORDER.get(axis, ())
     natural = [
         (int(part), "") if part.isdecimal() else (0, part) for part in re.split(r"(\d+)", value)
     ]
-    return axes.index(axis), known.index(value) if value in known else len(known), natural
+    return (ALL, *axes).index(axis), known.index(value) if value in known else len(known), natural
+
+
+def over_seeds(runs: Sequence[Sequence[Row]]) -> list[SeedRow]:
+    """Sum up runs that differ in nothing but their seed; groups other than `all` are left out."""
+    found: dict[tuple[str, str, str], list[Row]] = defaultdict(list)
+    for row in (row for rows in runs for row in rows if row.group == ALL):
+        found[row.task, row.style, row.metric].append(row)
+    return [_seed_row(rows) for rows in found.values()]
+
+
+def _seed_row(rows: Sequence[Row]) -> SeedRow:
+    first = rows[0]
+    known = [row.accuracy for row in rows if row.accuracy is not None]
+    return SeedRow(
+        task=first.task,
+        task_version=first.task_version,
+        style=first.style,
+        model=first.model,
+        metric=first.metric,
+        seeds=tuple(row.seed for row in rows),
+        accuracies=tuple(row.accuracy for row in rows),
+        mean=statistics.fmean(known) if known else None,
+        sd=statistics.stdev(known) if len(known) > 1 else None,
+        lowest=min(known, default=None),
+        highest=max(known, default=None),
+    )
 
 
 def read_summary(folder: Path) -> list[Row]:
@@ -320,16 +401,22 @@ def _protocol(line: _Line) -> str:
 
 def _trouble_grid(cells: Sequence[_Cell]) -> _Grid:
     """List the answers that are missing, unparsed or cut off: accuracy alone does not show them."""
-    header = ("model", "protocol", "task", "style", "errors", "unparsed", "truncated", "of")
+    rows = [cell.row for cell in cells]
+    shown = {name: count for name, count in _TROUBLES.items() if any(map(count, rows))}
+    header = ("model", "protocol", "task", "style", "metric", *shown, "of")
     lines = [
         (
-            *(line.model, _protocol(line), row.task, row.style),
-            *map(str, (row.n_errors, row.n_unparsed, row.n_truncated, row.n + row.n_errors)),
+            *(line.model, _protocol(line), row.task, row.style, row.metric),
+            *(str(count(row)) for count in shown.values()),
+            str(row.n + row.n_errors + row.n_ungraded),
         )
         for line, _, _, row in cells
-        if row.n_errors or row.n_unparsed or row.n_truncated
+        if any(count(row) for count in shown.values())
     ]
-    return _Grid("Errors, unparsed and truncated answers", header, lines)
+    title = "Errors, unparsed and truncated answers"
+    if any(row.n_marks_lost or row.n_marks_cut for row in rows):
+        title += ", lost and cut marks"
+    return _Grid(title, header, lines)
 
 
 def _breakdown_grids(cells: Sequence[_Cell]) -> list[_Grid]:
@@ -459,20 +546,30 @@ def run_table(rows: Sequence[Row]) -> Table:
     """Lay out the end of a run: tasks as lines, styles as columns, percent with interval."""
     rows = [row for row in rows if row.group == ALL]
     styles = list(dict.fromkeys(row.style for row in rows))
-    placed = {(row.task, row.style): row for row in rows}
-    troubles: dict[str, Callable[[Row], int]] = {
-        "unparsed": lambda row: row.n_unparsed,
-        "truncated": lambda row: row.n_truncated,
-        "errors": lambda row: row.n_errors,
-    }
-    shown = {name: count for name, count in troubles.items() if any(map(count, rows))}
+    shown = {name: count for name, count in _TROUBLES.items() if any(map(count, rows))}
     table = _table("accuracy, % [95 % interval]", rows, ("task",), (*styles, *shown))
-    for task in dict.fromkeys(row.task for row in rows):
-        mine = [row for row in rows if row.task == task]
-        metric = "" if mine[0].metric == HEADLINE_METRIC else f"\n({mine[0].metric})"
-        cells = [_short_text(placed.get((task, style))) for style in styles]
-        counts = [str(sum(map(count, mine))) for count in shown.values()]
-        table.add_row(*map(Text, (f"{task}{metric}", *cells, *counts)))
+    for task, metric in dict.fromkeys((row.task, row.metric) for row in rows):
+        mine = {row.style: row for row in rows if (row.task, row.metric) == (task, metric)}
+        label = task if metric == HEADLINE_METRIC else f"{task}\n({metric})"
+        cells = [_short_text(mine.get(style)) for style in styles]
+        counts = [str(sum(map(count, mine.values()))) for count in shown.values()]
+        table.add_row(*map(Text, (label, *cells, *counts)))
+    return table
+
+
+def seed_table(rows: Sequence[SeedRow]) -> Table:
+    """Lay out the spread over seeds: mean, standard deviation, lowest and highest in percent."""
+    n = max((len(row.seeds) for row in rows), default=0)
+    table = Table(title=Text(f"accuracy over {n} seeds, %"), title_justify="left")
+    for name in ("task", "style"):
+        table.add_column(Text(name), no_wrap=True)
+    for name in ("mean", "sd", "lowest", "highest"):
+        table.add_column(Text(name), justify="right")
+    for row in rows:
+        label = row.task if row.metric == HEADLINE_METRIC else f"{row.task} ({row.metric})"
+        values = [(row.mean, 1), (row.sd, 2), (row.lowest, 1), (row.highest, 1)]
+        cells = [MISSING if v is None else f"{100 * v:.{digits}f}" for v, digits in values]
+        table.add_row(*map(Text, (label, row.style, *cells)))
     return table
 
 
@@ -488,12 +585,18 @@ class BreakdownTable:
         styles: Collection[str] | None = None,
         axes: Sequence[str] = ("shape", "color"),
     ) -> None:
-        """Take the rows of a run; `styles` are those to show, None: all."""
+        """Take the rows of a run; `styles` are those to show, None: all.
+
+        Of each task the first metric is shown, which is its headline.
+        """
         self.axes = axes
+        metrics = {row.task: row.metric for row in reversed(rows)}
         self.rows = [
             row
             for row in rows
-            if row.group.partition("=")[0] in axes and (styles is None or row.style in styles)
+            if row.group.partition("=")[0] in axes
+            and (styles is None or row.style in styles)
+            and row.metric == metrics[row.task]
         ]
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Table]:

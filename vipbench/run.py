@@ -10,10 +10,10 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple, get_args
 
 from pydantic import Field
 from tqdm import tqdm
@@ -22,10 +22,20 @@ from vipbench import manifest as manifests
 from vipbench import report, scorers, store
 from vipbench.data import is_synthetic
 from vipbench.engine import answer_batches
-from vipbench.errors import RunError, RunInterrupted, RunnerError, TooManyErrors
+from vipbench.errors import (
+    JudgeError,
+    RunError,
+    RunInterrupted,
+    RunnerError,
+    TooManyErrors,
+    nearest,
+)
+from vipbench.formats import AnswerFile, read_answers
+from vipbench.judge import JudgeSettings
+from vipbench.judging import judge_run
 from vipbench.manifest import Identity, Manifest, Settings, TaskRun, Times
 from vipbench.plan import plan_batches, plan_digest
-from vipbench.report import ALL, Row
+from vipbench.report import ALL, Row, SeedRow
 from vipbench.runners import (
     RUNNERS,
     Runner,
@@ -36,25 +46,37 @@ from vipbench.runners import (
 )
 from vipbench.runners.checkpoint import CheckpointInfo, check_checkpoint
 from vipbench.runners.device import DTYPES, check_names, find_device, find_dtype
+from vipbench.runners.imported import (
+    IMPORTED,
+    ImportedRunner,
+    Matched,
+    digest_files,
+    match_answers,
+    name_model,
+)
 from vipbench.schema import (
     DataSource,
+    ExtraMetric,
     Fit,
     Problem,
     PromptFormat,
     Record,
+    Replay,
     Sample,
     TaskSpec,
     Trial,
 )
-from vipbench.store import ResponseLine, ScoreLine, Trials, trial_id
+from vipbench.store import ResponseLine, ScoreLine, TrialId, Trials, trial_id
 from vipbench.trials import Selection, TaskFacts, make_trials, select
 
 if TYPE_CHECKING:
     import pandas as pd
 
+SEEDS = "seeds.json"
 RUNS = Path("results/runs")
 """Where run folders go, below the working directory."""
 VIPLLAVA = "vipllava"
+GREEDY = "greedy"
 BASELINES = tuple(name for name in RUNNERS if name != VIPLLAVA)
 AUTO_BATCH_SIZE = 32
 """Requests in a batch under `auto`; the runner halves a batch that does not fit into memory."""
@@ -83,19 +105,32 @@ class RunSettings(Record):
     processor: object | None = None
     """Of the live model."""
     runner: str = VIPLLAVA
-    """Name of a built-in runner or a plugin, or `package.module:Class`."""
+    """Name of a built-in runner or a plugin, or `package.module:Class`; `imported` where there are
+    `answers`."""
+    answers: dict[str, Path] = Field(default={})
+    """Task -> file of answers made elsewhere, which are scored in place of a model's."""
+    answers_format: str | None = None
+    """One of `formats.FORMATS`; None: told by the content."""
     data: dict[str, DataSource] = Field(default={})
     include: tuple[Path, ...] = ()
     limit: int | None = Field(default=None, ge=1)
     ids: tuple[str, ...] = ()
     seed: int = 0
+    subset_seed: int | None = None
+    """Draws the samples of `limit`; None: `seed` does."""
     batch_size: Literal["auto"] | Annotated[int, Field(ge=1)] = "auto"
     dtype: str | None = None
     device: str | None = None
     prompt_format: PromptFormat | None = None
     fit: Fit | None = None
+    replay: Replay | None = None
+    """`official`: answers are sampled where the published script samples."""
+    metrics: tuple[ExtraMetric, ...] = ()
+    """Reported beside the headline metric, with those of the suite."""
     max_errors: float = Field(default=0.01, ge=0, le=1)
     """Share of a task's samples that may fail, 0-1."""
+    judge: JudgeSettings | None = None
+    """Grades the answers to graded tasks once they are there; None: as an earlier command did."""
     fresh: bool = False
     """Removes what an earlier run left in the run folder."""
     out: Path | None = None
@@ -157,6 +192,9 @@ class _Model(NamedTuple):
     """Of the checkpoint's hints."""
     is_baseline: bool
     load: Callable[[Trials], Runner]
+    converted_from: str | None = None
+    image_size: int | None = None
+    """Side in px of the square that it sees, where that is known."""
 
 
 class _Prepared(NamedTuple):
@@ -221,6 +259,8 @@ def run(settings: RunSettings, *, progress: bool = False, say: Say | None = None
         raise RunInterrupted(
             f"{place}: interrupted; what is answered is kept: give the same command to go on"
         ) from None
+    for warning in report.lost_marks(result.manifest, result.rows):
+        say(warning)
     _check_errors(result, settings.max_errors)
     return result
 
@@ -231,7 +271,10 @@ def _run_in(
     finished = None if settings.fresh else _finished(folder, prepared.identity)
     if finished is not None:
         say(f"{folder}: had been finished; nothing is asked again (--fresh redoes it)")
-        return finished
+        if settings.judge is None:
+            return finished
+        rows = _score(folder, finished.manifest, settings.judge, progress=progress, say=say)
+        return finished._replace(rows=rows)
     started = _plan(folder, prepared, settings, say)
     n_left = sum(len(started.plan[batch]) for batch in started.todo)
     clock = _Clock()
@@ -251,18 +294,73 @@ def _run_in(
     rows = _score(folder, manifest)
     manifest = manifest.model_copy(update={"finished": _now()})
     manifests.write(folder, manifest)
+    if settings.judge is not None:
+        rows = _score(folder, manifest, settings.judge, progress=progress, say=say)
     return Results(folder, rows, manifest, n_left)
 
 
-def score(folder: Path) -> Results:
-    """Score a finished run again from its requests and responses, without a model.
+def run_seeds(
+    settings: RunSettings, n: int, *, progress: bool = False, say: Say | None = None
+) -> tuple[Path, list[SeedRow]]:
+    """Run the same with `n` seeds, from `settings.seed` on, and sum up the spread over them.
+
+    Drawing, wording and sampling depend on the seed; the samples of `limit` are the same ones under
+    each. Each seed has its run folder: `seed-<n>` below
+    `settings.out`, or as `run` names it.
+
+    Returns:
+        The file that was written, `seeds.json` in `settings.out` or beside the run folders; and its
+        rows.
 
     Raises:
-        RunError: The folder holds no run, or answers are missing.
+        VipbenchError: As `run`.
     """
+    done = []
+    for seed in range(settings.seed, settings.seed + n):
+        out = settings.out / f"seed-{seed}" if settings.out else None
+        changes = {"seed": seed, "subset_seed": settings.seed, "out": out}
+        done.append(run(settings.model_copy(update=changes), progress=progress, say=say))
+    rows = report.over_seeds([results.rows for results in done])
+    first = done[0].path
+    path = settings.out / SEEDS if settings.out else first.with_name(f"{first.name}-{n}-{SEEDS}")
+    store.write_json(path, [row.model_dump(mode="json") for row in rows])
+    return path, rows
+
+
+def score(
+    folder: Path,
+    metrics: Sequence[str] = (),
+    judge: JudgeSettings | None = None,
+    ledger: Path | None = None,
+    *,
+    progress: bool = False,
+    say: Say | None = None,
+) -> Results:
+    """Score a finished run again from its requests and responses, without a model.
+
+    Args:
+        folder: of the run.
+        metrics: are reported from now on, beside those that the run reports already.
+        judge: is asked for the grades that its ledger does not hold; None: nobody is asked, and a
+            run that was judged keeps those grades.
+        ledger: where the grades of a run that was judged lie now.
+        progress: show a bar on stderr while grading.
+        say: takes what the user should know of the judge.
+
+    Raises:
+        RunError: The folder holds no run, answers are missing, or a metric is unknown.
+        JudgeError: The judge cannot be used, or stopped before its end; what it graded is kept.
+    """
+    for metric in metrics:
+        if metric not in get_args(ExtraMetric):
+            raise RunError(f"metric {metric!r} is unknown{nearest(metric, get_args(ExtraMetric))}")
     manifest = manifests.read(folder)
     with store.locked(folder):
-        rows = _score(folder, manifest)
+        added = tuple(dict.fromkeys((*manifest.metrics, *metrics)))
+        if added != manifest.metrics:
+            manifest = manifest.model_copy(update={"metrics": added})
+            manifests.write(folder, manifest)
+        rows = _score(folder, manifest, judge, ledger, progress=progress, say=say)
     return Results(folder, rows, manifest, 0)
 
 
@@ -306,6 +404,10 @@ def _prepare(settings: RunSettings, draft: Path, progress: bool, say: Say | None
     """
     begun = time.monotonic()
     info = _check_model(settings)
+    files = {
+        task: read_answers(path, settings.answers_format) for task, path in settings.answers.items()
+    }
+    name = name_model(files, settings.model) if files else ""
     selection = select(
         suite=settings.suite,
         tasks=settings.tasks,
@@ -315,6 +417,8 @@ def _prepare(settings: RunSettings, draft: Path, progress: bool, say: Say | None
         fit=settings.fit,
         fit_hint=info.hints.fit if info else None,
     )
+    if files:
+        _check_answers(files, selection)
     facts: dict[str, TaskFacts] = {}
 
     def watch(loop: Iterable[Sample | Problem], what: str) -> Iterator[Sample | Problem]:
@@ -325,17 +429,26 @@ def _prepare(settings: RunSettings, draft: Path, progress: bool, say: Say | None
         make_trials(
             selection,
             seed=settings.seed,
+            subset_seed=settings.subset_seed,
             limit=settings.limit,
             ids=settings.ids,
             facts=facts,
+            replay=settings.replay,
             watch=watch,
         ),
     )
+    matched = None
+    if files:
+        matched = match_answers(files, trials, {task: each.ids for task, each in facts.items()})
+        selection = selection._replace(notes=(*selection.notes, *matched.notes))
     if say is not None:
         for note in (*selection.notes, *_unused(settings)):
             say(note)
         _check_data(facts, settings.max_errors)
-    model = _describe_model(settings, selection.prompt_format, info)
+    if matched is None:
+        model = _describe_model(settings, selection.prompt_format, info)
+    else:
+        model = _describe_answers(name, digest_files(files), matched)
     identity = Identity(
         suite=selection.suite,
         tasks={spec.name: spec.version for spec in _specs(selection)},
@@ -359,6 +472,14 @@ def _specs(selection: Selection) -> list[TaskSpec]:
 def _check_model(settings: RunSettings) -> CheckpointInfo | None:
     """Check all of a model that can be checked without loading it, or reading any data."""
     check_names(settings.device, settings.dtype)
+    if settings.runner == IMPORTED or settings.answers:
+        if settings.runner != IMPORTED or not settings.answers:
+            fault = "takes no answers" if settings.answers else "has no answers"
+            raise RunnerError(
+                f"runner {settings.runner}: {fault}; give answers made elsewhere to"
+                " `vipbench import TASK=FILE`"
+            )
+        return None
     if settings.runner in BASELINES:
         if settings.model is not None or settings.live_model is not None:
             raise RunnerError(f"runner {settings.runner}: takes no model; leave --model out")
@@ -382,7 +503,7 @@ def _unused(settings: RunSettings) -> list[str]:
         return []
     names = [
         f"--{name.replace('_', '-')}"
-        for name in ("dtype", "device", "prompt_format")
+        for name in ("dtype", "device", "prompt_format", "replay")
         if getattr(settings, name) is not None
     ]
     return [f"runner {settings.runner}: does not use {', '.join(names)}"] if names else []
@@ -416,9 +537,13 @@ def _describe_model(
             weights=manifests.digest([info.weights, info.settings]),
             prompt_format=prompt_format or info.hints.prompt_format or "hf",
             dtype=dtype,
-            decoding="greedy",
+            decoding=settings.replay or GREEDY,
         )
-        return _Model(info.name, fixed, str(device), info.hints.fit, False, load)
+        origin = info.hints.converted_from
+        return _Model(
+            *(info.name, fixed, str(device), info.hints.fit, False, load, origin),
+            image_size=info.image_size,
+        )
     runner = load(())
     told = settings_of(runner, settings.runner)
     if settings.live_model is not None:
@@ -427,9 +552,37 @@ def _describe_model(
         weights=told.weights or manifests.digest(["unknown", settings.model]),
         prompt_format=told.prompt_format,
         dtype=told.dtype,
-        decoding=told.decoding,
+        decoding=settings.replay or told.decoding,
     )
-    return _Model(_name(settings, told), fixed, told.device, None, False, lambda trials: runner)
+    return _Model(
+        *(_name(settings, told), fixed, told.device, None, False, lambda trials: runner),
+        image_size=runner.image_size,
+    )
+
+
+def _check_answers(files: Mapping[str, AnswerFile], selection: Selection) -> None:
+    """Refuse files and tasks that do not go together; RunError says what to give."""
+    asked = {choice.spec.name: choice for choice in selection.tasks}
+    for joint in selection.joints:
+        parts = [str(part) for part in joint.data]
+        if joint.name in files or not files.keys() >= set(parts):
+            each = " ".join(f"{part}=FILE" for part in parts)
+            raise RunError(f"{joint.name}: is scored from its parts; give {each}")
+    for name in files.keys() - asked.keys():
+        raise RunError(f"{name}: is not asked; {'; '.join(selection.notes)}")
+    for name, choice in asked.items():
+        if len(choice.styles) > 1:
+            styles = ", ".join(style.name for style in choice.styles)
+            raise RunError(
+                f"{name}: answers were made under one style, not under {styles}; give one --styles"
+            )
+
+
+def _describe_answers(name: str, digest: str, matched: Matched) -> _Model:
+    """Describe answers made elsewhere, of which only the files are known."""
+    fixed = Settings(weights=digest, prompt_format=None, dtype=None, decoding=IMPORTED)
+    runner = ImportedRunner(name, matched.responses)
+    return _Model(name, fixed, "", None, True, lambda trials: runner)
 
 
 def _check_live(settings: RunSettings, told: RunnerSettings) -> None:
@@ -479,11 +632,12 @@ def _check_data(found: dict[str, TaskFacts], max_errors: float) -> None:
 
 def _check_errors(result: Results, max_errors: float) -> None:
     """Say after the run if too many samples failed in it."""
-    messages = [
-        f"{row.task} under {row.style}: {row.n_errors:,} of {row.n + row.n_errors:,} samples failed"
-        for row in result.rows
-        if row.group == ALL and row.n_errors > max_errors * (row.n + row.n_errors)
-    ]
+    messages = []
+    for row in result.rows:
+        n_asked = row.n + row.n_errors + row.n_ungraded
+        if row.group == ALL and row.n_errors > max_errors * n_asked:
+            each = f"{row.task} under {row.style}: {row.n_errors:,} of {n_asked:,} samples failed"
+            messages += [each] if each not in messages else []  # once for all metrics
     if messages:
         lines = store.read_lines(result.path / store.SCORES, ScoreLine)
         first = next(f"{line.id}: {line.error}" for line in lines if line.error is not None)
@@ -521,10 +675,12 @@ def _plan(folder: Path, prepared: _Prepared, settings: RunSettings, say: Say) ->
         then = manifests.read(folder)
     asked = [i for i, entry in enumerate(prepared.trials.entries) if entry.key is not None]
     batch_size = then.batch_size if then else _batch_size(settings, prepared.model)
-    batches = plan_batches([prepared.trials.entries[i].length for i in asked], batch_size)
+    entries = [prepared.trials.entries[i] for i in asked]
+    samples = [(entry.name.task, entry.name.id) for entry in entries]
+    batches = plan_batches([entry.length for entry in entries], batch_size, samples)
     plan = [tuple(asked[i] for i in batch) for batch in batches]
     if then is None:
-        manifest = _new_manifest(prepared, batch_size, plan_digest(plan))
+        manifest = _new_manifest(prepared, settings, batch_size, plan_digest(plan))
         return _Started(manifest, prepared.trials, plan, list(range(len(plan))))
     if then.plan_digest != plan_digest(plan):
         raise RunError(
@@ -570,7 +726,9 @@ def _batch_size(settings: RunSettings, model: _Model) -> int:
     return AUTO_BATCH_SIZE_BASELINE if model.is_baseline else AUTO_BATCH_SIZE
 
 
-def _new_manifest(prepared: _Prepared, batch_size: int, plan: str) -> Manifest:
+def _new_manifest(
+    prepared: _Prepared, settings: RunSettings, batch_size: int, plan: str
+) -> Manifest:
     commit, dirty = manifests.checkout()
     return Manifest(
         run_id=manifests.run_id(prepared.identity),
@@ -578,6 +736,10 @@ def _new_manifest(prepared: _Prepared, batch_size: int, plan: str) -> Manifest:
         settings_digest=manifests.settings_digest(prepared.identity.settings),
         tasks=_task_runs(prepared),
         n_requests=len(prepared.trials),
+        metrics=tuple(dict.fromkeys((*prepared.selection.metrics, *settings.metrics))),
+        replay=settings.replay,
+        converted_from=prepared.model.converted_from,
+        image_size=prepared.model.image_size,
         notes=prepared.selection.notes,
         batch_size=batch_size,
         plan_digest=plan,
@@ -599,7 +761,7 @@ def _task_runs(prepared: _Prepared) -> dict[str, TaskRun]:
             kind=spec.kind,
             headline=choice.headline,
             fit=choice.fit,
-            breakdown=spec.breakdown,
+            breakdown=_axes(prepared.selection, spec),
             chance=spec.chance,
             redistribute=spec.redistribute,
             questions=str(choice.source.questions.absolute()),
@@ -618,13 +780,20 @@ def _task_runs(prepared: _Prepared) -> dict[str, TaskRun]:
             parts=tuple(spec.data),
             headline=parts[0].headline,
             fit=parts[0].fit,
-            breakdown=spec.breakdown,
+            breakdown=_axes(prepared.selection, spec),
             chance=spec.chance,
             redistribute=spec.redistribute,
             synthetic=any(part.synthetic for part in parts),
             n_samples=parts[0].n_samples,
         )
     return runs
+
+
+def _axes(selection: Selection, spec: TaskSpec) -> tuple[str, ...]:
+    """Return the tags that a task's breakdown lists: the suite's, then its own."""
+    inline = any(style.inline for choice in selection.tasks for style in choice.styles)
+    swept = ("width", "alpha") if inline else ()
+    return tuple(dict.fromkeys((*selection.breakdown, *swept, *spec.breakdown)))
 
 
 def _answer(
@@ -678,19 +847,47 @@ def _add_times(manifest: Manifest, prepare: float, clock: _Clock) -> Manifest:
 # --- after the model
 
 
-def _score(folder: Path, manifest: Manifest) -> list[Row]:
-    """Write `scores.jsonl` and `summary.json` from requests and responses; no times in them."""
-    lines = _score_lines(folder, manifest)
+def _score(
+    folder: Path,
+    manifest: Manifest,
+    judge: JudgeSettings | None = None,
+    ledger: Path | None = None,
+    *,
+    progress: bool = False,
+    say: Say | None = None,
+) -> list[Row]:
+    """Write `scores.jsonl` and `summary.json` from requests and responses; no times in them.
+
+    Where a judge stops before its end, that is raised when both are written.
+    """
+    trials, responses = _answered(folder, manifest)
+
+    def answered() -> Iterator[tuple[Trial, ResponseLine | None]]:
+        return ((trial, responses.get(trial_id(trial))) for trial in trials)
+
+    judged = judge_run(folder, answered(), judge, ledger, progress=progress, say=say)
+    lines = []
+    for trial, response in answered():
+        metrics = scorers.metrics_of(trial.kind, manifest.metrics)
+        lines += [scorers.score_line(trial, response, metric) for metric in metrics]
+        if trial_id(trial) in judged.lines:
+            lines.append(judged.lines[trial_id(trial)])
     for name, task in manifest.tasks.items():
         if task.parts:
             lines += scorers.join_lines(name, task.parts, lines)
     store.write_lines(folder / store.SCORES, lines)
     rows = report.summarise(manifest, lines)
     store.write_json(folder / store.SUMMARY, [row.model_dump(mode="json") for row in rows])
+    if judged.stopped is not None:
+        raise JudgeError(
+            f"{judged.stopped} · {folder}: what is graded is kept and scored, the rest is "
+            "ungraded; the same command asks for the rest"
+        )
     return rows
 
 
-def _score_lines(folder: Path, manifest: Manifest) -> list[ScoreLine]:
+def _answered(folder: Path, manifest: Manifest) -> tuple[Trials, dict[TrialId, ResponseLine]]:
+    """Return the trials of a run and their answers; RunError where one has none."""
     responses = store.read_responses(folder / store.RESPONSES)
     trials = store.open_trials(folder / store.REQUESTS)
     if len(trials) != manifest.n_requests or not manifest.tasks.keys() >= {
@@ -700,20 +897,17 @@ def _score_lines(folder: Path, manifest: Manifest) -> list[ScoreLine]:
             f"{folder / store.REQUESTS}: does not hold the {manifest.n_requests:,} requests that "
             f"{store.MANIFEST} tells of; remove it, then give the command of the run again"
         )
-    lines = []
-    n_missing = 0
-    for trial in trials:
-        response = responses.get(trial_id(trial))
-        if trial.request is not None and (response is None or response.key != trial.request.key):
-            n_missing += 1
-        else:
-            lines.append(scorers.score_line(trial, response))
+    n_missing = sum(
+        name not in responses or responses[name].key != key
+        for name, key, *_ in trials.entries
+        if key is not None
+    )
     if n_missing:
         raise RunError(
-            f"{folder}: {n_missing:,} of {n_missing + len(lines):,} requests have no answer yet; "
+            f"{folder}: {n_missing:,} of {len(trials):,} requests have no answer yet; "
             "give the command of the run again to go on with it"
         )
-    return lines
+    return trials, responses
 
 
 def _measured(runs: Path, identity: Identity) -> tuple[float | None, str]:

@@ -30,7 +30,12 @@ Shape = Literal[
 ]
 Fit = Literal["pad", "squash", "crop"]
 Kind = Literal["choice", "short_answer", "graded", "joint"]
-StyleKind = Literal["marks", "given", "none", "blind", "coordinates"]
+ExtraMetric = Literal["lenient"]
+"""Metrics of text answers beside the headline, which is always reported."""
+Replay = Literal["official"]
+StyleKind = Literal[
+    "marks", "given", "none", "blind", "coordinates", "wrong", "shuffled", "permuted"
+]
 PromptFormat = Literal["hf", "llava_v1", "chat_template"]
 Tags = dict[str, tuple[str, ...]]
 """Breakdown axis -> values; several values (ViP-Bench capabilities) count the sample in each."""
@@ -66,15 +71,18 @@ class TaskSpec(Record):
     that are joined."""
     reader: str | None = None
     """`file.py:function` beside the task file, or `jsonl`; None for kind `joint`."""
-    template: str = ""
+    template: str | tuple[str, ...] = ""
     """User text with `{question}`, `{choices}`, `{given_answer}`, `{mark}` (see prompts.py); empty:
-    the official sentence for a choice where the sample has choices, else that for short answers."""
+    the official sentence for a choice where the sample has choices, else that for short answers.
+    A list is a conversation: user, assistant, user, …, ending with a user's turn."""
     styles: tuple[str, ...] = ()
     """Styles that suit the task; the first is its headline style."""
     fit: Fit | None = None
     max_new_tokens: int = Field(default=128, gt=0)
+    official_temperature: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    """What the published script samples at, used under `--replay official` only; 0: greedy."""
     breakdown: tuple[str, ...] = ()
-    """Tags that the breakdown lists besides shape, color, size and n_marks."""
+    """Tags that the breakdown lists besides those of the suite (shape, color, size, n_marks)."""
     chance: float | None = Field(default=None, ge=0, le=1)
     """Expected accuracy of one constant answer."""
     source: str = ""
@@ -106,6 +114,12 @@ class Sample(Record):
     """The region that the question is about or that is the right option, where there is one."""
     given_answer: str = ""
     """An answer that the question hands to the model (VCR QA->R: the right one)."""
+    given_choices: tuple[str, ...] = ()
+    """Options of an earlier turn, which `given_target` answered; may mention regions."""
+    given_target: str = ""
+    """The right letter of the earlier turn."""
+    choice_ids: tuple[str, ...] = ()
+    """What the data call each option (Visual7W: the number of its box); empty where nothing."""
     group: str
     """Image id: samples of one group share an image and are one cluster in the statistics."""
     tags: Tags = {}
@@ -142,6 +156,29 @@ class VisualPrompt(Record):
     """Keys what is random in the geometry (scribble, arrow, triangle, ellipse, point)."""
 
 
+class Visibility(Record):
+    """What is left of one mark in the image that a model is given (see visibility.py)."""
+
+    n_px: int = Field(ge=0)
+    """Pixels of the original image that the mark is drawn on; 0: it lies outside the image."""
+    share: float = Field(ge=0, le=1)
+    """The part of them, by area, that lies in what the model sees of the image; 0 of 0 px."""
+    fitted_px: float = Field(ge=0)
+    """Their area there, in px of the fitted square."""
+    n_patches: int | None = None
+    """Patches of the square that it touches; None where their size is not known."""
+
+    @property
+    def lost(self) -> bool:
+        """Less than one pixel is left of it, or it touches no patch."""
+        return self.fitted_px < 1 or self.n_patches == 0
+
+    @property
+    def cut(self) -> bool:
+        """Part of it lies beyond what the model sees; a lost mark is not counted as cut."""
+        return self.share < 1 and not self.lost
+
+
 class PromptStyle(Record):
     """The policy that visual prompts and their wording are drawn from."""
 
@@ -161,6 +198,8 @@ class PromptStyle(Record):
     by coin, one mark alone unnamed in half of the cases, random RGB after nine colours."""
     inline: bool = False
     """Written on the command line (or in a sweep) rather than in a styles file."""
+    shift: int | None = None
+    """Places that kind `permuted` moves the options on; None: an order drawn by seed."""
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -177,6 +216,10 @@ class Suite(Record):
     tasks: tuple[str, ...]
     styles: tuple[str, ...] = ()
     """Empty: each task's own headline style."""
+    metrics: tuple[ExtraMetric, ...] = ()
+    """What is reported beside each task's headline metric, in rows of its own."""
+    breakdown: tuple[str, ...] = ("shape", "color", "size", "n_marks")
+    """Tags that the breakdown of every task lists, before the task's own."""
     prompt_format: PromptFormat | None = None
     fit: Fit | None = None
     demo: bool = False
@@ -211,6 +254,10 @@ class Request(Record):
     """The image is replaced by a grey one of the same size."""
     fit: Fit
     max_new_tokens: int
+    temperature: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    """0: greedy. Above: each token is sampled, under `seed`, from the TOP_K likeliest."""
+    seed: int = 0
+    """Keys the sampling; 0 where the answer is greedy."""
     options: tuple[str, ...] = ()
     """Letters that answer a choice, else empty."""
     key: str
@@ -246,6 +293,8 @@ class Trial(Record):
     group: str
     tags: Tags = {}
     """The sample's tags, and shape, color, size and n_marks of its visual prompts."""
+    choice_ids: tuple[str, ...] = ()
+    """As in `Sample`."""
 
 
 class Score(Record):

@@ -2,7 +2,8 @@
 
 `manifest.json`: what was run. `requests.jsonl`: one Trial a line, in request order.
 `responses.jsonl`: one answer a line, appended a batch at a time. `scores.jsonl`: one score a line,
-in request order. `summary.json`: rows of metrics. Only one process writes.
+in request order. `summary.json`: rows of metrics. `judge.json`: who graded it, where anybody did.
+Only one process writes.
 """
 
 import contextlib
@@ -17,7 +18,7 @@ from typing import IO, NamedTuple, NoReturn, TypeVar, overload
 from pydantic import ValidationError
 
 from vipbench.errors import RunError
-from vipbench.schema import Record, Response, Tags, Trial
+from vipbench.schema import Record, Response, Tags, Trial, Visibility
 
 MANIFEST = "manifest.json"
 REQUESTS = "requests.jsonl"
@@ -25,8 +26,12 @@ RESPONSES = "responses.jsonl"
 SCORES = "scores.jsonl"
 SUMMARY = "summary.json"
 FILES = (MANIFEST, REQUESTS, RESPONSES, SCORES, SUMMARY)
+JUDGE = "judge.json"
+"""In the folder of a run that was judged, beside its ledger of grades."""
 
 LineT = TypeVar("LineT", bound=Record)
+
+START_OVER = "use --fresh to start over"
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -52,6 +57,9 @@ class _Named(Record):
 class ResponseLine(Response, _Named):
     """One line of `responses.jsonl`: which request was answered, and how."""
 
+    visibility: tuple[Visibility, ...] | None = None
+    """What was left of each mark in the image that the model saw; None where it saw none."""
+
 
 class ScoreLine(Record):
     """One line of `scores.jsonl`: all that a table, a test or a comparison needs."""
@@ -60,8 +68,9 @@ class ScoreLine(Record):
     style: str
     id: str
     metric: str
+    """The headline metric, or another one: each has its line."""
     value: float | None
-    """0-1; None where the sample is an error."""
+    """0-1; None where the sample is an error, or has no grade."""
     answer: str | None
     """As parsed; None where it could not be, or where the sample is an error."""
     target: str
@@ -71,6 +80,12 @@ class ScoreLine(Record):
     truncated: bool
     """The text ended because `max_new_tokens` was reached."""
     error: str | None
+    ungraded: str | None = None
+    """Why a judge has given no grade; the answer itself is no error then."""
+    n_marks_lost: int | None = None
+    """Marks of which the model saw nothing, and below those of which it saw a part; in a joint task
+    those of all parts. None: not known, since no image was loaded."""
+    n_marks_cut: int | None = None
 
 
 class Entry(NamedTuple):
@@ -174,6 +189,36 @@ def append_responses(path: Path, lines: Sequence[ResponseLine]) -> None:
         raise _refused(path, error) from error
 
 
+def append_lines(path: Path, records: Sequence[Record]) -> None:
+    """Append records as JSON lines, all or none; they are on the disk when this returns."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        size = path.stat().st_size if path.exists() else 0
+        try:
+            with path.open("a", encoding="utf-8", newline="\n") as file:
+                file.write("".join(record.model_dump_json() + "\n" for record in records))
+                _sync(file)
+        except OSError:
+            os.truncate(path, size)  # or the next line would begin within this one
+            raise
+    except OSError as error:
+        raise _refused(path, error) from error
+
+
+def cut_torn_line(path: Path) -> None:
+    """Remove what a crash left of a last line; a missing file is left missing."""
+    if not path.exists():
+        return
+    whole = 0
+    for _, offset, raw in _lines(path):
+        whole = offset + len(raw)
+    try:
+        if whole < path.stat().st_size:
+            os.truncate(path, whole)
+    except OSError as error:
+        raise _refused(path, error) from error
+
+
 def resume_responses(path: Path, plan: Sequence[Sequence[int]], trials: Trials) -> set[int]:
     """Return the batches that are answered as a whole, and cut off what a crash left after them.
 
@@ -223,9 +268,9 @@ def read_responses(path: Path) -> dict[TrialId, ResponseLine]:
     return {trial_id(line): line for line in read_lines(path, ResponseLine)}
 
 
-def read_lines(path: Path, kind: type[LineT]) -> Iterator[LineT]:
+def read_lines(path: Path, kind: type[LineT], advice: str = START_OVER) -> Iterator[LineT]:
     """Yield the records of a JSON-lines file but a torn last one; RunError names a broken line."""
-    return (_parse(kind, raw, path, number) for number, _, raw in _lines(path))
+    return (_parse(kind, raw, path, number, advice) for number, _, raw in _lines(path))
 
 
 def read_json(path: Path) -> object:
@@ -269,10 +314,13 @@ def write_text(path: Path, parts: Iterable[str]) -> None:
 
 
 def remove_run(folder: Path) -> None:
-    """Remove the files of a run from its folder, and nothing else."""
+    """Remove the files of a run from its folder, and nothing else.
+
+    The ledger of grades stays: each of them was paid for, and is valid for its answer only.
+    """
     check_own(folder)
     try:
-        for name in FILES:
+        for name in (*FILES, JUDGE):
             (folder / name).unlink(missing_ok=True)
     except OSError as error:
         raise _refused(folder, error) from error
@@ -319,21 +367,37 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _lock(folder: Path) -> Iterator[None]:
+def locked_file(path: Path) -> Iterator[None]:
+    """Keep a second process from appending to a file, which is made where it is missing.
+
+    RunError if there is one, or where the disk refuses.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.open("a").close()
+    except OSError as error:
+        raise _refused(path, error) from error
+    with _lock(path):
+        yield
+
+
+@contextlib.contextmanager
+def _lock(place: Path) -> Iterator[None]:
+    """Lock a folder or a file."""
     if sys.platform == "win32":
         yield
         return
     import fcntl  # not on Windows
 
     try:
-        handle = os.open(folder, os.O_RDONLY)
+        handle = os.open(place, os.O_RDONLY)
     except OSError as error:
-        raise _refused(folder, error) from error
+        raise _refused(place, error) from error
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         os.close(handle)
-        raise RunError(f"{folder}: another process runs in it; wait for its end") from error
+        raise RunError(f"{place}: another process runs in it; wait for its end") from error
     except OSError:
         pass  # a network disk without locks
     try:
@@ -356,7 +420,9 @@ def _lines(path: Path) -> Iterator[tuple[int, int, bytes]]:
         raise _unreadable(path, error) from error
 
 
-def _parse(kind: type[LineT], line: bytes, path: Path, number: int) -> LineT:
+def _parse(
+    kind: type[LineT], line: bytes, path: Path, number: int, advice: str = START_OVER
+) -> LineT:
     try:
         return kind.model_validate_json(line)
     except ValidationError as error:
@@ -364,7 +430,7 @@ def _parse(kind: type[LineT], line: bytes, path: Path, number: int) -> LineT:
         key = ".".join(map(str, first["loc"]))
         raise RunError(
             f"{path}:{number}: {key + ': ' if key else ''}{first['msg']}; expected a "
-            f"{kind.__name__}; use --fresh to start over"
+            f"{kind.__name__}; {advice}"
         ) from error
 
 

@@ -54,6 +54,28 @@ WORDS: dict[Shape, tuple[str, str]] = {
 
 SHAPES: tuple[Shape, ...] = get_args(Shape)
 
+_POOL = ",".join(COLORS)
+_OUTLINES = ",".join(SHAPES)
+SWEEPS: dict[str, tuple[str, ...]] = {
+    "shapes": (f"{_OUTLINES} x red",),
+    "colors": (f"rectangle x {_POOL}",),
+    "widths": ("rectangle:red x width=1,2,3,4,6,8,12,16",),
+    "alphas": ("rectangle:red x alpha=32,64,96,128,192,255",),
+    "all": (
+        f"{_OUTLINES} x {_POOL}",
+        "rectangle:red x width=1,2,3,4,6,8,12,16",
+        "rectangle:red x alpha=32,64,96,128,192,255",
+    ),
+    "cyclic": ("rotated_1,rotated_2,rotated_3",),
+}
+"""Names of lists of styles, unless a styles file has a style of the name.
+
+What is not varied is a red rectangle, the field's usual mark, in the width and opacity of the
+headline style. The values are ours; 3 px and 128 are the published ones."""
+
+HEADLINE_KINDS = ("blind", "wrong", "shuffled", "permuted")
+"""Controls that are worded, and drawn where they are, as the headline style."""
+
 PRODUCT = re.compile(r"\s+x\s+|\s*\u00d7\s*")
 """Between the lists of a product: `x` with spaces around it, or the multiplication sign."""
 
@@ -164,17 +186,24 @@ def parse_styles(
     """Read a list of styles: names, inline styles, and products of lists.
 
     `demo,none` · `rectangle:red,arrow:#1e90ff:alpha=200:width=4` · `rectangle,ellipse x red,blue` ·
-    `rectangle:red x width=2,6`. What an inline style leaves out comes from `headline`, and `blind`
-    asks as `headline` does, so that each style returned stands on its own.
+    `rectangle:red x width=2,6`, and the names of SWEEPS. What an inline style leaves out comes from
+    `headline`, and controls such as `blind` ask as `headline` does, so that each style returned
+    stands on its own. What two sweeps share is listed once.
 
     Raises TaskError for what cannot be read, and for a style that is listed twice.
     """
     factors = [_items(factor) for factor in re.split(PRODUCT, expression.strip())]
+    swept: list[PromptStyle] = []
+    if len(factors) == 1:
+        sweeps = [item for item in factors[0] if item in SWEEPS and item not in known]
+        factors = [[item for item in factors[0] if item not in sweeps]]
+        for part in itertools.chain.from_iterable(SWEEPS[name] for name in sweeps):
+            swept += parse_styles(part, known, headline)
     styles = [_parse_one(parts, known, headline) for parts in itertools.product(*factors)]
     for name, count in Counter(style.name for style in styles).items():
         if count > 1:
             raise TaskError(f"--styles {expression!r}: style {name!r} is listed {count} times")
-    return tuple(styles)
+    return tuple({style.name: style for style in (*styles, *swept)}.values())
 
 
 def _items(factor: str) -> list[str]:
@@ -205,7 +234,7 @@ def _parse_one(
             raise TaskError(f"style {text!r}: {part!r} is a second {key.removesuffix('s')}")
         fields[key] = value
     lender = _OFFICIAL_SIZES
-    if headline is not None and headline.kind in ("marks", "blind"):
+    if headline is not None and headline.kind in ("marks", *HEADLINE_KINDS):
         lender = headline  # others have no shape, colour or width to lend
     fields = {
         **{key: getattr(lender, key) for key in ("shapes", "colors", "alpha", "width")},
@@ -226,15 +255,16 @@ _OFFICIAL_SIZES = PromptStyle(
 
 
 def _named(style: PromptStyle, headline: PromptStyle | None) -> PromptStyle:
-    """Return a named style; `blind` becomes the headline style without its image."""
-    if style.kind != "blind" or headline is None:
+    """Return a named style; controls of HEADLINE_KINDS take over what the headline style draws."""
+    if style.kind not in HEADLINE_KINDS or headline is None:
         return style
     if headline.kind in ("none", "coordinates"):
         raise TaskError(
             f"style {style.name!r} asks as the headline style does, but {headline.name!r} draws no"
             " marks; let the suite's first style be one that does"
         )
-    fields = {"name": style.name, "title": style.title, "kind": "blind"}
+    kept = ("name", "title", "kind", "shift")
+    fields = {name: getattr(style, name) for name in kept}
     return headline.model_copy(update=fields)
 
 
@@ -260,7 +290,7 @@ def _read_part(part: str, text: str, known: Mapping[str, PromptStyle]) -> tuple[
 
 
 def _words(known: Mapping[str, PromptStyle]) -> list[str]:
-    return [*known, *SHAPES, *COLORS]
+    return [*known, *SWEEPS, *SHAPES, *COLORS]
 
 
 def _number(key: str, value: str, text: str) -> float | int:

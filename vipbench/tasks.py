@@ -40,7 +40,14 @@ SURROGATE = re.compile("[\ud800-\udfff]")
 """Half of a character, which JSON can spell and UTF-8 cannot."""
 FIELD = re.compile(r"\{(\w+)\}")
 """What a template has filled in."""
-TEMPLATE_FIELDS = ("question", "choices", "given_answer", "mark")
+TEMPLATE_FIELDS = (
+    "question",
+    "choices",
+    "given_answer",
+    "given_choices",
+    "given_target",
+    "mark",
+)
 REFERENCE_KEYS = ("samples", "numbers")
 FARTHEST = 1_000_000
 """px from the origin that a coordinate may lie; marks that reach farther take minutes to draw."""
@@ -164,10 +171,16 @@ def _reader_mistakes(reader: object, path: Path) -> list[str]:
 
 
 def _template_mistakes(template: object) -> list[str]:
-    if not isinstance(template, str):
-        return []
-    fields = dict.fromkeys(FIELD.findall(template))
-    return [
+    turns = template if isinstance(template, list) else [template]
+    fields = dict.fromkeys(
+        field for turn in turns if isinstance(turn, str) for field in FIELD.findall(turn)
+    )
+    mistakes = []
+    if isinstance(template, list) and len(template) % 2 == 0:
+        mistakes.append(
+            f"template has {len(template)} turns; expected an odd number, the last a user's"
+        )
+    return mistakes + [
         f"template holds {{{field}}}{nearest(field, TEMPLATE_FIELDS)}"
         for field in fields
         if field not in TEMPLATE_FIELDS
@@ -258,14 +271,20 @@ _CONTRACT = "expected an iterator of Sample and Problem records"
 
 def mentions(sample: Sample) -> Iterator[int]:
     """Yield the place of each region that the texts of a sample mention, in reading order."""
-    for text in (sample.question, sample.given_answer, *sample.choices):
+    for text in _mentioning(sample):
         for match in MENTION.finditer(text):
             yield int(match[1])
 
 
+def _mentioning(sample: Sample) -> tuple[str, ...]:
+    """Return the texts that may mention regions, in reading order."""
+    return (sample.question, *sample.given_choices, sample.given_answer, *sample.choices)
+
+
 def _texts(sample: Sample) -> Iterator[str]:
     """Yield every text of a sample that goes on to a model, a file or a table."""
-    yield from (sample.question, sample.given_answer, *sample.choices)
+    yield from _mentioning(sample)
+    yield from (sample.given_target, *sample.choice_ids)
     yield from (sample.image, sample.target, sample.group)
     yield from (region.label for region in sample.regions)
     for axis, values in sample.tags.items():

@@ -8,19 +8,23 @@ import itertools
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+from vipbench.controls import change
 from vipbench.data import file_digest, image_header, locate, safe_path
 from vipbench.errors import DataError, TaskError, nearest
 from vipbench.manifest import trial_facts
 from vipbench.prompts import build_request, prompt_tags
 from vipbench.schema import (
     DataSource,
+    ExtraMetric,
     Fit,
     Problem,
     PromptFormat,
     PromptStyle,
+    Replay,
     Sample,
     Suite,
     TaskSpec,
@@ -31,6 +35,9 @@ from vipbench.tasks import all_styles, inspect_image, load_samples, load_suite, 
 
 CUSTOM = "custom"
 """What stands for the suite's name where tasks are listed without one."""
+DEFAULT_BREAKDOWN: tuple[str, ...] = Suite.model_fields["breakdown"].default
+DRAWN_KINDS = ("marks", "none", "blind", "coordinates", "wrong", "shuffled", "permuted")
+"""Kinds of styles that suit a task whose images hold no marks."""
 SHOWN_IDS = 5
 
 Watch = Callable[[Iterable[Sample | Problem], str], Iterable[Sample | Problem]]
@@ -56,7 +63,9 @@ class Selection(NamedTuple):
     joints: tuple[TaskSpec, ...]
     """Tasks that are scored from others."""
     prompt_format: PromptFormat | None
-    """Of the suite."""
+    """Of the suite; so are the next two."""
+    metrics: tuple[ExtraMetric, ...]
+    breakdown: tuple[str, ...]
     notes: tuple[str, ...]
     """What was left out, and why."""
 
@@ -76,6 +85,8 @@ class TaskFacts:
     n_samples: int
     """Records of the full task, unusable ones included."""
     n_asked: int
+    ids: frozenset[str] = frozenset()
+    """Of all records of the task."""
     problems: Counter[str] = field(default_factory=Counter)
     """Errors and warnings of the samples that are asked, by code."""
     errors: list[Problem] = field(default_factory=list)
@@ -150,6 +161,8 @@ def select(
         tasks=tuple(choices),
         joints=tuple(joint for joint in joints if left.issuperset(joint.data)),
         prompt_format=chosen.prompt_format if chosen else None,
+        metrics=chosen.metrics if chosen else (),
+        breakdown=chosen.breakdown if chosen else DEFAULT_BREAKDOWN,
         notes=tuple(notes),
     )
 
@@ -178,7 +191,7 @@ def _task_styles(
     suite: Suite | None,
     expression: str | None,
     known: Mapping[str, PromptStyle],
-) -> tuple[tuple[PromptStyle, ...], str, list[str]]:
+) -> tuple[tuple[PromptStyle, ...], str, list[PromptStyle]]:
     """Return the styles of one task, the name of its headline style, and what was left out."""
     own = parse_styles(spec.styles[0], known)[0] if spec.styles else None
     marked = own is not None and _is_marked(spec, known)
@@ -191,11 +204,15 @@ def _task_styles(
         if not wanted:
             raise TaskError(f"{spec.path}: has no 'styles'; name one there, or give --styles")
     styles = parse_styles(wanted, known, headline)
-    fitting = ("given", "blind") if marked else ("marks", "none", "blind", "coordinates")
-    kept = tuple(style for style in styles if style.kind in fitting)
+    fitting = ("given", "blind") if marked else DRAWN_KINDS
+    kept = tuple(
+        style
+        for style in styles
+        if style.kind in fitting and (style.kind != "permuted" or spec.kind == "choice")
+    )
     names = [style.name for style in kept]
     first = headline.name if headline and headline.name in names else "".join(names[:1])
-    return kept, first, [style.name for style in styles if style not in kept]
+    return kept, first, [style for style in styles if style not in kept]
 
 
 def _is_marked(spec: TaskSpec, known: Mapping[str, PromptStyle]) -> bool:
@@ -204,10 +221,14 @@ def _is_marked(spec: TaskSpec, known: Mapping[str, PromptStyle]) -> bool:
     return kinds <= {"given", "blind"}
 
 
-def _why_left_out(spec: TaskSpec, styles: Sequence[str]) -> str:
-    names = f"style{'s' if len(styles) > 1 else ''} {', '.join(styles)} left out"
-    if "given" in styles:
+def _why_left_out(spec: TaskSpec, styles: Sequence[PromptStyle]) -> str:
+    names = ", ".join(style.name for style in styles)
+    names = f"style{'s' if len(styles) > 1 else ''} {names} left out"
+    kinds = {style.kind for style in styles}
+    if "given" in kinds:
         return f"{names}, since its images hold no marks"
+    if kinds == {"permuted"}:
+        return f"{names}, since it has no options"
     return f"{names}, since its images hold their marks already (it takes given and blind)"
 
 
@@ -218,6 +239,8 @@ def make_trials(
     limit: int | None,
     ids: Sequence[str],
     facts: dict[str, TaskFacts],
+    subset_seed: int | None = None,
+    replay: Replay | None = None,
     watch: Watch = lambda loop, what: loop,
 ) -> Iterator[Trial]:
     """Yield the trials of a run: task by task, style by style, samples in the order of the data.
@@ -232,6 +255,8 @@ def make_trials(
             style, and for both parts of a joint task.
         ids: only these samples; empty: all.
         facts: empty; takes what is found out about each task.
+        subset_seed: draws the samples of `limit`; None: `seed` does.
+        replay: as for `build_request`.
         watch: shows how far the slow loops are.
 
     Raises:
@@ -248,12 +273,13 @@ def make_trials(
             known.update(record.id for record in records)
         if name in parts:
             ids_of[name] = frozenset(record.id for record in records)
-        asked = _subset(records, seed, limit, ids)
-        facts[name] = TaskFacts(n_samples=len(records), n_asked=len(asked))
+        asked = _subset(records, seed if subset_seed is None else subset_seed, limit, ids)
+        all_ids = frozenset(record.id for record in records)
+        facts[name] = TaskFacts(n_samples=len(records), n_asked=len(asked), ids=all_ids)
         asked_ids = {record.id for record in asked}
         counted = [code for id_, code in warnings if id_ in asked_ids]
         facts[name].problems.update(counted)
-        yield from _task_trials(choice, asked, seed, facts[name], watch)
+        yield from _task_trials(choice, records, asked, seed, facts[name], replay, watch)
     unknown = sorted(set(ids) - known)
     if unknown:
         raise DataError(
@@ -315,12 +341,24 @@ def _subset(
 
 def _task_trials(
     choice: TaskChoice,
+    records: Sequence[Sample | Problem],
     asked: Sequence[Sample | Problem],
     seed: int,
     facts: TaskFacts,
+    replay: Replay | None,
     watch: Watch,
 ) -> Iterator[Trial]:
     state = hashlib.sha256()
+
+    @cache
+    def usable(place: int) -> Sample | None:
+        record = records[place]
+        return inspect_image(record, choice.source)[0] if isinstance(record, Sample) else None
+
+    def other(number: int) -> Sample | None:
+        """Return a sample of the whole task, whatever subset is asked, by a random number."""
+        return usable(number % len(records))
+
     inspected = [
         _inspect(record, choice.source, facts)
         for record in watch(asked, f"{choice.spec.name}: images")
@@ -328,7 +366,8 @@ def _task_trials(
     for style in choice.styles:
         for record, error, image_digest in inspected:
             if isinstance(record, Sample) and error is None:
-                trial = _trial(choice, style, seed, record, image_digest)
+                changed = change(record, style, seed, other)
+                trial = _trial(choice, style, seed, changed, image_digest, replay)
             else:
                 trial = _failed(choice.spec, style, record, error)
             if trial.request is not None and not trial.request.blind:
@@ -375,11 +414,18 @@ def _failed(
 
 
 def _trial(
-    choice: TaskChoice, style: PromptStyle, seed: int, sample: Sample, image_digest: str
+    choice: TaskChoice,
+    style: PromptStyle,
+    seed: int,
+    sample: Sample,
+    image_digest: str,
+    replay: Replay | None,
 ) -> Trial:
     spec = choice.spec
     try:
-        request = build_request(sample, style, seed, fit=choice.fit, image_digest=image_digest)
+        request = build_request(
+            sample, style, seed, fit=choice.fit, image_digest=image_digest, replay=replay
+        )
     except TaskError as error:
         known = spec.name in str(error)
         raise error if known else TaskError(f"{spec.name}: {error}") from error
@@ -392,6 +438,7 @@ def _trial(
         target=sample.target,
         group=sample.group,
         tags=sample.tags | prompt_tags(sample, style, request.visual_prompts),
+        choice_ids=sample.choice_ids,
     )
 
 

@@ -147,6 +147,22 @@ def test_another_model_is_refused_by_name(folder: Path) -> None:
     )
 
 
+def test_an_official_checkpoint_is_told_from_others(folder: Path) -> None:
+    edit(
+        folder / "config.json",
+        lambda c: c.update(model_type="llava", mm_vision_tower="clip_4layers_336"),
+    )
+    refused(folder, "checkpoint of the official ViP-LLaVA code .*vipbench convert ORIGINAL OUT")
+
+
+def test_the_weights_decide_where_an_old_config_names_one_layer(folder: Path) -> None:
+    edit(folder / "config.json", lambda c: c.pop("vision_feature_layers", None))
+    edit(folder / "config.json", lambda c: c.update(vision_feature_layer=-2))
+    assert check_checkpoint(folder).vision_feature_layers == (-2, -5, -8, -11, 6)
+    edit(folder / "config.json", lambda c: c.update(vision_feature_layers=[-2, -3, -4, -5, 6]))
+    assert check_checkpoint(folder).vision_feature_layers == (-2, -3, -4, -5, 6)
+
+
 @pytest.mark.parametrize("file", ["config.json", "tokenizer_config.json", "processor_config.json"])
 def test_remote_code_is_refused_wherever_it_stands(folder: Path, file: str) -> None:
     edit(folder / file, lambda c: c.update(part={"auto_map": {"AutoModel": "evil.Model"}}))
@@ -161,6 +177,7 @@ def test_remote_code_is_refused_wherever_it_stands(folder: Path, file: str) -> N
             "vision_config.image_size is 'big'",
         ),
         (lambda c: c["vision_config"].update(patch_size=0), "vision_config.patch_size is 0"),
+        (lambda c: c["vision_config"].update(hidden_size=None), "vision_config.hidden_size is No"),
         (
             lambda c: c["vision_config"].update(patch_size=99),
             "image_size 56 is below patch_size 99",

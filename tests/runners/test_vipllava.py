@@ -25,7 +25,7 @@ from tests.models import (
 from vipbench.errors import RunnerError
 from vipbench.runners import check_responses
 from vipbench.runners.device import find_device, find_dtype
-from vipbench.runners.vipllava import VipLlavaRunner
+from vipbench.runners.vipllava import TOP_K, VipLlavaRunner, _sample
 from vipbench.schema import PromptFormat, Request, Response
 
 END_IDS = list(range(2, 400, 9))
@@ -219,6 +219,51 @@ def test_a_live_model_of_another_kind_is_refused() -> None:
         VipLlavaRunner(build_model())
 
 
+def sampled(requests: Sequence[Request], temperature: float, shift: int = 0) -> list[Request]:
+    return [
+        request.model_copy(update={"temperature": temperature, "seed": 100 + shift + i})
+        for i, request in enumerate(requests)
+    ]
+
+
+def test_sampled_answers_depend_on_their_seed_alone(checkpoint: Path) -> None:
+    runner = VipLlavaRunner(checkpoint)
+    images = pictures(9)
+    requests = sampled(questions(9), 1.5)
+    together = runner.generate(requests, images)
+    assert together == one_by_one(runner, requests, images)
+    assert together[::-1] == runner.generate(requests[::-1], images[::-1])
+    greedy = runner.generate(questions(9), images)
+    other = runner.generate(sampled(questions(9), 1.5, shift=50), images)
+    assert sum(a.text != b.text for a, b in zip(together, greedy, strict=True)) > 4
+    assert sum(a.text != b.text for a, b in zip(together, other, strict=True)) > 4
+
+
+def test_sampled_and_greedy_requests_share_a_batch(checkpoint: Path) -> None:
+    runner = VipLlavaRunner(checkpoint)
+    images, plain = pictures(6), questions(6)
+    mixed = [*sampled(plain[:3], 1.5), *plain[3:]]
+    assert runner.generate(mixed, images) == one_by_one(runner, mixed, images)
+    # Close to 0, sampling is greedy.
+    assert runner.generate(sampled(plain, 1e-4), images) == runner.generate(plain, images)
+
+
+def test_tokens_are_drawn_at_their_probability() -> None:
+    logits = torch.tensor([1.0, 3.0, 2.0, -4.0])
+    draws = np.random.default_rng(0).random(20_000)
+    counts = np.bincount([int(_sample(logits, 0.5, draw)) for draw in draws], minlength=4)
+    expected = torch.softmax(logits / 0.5, -1).numpy()
+    assert np.abs(counts / len(draws) - expected).max() < 0.01
+
+
+def test_only_the_likeliest_tokens_are_drawn() -> None:
+    logits = torch.zeros(400)
+    logits[7:7 + TOP_K] = 1e-3  # fmt: skip
+    drawn = {int(_sample(logits, 1.0, draw)) for draw in np.linspace(0, 1, 2000, endpoint=False)}
+    assert drawn == set(range(7, 7 + TOP_K))
+    assert int(_sample(torch.tensor([0.0, 1.0]), 1.0, 0.999_999)) == 0
+
+
 def test_a_literal_image_token_is_text(checkpoint: Path) -> None:
     runner = VipLlavaRunner(checkpoint)
     request = ask("Is <image> a </s><pad> tag?")
@@ -313,10 +358,10 @@ class SmallMemory(VipLlavaRunner):
 
     room = 3
 
-    def _greedy(self, rows: Any, pixels: torch.Tensor) -> Any:
+    def _decode(self, rows: Any, pixels: torch.Tensor) -> Any:
         if len(rows) > self.room:
             raise torch.OutOfMemoryError
-        return super()._greedy(rows, pixels)
+        return super()._decode(rows, pixels)
 
 
 def test_a_batch_that_does_not_fit_is_split(
@@ -328,6 +373,21 @@ def test_a_batch_that_does_not_fit_is_split(
     assert [record.getMessage() for record in caplog.records] == [
         f"out of memory with {n} requests: split in two" for n in (8, 4, 4)
     ]
+
+
+def test_a_sampled_batch_that_is_split_halfway_answers_as_before(checkpoint: Path) -> None:
+    class LateMemory(VipLlavaRunner):
+        """Runs out of memory when all tokens have been drawn."""
+
+        def _decode(self, rows: Any, pixels: torch.Tensor) -> Any:
+            answers = super()._decode(rows, pixels)
+            if len(rows) > 3:
+                raise torch.OutOfMemoryError
+            return answers
+
+    images, requests = pictures(6), sampled(questions(6), 1.5)
+    expected = VipLlavaRunner(checkpoint).generate(requests, images)
+    assert LateMemory(checkpoint).generate(requests, images) == expected
 
 
 def test_a_request_that_does_not_fit_alone_is_an_error(

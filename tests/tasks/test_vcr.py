@@ -7,9 +7,12 @@ from typing import Any
 import pytest
 
 from vipbench.errors import DataError
+from vipbench.prompts import build_request
 from vipbench.schema import Problem, Sample
+from vipbench.styles import parse_styles
+from vipbench.tasks import all_styles
 
-QA, QAR = "vcr_qa", "vcr_qar"
+QA, QAR, TURNS = "vcr_qa", "vcr_qar", "vcr_qar_turns"
 Samples = Callable[..., list[Sample]]
 Read = Callable[..., list[Sample | Problem]]
 Write = Callable[[str, object], Path]
@@ -43,7 +46,7 @@ def one(read: Read, write: Write) -> Callable[..., list[Sample | Problem]]:
 
 
 def test_both_layouts_hold_the_same_questions(data: Path, samples: Samples) -> None:
-    for task in (QA, QAR):
+    for task in (QA, QAR, TURNS):
         raw = samples(task, data / "vcr")
         prepared = samples(task, data / "vcr/vcr-val.json")
         assert [s.id for s in raw] == ["val-0", "val-1", "val-2"]
@@ -80,6 +83,28 @@ def test_official_text_of_an_answer_task(data: Path, samples: Samples, text: Tex
         "D. Nobody knows!\n"
         "Answer with the option's letter from the given choices directly."
     )
+
+
+def test_a_rationale_as_the_second_turn(data: Path, samples: Samples) -> None:
+    sample = samples(TURNS, data / "vcr")[0]
+    answers, rationales = samples(QA, data / "vcr")[0], samples(QAR, data / "vcr")[0]
+    assert (sample.given_target, sample.given_answer) == ("B", "")
+    assert (sample.target, len(sample.choices)) == (rationales.target, 4)
+    (style,) = parse_styles("official_points", all_styles())
+    request = build_request(sample, style, 0)
+    first, answer, second = request.turns
+    assert answer == "B"
+    question, *options, suffix = first.split("\n")
+    assert question.startswith("Why is the person at ")
+    assert [option[:3] for option in options] == ["A. ", "B. ", "C. ", "D. "]
+    assert suffix == "Answer with the option's letter from the given choices directly."
+    ask, *options, suffix_again = second.split("\n")
+    assert ask == "What is the rationale for this decision?"
+    assert [option[:3] for option in options] == ["A. ", "B. ", "C. ", "D. "]
+    assert suffix_again == suffix
+    # What the question, any answer or any rationale mentions is marked, and named alike throughout.
+    assert len(sample.regions) >= len(answers.regions)
+    assert len(request.visual_prompts) == len(sample.regions)
 
 
 def test_official_text_of_a_rationale_task(data: Path, samples: Samples, text: Text) -> None:

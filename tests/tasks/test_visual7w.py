@@ -59,6 +59,7 @@ def test_raw_options_stand_in_a_permutation_keyed_by_the_question(
     (sample,) = samples(TASK, write("raw.json", raw()))
     assert [r.box[0] / 10 for r in sample.regions] == ids
     assert sample.target == "ABCD"[ids.index(2)]
+    assert sample.choice_ids == tuple(map(str, ids))
 
 
 def test_raw_letters_are_spread_over_the_options(samples: Samples, write: Write) -> None:
@@ -73,6 +74,7 @@ def test_preprocessed_keeps_the_order_and_takes_the_first_of_equal_boxes(
     data: Path, samples: Samples
 ) -> None:
     found = samples(TASK, data / "visual7w/v7w-test.json")
+    assert all(sample.choice_ids == () for sample in found)
     assert [(s.id, s.target) for s in found] == [
         ("v7w-9001", "B"), ("v7w-9002", "A"), ("v7w-9003", "D"), ("v7w-9004", "A"),
     ]  # fmt: skip

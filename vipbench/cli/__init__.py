@@ -7,8 +7,23 @@ at once. Each module adds its commands to the application; help lists them in th
 # ruff: isort: off
 from vipbench.cli.app import app, main
 from vipbench.cli import runs
+from vipbench.cli import exchange
+from vipbench.cli import reproduce
 from vipbench.cli import look
 from vipbench.cli import listing
+from vipbench.cli import data
+from vipbench.cli import convert
 from vipbench.cli import demo
 
-__all__ = ["app", "demo", "listing", "look", "main", "runs"]
+__all__ = [
+    "app",
+    "convert",
+    "data",
+    "demo",
+    "exchange",
+    "listing",
+    "look",
+    "main",
+    "reproduce",
+    "runs",
+]

@@ -4,17 +4,26 @@ import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from vipbench.cli.app import app
 from vipbench.cli.options import Data, Fit, Ids, Include, Seed, Styles
-from vipbench.cli.words import file_name, listed, one_line, save, say, verdict, visible
+from vipbench.cli.words import (
+    file_name,
+    listed,
+    one_line,
+    print_columns,
+    save,
+    say,
+    verdict,
+    visible,
+)
 from vipbench.errors import DataError, RunError, VipbenchError, nearest
 
 if TYPE_CHECKING:
-    from vipbench.check import CheckReport
+    from vipbench.check import CheckReport, VisibilityReport
     from vipbench.store import ScoreLine, TrialId
 
 LARGEST_SQUARE = 4096
@@ -29,15 +38,62 @@ def check(
     styles: Styles = None,
     data: Data = None,
     include: Include = None,
+    visibility: Annotated[
+        bool,
+        typer.Option(
+            "--visibility", help="Instead, measure what crop, pad and squash leave of the marks."
+        ),
+    ] = False,
+    fit: Annotated[
+        Literal["pad", "squash", "crop"] | None,
+        typer.Option(help="With --visibility: only this one.", show_default="all three"),
+    ] = None,
+    size: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            max=LARGEST_SQUARE,
+            help="With --visibility: side in px of the model's square.",
+            show_default="336",
+        ),
+    ] = None,
+    patch: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            max=LARGEST_SQUARE,
+            help="With --visibility: side in px of its patches.",
+            show_default="14",
+        ),
+    ] = None,
 ) -> None:
     """Read all data of tasks, decode and draw every sample, and report all problems with counts.
 
-    Exit code 2 if there are errors, 0 if there are only warnings.
+    Exit code 2 if there are errors, 0 if there are only warnings. With --visibility, only headers
+    of images are read.
     """
-    from vipbench.check import check_tasks
+    from vipbench.check import PATCH, SIDE, check_tasks, check_visibility
     from vipbench.data import parse_data_options
 
     names, sources = listed("TASK", tasks), parse_data_options(data or ())
+    if visibility:
+        size, patch = size or SIDE, patch or PATCH
+        if patch > size:
+            raise RunError(f"--patch {patch}: expected at most --size, which is {size}")
+        found = check_visibility(
+            names, sources, styles, tuple(include or ()), fit=fit, size=size, patch_size=patch
+        )
+        print(f"What is left of each mark in a square of {size} px, in patches of {patch} px")
+        for each in found:
+            _print_visibility(each)
+        return
+    for option, value in (("--fit", fit), ("--size", size), ("--patch", patch)):
+        if value is not None:
+            raise RunError(
+                f"{option} {value}: goes with --visibility only; add it, or leave it out"
+            )
     reports = check_tasks(names, sources, styles, tuple(include or ()))
     for report in reports:
         _print_report(report)
@@ -199,7 +255,7 @@ def _print_score(line: "ScoreLine", task: str) -> None:
     label = "score   " if line.task == task else f"{line.task}:"
     value = "none" if line.value is None else f"{line.value:g}"
     parsed = "could not be parsed" if line.answer is None else f"parsed as {line.answer!r}"
-    print(f"{label} {value} ({line.metric}; {one_line(line.error or parsed)})")
+    print(f"{label} {value} ({line.metric}; {one_line(line.error or line.ungraded or parsed)})")
 
 
 def _print_report(report: "CheckReport") -> None:
@@ -215,6 +271,34 @@ def _print_report(report: "CheckReport") -> None:
             print(one_line(f"    {problem.id}: {problem.message}"))
         if finding.n > len(finding.first):
             print(f"    ({len(finding.first)} of {finding.n:,} listed)")
+
+
+def _print_visibility(report: "VisibilityReport") -> None:
+    unusable = f", {report.n_unusable:,} of which cannot be asked" if report.n_unusable else ""
+    print(f"{report.task}: {report.n_records:,} records{unusable}")
+    if report.marks:
+        several = len({row.fit for row in report.marks}) > 1
+        header = ("style", "fit", "marks", "lost", "cut", "px: median", "5 %")
+        lines = [
+            (
+                row.style,
+                f"{row.fit} (the task's)" if several and row.fit == report.fit else row.fit,
+                *(f"{n:,}" for n in (row.n_marks, row.n_lost, row.n_cut)),
+                *(f"{px:,.0f}" for px in reversed(row.px)),
+                *(f"{patches:g}" for patches in reversed(row.patches)),
+            )
+            for row in report.marks
+        ]
+        print_columns([(*header, "patches: median", "5 %"), *lines])
+    for name in report.without_marks:
+        print(f"  style {name}: draws no marks, so that none are measured")
+    for row in report.marks:
+        if row.fit == report.fit and row.n_lost:
+            advice = "; use --fit pad" if row.fit == "crop" else ""
+            print(
+                f"  warning marks_lost: style {row.style}, fit {row.fit}: in "
+                f"{row.n_samples_lost:,} of {row.n_samples:,} samples a mark is lost{advice}"
+            )
 
 
 def _find_trial(

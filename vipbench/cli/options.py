@@ -44,4 +44,13 @@ Fit = Annotated[
     Literal["pad", "squash", "crop"] | None,
     typer.Option(help="How images are brought to the model's square.", show_default="of the task"),
 ]
+Metrics = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--metric",
+        metavar="NAME",
+        help="Report this metric too (lenient); repeatable.",
+        show_default="those of the suite",
+    ),
+]
 Seed = Annotated[int, typer.Option(metavar="N", help="Keys every random draw.")]

@@ -2,23 +2,30 @@
 
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from vipbench.cli import judge
 from vipbench.cli.app import app
-from vipbench.cli.options import Data, Fit, Ids, Include, Seed, Styles
+from vipbench.cli.options import Data, Fit, Ids, Include, Metrics, Seed, Styles
 from vipbench.cli.words import duration, listed, print_columns, say
 from vipbench.errors import RunError
 
 if TYPE_CHECKING:
+    from vipbench.report import SeedRow
     from vipbench.run import DryRun, Results, RunSettings
 
 DEMO_SUITE = "demo"
+PAPER_SUITE = "paper"
+"""The suite that `--replay` is about, where none is named."""
 
 
 DEFAULT_RUNNER = "vipllava"
+BREAKDOWN_AXES = ("shape", "color", "target_color", "target_size", "position")
+"""What is printed at the end of a run, where its tasks break down by it; the rest is in files."""
 
 
 @app.command()
@@ -81,12 +88,39 @@ def run(
             metavar="NAME", help="What answers; `vipbench ls runners`, or package.module:Class."
         ),
     ] = DEFAULT_RUNNER,
+    replay: Annotated[
+        Literal["official"] | None,
+        typer.Option(
+            help="Sample where the published scripts do, at their temperature.",
+            show_default="greedy",
+        ),
+    ] = None,
+    seeds: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=2,
+            help="So many runs, from --seed on, and the spread over them.",
+            show_default="one run",
+        ),
+    ] = None,
+    metrics: Metrics = None,
     max_errors: Annotated[
         float,
         typer.Option(
             metavar="SHARE", min=0, max=1, help="Share of a task's samples that may fail."
         ),
     ] = 0.01,
+    judge_url: judge.Url = None,
+    judge_model: judge.Model = None,
+    judge_key_file: judge.KeyFile = None,
+    judge_prompt_from: judge.PromptFrom = None,
+    judge_runs: judge.Runs = None,
+    judge_workers: judge.Workers = None,
+    judge_price: judge.Price = None,
+    judge_budget: judge.Budget = None,
+    judge_max_calls: judge.MaxCalls = None,
+    judge_ledger: judge.LedgerPath = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Redo what an earlier run did.")] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say what would be asked, how long, how large.")
@@ -111,12 +145,30 @@ def run(
     from vipbench.data import parse_data_options
     from vipbench.schema import checked
 
+    chosen = judge.judge_settings(
+        url=judge_url,
+        model=judge_model,
+        key_file=judge_key_file,
+        prompt_from=judge_prompt_from,
+        runs=judge_runs,
+        workers=judge_workers,
+        price=judge_price,
+        budget=judge_budget,
+        max_calls=judge_max_calls,
+        ledger=judge_ledger,
+    )
+    if chosen is None and judge_ledger is not None:
+        raise RunError("--judge-ledger: no judge to ask; give --judge-url too")
+    if chosen is not None and seeds is not None:
+        raise RunError(
+            "--seeds with --judge-url: give the judge to `vipbench score` for each of the runs"
+        )
     if ":" in runner:
         sys.path.append(str(Path.cwd()))  # where a user's own runner usually lies
     names = listed("--tasks", tasks)
     fields: dict[str, object] = {
         "model": model,
-        "suite": suite or (None if names else DEMO_SUITE),
+        "suite": suite or (None if names else PAPER_SUITE if replay else DEMO_SUITE),
         "tasks": names,
         "styles": styles,
         "data": parse_data_options(data or ()),
@@ -130,16 +182,20 @@ def run(
         "prompt_format": prompt_format,
         "fit": fit,
         "runner": runner,
+        "replay": replay,
+        "metrics": listed("--metric", metrics),
         "max_errors": max_errors,
+        "judge": chosen,
         "fresh": fresh,
         "out": out,
     }
     settings = _with_demo(checked(runs.RunSettings, fields, "vipbench run"))
     if dry_run:
         _print_dry_run(runs.dry_run(settings, progress=True))
-        return
-    results = runs.run(settings, progress=True, say=say)
-    _print_results(results)
+    elif seeds is not None:
+        _print_seeds(*runs.run_seeds(settings, seeds, progress=True, say=say))
+    else:
+        print_results(runs.run(settings, progress=True, say=say))
 
 
 def _batch_size(text: str) -> int | str:
@@ -168,12 +224,40 @@ def score(
     folder: Annotated[
         Path, typer.Argument(metavar="RUN", help="A run folder.", show_default=False)
     ],
+    metrics: Metrics = None,
+    judge_url: judge.Url = None,
+    judge_model: judge.Model = None,
+    judge_key_file: judge.KeyFile = None,
+    judge_prompt_from: judge.PromptFrom = None,
+    judge_runs: judge.Runs = None,
+    judge_workers: judge.Workers = None,
+    judge_price: judge.Price = None,
+    judge_budget: judge.Budget = None,
+    judge_max_calls: judge.MaxCalls = None,
+    judge_ledger: judge.LedgerPath = None,
 ) -> None:
-    """Score a run again from its answers, without a model."""
+    """Score a run again from its answers, without a model.
+
+    With --judge-url, answers to graded tasks that have no grade yet are graded.
+    """
     from vipbench import run as runs
 
-    results = runs.score(folder)
-    _print_results(results)
+    chosen = judge.judge_settings(
+        url=judge_url,
+        model=judge_model,
+        key_file=judge_key_file,
+        prompt_from=judge_prompt_from,
+        runs=judge_runs,
+        workers=judge_workers,
+        price=judge_price,
+        budget=judge_budget,
+        max_calls=judge_max_calls,
+        ledger=judge_ledger,
+    )
+    results = runs.score(
+        folder, listed("--metric", metrics), chosen, judge_ledger, progress=True, say=say
+    )
+    print_results(results)
 
 
 @app.command()
@@ -195,7 +279,7 @@ def leaderboard(
         print(path)
 
 
-def _print_results(results: "Results") -> None:
+def print_results(results: "Results") -> None:
     """Print what came out, how it depends on the kind of mark, and where it lies."""
     from rich.console import Console
 
@@ -206,10 +290,23 @@ def _print_results(results: "Results") -> None:
     # Into a file or a pipe, a table may be wider than a terminal's usual 80 columns.
     console = Console(width=None if sys.stdout.isatty() else 160)
     console.print(run_table(results.rows))
-    breakdown = BreakdownTable(results.rows, marked)
+    listed_axes = {axis for task in results.manifest.tasks.values() for axis in task.breakdown}
+    breakdown = BreakdownTable(
+        results.rows, marked, [axis for axis in BREAKDOWN_AXES if axis in listed_axes]
+    )
     if breakdown.rows:
         console.print(breakdown)
     print(f"{results.path}  (`vipbench show {results.path} ID` prints one sample)")
+
+
+def _print_seeds(path: Path, rows: "Sequence[SeedRow]") -> None:
+    """Print the spread over seeds, and where it lies."""
+    from rich.console import Console
+
+    from vipbench.report import seed_table
+
+    Console(width=None if sys.stdout.isatty() else 160).print(seed_table(rows))
+    print(path)
 
 
 def _print_dry_run(plan: "DryRun") -> None:

@@ -44,7 +44,7 @@ class RunnerSettings(Record):
 
 
 class Runner(Protocol):
-    """What every runner has. Optional beside it: `reads_images` and `settings`."""
+    """What every runner has. Optional: `reads_images`, `patch_size` and `settings`."""
 
     @property
     def image_size(self) -> int | None:
@@ -61,6 +61,12 @@ class Runner(Protocol):
 def reads_images(runner: Runner) -> bool:
     """Whether images have to be loaded for a runner: unless it says no."""
     return bool(getattr(runner, "reads_images", True))
+
+
+def patch_size_of(runner: Runner) -> int | None:
+    """Side in px of the patches that a runner's model cuts its square into; None: not known."""
+    size = getattr(runner, "patch_size", None)
+    return size if isinstance(size, int) and size > 0 else None
 
 
 def settings_of(runner: Runner, name: str) -> RunnerSettings:

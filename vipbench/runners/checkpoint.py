@@ -28,7 +28,7 @@ CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 FEATURE_LAYERS = (-2, -5, -8, -11, 6)
 """Vision layers of a config that names none (transformers, VipLlavaConfig)."""
 
-_SMALL_FILES = ("*.json", "*.jinja", "*.txt", "*.model")
+SMALL_FILES = ("*.json", "*.jinja", "*.txt", "*.model")
 _WEIGHTS, _INDEX = "model.safetensors", "model.safetensors.index.json"
 _PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 # Files beside the weights that change what a model sees or answers.
@@ -52,6 +52,8 @@ class Hints(Record):
 
     prompt_format: PromptFormat | None = None
     fit: Fit | None = None
+    converted_from: str | None = None
+    """Name of the original checkpoint, where `vipbench convert` has written this one."""
 
 
 class CheckpointInfo(Record):
@@ -63,6 +65,8 @@ class CheckpointInfo(Record):
     """The folder that holds it, for a hub id in the hub's cache; None: a model in memory."""
     image_size: int
     """Side of the square that the vision tower sees, in px."""
+    patch_size: int
+    """Side of the patches that it cuts the square into, in px."""
     n_image_tokens: int
     """Image features a picture: patches, without the class token."""
     vision_feature_layers: tuple[int, ...]
@@ -96,20 +100,21 @@ def check_checkpoint(model: str | Path) -> CheckpointInfo:
 
 
 def _check(model: str | Path) -> CheckpointInfo:
-    folder, name = _find(model)
+    folder, name = find_folder(model)
     config = _check_config(folder)
     if not Path(model).expanduser().is_dir():
-        folder = _download(str(model), ("model*.safetensors",))
+        folder = download(str(model), ("model*.safetensors",))
     if not any((folder / file).is_file() for file in ("tokenizer.json", "tokenizer.model")):
         raise RunnerError(f"{folder}: has no tokenizer · expected tokenizer.json")
     weights = list(_weight_files(folder))
-    _check_weights(weights)
-    image_size, patch, layers = _vision_config(folder / "config.json", config)
+    width = _check_weights(weights)
+    image_size, patch, layers = _vision_config(folder / "config.json", config, width)
     mean, std = image_statistics(_processor_config(folder), f"{folder}: image processor")
     return CheckpointInfo(
         name=name,
         path=folder,
         image_size=image_size,
+        patch_size=patch,
         n_image_tokens=(image_size // patch) ** 2,
         vision_feature_layers=layers,
         image_mean=mean,
@@ -126,7 +131,7 @@ def read_hints(folder: Path) -> Hints:
     path = folder / "vipbench.json"
     if not path.exists():
         return Hints()
-    content = _read_json(path)
+    content = read_json(path)
     for key in content:
         if key not in Hints.model_fields:
             raise RunnerError(f"{path}: unknown key {key!r}{nearest(key, Hints.model_fields)}")
@@ -159,7 +164,7 @@ def image_statistics(
     return (mean[0], mean[1], mean[2]), (std[0], std[1], std[2])
 
 
-def _find(model: str | Path) -> tuple[Path, str]:
+def find_folder(model: str | Path) -> tuple[Path, str]:
     """Return the folder with at least the small files of a checkpoint, and its name."""
     path = Path(model).expanduser()
     if path.is_dir():
@@ -167,7 +172,7 @@ def _find(model: str | Path) -> tuple[Path, str]:
     if path.exists():
         raise RunnerError(f"model {model}: is a file · expected a checkpoint's folder")
     if HUB_ID.fullmatch(str(model)) and not path.parent.is_dir():
-        return _download(str(model), _SMALL_FILES), str(model)
+        return download(str(model), SMALL_FILES), str(model)
     parent = next(p for p in path.absolute().parents if p.is_dir())
     missing = path.absolute().relative_to(parent).parts[0]
     near = nearest(missing, (p.name for p in parent.iterdir() if p.is_dir()))
@@ -177,7 +182,7 @@ def _find(model: str | Path) -> tuple[Path, str]:
     )
 
 
-def _download(hub_id: str, patterns: tuple[str, ...]) -> Path:
+def download(hub_id: str, patterns: tuple[str, ...]) -> Path:
     """Bring files of a hub repository into the hub's cache; weights only as safetensors."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
@@ -204,11 +209,11 @@ def _check_config(folder: Path) -> dict[str, Any]:
         raise RunnerError(
             f"{folder}: has no config.json · expected a folder that save_pretrained wrote"
         )
-    config = _read_json(path)
+    config = read_json(path)
     kind = config.get("model_type")
     # First, since remote code is the reason to warn about, whatever the model calls itself.
     for file in sorted(folder.glob("*config.json")):
-        if where := _remote_code(_read_json(file)):
+        if where := remote_code(read_json(file)):
             raise RunnerError(
                 f"{file}: {where} asks for remote code (model type {kind!r}) · vipbench never runs "
                 "code from a checkpoint · expected a VipLlava checkpoint of transformers itself"
@@ -216,6 +221,12 @@ def _check_config(folder: Path) -> dict[str, Any]:
     if kind != MODEL_TYPE:
         named = config.get("architectures")
         classes = ", ".join(map(str, named)) if isinstance(named, list) else named
+        if "mm_vision_tower" in config:
+            raise RunnerError(
+                f"{path}: model_type is {kind!r} ({classes or 'no class named'}), a checkpoint of "
+                f"the official ViP-LLaVA code · expected {MODEL_TYPE!r} · convert it once: "
+                "vipbench convert ORIGINAL OUT"
+            )
         raise RunnerError(
             f"{path}: model_type is {kind!r} ({classes or 'no class named'}) · expected "
             f"{MODEL_TYPE!r} · this runner takes VipLlava checkpoints only"
@@ -223,7 +234,7 @@ def _check_config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def _remote_code(config: dict[str, Any]) -> str:
+def remote_code(config: dict[str, Any]) -> str:
     """Where in a config an `auto_map` stands, or nothing."""
     left: list[tuple[str, object]] = [("", config)]
     while left:
@@ -237,31 +248,44 @@ def _remote_code(config: dict[str, Any]) -> str:
     return ""
 
 
-def _vision_config(path: Path, config: dict[str, Any]) -> tuple[int, int, tuple[int, ...]]:
+def _vision_config(
+    path: Path, config: dict[str, Any], width: int | None
+) -> tuple[int, int, tuple[int, ...]]:
     """Side of the image and of a patch in px, and the feature layers.
 
     What the file leaves out is what transformers fills in: CLIP ViT-L/14-336 where there is no
-    vision config at all, else the defaults of CLIPVisionConfig.
+    vision config at all, else the defaults of CLIPVisionConfig. `width` is that of the features
+    that the projector's weights take.
     """
     vision = config.get("vision_config")
     if vision is None:
-        vision = {"image_size": 336, "patch_size": 14, "num_hidden_layers": 24}
+        vision = {
+            "image_size": 336,
+            "patch_size": 14,
+            "num_hidden_layers": 24,
+            "hidden_size": 1024,
+        }
     if not isinstance(vision, dict):
         raise RunnerError(f"{path}: vision_config is {vision!r} · expected a mapping")
     numbers = []
-    for name, default in (("image_size", 224), ("patch_size", 32), ("num_hidden_layers", 12)):
+    for name, default in (
+        *(("image_size", 224), ("patch_size", 32)),
+        *(("num_hidden_layers", 12), ("hidden_size", 768)),
+    ):
         value = vision.get(name, default)
         if type(value) is not int or value < 1:
             raise RunnerError(
                 f"{path}: vision_config.{name} is {value!r} · expected a whole number"
             )
         numbers.append(value)
-    image_size, patch, depth = numbers
+    image_size, patch, depth, hidden = numbers
     if image_size < patch:
         raise RunnerError(f"{path}: image_size {image_size} is below patch_size {patch}")
     # The key lost its plural in transformers 5.23; older versions do not read the new one.
     layers = config.get("vision_feature_layer", config.get("vision_feature_layers"))
-    layers = list(FEATURE_LAYERS) if layers is None else layers
+    # An old file may say -2, the key of LLaVA that VipLlava did not read then: the weights decide.
+    if layers is None or (type(layers) is int and width == len(FEATURE_LAYERS) * hidden):
+        layers = config.get("vision_feature_layers", list(FEATURE_LAYERS))
     layers = [layers] if isinstance(layers, int) else layers
     if not (isinstance(layers, list) and layers) or not all(
         type(layer) is int and -depth - 1 <= layer <= depth for layer in layers
@@ -277,7 +301,7 @@ def _processor_config(folder: Path) -> dict[str, Any]:
     for name in ("processor_config.json", "preprocessor_config.json"):
         path = folder / name
         if path.exists():
-            content = _read_json(path)
+            content = read_json(path)
             settings = content.get("image_processor", content)
             if isinstance(settings, dict) and "image_mean" in settings:
                 return settings
@@ -294,7 +318,7 @@ def _chat_template(folder: Path) -> str | None:
             raise RunnerError(f"{path}: cannot be read ({error}) · fetch it again") from error
     for name in ("chat_template.json", "processor_config.json"):
         if (folder / name).exists():
-            template = _read_json(folder / name).get("chat_template")
+            template = read_json(folder / name).get("chat_template")
             if isinstance(template, str):
                 return template
     return None
@@ -314,7 +338,7 @@ def _weight_files(folder: Path) -> Iterator[Path]:
                 f"code · expected {_WEIGHTS} · save the model again with save_pretrained"
             )
         raise RunnerError(f"{folder}: has no weights · expected {_WEIGHTS} or {_INDEX}")
-    shards = _read_json(index).get("weight_map")
+    shards = read_json(index).get("weight_map")
     if not isinstance(shards, dict) or not shards:
         raise RunnerError(f"{index}: weight_map is missing · expected a mapping tensor: file")
     for name in sorted(set(map(str, shards.values()))):
@@ -327,20 +351,25 @@ def _weight_files(folder: Path) -> Iterator[Path]:
         yield folder / name
 
 
-def _check_weights(files: Iterable[Path]) -> None:
-    """Read the headers: every file whole, and a VipLlava projector among the tensors."""
-    tensors: set[str] = set()
+def _check_weights(files: Iterable[Path]) -> int | None:
+    """Read the headers: every file whole, and a VipLlava projector among the tensors.
+
+    Return the width of the features that it takes.
+    """
+    shapes: dict[str, list[int]] = {}
     path = Path()
     for path in files:
-        tensors.update(_tensor_names(path))
-    if not any("multi_modal_projector." in name for name in tensors):
+        shapes |= tensor_shapes(path)
+    if not any("multi_modal_projector." in name for name in shapes):
         raise RunnerError(
             f"{path}: no tensor is called multi_modal_projector · expected VipLlava weights"
         )
+    suffix = "multi_modal_projector.projector_layernorm.weight"
+    return next((sum(shape[:1]) for name, shape in shapes.items() if name.endswith(suffix)), None)
 
 
-def _tensor_names(path: Path) -> list[str]:
-    """Names in a safetensors header, after comparing the promised size with the file's."""
+def tensor_shapes(path: Path) -> dict[str, list[int]]:
+    """Read names and shapes in a safetensors header, after comparing its size with the file's."""
     size = path.stat().st_size
     with path.open("rb") as file:
         start = file.read(8)
@@ -353,6 +382,7 @@ def _tensor_names(path: Path) -> list[str]:
             header: dict[str, dict[str, Any]] = json.loads(file.read(length))
             header.pop("__metadata__", None)
             end = max((tensor["data_offsets"][1] for tensor in header.values()), default=0)
+            shapes = {name: [int(n) for n in tensor["shape"]] for name, tensor in header.items()}
         except (
             *(ValueError, KeyError, TypeError, AttributeError, IndexError),
             RecursionError,
@@ -362,7 +392,7 @@ def _tensor_names(path: Path) -> list[str]:
         raise RunnerError(
             f"{path}: has {size} bytes · its header promises {8 + length + end} · fetch it again"
         )
-    return list(header)
+    return shapes
 
 
 def _digest(files: Iterable[Path]) -> str:
@@ -382,7 +412,7 @@ def _file_digest(path: Path, size: int, mtime_ns: int) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
     """Read one JSON object, or say which file is broken and where."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))

@@ -37,6 +37,9 @@ __all__ = ["PromptTokenizer", "VipLlavaRunner", "encode_prompt", "format_prompt"
 # cuDNN's attention is left out: on some GPUs it misreads masks and grouped key-value heads
 # (pytorch issues 134001 and 193893).
 _ATTENTION = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
+TOP_K = 50
+"""Likeliest tokens that sampling draws from. Source: the default of `generate` in transformers
+4.37, which the official loader (`model_vqa_loader_vip.py`) leaves as it is."""
 # Finished rows leave the batch once they are this share of it, since copying the cache costs too.
 _DROP_SHARE = 0.25
 
@@ -60,6 +63,10 @@ class _Row(NamedTuple):
 
     ids: list[int]
     max_new_tokens: int
+    temperature: float
+    """0: greedy."""
+    seed: int
+    """Of the draws, one a token, where the temperature is above 0."""
 
 
 class _Answer(NamedTuple):
@@ -111,6 +118,7 @@ class VipLlavaRunner:
             self.model = model
             tokenizer = getattr(processor, "tokenizer", processor)
         self.image_size: int = self.info.image_size
+        self.patch_size: int = self.info.patch_size
         self.prompt_format: PromptFormat = prompt_format or self.info.hints.prompt_format or "hf"
         self.settings = RunnerSettings(
             model=self.info.name,
@@ -148,7 +156,10 @@ class VipLlavaRunner:
         if not requests:
             return []
         pixels = self._stack(requests, images)
-        rows = [_Row(self.encode(request), request.max_new_tokens) for request in requests]
+        rows = [
+            _Row(self.encode(each), each.max_new_tokens, each.temperature, each.seed)
+            for each in requests
+        ]
         fitting = [i for i, row in enumerate(rows) if len(row.ids) < self._max_length]
         answers = dict.fromkeys(range(len(rows)), _Answer([], "error"))
         if fitting:
@@ -231,7 +242,7 @@ class VipLlavaRunner:
             halves = [slice(i, i + 1) for i in range(len(rows))]
         else:
             try:
-                return self._greedy(rows, pixels)
+                return self._decode(rows, pixels)
             except torch.OutOfMemoryError as error:
                 if len(rows) == 1:
                     raise RunnerError(
@@ -246,7 +257,7 @@ class VipLlavaRunner:
             _log.warning("out of memory with %d requests: split in two", len(rows))
         return [answer for part in halves for answer in self._answer(rows[part], pixels[part])]
 
-    def _greedy(self, rows: list[_Row], pixels: torch.Tensor) -> list[_Answer]:
+    def _decode(self, rows: list[_Row], pixels: torch.Tensor) -> list[_Answer]:
         """Prefill once, then decode token by token, dropping rows as they finish."""
         device = self.model.device
         lengths = torch.tensor([len(row.ids) for row in rows], device=device)
@@ -256,12 +267,20 @@ class VipLlavaRunner:
         seen = torch.arange(width, device=device) < lengths[:, None]
         positions = lengths
         padded = not bool(seen.all())
+        draws = {
+            i: np.random.Generator(np.random.PCG64(row.seed))
+            for i, row in enumerate(rows)
+            if row.temperature
+        }
         tokens: list[list[int]] = [[] for _ in rows]
         finish: dict[int, Literal["stop", "length", "error"]] = {}
         alive = list(range(len(rows)))
         while True:
-            best, chosen = logits.float().max(-1).values, logits.argmax(-1)
-            finite = torch.isfinite(best).tolist()
+            finite = torch.isfinite(logits.float().max(-1).values).tolist()
+            chosen = logits.argmax(-1)
+            for place, i in enumerate(alive):
+                if i in draws and finite[place]:
+                    chosen[place] = _sample(logits[place], rows[i].temperature, draws[i].random())
             for place, (i, token) in enumerate(zip(alive, chosen.tolist(), strict=True)):
                 if i in finish:
                     continue
@@ -327,6 +346,15 @@ class VipLlavaRunner:
         """
         values = pixels.to(self.model.device).permute(0, 3, 1, 2).float() / 255
         return ((values - self._mean) / self._std).to(self.model.dtype)
+
+
+def _sample(logits: torch.Tensor, temperature: float, draw: float) -> torch.Tensor:
+    """Return the token (vocabulary,) that a number 0-1 falls on, among the TOP_K likeliest."""
+    values, ids = logits.float().topk(min(TOP_K, len(logits)))
+    # In float64, which MPS lacks.
+    cumulative = torch.softmax(values.cpu().double() / temperature, -1).cumsum(-1)
+    place = int(torch.searchsorted(cumulative, draw * float(cumulative[-1]), right=True))
+    return ids[min(place, len(ids) - 1)]
 
 
 @contextmanager
@@ -431,6 +459,7 @@ def _describe_live(model: VipLlavaForConditionalGeneration, processor: Any) -> C
         name="live",
         path=None,
         image_size=vision.image_size,
+        patch_size=vision.patch_size,
         n_image_tokens=(vision.image_size // vision.patch_size) ** 2,
         vision_feature_layers=(layers,) if isinstance(layers, int) else tuple(layers),
         image_mean=mean,

@@ -1,0 +1,197 @@
+import json
+import logging
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Vipbench
+from tests.judge_server import Answer, Asked, JudgeServer, in_turn
+from tests.runs import make_task
+from tests.test_rubric import EVALUATOR, FEW_SHOT, evaluator
+from vipbench.cli.judge import parse_price
+from vipbench.errors import JudgeError
+
+KEY = "sk-proj-0123456789abcdef"
+
+
+@pytest.fixture(autouse=True)
+def no_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take away the keys of whoever runs the tests."""
+    monkeypatch.delenv("VIPBENCH_JUDGE_KEY", raising=False)
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+
+
+@pytest.fixture
+def run(vipbench: Vipbench, tmp_path: Path) -> tuple[str, ...]:
+    """Return a command that asks a graded task; it has been given once."""
+    make_task(tmp_path, kind="graded", n=5, styles="[demo]")
+    command = ("run", "--tasks", "own", "--runner", "majority", "--include", ".", "-o", "done")
+    assert vipbench(*command).code == 0
+    return command
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_run_is_judged_later(vipbench: Vipbench, run: tuple[str, ...]) -> None:
+    with JudgeServer(in_turn(Answer("0.7"))) as server:
+        done = vipbench("score", "done", "--judge-url", server.url, "--judge-runs", 2)
+        n = len(server.asked)
+        again = vipbench("score", "done", "--judge-url", server.url, "--judge-runs", 2)
+        assert len(server.asked) == n
+    assert (done.code, again.code) == (0, 0)
+    assert 2 <= n <= 10
+    assert "judge: no key is sent" in done.err
+    assert f"judge gpt-4-0613 at {server.url}: about {n} calls" in done.err
+    assert "not comparable with published numbers: the prompt is vipbench's own rubric" in done.err
+    assert "(judge)" in done.out
+    rows = json.loads(Path("done/summary.json").read_text())
+    (whole,) = [row for row in rows if (row["metric"], row["group"]) == ("judge", "all")]
+    assert whole["accuracy"] == pytest.approx(0.7)
+    assert "judge: own under demo: 70.0 points, standard deviation 0.00 over 2 runs" in done.err
+    plain = vipbench("score", "done")
+    assert plain.code == 0
+    assert plain.out == done.out
+
+
+def test_show_says_why_there_is_no_grade(vipbench: Vipbench, run: tuple[str, ...]) -> None:
+    with JudgeServer(in_turn(Answer("hm"))) as server:
+        done = vipbench("score", "done", "--judge-url", server.url, "--judge-runs", 1)
+    assert done.code == 0
+    assert "5 of 5 samples are ungraded (5 no score)" in done.err
+    shown = vipbench("show", "done", "q1", "-o", "q1.png")
+    assert "none (judge; no score: 5 replies, the last 'hm')" in shown.out
+
+
+def test_a_run_is_judged_at_its_end(vipbench: Vipbench, run: tuple[str, ...]) -> None:
+    with JudgeServer(in_turn(Answer("0.7"))) as server:
+        done = vipbench(*run, "--judge-url", server.url, "--judge-model", "m")
+        fresh = vipbench(*run, "--judge-url", server.url, "--judge-model", "m", "--fresh")
+    assert (done.code, fresh.code) == (0, 0)
+    assert done.out == fresh.out
+    assert "(judge)" in done.out
+    assert server.asked[0].body["model"] == "m"
+
+
+def test_the_prompt_of_the_official_evaluator(
+    vipbench: Vipbench, run: tuple[str, ...], tmp_path: Path
+) -> None:
+    path = evaluator(tmp_path, EVALUATOR)
+    with JudgeServer() as server:
+        done = vipbench("score", "done", "--judge-url", server.url, "--judge-prompt-from", path)
+    assert done.code == 0
+    assert all(asked.message.startswith(FEW_SHOT + "\n") for asked in server.asked)
+    written = json.loads(Path("done/judge.json").read_text())
+    assert written["prompt_source"] == str(path)
+    assert written["not_comparable"][0].startswith(f"the prompt of {path} is not the published")
+    assert written["models_returned"] == {"gpt-4-0613": len(server.asked)}
+
+
+@pytest.mark.parametrize("place", ["VIPBENCH_JUDGE_KEY", "OPENAI_API_KEY", "file"])
+@pytest.mark.parametrize("status", [200, 400, 401, 500])
+def test_the_key_is_in_no_file_and_no_output(
+    vipbench: Vipbench,
+    run: tuple[str, ...],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    place: str,
+    status: int,
+) -> None:
+    def echo(asked: Asked) -> Answer:
+        said = asked.headers["authorization"]
+        body = None if status == 200 else {"error": {"message": said}}
+        return Answer(said, status=status, body=body, model=said, headers={"Retry-After": "999"})
+
+    caplog.set_level(logging.DEBUG)
+    options = []
+    if place == "file":
+        secret = Path("..", Path.cwd().name + "-key")
+        secret.write_text(KEY)
+        options = ["--judge-key-file", str(secret)]
+    else:
+        monkeypatch.setenv(place, KEY)
+    with JudgeServer(echo) as server:
+        done = vipbench("score", "done", "--judge-url", server.url, "--judge-runs", 1, *options)
+    assert server.asked[0].headers["authorization"] == f"Bearer {KEY}"
+    assert done.code == (0 if status == 200 else 2)
+    assert "[key]" in done.out + done.err + str(files(Path()))
+    assert KEY not in done.out + done.err
+    assert KEY not in caplog.text
+    assert all(KEY.encode() not in content for content in files(Path()).values())
+    assert ("judge: key from " + (place if place != "file" else "")) in done.err
+
+
+def test_a_wrong_key_ends_with_one_line(vipbench: Vipbench, run: tuple[str, ...]) -> None:
+    with JudgeServer(in_turn(Answer(status=401, body={"error": "who?"}))) as server:
+        done = vipbench("score", "done", "--judge-url", server.url)
+    assert done.code == 2
+    assert len(server.asked) == 1
+    last = done.err.splitlines()[-1]
+    assert last.startswith("error: judge: HTTP 401: who?; check the key (VIPBENCH_JUDGE_KEY")
+    assert "Traceback" not in done.err
+
+
+def test_a_budget_is_kept(vipbench: Vipbench, run: tuple[str, ...]) -> None:
+    with JudgeServer() as server:
+        base = ("score", "done", "--judge-url", server.url)
+        for options, words in (
+            (("--judge-max-calls", 0), "--judge-max-calls 0: "),
+            (("--judge-budget", 0, "--judge-price", "30,60"), "--judge-budget 0: an estimated"),
+            (("--judge-budget", 5), "give --judge-price IN,OUT too"),
+        ):
+            done = vipbench(*base, *options)
+            assert done.code == 2
+            assert words in done.err
+        assert server.asked == []
+        done = vipbench(*base, "--judge-budget", 5, "--judge-price", "30,60")
+    assert done.code == 0
+    written = json.loads(Path("done/judge.json").read_text())
+    n = len(server.asked)
+    assert written["spent_now"] == {
+        "n_calls": n,
+        "n_retries": 0,
+        "n_prompt_tokens": 100 * n,
+        "n_completion_tokens": 2 * n,
+        "n_estimated": 0,
+        "dollars": pytest.approx((100 * n * 30 + 2 * n * 60) / 1e6),
+    }
+
+
+def test_judge_options_need_a_judge(vipbench: Vipbench, run: tuple[str, ...]) -> None:
+    done = vipbench("score", "done", "--judge-model", "m", "--judge-runs", 1)
+    assert done.code == 2
+    assert "--judge-model, --judge-runs: no judge to ask; give --judge-url too" in done.err
+    done = vipbench(*run, "--judge-ledger", "g.jsonl")
+    assert done.code == 2
+    done = vipbench(*run, "--judge-url", "http://localhost", "--seeds", 2)
+    assert (done.code, "for each of the runs" in done.err) == (2, True)
+
+
+def test_an_address_with_a_password_is_not_repeated(
+    vipbench: Vipbench, run: tuple[str, ...]
+) -> None:
+    done = vipbench("score", "done", "--judge-url", f"https://me:{KEY}@judge.org/v1")
+    assert done.code == 2
+    assert "holds more than an address" in done.err
+    assert KEY not in done.err
+
+
+def test_a_shared_ledger(vipbench: Vipbench, run: tuple[str, ...]) -> None:
+    with JudgeServer() as server:
+        options = ("--judge-url", server.url, "--judge-ledger", "all/grades.jsonl")
+        assert vipbench("score", "done", *options).code == 0
+        n = len(server.asked)
+        assert vipbench(*run[:-1], "second", *options).code == 0
+        assert len(server.asked) == n
+    Path("all").rename("moved")
+    assert vipbench("score", "done").code == 2
+    assert vipbench("score", "done", "--judge-ledger", "moved/grades.jsonl").code == 0
+
+
+def test_prices() -> None:
+    assert parse_price(None) is None
+    assert parse_price("30, 60") == (30.0, 60.0)
+    for text in ("", "30", "1,2,3", "a,b", "-1,2", "nan,1", "inf,1"):
+        with pytest.raises(JudgeError, match="expected two numbers"):
+            parse_price(text)

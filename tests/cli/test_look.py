@@ -1,0 +1,82 @@
+"""`vipbench check --visibility` as a user meets it."""
+
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from tests.cli.conftest import Vipbench
+
+TASK = """\
+name: own
+version: 1
+title: Our own
+kind: short_answer
+data: own.jsonl
+reader: jsonl
+styles: [red_rectangle]
+"""
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> list[str]:
+    """Make a task about a photo, and return the arguments that name it."""
+    folder = tmp_path / "tasks"
+    folder.mkdir()
+    Image.new("RGB", (640, 480), "white").save(folder / "photo.png")
+    (folder / "own.yaml").write_text(TASK)
+    boxes = {"left": [5, 100, 60, 200], "middle": [200, 100, 299, 199]}
+    questions = [
+        {"id": id_, "image": "photo.png", "question": "What is <r0>?", "answer": "A", "box": box}
+        for id_, box in boxes.items()
+    ]
+    (folder / "own.jsonl").write_text("\n".join(map(json.dumps, questions)))
+    return ["check", "own", "--include", str(folder)]
+
+
+def test_the_fits_stand_side_by_side(vipbench: Vipbench, own: list[str]) -> None:
+    code, out, _ = vipbench(*own, "--visibility", "--styles", "red_rectangle,none")
+    assert code == 0
+    lines = [line.split() for line in out.splitlines()]
+    assert out.splitlines()[1] == "own: 2 records"
+    assert lines[2][:5] == ["style", "fit", "marks", "lost", "cut"]
+    assert [line[:2] for line in lines[3:6]] == [
+        ["red_rectangle", "pad"],
+        ["red_rectangle", "squash"],
+        ["red_rectangle", "crop"],
+    ]
+    assert "(the task's)" in out.splitlines()[3]
+    assert lines[5][2:5] == ["2", "1", "0"]
+    assert "style none: draws no marks" in out
+    assert "warning" not in out
+
+
+def test_lost_marks_are_a_warning(vipbench: Vipbench, own: list[str]) -> None:
+    code, out, _ = vipbench(*own, "--visibility", "--fit", "crop", "--size", "224", "--patch", "32")
+    assert code == 0
+    assert out.startswith("What is left of each mark in a square of 224 px, in patches of 32 px\n")
+    assert "red_rectangle  crop  2      1     0" in out
+    assert out.splitlines()[-1] == (
+        "  warning marks_lost: style red_rectangle, fit crop: in 1 of 2 samples a mark is lost; "
+        "use --fit pad"
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--fit", "crop"], "--fit crop: goes with --visibility only"),
+        (["--size", "224"], "--size 224: goes with --visibility only"),
+        (["--patch", "32"], "--patch 32: goes with --visibility only"),
+        (["--visibility", "--patch", "337"], "--patch 337: expected at most --size, which is 336"),
+        (["--visibility", "--size", "5000"], "--size"),
+        (["--visibility", "--styles", "rectangle:bleu"], "did you mean 'blue'?"),
+    ],
+)
+def test_options_that_do_not_go_together(
+    vipbench: Vipbench, own: list[str], options: list[str], said: str
+) -> None:
+    code, out, err = vipbench(*own, *options)
+    assert (code, out) == (2, "")
+    assert said in err

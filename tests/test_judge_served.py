@@ -1,0 +1,151 @@
+"""The judge from end to end: a real language model behind `transformers serve`."""
+
+# mypy: disable-error-code=no-untyped-call
+
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import pytest
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from tests.runs import make_task
+from tests.runs import settings as run_settings
+from vipbench import run, store
+from vipbench.chat import Endpoint
+from vipbench.judge import JudgeSettings
+from vipbench.judging import METRIC, read_report
+from vipbench.store import ResponseLine, ScoreLine
+
+UNKNOWN, END, ASSISTANT = "<unk>", "</s>", "[assistant]"
+WRONG, UNCLEAR = "purple", "mumble"
+"""Words in a message that the model below answers with 0.0 and with prose; without: 1.0."""
+WORDS = [UNKNOWN, END, ASSISTANT, WRONG, UNCLEAR, "0", "1", ".", "maybe"]
+SIZE = 16
+START_SECONDS = 120
+
+
+def save_model(folder: Path) -> None:
+    """Write a Llama that looks for two words in all that was said before, and then spells."""
+    vocabulary = {word: number for number, word in enumerate(WORDS)}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token=UNKNOWN))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.decoder = decoders.Fuse()
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        unk_token=UNKNOWN,
+        eos_token=END,
+        pad_token=END,
+        additional_special_tokens=[ASSISTANT],
+        chat_template="{% for message in messages %}{{ message.content }}{% endfor %}" + ASSISTANT,
+    ).save_pretrained(folder)
+    config = LlamaConfig(
+        vocab_size=len(WORDS),
+        hidden_size=SIZE,
+        intermediate_size=SIZE,
+        num_hidden_layers=1,
+        num_attention_heads=1,
+        max_position_embeddings=4096,
+        bos_token_id=None,
+        eos_token_id=vocabulary[END],
+        pad_token_id=vocabulary[END],
+        tie_word_embeddings=False,
+    )
+    model = LlamaForCausalLM(config)
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if "norm" not in name:
+                weight.zero_()
+        # A word is its own direction. Attention without keys is the mean of all words so far; it
+        # carries the two words that are looked for, and nothing else.
+        model.model.embed_tokens.weight[:, : len(WORDS)] = torch.eye(len(WORDS))
+        layer = model.model.layers[0].self_attn
+        layer.o_proj.weight.copy_(torch.eye(SIZE))
+        for word in (WRONG, UNCLEAR):
+            layer.v_proj.weight[vocabulary[word], vocabulary[word]] = 50.0
+        after = model.lm_head.weight
+        for now, then in (("0", "."), ("1", "."), (".", "0"), ("maybe", END)):
+            after[vocabulary[then], vocabulary[now]] = 10.0
+        for first, start in (("1", 5.0), ("0", 4.9), ("maybe", 4.9)):
+            after[vocabulary[first], vocabulary[ASSISTANT]] = start
+        after[vocabulary["0"], vocabulary[WRONG]] = 1.0
+        after[vocabulary["maybe"], vocabulary[UNCLEAR]] = 1.0
+    model.save_pretrained(folder)
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
+    """Start the server; return its address and the model's name."""
+    folder = tmp_path_factory.mktemp("served")
+    save_model(folder / "model")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "transformers.cli.transformers", "serve"]
+    command += [str(folder / "model"), "--host", "127.0.0.1", "--port", str(port)]
+    with (folder / "log").open("w") as log:
+        process = subprocess.Popen([*command, "--device", "cpu"], stdout=log, stderr=log)
+    try:
+        ends = time.monotonic() + START_SECONDS
+        while not _answers(f"http://127.0.0.1:{port}/health"):
+            assert process.poll() is None, (folder / "log").read_text()
+            assert time.monotonic() < ends, (folder / "log").read_text()
+            time.sleep(0.2)
+        yield f"http://127.0.0.1:{port}", str(folder / "model")
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx2.get(url, trust_env=False).status_code == 200
+    except httpx2.TransportError:
+        return False
+
+
+def test_answers_are_graded_by_a_served_model(served: tuple[str, str], tmp_path: Path) -> None:
+    url, model = served
+    own = make_task(tmp_path / "own", n=9, kind="graded", styles="[demo]")
+    run.run(run_settings(own))
+    said = {}
+    lines = list(store.read_lines(own / "run" / store.RESPONSES, ResponseLine))
+    for number, line in enumerate(lines):
+        said[line.id] = ("a cup", "a purple cup", "mumble mumble")[number % 3]
+    changed = [line.model_copy(update={"text": f"{said[line.id]} {line.id}"}) for line in lines]
+    store.write_lines(own / "run" / store.RESPONSES, changed)
+    endpoint = Endpoint(url=url, model=model)
+    settings = JudgeSettings(endpoint=endpoint, n_runs=2, workers=2)
+    run.score(own / "run", judge=settings)
+    found = {
+        line.id: line
+        for line in store.read_lines(own / "run" / store.SCORES, ScoreLine)
+        if line.metric == METRIC
+    }
+    expected = {"a cup": 1.0, "a purple cup": 0.0, "mumble mumble": None}
+    assert {id_: line.value for id_, line in found.items()} == {
+        id_: expected[text] for id_, text in said.items()
+    }
+    reasons = [line.ungraded for line in found.values() if line.value is None]
+    assert len(reasons) == 3
+    assert all("no score: 5 replies, the last" in (reason or "") for reason in reasons)
+    report = read_report(own / "run")
+    assert report is not None
+    assert set(report.models_returned) == {f"{model}@main"}
+    assert not report.comparable
+    # Six samples in two judge runs, and three that are asked five times in each.
+    assert (report.spent.n_calls, report.spent.n_retries) == (12 + 30, 24)
+    assert report.spent.n_estimated == 0
+    assert report.spent.n_completion_tokens >= 3 * 12
+    assert report.results[0].mean == pytest.approx(50)
+    assert report.results[0].agreement.equal == 1
+    run.score(own / "run", judge=settings.model_copy(update={"n_runs": 1}))
+    report = read_report(own / "run")
+    assert report is not None
+    assert report.spent_now.n_calls == 15  # only those without a grade

@@ -1,0 +1,75 @@
+"""Reproduce: hold runs against published numbers."""
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from vipbench.cli.app import app
+from vipbench.cli.words import visible
+from vipbench.errors import CheckFailed
+
+if TYPE_CHECKING:
+    from vipbench.reproduce import Reproduction
+
+
+@app.command()
+def reproduce(
+    folders: Annotated[
+        list[Path],
+        typer.Argument(metavar="RUN", help="Folders of finished runs.", show_default=False),
+    ],
+    system: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="The published system that the runs are of, as the registry calls it.",
+            show_default="told by the model",
+        ),
+    ] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="List the numbers of other systems too.")
+    ] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "-o", "--out", metavar="PATH", help="Folder of the tables.", show_default=False
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Hold runs against published numbers: reproduced, outside, or not comparable and why.
+
+    Runs that differ by their seed only are one result. Exit code 1 if a comparable number is
+    outside.
+    """
+    from vipbench import reproduce as reproduction
+
+    found = reproduction.reproduce(folders, system=system, everything=everything)
+    paths = reproduction.write(found, out) if out is not None else []
+    if as_json:
+        print(json.dumps(found.model_dump(mode="json"), indent=2, ensure_ascii=False))
+    else:
+        _print(found, paths)
+    outside = found.verdicts("outside")
+    if outside:
+        shown = "; ".join(reproduction.title(each) for each in outside)
+        raise CheckFailed(f"reproduce: {shown}")
+
+
+def _print(found: "Reproduction", paths: list[Path]) -> None:
+    from rich.console import Console
+
+    from vipbench import reproduce as reproduction
+
+    if found.comparisons:
+        # Into a file or a pipe, a table may be wider than a terminal's usual 80 columns.
+        console = Console(width=None if sys.stdout.isatty() else 160)
+        console.print(reproduction.table(found))
+    for line in reproduction.details(found):
+        print(visible(line))
+    print(reproduction.summary(found))
+    for path in paths:
+        print(path)
