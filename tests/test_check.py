@@ -256,13 +256,18 @@ def test_a_joint_task_is_measured_by_its_parts(released: Path) -> None:
 
 
 def test_controls_are_measured_where_a_run_would_draw_them(photos: Path) -> None:
+    shutil.copy(photos / "photo.png", photos / "other.png")
+    with (photos / "own.jsonl").open("a") as file:
+        for name, left in (("far", 5), ("near", 300)):
+            more = question(name, "other.png", box=[left, 10, left + 60, 90])
+            file.write("\n" + json.dumps(more))
     source = DataSource(photos / "own.jsonl", photos)
     for style in ("wrong", "shuffled"):
         chosen = select(tasks=["own"], styles=style, data={"own": source}, include=[photos])
         facts: dict[str, TaskFacts] = {}
         trials = list(make_trials(chosen, seed=0, limit=None, ids=(), facts=facts))
         requests = [trial.request for trial in trials if trial.request is not None]
-        assert len(requests) == 4
+        assert len(requests) == 6
         whole = view((640, 480), "crop", 336, 14)
         marks = [
             measure(footprint((640, 480), prompt), whole)

@@ -10,7 +10,7 @@ from vipbench import store
 from vipbench.engine import answer_batches
 from vipbench.errors import RunnerError
 from vipbench.loader import digest_pixels, load, load_image
-from vipbench.runners import Runner
+from vipbench.runners import Runner, patch_size_of
 from vipbench.schema import Request, Response
 from vipbench.store import ResponseLine, Trials
 from vipbench.trials import TaskFacts, make_trials, select
@@ -91,6 +91,15 @@ def test_each_answer_comes_with_what_was_left_of_the_marks(tmp_path: Path) -> No
         assert line.visibility == seen
         assert len(seen) == 1
         assert (seen[0].n_patches is None) == (patch_size is None)
+
+
+def test_a_patch_size_that_is_none_is_left_aside() -> None:
+    runner = Patched()
+    assert patch_size_of(runner) == 8
+    assert patch_size_of(Brightness(None)) is None
+    for value in ("8", 0, -1, None, 7.5):
+        setattr(runner, "patch_size", value)  # noqa: B010  # as a plugin may have it
+        assert patch_size_of(runner) is None
 
 
 def test_an_image_that_cannot_be_decoded_fails_alone(tmp_path: Path) -> None:

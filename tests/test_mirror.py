@@ -9,6 +9,11 @@ ELSEWHERE = {
     "vipbench/__init__.py": "tests/test_package.py",
     "vipbench/schema.py": "tests/test_tasks.py",
     "vipbench/errors.py": "tests/cli/test_cli.py",
+    "vipbench/export.py": "tests/cli/test_exchange.py",
+    **{
+        f"vipbench/runners/{name}.py": "tests/runners/test_convert.py"
+        for name in ("official", "weights", "llama_tokenizer")
+    },
     **{
         f"vipbench/cli/{name}.py": "tests/cli/test_cli.py"
         for name in ("app", "options", "words", "runs", "look", "listing", "demo")

@@ -15,7 +15,10 @@ from vipbench import manifest, store
 from vipbench.demo.generate import make
 from vipbench.schema import Trial
 
-COMMANDS = ("run", "score", "leaderboard", "check", "render", "show", "ls", "demo")
+COMMANDS = (
+    *("run", "score", "leaderboard", "check", "render", "show", "ls", "demo"),
+    *("reproduce", "import", "export", "convert", "data"),
+)
 
 
 def spawn(*arguments: str | Path, **options: object) -> subprocess.CompletedProcess[str]:
@@ -45,7 +48,8 @@ def test_run_takes_every_documented_option(vipbench: Vipbench) -> None:
     out = vipbench("run", "--help").out
     options = (
         "--model --suite --tasks --styles --data --include --limit --ids --seed --batch-size "
-        "--dtype --device --prompt-format --fit --runner --max-errors --fresh --dry-run -o"
+        "--dtype --device --prompt-format --fit --runner --max-errors --fresh --dry-run -o "
+        "--replay --seeds --metric --judge-url --judge-model --judge-prompt-from"
     )
     assert all(f"{option} " in out or f"{option}," in out for option in options.split())
 

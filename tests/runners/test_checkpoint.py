@@ -39,6 +39,7 @@ def test_a_good_checkpoint_is_described(checkpoint: Path) -> None:
     assert info == check_checkpoint(str(checkpoint))
     assert (info.name, info.path) == ("tiny-vip", checkpoint)
     assert (info.image_size, info.n_image_tokens) == (IMAGE_SIZE, 16)
+    assert (info.image_size // info.patch_size) ** 2 == 16
     assert info.vision_feature_layers == (-2, -5, -8, -11, 6)
     assert (info.image_mean, info.image_std) == (CLIP_MEAN, CLIP_STD)
     assert info.chat_template
