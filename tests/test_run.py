@@ -10,8 +10,8 @@ from PIL import Image
 
 from tests.runs import INTERRUPT_AT, KILL_AT, make_joint, make_task, settings
 from vipbench import manifest as manifests
-from vipbench import run as runs
 from vipbench import report, store
+from vipbench import run as runs
 from vipbench.errors import RunError, RunInterrupted, RunnerError, TaskError, TooManyErrors
 from vipbench.report import ALL, Row
 from vipbench.run import Results, RunSettings, dry_run, run, score

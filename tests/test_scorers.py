@@ -4,7 +4,7 @@ import pytest
 
 from vipbench import scorers
 from vipbench.errors import RunError
-from vipbench.schema import Kind, Request, Response, Score, Trial
+from vipbench.schema import ExtraMetric, Kind, Request, Response, Score, Trial
 from vipbench.store import ScoreLine
 
 
@@ -61,7 +61,8 @@ def test_lenient_is_a_metric_of_its_own(
     asked: Trial, text: str, strict: float, lenient: float
 ) -> None:
     response = Response(text=text)
-    names = scorers.metrics_of(asked.kind, ("lenient",))
+    extra: tuple[ExtraMetric, ...] = ("lenient",)
+    names = scorers.metrics_of(asked.kind, extra)
     lines = [scorers.score_line(asked, response, name) for name in names]
     assert [(line.metric, line.value) for line in lines] == [
         ("text_match", strict),
@@ -70,7 +71,8 @@ def test_lenient_is_a_metric_of_its_own(
 
 
 def test_free_text_has_no_lenient_metric() -> None:
-    assert scorers.metrics_of("graded", ("lenient",)) == ("exact_proxy",)
+    extra: tuple[ExtraMetric, ...] = ("lenient",)
+    assert scorers.metrics_of("graded", extra) == ("exact_proxy",)
     assert scorers.metrics_of("choice", ()) == ("text_match",)
 
 
