@@ -27,6 +27,7 @@ def test_nearest_does_not_depend_on_the_order() -> None:
 def test_the_exit_code_says_whose_mistake_it_is() -> None:
     kinds = {each for each in vars(errors).values() if isinstance(each, type)}
     codes = {kind.__name__: kind.exit_code for kind in kinds if issubclass(kind, VipbenchError)}
+    assert codes.pop("CheckFailed") == 1
     assert codes.pop("TooManyErrors") == 3
     assert codes.pop("RunInterrupted") == 130
     assert set(codes.values()) == {2}

@@ -132,7 +132,7 @@ def test_a_row_has_the_fields_that_others_read_in_their_order() -> None:
     expected = (
         "task, task_version, style, model, prompt_format, fit, decoding, dtype, seed, metric, "
         "group, n, n_expected, n_clusters, n_errors, n_unparsed, n_truncated, accuracy, stderr, "
-        "ci_low, ci_high, synthetic, n_ungraded"
+        "ci_low, ci_high, synthetic, n_ungraded, n_marks_lost, n_marks_cut"
     )
     assert ", ".join(row.model_dump()) == expected
     assert (row.model, row.prompt_format, row.dtype, row.fit) == ("vip", "hf", "float32", "pad")

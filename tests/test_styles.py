@@ -506,6 +506,16 @@ def test_a_sweep_takes_width_and_opacity_from_the_headline_style() -> None:
         assert (rectangle.alpha, rectangle.width["rectangle"]) == (alpha, width)
 
 
+def test_lists_and_products_stand_side_by_side() -> None:
+    assert names("demo, none; rectangle,arrow x red ;cyclic") == [
+        *("demo", "none", "rectangle:red", "arrow:red", "rotated_1", "rotated_2", "rotated_3")
+    ]
+    with pytest.raises(TaskError, match="'none' is listed 2 times"):
+        names("none; none")
+    with pytest.raises(TaskError, match="empty style"):
+        names("none;")
+
+
 def test_a_style_of_ones_own_may_have_the_name_of_a_sweep() -> None:
     known = all_styles()
     own = {**known, "shapes": known["demo"].model_copy(update={"name": "shapes"})}

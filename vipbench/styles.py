@@ -186,20 +186,23 @@ def parse_styles(
     """Read a list of styles: names, inline styles, and products of lists.
 
     `demo,none` · `rectangle:red,arrow:#1e90ff:alpha=200:width=4` · `rectangle,ellipse x red,blue` ·
-    `rectangle:red x width=2,6`, and the names of SWEEPS. What an inline style leaves out comes from
+    `rectangle:red x width=2,6` · `shapes` and the other SWEEPS · several of these, with `;` between
+    them: `demo,none; rectangle,ellipse x red,blue`. What an inline style leaves out comes from
     `headline`, and controls such as `blind` ask as `headline` does, so that each style returned
     stands on its own. What two sweeps share is listed once.
 
     Raises TaskError for what cannot be read, and for a style that is listed twice.
     """
-    factors = [_items(factor) for factor in re.split(PRODUCT, expression.strip())]
+    styles: list[PromptStyle] = []
     swept: list[PromptStyle] = []
-    if len(factors) == 1:
-        sweeps = [item for item in factors[0] if item in SWEEPS and item not in known]
-        factors = [[item for item in factors[0] if item not in sweeps]]
-        for part in itertools.chain.from_iterable(SWEEPS[name] for name in sweeps):
-            swept += parse_styles(part, known, headline)
-    styles = [_parse_one(parts, known, headline) for parts in itertools.product(*factors)]
+    for part in expression.split(";"):
+        factors = [_items(factor) for factor in re.split(PRODUCT, part.strip())]
+        if len(factors) == 1:
+            sweeps = [item for item in factors[0] if item in SWEEPS and item not in known]
+            factors = [[item for item in factors[0] if item not in sweeps]]
+            for each in itertools.chain.from_iterable(SWEEPS[name] for name in sweeps):
+                swept += parse_styles(each, known, headline)
+        styles += [_parse_one(parts, known, headline) for parts in itertools.product(*factors)]
     for name, count in Counter(style.name for style in styles).items():
         if count > 1:
             raise TaskError(f"--styles {expression!r}: style {name!r} is listed {count} times")
