@@ -1,12 +1,16 @@
 """Makes what the documentation shows: pictures, and the tables of the README.
 
-`python docs/make.py RUN`, RUN the folder of a finished demo run.
+`python docs/make.py RUN...`, the folders of finished demo runs; the first gives the table of a run,
+all of them the report.
 """
 
 import io
 import json
+import os
 import re
+import shutil
 import sys
+import tempfile
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -79,6 +83,29 @@ def report(run: Path) -> None:
     )
 
 
+def page(runs: list[Path]) -> None:
+    """Take a picture of the sample browser of `vipbench report`."""
+    try:
+        from playwright.sync_api import sync_playwright
+    except ModuleNotFoundError:
+        sys.exit("images/report.png: not made anew, since playwright is not installed")
+    from vipbench.html import write_report
+
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        sys.exit("images/report.png: not made anew, since there is no chromium")
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as driver:
+        path = write_report(runs, Path(folder), max_inline=0)
+        sandbox = [] if os.geteuid() else ["--no-sandbox"]
+        browser = driver.chromium.launch(executable_path=chromium, args=sandbox)
+        tab = browser.new_page(viewport={"width": 1280, "height": 1010})
+        tab.goto(path.resolve().as_uri() + "#/task=vcr_qa&style=demo")
+        tab.locator("#list .row").nth(3).click()
+        tab.wait_for_load_state("networkidle")
+        tab.screenshot(path=HERE / "images" / "report.png")
+        browser.close()
+
+
 def tables(rows: list[dict[str, Any]]) -> str:
     """Write the README's tables from the rows of the committed leaderboard."""
     cells = {
@@ -126,3 +153,4 @@ if __name__ == "__main__":
     report(Path(sys.argv[1]))
     rows = json.loads(BOARD.read_text(encoding="utf-8"))
     README.write_text(with_tables(README.read_text(encoding="utf-8"), rows), encoding="utf-8")
+    page([Path(argument) for argument in sys.argv[1:]])

@@ -10,6 +10,7 @@ ELSEWHERE = {
     "vipbench/schema.py": "tests/test_tasks.py",
     "vipbench/errors.py": "tests/cli/test_cli.py",
     "vipbench/export.py": "tests/cli/test_exchange.py",
+    "vipbench/html/__init__.py": "tests/html/test_page.py",
     **{
         f"vipbench/runners/{name}.py": "tests/runners/test_convert.py"
         for name in ("official", "weights", "llama_tokenizer")

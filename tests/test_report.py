@@ -261,11 +261,11 @@ def test_a_leaderboard_is_one_table_a_style(tmp_path: Path) -> None:
     markdown = tmp_path / "out" / "leaderboard.md"
     assert table(markdown, "Headline style: demo") == [
         ["model", "protocol", "own v1 (pad)"],
-        ["vip", "hf, greedy, float32, seed 0", "75.0 [30.1, 95.4]"],
-        ["other", "hf, greedy, float32, seed 0", "100.0 [51.0, 100.0]"],
+        ["vip", "hf, greedy, float32, seed 0", "75.0 [19.8, 99.3]?"],
+        ["other", "hf, greedy, float32, seed 0", "100.0 [39.8, 100.0]?"],
     ]
     assert table(markdown, "Style: none")[1:] == [
-        ["vip", "hf, greedy, float32, seed 0", "75.0 [30.1, 95.4]"]
+        ["vip", "hf, greedy, float32, seed 0", "75.0 [19.8, 99.3]?"]
     ]
 
 
@@ -286,7 +286,7 @@ def test_json_and_csv_hold_the_rows_as_fractions(tmp_path: Path) -> None:
 def test_subsets_and_errors_are_marked(tmp_path: Path) -> None:
     run = save(tmp_path / "a", manifest({"own": task(250)}), [line("1"), line("2")])
     leaderboard([run], tmp_path)
-    assert "100.0 [34.2, 100.0] (2 of 250)" in (tmp_path / "leaderboard.md").read_text()
+    assert "100.0 [15.8, 100.0]? (2 of 250)" in (tmp_path / "leaderboard.md").read_text()
     assert "vip (2 of 250)" in (tmp_path / "breakdown.md").read_text()
 
 
@@ -395,7 +395,7 @@ def test_a_breakdown_has_models_side_by_side(tmp_path: Path) -> None:
     cells = table(tmp_path / "breakdown.md", "own v1 (pad), style demo")
     assert cells[0] == ["group", "a", "b"]
     assert [row[0] for row in cells[1:4]] == ["all", "shape=rectangle", "shape=ellipse"]
-    assert cells[2][1:] == ["100.0 [20.7, 100.0] (n 1)", "0.0 [0.0, 79.3] (n 1)"]
+    assert cells[2][1:] == ["100.0 [2.5, 100.0]? (n 1)", "0.0 [0.0, 97.5]? (n 1)"]
 
 
 def test_names_do_not_break_the_tables(tmp_path: Path) -> None:
@@ -410,7 +410,7 @@ def test_names_do_not_break_the_tables(tmp_path: Path) -> None:
     )
     assert expected in latex
     assert latex.count(r"\toprule") == latex.count(r"\bottomrule") == 1
-    assert r"100.0 {[}20.7, 100.0{]} \\" in latex
+    assert r"100.0 {[}2.5, 100.0{]}? \\" in latex
 
 
 def test_no_leaderboard_of_what_has_not_ended(tmp_path: Path) -> None:
@@ -432,8 +432,8 @@ def test_the_table_of_a_run_has_styles_side_by_side() -> None:
     lines = [line("1"), line("2", 0.0), line("1", style="none"), line("2", None, style="none")]
     rows = summarise(manifest({"own": task(2)}), lines)
     text = shown(run_table(rows), 100)
-    assert "50.0 [9-91]" in text
-    assert "100.0 [21-100] (1 of 2)" in text
+    assert "50.0 [1-99]?" in text
+    assert "100.0 [3-100]? (1 of 2)" in text
     assert "errors" in text
     assert "unparsed" not in text
 

@@ -236,6 +236,8 @@ def test_code_in_a_task_file_is_not_run(make: Make, tmp_path: Path) -> None:
         ("name: few\ntask: [vcr_qa]\n", "line 2: unknown key 'task'; did you mean 'tasks'?"),
         ("name: few\ntasks: vcr_qa\n", "tasks = 'vcr_qa' should be a valid tuple"),
         ("name: few\ntasks: [vcr_qa]\nprompt_format: llava\n", "did you mean 'llava_v1'?"),
+        ("name: few\ntasks: [vcr_qa]\nlimits: {vcr_q: 5}\n", "limits: 'vcr_q' is no task of the"),
+        ("name: few\ntasks: [vcr_qa]\nlimits: {vcr_qa: 0}\n", "should be greater than or equal"),
     ],
 )
 def test_mistakes_in_a_suite(tmp_path: Path, text: str, said: str) -> None:

@@ -171,6 +171,27 @@ def test_a_limit_draws_the_same_samples_for_each_style_and_both_parts(tmp_path: 
     assert set(ids) < larger
 
 
+def test_a_suite_limits_its_tasks_to_the_same_samples_under_each_seed(tmp_path: Path) -> None:
+    make_task(make_joint(tmp_path), "own")
+    suite(tmp_path, "tasks: [both, own]\nlimits: {both: 5}\n")
+    chosen = choose(tmp_path, suite="mine")
+    made, facts = trials(chosen)
+    assert {name: each.n_asked for name, each in facts.items()} == {
+        "first": 5, "second": 5, "own": 20,
+    }  # fmt: skip
+    ids = [trial.id for trial in made if trial.task == "first"]
+    assert ids == [trial.id for trial in made if trial.task == "second"]
+    assert ids == [trial.id for trial in trials(chosen, seed=7)[0] if trial.task == "first"]
+
+
+def test_the_users_limit_and_ids_go_before_the_suites(tmp_path: Path) -> None:
+    suite(make_task(tmp_path), "tasks: [own]\nlimits: {own: 5}\n")
+    chosen = choose(tmp_path, suite="mine")
+    assert len(trials(chosen, limit=8)[0]) == 8
+    ids = tuple(f"q{i}" for i in range(9))
+    assert len(trials(chosen, ids=ids)[0]) == 9
+
+
 def test_a_limit_beyond_the_data_takes_all(tmp_path: Path) -> None:
     make_task(tmp_path, n=3)
     assert len(trials(choose(tmp_path, "own"), limit=99)[0]) == 3

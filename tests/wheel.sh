@@ -23,6 +23,8 @@ cd "$work/empty"
 # On the data that the wheel itself makes, and without the hub.
 VIPBENCH_CACHE="$work/cache" HF_HUB_OFFLINE=1 "$work/venv/bin/vipbench" run </dev/null
 test -s "$(echo results/runs/*/summary.json)"
+"$work/venv/bin/vipbench" report results/runs/* -o site </dev/null
+test -s site/report.html
 
 # All data files came along, and no module beside the package.
 "$work/venv/bin/python" -I -c '

@@ -19,7 +19,7 @@ from vipbench import store
 from vipbench.errors import RunError
 from vipbench.manifest import Manifest
 from vipbench.schema import Fit, Record
-from vipbench.stats import clustered_mean
+from vipbench.stats import MIN_CLUSTERS, clustered_mean
 from vipbench.store import ScoreLine
 from vipbench.styles import COLORS, SHAPES
 
@@ -387,10 +387,15 @@ def _cell_text(row: Row | None, column: Sequence[Row]) -> str:
 
 
 def percent(row: Row) -> str:
-    """Write an accuracy in percent with its interval: `81.2 [76.1, 85.4]`."""
+    """Write an accuracy in percent with its interval: `81.2 [76.1, 85.4]`, `?` where unreliable."""
     if row.accuracy is None or row.ci_low is None or row.ci_high is None:
         return MISSING
-    return f"{100 * row.accuracy:.1f} [{100 * row.ci_low:.1f}, {100 * row.ci_high:.1f}]"
+    interval = f"[{100 * row.ci_low:.1f}, {100 * row.ci_high:.1f}]"
+    return f"{100 * row.accuracy:.1f} {interval}{_doubt(row)}"
+
+
+def _doubt(row: Row) -> str:
+    return "?" if row.n_clusters < MIN_CLUSTERS else ""
 
 
 def _protocol(line: _Line) -> str:
@@ -460,6 +465,8 @@ def _notes(rows: Sequence[Row]) -> list[str]:
     ]
     if any(row.n < row.n_expected for row in rows):
         notes.append("(20 of 250): not all samples of the task were scored; a subset, or errors.")
+    if any(_doubt(row) for row in rows):
+        notes.append(f"?: fewer than {MIN_CLUSTERS} images; the interval is not to be relied on.")
     if any(row.synthetic for row in rows):
         notes.append("synthetic: the embedded benchmark of vipbench, not the published data.")
     return notes
@@ -637,7 +644,8 @@ def _short_text(row: Row | None) -> str:
     """Write an accuracy with an interval in whole percent: `81.2 [76-85]`."""
     if row is None or row.accuracy is None or row.ci_low is None or row.ci_high is None:
         return MISSING
-    text = f"{100 * row.accuracy:.1f} [{100 * row.ci_low:.0f}-{100 * row.ci_high:.0f}]"
+    interval = f"[{100 * row.ci_low:.0f}-{100 * row.ci_high:.0f}]{_doubt(row)}"
+    text = f"{100 * row.accuracy:.1f} {interval}"
     if row.n < row.n_expected:
         text += f" ({row.n} of {row.n_expected})"
     return text

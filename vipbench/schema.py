@@ -208,6 +208,17 @@ class PromptStyle(Record):
         return self
 
 
+class PowerGoal(Record):
+    """What the subsets of a suite are large enough for."""
+
+    drop: float = Field(gt=0, lt=1)
+    """Fraction; found with 80 % power at the one-sided level of 5 %."""
+    discordance: float = Field(gt=0, le=1)
+    """Share of the answers that another checkpoint changes: an assumption."""
+    design_effect: float = Field(default=1.0, ge=1)
+    """Clustered over independent variance of the difference: an assumption."""
+
+
 class Suite(Record):
     """A named set of tasks and styles; the first style is the headline."""
 
@@ -222,6 +233,11 @@ class Suite(Record):
     """Tags that the breakdown of every task lists, before the task's own."""
     prompt_format: PromptFormat | None = None
     fit: Fit | None = None
+    limits: dict[str, Annotated[int, Field(ge=1)]] = Field(default={})
+    """Task -> samples that are asked of it, always the same ones; the others are asked as a whole.
+    """
+    power: PowerGoal | None = None
+    """What `vipbench gate` should be able to find, where its thresholds do not say."""
     demo: bool = False
     """Runs by default on the embedded benchmark and checkpoint."""
 

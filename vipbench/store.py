@@ -300,10 +300,15 @@ def write_json(path: Path, value: object) -> None:
 
 def write_text(path: Path, parts: Iterable[str]) -> None:
     """Write text in UTF-8, all or none; RunError where the disk refuses."""
+    write_bytes(path, (part.encode() for part in parts))
+
+
+def write_bytes(path: Path, parts: Iterable[bytes]) -> None:
+    """Write a file, all or none; RunError where the disk refuses."""
     draft = path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with draft.open("w", encoding="utf-8", newline="\n") as file:
+        with draft.open("wb") as file:
             file.writelines(parts)
             _sync(file)
         draft.replace(path)
@@ -434,7 +439,7 @@ def _parse(
         ) from error
 
 
-def _sync(file: IO[str]) -> None:
+def _sync(file: IO[str] | IO[bytes]) -> None:
     file.flush()
     os.fsync(file.fileno())
 

@@ -214,8 +214,18 @@ def load_suite(name: str, include: Sequence[Path] = ()) -> Suite:
             if task not in known
         ),
         *_style_mistakes(content.get("styles"), all_styles(include)),
+        *_limit_mistakes(content.get("limits"), tasks),
     ]
     return checked(Suite, content, str(path), mistakes)
+
+
+def _limit_mistakes(limits: object, tasks: object) -> list[str]:
+    known = [str(task) for task in (tasks if isinstance(tasks, list) else ())]
+    return [
+        f"limits: {task!r} is no task of the suite{nearest(str(task), known)}"
+        for task in (limits if isinstance(limits, dict) else ())
+        if str(task) not in known
+    ]
 
 
 def all_styles(include: Sequence[Path] = ()) -> dict[str, PromptStyle]:

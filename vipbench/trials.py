@@ -53,6 +53,8 @@ class TaskChoice(NamedTuple):
     headline: str
     """Name of the headline style."""
     fit: Fit
+    limit: int | None = None
+    """Samples that the suite asks of the task; None: all."""
 
 
 class Selection(NamedTuple):
@@ -151,6 +153,7 @@ def select(
                 styles=kept,
                 headline=headline,
                 fit=fit or (chosen.fit if chosen else None) or spec.fit or fit_hint or "pad",
+                limit=_suite_limit(chosen, spec, joints) if chosen else None,
             )
         )
     if not choices:
@@ -165,6 +168,12 @@ def select(
         breakdown=chosen.breakdown if chosen else DEFAULT_BREAKDOWN,
         notes=tuple(notes),
     )
+
+
+def _suite_limit(suite: Suite, spec: TaskSpec, joints: Sequence[TaskSpec]) -> int | None:
+    """Return how many samples a suite asks of a task, itself or as a part of a joint one."""
+    names = (spec.name, *(joint.name for joint in joints if spec.name in joint.data))
+    return next((suite.limits[name] for name in names if name in suite.limits), None)
 
 
 def _expand(
@@ -252,7 +261,8 @@ def make_trials(
         selection: what to ask.
         seed: of the run.
         limit: this many samples of each task, drawn by seed and id: the same ones under each
-            style, and for both parts of a joint task.
+            style, and for both parts of a joint task. None: as many as the suite says, the same
+            ones under each seed, unless there are `ids`.
         ids: only these samples; empty: all.
         facts: empty; takes what is found out about each task.
         subset_seed: draws the samples of `limit`; None: `seed` does.
@@ -273,7 +283,10 @@ def make_trials(
             known.update(record.id for record in records)
         if name in parts:
             ids_of[name] = frozenset(record.id for record in records)
-        asked = _subset(records, seed if subset_seed is None else subset_seed, limit, ids)
+        if limit is None and not ids:
+            asked = _subset(records, 0, choice.limit, ids)
+        else:
+            asked = _subset(records, seed if subset_seed is None else subset_seed, limit, ids)
         all_ids = frozenset(record.id for record in records)
         facts[name] = TaskFacts(n_samples=len(records), n_asked=len(asked), ids=all_ids)
         asked_ids = {record.id for record in asked}

@@ -17,7 +17,7 @@ from vipbench.schema import Trial
 
 COMMANDS = (
     *("run", "score", "leaderboard", "check", "render", "show", "ls", "demo"),
-    *("reproduce", "import", "export", "convert", "data"),
+    *("report", "reproduce", "import", "export", "convert", "data"),
 )
 
 

@@ -8,7 +8,10 @@ at once. Each module adds its commands to the application; help lists them in th
 from vipbench.cli.app import app, main
 from vipbench.cli import runs
 from vipbench.cli import exchange
+from vipbench.cli import compare
 from vipbench.cli import reproduce
+from vipbench.cli import report
+from vipbench.cli import sweep
 from vipbench.cli import look
 from vipbench.cli import listing
 from vipbench.cli import data
@@ -17,6 +20,7 @@ from vipbench.cli import demo
 
 __all__ = [
     "app",
+    "compare",
     "convert",
     "data",
     "demo",
@@ -24,6 +28,8 @@ __all__ = [
     "listing",
     "look",
     "main",
+    "report",
     "reproduce",
     "runs",
+    "sweep",
 ]

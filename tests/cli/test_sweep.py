@@ -1,0 +1,27 @@
+import json
+from pathlib import Path
+
+from tests.cli.conftest import Vipbench
+from tests.runs import make_task
+
+
+def test_sweep_prints_and_writes_what_styles_do(vipbench: Vipbench) -> None:
+    folder = make_task(Path("task"), n=12)
+    styles = "demo,none; rectangle,ellipse x red,blue"
+    for runner in ("oracle", "constant"):
+        asked = ("--tasks", "own", "--include", folder, "--styles", styles, "--runner", runner)
+        assert vipbench("run", *asked, "-o", runner).code == 0
+    code, out, err = vipbench("sweep", "oracle", "constant", "-o", "out")
+    assert (code, err) == (0, "")
+    assert "own: oracle beats constant under 5 of 5 styles" in out
+    assert "own, oracle: gain from the mark +0.0" in out
+    assert out.splitlines()[-2:] == ["out/sweep.json", "out/sweep.md"]
+    rows = json.loads(Path("out/sweep.json").read_text())["styles"]
+    assert {row["style"] for row in rows} >= {"demo", "none", "rectangle:red", "ellipse:blue"}
+    assert "oracle beats constant" in Path("out/sweep.md").read_text()
+
+
+def test_sweep_of_no_run_is_one_line(vipbench: Vipbench) -> None:
+    code, out, err = vipbench("sweep", "nowhere")
+    assert (code, out) == (2, "")
+    assert err.startswith("error: nowhere/manifest.json: does not exist")

@@ -1,0 +1,47 @@
+"""The report of some runs, as a page."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vipbench.cli.app import app
+from vipbench.cli.words import say
+
+
+@app.command()
+def report(
+    folders: Annotated[
+        list[Path],
+        typer.Argument(metavar="RUN...", help="Folders of finished runs.", show_default=False),
+    ],
+    out: Annotated[
+        Path,
+        typer.Option("-o", "--out", metavar="DIR", help="The folder to write.", show_default=False),
+    ],
+    embed_images: Annotated[
+        bool,
+        typer.Option(
+            "--embed-images",
+            help="Show pictures of tasks that may not be redistributed (VCR) too.",
+        ),
+    ] = False,
+    max_inline: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            min=0,
+            help="Samples up to which pictures lie inside the page; above, in files beside it.",
+        ),
+    ] = 500,
+) -> None:
+    """Write report.html: leaderboard, plots and all samples of some runs, for any browser.
+
+    It needs no network and no server.
+    """
+    from vipbench.html import write_report
+
+    page = write_report(
+        folders, out, embed_images=embed_images, max_inline=max_inline, progress=True, say=say
+    )
+    print(page)

@@ -1,0 +1,37 @@
+"""Sum up what the styles of finished runs do."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vipbench.cli.app import app
+from vipbench.cli.words import one_line
+
+
+@app.command()
+def sweep(
+    folders: Annotated[
+        list[Path], typer.Argument(metavar="RUN", help="Run folders.", show_default=False)
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "-o", "--out", metavar="PATH", help="Folder of sweep.{json,md}.", show_default="none"
+        ),
+    ] = None,
+) -> None:
+    """Tell how answers depend on the style, and whether the order of several models does."""
+    from rich.console import Console
+
+    from vipbench import sweep as sweeps
+
+    found = sweeps.sweep(folders)
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    for table in sweeps.tables(found):
+        console.print(table)
+    for sentence in sweeps.sentences(found):
+        print(one_line(sentence))
+    for path in sweeps.write(found, out) if out else ():
+        print(path)

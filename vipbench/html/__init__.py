@@ -1,0 +1,95 @@
+"""The report: one page with tables, plots and a sample browser, that opens without a network."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from vipbench import store
+from vipbench.errors import RunError
+from vipbench.html.dataset import collect
+from vipbench.html.page import Content, render
+from vipbench.html.pictures import Drawn, add_pictures
+from vipbench.html.plots import write_plots
+from vipbench.html.runs import read_runs, task_labels
+from vipbench.html.tables import leaderboards, slugs, task_part, troubles, with_holm
+from vipbench.sweep import sweep
+
+MAX_INLINE = 500
+"""Samples up to which pictures lie inside the page."""
+PAGE = "report.html"
+Say = Callable[[str], None]
+
+
+def write_report(
+    folders: Sequence[Path],
+    out: Path,
+    *,
+    embed_images: bool = False,
+    max_inline: int = MAX_INLINE,
+    progress: bool = False,
+    say: Say | None = None,
+) -> Path:
+    """Write `report.html`, and `report_files/` with plots and large sets of pictures beside it.
+
+    The same runs and images give the same bytes.
+
+    Args:
+        folders: of finished runs, in the order in which they are shown.
+        out: a folder; what an earlier report wrote there is replaced.
+        embed_images: show pictures of tasks with `redistribute: false` too.
+        max_inline: samples up to which pictures lie inside the page.
+        progress: show a bar on stderr.
+        say: takes what the user should know.
+
+    Returns:
+        The page.
+
+    Raises:
+        RunError: A run has not ended or is broken, or a file cannot be written.
+    """
+    if not folders:
+        raise RunError("report: no run is given; expected folders of finished runs")
+    runs = read_runs(folders)
+    dataset, scores, to_draw = collect(runs)
+    tell = say or (lambda _: None)
+    drawn = add_pictures(
+        *(dataset, to_draw, out),
+        embed_images=embed_images,
+        max_inline=max_inline,
+        progress=progress,
+    )
+    _tell(drawn, len(to_draw), tell)
+    labels = task_labels(dataset.tasks)
+    names = slugs(list(labels.values()))
+    parts = with_holm(
+        [
+            task_part(runs, scores, key, labels[key], slug)
+            for key, slug in zip(dataset.tasks, names, strict=True)
+        ]
+    )
+    content = Content(
+        dataset=dataset,
+        boards=leaderboards(runs, dataset.tasks),
+        troubles=troubles(runs, dataset.tasks),
+        parts=parts,
+        drawn=drawn,
+        plots=write_plots(parts, runs, out),
+        sweep=sweep(folders),
+    )
+    store.write_text(out / PAGE, [render(content)])
+    return out / PAGE
+
+
+def _tell(drawn: Drawn, n: int, say: Say) -> None:
+    if drawn.n_withheld:
+        say(
+            f"pictures: {drawn.n_withheld:,} of {n:,} are left out, since their tasks may not be "
+            "redistributed; --embed-images shows them"
+        )
+    if drawn.n_failed:
+        say(
+            f"pictures: {drawn.n_failed:,} of {n:,} cannot be drawn; the first: "
+            f"{drawn.first_failure}"
+        )
+
+
+__all__ = ["MAX_INLINE", "PAGE", "write_report"]

@@ -1,0 +1,430 @@
+"""The samples of a report with the answers of all runs, as columns of plain data for the page."""
+
+import json
+from array import array
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+from vipbench import store
+from vipbench.errors import RunError
+from vipbench.html.runs import (
+    Run,
+    Scores,
+    TaskKey,
+    add_score,
+    empty_scores,
+    headline_metric,
+    image_size,
+    shown,
+    task_key,
+    task_keys,
+    task_labels,
+)
+from vipbench.schema import Request, Trial
+from vipbench.store import ResponseLine, ScoreLine, TrialId, trial_id
+
+LineT = TypeVar("LineT", Trial, ScoreLine)
+
+NONE = -1
+"""In columns of places: there is nothing."""
+RIGHT, PARTLY, WRONG, UNPARSED, ERROR, UNGRADED, NOT_ASKED = "rpwuen-"
+"""What became of an answer: the letters of the column `state`."""
+
+
+class Texts:
+    """Every text of the page, kept once; columns hold its place."""
+
+    def __init__(self) -> None:
+        self._places: dict[str, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def place(self, text: str, *, lines: bool = False) -> int:
+        """Return the place of a text, shown as `shown` does."""
+        return self._places.setdefault(shown(text, lines=lines), len(self._places))
+
+    def place_lines(self, text: str) -> list[int]:
+        """Return the places of a text's lines."""
+        return [self.place(line, lines=True) for line in text.split("\n")]
+
+    def all(self) -> list[str]:
+        """Return the texts in the order of their places."""
+        return list(self._places)
+
+
+class ToDraw(NamedTuple):
+    """A picture that the page could show."""
+
+    ask: int
+    """The place of the question that it belongs to."""
+    task: TaskKey
+    request: Request
+    images: Path
+    """Root of the task's images."""
+
+
+@dataclass
+class Asks:
+    """What was asked, a question a place: runs that asked the same share it."""
+
+    turns: list[list[list[int]]] = field(default_factory=list)
+    """Lines of each turn; user and model take turns. Empty for a joint task."""
+    options: list[list[int]] = field(default_factory=list)
+    """The options' lines, or their letters where the text does not list them."""
+    right: list[int] = field(default_factory=list)
+    """Place of the right option among them."""
+    target: list[int] = field(default_factory=list)
+    tags: list[list[int]] = field(default_factory=list)
+    """Texts such as `shape=ellipse`."""
+    shape: list[int] = field(default_factory=list)
+    """Places in `Dataset.shapes`; those of colours in `Dataset.colors`."""
+    color: list[int] = field(default_factory=list)
+    group: list[int] = field(default_factory=list)
+    picture: list[int] = field(default_factory=list)
+    """Places in `Dataset.pictures`."""
+    why: list[int] = field(default_factory=list)
+    """Why there is no picture, or what is special about it."""
+
+
+@dataclass
+class Answers:
+    """What one run answered, a sample under a style a place."""
+
+    state: list[str] = field(default_factory=list)
+    cut: set[int] = field(default_factory=set)
+    """Places of answers that were truncated."""
+    ask: "array[int]" = field(default_factory=lambda: array("l"))
+    text: "array[int]" = field(default_factory=lambda: array("l"))
+    """The answer as the model gave it."""
+    parsed: "array[int]" = field(default_factory=lambda: array("l"))
+    note: "array[int]" = field(default_factory=lambda: array("l"))
+    """Why there is no answer or no score, or which marks were lost."""
+    value: dict[int, float] = field(default_factory=dict)
+    """Scores that are neither 0 nor 1."""
+    more: dict[str, dict[int, float | None]] = field(default_factory=dict)
+    """Scores by other metrics."""
+
+
+@dataclass
+class Pictures:
+    """The pictures of the page."""
+
+    size: int = 0
+    """Side in px."""
+    folder: str = ""
+    """Where the files lie, seen from the page; empty: `source` holds data URIs."""
+    source: list[str] = field(default_factory=list)
+    exact: list[int] = field(default_factory=list)
+    """1: the very pixels that the model saw; 0: others; -1: not known."""
+
+
+@dataclass
+class Dataset:
+    """All that the sample browser shows."""
+
+    runs: list[Run]
+    tasks: list[TaskKey]
+    texts: Texts = field(default_factory=Texts)
+    styles: dict[str, int] = field(default_factory=dict)
+    shapes: dict[str, int] = field(default_factory=dict)
+    colors: dict[str, int] = field(default_factory=dict)
+    asks: Asks = field(default_factory=Asks)
+    pictures: Pictures = field(default_factory=Pictures)
+    task: "array[int]" = field(default_factory=lambda: array("l"))
+    style: "array[int]" = field(default_factory=lambda: array("l"))
+    id: "array[int]" = field(default_factory=lambda: array("l"))
+    answers: list[Answers] = field(default_factory=list)
+    pixels: dict[int, set[str]] = field(default_factory=dict)
+    """Ask -> digests of what models saw, where their image size is known."""
+
+    def n_samples(self) -> int:
+        """Return the number of different samples, whatever the style."""
+        return len(set(zip(self.task, self.id, strict=True)))
+
+
+class Collected(NamedTuple):
+    """What was read from the run folders."""
+
+    dataset: Dataset
+    scores: Scores
+    to_draw: list[ToDraw]
+
+
+def collect(runs: Sequence[Run]) -> Collected:
+    """Read requests, responses and scores of all runs.
+
+    A sample under a style is one place for all runs; runs that asked it differently (another seed,
+    another fit) have a question each.
+
+    Raises:
+        RunError: A file is missing or broken.
+    """
+    collector = _Collector(list(runs))
+    for number, run in enumerate(runs):
+        collector.add(number, run)
+    return Collected(collector.dataset, collector.scores, collector.to_draw)
+
+
+class _Collector:
+    def __init__(self, runs: list[Run]) -> None:
+        self.dataset = Dataset(runs, task_keys(runs))
+        self.scores = empty_scores()
+        self.to_draw: list[ToDraw] = []
+        self._tasks = {key: place for place, key in enumerate(self.dataset.tasks)}
+        self._size = image_size(runs)
+        self._rows: dict[tuple[int, str, str], int] = {}
+        self._asks: dict[tuple[int, str, str], int] = {}
+
+    def add(self, number: int, run: Run) -> None:
+        """Read one run."""
+        responses = store.read_responses(run.folder / store.RESPONSES)
+        answers = Answers()
+        self.dataset.answers.append(answers)
+        asked: dict[TrialId, int] = {}
+        for trial in _own(run, store.REQUESTS, Trial):
+            asked[trial_id(trial)] = self._ask(run, trial, responses.get(trial_id(trial)))
+        keys = {name: task_key(name, task) for name, task in run.manifest.tasks.items()}
+        kinds = {name: run.kinds(key) for name, key in keys.items()}
+        for line in _own(run, store.SCORES, ScoreLine):
+            self._score(run, answers, line, asked, responses.get(trial_id(line)))
+            if line.metric == headline_metric(run.manifest.tasks[line.task]):
+                kind = kinds[line.task].get(line.style)
+                add_score(self.scores, number, keys[line.task], kind, line)
+        for each in self.dataset.answers:
+            _fill(each, len(self._rows))
+
+    def _row(self, task: TaskKey, style: str, id_: str) -> int:
+        name = (self._tasks[task], style, id_)
+        if name not in self._rows:
+            self._rows[name] = len(self._rows)
+            data = self.dataset
+            data.task.append(name[0])
+            data.style.append(data.styles.setdefault(shown(style), len(data.styles)))
+            data.id.append(data.texts.place(id_))
+        return self._rows[name]
+
+    def _ask(self, run: Run, trial: Trial, response: ResponseLine | None) -> int:
+        key = task_key(trial.task, run.manifest.tasks[trial.task])
+        row = self._row(key, trial.style, trial.id)
+        request = trial.request
+        name = (row, request.key if request else "error", trial.target)
+        ask = self._asks.get(name)
+        if ask is None:
+            ask = self._asks[name] = self._new_ask(trial.target, trial.group, trial.tags)
+            if request is not None:
+                self._describe(ask, request, trial.target)
+                images = Path(run.manifest.tasks[trial.task].images)
+                self.to_draw.append(ToDraw(ask, key, request, images))
+        if response is not None and response.pixels and run.manifest.image_size == self._size:
+            self.dataset.pixels.setdefault(ask, set()).add(response.pixels)
+        return ask
+
+    def _new_ask(self, target: str, group: str, tags: dict[str, tuple[str, ...]]) -> int:
+        data, asks = self.dataset, self.dataset.asks
+        asks.turns.append([])
+        asks.options.append([])
+        asks.right.append(NONE)
+        asks.target.append(data.texts.place(target))
+        flat = (f"{axis}={value}" for axis, values in tags.items() for value in values)
+        asks.tags.append([data.texts.place(text) for text in flat])
+        for column, known, axis in (
+            (asks.shape, data.shapes, "shape"),
+            (asks.color, data.colors, "color"),
+        ):
+            values = tags.get(axis, ())
+            column.append(known.setdefault(shown(values[0]), len(known)) if values else NONE)
+        asks.group.append(data.texts.place(group))
+        asks.picture.append(NONE)
+        asks.why.append(NONE)
+        return len(asks.turns) - 1
+
+    def _describe(self, ask: int, request: Request, target: str) -> None:
+        texts, asks = self.dataset.texts, self.dataset.asks
+        asks.turns[ask] = [texts.place_lines(turn) for turn in request.turns]
+        options = option_lines(request)
+        asks.options[ask] = [texts.place(option, lines=True) for option in options]
+        if target in request.options:
+            asks.right[ask] = request.options.index(target)
+
+    def _score(
+        self,
+        run: Run,
+        answers: Answers,
+        line: ScoreLine,
+        asked: dict[TrialId, int],
+        response: ResponseLine | None,
+    ) -> None:
+        task = run.manifest.tasks[line.task]
+        row = self._row(task_key(line.task, task), line.style, line.id)
+        _fill(answers, row + 1)
+        if line.metric != headline_metric(task):
+            answers.more.setdefault(line.metric, {})[row] = line.value
+            return
+        ask = asked.get(trial_id(line))
+        if ask is None:  # a joint task asks nothing itself
+            name = (row, "joint", line.target)
+            if name not in self._asks:
+                self._asks[name] = self._new_ask(line.target, line.group, line.tags)
+            ask = self._asks[name]
+        texts = self.dataset.texts
+        answers.ask[row] = ask
+        answers.state[row] = state_of(line)
+        if line.value is not None and 0 < line.value < 1:
+            answers.value[row] = line.value
+        if line.truncated:
+            answers.cut.add(row)
+        if response is not None and response.text is not None:
+            answers.text[row] = texts.place(response.text, lines=True)
+        if line.answer is not None:
+            answers.parsed[row] = texts.place(line.answer, lines=True)
+        note = line.error or line.ungraded or _lost(line)
+        if note:
+            answers.note[row] = texts.place(note, lines=True)
+
+
+def _own(run: Run, name: str, kind: type[LineT]) -> Iterator[LineT]:
+    """Read a file of a run; RunError where it tells of a task that the manifest lacks."""
+    path = run.folder / name
+    for number, line in enumerate(store.read_lines(path, kind), 1):
+        if line.task not in run.manifest.tasks:
+            raise RunError(
+                f"{path}:{number}: task {line.task!r} is not in {store.MANIFEST}; expected one of "
+                f"{', '.join(run.manifest.tasks)}; use `vipbench score` to redo the scores"
+            )
+        yield line
+
+
+def _fill(answers: Answers, n: int) -> None:
+    """Make the columns of a run `n` places long; what it was not asked stays empty."""
+    missing = n - len(answers.state)
+    if missing > 0:
+        answers.state += [NOT_ASKED] * missing
+        for column in (answers.ask, answers.text, answers.parsed, answers.note):
+            column.extend([NONE] * missing)
+
+
+def _lost(line: ScoreLine) -> str:
+    n = line.n_marks_lost or 0
+    return f"{n} mark{'s' * (n != 1)} not visible to the model" if n else ""
+
+
+def state_of(line: ScoreLine) -> str:
+    """Return the letter of what became of an answer."""
+    if line.error is not None:
+        return ERROR
+    if line.value is None:
+        return UNGRADED
+    if line.answer is None:
+        return UNPARSED
+    if line.value >= 1:
+        return RIGHT
+    return PARTLY if line.value > 0 else WRONG
+
+
+def option_lines(request: Request) -> list[str]:
+    """Return the lines of the last turn that list the options; their letters where none do.
+
+    An option that itself holds a line break is shown up to it.
+    """
+    rest = request.turns[-1].split("\n") if request.turns else []
+    found = []
+    for letter in request.options:
+        places = [n for n, line in enumerate(rest) if line.startswith(f"{letter}. ")]
+        if not places:
+            return list(request.options)
+        found.append(rest[places[0]])
+        rest = rest[places[0] + 1 :]
+    return found
+
+
+def as_json(dataset: Dataset) -> str:
+    """Write the data for a `<script type="application/json">`: nothing in it can end the script."""
+    text = "".join(
+        json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).iterencode(
+            _plain(dataset)
+        )
+    )
+    for sign in "<>&":
+        text = text.replace(sign, f"\\u{ord(sign):04x}")
+    return text
+
+
+def _plain(dataset: Dataset) -> dict[str, object]:
+    labels = task_labels(dataset.tasks)
+    asks, pictures = dataset.asks, dataset.pictures
+    return {
+        "runs": [
+            {"label": shown(run.label), "protocol": shown(run.protocol)} for run in dataset.runs
+        ],
+        "tasks": [
+            {
+                "label": shown(labels[key]),
+                "synthetic": key.synthetic,
+                "parts": _parts(dataset, key),
+                "metric": _metric(dataset, key),
+            }
+            for key in dataset.tasks
+        ],
+        "styles": list(dataset.styles),
+        "shapes": list(dataset.shapes),
+        "colors": list(dataset.colors),
+        "pictures": {
+            "size": pictures.size,
+            "folder": pictures.folder,
+            "source": pictures.source,
+            "exact": pictures.exact,
+        },
+        "asks": {
+            "turns": asks.turns,
+            "options": asks.options,
+            "right": asks.right,
+            "target": asks.target,
+            "tags": asks.tags,
+            "shape": asks.shape,
+            "color": asks.color,
+            "group": asks.group,
+            "picture": asks.picture,
+            "why": asks.why,
+        },
+        "rows": {
+            "task": list(dataset.task),
+            "style": list(dataset.style),
+            "id": list(dataset.id),
+        },
+        "answers": [
+            {
+                "state": "".join(each.state),
+                "cut": sorted(each.cut),
+                "ask": list(each.ask),
+                "text": list(each.text),
+                "parsed": list(each.parsed),
+                "note": list(each.note),
+                "value": {str(row): value for row, value in sorted(each.value.items())},
+                "more": {
+                    metric: {str(row): value for row, value in sorted(values.items())}
+                    for metric, values in each.more.items()
+                },
+            }
+            for each in dataset.answers
+        ],
+        "texts": dataset.texts.all(),
+    }
+
+
+def _runs_with(dataset: Dataset, key: TaskKey) -> Iterator[Run]:
+    return (run for run in dataset.runs if run.task(key) is not None)
+
+
+def _parts(dataset: Dataset, key: TaskKey) -> list[int]:
+    """Return the places of the tasks that a joint task is made of."""
+    run = next(_runs_with(dataset, key))
+    tasks = run.manifest.tasks
+    parts = (task_key(name, tasks[name]) for name in tasks[key.name].parts if name in tasks)
+    return [dataset.tasks.index(part) for part in parts]
+
+
+def _metric(dataset: Dataset, key: TaskKey) -> str:
+    return headline_metric(next(_runs_with(dataset, key)).manifest.tasks[key.name])

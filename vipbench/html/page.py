@@ -1,0 +1,184 @@
+"""The page: one HTML file with its style, its script and its data inside."""
+
+import base64
+import hashlib
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from typing import NamedTuple
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from vipbench import __version__
+from vipbench.compare import p_text
+from vipbench.html.dataset import Dataset, as_json
+from vipbench.html.pictures import Drawn
+from vipbench.html.runs import Run, shown
+from vipbench.html.tables import Board, TaskPart, Trouble
+from vipbench.stats import MIN_CLUSTERS
+from vipbench.styles import COLORS
+from vipbench.sweep import EffectRow, Sweep, points_text
+
+
+class Plot(NamedTuple):
+    """A plot that was also written to files."""
+
+    files: list[str]
+    """Seen from the page."""
+
+
+class Content(NamedTuple):
+    """All that stands on the page."""
+
+    dataset: Dataset
+    boards: tuple[Board, Board]
+    """Headline metrics, other metrics."""
+    troubles: list[Trouble]
+    parts: list[TaskPart]
+    drawn: Drawn
+    plots: Mapping[str, Plot]
+    """By name: `styles-<slug>`, `marks-<slug>`."""
+    sweep: Sweep
+
+
+def render(content: Content) -> str:
+    """Return the page; the same content gives the same text.
+
+    Whatever comes from data is escaped by the template, or is JSON that no text in it can end. The
+    policy in the page's head allows this script and this style only, and no connection.
+    """
+    css, script = (files(__package__).joinpath(name).read_text("utf-8") for name in _PARTS)
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["shown"] = shown
+    environment.filters["swatch"] = _swatch
+    environment.filters["p_text"] = p_text
+    environment.filters["points"] = _points
+    template = files(__package__).joinpath("page.html.jinja").read_text("utf-8")
+    runs, parts = content.dataset.runs, content.parts
+    control_names = list(dict.fromkeys(name for part in parts for name in part.control_names))
+    with_orders = any(part.orders for part in parts)
+    differences = [(each, part) for part in parts for each in part.differences]
+    return environment.from_string(template).render(
+        title=_title(runs),
+        counts=_counts(content),
+        notes=_notes(content),
+        policy=_policy(css, script),
+        css=Markup(css),  # noqa: S704  # our own files
+        script=Markup(script),  # noqa: S704
+        data=Markup(as_json(content.dataset)),  # noqa: S704  # cannot end the element
+        runs=runs,
+        boards=list(zip(("Headline metrics", "Other metrics"), content.boards, strict=True)),
+        troubles=content.troubles,
+        parts=parts,
+        control_names=control_names,
+        with_gain=any(control.gain for part in parts for control in part.controls),
+        with_differences=bool(differences),
+        other_differences=any(each.style not in part.headlines for each, part in differences),
+        with_orders=with_orders,
+        effects=_by_task(content.sweep),
+        ranks=content.sweep.ranks,
+        min_clusters=MIN_CLUSTERS,
+        plots=content.plots,
+        sections=[
+            ("leaderboard", "Leaderboard"),
+            *([("differences", "Differences")] if differences else []),
+            *([("controls", "Controls")] if control_names else []),
+            ("marks", "Marks"),
+            ("styles", "Styles"),
+            *([("effects", "Effects")] if content.sweep.effects else []),
+            *([("ranking", "Ranking")] if with_orders else []),
+            ("samples", "Samples"),
+            ("runs", "Runs"),
+        ],
+        about_pictures=_about_pictures(content),
+        version=__version__,
+    )
+
+
+_PARTS = ("page.css", "page.js")
+
+
+def _policy(css: str, script: str) -> str:
+    """Return a Content-Security-Policy that allows this style, this script, and pictures.
+
+    `file:` is there because a page that was opened from a disk has no origin that 'self' means.
+    """
+    return (
+        f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(css)}; "
+        "img-src data: 'self' file:; base-uri 'none'; form-action 'none'"
+    )
+
+
+def _hash(text: str) -> str:
+    digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+    return f"'sha256-{digest}'"
+
+
+def _points(row: EffectRow) -> str:
+    return points_text(row.effect, row.ci_low, row.ci_high)
+
+
+def _by_task(found: Sweep) -> dict[tuple[str, str], list[EffectRow]]:
+    """Return the effects of each task and model."""
+    by_task: dict[tuple[str, str], list[EffectRow]] = {}
+    for row in found.effects:
+        by_task.setdefault((row.task, row.model), []).append(row)
+    return by_task
+
+
+def _swatch(color: str) -> str:
+    return f"c-{color}" if color in COLORS else "c-other"
+
+
+def _title(runs: Sequence[Run]) -> str:
+    models = list(dict.fromkeys(run.manifest.identity.model for run in runs))
+    more = f" and {len(models) - 3} more" if len(models) > 3 else ""
+    return ", ".join(models[:3]) + more
+
+
+def _counts(content: Content) -> str:
+    data = content.dataset
+    return ", ".join(
+        f"{n:,} {word}{'s' * (n != 1)}"
+        for n, word in (
+            (len(data.runs), "run"),
+            (len(data.tasks), "task"),
+            (len(data.styles), "style"),
+            (data.n_samples(), "sample"),
+        )
+    )
+
+
+def _notes(content: Content) -> list[str]:
+    """Say what a reader of the numbers must know."""
+    notes = []
+    keys = content.dataset.tasks
+    if any(key.synthetic for key in keys):
+        some = "Some data are" if not all(key.synthetic for key in keys) else "All data are"
+        notes.append(f"{some} synthetic: the embedded benchmark, not the published data.")
+    lines = [cell for board in content.boards for line in board.lines for cell in line.cells]
+    if any(cell is not None and cell.whole for cell in lines):
+        notes.append("Not all samples of each task were scored: subsets, or errors; see n.")
+    notes += content.sweep.notes
+    if content.drawn.n_withheld:
+        notes.append(
+            f"{content.drawn.n_withheld:,} pictures are left out, since their tasks may not be "
+            "redistributed; --embed-images shows them."
+        )
+    if content.drawn.n_failed:
+        notes.append(
+            f"{content.drawn.n_failed:,} pictures could not be drawn, the first because of "
+            f"{content.drawn.first_failure}"
+        )
+    return notes
+
+
+def _about_pictures(content: Content) -> str:
+    size = content.dataset.pictures.size
+    if not content.drawn.n_drawn:
+        return "There are no pictures in this report."
+    known = any(run.manifest.image_size for run in content.dataset.runs)
+    seen = "as the model saw them" if known else "marked and fitted as for a model"
+    return f"Pictures {seen}, {size} \u00d7 {size} px."

@@ -1,0 +1,199 @@
+"""The pictures of a report: as the model saw them, small, inside the page or in files beside it."""
+
+import base64
+import contextlib
+import hashlib
+import io
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from PIL import Image
+from tqdm import tqdm
+
+from vipbench.errors import DataError, RunError
+from vipbench.html.dataset import NONE, Dataset, ToDraw
+from vipbench.html.runs import Run, image_size, shown
+from vipbench.loader import digest_pixels, load_image
+
+LARGEST = 448
+"""px; larger squares are reduced to it."""
+LOSSLESS = 128
+"""px; up to this side, pictures keep every pixel."""
+QUALITY = 82
+"""Of lossy WebP."""
+MAX_INLINE_BYTES = 48_000_000
+"""Of all pictures in the page; browsers take long to open much larger ones."""
+FOLDER = "report_files"
+"""Beside the page: its plots, and pictures where they are many."""
+PICTURES = "pictures"
+_OWN_NAME = re.compile(r"[0-9a-f]{20}\.webp")
+"""Files that are ours, so that those of an earlier report can be removed."""
+
+
+class Drawn(NamedTuple):
+    """What became of the pictures."""
+
+    n_drawn: int
+    n_withheld: int
+    """Questions whose task's pictures may not travel."""
+    n_failed: int
+    first_failure: str
+    inside: bool
+    """Whether they are in the page."""
+
+
+class _Encoded(NamedTuple):
+    name: str
+    content: bytes
+
+
+def add_pictures(
+    dataset: Dataset,
+    to_draw: Sequence[ToDraw],
+    out: Path,
+    *,
+    embed_images: bool,
+    max_inline: int,
+    progress: bool = False,
+) -> Drawn:
+    """Draw the picture of each question that may be shown, and tell the data set of it.
+
+    Up to `max_inline` samples, pictures go into the data set; above that, or above
+    MAX_INLINE_BYTES, into `out / FOLDER`. Pictures of an earlier report there are removed.
+
+    Args:
+        dataset: takes the pictures.
+        to_draw: what could be drawn.
+        out: folder of the page.
+        embed_images: show pictures of tasks with `redistribute: false` too; synthetic ones are
+            shown always.
+        max_inline: samples.
+        progress: show a bar on stderr.
+
+    Raises:
+        RunError: A file cannot be written.
+    """
+    size = image_size(dataset.runs)
+    asks, texts, listed = dataset.asks, dataset.texts, dataset.pictures
+    allowed = [each for each in to_draw if embed_images or _may_travel(dataset.runs, each)]
+    folder = out / FOLDER / PICTURES
+    kept = _Kept(folder, inside=dataset.n_samples() <= max_inline)
+    failures: Counter[str] = Counter()
+    places: dict[tuple[int, int], int] = {}
+    withheld = "not shown: its task may not be redistributed; --embed-images shows it"
+    for each in to_draw:
+        asks.why[each.ask] = texts.place(withheld)
+    for each in _bar(allowed, progress):
+        try:
+            pixels = load_image(each.request, each.images, size)
+        except DataError as error:
+            failures[str(error)] += 1
+            asks.why[each.ask] = texts.place(f"no picture: {error}")
+            continue
+        asks.why[each.ask] = NONE
+        seen = dataset.pixels.get(each.ask)
+        exact = int(seen == {digest_pixels(pixels)}) if seen else NONE
+        found = (kept.add(_encode(Image.fromarray(pixels))), exact)
+        asks.picture[each.ask] = places.setdefault(found, len(places))
+    sources = kept.sources()
+    listed.size = min(size, LARGEST)
+    listed.source = [sources[number] for number, _ in places]
+    listed.exact = [exact for _, exact in places]
+    listed.folder = "" if kept.inside else f"{FOLDER}/{PICTURES}/"
+    _remove_others(folder, set() if kept.inside else set(kept.names))
+    return Drawn(
+        n_drawn=sum(picture != NONE for picture in asks.picture),
+        n_withheld=len(to_draw) - len(allowed),
+        n_failed=sum(failures.values()),
+        first_failure=shown(next(iter(failures), "")),
+        inside=kept.inside,
+    )
+
+
+def _may_travel(runs: Sequence[Run], picture: ToDraw) -> bool:
+    """Say whether all runs that have the task allow its pictures to be shown elsewhere."""
+    tasks = [task for run in runs if (task := run.task(picture.task)) is not None]
+    return all(task.redistribute or task.synthetic for task in tasks)
+
+
+def _bar(pictures: Sequence[ToDraw], progress: bool) -> Iterator[ToDraw]:
+    disable = None if progress else True  # None: where nobody watches
+    return iter(tqdm(pictures, desc="pictures", unit="", disable=disable, leave=False))
+
+
+def _encode(image: Image.Image) -> _Encoded:
+    if image.width > LARGEST:
+        image = image.resize((LARGEST, LARGEST), Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    if image.width <= LOSSLESS:
+        image.save(buffer, "WEBP", lossless=True, method=4)
+    else:
+        image.save(buffer, "WEBP", quality=QUALITY, method=4)
+    content = buffer.getvalue()
+    return _Encoded(hashlib.sha256(content).hexdigest()[:20] + ".webp", content)
+
+
+class _Kept:
+    """Takes encoded pictures, each once; moves from the page to files where they are too many."""
+
+    def __init__(self, folder: Path, *, inside: bool) -> None:
+        self.folder, self.inside = folder, inside
+        self.names: dict[str, int] = {}
+        self._contents: list[bytes] = []
+        self._n_bytes = 0
+
+    def add(self, picture: _Encoded) -> int:
+        """Keep a picture; returns its place."""
+        if picture.name not in self.names:
+            self.names[picture.name] = len(self.names)
+            self._n_bytes += len(picture.content)
+            if self.inside:
+                self._contents.append(picture.content)
+                if self._n_bytes > MAX_INLINE_BYTES:
+                    self._move()
+            else:
+                _write(self.folder / picture.name, picture.content)
+        return self.names[picture.name]
+
+    def sources(self) -> list[str]:
+        """Return the data URI, or the name of the file, of each picture."""
+        if not self.inside:
+            return list(self.names)
+        return [
+            "data:image/webp;base64," + base64.b64encode(content).decode()
+            for content in self._contents
+        ]
+
+    def _move(self) -> None:
+        for name, content in zip(self.names, self._contents, strict=True):
+            _write(self.folder / name, content)
+        self._contents, self.inside = [], False
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write a picture, all or none; RunError where the disk refuses.
+
+    There may be tens of thousands, and a report can be made again: so it is not forced onto the
+    disk at once, as a run's files are.
+    """
+    draft = path.with_name(f".{path.name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft.write_bytes(content)
+        draft.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            draft.unlink()
+        raise RunError(
+            f"{path}: cannot be written ({error.strerror}); make room, or name another -o"
+        ) from error
+
+
+def _remove_others(folder: Path, names: set[str]) -> None:
+    """Remove the pictures of an earlier report: they may be ones that must not travel now."""
+    for path in folder.glob("*.webp"):
+        if path.name not in names and _OWN_NAME.fullmatch(path.name):
+            path.unlink()

@@ -1,0 +1,183 @@
+"""The runs of a report, and the scores that its tables are made of."""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from vipbench import manifest as manifests
+from vipbench import report
+from vipbench.manifest import Manifest, TaskRun
+from vipbench.report import ALL, Row
+from vipbench.schema import StyleKind
+from vipbench.scorers import metric_name
+from vipbench.store import ScoreLine
+
+MARKED: tuple[StyleKind, ...] = ("marks", "given")
+"""Kinds of styles under which the model sees marks where they belong; the others are controls."""
+_HIDDEN = (
+    r"\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff"
+    "\ud800-\udfff\U000e0000-\U000e007f"
+)
+_HIDDEN_ANYWHERE = re.compile(f"[{_HIDDEN}]")
+_HIDDEN_IN_A_LINE = re.compile(f"[\t\n{_HIDDEN}]")
+
+
+def shown(text: str, *, lines: bool = False) -> str:
+    """Show by their numbers the signs that a page hides or obeys, as `⟨U+202E⟩`.
+
+    They are control signs, those that turn the direction of text, and those without a width.
+    `lines` keeps line breaks and tabs.
+    """
+    hidden = _HIDDEN_ANYWHERE if lines else _HIDDEN_IN_A_LINE
+    return hidden.sub(lambda match: f"⟨U+{ord(match[0]):04X}⟩", text)
+
+
+SIZE = 336
+"""px; side of the square where no run says what its model sees: the published checkpoints'."""
+
+
+class TaskKey(NamedTuple):
+    """What makes tasks of two runs the same: numbers of others never share a column."""
+
+    name: str
+    version: int
+    synthetic: bool
+
+
+class Run(NamedTuple):
+    """A finished run."""
+
+    folder: Path
+    manifest: Manifest
+    rows: list[Row]
+    label: str
+    """The model; where several runs have the same, with what tells them apart."""
+    protocol: str
+    """Prompt format, decoding, dtype and seed."""
+    by_name: dict[tuple[str, str, str, str], Row]
+    """Task, style, metric, group -> row."""
+
+    def task(self, key: TaskKey) -> TaskRun | None:
+        """Return a task as it was run here; None where it was not."""
+        found = self.manifest.tasks.get(key.name)
+        return found if found is not None and task_key(key.name, found) == key else None
+
+    def row(self, key: TaskKey, style: str, metric: str, group: str = ALL) -> Row | None:
+        """Return one row of the summary; None where there is none."""
+        if self.task(key) is None:
+            return None
+        return self.by_name.get((key.name, style, metric, group))
+
+    def kinds(self, key: TaskKey) -> dict[str, StyleKind]:
+        """Return the kind of each style of a task, in the order of the run."""
+        task = self.manifest.tasks[key.name]
+        asked = (task.parts or (key.name,))[0]
+        return {style.name: style.kind for style in self.manifest.identity.styles.get(asked, ())}
+
+
+class Scored(NamedTuple):
+    """One scored answer."""
+
+    value: float
+    group: str
+    """The image."""
+
+
+class Scores(NamedTuple):
+    """All scored answers of the headline metrics, by the number of the run."""
+
+    by_style: dict[tuple[int, TaskKey, str], dict[str, Scored]]
+    """Run, task, style -> sample id -> score."""
+    by_mark: dict[tuple[int, TaskKey], dict[tuple[str, str], list[Scored]]]
+    """Run, task -> shape, colour -> scores, over all styles under which marks are seen."""
+
+
+def task_key(name: str, task: TaskRun) -> TaskKey:
+    """Return what a task is compared by."""
+    return TaskKey(name, task.version, task.synthetic)
+
+
+def headline_metric(task: TaskRun) -> str:
+    """Return the name of a task's headline metric."""
+    return metric_name(task.kind)
+
+
+def read_runs(folders: Sequence[Path]) -> list[Run]:
+    """Read manifests and summaries; each folder once.
+
+    Raises:
+        RunError: A run has not ended, or is broken.
+    """
+    unique = list(dict.fromkeys(folder.resolve() for folder in folders))
+    found = [(folder, manifests.read(folder), report.read_summary(folder)) for folder in unique]
+    protocols = [_protocol(manifest) for _, manifest, _ in found]
+    labels = _labels([manifest.identity.model for _, manifest, _ in found], protocols)
+    return [
+        Run(
+            *(folder, manifest, rows, label, protocol),
+            by_name={(row.task, row.style, row.metric, row.group): row for row in rows},
+        )
+        for (folder, manifest, rows), label, protocol in zip(found, labels, protocols, strict=True)
+    ]
+
+
+def image_size(runs: Iterable[Run]) -> int:
+    """Return the side of the square that models see: the largest that a run tells, else SIZE."""
+    return max((run.manifest.image_size or 0 for run in runs), default=0) or SIZE
+
+
+def task_keys(runs: Sequence[Run]) -> list[TaskKey]:
+    """Return all tasks of some runs, in their order."""
+    return list(
+        dict.fromkeys(
+            task_key(name, task) for run in runs for name, task in run.manifest.tasks.items()
+        )
+    )
+
+
+def task_labels(keys: Sequence[TaskKey]) -> dict[TaskKey, str]:
+    """Name each task; with its version and data only where the name alone is not unique."""
+    names = Counter(key.name for key in keys)
+    return {
+        key: key.name
+        if names[key.name] == 1
+        else f"{key.name} v{key.version}" + (" synthetic" if key.synthetic else "")
+        for key in keys
+    }
+
+
+def add_score(
+    scores: Scores, number: int, key: TaskKey, kind: StyleKind | None, line: ScoreLine
+) -> None:
+    """Take a line of the headline metric, if it has a score; `kind` is that of its style."""
+    if line.value is None:
+        return
+    scored = Scored(line.value, line.group)
+    scores.by_style[number, key, line.style][line.id] = scored
+    shape, color = line.tags.get("shape", ()), line.tags.get("color", ())
+    if shape and color and kind in MARKED:
+        scores.by_mark[number, key][shape[0], color[0]].append(scored)
+
+
+def empty_scores() -> Scores:
+    """Return scores that hold nothing yet."""
+    return Scores(defaultdict(dict), defaultdict(lambda: defaultdict(list)))
+
+
+def _protocol(manifest: Manifest) -> str:
+    settings = manifest.identity.settings
+    parts = (settings.prompt_format, settings.decoding, settings.dtype)
+    return ", ".join([*(part for part in parts if part), f"seed {manifest.identity.seed}"])
+
+
+def _labels(models: Sequence[str], protocols: Sequence[str]) -> list[str]:
+    labels = list(models)
+    for more in (protocols, [f"run {number}" for number in range(1, len(models) + 1)]):
+        counts = Counter(labels)
+        labels = [
+            f"{label} ({extra})" if counts[label] > 1 else label
+            for label, extra in zip(labels, more, strict=True)
+        ]
+    return labels

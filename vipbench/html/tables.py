@@ -1,0 +1,489 @@
+"""The tables of a report, as records that the template lays out and the plots draw."""
+
+import itertools
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+from urllib.parse import urlencode
+
+from vipbench.html.runs import (
+    MARKED,
+    Run,
+    Scores,
+    TaskKey,
+    headline_metric,
+    shown,
+    task_labels,
+)
+from vipbench.report import ALL, Row
+from vipbench.stats import MIN_CLUSTERS, clustered_mean, holm, paired
+from vipbench.styles import COLORS, SHAPES
+
+AXIS_WORDS = {"color": "colour", "n_marks": "number of marks"}
+"""Axes whose name is not yet a word."""
+MIXED = "mixed"
+"""What a sample is tagged with whose marks differ."""
+
+
+class Number(NamedTuple):
+    """An accuracy, or a difference of two; fractions."""
+
+    mean: float
+    low: float | None
+    """95 % interval, where there is one."""
+    high: float | None
+    n: int
+    n_clusters: int
+    whole: int = 0
+    """Samples that there would be; 0: not known, or no more than `n`."""
+    note: str = ""
+    """Such as the fit, where it differs between runs."""
+    link: str = ""
+    """Opens the samples behind the number."""
+
+    @property
+    def few(self) -> bool:
+        """Say whether there are too few images for the interval to be relied on."""
+        return self.n_clusters < MIN_CLUSTERS
+
+
+class Column(NamedTuple):
+    """What stands in one column: no other version, metric, style or kind of data."""
+
+    task: TaskKey
+    label: str
+    style: str
+    metric: str
+
+
+class Line(NamedTuple):
+    """A line of a table: a run, and its number in each column."""
+
+    run: int
+    cells: list[Number | None]
+
+
+class Board(NamedTuple):
+    """A leaderboard."""
+
+    columns: list[Column]
+    lines: list[Line]
+
+
+class Trouble(NamedTuple):
+    """Answers of one task that accuracy alone does not show."""
+
+    run: int
+    task: str
+    style: str
+    n: int
+    """Answers, errors included."""
+    errors: int
+    unparsed: int
+    truncated: int
+    link: str
+
+
+class Bar(NamedTuple):
+    """One entry of a forest plot."""
+
+    label: str
+    run: int
+    number: Number
+
+
+class Forest(NamedTuple):
+    """Accuracies below each other: by style, or by the values of one axis."""
+
+    title: str
+    bars: list[Bar]
+
+
+class HeatMap(NamedTuple):
+    """Accuracy by shape and colour of the marks, of one run."""
+
+    run: int
+    shapes: list[str]
+    colors: list[str]
+    cells: list[list[Number | None]]
+    """A row a shape."""
+
+
+class Control(NamedTuple):
+    """What a run reaches where marks are missing, wrong or invisible."""
+
+    run: int
+    headline: Number | None
+    controls: dict[str, Number | None]
+    """By style."""
+    gain: Number | None
+    """Headline minus `none` on the same samples."""
+
+
+class Difference(NamedTuple):
+    """Two runs on the same samples under the same style."""
+
+    style: str
+    base: int
+    new: int
+    number: Number
+    """New minus base."""
+    gained: int
+    """Samples that the new run scores higher."""
+    lost: int
+    p: float
+    """Two-sided, paired and clustered; adjusted by Holm's method within its table."""
+    gained_link: str
+    lost_link: str
+
+
+class Order(NamedTuple):
+    """How often one run is ahead of another."""
+
+    first: int
+    second: int
+    """The run that is behind more often."""
+    ahead: int
+    behind: list[str]
+    """Styles under which the order is turned round."""
+    ties: int
+    n_styles: int
+
+
+class TaskPart(NamedTuple):
+    """All of the report that is about one task."""
+
+    task: TaskKey
+    label: str
+    slug: str
+    metric: str
+    chance: float | None
+    styles: Forest
+    groups: list[Forest]
+    """By value of each axis, under the headline style."""
+    heat_maps: list[HeatMap]
+    orders: list[Order]
+    control_names: list[str]
+    controls: list[Control]
+    headlines: set[str]
+    """Headline styles of the runs."""
+    differences: list[Difference]
+    """Of each later run from the first that has the task, by style."""
+
+
+def leaderboards(runs: Sequence[Run], tasks: Sequence[TaskKey]) -> tuple[Board, Board]:
+    """Return the leaderboard of the headline metrics, and that of all others."""
+    labels = task_labels(tasks)
+    headline: list[Column] = []
+    others: list[Column] = []
+    for key in tasks:
+        for run in runs:
+            task = run.task(key)
+            if task is None:
+                continue
+            first = headline_metric(task)
+            headline.append(Column(key, labels[key], task.headline, first))
+            others += [
+                Column(key, labels[key], row.style, row.metric)
+                for row in run.rows
+                if row.task == key.name
+                and row.style == task.headline
+                and row.group == ALL
+                and row.metric != first
+            ]
+    return _board(runs, headline), _board(runs, others)
+
+
+def _board(runs: Sequence[Run], columns: Sequence[Column]) -> Board:
+    unique = list(dict.fromkeys(columns))
+    return Board(
+        unique,
+        [
+            Line(
+                number,
+                [
+                    _number(runs, run.row(c.task, c.style, c.metric), c.label, c.task)
+                    for c in unique
+                ],
+            )
+            for number, run in enumerate(runs)
+        ],
+    )
+
+
+def _number(
+    runs: Sequence[Run], row: Row | None, label: str, task: TaskKey, **more: str
+) -> Number | None:
+    if row is None or row.accuracy is None:
+        return None
+    fits = {found.fit for run in runs if (found := run.task(task)) is not None}
+    is_part = row.group == ALL and row.n < row.n_expected
+    return Number(
+        mean=row.accuracy,
+        low=row.ci_low,
+        high=row.ci_high,
+        n=row.n,
+        n_clusters=row.n_clusters,
+        whole=row.n_expected if is_part else 0,
+        note=row.fit if len(fits) > 1 else "",
+        link=browse(task=label, style=row.style, **more),
+    )
+
+
+def browse(**filters: str) -> str:
+    """Return the address, within the page, of the samples that pass some filters."""
+    return "#/" + urlencode({name: shown(value) for name, value in filters.items()})
+
+
+def troubles(runs: Sequence[Run], tasks: Sequence[TaskKey]) -> list[Trouble]:
+    """List where answers are missing, unparsed or cut off."""
+    labels = task_labels(tasks)
+    found = []
+    for number, run in enumerate(runs):
+        for key in tasks:
+            task = run.task(key)
+            for row in run.rows if task is not None else ():
+                if (
+                    task is not None
+                    and row.task == key.name
+                    and row.group == ALL
+                    and row.metric == headline_metric(task)
+                    and (row.n_errors or row.n_unparsed or row.n_truncated)
+                ):
+                    states = {"error": row.n_errors, "unparsed": row.n_unparsed}
+                    state = next((name for name, n in states.items() if n), "cut")
+                    link = browse(
+                        task=labels[key], style=row.style, run=str(number + 1), state=state
+                    )
+                    found.append(
+                        Trouble(
+                            *(number, labels[key], row.style, row.n + row.n_errors),
+                            *(row.n_errors, row.n_unparsed, row.n_truncated, link),
+                        )
+                    )
+    return found
+
+
+def task_part(runs: Sequence[Run], scores: Scores, key: TaskKey, label: str, slug: str) -> TaskPart:
+    """Gather all that the report says of one task."""
+    mine = [(number, run) for number, run in enumerate(runs) if run.task(key) is not None]
+    first = mine[0][1].manifest.tasks[key.name]
+    metric = headline_metric(first)
+    kinds = {style: kind for _, run in reversed(mine) for style, kind in run.kinds(key).items()}
+    marked = [style for style, kind in kinds.items() if kind in MARKED]
+    control_names = [style for style, kind in kinds.items() if kind not in MARKED]
+    bars = [
+        Bar(style, number, value)
+        for style in marked
+        for number, run in mine
+        if (value := _number(runs, run.row(key, style, metric), label, key)) is not None
+    ]
+    return TaskPart(
+        task=key,
+        label=label,
+        slug=slug,
+        metric=metric,
+        chance=first.chance,
+        styles=Forest("style", bars),
+        groups=list(_groups(runs, mine, key, label, metric)),
+        heat_maps=list(_heat_maps(scores, mine, key, label)),
+        orders=_orders(mine, key, marked, metric),
+        control_names=control_names,
+        controls=[
+            _control(runs, run, number, scores, key, label, metric, control_names)
+            for number, run in mine
+            if control_names
+        ],
+        headlines={run.manifest.tasks[key.name].headline for _, run in mine},
+        differences=list(_differences([number for number, _ in mine], scores, key, label, marked)),
+    )
+
+
+def _groups(
+    runs: Sequence[Run], mine: Sequence[tuple[int, Run]], key: TaskKey, label: str, metric: str
+) -> Iterator[Forest]:
+    """Yield a forest for each axis of the breakdown on which there is more than one value."""
+    axes = dict.fromkeys(a for _, run in mine for a in run.manifest.tasks[key.name].breakdown)
+    for axis in axes:
+        found: dict[str, list[Bar]] = {}
+        for number, run in mine:
+            style = run.manifest.tasks[key.name].headline
+            for row in run.rows:
+                name, _, value = row.group.partition("=")
+                if (row.task, row.style, row.metric, name) != (key.name, style, metric, axis):
+                    continue
+                more = {axis: value} if axis in ("shape", "color") else {"q": row.group}
+                number_ = _number(runs, row, label, key, **more)
+                if number_ is not None:
+                    found.setdefault(value, []).append(Bar(value, number, number_))
+        if len(found) > 1:
+            title = AXIS_WORDS.get(axis, axis.replace("_", " "))
+            yield Forest(title, [bar for bars in found.values() for bar in bars])
+
+
+def _heat_maps(
+    scores: Scores, mine: Sequence[tuple[int, Run]], key: TaskKey, label: str
+) -> Iterator[HeatMap]:
+    """Yield a heat map for each run in which marks of one shape and colour were asked about."""
+    plain = [
+        {
+            mark: found
+            for mark, found in scores.by_mark.get((number, key), {}).items()
+            if MIXED not in mark
+        }
+        for number, _ in mine
+    ]
+    everywhere = [mark for marks in plain for mark in marks]
+    shapes = _ordered({shape for shape, _ in everywhere}, SHAPES)
+    colors = _ordered({color for _, color in everywhere}, tuple(COLORS))
+    for (number, _), marks in zip(mine, plain, strict=True):
+        if not marks:
+            continue
+        cells: list[list[Number | None]] = []
+        for shape in shapes:
+            line: list[Number | None] = []
+            for color in colors:
+                found = marks.get((shape, color))
+                if not found:
+                    line.append(None)
+                    continue
+                estimate = clustered_mean([s.value for s in found], [s.group for s in found])
+                line.append(
+                    Number(
+                        *(estimate.mean, estimate.ci_low, estimate.ci_high),
+                        *(estimate.n, estimate.n_clusters),
+                        link=browse(task=label, shape=shape, color=color),
+                    )
+                )
+            cells.append(line)
+        yield HeatMap(number, shapes, colors, cells)
+
+
+def _ordered(values: set[str], known: Sequence[str]) -> list[str]:
+    return [v for v in known if v in values] + sorted(values - set(known))
+
+
+def _orders(
+    mine: Sequence[tuple[int, Run]], key: TaskKey, marked: Sequence[str], metric: str
+) -> list[Order]:
+    """Count, for each two runs, the styles under which one is ahead; both must have the style."""
+    orders = []
+    for (one, first), (two, second) in itertools.combinations(mine, 2):
+        pairs = {}
+        for style in marked:
+            a, b = first.row(key, style, metric), second.row(key, style, metric)
+            if a and b and a.accuracy is not None and b.accuracy is not None:
+                pairs[style] = a.accuracy - b.accuracy
+        if len(pairs) < 2:
+            continue
+        wins = [style for style, difference in pairs.items() if difference > 0]
+        losses = [style for style, difference in pairs.items() if difference < 0]
+        ties = len(pairs) - len(wins) - len(losses)
+        if len(losses) > len(wins):
+            one, two, wins, losses = two, one, losses, wins
+        orders.append(Order(one, two, len(wins), losses, ties, len(pairs)))
+    return orders
+
+
+def _control(
+    runs: Sequence[Run],
+    run: Run,
+    number: int,
+    scores: Scores,
+    key: TaskKey,
+    label: str,
+    metric: str,
+    names: Sequence[str],
+) -> Control:
+    headline = run.manifest.tasks[key.name].headline
+    none = next((style for style, kind in run.kinds(key).items() if kind == "none"), None)
+    gain = None
+    if none is not None:
+        found = _paired(scores, (number, key, none), (number, key, headline))
+        gain = None if found is None else found.number
+    return Control(
+        run=number,
+        headline=_number(runs, run.row(key, headline, metric), label, key),
+        controls={name: _number(runs, run.row(key, name, metric), label, key) for name in names},
+        gain=gain,
+    )
+
+
+def _differences(
+    numbers: Sequence[int], scores: Scores, key: TaskKey, label: str, styles: Sequence[str]
+) -> Iterator[Difference]:
+    """Compare each run with the first one that has the task."""
+    base = numbers[0]
+    for style, new in itertools.product(styles, numbers[1:]):
+        found = _paired(scores, (base, key, style), (new, key, style))
+        if found is None:
+            continue
+        links = [
+            browse(task=label, style=style, between=f"{one + 1}-{two + 1}")
+            for one, two in ((new, base), (base, new))
+        ]
+        yield Difference(style, base, new, *found, *links)
+
+
+def with_holm(parts: Sequence[TaskPart]) -> list[TaskPart]:
+    """Adjust the p-values for their number: those of the headline styles, and all others."""
+    adjusted: dict[tuple[TaskKey, str, int], float] = {}
+    for is_headline in (True, False):
+        family = [
+            (part.task, each)
+            for part in parts
+            for each in part.differences
+            if (each.style in part.headlines) == is_headline
+        ]
+        p_values = holm([each.p for _, each in family])
+        for (key, each), p in zip(family, p_values, strict=True):
+            adjusted[key, each.style, each.new] = p
+    return [
+        part._replace(
+            differences=[
+                each._replace(p=adjusted[part.task, each.style, each.new])
+                for each in part.differences
+            ]
+        )
+        for part in parts
+    ]
+
+
+class _Pair(NamedTuple):
+    number: Number
+    gained: int
+    lost: int
+    p: float
+
+
+def _paired(
+    scores: Scores, base: tuple[int, TaskKey, str], new: tuple[int, TaskKey, str]
+) -> _Pair | None:
+    """Compare two sets of answers on the samples that both have; None where there are none."""
+    before, after = scores.by_style.get(base, {}), scores.by_style.get(new, {})
+    shared = [id_ for id_ in before if id_ in after]
+    if not shared:
+        return None
+    found = paired(
+        [before[id_].value for id_ in shared],
+        [after[id_].value for id_ in shared],
+        [before[id_].group for id_ in shared],
+    )
+    n_all = len(before.keys() | after.keys())
+    low, high = found.bounds()
+    number = Number(
+        *(found.difference, low, high, found.n, found.n_clusters),
+        whole=n_all if n_all > len(shared) else 0,
+    )
+    return _Pair(number, found.n_gained, found.n_lost, found.p_two_sided())
+
+
+def slugs(labels: Sequence[str]) -> list[str]:
+    """Return names for files and anchors: of plain letters, and each another."""
+    found: list[str] = []
+    for label in labels:
+        kept = (c if (c.isascii() and c.isalnum()) or c in "_-" else "-" for c in label)
+        slug = "".join(kept)[:60]
+        while slug in found:
+            slug += "-"
+        found.append(slug)
+    return found
