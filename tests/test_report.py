@@ -260,7 +260,7 @@ def test_a_leaderboard_is_one_table_a_style(tmp_path: Path) -> None:
     assert all(path.exists() for path in paths)
     markdown = tmp_path / "out" / "leaderboard.md"
     assert table(markdown, "Headline style: demo") == [
-        ["model", "protocol", "own v1 (pad)"],
+        ["model", "protocol", "own v1 (pad, n 4)"],
         ["vip", "hf, greedy, float32, seed 0", "75.0 [19.8, 99.3]?"],
         ["other", "hf, greedy, float32, seed 0", "100.0 [39.8, 100.0]?"],
     ]
@@ -325,7 +325,7 @@ def test_what_cannot_be_compared_never_shares_a_column(
     assert second[2] == "-" != second[3]
 
 
-def test_another_protocol_is_another_line_and_another_fit_is_said(tmp_path: Path) -> None:
+def test_another_protocol_is_another_line_and_another_fit_another_column(tmp_path: Path) -> None:
     runs = [
         save(tmp_path / "a", manifest({"own": task(1)}), [line("1")]),
         save(
@@ -342,8 +342,12 @@ def test_another_protocol_is_another_line_and_another_fit_is_said(tmp_path: Path
         "llava_v1, greedy, float32, seed 0",
         "hf, greedy, float32, seed 1",
     ]
-    assert cells[0][2] == "own v1"
-    assert [row[2].split()[-1] for row in cells[1:]] == ["pad", "squash", "pad"]
+    assert cells[0][2:] == ["own v1 (pad, n 1)", "own v1 (squash, n 1)"]
+    assert [(row[2] == "-", row[3] == "-") for row in cells[1:]] == [
+        (False, True),
+        (True, False),
+        (False, True),
+    ]
 
 
 def test_runs_of_one_model_share_a_line_unless_they_say_different_things(tmp_path: Path) -> None:
@@ -365,7 +369,7 @@ def test_headlines_that_differ_are_named_in_their_columns(tmp_path: Path) -> Non
     lines = [line("1"), line("1", 0.0, style="none"), line("1", 0.0, task="b", style="given")]
     leaderboard([save(tmp_path / "a", manifest(tasks), lines)], tmp_path)
     head, only = table(tmp_path / "leaderboard.md", "Headline style of each task")
-    assert head[2:] == ["own v1 (demo, pad)", "b v1 (given, pad)"]
+    assert head[2:] == ["own v1 (demo, pad, n 1)", "b v1 (given, pad, n 1)"]
     assert [cell.split(" ")[0] for cell in only[2:]] == ["100.0", "0.0"]
     text = (tmp_path / "leaderboard.md").read_text()
     assert "Style: none" in text
@@ -376,7 +380,7 @@ def test_synthetic_data_are_called_so_everywhere(tmp_path: Path) -> None:
     made = manifest({"own": task(1, synthetic=True)})
     leaderboard([save(tmp_path / "a", made, [line("1")])], tmp_path)
     for name in ("leaderboard.md", "leaderboard.tex", "breakdown.md"):
-        assert "own v1 (pad, synthetic)" in (tmp_path / name).read_text().replace("\\_", "_")
+        assert "own v1 (pad, synthetic, n 1)" in (tmp_path / name).read_text().replace("\\_", "_")
     rows = summarise(made, [line("1")])
     for renderable in (run_table(rows), BreakdownTable(rows)):
         assert "synthetic data" in " ".join(shown(renderable, 100).split())
@@ -392,7 +396,7 @@ def test_a_breakdown_has_models_side_by_side(tmp_path: Path) -> None:
         for name, value in (("a", 1.0), ("b", 0.0))
     ]
     leaderboard(runs, tmp_path)
-    cells = table(tmp_path / "breakdown.md", "own v1 (pad), style demo")
+    cells = table(tmp_path / "breakdown.md", "own v1 (pad, n 2), style demo")
     assert cells[0] == ["group", "a", "b"]
     assert [row[0] for row in cells[1:4]] == ["all", "shape=rectangle", "shape=ellipse"]
     assert cells[2][1:] == ["100.0 [2.5, 100.0]? (n 1)", "0.0 [0.0, 97.5]? (n 1)"]

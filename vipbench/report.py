@@ -244,6 +244,7 @@ class _Column(NamedTuple):
     metric: str
     synthetic: bool
     style: str
+    fit: Fit
 
 
 class _Line(NamedTuple):
@@ -322,7 +323,7 @@ def _cells(folders: Sequence[Path]) -> list[_Cell]:
 
 
 def _column(row: Row) -> _Column:
-    return _Column(row.task, row.task_version, row.metric, row.synthetic, row.style)
+    return _Column(row.task, row.task_version, row.metric, row.synthetic, row.style, row.fit)
 
 
 def _line(row: Row, copy: int) -> _Line:
@@ -346,7 +347,8 @@ def _leaderboard_grids(cells: Sequence[_Cell]) -> list[_Grid]:
 
 
 def _grid(title: str, cells: Sequence[_Cell]) -> _Grid:
-    lines = list(dict.fromkeys(cell.line for cell in cells))
+    models = list(dict.fromkeys(cell.line.model for cell in cells))
+    lines = sorted(dict.fromkeys(c.line for c in cells), key=lambda line: models.index(line.model))
     columns = list(dict.fromkeys(cell.column for cell in cells))
     rows = {column: [c.row for c in cells if c.column == column] for column in columns}
     placed = {(cell.line, cell.column): cell.row for cell in cells}
@@ -364,12 +366,13 @@ def _grid(title: str, cells: Sequence[_Cell]) -> _Grid:
 
 
 def _column_text(column: _Column, rows: Sequence[Row], *, with_style: bool) -> str:
-    """Head a column with all that its cells share; what they do not share stands in the cells."""
-    fits = {row.fit for row in rows}
+    """Head a column with all that its cells share; another number of samples stands in the cell."""
     about = [column.style] if with_style else []
-    about += sorted(fits) if len(fits) == 1 else []
+    about.append(column.fit)
     about += [column.metric] if column.metric != HEADLINE_METRIC else []
     about += ["synthetic"] if column.synthetic else []
+    sizes = {row.n_expected for row in rows if row.group == ALL}
+    about += [f"n {size:,}" for size in sizes] if len(sizes) == 1 else []
     return f"{column.task} v{column.version}" + (f" ({', '.join(about)})" if about else "")
 
 
@@ -381,8 +384,6 @@ def _cell_text(row: Row | None, column: Sequence[Row]) -> str:
         text += f" ({row.n} of {row.n_expected})"
     elif len({each.n_expected for each in column}) > 1:
         text += f" (n {row.n})"
-    if len({each.fit for each in column}) > 1:
-        text += f" {row.fit}"
     return text
 
 
@@ -443,7 +444,7 @@ def _breakdown_grids(cells: Sequence[_Cell]) -> list[_Grid]:
             part = f" ({whole.n} of {whole.n_expected})" if whole.n < whole.n_expected else ""
             heads.append(head + part)
         body = [
-            (group, *(_group_text(placed.get((line, group)), rows) for line in lines))
+            (group, *(_group_text(placed.get((line, group))) for line in lines))
             for group in sorted(groups, key=lambda g: g != ALL)
         ]
         title = _column_text(column, rows, with_style=False)
@@ -451,11 +452,8 @@ def _breakdown_grids(cells: Sequence[_Cell]) -> list[_Grid]:
     return grids
 
 
-def _group_text(row: Row | None, column: Sequence[Row]) -> str:
-    if row is None:
-        return MISSING
-    fit = f" {row.fit}" if len({each.fit for each in column}) > 1 else ""
-    return f"{percent(row)} (n {row.n}){fit}"
+def _group_text(row: Row | None) -> str:
+    return MISSING if row is None else f"{percent(row)} (n {row.n})"
 
 
 def _notes(rows: Sequence[Row]) -> list[str]:
