@@ -118,27 +118,27 @@ def study(
     return {each: coverage(each, n_draws, rng) for each in designs(clusters, sizes, accuracies)}
 
 
-ALARM_CLUSTERS = (30, 100, 300)
+COMPARED_CLUSTERS = (30, 100, 300)
 DISCORDANCES = (0.02, 0.1, 0.3)
 
 
-class Alarms(NamedTuple):
-    """How often two runs that are equally good differ, by the tests of a paired comparison."""
+class Compared(NamedTuple):
+    """How paired comparisons of runs end whose difference is known."""
 
-    one_sided: float
-    """Share of p-values below 5 % that the new run is worse."""
-    two_sided: float
-    """Share of 95 % intervals without 0."""
+    alarms: float
+    """Share of one-sided p-values below 5 % that the new run is worse."""
+    covered: float
+    """Share of 95 % intervals that hold the difference."""
 
 
-def alarms(n_clusters: int, discordance: float, n_draws: int, seed: int = 0) -> Alarms:
-    """Compare runs whose answers change to and fro alike, in clusters of 1 to 5 samples.
+def comparisons(n_clusters: int, gain: float, loss: float, n_draws: int, seed: int = 0) -> Compared:
+    """Compare runs of which a share of answers is gained and another lost; clusters of 1 to 5.
 
     Half of the clusters change as a whole, in the others each sample changes by itself.
     """
     rng = np.random.default_rng(seed)
-    chances = (discordance / 2, discordance / 2, 1 - discordance)
-    one_sided = two_sided = 0
+    chances = (gain, loss, 1 - gain - loss)
+    n_alarms = n_covered = 0
     for _ in range(n_draws):
         labels = np.repeat(np.arange(n_clusters), rng.integers(1, 6, n_clusters))
         own = rng.choice((1, -1, 0), len(labels), p=chances)
@@ -147,20 +147,20 @@ def alarms(n_clusters: int, discordance: float, n_draws: int, seed: int = 0) -> 
         base, new = (change < 0).astype(float), (change > 0).astype(float)
         found = paired(base.tolist(), new.tolist(), labels.tolist())
         low, high = found.bounds()
-        one_sided += found.p_below() < 1 - CONFIDENCE
-        two_sided += not low <= 0 <= high
-    return Alarms(one_sided / n_draws, two_sided / n_draws)
+        n_alarms += found.p_below() < 1 - CONFIDENCE
+        n_covered += low <= gain - loss <= high
+    return Compared(n_alarms / n_draws, n_covered / n_draws)
 
 
-def alarm_table(n_draws: int, seed: int) -> Iterator[str]:
-    yield "| clusters | answers that change | one-sided alarms | intervals without 0 |"
-    yield "| --- | --- | --- | --- |"
-    for n_clusters, discordance in itertools.product(ALARM_CLUSTERS, DISCORDANCES):
-        found = alarms(n_clusters, discordance, n_draws, seed)
-        yield (
-            f"| {n_clusters} | {discordance:.0%} | {100 * found.one_sided:.1f} % | "
-            f"{100 * found.two_sided:.1f} % |"
-        )
+def comparison_table(n_draws: int, seed: int) -> Iterator[str]:
+    yield "| clusters | answers that change | false alarms | covers no drop | covers a drop |"
+    yield "| --- | --- | --- | --- | --- |"
+    for n_clusters, changed in itertools.product(COMPARED_CLUSTERS, DISCORDANCES):
+        none = comparisons(n_clusters, changed / 2, changed / 2, n_draws, seed)
+        drop = comparisons(n_clusters, changed / 4, changed * 3 / 4, n_draws, seed)
+        shares = (none.alarms, none.covered, drop.covered)
+        cells = " | ".join(f"{100 * share:.1f} %" for share in shares)
+        yield f"| {n_clusters} | {changed:.0%} | {cells} |"
 
 
 def table(title: str, found: dict[Design, float]) -> Iterator[str]:
@@ -197,7 +197,7 @@ def main() -> None:
         lines = table(title, study(clusters, sizes, given.draws, given.seed))
         sys.stdout.writelines(f"{line}\n" for line in (*lines, ""))
         sys.stdout.flush()
-    sys.stdout.writelines(f"{line}\n" for line in alarm_table(given.draws, given.seed))
+    sys.stdout.writelines(f"{line}\n" for line in comparison_table(given.draws, given.seed))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
-from tests.coverage_study import NEAR, alarms, coverage, designs, draw, study
+from tests.coverage_study import NEAR, comparisons, coverage, designs, draw, study
 from vipbench.stats import (
     Clusters,
     Design,
@@ -423,9 +423,13 @@ def test_the_paired_bootstrap_agrees_with_the_interval() -> None:
 @pytest.mark.parametrize("n_clusters", [30, 150])
 def test_false_alarms_are_no_more_than_the_level(n_clusters: int) -> None:
     runs = 600
-    found = alarms(n_clusters, 0.16, runs)
-    assert 0 < found.one_sided < 0.05 + 4 * math.sqrt(0.05 * 0.95 / runs)
-    assert 0 < found.two_sided < 0.05 + 4 * math.sqrt(0.05 * 0.95 / runs)
+    noise = 4 * math.sqrt(0.05 * 0.95 / runs)
+    equal = comparisons(n_clusters, 0.08, 0.08, runs)
+    assert 0 < equal.alarms < 0.05 + noise
+    assert equal.covered > 0.95 - noise
+    worse = comparisons(n_clusters, 0.05, 0.15, runs)
+    assert worse.covered > 0.95 - noise
+    assert worse.alarms > equal.alarms + 0.2
 
 
 # --- several comparisons, power

@@ -31,7 +31,7 @@ Trouble = Literal["errors", "unparsed", "power", "few images"]
 DETECT = 0.02
 """Drop to be found where neither thresholds nor suite name one: two percentage points."""
 DISCORDANCE = 0.1
-"""Assumed share of changed answers, likewise: one in ten, as between neighbouring checkpoints."""
+"""Assumed share of changed answers, likewise: one in ten. Ours; `vipbench power` measures it."""
 SHOWN_FLIPS = 10
 """Lost samples that are listed for each row that fails."""
 
@@ -376,7 +376,10 @@ def summary(found: Gate) -> str:
     for row in (row for row in found.rows if row.failed and row.lost):
         shown = ", ".join(f"`{each}`" for each in map(markdown_text, row.lost[:SHOWN_FLIPS]))
         more = f" and {len(row.lost) - SHOWN_FLIPS:,} more" * (len(row.lost) > SHOWN_FLIPS)
-        parts.append(f"Lost in {markdown_text(_name(row))}: {shown}{more}")
+        parts.append(
+            f"Lost in {markdown_text(_name(row))}: {shown}{more} "
+            f"(`vipbench show {markdown_text(str(found.new.folder))} ID` prints one)"
+        )
     parts += [f"- differs: {markdown_text(note)}" for note in found.notes]
     return "\n\n".join(parts) + "\n"
 
