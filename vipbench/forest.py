@@ -1,6 +1,7 @@
 """Forest plots: differences with their intervals, as PNG and SVG."""
 
 import io
+import textwrap
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,6 +13,8 @@ the shape of the mark says the same."""
 SHAPES = {WORSE: "v", BETTER: "^", NONE: "o"}
 MEANINGS = {WORSE: "worse", BETTER: "better", NONE: "no finding"}
 ROW_INCHES = 0.26
+TITLE_WIDTH = 110
+"""Characters of a line of the title that the figure has room for."""
 
 
 class Mark(NamedTuple):
@@ -64,7 +67,8 @@ def forest_files(plot: Forest, out: Path) -> list[Path]:
             label.set_fontweight("bold" if mark.heading else "normal")
         axes.set_ylim(max(1, len(plot.marks)) - 0.5, -0.5)
         axes.set_xlabel(plot.axis)
-        axes.set_title(_plain(plot.title), loc="left", fontsize=10)
+        title = textwrap.fill(plot.title, TITLE_WIDTH)
+        figure.suptitle(_plain(title), x=0.01, ha="left", fontsize=10)
         figure.legend(loc="outside lower center", ncols=3, frameon=False)
         described = {"Title": plot.title, "Description": _words(plot), "Date": None}
         paths = []
