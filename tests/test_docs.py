@@ -12,6 +12,7 @@ import pytest
 import typer.main
 
 from vipbench.cli import app
+from vipbench.published import read_registry
 from vipbench.tasks import all_styles, find_suites, find_tasks
 
 REPO = Path(__file__).parent.parent
@@ -78,3 +79,9 @@ def test_the_design_names_every_module() -> None:
     table = set(re.findall(r"`(\w+)`", text.split("| layer | modules |")[1].split("\n\n")[0]))
     package = {path.stem for path in (REPO / "vipbench").iterdir() if path.name != "_tasks"}
     assert table == package - {"__init__", "py", "__pycache__", "_reference"}
+
+
+def test_the_readme_counts_the_published_numbers() -> None:
+    n = sum(len(file.numbers) for file in read_registry())
+    readme = (REPO / "README.md").read_text(encoding="utf-8")
+    assert f"against {n} published numbers" in " ".join(readme.split())
