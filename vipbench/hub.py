@@ -10,7 +10,6 @@ from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-import httpx2
 from huggingface_hub import HfApi, snapshot_download
 from huggingface_hub import errors as hub_errors
 from huggingface_hub.hf_api import RepoFile
@@ -21,6 +20,8 @@ from vipbench.data import file_digest, unwritten
 from vipbench.errors import DataError
 
 JUNK = ".DS_Store"
+_HTTP_ERROR: type[BaseException] = hub_errors.HfHubHTTPError.__bases__[0]
+"""What the library's HTTP client raises: httpx in its version 1, httpx2 in version 2."""
 
 
 class Wanted(NamedTuple):
@@ -131,7 +132,7 @@ def _explained(wanted: Wanted) -> Iterator[None]:
         status = f"{error.response.status_code} {error.response.reason_phrase}".strip()
         raise DataError(f"{wanted.repo}: the hub says {status}; {advice}") from error
     except (
-        httpx2.HTTPError,
+        _HTTP_ERROR,
         hub_errors.OfflineModeIsEnabled,
         hub_errors.EntryNotFoundError,
         hub_errors.XetDownloadError,
