@@ -1,8 +1,9 @@
-"""Tiny random VipLlavas, built offline: real models whose answers mean nothing."""
+"""Tiny random VipLlavas and others, built offline: real models whose answers mean nothing."""
 
 # mypy: disable-error-code=no-untyped-call
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,15 +13,32 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, 
 from transformers import (
     CLIPImageProcessorPil,
     CLIPVisionConfig,
+    Gemma3Config,
+    Gemma3ForConditionalGeneration,
+    Gemma3ImageProcessorPil,
+    Gemma3Processor,
     LlamaConfig,
+    LlavaConfig,
+    LlavaForConditionalGeneration,
+    LlavaNextConfig,
+    LlavaNextForConditionalGeneration,
+    LlavaNextImageProcessorPil,
+    LlavaNextProcessor,
     LlavaProcessor,
     MistralConfig,
     PreTrainedTokenizerFast,
+    Qwen2Config,
     VipLlavaConfig,
     VipLlavaForConditionalGeneration,
 )
 
 IMAGE_SIZE, PATCH = 56, 14
+TextModel = Literal["llama", "mistral", "qwen2"]
+TEXT_CONFIGS: dict[TextModel, Any] = {
+    "llama": LlamaConfig,
+    "mistral": MistralConfig,
+    "qwen2": Qwen2Config,
+}
 SPECIALS = ["<unk>", "<s>", "</s>", "<pad>", "<image>"]
 CORPUS = [
     "A chat between a curious human and an artificial intelligence assistant. The assistant gives "
@@ -35,14 +53,14 @@ CHAT_TEMPLATE = (
 )
 
 
-def build_tokenizer() -> PreTrainedTokenizerFast:
-    """A byte-level BPE that puts <s> in front of a text."""
+def build_tokenizer(*marks: str) -> PreTrainedTokenizerFast:
+    """A byte-level BPE that puts <s> in front of a text; `marks` frame an image."""
     tokenizer = Tokenizer(models.BPE(unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=400,
-        special_tokens=SPECIALS,
+        special_tokens=[*SPECIALS, *marks],
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
@@ -57,7 +75,8 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
         eos_token="</s>",
         pad_token="<pad>",
         padding_side="left",
-        extra_special_tokens={"image_token": "<image>"},
+        extra_special_tokens={"image_token": "<image>"}
+        | {f"{mark.strip('<>')}_token": mark for mark in marks},
     )
 
 
@@ -77,7 +96,9 @@ def build_processor() -> LlavaProcessor:
 
 
 def build_model(
-    text: Literal["llama", "mistral"] = "llama", **text_config: Any
+    text: TextModel = "llama",
+    feature_layers: Sequence[int] = (-2, -5, -8, -11, 6),
+    **text_config: Any,
 ) -> VipLlavaForConditionalGeneration:
     """Random weights, always the same; logits wide enough that rounding decides nothing."""
     tokenizer = build_tokenizer()
@@ -102,12 +123,19 @@ def build_model(
             image_size=IMAGE_SIZE,
             patch_size=PATCH,
         ),
-        text_config=LlamaConfig(**shared) if text == "llama" else MistralConfig(**shared),
+        text_config=TEXT_CONFIGS[text](**shared),
         image_token_index=SPECIALS.index("<image>"),
         image_seq_length=(IMAGE_SIZE // PATCH) ** 2,
     )
+    config.vision_feature_layers = list(feature_layers)
     torch.manual_seed(0)
     model = VipLlavaForConditionalGeneration(config)
+    _widen(model, tokenizer)
+    return model
+
+
+def _widen(model: Any, tokenizer: PreTrainedTokenizerFast) -> None:
+    """Make random weights tell inputs apart, and answers readable."""
     model.eval()
     with torch.no_grad():
         # Default weights are so small that image and words hardly reach the logits.
@@ -118,7 +146,96 @@ def build_model(
         for token in range(min(len(tokenizer), len(model.lm_head.weight))):
             if not str(tokenizer.decode([token])).isascii():
                 model.lm_head.weight[token] = 0
-    return model
+
+
+FAMILIES = ("llava", "llava_next", "gemma3")
+Family = Literal["llava", "llava_next", "gemma3"]
+
+
+def save_family(folder: Path, family: Family, end_ids: list[int] | None = None) -> Path:
+    """Write a checkpoint of another family.
+
+    LLaVA sees one square, LLaVA-NeXT tiles of a grid; in Gemma 3 the token that the template
+    writes is not the one that the features replace.
+    """
+    tokenizer = build_tokenizer("<boi>", "<eoi>") if family == "gemma3" else build_tokenizer()
+    vision: Any = {
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 4,
+        "image_size": IMAGE_SIZE,
+        "patch_size": PATCH,
+    }
+    text: Any = {
+        "model_type": "llama",
+        "vocab_size": len(tokenizer),
+        "hidden_size": 64,
+        "intermediate_size": 96,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "max_position_embeddings": 1024,
+        "bos_token_id": tokenizer.bos_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
+        "pad_token_id": tokenizer.pad_token_id,
+    }
+    image_token = SPECIALS.index("<image>")
+    square = {"height": IMAGE_SIZE, "width": IMAGE_SIZE}
+    one: Any = {"size": {"shortest_edge": IMAGE_SIZE}, "crop_size": square}
+    grids = [[1, 2], [2, 1], [2, 2]]
+    pinpoints = [[IMAGE_SIZE * rows, IMAGE_SIZE * columns] for rows, columns in grids]
+    config: Any
+    processor: Any
+    model: Any
+    torch.manual_seed(0)
+    if family == "llava":
+        config = LlavaConfig(
+            vision_config=CLIPVisionConfig(**vision),
+            text_config=LlamaConfig(**text),
+            image_token_index=image_token,
+        )
+        model, processor = LlavaForConditionalGeneration(config), build_processor()
+    elif family == "llava_next":
+        config = LlavaNextConfig(
+            vision_config=CLIPVisionConfig(**vision),
+            text_config=LlamaConfig(**text),
+            image_token_index=image_token,
+            image_grid_pinpoints=pinpoints,
+        )
+        model = LlavaNextForConditionalGeneration(config)
+        processor = LlavaNextProcessor(
+            LlavaNextImageProcessorPil(**one, image_grid_pinpoints=pinpoints),
+            tokenizer,
+            patch_size=PATCH,
+            vision_feature_select_strategy="default",
+            num_additional_image_tokens=1,
+            chat_template=CHAT_TEMPLATE,
+        )
+    else:
+        config = Gemma3Config(
+            vision_config=vision | {"vision_use_head": False},
+            text_config=text | {"model_type": "gemma3_text", "head_dim": 16, "sliding_window": 32},
+            image_token_index=image_token,
+            boi_token_index=len(SPECIALS),
+            eoi_token_index=len(SPECIALS) + 1,
+            mm_tokens_per_image=4,
+        )
+        model = Gemma3ForConditionalGeneration(config)
+        # Zeros by default, so that the image would not be seen.
+        torch.nn.init.normal_(model.model.multi_modal_projector.mm_input_projection_weight)
+        processor = Gemma3Processor(
+            Gemma3ImageProcessorPil(size=square),
+            tokenizer,
+            image_seq_length=4,
+            chat_template=CHAT_TEMPLATE.replace("<image>", "<boi>"),
+        )
+    _widen(model, tokenizer)
+    if end_ids is not None:
+        model.generation_config.eos_token_id = end_ids
+    model.save_pretrained(folder)
+    processor.save_pretrained(folder)
+    return folder
 
 
 def save_checkpoint(

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from random import Random
@@ -17,6 +18,8 @@ KILL_AT = "VIPBENCH_TEST_KILL_AT"
 """Batch at which `Brightness` kills its own process."""
 INTERRUPT_AT = "VIPBENCH_TEST_INTERRUPT_AT"
 """Batch at which it acts as if Ctrl-C were pressed."""
+FATES = "VIPBENCH_TEST_FATES"
+"""Folder of what is to befall the processes of `Fated`."""
 N_IMAGES = 5
 
 
@@ -37,6 +40,53 @@ class Brightness:
         return [
             Response(text=(request.options or tuple("0123"))[int(image.sum()) % 4 % 3])
             for request, image in zip(requests, images, strict=True)
+        ]
+
+
+class Fated(Brightness):
+    """Meets what lies in the folder `FATES`: each file `<id>.*` kills the process that is asked
+    this sample, `load.*` one that loads, and is gone; with `stall`, each waits without an end
+    after its first batch."""
+
+    def __init__(self, model: str | None) -> None:
+        super().__init__(model)
+        self.fates = Path(os.environ[FATES])
+        self._meet("load")
+
+    def generate(self, requests: Sequence[Request], images: Sequence[np.ndarray]) -> list[Response]:
+        for request in requests:
+            self._meet(request.id)
+        if (self.fates / "stall").exists() and self.batches:
+            (self.fates / f"pid-{os.getpid()}").touch()
+            time.sleep(600)
+        return super().generate(requests, images)
+
+    def _meet(self, what: str) -> None:
+        for fate in sorted(self.fates.glob(f"{what}.*")):
+            fate.unlink()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Surroundings(Brightness):
+    """Answers with what its process was started with."""
+
+    def generate(self, requests: Sequence[Request], images: Sequence[np.ndarray]) -> list[Response]:
+        names = ("VIPBENCH_WORKER", "OMP_WAIT_POLICY", "OMP_NUM_THREADS")
+        told = " ".join(os.environ.get(name, "-") for name in names)
+        return [Response(text=f"{os.getpid()} {told}") for _ in requests]
+
+
+class Likely(Brightness):
+    """Knows the probabilities of options too, but for requests whose id ends with 0."""
+
+    def generate(self, requests: Sequence[Request], images: Sequence[np.ndarray]) -> list[Response]:
+        return [
+            response
+            if request.id.endswith("0")
+            else response.model_copy(
+                update={"option_logprobs": tuple(-1.5 - i for i in range(len(request.options)))}
+            )
+            for request, response in zip(requests, super().generate(requests, images), strict=True)
         ]
 
 

@@ -18,9 +18,10 @@ from vipbench.gate import (
     summary,
     verdict,
 )
+from vipbench.manifest import CERTIFICATES, CertificateRef
 from vipbench.schema import PromptStyle, Tags
-from vipbench.stats import Design
-from vipbench.store import ScoreLine
+from vipbench.stats import Design, share_bound
+from vipbench.store import ScoreLine, write_json
 from vipbench.tasks import load_suite
 
 POINT = "official_points"
@@ -215,6 +216,110 @@ def test_the_suite_regression_has_the_power_that_its_file_states() -> None:
     assert all(needed <= limit <= 1.1 * needed for limit in suite.limits.values())
 
 
+# --- rounding
+
+
+def certificate(n: int, n_rescored: int, n_flipped: int | None = None) -> CertificateRef:
+    return CertificateRef(
+        path="c.json",
+        sha256="d" * 64,
+        device="cuda:0",
+        batch_size=1,
+        n=n,
+        n_flipped=n_rescored if n_flipped is None else n_flipped,
+        n_rescored=n_rescored,
+    )
+
+
+def test_certificates_say_how_many_lost_answers_are_owed_to_rounding(tmp_path: Path) -> None:
+    base = run(tmp_path / "a", answers(400), certificate=certificate(200, 2))
+    new = run(tmp_path / "b", answers(400, lost=40), certificate=certificate(100, 3, 5))
+    found = gate(base, new, Thresholds())
+    [row] = found.rows
+    assert row.rounding_lost == pytest.approx(400 * (0.01 + 0.03) / 2)
+    assert row.rounding_worst == pytest.approx(
+        400 * (share_bound(2, 200, 0.05) + share_bound(3, 100, 0.05))
+    )
+    assert found.rounding == (
+        f"{base}: float16, changed 2 of 200 answers and 2 scores (bound 3.1 %) in c.json",
+        f"{new}: float16, changed 5 of 100 answers and 3 scores (bound 7.6 %) in c.json",
+        f"{V7W}: 40 lost; rounding is expected to lose about 8.0 and to gain as many, and could "
+        "lose 43 at worst: it could make this drop alone (`--rounding widen` allows for it)",
+    )
+    without = gate(run(tmp_path / "c", answers(400)), new, Thresholds()).rows[0]
+    told = {"rounding_lost": None, "rounding_worst": None}
+    assert row.model_copy(update=told) == without
+    assert "- rounding: " in summary(found)
+
+
+def test_the_allowed_drop_is_widened_by_both_bounds_where_asked(tmp_path: Path) -> None:
+    base = run(tmp_path / "a", answers(400), certificate=certificate(1000, 2))
+    new = run(tmp_path / "b", answers(400, lost=16), certificate=certificate(500, 3))
+    assert gate(base, new, Thresholds()).rows[0].failed
+    widened = gate(base, new, Thresholds(rounding="widen", max_drop=0.001))
+    [row] = widened.rows
+    bounds = share_bound(2, 1000, 0.05) + share_bound(3, 500, 0.05)
+    assert row.max_drop == pytest.approx(0.001 + bounds)
+    assert row.failed is (row.upper < -row.max_drop) is False
+    assert widened.failures == []
+    worse = run(tmp_path / "c", answers(400, lost=80), certificate=certificate(500, 3))
+    assert gate(base, worse, Thresholds(rounding="widen")).rows[0].failed
+    assert not any("alone" in line for line in gate(base, worse, Thresholds()).rounding)
+
+
+def test_flips_that_gain_as_often_as_they_lose_are_no_regression(tmp_path: Path) -> None:
+    rng = random.Random(5)
+    alarms, runs = 0, 80
+    for _ in range(runs):
+        truth = [float(rng.random() < 0.7) for _ in range(150)]
+        folders = []
+        for name in ("a", "b"):
+            rounded = [1 - value if rng.random() < 0.06 else value for value in truth]
+            scores = [line(V7W, f"q{i}", value) for i, value in enumerate(rounded)]
+            folders.append(run(tmp_path / name, scores, certificate=certificate(200, 12)))
+        alarms += bool(gate(folders[0], folders[1], Thresholds()).failures)
+    assert alarms / runs < 0.05 + 4 * (0.05 * 0.95 / runs) ** 0.5
+
+
+def test_without_a_certificate_rounding_is_said_not_to_be_known(tmp_path: Path) -> None:
+    half = run(tmp_path / "a", answers(200))
+    found = gate(half, half, Thresholds())
+    assert found.rounding == (
+        f"{half}: float16, not known: no certificate (`vipbench certify` makes one)",
+    )
+    assert found.rows[0].rounding_lost is None
+    with pytest.raises(RunError, match=r"rounding: widen: .*/a: float16, not known: no cert"):
+        gate(half, half, Thresholds(rounding="widen"))
+    whole = run(tmp_path / "b", answers(200), settings={"dtype": "float32"})
+    exact = gate(whole, whole, Thresholds(rounding="widen"))
+    assert exact.rounding == ()
+    assert (exact.rows[0].rounding_lost, exact.rows[0].max_drop) == (0, 0)
+
+
+def test_float32_that_is_certified_to_flip_nothing_widens_nothing(tmp_path: Path) -> None:
+    fields: dict[str, Any] = {"settings": {"dtype": "float32"}, "certificate": certificate(200, 0)}
+    folder = run(tmp_path / "a", answers(200), **fields)
+    assert gate(folder, folder, Thresholds(rounding="widen")).rows[0].max_drop == 0
+    fields = {"settings": {"dtype": "float32"}, "certificate": certificate(200, 0, 1)}
+    other = run(tmp_path / "b", answers(200), **fields)
+    widened = gate(folder, other, Thresholds(rounding="widen")).rows[0].max_drop
+    assert widened == pytest.approx(share_bound(0, 200, 0.05))
+
+
+def test_a_certificate_made_after_the_run_is_found_by_its_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = run(tmp_path / "a", answers(200), device="cuda:1", batch_size=32)
+    told = certificate(200, 4).model_dump(exclude={"path", "sha256"})
+    write_json(CERTIFICATES / f"{'b' * 64}.json", told)
+    [words, row] = gate(folder, folder, Thresholds()).rounding
+    assert words.endswith(f"in {CERTIFICATES / ('b' * 64)}.json, in batches of 1, not 32")
+    assert "about 4.0" in row
+    elsewhere = run(tmp_path / "b", answers(200), device="cpu")
+    assert "not known" in gate(elsewhere, elsewhere, Thresholds()).rounding[0]
+
+
 # --- thresholds
 
 
@@ -237,6 +342,7 @@ def test_thresholds_are_read_and_hold_for_all_or_one_task(tmp_path: Path) -> Non
         ("max_drop: -0.1\nalpha: 0", "alpha = 0 should .* and .*max_drop = -0.1 should"),
         ("tasks: {x: {max_drp: 1}}", "tasks.x: .*unknown key 'max_drp'; did you mean 'max_drop'"),
         ("tasks: [x]", "tasks = "),
+        ("rounding: wide", "rounding = 'wide' should be 'report' or 'widen'"),
         ("tasks: {x: 0.1}", "tasks.x = 0.1"),
         ("max_drop: [", "not plain YAML"),
     ],

@@ -15,11 +15,11 @@ LAYERS = (
     ("errors", "schema"),
     ("geometry", "answers", "stats"),
     ("draw", "fit", "styles", "tasks", "data", "reading", "formats", "scorers", "store", "manifest",
-     "plan", "chat", "ledger", "rubric", "archives", "transfer", "hub", "fetch"),
+     "plan", "shard", "chat", "ledger", "rubric", "archives", "transfer", "hub", "fetch"),
     ("prompts", "controls", "trials", "judge", "judging", "visibility", "loader", "runners",
      "report", "pairs", "forest", "compare", "gate", "power", "sweep", "published", "reproduce",
      "sheet", "html", "export"),
-    ("engine", "run", "check"),
+    ("engine", "workers", "run", "merge", "check"),
     ("bench", "certify", "demo"),
     ("cli",),
 )  # fmt: skip

@@ -199,3 +199,31 @@ def test_a_manifest_that_contradicts_itself_is_refused(tmp_path: Path) -> None:
 
 def test_the_version_is_that_of_the_code_that_runs() -> None:
     assert manifests.versions()["vipbench"] == vipbench.__version__
+
+
+CERTIFICATE = {"device": "cuda:0", "batch_size": 8, "n": 200, "n_flipped": 3, "n_rescored": 1}
+
+
+def test_a_certificate_is_found_by_settings_and_type_of_device(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert manifests.find_certificate("e" * 64, "cuda:0") is None
+    path = manifests.CERTIFICATES / f"{'e' * 64}.json"
+    store.write_json(path, CERTIFICATE | {"model": "vip"})
+    found = manifests.find_certificate("e" * 64, "cuda:3")
+    assert found is not None
+    assert found.model_dump(exclude={"path", "sha256"}) == CERTIFICATE
+    assert found.path == str(path)
+    assert manifests.find_certificate("e" * 64, "cpu") is None
+    assert manifests.find_certificate("f" * 64, "cuda:0") is None
+
+
+@pytest.mark.parametrize("content", [[], {}, CERTIFICATE | {"n": 0}, CERTIFICATE | {"n": None}])
+def test_a_broken_certificate_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: object
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    store.write_json(manifests.CERTIFICATES / "x.json", content)
+    with pytest.raises(RunError, match=r"x.json: \w+: .* make it anew with `vipbench certify`"):
+        manifests.find_certificate("x", "cpu")

@@ -11,6 +11,7 @@ ELSEWHERE = {
     "vipbench/errors.py": "tests/cli/test_cli.py",
     "vipbench/export.py": "tests/cli/test_exchange.py",
     "vipbench/html/__init__.py": "tests/html/test_page.py",
+    "vipbench/runners/loading.py": "tests/runners/test_vipllava.py",
     **{
         f"vipbench/runners/{name}.py": "tests/runners/test_convert.py"
         for name in ("official", "weights", "llama_tokenizer")

@@ -806,3 +806,51 @@ def test_a_metric_can_be_added_to_a_finished_run(tmp_path: Path) -> None:
     assert runs.score(done.path).rows == scored.rows
     with pytest.raises(RunError, match="did you mean 'lenient'"):
         runs.score(done.path, ["leninet"])
+
+
+def test_the_breakdown_lists_what_styles_vary(tmp_path: Path) -> None:
+    folder = make_task(tmp_path, n=6)
+    done = run(settings(folder, styles="demo,permuted; rectangle x red,blue"))
+    axes = {row.group.partition("=")[0] for row in done.rows}
+    assert {"width", "alpha", "position"} <= axes
+    plain = run(settings(folder, styles="demo", out=tmp_path / "plain"))
+    axes = {row.group.partition("=")[0] for row in plain.rows}
+    assert not axes & {"width", "alpha", "position"}
+
+
+def test_the_likeliest_options_are_a_metric_where_they_are_known(tmp_path: Path) -> None:
+    done, messages = said(make_task(tmp_path), runner="tests.runs:Likely", styles="demo")
+    assert {row.metric for row in done.rows} == {"text_match"}
+    [note] = [each for each in messages if each.startswith("options: ")]
+    assert "of 18 choices" in note
+    assert "median margin 1.00 nats" in note
+    scored = runs.score(done.path, ["option_argmax"], say=messages.append)
+    assert messages.count(note) == 2
+    [row] = [r for r in scored.rows if (r.metric, r.group) == ("option_argmax", ALL)]
+    assert (row.n, row.n_ungraded, row.n_errors, row.n_unparsed) == (18, 2, 0, 0)
+    lines = {m: [x for x in store.read_lines(done.path / store.SCORES, store.ScoreLine)
+                 if x.metric == m] for m in ("text_match", "option_argmax")}  # fmt: skip
+    assert {line.answer for line in lines["option_argmax"]} == {"A", None}
+    known = [x for x in lines["text_match"] if x.id[-1] != "0"]
+    assert row.accuracy == pytest.approx(sum(x.target == "A" for x in known) / 18)
+    agree = [x.answer == "A" for x in known]
+    assert row.agreement == pytest.approx(sum(agree) / 18)
+    assert 0 < sum(agree) < 18
+    assert row.margin == 1
+    # Its other rows do not know of it.
+    assert {(r.agreement, r.margin) for r in scored.rows if r.metric == "text_match"} == {
+        (None, None)
+    }
+
+
+def test_a_run_without_probabilities_has_no_likeliest_options(tmp_path: Path) -> None:
+    done, messages = said(make_task(tmp_path), metrics=("option_argmax",))
+    assert {row.metric for row in done.rows} == {"text_match"}
+    assert f"{done.path}: metric option_argmax: the runner gave no probabilities" in messages[-1]
+    assert not any(each.startswith("options: ") for each in messages)
+
+
+def test_a_path_that_a_runner_does_not_have_is_said(tmp_path: Path) -> None:
+    done, messages = said(make_task(tmp_path), path="reference")
+    assert "runner tests.runs:Brightness: does not use --path" in messages
+    assert done.manifest.path is None

@@ -1,3 +1,5 @@
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -74,6 +76,82 @@ def test_free_text_has_no_lenient_metric() -> None:
     extra: tuple[ExtraMetric, ...] = ("lenient",)
     assert scorers.metrics_of("graded", extra) == ("exact_proxy",)
     assert scorers.metrics_of("choice", ()) == ("text_match",)
+
+
+def ask_options(text: str, *logprobs: float, target: str = "B") -> ScoreLine:
+    """Score an answer to a choice of three by `option_argmax`."""
+    response = Response(text=text, option_logprobs=logprobs or None)
+    asked = trial("choice", target, ("A", "B", "C"))
+    return scorers.score_line(asked, response, scorers.OPTION_ARGMAX)
+
+
+@pytest.mark.parametrize(
+    ("text", "logprobs", "value", "answer", "margin", "agrees"),
+    [
+        ("B", (-2.0, -0.25, -3.0), 1, "B", 1.75, True),
+        ("b ", (-2.0, -0.25, -3.0), 1, "B", 1.75, True),
+        ("A", (-2.0, -0.25, -3.0), 1, "B", 1.75, False),
+        ("no idea", (-2.0, -0.25, -0.3), 1, "B", 0.05, False),
+        ("C", (-2.0, -4.0, -0.12345), 0, "C", 1.88, True),
+        ("A", (-0.5, -0.5, -3.0), 0, "A", 0, True),
+        ("B", (-math.inf, -0.25, -math.inf), 1, "B", None, True),
+    ],
+)
+def test_the_likeliest_option_is_a_metric_of_its_own(
+    text: str, logprobs: Sequence[float], value: float, answer: str, margin: float, agrees: bool
+) -> None:
+    line = ask_options(text, *logprobs)
+    assert (line.metric, line.value, line.answer) == ("option_argmax", value, answer)
+    assert (line.margin, line.agrees, line.error, line.ungraded) == (margin, agrees, None, None)
+
+
+def test_an_answer_without_probabilities_is_no_error_and_has_no_value() -> None:
+    line = ask_options("B")
+    assert (line.value, line.answer, line.error, line.margin, line.agrees) == (None,) * 5
+    assert line.ungraded == "the runner gave no probabilities of the options"
+    two = trial("choice", "B", ("A", "B"))
+    other = Response(text="B", option_logprobs=(-1.0, -2.0, -3.0))  # of another question
+    assert scorers.score_line(two, other, "option_argmax").ungraded is not None
+    failed = scorers.score_line(two, Response(error="broken"), "option_argmax")
+    assert (failed.error, failed.ungraded) == ("broken", None)
+
+
+def test_only_choices_have_a_likeliest_option() -> None:
+    extra: tuple[ExtraMetric, ...] = ("option_argmax", "lenient")
+    assert scorers.metrics_of("choice", extra) == ("text_match", "lenient", "option_argmax")
+    assert scorers.metrics_of("short_answer", extra) == ("text_match", "lenient")
+    assert scorers.metrics_of("graded", extra) == ("exact_proxy",)
+
+
+def test_likeliest_options_are_joined() -> None:
+    first, second = ask_options("B", -2, -1, -4), ask_options("A", -2.5, -1, -4)
+    lines = [
+        line.model_copy(update={"task": task})
+        for task, line in (("first", first), ("second", second))
+    ]
+    [joined] = scorers.join_lines("both", ("first", "second"), lines)
+    assert (joined.value, joined.answer, joined.margin, joined.agrees) == (1, "B, B", 1.0, False)
+    lines[1] = ask_options("B").model_copy(update={"task": "second"})
+    [joined] = scorers.join_lines("both", ("first", "second"), lines)
+    assert (joined.value, joined.margin, joined.agrees) == (None, None, None)
+    assert joined.ungraded == "second: the runner gave no probabilities of the options"
+
+
+def test_a_note_compares_texts_and_letters() -> None:
+    asked = trial("choice", "B", ("A", "B"))
+    answered: list[tuple[Trial, Response | None]] = [
+        (asked, Response(text="B", option_logprobs=(-3.0, -1.0))),
+        (asked, Response(text="A", option_logprobs=(-3.0, -1.0))),
+        (asked, Response(text="A")),  # unknown: not counted
+        (asked, Response(error="broken")),
+        (trial("short_answer", "red"), Response(text="red")),
+        (asked, None),
+    ]
+    assert scorers.option_note(answered) == (
+        "options: text and likeliest letter agree in 50.0% of 2 choices; the letter is right in "
+        "100.0%, the text in 50.0%; median margin 2.00 nats"
+    )
+    assert scorers.option_note(answered[2:]) is None
 
 
 def test_a_joint_task_is_joined_by_metric() -> None:

@@ -24,6 +24,7 @@ from vipbench.stats import (
     mean_bounds,
     moments,
     paired,
+    share_bound,
 )
 
 Labels = Sequence[Hashable]
@@ -498,3 +499,9 @@ def test_next_to_no_samples_find_no_drop(n: int) -> None:
 def test_no_samples_are_needed_for_what_is_no_drop(drop: float) -> None:
     with pytest.raises(ValueError, match="above 0"):
         Design(0, 0.05).samples_for(drop)
+
+
+@pytest.mark.parametrize(("found", "n"), [(0, 200), (4, 200), (12, 40), (199, 200), (7, 7)])
+def test_the_bound_of_a_share_is_clopper_and_pearsons(found: int, n: int) -> None:
+    expected = proportion_confint(found, n, alpha=0.1, method="beta")[1]
+    assert share_bound(found, n, 0.05) == pytest.approx(expected)

@@ -35,8 +35,8 @@ def evaluate(
             suite is `demo`.
         progress: show bars on stderr.
         settings: other fields of `run.RunSettings`: `suite`, `runner`, `limit`, `ids`, `seed`,
-            `batch_size`, `dtype`, `device`, `prompt_format`, `fit`, `max_errors`, `fresh`, `out`,
-            `include`.
+            `batch_size`, `dtype`, `device`, `prompt_format`, `fit`, `path`, `max_errors`, `fresh`,
+            `out`, `include`, `workers` (not with a model in memory), `shard`.
 
     Raises VipbenchError for what cannot be used. A model in memory is left in the mode, on the
     device and in the precision in which it came.

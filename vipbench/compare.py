@@ -10,7 +10,15 @@ from typing import NamedTuple
 from vipbench import store
 from vipbench.errors import RunError
 from vipbench.forest import Forest, Mark, forest_files
-from vipbench.pairs import Pair, Pairing, Side, differences, pair_runs, read_side
+from vipbench.pairs import (
+    Pair,
+    Pairing,
+    Side,
+    differences,
+    pair_runs,
+    read_side,
+    rounding_of,
+)
 from vipbench.report import ALL, HEADLINE_METRIC, MISSING
 from vipbench.schema import Record
 from vipbench.stats import Paired, bootstrap_mean, holm, paired
@@ -124,7 +132,8 @@ def compare(runs: Sequence[str], *, metric: str | None = None, partial: bool = F
     base, *others = sides
     rows: list[CompareRow] = []
     flips: list[Flip] = []
-    notes: list[str] = []
+    roundings = (rounding_of(side, LEVEL) for side in sides)
+    notes = [f"rounding: {found.words}" for found in roundings if found.certificate is not None]
     for new in others:
         pairings = pair_runs(base, new, metric=metric, partial=partial)
         found = differences(base, new)

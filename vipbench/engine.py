@@ -1,6 +1,6 @@
 """Answer batches in one process: the next batch is drawn and fitted while this one is answered."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -12,12 +12,35 @@ from vipbench.schema import Request, Response, Trial
 from vipbench.store import ResponseLine, Trials
 
 
-class _Ready(NamedTuple):
+class Ready(NamedTuple):
     """A request with what the model gets to see, or with the reason why that is nothing."""
 
     request: Request
     loaded: Loaded | None
     error: str | None
+
+
+class Desk:
+    """Where one runner's batches are drawn, fitted and answered."""
+
+    def __init__(self, runner: Runner, name: str, images: Mapping[str, Path]) -> None:
+        """Take a runner, what messages call it, and the root of each task's images."""
+        self._runner, self._name, self._images = runner, name, images
+        self._with_images, self._patch_size = reads_images(runner), patch_size_of(runner)
+
+    def prepare(self, requests: Sequence[Request]) -> list[Ready]:
+        """Draw and fit what the runner gets to see."""
+        size = self._runner.image_size
+        return [
+            _load(request, self._images, size, self._patch_size)
+            if self._with_images
+            else Ready(request, None, None)
+            for request in requests
+        ]
+
+    def answer(self, batch: int, ready: Sequence[Ready]) -> list[ResponseLine]:
+        """Answer a batch; RunnerError where the runner breaks its contract."""
+        return _lines(batch, ready, _answer(self._runner, self._name, ready))
 
 
 def answer_batches(
@@ -43,15 +66,10 @@ def answer_batches(
     Raises:
         RunnerError: The runner broke its contract.
     """
-    with_images, patch_size = reads_images(runner), patch_size_of(runner)
+    desk = Desk(runner, name, images)
 
-    def prepare(batch: int) -> list[_Ready]:
-        return [
-            _load(request, images, runner.image_size, patch_size)
-            if with_images
-            else _Ready(request, None, None)
-            for request in _requests(trials.read(plan[batch]))
-        ]
+    def prepare(batch: int) -> list[Ready]:
+        return desk.prepare(requests_of(trials.read(plan[batch])))
 
     with ThreadPoolExecutor(1) as ahead:
         coming = ahead.submit(prepare, todo[0]) if todo else None
@@ -59,23 +77,24 @@ def answer_batches(
             ready = coming.result() if coming is not None else []
             after = todo[position + 1 : position + 2]
             coming = ahead.submit(prepare, after[0]) if after else None
-            write(_lines(batch, ready, _answer(runner, name, ready)))
+            write(desk.answer(batch, ready))
 
 
-def _requests(trials: Sequence[Trial]) -> Iterator[Request]:
-    return (trial.request for trial in trials if trial.request is not None)
+def requests_of(trials: Sequence[Trial]) -> list[Request]:
+    """Return the requests of those trials that can be asked."""
+    return [trial.request for trial in trials if trial.request is not None]
 
 
 def _load(
     request: Request, images: Mapping[str, Path], size: int | None, patch_size: int | None
-) -> _Ready:
+) -> Ready:
     try:
-        return _Ready(request, load(request, images[request.task], size, patch_size), None)
+        return Ready(request, load(request, images[request.task], size, patch_size), None)
     except DataError as error:
-        return _Ready(request, None, f"image: {error}")
+        return Ready(request, None, f"image: {error}")
 
 
-def _answer(runner: Runner, name: str, ready: Sequence[_Ready]) -> list[Response]:
+def _answer(runner: Runner, name: str, ready: Sequence[Ready]) -> list[Response]:
     """Answer a batch; requests without pixels are errors, and the others are asked without them."""
     asked = [each for each in ready if each.error is None]
     requests = [each.request for each in asked]
@@ -89,9 +108,7 @@ def _answer(runner: Runner, name: str, ready: Sequence[_Ready]) -> list[Response
     ]
 
 
-def _lines(
-    batch: int, ready: Sequence[_Ready], responses: Sequence[Response]
-) -> list[ResponseLine]:
+def _lines(batch: int, ready: Sequence[Ready], responses: Sequence[Response]) -> list[ResponseLine]:
     return [
         ResponseLine(
             **response.model_dump(exclude={"pixels"}),

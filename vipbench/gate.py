@@ -20,7 +20,16 @@ from vipbench.compare import (
 )
 from vipbench.errors import RunError, nearest
 from vipbench.manifest import marked_styles
-from vipbench.pairs import Pair, Pairing, Side, differences, pair_runs, read_side
+from vipbench.pairs import (
+    Pair,
+    Pairing,
+    Rounding,
+    Side,
+    differences,
+    pair_runs,
+    read_side,
+    rounding_of,
+)
 from vipbench.report import ALL, MISSING
 from vipbench.schema import PowerGoal, Record, checked, read_yaml
 from vipbench.stats import Design, holm
@@ -28,6 +37,7 @@ from vipbench.store import ScoreLine
 from vipbench.tasks import find_suites, load_suite
 
 Trouble = Literal["errors", "unparsed", "power", "few images"]
+RoundingRule = Literal["report", "widen"]
 DETECT = 0.02
 """Drop to be found where neither thresholds nor suite name one: two percentage points."""
 DISCORDANCE = 0.1
@@ -62,6 +72,8 @@ class Thresholds(Record):
     """Share of a task's samples by which errors may rise."""
     max_unparsed: float | None = Field(default=None, ge=0, lt=1)
     """The same for answers that cannot be parsed, which also count as wrong; None: any."""
+    rounding: RoundingRule = "report"
+    """`widen`: rows may drop further, by what rounding could do at worst (see `_allowed`)."""
     tasks: dict[str, TaskThresholds] = Field(default={})
 
     def max_drop_of(self, task: str) -> float:
@@ -86,6 +98,7 @@ class GateRow(Record):
     upper: float
     """Upper bound of the one-sided interval of new minus base."""
     max_drop: float
+    """As the thresholds say, and under `widen` what rounding could do."""
     p: float
     """Of "the drop is not larger than `max_drop`"."""
     p_holm: float
@@ -97,6 +110,10 @@ class GateRow(Record):
     lost: tuple[str, ...]
     """Samples that were right and are wrong."""
     n_gained: int
+    rounding_lost: float | None = None
+    """Answers that rounding is expected to lose; None: no certificate tells."""
+    rounding_worst: float | None = None
+    """Those that it could lose: the bounds of both runs, were every flip a loss."""
 
 
 class Finding(NamedTuple):
@@ -117,6 +134,8 @@ class Gate(NamedTuple):
     rows: tuple[GateRow, ...]
     findings: tuple[Finding, ...]
     notes: tuple[str, ...]
+    rounding: tuple[str, ...] = ()
+    """What is known of rounding, in either run and in each task."""
 
     @property
     def failures(self) -> list[str]:
@@ -164,9 +183,12 @@ def gate(
         require_power: Too little power is a failure instead of a warning.
 
     Raises:
-        RunError: The runs cannot be paired, no headline style shows marks, or an axis is unknown.
+        RunError: The runs cannot be paired, no headline style shows marks, an axis is unknown, or
+            rounding is to widen what is allowed and a 16-bit run has no certificate.
     """
     sides = read_side(base), read_side(new)
+    roundings = [rounding_of(side, thresholds.alpha) for side in sides]
+    _check_certificates(roundings, thresholds)
     pairings, notes = _headlines(*sides)
     _check_names(thresholds, by, pairings)
     tests = [
@@ -176,12 +198,13 @@ def gate(
         if any(pair.values for pair in pairs)
     ]
     goal = _goal(thresholds, sides[0].manifest.identity.suite)
-    rows = _adjusted([_row(*test, thresholds, goal) for test in tests], thresholds.alpha)
+    rows = _adjusted([_row(*test, thresholds, goal, roundings) for test in tests], thresholds.alpha)
     findings = [
         *(finding for each in pairings for finding in _troubles(each, thresholds)),
         *(each for row in rows for each in _doubts(row, thresholds, goal, require_power)),
     ]
-    return Gate(*sides, thresholds, tuple(rows), tuple(findings), tuple(notes))
+    lines = tuple(_rounding_lines(rows, roundings))
+    return Gate(*sides, thresholds, tuple(rows), tuple(findings), tuple(notes), lines)
 
 
 def _goal(thresholds: Thresholds, suite: str) -> PowerGoal:
@@ -238,12 +261,15 @@ def _row(
     pairs: Sequence[Pair],
     thresholds: Thresholds,
     assumed: PowerGoal,
+    roundings: Sequence[Rounding],
 ) -> GateRow:
     found = change(pairs)
     if found is None:
         raise ValueError(f"{pairing.task} {group}: nothing to compare")
     values = [pair.values for pair in pairs if pair.values is not None]
-    max_drop = thresholds.max_drop_of(pairing.task)
+    max_drop = _allowed(thresholds, pairing.task, roundings)
+    expected = _total([each.expected for each in roundings])
+    worst = _total([each.upper for each in roundings])
     design = Design(
         n=found.n,
         discordance=max(assumed.discordance, found.churn),
@@ -273,7 +299,57 @@ def _row(
             pair.base.id for pair in pairs if pair.values and pair.values[1] < pair.values[0]
         ),
         n_gained=found.n_gained,
+        rounding_lost=None if expected is None else found.n * expected / 2,
+        rounding_worst=None if worst is None else found.n * worst,
     )
+
+
+def _check_certificates(roundings: Sequence[Rounding], thresholds: Thresholds) -> None:
+    unknown = [each.words for each in roundings if each.upper is None]
+    if unknown and thresholds.rounding == "widen":
+        raise RunError(f"rounding: widen: {'; '.join(unknown)}; certify it, or use report")
+
+
+def _allowed(thresholds: Thresholds, task: str, roundings: Sequence[Rounding]) -> float:
+    """Return the drop that a row may have.
+
+    Flips by rounding are as likely to gain as to lose, and what they add to the variance is in the
+    interval already, since it is measured between these very answers; so nothing is added for them
+    as a rule. `widen` is for those who do not rely on that: it allows for flips that all go against
+    the new run, at the bound of their share in either run.
+    """
+    allowed = thresholds.max_drop_of(task)
+    if thresholds.rounding == "widen":
+        allowed += _total([each.upper for each in roundings]) or 0.0
+    return min(allowed, 1.0)
+
+
+def _total(shares: Sequence[float | None]) -> float | None:
+    """Add up what both runs may have changed; None where one of them does not say."""
+    known = [share for share in shares if share is not None]
+    return min(1.0, sum(known)) if len(known) == len(shares) else None
+
+
+def _rounding_lines(rows: Sequence[GateRow], roundings: Sequence[Rounding]) -> Iterator[str]:
+    """Say what rounding did, as far as certificates tell; nothing where they have nothing to say.
+
+    One line for each run, then one for each task; of a run against itself they are the same.
+    """
+    if all(each.upper == 0 for each in roundings):
+        return
+    yield from dict.fromkeys(each.words for each in roundings)
+    for row in rows:
+        if row.rounding_lost is None or row.rounding_worst is None or row.group != ALL:
+            continue
+        line = (
+            f"{row.task}: {len(row.lost)} lost; rounding is expected to lose about "
+            f"{row.rounding_lost:.1f} and to gain as many, and could lose {row.rounding_worst:.0f} "
+            "at worst"
+        )
+        net = len(row.lost) - row.n_gained
+        if row.failed and net <= row.rounding_worst:
+            line += ": it could make this drop alone (`--rounding widen` allows for it)"
+        yield line
 
 
 def _adjusted(rows: Sequence[GateRow], alpha: float) -> list[GateRow]:
@@ -380,6 +456,7 @@ def summary(found: Gate) -> str:
             f"Lost in {markdown_text(_name(row))}: {shown}{more} "
             f"(`vipbench show {markdown_text(str(found.new.folder))} ID` prints one)"
         )
+    parts += [f"- rounding: {markdown_text(line)}" for line in found.rounding]
     parts += [f"- differs: {markdown_text(note)}" for note in found.notes]
     return "\n\n".join(parts) + "\n"
 

@@ -1,5 +1,6 @@
 """What was run, on what, with which weights and data: everything needed to repeat a run."""
 
+import datetime
 import hashlib
 import importlib.metadata
 import json
@@ -16,6 +17,7 @@ from pydantic import Field, ValidationError
 from vipbench import __version__, store
 from vipbench.errors import RunError
 from vipbench.schema import (
+    AnswerPath,
     ExtraMetric,
     Fit,
     Kind,
@@ -25,6 +27,7 @@ from vipbench.schema import (
     Replay,
     Trial,
 )
+from vipbench.shard import Shard
 
 PACKAGES = (
     "torch",
@@ -37,6 +40,8 @@ PACKAGES = (
 )
 """Packages whose version may move a score or an interval."""
 SHOWN_DIFFERENCES = 5
+CERTIFICATES = Path("results/certificates")
+"""Where numerics certificates lie, below the working directory: `<settings digest>.json`."""
 
 
 class Settings(Record):
@@ -114,6 +119,22 @@ class Times(Record):
     total: float = 0.0
 
 
+class CertificateRef(Record):
+    """Which numerics certificate tells of a run's rounding, and what it found."""
+
+    path: str
+    sha256: str
+    """Of the file."""
+    device: str
+    batch_size: int
+    """Of the run that was certified."""
+    n: int = Field(gt=0)
+    n_flipped: int = Field(ge=0)
+    """Answers that are not those of float32, one request at a time."""
+    n_rescored: int = Field(ge=0)
+    """Those of them that are scored otherwise."""
+
+
 class Manifest(Record):
     """Everything needed to repeat a run and to read its scores."""
 
@@ -126,16 +147,29 @@ class Manifest(Record):
     """Samples x styles, errors included."""
     metrics: tuple[ExtraMetric, ...] = ()
     """What is reported beside the headline metric."""
+    path: AnswerPath | None = None
+    """How the runner computes; not part of the identity, since in float32 the answers are the same.
+    None: the runner knows one way only (or, in older runs, `fast`)."""
     replay: Replay | None = None
     """`official`: answers are sampled where the published script samples."""
     converted_from: str | None = None
     """Name of the original checkpoint that the model's was converted from, where it says so."""
     image_size: int | None = None
     """Side in px of the square that the model sees; None: unknown, or images come unfitted."""
+    certificate: CertificateRef | None = None
+    """The numerics certificate of the same settings that lay there when the run began."""
     notes: tuple[str, ...] = ()
     """What was left out, and other things that were said."""
     batch_size: int
     plan_digest: str
+    shard: Shard | None = None
+    """Which of the batches were asked; such a run has no scores. None: all."""
+    n_shards: int = 1
+    """Shards that the run was merged from."""
+    workers: int = 1
+    """Processes that answered, in the last start; in the shards together."""
+    n_worker_restarts: int = 0
+    """Workers that were killed and started anew, over all starts."""
     device: str = ""
     versions: dict[str, str]
     commit: str | None
@@ -149,7 +183,11 @@ class Manifest(Record):
     n_starts: int = 1
     times: Times = Times()
     peak_memory_mib: float = 0.0
-    """Largest resident memory of the process."""
+    """Largest resident memory of the process, or of one of its workers."""
+
+
+_TOLD = ("device", "batch_size", "n", "n_flipped", "n_rescored")
+"""What `CertificateRef` takes from the certificate itself."""
 
 
 def digest(value: object) -> str:
@@ -240,6 +278,30 @@ def write(folder: Path, manifest: Manifest) -> None:
     store.write_json(folder / store.MANIFEST, manifest.model_dump(mode="json"))
 
 
+def find_certificate(settings: str, device: str) -> CertificateRef | None:
+    """Find the numerics certificate of a settings digest below the working directory.
+
+    None where there is none, or one made on another type of device, which rounds otherwise.
+    RunError where it is broken.
+    """
+    path = CERTIFICATES / f"{settings}.json"
+    if not path.exists():
+        return None
+    content = store.read_json(path)
+    told = {name: content.get(name) for name in _TOLD} if isinstance(content, dict) else {}
+    raw = {"path": str(path), "sha256": hashlib.sha256(path.read_bytes()).hexdigest()} | told
+    try:
+        found = CertificateRef.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise RunError(
+            f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}; expected a certificate "
+            "of this version of vipbench; make it anew with `vipbench certify`, or remove it"
+        ) from error
+    same_type = found.device.partition(":")[0] == device.partition(":")[0]
+    return found if same_type else None
+
+
 def versions() -> dict[str, str]:
     """Return the versions of Python and of all packages that may move a score."""
     found = {"python": platform.python_version(), "vipbench": __version__}
@@ -264,13 +326,22 @@ def checkout() -> tuple[str | None, bool | None]:
     return head, bool(changes)
 
 
+def now() -> str:
+    """Return the time as manifests have it: UTC, ISO 8601, in seconds."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
 def peak_memory_mib() -> float:
-    """Return the largest resident memory of this process so far, in MiB; 0 where unknown."""
+    """Return the largest resident memory of a process so far, in MiB; 0 where unknown.
+
+    Of this one and of those of its children that have ended.
+    """
     if sys.platform == "win32":
         return 0.0
     import resource  # not on Windows
 
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    users = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    peak = max(resource.getrusage(user).ru_maxrss for user in users)
     return round(peak / (1024 * 1024 if sys.platform == "darwin" else 1024), 1)
 
 

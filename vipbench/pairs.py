@@ -8,7 +8,8 @@ from typing import NamedTuple
 from vipbench import manifest as manifests
 from vipbench import store
 from vipbench.errors import RunError, nearest
-from vipbench.manifest import Manifest
+from vipbench.manifest import CertificateRef, Manifest
+from vipbench.stats import share_bound
 from vipbench.store import ScoreLine
 
 SHOWN_IDS = 3
@@ -126,6 +127,56 @@ def read_side(text: str) -> Side:
         if line.style == (style or manifest.tasks[line.task].headline):
             lines[line.task, line.metric][line.id] = line
     return Side(folder, style, manifest, lines)
+
+
+class Rounding(NamedTuple):
+    """What rounding does to the scores of a run, by its numerics certificate."""
+
+    certificate: CertificateRef | None
+    """None: there is none; `expected` and `upper` are then 0 in float32, else not known."""
+    expected: float | None
+    """Share of the scores that rounding changes."""
+    upper: float | None
+    """Bound of this share."""
+    words: str
+    """For readers."""
+
+
+def rounding_of(side: Side, tail: float) -> Rounding:
+    """Say how many scores of a run rounding changes.
+
+    The certificate is the one that the manifest names, else one that lies below the working
+    directory by now. In float32 answers do not depend on the batch, and a certificate without flips
+    says no more than that.
+
+    Args:
+        side: The run.
+        tail: Probability that the share lies above the bound, at most.
+
+    Raises:
+        RunError: The certificate is broken.
+    """
+    manifest = side.manifest
+    dtype = manifest.identity.settings.dtype
+    found = manifest.certificate or manifests.find_certificate(
+        manifest.settings_digest, manifest.device
+    )
+    exact = dtype in (None, "float32")
+    if found is None:
+        if exact:
+            return Rounding(None, 0.0, 0.0, f"{side.name}: {dtype or 'no model'}, none")
+        words = f"{side.name}: {dtype}, not known: no certificate (`vipbench certify` makes one)"
+        return Rounding(None, None, None, words)
+    upper = share_bound(found.n_rescored, found.n, tail)
+    if exact and not found.n_flipped:
+        upper = 0.0
+    words = (
+        f"{side.name}: {dtype}, changed {found.n_flipped:,} of {found.n:,} answers and "
+        f"{found.n_rescored:,} scores (bound {100 * upper:.1f} %) in {found.path}"
+    )
+    if found.batch_size != manifest.batch_size:
+        words += f", in batches of {found.batch_size}, not {manifest.batch_size}"
+    return Rounding(found, found.n_rescored / found.n, upper, words)
 
 
 def pair_runs(

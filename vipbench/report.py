@@ -73,11 +73,17 @@ class Row(Record):
     synthetic: bool
     """The data come from the demo generator: not a result of the benchmark."""
     n_ungraded: int = 0
-    """Answers that a judge has not graded: neither scored nor errors."""
+    """Answers that a judge has not graded, or of which `option_argmax` does not know the
+    probabilities: neither scored nor errors."""
     n_marks_lost: int = 0
     """Samples with a mark of which the model saw nothing, and below those with one of which it saw
     a part, as far as is known; see visibility.py."""
     n_marks_cut: int = 0
+    agreement: float | None = None
+    """Of metric `option_argmax`, like the margin: share of the scored answers, 0-1, in which the
+    text answers with the likeliest letter."""
+    margin: float | None = None
+    """Median of `ScoreLine.margin`, in nats."""
 
 
 class SeedRow(Record):
@@ -135,6 +141,8 @@ def _row(manifest: Manifest, group: str, lines: Sequence[ScoreLine]) -> Row:
     scored = [line for line in lines if line.value is not None]
     values = [line.value for line in scored if line.value is not None]
     estimate = clustered_mean(values, [line.group for line in scored]) if values else None
+    agrees = [line.agrees for line in scored if line.agrees is not None]
+    margins = [line.margin for line in scored if line.margin is not None]
     return Row(
         task=first.task,
         task_version=spec.version,
@@ -154,6 +162,8 @@ def _row(manifest: Manifest, group: str, lines: Sequence[ScoreLine]) -> Row:
         n_unparsed=sum(line.answer is None for line in scored),
         n_truncated=sum(line.truncated for line in scored),
         n_ungraded=sum(line.ungraded is not None for line in lines),
+        agreement=statistics.fmean(agrees) if agrees else None,
+        margin=statistics.median(margins) if margins else None,
         n_marks_lost=sum(bool(line.n_marks_lost) for line in lines),
         n_marks_cut=sum(bool(line.n_marks_cut) for line in lines),
         accuracy=estimate.mean if estimate else None,

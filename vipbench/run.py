@@ -4,7 +4,6 @@ The same command goes on where it was stopped, and a finished one reprints witho
 """
 
 import contextlib
-import datetime
 import os
 import sys
 import tempfile
@@ -12,8 +11,9 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple, get_args
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple, Protocol, get_args
 
 from pydantic import Field
 from tqdm import tqdm
@@ -38,14 +38,15 @@ from vipbench.plan import plan_batches, plan_digest
 from vipbench.report import ALL, Row, SeedRow
 from vipbench.runners import (
     RUNNERS,
+    WITH_CHECKPOINT,
     Runner,
     RunnerSettings,
     find_plugin,
     make_runner,
     settings_of,
 )
-from vipbench.runners.checkpoint import CheckpointInfo, check_checkpoint
-from vipbench.runners.device import DTYPES, check_names, find_device, find_dtype
+from vipbench.runners.checkpoint import ModelInfo, check_checkpoint, check_model
+from vipbench.runners.device import DTYPES, check_names, find_device, find_dtype, spread
 from vipbench.runners.imported import (
     IMPORTED,
     ImportedRunner,
@@ -55,6 +56,7 @@ from vipbench.runners.imported import (
     name_model,
 )
 from vipbench.schema import (
+    AnswerPath,
     DataSource,
     ExtraMetric,
     Fit,
@@ -66,8 +68,10 @@ from vipbench.schema import (
     TaskSpec,
     Trial,
 )
+from vipbench.shard import Shard
 from vipbench.store import ResponseLine, ScoreLine, TrialId, Trials, trial_id
 from vipbench.trials import Selection, TaskFacts, make_trials, select
+from vipbench.workers import Build, Workers, describe
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -76,8 +80,9 @@ SEEDS = "seeds.json"
 RUNS = Path("results/runs")
 """Where run folders go, below the working directory."""
 VIPLLAVA = "vipllava"
+HF = "hf"
 GREEDY = "greedy"
-BASELINES = tuple(name for name in RUNNERS if name != VIPLLAVA)
+BASELINES = tuple(name for name in RUNNERS if name not in WITH_CHECKPOINT)
 AUTO_BATCH_SIZE = 32
 """Requests in a batch under `auto`; the runner halves a batch that does not fit into memory."""
 AUTO_BATCH_SIZE_BASELINE = 1024
@@ -123,18 +128,39 @@ class RunSettings(Record):
     device: str | None = None
     prompt_format: PromptFormat | None = None
     fit: Fit | None = None
+    path: AnswerPath = "fast"
+    """How VipLlava answers; `reference` is transformers' plain `generate`."""
     replay: Replay | None = None
     """`official`: answers are sampled where the published script samples."""
     metrics: tuple[ExtraMetric, ...] = ()
     """Reported beside the headline metric, with those of the suite."""
     max_errors: float = Field(default=0.01, ge=0, le=1)
     """Share of a task's samples that may fail, 0-1."""
+    workers: int = Field(default=1, ge=1, le=1024)
+    """Processes that answer: one a GPU, or one single-threaded one a core; 1: this process does."""
+    shard: Shard | None = None
+    """Which of the batches are asked; the shards of a run are put together by `merge`."""
     judge: JudgeSettings | None = None
     """Grades the answers to graded tasks once they are there; None: as an earlier command did."""
     fresh: bool = False
     """Removes what an earlier run left in the run folder."""
     out: Path | None = None
-    """The run folder itself; None: `results/runs/<run_id>`."""
+    """The run folder itself; None: `results/runs/<run_id>`. Of a shard: `shard-<i>-of-<n>` in it,
+    or behind that name."""
+
+
+class Ask(Protocol):
+    """Answers batches of a plan, as `engine.answer_batches` and `Workers.answer` do."""
+
+    def __call__(
+        self,
+        trials: Trials,
+        plan: Sequence[Sequence[int]],
+        todo: Sequence[int],
+        *,
+        write: Callable[[list[ResponseLine]], None],
+    ) -> None:
+        """Answer the batches `todo` of a plan; `write` takes the lines of each."""
 
 
 class Results(NamedTuple):
@@ -195,6 +221,8 @@ class _Model(NamedTuple):
     converted_from: str | None = None
     image_size: int | None = None
     """Side in px of the square that it sees, where that is known."""
+    build: Build | None = None
+    """Builds the runner in another process; None where that makes no sense."""
 
 
 class _Prepared(NamedTuple):
@@ -216,6 +244,8 @@ class _Clock:
     loaded: float | None = None
     """When the model was loaded; None before."""
     n_answered: int = 0
+    workers: Workers | None = None
+    """Of this start, where there are any."""
 
 
 class _Started(NamedTuple):
@@ -243,6 +273,7 @@ def run(settings: RunSettings, *, progress: bool = False, say: Say | None = None
         VipbenchError: Settings, data or model cannot be used, or the disk is full.
     """
     say = say or _silent
+    settings = _placed(settings)
     place = settings.out or RUNS
     try:
         with contextlib.ExitStack() as stack:
@@ -251,7 +282,7 @@ def run(settings: RunSettings, *, progress: bool = False, say: Say | None = None
                 store.check_own(settings.out)
             draft = stack.enter_context(_draft(place, alone=settings.out is not None))
             prepared = _prepare(settings, draft, progress, say)
-            folder = settings.out or RUNS / manifests.run_id(prepared.identity)
+            folder = settings.out or RUNS / _folder_name(prepared.identity, settings)
             if settings.out is None:
                 stack.enter_context(store.locked(folder))
             result = _run_in(folder, prepared, settings, progress, say)
@@ -261,38 +292,42 @@ def run(settings: RunSettings, *, progress: bool = False, say: Say | None = None
         ) from None
     for warning in report.lost_marks(result.manifest, result.rows):
         say(warning)
-    _check_errors(result, settings.max_errors)
+    check_errors(result, settings.max_errors)
     return result
 
 
 def _run_in(
     folder: Path, prepared: _Prepared, settings: RunSettings, progress: bool, say: Say
 ) -> Results:
-    finished = None if settings.fresh else _finished(folder, prepared.identity)
+    finished = None if settings.fresh else _finished(folder, prepared.identity, settings)
     if finished is not None:
         say(f"{folder}: had been finished; nothing is asked again (--fresh redoes it)")
-        if settings.judge is None:
+        if settings.judge is None or settings.shard is not None:
             return finished
         rows = _score(folder, finished.manifest, settings.judge, progress=progress, say=say)
         return finished._replace(rows=rows)
     started = _plan(folder, prepared, settings, say)
     n_left = sum(len(started.plan[batch]) for batch in started.todo)
     clock = _Clock()
-    # First the model, so that one which cannot be loaded leaves nothing behind.
-    runner = prepared.model.load(started.trials) if started.todo else None
-    clock.loaded = time.monotonic()
-    trials = _begin(folder, started, fresh=settings.fresh)
-    try:
-        if runner is not None:
-            images = {choice.spec.name: choice.source.images for choice in prepared.selection.tasks}
-            started = started._replace(trials=trials)
-            _answer(folder, started, runner, settings.runner, images, progress, clock)
-    finally:
-        manifest = _add_times(started.manifest, prepared.seconds, clock)
-        with contextlib.suppress(RunError):  # where the disk is full, that is said already
-            manifests.write(folder, manifest)
-    rows = _score(folder, manifest)
-    manifest = manifest.model_copy(update={"finished": _now()})
+    with contextlib.ExitStack() as stack:
+        # First the model, so that one which cannot be loaded leaves nothing behind.
+        ask = _load(stack, prepared, started, settings, say, clock) if started.todo else None
+        clock.loaded = time.monotonic()
+        trials = _begin(folder, started, fresh=settings.fresh)
+        try:
+            if ask is not None:
+                _answer(folder, started._replace(trials=trials), ask, progress, clock)
+        finally:
+            stack.close()  # the memory of workers is known when they have ended
+            manifest = _add_times(started.manifest, prepared.seconds, clock)
+            with contextlib.suppress(RunError):  # where the disk is full, that is said already
+                manifests.write(folder, manifest)
+    if settings.shard is not None:
+        manifest = manifest.model_copy(update={"finished": manifests.now()})
+        manifests.write(folder, manifest)
+        return Results(folder, [], manifest, n_left)
+    rows = _score(folder, manifest, say=say if settings.judge is None else None)
+    manifest = manifest.model_copy(update={"finished": manifests.now()})
     manifests.write(folder, manifest)
     if settings.judge is not None:
         rows = _score(folder, manifest, settings.judge, progress=progress, say=say)
@@ -315,6 +350,10 @@ def run_seeds(
     Raises:
         VipbenchError: As `run`.
     """
+    if settings.shard is not None:
+        raise RunError(
+            f"--seeds with --shard {settings.shard}: a shard has no scores; give one --seed a run"
+        )
     done = []
     for seed in range(settings.seed, settings.seed + n):
         out = settings.out / f"seed-{seed}" if settings.out else None
@@ -370,15 +409,22 @@ def dry_run(settings: RunSettings, *, progress: bool = False) -> DryRun:
     Raises:
         VipbenchError: As `run`, for what can be known before the model is loaded.
     """
+    settings = _placed(settings)
     with tempfile.TemporaryDirectory() as scratch:
         draft = Path(scratch) / store.REQUESTS
         prepared = _prepare(settings, draft, progress, None)
         n_bytes = draft.stat().st_size + LINE_BYTES * len(prepared.trials)
-    folder = settings.out or RUNS / manifests.run_id(prepared.identity)
-    keys = {entry.name for entry in prepared.trials.entries if entry.key is not None}
+    folder = settings.out or RUNS / _folder_name(prepared.identity, settings)
+    goes_on = (folder / store.MANIFEST).exists() and not settings.fresh
+    then = manifests.read(folder) if goes_on else None
+    batch_size = then.batch_size if then else _batch_size(settings, prepared.model)
+    plan = plan_trials(prepared.trials, batch_size)
+    mine = _mine(settings.shard, len(plan))
+    keys = {prepared.trials.entries[place].name for batch in mine for place in plan[batch]}
     n_left = len(keys)
-    if (folder / store.MANIFEST).exists() and not settings.fresh:
-        manifests.check_same(folder, manifests.read(folder).identity, prepared.identity)
+    if then is not None:
+        manifests.check_same(folder, then.identity, prepared.identity)
+        _check_path(folder, then, settings.path)
         n_left -= len(keys & set(store.read_responses(folder / store.RESPONSES)))
     per_request, seconds_from = _measured(folder.parent, prepared.identity)
     counts = Counter((name.task, name.style) for name, *_ in prepared.trials.entries)
@@ -442,7 +488,7 @@ def _prepare(settings: RunSettings, draft: Path, progress: bool, say: Say | None
         matched = match_answers(files, trials, {task: each.ids for task, each in facts.items()})
         selection = selection._replace(notes=(*selection.notes, *matched.notes))
     if say is not None:
-        for note in (*selection.notes, *_unused(settings)):
+        for note in (*selection.notes, *_unused(settings, selection.prompt_format)):
             say(note)
         _check_data(facts, settings.max_errors)
     if matched is None:
@@ -469,9 +515,10 @@ def _specs(selection: Selection) -> list[TaskSpec]:
     return [*(choice.spec for choice in selection.tasks), *selection.joints]
 
 
-def _check_model(settings: RunSettings) -> CheckpointInfo | None:
+def _check_model(settings: RunSettings) -> ModelInfo | None:
     """Check all of a model that can be checked without loading it, or reading any data."""
     check_names(settings.device, settings.dtype)
+    _check_workers(settings)
     if settings.runner == IMPORTED or settings.answers:
         if settings.runner != IMPORTED or not settings.answers:
             fault = "takes no answers" if settings.answers else "has no answers"
@@ -484,48 +531,97 @@ def _check_model(settings: RunSettings) -> CheckpointInfo | None:
         if settings.model is not None or settings.live_model is not None:
             raise RunnerError(f"runner {settings.runner}: takes no model; leave --model out")
         return None
-    if settings.runner != VIPLLAVA:
+    if settings.runner not in WITH_CHECKPOINT:
         find_plugin(settings.runner)
         return None
-    if settings.live_model is not None:
+    if settings.runner == HF:
+        _check_greedy(settings)
+    elif settings.live_model is not None:
         return None
     if settings.model is None:
-        raise RunnerError("runner vipllava: no model given; give --model FOLDER or a hub id")
-    info = check_checkpoint(settings.model)
-    if settings.device not in (None, "auto", "cpu"):
+        raise RunnerError(
+            f"runner {settings.runner}: no model given; give --model FOLDER or a hub id"
+        )
+    info = (
+        check_model(settings.model, settings.prompt_format)
+        if settings.runner == HF
+        else check_checkpoint(settings.model)
+    )
+    if settings.workers > 1:
+        spread(find_device(settings.device), settings.workers)
+    elif settings.device not in (None, "auto", "cpu"):
         find_device(settings.device)
     return info
 
 
-def _unused(settings: RunSettings) -> list[str]:
+def _check_workers(settings: RunSettings) -> None:
+    """Refuse workers and shards where they make no sense."""
+    if settings.shard is not None and settings.judge is not None:
+        raise RunError(
+            f"--shard {settings.shard} with --judge-url: a shard has no scores; merge the shards, "
+            "then give the judge to `vipbench score`"
+        )
+    if settings.workers == 1:
+        return
+    fault = None
+    if settings.live_model is not None:
+        fault = "a model in memory cannot be sent to other processes; save it and give its folder"
+    elif settings.runner in BASELINES or settings.runner == IMPORTED or settings.answers:
+        fault = f"runner {settings.runner} has no model to load in other processes; leave it out"
+    if fault is not None:
+        raise RunnerError(f"--workers {settings.workers}: {fault}")
+
+
+def _check_greedy(settings: RunSettings) -> None:
+    """Refuse what runner hf cannot do, before anything is read."""
+    if settings.live_model is not None:
+        raise RunnerError("runner hf: takes no model in memory; save it, and give its folder")
+    if settings.replay is not None:
+        raise RunnerError(
+            "runner hf: answers greedily, and a replay samples as ViP-LLaVA's scripts do; leave "
+            "--replay out, or use --runner vipllava"
+        )
+
+
+def _unused(settings: RunSettings, suite_format: PromptFormat | None) -> list[str]:
     """Say which settings a runner does not look at, so that nobody takes them for granted."""
     if settings.runner == VIPLLAVA:
         return []
+    notes = []
+    if settings.runner == HF and suite_format not in (None, "chat_template"):
+        notes.append(f"runner hf: asks in the chat template, not in the suite's {suite_format}")
     names = [
         f"--{name.replace('_', '-')}"
         for name in ("dtype", "device", "prompt_format", "replay")
-        if getattr(settings, name) is not None
+        if settings.runner not in WITH_CHECKPOINT and getattr(settings, name) is not None
     ]
-    return [f"runner {settings.runner}: does not use {', '.join(names)}"] if names else []
+    names += ["--path"] if settings.path != "fast" else []
+    if names:
+        notes.append(f"runner {settings.runner}: does not use {', '.join(names)}")
+    return notes
 
 
 def _describe_model(
-    settings: RunSettings, suite_format: PromptFormat | None, info: CheckpointInfo | None
+    settings: RunSettings, suite_format: PromptFormat | None, info: ModelInfo | None
 ) -> _Model:
     """Fix name, fingerprint and settings of a model; a plugin or a live model is built here."""
     prompt_format = settings.prompt_format or suite_format
+    if settings.runner == HF:
+        prompt_format = "chat_template"  # a suite's is VipLlava's
+
+    build = partial(
+        make_runner,
+        settings.runner,
+        model=settings.model if settings.live_model is None else settings.live_model,
+        processor=settings.processor,
+        seed=settings.seed,
+        prompt_format=prompt_format,
+        dtype=settings.dtype,
+        path=settings.path,
+    )
 
     def load(trials: Sequence[Trial]) -> Runner:
-        return make_runner(
-            settings.runner,
-            model=settings.model if settings.live_model is None else settings.live_model,
-            processor=settings.processor,
-            trials=trials,
-            seed=settings.seed,
-            prompt_format=prompt_format,
-            dtype=settings.dtype,
-            device=settings.device,
-        )
+        return build(trials=trials, device=settings.device)
 
     if settings.runner in BASELINES:
         nothing = Settings(weights=None, prompt_format=None, dtype=None, decoding=None)
@@ -543,9 +639,14 @@ def _describe_model(
         return _Model(
             *(info.name, fixed, str(device), info.hints.fit, False, load, origin),
             image_size=info.image_size,
+            build=build,
         )
-    runner = load(())
-    told = settings_of(runner, settings.runner)
+    if settings.workers > 1:  # a model that is built here would take the place of a worker's
+        told, image_size = describe(build, settings.runner)
+        runner = None
+    else:
+        runner = load(())
+        told, image_size = settings_of(runner, settings.runner), runner.image_size
     if settings.live_model is not None:
         _check_live(settings, told)
     fixed = Settings(
@@ -555,8 +656,10 @@ def _describe_model(
         decoding=settings.replay or told.decoding,
     )
     return _Model(
-        *(_name(settings, told), fixed, told.device, None, False, lambda trials: runner),
-        image_size=runner.image_size,
+        *(_name(settings, told), fixed, told.device, None, False),
+        load=load if runner is None else lambda trials: runner,
+        image_size=image_size,
+        build=build,
     )
 
 
@@ -630,7 +733,7 @@ def _check_data(found: dict[str, TaskFacts], max_errors: float) -> None:
         raise TooManyErrors(f"{' · '.join(messages)} · {advice}")
 
 
-def _check_errors(result: Results, max_errors: float) -> None:
+def check_errors(result: Results, max_errors: float) -> None:
     """Say after the run if too many samples failed in it."""
     messages = []
     for row in result.rows:
@@ -650,12 +753,49 @@ def _check_errors(result: Results, max_errors: float) -> None:
 # --- the run folder
 
 
-def _finished(folder: Path, identity: Identity) -> Results | None:
+def _check_path(folder: Path, then: Manifest, path: AnswerPath) -> None:
+    """Refuse to mix the paths of a runner in one folder: in 16 bit they round otherwise."""
+    if then.identity.runner == VIPLLAVA and (then.path or "fast") != path:
+        raise RunError(
+            f"{folder}: was answered on path {then.path or 'fast'}, not {path}; give "
+            f"--path {then.path or 'fast'} to go on with it, another -o, or --fresh to replace it"
+        )
+
+
+def _placed(settings: RunSettings) -> RunSettings:
+    """Give a shard a folder of its own below the one that is named for all of them."""
+    if settings.shard is None or settings.out is None:
+        return settings
+    return settings.model_copy(update={"out": settings.out / settings.shard.folder})
+
+
+def _mine(shard: Shard | None, n: int) -> range:
+    """Return which of `n` batches are asked."""
+    return range(n) if shard is None else shard.batches(n)
+
+
+def _folder_name(identity: Identity, settings: RunSettings) -> str:
+    """Name the folder of a run, or of a shard of it, for which no -o is given."""
+    name = manifests.run_id(identity)
+    return name if settings.shard is None else f"{name}-{settings.shard.folder}"
+
+
+def _finished(folder: Path, identity: Identity, settings: RunSettings) -> Results | None:
     """Read a run that has ended already; None where there is something left to do."""
     if not (folder / store.MANIFEST).exists():
         return None
     manifest = manifests.read(folder)
     manifests.check_same(folder, manifest.identity, identity)
+    _check_path(folder, manifest, settings.path)
+    shard = settings.shard
+    if manifest.shard != shard:
+        then, now = (f"shard {each}" if each else "a whole run" for each in (manifest.shard, shard))
+        raise RunError(
+            f"{folder}: holds {then}, not {now}; give another -o, or --fresh to replace it"
+        )
+    if shard is not None:
+        is_done = manifest.finished is not None and (folder / store.REQUESTS).exists()
+        return Results(folder, [], manifest, 0) if is_done else None
     files = (store.REQUESTS, store.RESPONSES, store.SCORES, store.SUMMARY)
     if manifest.finished is None or not all((folder / name).exists() for name in files):
         return None
@@ -673,22 +813,19 @@ def _plan(folder: Path, prepared: _Prepared, settings: RunSettings, say: Say) ->
                 "asked; give another -o, or --fresh to replace it"
             )
         then = manifests.read(folder)
-    asked = [i for i, entry in enumerate(prepared.trials.entries) if entry.key is not None]
     batch_size = then.batch_size if then else _batch_size(settings, prepared.model)
-    entries = [prepared.trials.entries[i] for i in asked]
-    samples = [(entry.name.task, entry.name.id) for entry in entries]
-    batches = plan_batches([entry.length for entry in entries], batch_size, samples)
-    plan = [tuple(asked[i] for i in batch) for batch in batches]
+    plan = plan_trials(prepared.trials, batch_size)
+    mine = _mine(settings.shard, len(plan))
     if then is None:
         manifest = _new_manifest(prepared, settings, batch_size, plan_digest(plan))
-        return _Started(manifest, prepared.trials, plan, list(range(len(plan))))
+        return _Started(manifest, prepared.trials, plan, list(mine))
     if then.plan_digest != plan_digest(plan):
         raise RunError(
             f"{folder}: vipbench {then.versions.get('vipbench')} planned its batches otherwise; go "
             "on with that version, or use --fresh to start over"
         )
     done = store.resume_responses(folder / store.RESPONSES, plan, prepared.trials)
-    say(f"{folder}: goes on; {len(done)} of {len(plan)} batches are answered")
+    say(f"{folder}: goes on; {len(done)} of {len(mine)} batches are answered")
     if settings.batch_size not in ("auto", batch_size):
         say(
             f"{folder}: keeps the batches of {batch_size} of its first start, not "
@@ -702,9 +839,48 @@ def _plan(folder: Path, prepared: _Prepared, settings: RunSettings, say: Say) ->
     ]
     if changed:
         say(f"{folder}: was started with other versions: {', '.join(changed)}")
-    manifest = then.model_copy(update={"n_starts": then.n_starts + 1, "finished": None})
-    todo = [i for i in range(len(plan)) if i not in done]
+    manifest = then.model_copy(
+        update={"n_starts": then.n_starts + 1, "finished": None, "workers": settings.workers}
+    )
+    todo = [i for i in mine if i not in done]
     return _Started(manifest, prepared.trials, plan, todo)
+
+
+def plan_trials(trials: Trials, batch_size: int) -> list[tuple[int, ...]]:
+    """Return the places in `trials` that each batch of a run holds."""
+    asked = [i for i, entry in enumerate(trials.entries) if entry.key is not None]
+    entries = [trials.entries[i] for i in asked]
+    samples = [(entry.name.task, entry.name.id) for entry in entries]
+    batches = plan_batches([entry.length for entry in entries], batch_size, samples)
+    return [tuple(asked[i] for i in batch) for batch in batches]
+
+
+def _load(
+    stack: contextlib.ExitStack,
+    prepared: _Prepared,
+    started: _Started,
+    settings: RunSettings,
+    say: Say,
+    clock: _Clock,
+) -> Ask:
+    """Load the model, here or in workers that end with `stack`, and return what asks it."""
+    images = {choice.spec.name: choice.source.images for choice in prepared.selection.tasks}
+    model = prepared.model
+    if settings.workers == 1 or model.build is None:
+        runner = model.load(started.trials)
+        return partial(answer_batches, runner, settings.runner, images=images)
+    n = min(settings.workers, len(started.todo))
+    devices: Sequence[str | None] = [None] * n
+    if settings.runner in RUNNERS:
+        devices = spread(find_device(model.device), n)
+    if model.device == "cpu" and settings.workers > (os.cpu_count() or 1):
+        say(f"--workers {settings.workers}: are more than the {os.cpu_count()} cores here")
+    workers = Workers(
+        model.build, settings.runner, devices, images, say, ahead=model.device != "cpu"
+    )
+    clock.workers = stack.enter_context(workers)
+    workers.load()
+    return workers.answer
 
 
 def _begin(folder: Path, started: _Started, *, fresh: bool) -> Trials:
@@ -730,24 +906,29 @@ def _new_manifest(
     prepared: _Prepared, settings: RunSettings, batch_size: int, plan: str
 ) -> Manifest:
     commit, dirty = manifests.checkout()
+    settings_digest = manifests.settings_digest(prepared.identity.settings)
     return Manifest(
         run_id=manifests.run_id(prepared.identity),
         identity=prepared.identity,
-        settings_digest=manifests.settings_digest(prepared.identity.settings),
+        settings_digest=settings_digest,
+        certificate=manifests.find_certificate(settings_digest, prepared.model.device),
         tasks=_task_runs(prepared),
         n_requests=len(prepared.trials),
         metrics=tuple(dict.fromkeys((*prepared.selection.metrics, *settings.metrics))),
+        path=settings.path if settings.runner == VIPLLAVA else None,
         replay=settings.replay,
         converted_from=prepared.model.converted_from,
         image_size=prepared.model.image_size,
         notes=prepared.selection.notes,
         batch_size=batch_size,
         plan_digest=plan,
+        shard=settings.shard,
+        workers=settings.workers,
         device=prepared.model.device,
         versions=manifests.versions(),
         commit=commit,
         dirty=dirty,
-        started=_now(),
+        started=manifests.now(),
     )
 
 
@@ -790,26 +971,25 @@ def _task_runs(prepared: _Prepared) -> dict[str, TaskRun]:
 
 
 def _axes(selection: Selection, spec: TaskSpec) -> tuple[str, ...]:
-    """Return the tags that a task's breakdown lists: the suite's, then its own."""
-    inline = any(style.inline for choice in selection.tasks for style in choice.styles)
-    swept = ("width", "alpha") if inline else ()
-    return tuple(dict.fromkeys((*selection.breakdown, *swept, *spec.breakdown)))
+    """Return the tags that a task's breakdown lists: the suite's, what styles vary, its own."""
+    styles = [style for choice in selection.tasks for style in choice.styles]
+    swept = ("width", "alpha") if any(style.inline for style in styles) else ()
+    moved = ("position",) if any(style.kind == "permuted" for style in styles) else ()
+    return tuple(dict.fromkeys((*selection.breakdown, *swept, *moved, *spec.breakdown)))
 
 
 def _answer(
     folder: Path,
     started: _Started,
-    runner: Runner,
-    name: str,
-    images: dict[str, Path],
+    ask: Ask,
     progress: bool,
     clock: _Clock,
 ) -> None:
     """Answer the batches that are left; each is on the disk before the next is asked."""
     responses = folder / store.RESPONSES
+    mine = _mine(started.manifest.shard, len(started.plan))
     n_all, n_left = (
-        sum(len(started.plan[batch]) for batch in batches)
-        for batches in (range(len(started.plan)), started.todo)
+        sum(len(started.plan[batch]) for batch in batches) for batches in (mine, started.todo)
     )
     with _bar(None, "answering", progress, total=n_all, initial=n_all - n_left) as bar:
 
@@ -818,15 +998,7 @@ def _answer(
             clock.n_answered += len(lines)
             bar.update(len(lines))
 
-        answer_batches(
-            runner,
-            name,
-            started.trials,
-            started.plan,
-            started.todo,
-            images,
-            write,
-        )
+        ask(started.trials, started.plan, started.todo, write=write)
 
 
 def _add_times(manifest: Manifest, prepare: float, clock: _Clock) -> Manifest:
@@ -841,7 +1013,9 @@ def _add_times(manifest: Manifest, prepare: float, clock: _Clock) -> Manifest:
         total=round(then.total + prepare + load + generate, 3),
     )
     peak = max(manifest.peak_memory_mib, manifests.peak_memory_mib())
-    return manifest.model_copy(update={"times": times, "peak_memory_mib": peak})
+    n_restarts = manifest.n_worker_restarts + (clock.workers.n_restarts if clock.workers else 0)
+    changes = {"times": times, "peak_memory_mib": peak, "n_worker_restarts": n_restarts}
+    return manifest.model_copy(update=changes)
 
 
 # --- after the model
@@ -860,15 +1034,25 @@ def _score(
 
     Where a judge stops before its end, that is raised when both are written.
     """
+    if manifest.shard is not None:
+        raise RunError(
+            f"{folder}: is shard {manifest.shard} of a run, and has no scores; put all shards "
+            "together with `vipbench merge`"
+        )
     trials, responses = _answered(folder, manifest)
 
     def answered() -> Iterator[tuple[Trial, ResponseLine | None]]:
         return ((trial, responses.get(trial_id(trial))) for trial in trials)
 
+    extra = set(manifest.metrics)
+    if not any(response.option_logprobs is not None for response in responses.values()):
+        if say and scorers.OPTION_ARGMAX in extra:
+            say(f"{folder}: metric {scorers.OPTION_ARGMAX}: {scorers.NO_LOGPROBS}; it is left out")
+        extra.discard(scorers.OPTION_ARGMAX)
     judged = judge_run(folder, answered(), judge, ledger, progress=progress, say=say)
     lines = []
     for trial, response in answered():
-        metrics = scorers.metrics_of(trial.kind, manifest.metrics)
+        metrics = scorers.metrics_of(trial.kind, extra)
         lines += [scorers.score_line(trial, response, metric) for metric in metrics]
         if trial_id(trial) in judged.lines:
             lines.append(judged.lines[trial_id(trial)])
@@ -876,6 +1060,8 @@ def _score(
         if task.parts:
             lines += scorers.join_lines(name, task.parts, lines)
     store.write_lines(folder / store.SCORES, lines)
+    if say and (note := scorers.option_note(answered())):
+        say(note)
     rows = report.summarise(manifest, lines)
     store.write_json(folder / store.SUMMARY, [row.model_dump(mode="json") for row in rows])
     if judged.stopped is not None:
@@ -977,10 +1163,6 @@ def _bar(
         mininterval=0.2 if sys.stderr.isatty() else 10,
         dynamic_ncols=True,
     )
-
-
-def _now() -> str:
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
 def _silent(message: str) -> None:

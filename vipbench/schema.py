@@ -30,8 +30,10 @@ Shape = Literal[
 ]
 Fit = Literal["pad", "squash", "crop"]
 Kind = Literal["choice", "short_answer", "graded", "joint"]
-ExtraMetric = Literal["lenient"]
-"""Metrics of text answers beside the headline, which is always reported."""
+ExtraMetric = Literal["lenient", "option_argmax"]
+"""Metrics beside the headline, which is always reported."""
+AnswerPath = Literal["fast", "reference"]
+"""How a runner computes: its own batches, or transformers' plain `generate`."""
 Replay = Literal["official"]
 StyleKind = Literal[
     "marks", "given", "none", "blind", "coordinates", "wrong", "shuffled", "permuted"
@@ -290,7 +292,8 @@ class Response(Record):
     n_new_tokens: int = 0
     finish: Literal["stop", "length", "error"] = "stop"
     option_logprobs: tuple[float, ...] | None = None
-    """Natural-log probabilities of `Request.options`, where asked for."""
+    """Natural-log probabilities of `Request.options` as the first token of the answer, over the
+    whole vocabulary; None where there are no options, or the runner does not know."""
     pixels: str | None = None
     """sha256 of the fitted uint8 image that the model saw."""
 

@@ -1,11 +1,30 @@
 """Score answers: choice, short answer, graded, joint. Cannot see a model or an image."""
 
-from collections.abc import Collection, Iterator, Sequence
+import heapq
+import math
+import statistics
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 from vipbench import answers
 from vipbench.errors import RunError
 from vipbench.schema import ExtraMetric, Kind, Response, Score, Tags, Trial
 from vipbench.store import ResponseLine, ScoreLine, TrialId, trial_id
+
+OPTION_ARGMAX = "option_argmax"
+"""The metric of the likeliest option letter, whatever the text says."""
+MARGIN_DIGITS = 2
+"""More would tell the rounding of one batch size from that of another."""
+NO_LOGPROBS = "the runner gave no probabilities of the options"
+
+
+class Option(NamedTuple):
+    """What the probabilities of the option letters answer."""
+
+    letter: str
+    """The likeliest; of equally likely ones the first."""
+    margin: float | None
+    """Natural-log probability of it less that of the second; None where that is impossible."""
 
 
 def metric_name(kind: Kind) -> str:
@@ -21,9 +40,24 @@ def metrics_of(kind: Kind, extra: Collection[ExtraMetric]) -> tuple[str, ...]:
     """Return the metrics that answers of a kind are scored by, the headline first.
 
     `lenient` reads an answer out of a text around it; free text that is graded has none.
+    `option_argmax` takes the likeliest letter of a choice for its answer.
     """
-    lenient = "lenient" in extra and kind in ("choice", "short_answer")
-    return (metric_name(kind), "lenient") if lenient else (metric_name(kind),)
+    suitable: dict[Kind, tuple[ExtraMetric, ...]] = {
+        "choice": ("lenient", "option_argmax"),
+        "short_answer": ("lenient",),
+    }
+    return (metric_name(kind), *(each for each in suitable.get(kind, ()) if each in extra))
+
+
+def likeliest_option(trial: Trial, response: Response) -> Option | None:
+    """Return the option letter of the highest probability; None where they are not known."""
+    letters = trial.request.options if trial.request is not None else ()
+    logprobs = response.option_logprobs
+    if logprobs is None or len(logprobs) != len(letters) or len(letters) < 2:
+        return None
+    first, second = heapq.nlargest(2, logprobs)
+    margin = None if math.isinf(second) else round(first - second, MARGIN_DIGITS)
+    return Option(letters[logprobs.index(first)], margin)
 
 
 def score(trial: Trial, response: Response, metric: str | None = None) -> Score:
@@ -35,6 +69,12 @@ def score(trial: Trial, response: Response, metric: str | None = None) -> Score:
     if trial.request is None or response.text is None:
         raise ValueError(f"{trial.task} {trial.style} {trial.id}: an error cannot be scored")
     lenient = metric == "lenient"
+    if metric == OPTION_ARGMAX:
+        option = likeliest_option(trial, response)
+        if option is None:
+            raise ValueError(f"{trial.task} {trial.style} {trial.id}: {NO_LOGPROBS}")
+        right = answers.matches_short(option.letter, trial.target)
+        return Score(value=float(right), answer=option.letter)
     if trial.kind == "choice":
         return _score_choice(response.text, trial.target, trial.request.options, lenient=lenient)
     if trial.kind == "short_answer":
@@ -56,10 +96,18 @@ def join(scores: Sequence[Score]) -> Score:
 def score_line(trial: Trial, response: Response | None, metric: str | None = None) -> ScoreLine:
     """Return what `scores.jsonl` says of a trial by one metric; an error has no value.
 
-    `response` may be None only where the trial itself is an error.
+    `response` may be None only where the trial itself is an error. A text without probabilities of
+    the options is no error, but has no value by `option_argmax`.
     """
     error = trial.error if response is None else response.error
-    scored = score(trial, response, metric) if response is not None and error is None else None
+    scored, option, agrees, ungraded = None, None, None, None
+    if response is not None and error is None:
+        if metric == OPTION_ARGMAX:
+            option = likeliest_option(trial, response)
+            ungraded = NO_LOGPROBS if option is None else None
+        scored = score(trial, response, metric) if ungraded is None else None
+        if option is not None:
+            agrees = score(trial, response).answer == option.letter
     marks = response.visibility if isinstance(response, ResponseLine) else None
     return ScoreLine(
         task=trial.task,
@@ -73,8 +121,38 @@ def score_line(trial: Trial, response: Response | None, metric: str | None = Non
         tags=trial.tags,
         truncated=response is not None and response.finish == "length",
         error=error,
+        ungraded=ungraded,
+        margin=option.margin if option else None,
+        agrees=agrees,
         n_marks_lost=None if marks is None else sum(mark.lost for mark in marks),
         n_marks_cut=None if marks is None else sum(mark.cut for mark in marks),
+    )
+
+
+def option_note(answered: Iterable[tuple[Trial, Response | None]]) -> str | None:
+    """Say how the likeliest option letters compare with the texts; None where none are known."""
+    agree, text_right, option_right = [], [], []
+    margins = []
+    for trial, response in answered:
+        if response is None or response.text is None or trial.kind != "choice":
+            continue
+        option = likeliest_option(trial, response)
+        if option is None:
+            continue
+        text = score(trial, response)
+        agree.append(text.answer == option.letter)
+        text_right.append(text.value)
+        option_right.append(score(trial, response, OPTION_ARGMAX).value)
+        if option.margin is not None:
+            margins.append(option.margin)
+    if not agree:
+        return None
+    share, text_share = statistics.fmean(agree), statistics.fmean(text_right)
+    option_share = statistics.fmean(option_right)
+    median = f"; median margin {statistics.median(margins):.2f} nats" if margins else ""
+    return (
+        f"options: text and likeliest letter agree in {share:.1%} of {len(agree):,} choices; the "
+        f"letter is right in {option_share:.1%}, the text in {text_share:.1%}{median}"
     )
 
 
@@ -115,6 +193,10 @@ def _join_line(name: str, parts: Sequence[ScoreLine]) -> ScoreLine:
         truncated=any(part.truncated for part in parts),
         error="; ".join(errors) or None,
         ungraded=None if errors else "; ".join(ungraded) or None,
+        margin=min((p.margin for p in parts if p.margin is not None), default=None)
+        if joined
+        else None,
+        agrees=all(p.agrees for p in parts) if joined and parts[0].agrees is not None else None,
         n_marks_lost=_sum_known([part.n_marks_lost for part in parts]),
         n_marks_cut=_sum_known([part.n_marks_cut for part in parts]),
     )

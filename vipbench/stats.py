@@ -247,6 +247,17 @@ def _kinds(cells: Clusters) -> Clusters:
     return Clusters(kinds[0], kinds[1], kinds[2], counts.astype(np.float64))
 
 
+def share_bound(n_found: int, n: int, tail: float) -> float:
+    """Return the upper bound of a share, by Clopper and Pearson: exact for independent samples.
+
+    Args:
+        n_found: Samples that have the property.
+        n: All samples, at least one.
+        tail: Probability that the share lies above, at most.
+    """
+    return 1.0 if n_found >= n else float(betaincinv(n_found + 1, n - n_found, 1 - tail))
+
+
 # --- two runs on the same samples
 
 

@@ -81,11 +81,27 @@ class ScoreLine(Record):
     """The text ended because `max_new_tokens` was reached."""
     error: str | None
     ungraded: str | None = None
-    """Why a judge has given no grade; the answer itself is no error then."""
+    """Why a judge has given no grade, or the runner no probabilities of options; the answer itself
+    is no error then."""
+    margin: float | None = None
+    """Of metric `option_argmax`: how far the likeliest option is ahead of the second, as the
+    difference of natural logarithms, 2 decimals; in a joint task the smallest of its parts. None:
+    another metric, not known, or the second is impossible."""
+    agrees: bool | None = None
+    """Of metric `option_argmax`: whether the text answers with the likeliest option; in a joint
+    task in all of its parts. None as above."""
     n_marks_lost: int | None = None
     """Marks of which the model saw nothing, and below those of which it saw a part; in a joint task
     those of all parts. None: not known, since no image was loaded."""
     n_marks_cut: int | None = None
+
+
+class Span(NamedTuple):
+    """The bytes of some lines in a file."""
+
+    begin: int
+    end: int
+    """The byte behind the last."""
 
 
 class Entry(NamedTuple):
@@ -235,30 +251,46 @@ def resume_responses(path: Path, plan: Sequence[Sequence[int]], trials: Trials) 
     """
     if not path.exists():
         return set()
-    entries = trials.entries
-    missing = [{entries[i].name: entries[i].key for i in places} for places in plan]
-    whole: set[int] = set()
-    begun: set[int] = set()
-    end_of_whole = 0
-    for number, offset, raw in _lines(path):
-        line = _parse(ResponseLine, raw, path, number)
-        batch = missing[line.batch] if 0 <= line.batch < len(missing) else {}
-        if batch.pop(trial_id(line), None) != line.key:
-            raise RunError(
-                f"{path}:{number}: holds an answer to {' '.join(trial_id(line))}, which this run "
-                f"does not ask in batch {line.batch}; use --fresh to start over"
-            )
-        begun.add(line.batch)
-        if not any(missing[each] for each in begun):
-            whole |= begun
-            begun = set()
-            end_of_whole = offset + len(raw)
+    spans = answered_batches(path, plan, trials)
+    end_of_whole = max((span.end for span in spans.values()), default=0)
     try:
         if end_of_whole < path.stat().st_size:
             os.truncate(path, end_of_whole)
     except OSError as error:
         raise _refused(path, error) from error
-    return whole
+    return set(spans)
+
+
+def answered_batches(path: Path, plan: Sequence[Sequence[int]], trials: Trials) -> dict[int, Span]:
+    """Return where each batch lies that is answered as a whole, in any order.
+
+    Args:
+        path: `responses.jsonl`.
+        plan: the places in `trials` that each batch holds.
+        trials: of the run.
+
+    Raises:
+        RunError: A line that is not the last is broken, answers no request of this run, or stands
+            apart from the rest of its batch.
+    """
+    entries = trials.entries
+    spans: dict[int, Span] = {}
+    missing: dict[TrialId, str | None] = {}
+    now, begin = -1, 0
+    for number, offset, raw in _lines(path):
+        line = _parse(ResponseLine, raw, path, number)
+        if line.batch != now and not missing and line.batch not in spans:
+            now, begin = line.batch, offset
+            places = plan[now] if 0 <= now < len(plan) else ()
+            missing = {entries[i].name: entries[i].key for i in places}
+        if line.batch != now or missing.pop(trial_id(line), None) != line.key:
+            raise RunError(
+                f"{path}:{number}: holds an answer to {' '.join(trial_id(line))}, which this run "
+                f"does not ask in batch {line.batch}, or not there; use --fresh to start over"
+            )
+        if not missing:
+            spans[now] = Span(begin, offset + len(raw))
+    return spans
 
 
 def read_responses(path: Path) -> dict[TrialId, ResponseLine]:

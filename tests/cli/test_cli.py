@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,8 +12,9 @@ import pytest
 from PIL import Image
 
 from tests.cli.conftest import Vipbench
-from vipbench import manifest, store
+from vipbench import demo, manifest, store
 from vipbench.demo.generate import make
+from vipbench.report import read_summary
 from vipbench.schema import Trial
 
 COMMANDS = (
@@ -232,6 +234,40 @@ def test_run_without_arguments_is_the_embedded_checkpoint_on_the_embedded_benchm
     assert found.identity.model == "vipllava-demo"
     assert found.identity.suite == "demo"
     assert {task.n_samples for name, task in found.tasks.items()} == {250}
+
+
+def test_both_paths_of_the_embedded_checkpoint_give_the_same_scores(vipbench: Vipbench) -> None:
+    command = ("run", "--limit", "4", "--styles", "demo", "--metric", "option_argmax")
+    fast = vipbench(*command, "-o", "fast")
+    reference = vipbench(*command, "-o", "reference", "--path", "reference", "--batch-size", "3")
+    assert (fast.code, reference.code) == (0, 0)
+    assert "options: text and likeliest letter agree in " in fast.err
+    assert "of 12 choices" in fast.err
+    for task in ("visual7w_pointing", "vcr_qa", "vcr_qar", "vcr_q2ar"):
+        assert {row.metric for row in read_summary(Path("fast")) if row.task == task} == {
+            "text_match",
+            "option_argmax",
+        }
+    margins = []
+    for folder in (Path("fast"), Path("reference")):
+        lines = list(store.read_lines(folder / store.SCORES, store.ScoreLine))
+        margins.append([line.margin for line in lines if line.margin is not None])
+    assert len(margins[0]) == 16
+    assert margins[0] == pytest.approx(margins[1], abs=0.011)
+    known = re.compile(rb'"margin": ?[0-9.]+')
+    first, second = (
+        [known.sub(b"", Path(folder, name).read_bytes()) for name in (store.SCORES, store.SUMMARY)]
+        for folder in ("fast", "reference")
+    )
+    assert first == second
+    assert [manifest.read(Path(name)).path for name in ("fast", "reference")] == [
+        "fast",
+        "reference",
+    ]
+    for options in ((), ("--dry-run",)):
+        refused = vipbench(*command, "-o", "fast", "--path", "reference", *options)
+        assert refused.code == 2
+        assert "was answered on path fast, not reference; give --path fast" in refused.err
 
 
 def test_run_again_reprints_and_fresh_redoes(vipbench: Vipbench, data: list[str]) -> None:
@@ -487,3 +523,22 @@ def test_demo_make_writes_data_that_check_takes(vipbench: Vipbench) -> None:
     again = vipbench("demo", "make", "-o", "made")
     assert again.code == 2
     assert "is not empty" in again.err
+
+
+def test_another_family_is_run_and_gone_on_with(vipbench: Vipbench, data: list[str]) -> None:
+    words = ["run", "--runner", "hf", "--model", demo.CHECKPOINT, "--suite", "demo", *data]
+    words += ["--limit", "2", "--device", "cpu", "-o", "run"]
+    assert (ran := vipbench(*words)).code == 0, ran.err
+    responses, scores = Path("run/responses.jsonl"), Path("run/scores.jsonl")
+    expected, lines = scores.read_bytes(), responses.read_text().splitlines(keepends=True)
+    assert not any(json.loads(line)["error"] for line in lines)
+    manifest = json.loads(Path("run/manifest.json").read_text())
+    Path("run/manifest.json").write_text(json.dumps(manifest | {"finished": None}))
+    responses.write_text("".join(lines[:-3]))
+    assert "batches are answered" in (ran := vipbench(*words)).err
+    assert scores.read_bytes() == expected
+    assert "nothing is asked again" in vipbench(*words).err
+    assert "LLaVA-1.5" in vipbench("ls", "runners").out
+    refused = vipbench(*words, "--replay", "official")
+    assert (refused.code, len(refused.err.splitlines())) == (2, 1)
+    assert "runner hf: answers greedily" in refused.err

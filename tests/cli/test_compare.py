@@ -12,7 +12,7 @@ import yaml
 
 from tests.cli.conftest import Vipbench
 from tests.results import lines
-from tests.test_gate import answers
+from tests.test_gate import answers, certificate
 from tests.test_pairs import V7W, run
 
 REPO = Path(__file__).parent.parent.parent
@@ -34,6 +34,21 @@ def test_compare_prints_a_table_and_writes_the_files(
     for name in ("compare.md", "compare.csv", "compare.json", "flips.csv", "forest.svg"):
         assert f"out/{name}" in ran.out
         assert Path("out", name).exists()
+
+
+def test_rounding_is_allowed_for_where_asked(vipbench: Vipbench, tmp_path: Path) -> None:
+    noisy = certificate(50, 9)
+    base = run(tmp_path / "a", answers(200), certificate=noisy)
+    new = run(tmp_path / "b", answers(200, lost=20), certificate=noisy)
+    failed = vipbench("gate", base, new)
+    assert failed.code == 1
+    assert "it could make this drop alone (`--rounding widen` allows for it)" in failed.err
+    assert vipbench("gate", base, new, "--rounding", "widen").code == 0
+    Path("t.yaml").write_text("rounding: widen\n")
+    assert vipbench("gate", base, new, "--config", "t.yaml").code == 0
+    assert vipbench("gate", base, new, "--config", "t.yaml", "--rounding", "report").code == 1
+    compared = vipbench("compare", base, new)
+    assert f"rounding: {base}: float16, changed 9 of 50 answers" in compared.err
 
 
 def test_compare_without_out_writes_nothing(

@@ -8,7 +8,13 @@ from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from tests.models import CHAT_TEMPLATE, CORPUS, SPECIALS, build_tokenizer
 from vipbench.errors import RunnerError
-from vipbench.runners.prompt_formats import PromptTokenizer, encode_prompt, format_prompt, readable
+from vipbench.runners.prompt_formats import (
+    PromptTokenizer,
+    encode_prompt,
+    format_prompt,
+    option_tokens,
+    readable,
+)
 
 SYSTEM = (
     "A chat between a curious human and an artificial intelligence assistant. The assistant gives "
@@ -194,3 +200,46 @@ def test_markers_in_users_text_do_no_harm() -> None:
     ids = encode_prompt(tokenizer, before, after)
     assert (ids.count(IMAGE), ids.count(2)) == (2, 0)
     assert "a \ufffdimage\ufffd \ufffd</s>\ufffd" in readable(before, after)
+
+
+def llama_tokenizer() -> PreTrainedTokenizerBase:
+    """As Llama's: a space is `▁`, put in front of a text, and merged into the letter behind it."""
+    texts = sorted({*"".join(CORPUS).replace(" ", "▁"), *"▁[]?:C", "\n"})
+    vocab = {text: i for i, text in enumerate([*SPECIALS, *texts, "▁A", "▁B"])}
+    backend = Tokenizer(models.BPE(vocab, [("▁", "A"), ("▁", "B")], unk_token="<unk>"))
+    steps = [normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")]
+    backend.normalizer = normalizers.Sequence(steps)
+    wrap: Any = PreTrainedTokenizerFast
+    wrapped: PreTrainedTokenizerBase = wrap(
+        tokenizer_object=backend, unk_token="<unk>", eos_token="</s>", pad_token="<pad>",
+        extra_special_tokens={"image_token": "<image>"},
+    )  # fmt: skip
+    return wrapped
+
+
+@pytest.mark.parametrize("prompt_format", ["hf", "llava_v1", "chat_template"])
+def test_a_letter_is_what_an_answer_would_begin_with(
+    prompt_format: Literal["hf", "llava_v1", "chat_template"],
+) -> None:
+    for tokenizer, expected in (
+        (llama_tokenizer(), [["▁A", "A"], ["▁B", "B"], ["C"]]),
+        (build_tokenizer(), [["ĠA", "A"], ["ĠB", "B"], ["C"]]),
+    ):
+        _, after = format_prompt(["What is it?"], prompt_format, tokenizer, CHAT_TEMPLATE)
+        prompts = PromptTokenizer(tokenizer, IMAGE, 4)
+        found = [option_tokens(prompts, after, letter) for letter in "ABC"]
+        assert [tokenizer.convert_ids_to_tokens(list(ids)) for ids in found] == expected
+
+
+def test_a_letter_behind_a_prompt_that_melts_into_it() -> None:
+    for tokenizer, expected in (
+        (llama_tokenizer(), ["▁A"]),
+        (build_tokenizer(), ["ĠA", "A"]),
+    ):
+        prompts = PromptTokenizer(tokenizer, IMAGE, 4)
+        found = option_tokens(prompts, "Answer: ", "A")
+        assert tokenizer.convert_ids_to_tokens(list(found)) == expected
+
+
+def test_a_letter_of_several_tokens_is_not_one_of_them() -> None:
+    assert option_tokens(PromptTokenizer(build_tokenizer(), IMAGE, 4), "\nSay:", "Ä") == ()

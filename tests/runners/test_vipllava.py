@@ -16,6 +16,7 @@ from transformers import VipLlavaForConditionalGeneration
 from tests.models import (
     CORPUS,
     IMAGE_SIZE,
+    TextModel,
     build_model,
     build_processor,
     build_tokenizer,
@@ -26,7 +27,7 @@ from vipbench.errors import RunnerError
 from vipbench.runners import check_responses
 from vipbench.runners.device import find_device, find_dtype
 from vipbench.runners.vipllava import TOP_K, VipLlavaRunner, _sample
-from vipbench.schema import PromptFormat, Request, Response
+from vipbench.schema import AnswerPath, PromptFormat, Request, Response
 
 END_IDS = list(range(2, 400, 9))
 """So many end tokens that some answers stop early and others do not."""
@@ -54,9 +55,7 @@ def one_by_one(runner: VipLlavaRunner, requests: Sequence[Request], images: Any)
     return [runner.generate([r], [i])[0] for r, i in zip(requests, images, strict=True)]
 
 
-def stopping_model(
-    text: Literal["llama", "mistral"] = "llama", **config: Any
-) -> VipLlavaForConditionalGeneration:
+def stopping_model(text: TextModel = "llama", **config: Any) -> VipLlavaForConditionalGeneration:
     model = build_model(text, **config)
     assert model.generation_config
     model.generation_config.eos_token_id = END_IDS
@@ -85,12 +84,14 @@ def plain_generate(
     return answers
 
 
-@pytest.mark.parametrize("text", ["llama", "mistral"])
+@pytest.mark.parametrize(
+    ("text", "n_kv_heads"), [("llama", 2), ("llama", 4), ("mistral", 2), ("qwen2", 2)]
+)
 @pytest.mark.parametrize("prompt_format", ["hf", "llava_v1"])
 def test_batches_equal_single_requests_and_plain_generate(
-    text: Literal["llama", "mistral"], prompt_format: PromptFormat
+    text: TextModel, n_kv_heads: int, prompt_format: PromptFormat
 ) -> None:
-    model = stopping_model(text)
+    model = stopping_model(text, num_key_value_heads=n_kv_heads)
     runner = VipLlavaRunner(model, build_processor(), prompt_format=prompt_format)
     requests, images = questions(24), pictures(24)
     lengths = {len(runner.encode(request)) for request in requests}
@@ -102,7 +103,192 @@ def test_batches_equal_single_requests_and_plain_generate(
     found = [(r.text, r.n_new_tokens, r.finish) for r in together]
     assert found == plain_generate(model, prompts, images, limits)
     assert {finish for _, _, finish in found} == {"stop", "length"}
-    assert len({answer for answer, _, _ in found}) > 20  # nothing degenerate is compared
+    assert len({answer for answer, _, _ in found}) > 12  # nothing degenerate is compared
+    reference = VipLlavaRunner(
+        model, build_processor(), prompt_format=prompt_format, path="reference"
+    )
+    assert reference.generate(requests, images) == together
+
+
+def optional(requests: Sequence[Request]) -> list[Request]:
+    """Give requests two to four options each, and every fifth none."""
+    return [
+        request.model_copy(update={"options": tuple("ABCD"[: 2 + i % 3]) if i % 5 else ()})
+        for i, request in enumerate(requests)
+    ]
+
+
+def plain_logprobs(runner: VipLlavaRunner, request: Request, image: np.ndarray) -> list[float]:
+    """What transformers' own forward pass says of one request alone."""
+    processor: Any = build_processor()
+    inputs = processor(
+        images=Image.fromarray(image), text=runner.prompt(request), return_tensors="pt"
+    )
+    vocabulary = processor.tokenizer.get_vocab()
+    with torch.inference_mode():
+        model: Any = runner.model
+        probabilities = torch.softmax(model(**inputs).logits[0, -1].double(), -1)
+    tokens = [[vocabulary[t] for t in (f"Ġ{o}", o) if t in vocabulary] for o in request.options]
+    return [float(probabilities[each].sum().log()) for each in tokens]
+
+
+@pytest.mark.parametrize("text", ["llama", "mistral"])
+@pytest.mark.parametrize("path", ["fast", "reference"])
+def test_option_logprobs_are_those_of_a_plain_forward_pass(
+    text: TextModel, path: AnswerPath
+) -> None:
+    runner = VipLlavaRunner(stopping_model(text), build_processor(), path=path)
+    assert [len(tokens) for tokens in runner.letter_tokens("ABCD")] == [2, 2, 1, 1]
+    requests, images = optional(questions(12)), pictures(12)
+    for start, stop in ((0, 12), (0, 5), (7, 8)):
+        part = requests[start:stop]
+        answers = runner.generate(part, images[start:stop])
+        assert [answer.option_logprobs is None for answer in answers] == [
+            not request.options for request in part
+        ]
+        for request, image, answer in zip(part, images[start:stop], answers, strict=True):
+            expected = plain_logprobs(runner, request, image)
+            np.testing.assert_allclose(answer.option_logprobs or (), expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("path", ["fast", "reference"])
+def test_the_likeliest_option_is_what_is_generated(path: AnswerPath) -> None:
+    model = build_model()
+    runner = VipLlavaRunner(model, build_processor(), path=path)
+    letters = tuple("CDEFGH")
+    tokens = [token for each in runner.letter_tokens(letters) for token in each]
+    assert len(tokens) == len(letters)
+    with torch.no_grad():
+        model.lm_head.weight[tokens] *= 20
+    requests = [r.model_copy(update={"options": letters}) for r in questions(24)]
+    answers = runner.generate(requests, pictures(24))
+    said = [(answer.text or "").strip()[:1] for answer in answers]
+    assert len(set(said)) > 2
+    logprobs = [answer.option_logprobs or () for answer in answers]
+    assert [letters[int(np.argmax(each))] for each in logprobs] == said
+
+
+def test_options_that_no_token_stands_for_have_no_logprobs(checkpoint: Path) -> None:
+    runner = VipLlavaRunner(checkpoint)
+    strange = ask("?").model_copy(update={"options": ("A", "Ä")})
+    usual = ask("?").model_copy(update={"options": ("A", "B")})
+    first, second = runner.generate([strange, usual], pictures(2))
+    assert first.text is not None
+    assert first.option_logprobs is None
+    assert second.option_logprobs is not None
+
+
+@pytest.mark.parametrize(
+    ("layers", "n_left"),
+    [([-2, -5, -8, -11, 6], 11), ([-1, 3], 12), ([6, 2], 6), ([12], 12), ([0], 1), ([-4], 9)],
+)
+def test_vision_layers_that_nothing_reads_are_dropped(
+    layers: list[int], n_left: int, tmp_path: Path
+) -> None:
+    model = build_model(feature_layers=layers)
+    folder = save_checkpoint(tmp_path / "tiny", model)
+    runner = VipLlavaRunner(folder, device="cpu")
+    tower: Any = runner.model.model.vision_tower
+    assert len(getattr(tower, "vision_model", tower).encoder.layers) == n_left
+    pixels = runner.normalise(torch.from_numpy(np.stack(pictures(3))))
+    with torch.inference_mode():
+        found, expected = (
+            each.model.get_image_features(pixel_values=pixels).pooler_output
+            for each in (runner.model, model)
+        )
+    assert torch.equal(found, expected)
+    requests, images = questions(5), pictures(5)
+    live = VipLlavaRunner(model, build_processor())
+    reference = VipLlavaRunner(folder, device="cpu", path="reference")
+    answers = runner.generate(requests, images)
+    assert answers == live.generate(requests, images) == reference.generate(requests, images)
+    vision: Any = model.config.vision_config
+    assert vision.num_hidden_layers == 12  # a live model stays whole
+
+
+def test_the_reference_path_leaves_a_live_model_as_it_is() -> None:
+    model = stopping_model()
+    assert model.generation_config
+    model.generation_config.repetition_penalty = 5.0  # would change answers
+    model.train()
+    before = model.generation_config.to_dict()
+    requests, images = questions(6), pictures(6)
+    reference = VipLlavaRunner(model, build_processor(), path="reference")
+    fast = VipLlavaRunner(model, build_processor())
+    assert reference.generate(requests, images) == fast.generate(requests, images)
+    assert model.generation_config.to_dict() == before
+    assert model.training
+    assert not model.model.language_model._forward_pre_hooks
+    assert not model.model.multi_modal_projector._forward_hooks
+
+
+def test_the_reference_path_samples_and_splits_as_the_fast_one(
+    checkpoint: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Small(VipLlavaRunner):
+        """A device with room for three rows."""
+
+        def _generate(self, rows: Any, pixels: torch.Tensor) -> Any:
+            if len(rows) > 3:
+                raise torch.OutOfMemoryError
+            return super()._generate(rows, pixels)
+
+    plain, images = questions(6), pictures(6)
+    mixed = [*sampled(plain[:4], 1.5), *plain[4:]]
+    expected = VipLlavaRunner(checkpoint).generate(mixed, images)
+    assert expected != VipLlavaRunner(checkpoint).generate(plain, images)
+    assert Small(checkpoint, path="reference").generate(mixed, images) == expected
+    assert "out of memory with 6 requests: split in two" in caplog.text
+
+
+class Blind(VipLlavaForConditionalGeneration):  # type: ignore[no-untyped-call]
+    """Loses the image on its way, as engines do that know text only."""
+
+    def generate(self, *arguments: Any, **inputs: Any) -> Any:
+        del inputs["pixel_values"]
+        plain: Any = super()
+        return plain.generate(*arguments, **inputs)
+
+
+class Deaf(VipLlavaForConditionalGeneration):  # type: ignore[no-untyped-call]
+    """Computes the features of the image, and then reads zeros in their place."""
+
+    def generate(self, *arguments: Any, **inputs: Any) -> Any:
+        pixels = inputs.pop("pixel_values")
+        places = inputs["input_ids"] == self.config.image_token_id
+        self.model.get_image_features(pixel_values=pixels)
+        embeddings = self.get_input_embeddings()(inputs.pop("input_ids"))
+        embeddings[places] = 0
+        plain: Any = super()
+        return plain.generate(*arguments, inputs_embeds=embeddings, **inputs)
+
+
+@pytest.mark.parametrize("kind", [Blind, Deaf])
+def test_an_image_that_is_lost_on_the_reference_path_is_an_error(kind: Any) -> None:
+    model = build_model()
+    model.__class__ = kind
+    runner = VipLlavaRunner(model, build_processor(), path="reference")
+    with pytest.raises(RunnerError, match="does not give the image to the language model"):
+        runner.generate([ask("a"), ask("b c")], pictures(2))
+
+
+def test_a_path_that_cannot_be_taken_is_refused() -> None:
+    with pytest.raises(RunnerError, match="path 'referense' is not known; did you mean"):
+        VipLlavaRunner(build_model(), build_processor(), path="referense")  # type: ignore[arg-type]
+    with pytest.raises(RunnerError, match=r"image token 4 lies beyond the model's 4 embeddings"):
+        VipLlavaRunner(build_model(vocab_size=4), build_processor(), path="reference")
+
+
+def test_a_language_model_that_was_not_tested_is_asked_one_at_a_time(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    runner = VipLlavaRunner(stopping_model("qwen2"), build_processor())
+    for _ in range(2):
+        runner.generate(questions(3), pictures(3))
+    assert [record.getMessage() for record in caplog.records] == [
+        "batches of a qwen2 are not known to answer like single requests: requests are asked one "
+        "at a time"
+    ]
 
 
 def test_inputs_equal_the_processors(checkpoint: Path) -> None:
@@ -147,7 +333,7 @@ def test_every_feature_layer_of_the_checkpoint_counts(checkpoint: Path, tmp_path
         config[key] = [-2, -5, -8, -11, 1]
     (folder / "config.json").write_text(json.dumps(config))
     runner = VipLlavaRunner(folder)
-    assert list(runner.model.config.vision_feature_layers) == [-2, -5, -8, -11, 1]
+    assert runner.info.vision_feature_layers == (-2, -5, -8, -11, 1)
     requests, images = questions(8), pictures(8)
     assert runner.generate(requests, images) != VipLlavaRunner(checkpoint).generate(
         requests, images
@@ -298,8 +484,9 @@ def test_missing_and_wrong_images_are_errors(
         VipLlavaRunner(checkpoint).generate([ask("?")], images)
 
 
-def test_image_tokens_must_match_the_features() -> None:
-    runner = VipLlavaRunner(build_model(), build_processor())
+@pytest.mark.parametrize("path", ["fast", "reference"])
+def test_image_tokens_must_match_the_features(path: AnswerPath) -> None:
+    runner = VipLlavaRunner(build_model(), build_processor(), path=path)
     runner._prompt_tokenizer.n_image_tokens = 15
     with pytest.raises(RunnerError, match=r"hold \[15\] image tokens.* 2 x 16 features"):
         runner.generate([ask("a"), ask("b c")], pictures(2))
@@ -344,11 +531,13 @@ def test_a_prompt_that_is_too_long_is_an_error_of_its_own() -> None:
     assert runner.generate([requests[1]], [images[1]]) == [second]
 
 
-def test_logits_that_are_no_numbers_are_errors_not_answers() -> None:
+@pytest.mark.parametrize("path", ["fast", "reference"])
+def test_logits_that_are_no_numbers_are_errors_not_answers(path: AnswerPath) -> None:
     model = build_model()
     with torch.no_grad():
         model.lm_head.weight[7] = float("nan")
-    responses = VipLlavaRunner(model, build_processor()).generate(questions(3), pictures(3))
+    runner = VipLlavaRunner(model, build_processor(), path=path)
+    responses = runner.generate(questions(3), pictures(3))
     assert [(r.text, r.finish) for r in responses] == [(None, "error")] * 3
     assert all(r.error == "the model's logits are no numbers in float32" for r in responses)
 
@@ -398,7 +587,7 @@ def test_a_request_that_does_not_fit_alone_is_an_error(
         SmallMemory(checkpoint).generate(questions(2), pictures(2))
 
 
-def test_a_sliding_window_does_not_see_padding() -> None:
+def test_a_sliding_window_does_not_see_padding(caplog: pytest.LogCaptureFixture) -> None:
     runner = VipLlavaRunner(stopping_model("mistral", sliding_window=48), build_processor())
     requests, images = questions(8), pictures(8)
     assert min(len(runner.encode(request)) for request in requests) > 48
@@ -410,6 +599,9 @@ def test_a_sliding_window_does_not_see_padding() -> None:
         for request, image, limit in zip(requests, images, limits, strict=True)
     ]
     assert found == expected
+    assert "do not fit into the attention window of 48: requests are asked one" in caplog.text
+    reference = VipLlavaRunner(runner.model, build_processor(), path="reference")
+    assert reference.generate(requests, images) == runner.generate(requests, images)
 
 
 @pytest.mark.parametrize(

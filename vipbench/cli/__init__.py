@@ -7,8 +7,10 @@ at once. Each module adds its commands to the application; help lists them in th
 # ruff: isort: off
 from vipbench.cli.app import app, main
 from vipbench.cli import runs
+from vipbench.cli import merge
 from vipbench.cli import exchange
 from vipbench.cli import compare
+from vipbench.cli import certify
 from vipbench.cli import reproduce
 from vipbench.cli import report
 from vipbench.cli import sweep
@@ -17,9 +19,12 @@ from vipbench.cli import listing
 from vipbench.cli import data
 from vipbench.cli import convert
 from vipbench.cli import demo
+from vipbench.cli import bench
 
 __all__ = [
     "app",
+    "bench",
+    "certify",
     "compare",
     "convert",
     "data",
@@ -28,6 +33,7 @@ __all__ = [
     "listing",
     "look",
     "main",
+    "merge",
     "report",
     "reproduce",
     "runs",

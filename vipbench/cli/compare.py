@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -83,6 +83,13 @@ def gate(
     require_power: Annotated[
         bool, typer.Option("--require-power", help="Too little power is a failure, no warning.")
     ] = False,
+    rounding: Annotated[
+        Literal["report", "widen"] | None,
+        typer.Option(
+            help="Report what certificates say of rounding, or allow for it too.",
+            show_default="of --config, else report",
+        ),
+    ] = None,
     junit: Annotated[
         Path | None,
         typer.Option("--junit", metavar="FILE", help="Write JUnit XML.", show_default=False),
@@ -99,10 +106,13 @@ def gate(
     """
     from vipbench import gate as gates
 
+    thresholds = gates.read_thresholds(config)
+    if rounding is not None:
+        thresholds = thresholds.model_copy(update={"rounding": rounding})
     found = gates.gate(
         base,
         new,
-        gates.read_thresholds(config),
+        thresholds,
         by=listed("--by", by),
         require_power=require_power,
     )
@@ -215,6 +225,8 @@ def _print_gate(found: "Gate") -> None:
 
     for note in found.notes:
         say(note)
+    for line in found.rounding:
+        say(f"rounding: {line}")
     title = f"{found.base.name} → {found.new.name}: percent and percentage points"
     _print_table(title, ("", *HEADER), list(table_rows(found.rows)))
     for finding in found.findings:

@@ -49,7 +49,7 @@ Metrics = Annotated[
     typer.Option(
         "--metric",
         metavar="NAME",
-        help="Report this metric too (lenient); repeatable.",
+        help="Report this metric too (lenient, option_argmax); repeatable.",
         show_default="those of the suite",
     ),
 ]

@@ -1,5 +1,6 @@
 """Run, score, leaderboard."""
 
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -88,6 +89,10 @@ def run(
             metavar="NAME", help="What answers; `vipbench ls runners`, or package.module:Class."
         ),
     ] = DEFAULT_RUNNER,
+    path: Annotated[
+        Literal["fast", "reference"],
+        typer.Option(help="How VipLlava answers: as fast as it can, or by plain `generate`."),
+    ] = "fast",
     replay: Annotated[
         Literal["official"] | None,
         typer.Option(
@@ -111,6 +116,20 @@ def run(
             metavar="SHARE", min=0, max=1, help="Share of a task's samples that may fail."
         ),
     ] = 0.01,
+    workers: Annotated[
+        int,
+        typer.Option(
+            metavar="N", min=1, help="Processes that answer: one a GPU, or one a core of the CPU."
+        ),
+    ] = 1,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            metavar="I/N|auto",
+            help="Ask every N-th batch from the I-th on; auto: as SLURM or torchrun says.",
+            show_default="all",
+        ),
+    ] = None,
     judge_url: judge.Url = None,
     judge_model: judge.Model = None,
     judge_key_file: judge.KeyFile = None,
@@ -144,6 +163,7 @@ def run(
     from vipbench import run as runs
     from vipbench.data import parse_data_options
     from vipbench.schema import checked
+    from vipbench.shard import AUTO, parse_shard
 
     chosen = judge.judge_settings(
         url=judge_url,
@@ -163,6 +183,9 @@ def run(
         raise RunError(
             "--seeds with --judge-url: give the judge to `vipbench score` for each of the runs"
         )
+    part = parse_shard(shard, os.environ) if shard is not None else None
+    if shard == AUTO:
+        device = _device_of_rank(device)
     if ":" in runner:
         sys.path.append(str(Path.cwd()))  # where a user's own runner usually lies
     names = listed("--tasks", tasks)
@@ -176,29 +199,45 @@ def run(
         "limit": limit,
         "ids": listed("--ids", ids),
         "seed": seed,
-        "batch_size": _batch_size(batch_size),
+        "batch_size": parse_batch_size(batch_size),
         "dtype": dtype,
         "device": device,
         "prompt_format": prompt_format,
         "fit": fit,
         "runner": runner,
+        "path": path,
         "replay": replay,
         "metrics": listed("--metric", metrics),
         "max_errors": max_errors,
+        "workers": workers,
+        "shard": part,
         "judge": chosen,
         "fresh": fresh,
         "out": out,
     }
-    settings = _with_demo(checked(runs.RunSettings, fields, "vipbench run"))
+    settings = with_demo(checked(runs.RunSettings, fields, "vipbench run"))
     if dry_run:
         _print_dry_run(runs.dry_run(settings, progress=True))
     elif seeds is not None:
         _print_seeds(*runs.run_seeds(settings, seeds, progress=True, say=say))
+    elif settings.shard is not None:
+        print(runs.run(settings, progress=True, say=say).path)
     else:
         print_results(runs.run(settings, progress=True, say=say))
 
 
-def _batch_size(text: str) -> int | str:
+def _device_of_rank(device: str | None) -> str | None:
+    """Return the GPU that torchrun means for this process; any other device as it is."""
+    if "LOCAL_RANK" not in os.environ:
+        return device
+    from vipbench.runners.device import find_device
+    from vipbench.shard import device_of_rank
+
+    return device_of_rank(str(find_device(device)), os.environ)
+
+
+def parse_batch_size(text: str) -> int | str:
+    """Read `--batch-size`; RunError for what is neither `auto` nor a number from 1."""
     if text == "auto":
         return text
     if not re.fullmatch(r"0*[1-9][0-9]{0,8}", text):
@@ -206,7 +245,7 @@ def _batch_size(text: str) -> int | str:
     return int(text)
 
 
-def _with_demo(settings: "RunSettings") -> "RunSettings":
+def with_demo(settings: "RunSettings") -> "RunSettings":
     """Fill in the embedded benchmark and checkpoint where the suite is one of theirs."""
     from vipbench import demo
     from vipbench.tasks import load_suite

@@ -15,17 +15,20 @@ from typing import Any, Protocol, cast
 import numpy as np
 
 from vipbench.errors import RunnerError, nearest
-from vipbench.schema import PromptFormat, Record, Request, Response, Trial
+from vipbench.schema import AnswerPath, PromptFormat, Record, Request, Response, Trial
 
 GROUP = "vipbench.runners"
 RUNNERS = {
     "vipllava": "a VipLlava checkpoint, through transformers",
+    "hf": "any image-text-to-text checkpoint of transformers, such as LLaVA-1.5",
     "oracle": "baseline: the right answer",
     "constant": "baseline: always A",
     "random": "baseline: a random option, or a random target of the task",
     "majority": "baseline: the most frequent target of the task",
 }
 """Built-in runners, and what they are."""
+WITH_CHECKPOINT = ("vipllava", "hf")
+"""Built-in runners that load a checkpoint; the others are baselines."""
 
 
 class RunnerSettings(Record):
@@ -86,6 +89,7 @@ def make_runner(
     dtype: str | None = None,
     device: str | None = None,
     threads: int | None = None,
+    path: AnswerPath = "fast",
 ) -> Runner:
     """Build a runner by name: a built-in one, an entry point, or `package.module:Class`.
 
@@ -95,10 +99,11 @@ def make_runner(
         processor: of a live model.
         trials: of the run, from which the baselines are built.
         seed: of the run; keys `random`.
-        prompt_format: see `VipLlavaRunner`, as for the last three.
+        prompt_format: see `VipLlavaRunner`, as for the last four.
         dtype: see there.
         device: see there.
         threads: see there.
+        path: see there.
 
     Raises:
         RunnerError: there is no such runner, or it cannot be built.
@@ -115,6 +120,15 @@ def make_runner(
             dtype=dtype,
             device=device,
             threads=threads,
+            path=path,
+        )
+    if name == "hf":
+        if model is None:
+            raise RunnerError("runner hf: no model given · give --model FOLDER or a hub id")
+        from vipbench.runners.hf import HfRunner
+
+        return HfRunner(
+            model, prompt_format=prompt_format, dtype=dtype, device=device, threads=threads
         )
     if name in RUNNERS:
         from vipbench.runners import baseline

@@ -1,4 +1,4 @@
-"""What can be known of a VipLlava checkpoint without torch: `check_checkpoint`.
+"""What can be known of a checkpoint without torch: `check_checkpoint` for VipLlava, `check_model`.
 
 Nothing of a checkpoint is executed: pickled weights and remote code are refused here, before any
 library that could run them sees the folder.
@@ -10,11 +10,12 @@ import math
 import re
 import struct
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from vipbench.errors import RunnerError, nearest
 from vipbench.schema import Fit, PromptFormat, Record
@@ -27,8 +28,15 @@ CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 """Their standard deviation (same source)."""
 FEATURE_LAYERS = (-2, -5, -8, -11, 6)
 """Vision layers of a config that names none (transformers, VipLlavaConfig)."""
+FREE_SIDE = 672
+"""Side in px of the square for models that take images of any size: 2 x 2 tiles of 336 px, a
+multiple of the patches that are common (14, 16, 28 and 32 px), and no smaller than most photographs
+of the tasks."""
+_AREA = 4096
+"""A `longest_edge` above it is no side but a number of pixels (Qwen2-VL's processors)."""
 
 SMALL_FILES = ("*.json", "*.jinja", "*.txt", "*.model")
+_TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json")
 _WEIGHTS, _INDEX = "model.safetensors", "model.safetensors.index.json"
 _PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 # Files beside the weights that change what a model sees or answers.
@@ -44,6 +52,8 @@ _SETTINGS = (
     "added_tokens.json",
     "chat_template.json",
     "chat_template.jinja",
+    "vocab.json",
+    "merges.txt",
 )
 
 
@@ -54,9 +64,11 @@ class Hints(Record):
     fit: Fit | None = None
     converted_from: str | None = None
     """Name of the original checkpoint, where `vipbench convert` has written this one."""
+    image_size: int | None = Field(default=None, ge=1, le=_AREA)
+    """Side in px of the square that images are fitted to; runner `hf` only."""
 
 
-class CheckpointInfo(Record):
+class ModelInfo(Record):
     """A checkpoint that has passed every check that needs no model."""
 
     name: str
@@ -64,7 +76,17 @@ class CheckpointInfo(Record):
     path: Path | None
     """The folder that holds it, for a hub id in the hub's cache; None: a model in memory."""
     image_size: int
-    """Side of the square that the vision tower sees, in px."""
+    """Side in px of the square that images are fitted to."""
+    hints: Hints = Hints()
+    weights: str
+    """sha256 over names and bytes of the weight files."""
+    settings: str
+    """sha256 over config, tokenizer, processor and template files."""
+
+
+class CheckpointInfo(ModelInfo):
+    """A VipLlava checkpoint; `image_size` is the side that its vision tower sees."""
+
     patch_size: int
     """Side of the patches that it cuts the square into, in px."""
     n_image_tokens: int
@@ -76,22 +98,91 @@ class CheckpointInfo(Record):
     """RGB, of values 0-1."""
     chat_template: str | None = None
     """The processor's; None: the tokenizer's, if that has one."""
-    hints: Hints = Hints()
-    weights: str
-    """sha256 over names and bytes of the weight files."""
-    settings: str
-    """sha256 over config, tokenizer, processor and template files."""
 
 
 def check_checkpoint(model: str | Path) -> CheckpointInfo:
-    """Check a checkpoint folder or hub id (then downloaded) as far as is possible without torch.
+    """Check a VipLlava folder or hub id (then downloaded) as far as is possible without torch.
 
     Raises:
         RunnerError: there is no such folder or id; the config is broken, is of another model type
             or asks for remote code; the weights are missing, torn or pickled.
     """
+    with _readable_files(model):
+        folder, config, name = _fetch(model, MODEL_TYPE)
+        weights = list(_weight_files(folder))
+        width = _check_projector(weights)
+        image_size, patch, layers = _vision_config(folder / "config.json", config, width)
+        mean, std = image_statistics(_processor_config(folder), f"{folder}: image processor")
+        return CheckpointInfo(
+            name=name,
+            path=folder,
+            image_size=image_size,
+            patch_size=patch,
+            n_image_tokens=(image_size // patch) ** 2,
+            vision_feature_layers=layers,
+            image_mean=mean,
+            image_std=std,
+            chat_template=_chat_template(folder),
+            hints=read_hints(folder),
+            weights=_digest(weights),
+            settings=_settings_digest(folder),
+        )
+
+
+def check_model(model: str | Path, prompt_format: PromptFormat | None = None) -> ModelInfo:
+    """Check a folder or hub id of any model, as `check_checkpoint` does one of VipLlava.
+
+    Whether transformers knows the model as one of images and text shows when it is loaded.
+    `prompt_format` is what the user asks for, if anything.
+
+    Raises:
+        RunnerError: as there; or the weights are quantised, there is no chat template, or the
+            user or `vipbench.json` asks for another prompt format.
+    """
+    if prompt_format not in (None, "chat_template"):
+        raise RunnerError(
+            f"runner hf: prompt format {prompt_format!r} · expected chat_template, which comes "
+            "with the checkpoint · leave --prompt-format out"
+        )
+    with _readable_files(model):
+        folder, config, name = _fetch(model)
+        if "quantization_config" in config:
+            raise RunnerError(
+                f"{folder / 'config.json'}: the weights are quantised (quantization_config) · "
+                "expected float32, float16 or bfloat16 weights"
+            )
+        if not (_chat_template(folder) or _tokenizer_template(folder)):
+            raise RunnerError(
+                f"{folder}: has no chat template, and runner hf writes every prompt with it · "
+                "expected a model tuned for chats, with chat_template.jinja"
+            )
+        hints = read_hints(folder)
+        if hints.prompt_format not in (None, "chat_template"):
+            raise RunnerError(
+                f"{folder / 'vipbench.json'}: prompt_format is {hints.prompt_format!r}, and runner "
+                "hf asks in the chat template only · use --runner vipllava, or remove the line"
+            )
+        weights = list(_weight_files(folder))
+        for path in weights:
+            tensor_shapes(path)
+        settings = _settings_digest(folder)
+        if hints.image_size is not None:  # changes what the model sees, as those files do
+            settings = hashlib.sha256(f"{settings} {hints.image_size}".encode()).hexdigest()
+        return ModelInfo(
+            name=name,
+            path=folder,
+            image_size=hints.image_size or _square(folder, config),
+            hints=hints,
+            weights=_digest(weights),
+            settings=settings,
+        )
+
+
+@contextmanager
+def _readable_files(model: str | Path) -> Iterator[None]:
+    """Turn what the file system refuses into a RunnerError."""
     try:
-        return _check(model)
+        yield
     except OSError as error:
         raise RunnerError(
             f"model {model}: cannot be read ({error.strerror or error}) · expected a checkpoint's "
@@ -99,31 +190,57 @@ def check_checkpoint(model: str | Path) -> CheckpointInfo:
         ) from error
 
 
-def _check(model: str | Path) -> CheckpointInfo:
+def _fetch(model: str | Path, kind: str | None = None) -> tuple[Path, dict[str, Any], str]:
+    """Return folder, config and name of a checkpoint, whose weights are fetched once it is fit."""
     folder, name = find_folder(model)
-    config = _check_config(folder)
+    config = _check_config(folder, kind)
     if not Path(model).expanduser().is_dir():
         folder = download(str(model), ("model*.safetensors",))
-    if not any((folder / file).is_file() for file in ("tokenizer.json", "tokenizer.model")):
+    if not any((folder / file).is_file() for file in _TOKENIZERS):
         raise RunnerError(f"{folder}: has no tokenizer · expected tokenizer.json")
-    weights = list(_weight_files(folder))
-    width = _check_weights(weights)
-    image_size, patch, layers = _vision_config(folder / "config.json", config, width)
-    mean, std = image_statistics(_processor_config(folder), f"{folder}: image processor")
-    return CheckpointInfo(
-        name=name,
-        path=folder,
-        image_size=image_size,
-        patch_size=patch,
-        n_image_tokens=(image_size // patch) ** 2,
-        vision_feature_layers=layers,
-        image_mean=mean,
-        image_std=std,
-        chat_template=_chat_template(folder),
-        hints=read_hints(folder),
-        weights=_digest(weights),
-        settings=_digest(folder / file for file in _SETTINGS if (folder / file).is_file()),
-    )
+    return folder, config, name
+
+
+def _settings_digest(folder: Path) -> str:
+    return _digest(folder / file for file in _SETTINGS if (folder / file).is_file())
+
+
+def _square(folder: Path, config: dict[str, Any]) -> int:
+    """Side in px of the square that a model's images are fitted to.
+
+    That which the image processor ends with, if it ends with one; of the grids of tiles that it
+    chooses from, the square nearest to FREE_SIDE; FREE_SIDE where a model takes any size. The
+    vision tower's where the processor's file does not say.
+    """
+    processor = _processor_config(folder, "size")
+    pinpoints = processor.get("image_grid_pinpoints") or config.get("image_grid_pinpoints")
+    if isinstance(pinpoints, list):
+        sides = [grid[0] for grid in pinpoints if isinstance(grid, list) and len({*grid}) == 1]
+        if sides and all(_is_side(side) for side in sides):
+            return int(min(sides, key=lambda side: (abs(side - FREE_SIDE), side)))
+    size = processor.get("size")
+    crop = processor.get("crop_size") if processor.get("do_center_crop") else None
+    for square in (crop, size):
+        found = [square]
+        if isinstance(square, dict):
+            found = [square.get("height"), square.get("width")]
+            if set(square) == {"shortest_edge"}:
+                found = [square["shortest_edge"]]
+        if len(set(found)) == 1 and _is_side(found[0]):
+            return int(found[0])
+    vision = config.get("vision_config")
+    side = vision.get("image_size") if size is None and isinstance(vision, dict) else None
+    return int(side) if _is_side(side) else FREE_SIDE
+
+
+def _is_side(value: object) -> TypeGuard[int]:
+    return type(value) is int and 0 < value <= _AREA
+
+
+def _tokenizer_template(folder: Path) -> bool:
+    """Whether the tokenizer brings a chat template."""
+    path = folder / "tokenizer_config.json"
+    return path.exists() and bool(read_json(path).get("chat_template"))
 
 
 def read_hints(folder: Path) -> Hints:
@@ -197,8 +314,8 @@ def download(hub_id: str, patterns: tuple[str, ...]) -> Path:
         ) from error
 
 
-def _check_config(folder: Path) -> dict[str, Any]:
-    """Read config.json; refuse other models, remote code and adapters."""
+def _check_config(folder: Path, expected: str | None = None) -> dict[str, Any]:
+    """Read config.json; refuse models of other types than `expected`, remote code and adapters."""
     path = folder / "config.json"
     if (folder / "adapter_config.json").exists():
         raise RunnerError(
@@ -216,20 +333,28 @@ def _check_config(folder: Path) -> dict[str, Any]:
         if where := remote_code(read_json(file)):
             raise RunnerError(
                 f"{file}: {where} asks for remote code (model type {kind!r}) · vipbench never runs "
-                "code from a checkpoint · expected a VipLlava checkpoint of transformers itself"
+                "code from a checkpoint · expected a checkpoint of transformers itself"
             )
-    if kind != MODEL_TYPE:
+    if expected is None and "mm_vision_tower" in config:
+        raise RunnerError(
+            f"{path}: is of the original LLaVA code (mm_vision_tower) · expected a conversion for "
+            "transformers, such as llava-hf/llava-1.5-7b-hf · of ViP-LLaVA, vipbench convert "
+            "makes one for --runner vipllava"
+        )
+    if expected is None and not isinstance(kind, str):
+        raise RunnerError(f"{path}: model_type is {kind!r} · expected a name such as llava")
+    if expected not in (None, kind):
         named = config.get("architectures")
         classes = ", ".join(map(str, named)) if isinstance(named, list) else named
         if "mm_vision_tower" in config:
             raise RunnerError(
                 f"{path}: model_type is {kind!r} ({classes or 'no class named'}), a checkpoint of "
-                f"the official ViP-LLaVA code · expected {MODEL_TYPE!r} · convert it once: "
+                f"the official ViP-LLaVA code · expected {expected!r} · convert it once: "
                 "vipbench convert ORIGINAL OUT"
             )
         raise RunnerError(
             f"{path}: model_type is {kind!r} ({classes or 'no class named'}) · expected "
-            f"{MODEL_TYPE!r} · this runner takes VipLlava checkpoints only"
+            f"{expected!r} · this runner takes VipLlava checkpoints only; --runner hf may take it"
         )
     return config
 
@@ -296,14 +421,17 @@ def _vision_config(
     return image_size, patch, tuple(layers)
 
 
-def _processor_config(folder: Path) -> dict[str, Any]:
-    """The image processor's settings: transformers 5 nests them, 4 had a file of their own."""
+def _processor_config(folder: Path, key: str = "image_mean") -> dict[str, Any]:
+    """The image processor's settings, in the file that has `key`.
+
+    transformers 5 nests them, 4 had a file of their own.
+    """
     for name in ("processor_config.json", "preprocessor_config.json"):
         path = folder / name
         if path.exists():
             content = read_json(path)
             settings = content.get("image_processor", content)
-            if isinstance(settings, dict) and "image_mean" in settings:
+            if isinstance(settings, dict) and key in settings:
                 return settings
     return {}
 
@@ -351,7 +479,7 @@ def _weight_files(folder: Path) -> Iterator[Path]:
         yield folder / name
 
 
-def _check_weights(files: Iterable[Path]) -> int | None:
+def _check_projector(files: Iterable[Path]) -> int | None:
     """Read the headers: every file whole, and a VipLlava projector among the tensors.
 
     Return the width of the features that it takes.

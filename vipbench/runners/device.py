@@ -49,6 +49,29 @@ def find_device(name: str | None) -> "torch.device":
     return device
 
 
+def spread(device: "torch.device", n: int) -> list[str]:
+    """Return a device for each of `n` workers: a GPU each, or the CPU for all of them.
+
+    Raises:
+        RunnerError: There are fewer than that.
+    """
+    import torch  # takes seconds
+
+    if device.type == "cpu":
+        return ["cpu"] * n
+    if n > 1 and device.index is not None:
+        raise RunnerError(
+            f"{n} workers: need a device each, and {device} is one; give --device {device.type}"
+        )
+    there = torch.cuda.device_count() if device.type == "cuda" else 1
+    if n > there:
+        raise RunnerError(
+            f"{n} workers: are more than the devices ({there} x {device.type}) · use --workers "
+            f"{there}, or --device cpu"
+        )
+    return [str(device)] if n == 1 else [f"{device.type}:{i}" for i in range(n)]
+
+
 def find_dtype(name: str | None, device: "torch.device") -> "torch.dtype":
     """Return a dtype by name; None or `auto`: float16 on CUDA, float32 elsewhere."""
     import torch  # takes seconds

@@ -119,6 +119,25 @@ def encode_prompt(tokenizer: PromptTokenizer, before: str, after: str) -> list[i
     return [*bos, *start, *image, *tokenizer.encode(after)]
 
 
+def option_tokens(tokenizer: PromptTokenizer, after: str, letter: str) -> tuple[int, ...]:
+    """Token ids that stand for a letter as the whole answer to a prompt that ends with `after`.
+
+    The letter is tokenised behind the prompt, with and without a space between: Llama's
+    SentencePiece has `▁A` and `A`, byte-level BPE `ĠA` and `A`. Where the end of the prompt melts
+    into the letter (a prompt that ends with a space), the letter's token in a text of its own
+    counts. Empty where the letter is no single token.
+    """
+    start = tokenizer.encode(after)
+    found = []
+    for text in (f" {letter}", letter):
+        behind, alone = tokenizer.encode(after + text), tokenizer.encode(text)
+        if behind[:-1] == start:
+            found.append(behind[-1])
+        elif len(alone) == 1:
+            found.append(alone[0])
+    return tuple(dict.fromkeys(found))
+
+
 def special_tokens(
     tokenizer: PreTrainedTokenizerBase, image_token_id: int | None = None
 ) -> frozenset[str]:

@@ -1,9 +1,11 @@
 """The VipLlava runner: greedy, batched, equal in float32 to asking one request at a time.
 
 The image is tokenised around and normalised here rather than by the checkpoint's processor, whose
-defaults cut images and differ between versions and machines. A batch is padded on the right and
-read without an attention mask: causal attention never looks to the right, so that every row goes
-through the same kernels as it would alone.
+defaults cut images and differ between versions and machines. On the fast path a batch is padded on
+the right and read without an attention mask: causal attention never looks to the right, so that
+every row goes through the same kernels as it would alone. One reading of the prompts gives both the
+log-probabilities of the option letters and the first token of each answer. The reference path is
+transformers' own `generate` on prompts padded on the left; tests hold the two against each other.
 """
 
 import hashlib
@@ -11,49 +13,53 @@ import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import torch
-from huggingface_hub.errors import StrictDataclassError
-from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import (
-    AutoTokenizer,
+    GenerationConfig,
+    LogitsProcessor,
+    LogitsProcessorList,
     PreTrainedTokenizerBase,
     VipLlavaConfig,
     VipLlavaForConditionalGeneration,
 )
-from transformers.utils import logging as hf_logging
 
-from vipbench.errors import RunnerError
+from vipbench.errors import RunnerError, nearest
 from vipbench.runners import RunnerSettings
 from vipbench.runners.checkpoint import CheckpointInfo, check_checkpoint, image_statistics
 from vipbench.runners.device import find_device, find_dtype
-from vipbench.runners.prompt_formats import PromptTokenizer, encode_prompt, format_prompt, readable
-from vipbench.schema import PromptFormat, Request, Response
+from vipbench.runners.loading import (
+    LOAD_ERRORS,
+    check_images,
+    end_ids,
+    inference,
+    load_model,
+    load_tokenizer,
+    one_line,
+)
+from vipbench.runners.prompt_formats import (
+    PromptTokenizer,
+    encode_prompt,
+    format_prompt,
+    option_tokens,
+    readable,
+)
+from vipbench.schema import AnswerPath, PromptFormat, Request, Response
 
 __all__ = ["PromptTokenizer", "VipLlavaRunner", "encode_prompt", "format_prompt", "readable"]
 
-# cuDNN's attention is left out: on some GPUs it misreads masks and grouped key-value heads
-# (pytorch issues 134001 and 193893).
-_ATTENTION = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
 TOP_K = 50
 """Likeliest tokens that sampling draws from. Source: the default of `generate` in transformers
 4.37, which the official loader (`model_vqa_loader_vip.py`) leaves as it is."""
 # Finished rows leave the batch once they are this share of it, since copying the cache costs too.
 _DROP_SHARE = 0.25
-
-_LOAD_ERRORS = (
-    OSError,
-    ValueError,
-    RuntimeError,
-    ImportError,
-    KeyError,
-    TypeError,
-    AttributeError,
-    StrictDataclassError,
-)
-"""What transformers raises for a config, weights or a tokenizer that it cannot take."""
+_COVERED = ("llama", "mistral")
+"""Language models of which tests hold that a padded batch answers like its rows; others are asked
+one request at a time."""
+_LOGPROB_DIGITS = 6
+"""Decimals that are kept: float32 has no more of them to tell."""
 
 _log = logging.getLogger(__name__)
 
@@ -67,6 +73,8 @@ class _Row(NamedTuple):
     """0: greedy."""
     seed: int
     """Of the draws, one a token, where the temperature is above 0."""
+    options: tuple[tuple[int, ...], ...] = ()
+    """Tokens that say each option letter; empty where nothing is to be known of options."""
 
 
 class _Answer(NamedTuple):
@@ -74,6 +82,7 @@ class _Answer(NamedTuple):
 
     tokens: list[int]
     finish: Literal["stop", "length", "error"]
+    option_logprobs: tuple[float, ...] | None = None
 
 
 class VipLlavaRunner:
@@ -90,6 +99,7 @@ class VipLlavaRunner:
         dtype: str | None = None,
         device: str | None = None,
         threads: int | None = None,
+        path: AnswerPath = "fast",
     ) -> None:
         """Load a checkpoint folder or hub id, or wrap a live model, which is not moved or cast.
 
@@ -101,9 +111,11 @@ class VipLlavaRunner:
                 float32 elsewhere, whatever the weights are stored in.
             device: such as `cuda`, `cuda:1`, `mps`, `cpu`; default: the first of these there is.
             threads: CPU threads that torch uses, process-wide; default: as it is.
+            path: `reference` answers through transformers' own `generate`, slower; in float32 the
+                answers are the same.
 
         Raises:
-            RunnerError: the checkpoint, dtype or device cannot be used.
+            RunnerError: the checkpoint, dtype, device or path cannot be used.
         """
         if threads is not None:
             torch.set_num_threads(threads)
@@ -111,8 +123,9 @@ class VipLlavaRunner:
             self.info = check_checkpoint(model)
             place = find_device(device)
             number_type = find_dtype(dtype, place)
-            tokenizer = _load_tokenizer(self.info)
+            tokenizer = load_tokenizer(self.info)
             self.model = _load_model(self.info, number_type, place)
+            _drop_unused_layers(self.model, self.info.vision_feature_layers)
         else:
             self.info = _describe_live(model, processor)
             self.model = model
@@ -138,11 +151,23 @@ class VipLlavaRunner:
         self._n_embeddings: int = config.text_config.vocab_size
         self._max_length: int = config.text_config.max_position_embeddings
         self._sliding_window: int | None = getattr(config.text_config, "sliding_window", None)
-        self._end_ids = _end_ids(self.model, tokenizer)
+        self._text_model: str = config.text_config.model_type
+        self._said_alone = False
+        if path not in get_args(AnswerPath):
+            raise RunnerError(f"path {path!r} is not known{nearest(path, get_args(AnswerPath))}")
+        if path == "reference" and image_token_id >= self._n_embeddings:
+            raise RunnerError(
+                f"{self.info.name}: the image token {image_token_id} lies beyond the model's "
+                f"{self._n_embeddings} embeddings, where transformers' generate fails · use --path "
+                "fast, or extend the embeddings"
+            )
+        self.path: AnswerPath = path
+        self._end_ids = end_ids(self.model, tokenizer)
         self._mean = torch.tensor(self.info.image_mean, device=self.model.device).view(1, 3, 1, 1)
         self._std = torch.tensor(self.info.image_std, device=self.model.device).view(1, 3, 1, 1)
         # A template that cannot be used is an error now rather than at the first sample.
-        self._format(("?",))
+        _, self._end_of_prompt = self._format(("?",))
+        self._letters: dict[str, tuple[int, ...]] = {}
 
     def generate(self, requests: Sequence[Request], images: Sequence[np.ndarray]) -> list[Response]:
         """Answer a batch; one response a request, in order.
@@ -157,13 +182,19 @@ class VipLlavaRunner:
             return []
         pixels = self._stack(requests, images)
         rows = [
-            _Row(self.encode(each), each.max_new_tokens, each.temperature, each.seed)
+            _Row(
+                self.encode(each),
+                each.max_new_tokens,
+                each.temperature,
+                each.seed,
+                self.letter_tokens(each.options),
+            )
             for each in requests
         ]
         fitting = [i for i, row in enumerate(rows) if len(row.ids) < self._max_length]
         answers = dict.fromkeys(range(len(rows)), _Answer([], "error"))
         if fitting:
-            with _inference(self.model):
+            with inference(self.model):
                 found = self._answer([rows[i] for i in fitting], pixels[fitting])
             answers.update(zip(fitting, found, strict=True))
         return [self._respond(rows[i], answer) for i, answer in answers.items()]
@@ -185,6 +216,26 @@ class VipLlavaRunner:
             )
         return ids
 
+    def letter_tokens(self, letters: Sequence[str]) -> tuple[tuple[int, ...], ...]:
+        """Return the tokens with which an answer that is one bare letter may begin, a tuple each.
+
+        They are what the tokenizer gives for the letter behind the end of the prompt, with and
+        without a space between (`▁A` and `A`): an answer is stripped before it is compared. Empty
+        where one of the letters has no token of its own.
+        """
+        for letter in letters:
+            if letter not in self._letters:
+                found = option_tokens(self._prompt_tokenizer, self._end_of_prompt, letter)
+                self._letters[letter] = tuple(
+                    token
+                    for token in found
+                    if token < self._n_embeddings
+                    and str(self._tokenizer.decode([token], skip_special_tokens=True)).strip()
+                    == letter
+                )
+        tokens = tuple(self._letters[letter] for letter in letters)
+        return tokens if all(tokens) else ()
+
     def _format(self, turns: Sequence[str]) -> tuple[str, str]:
         return format_prompt(
             turns,
@@ -196,25 +247,7 @@ class VipLlavaRunner:
 
     def _stack(self, requests: Sequence[Request], images: Sequence[np.ndarray]) -> torch.Tensor:
         """Check every image and return uint8 (batch, size, size, 3) on the CPU."""
-        if len(images) != len(requests):
-            raise RunnerError(
-                f"{self.info.name}: {len(images)} images for {len(requests)} requests · "
-                "expected exactly one each"
-            )
-        shape = (self.image_size, self.image_size, 3)
-        for request, image in zip(requests, images, strict=True):
-            if image is None:
-                raise RunnerError(f"{self.info.name}: sample {request.id} has no image")
-            if image.ndim == 4:
-                raise RunnerError(
-                    f"{self.info.name}: sample {request.id} has {len(image)} images · expected "
-                    "one, since the model was not trained for several images in one prompt"
-                )
-            if image.shape != shape or image.dtype != np.uint8:
-                raise RunnerError(
-                    f"{self.info.name}: the image of sample {request.id} is {image.dtype} "
-                    f"{image.shape} · expected uint8 {shape}"
-                )
+        check_images(self.info.name, requests, images, self.image_size)
         return torch.from_numpy(np.stack(images))
 
     def _respond(self, row: _Row, answer: _Answer) -> Response:
@@ -231,18 +264,21 @@ class VipLlavaRunner:
                 n_prompt_tokens=len(row.ids),
                 n_new_tokens=len(answer.tokens),
                 finish=answer.finish,
+                option_logprobs=answer.option_logprobs,
             )
         return Response(error=error, n_prompt_tokens=len(row.ids), finish="error")
 
     def _answer(self, rows: list[_Row], pixels: torch.Tensor) -> list[_Answer]:
         """Decode a batch; in halves where it does not fit into memory."""
-        longest = max(len(row.ids) + row.max_new_tokens for row in rows)
-        if len(rows) > 1 and self._sliding_window and longest > self._sliding_window:
-            # A sliding window counts padding too, so that padded rows would see less than alone.
+        decode = self._decode if self.path == "fast" else self._generate
+        if self.path == "fast" and len(rows) > 1 and (reason := self._why_alone(rows)):
+            if not self._said_alone:
+                _log.warning("%s: requests are asked one at a time", reason)
+                self._said_alone = True
             halves = [slice(i, i + 1) for i in range(len(rows))]
         else:
             try:
-                return self._decode(rows, pixels)
+                return decode(rows, pixels)
             except torch.OutOfMemoryError as error:
                 if len(rows) == 1:
                     raise RunnerError(
@@ -257,11 +293,24 @@ class VipLlavaRunner:
             _log.warning("out of memory with %d requests: split in two", len(rows))
         return [answer for part in halves for answer in self._answer(rows[part], pixels[part])]
 
+    def _why_alone(self, rows: list[_Row]) -> str | None:
+        """Say why rows cannot be read as one padded batch; None: they can."""
+        if self._text_model not in _COVERED:
+            return f"batches of a {self._text_model} are not known to answer like single requests"
+        longest = max(len(row.ids) + row.max_new_tokens for row in rows)
+        if self._sliding_window and longest > self._sliding_window:
+            # It counts padding too, so that padded rows would see less than alone.
+            return (
+                f"{longest} tokens do not fit into the attention window of {self._sliding_window}"
+            )
+        return None
+
     def _decode(self, rows: list[_Row], pixels: torch.Tensor) -> list[_Answer]:
         """Prefill once, then decode token by token, dropping rows as they finish."""
         device = self.model.device
         lengths = torch.tensor([len(row.ids) for row in rows], device=device)
         logits, cache = self._prefill(rows, pixels, lengths)
+        logprobs = _option_logprobs(logits, rows)
         width = max(len(row.ids) for row in rows)
         # True where the cache holds a token of the row; what is padding stays a hole in it.
         seen = torch.arange(width, device=device) < lengths[:, None]
@@ -294,7 +343,7 @@ class VipLlavaRunner:
                         finish[i] = "length"
             keep = [place for place, i in enumerate(alive) if i not in finish]
             if not keep:
-                return [_Answer(tokens[i], finish[i]) for i in range(len(rows))]
+                return [_Answer(tokens[i], finish[i], logprobs[i]) for i in range(len(rows))]
             if len(alive) - len(keep) >= _DROP_SHARE * len(alive):
                 kept = torch.tensor(keep, device=device)
                 cache.batch_select_indices(kept)
@@ -324,13 +373,7 @@ class VipLlavaRunner:
             torch.arange(width, device=model.device) < lengths[:, None]
         )
         features = model.model.get_image_features(pixel_values=self.normalise(pixels)).pooler_output
-        per_row = sorted(set(image_places.sum(-1).tolist()))
-        if per_row != [features.shape[1]] or len(features) != len(rows):
-            raise RunnerError(
-                f"{self.info.name}: prompts hold {per_row} image tokens, the vision tower gives "
-                f"{len(features)} x {features.shape[1]} features for {len(rows)} prompts · "
-                "expected equal numbers"
-            )
+        self._check_features(image_places, features)
         # The image token may lie beyond the embeddings (as in checkpoints of transformers 4.37).
         embeddings = model.get_input_embeddings()(ids.masked_fill(image_places, 0))
         features = features.to(embeddings.device, embeddings.dtype)
@@ -339,6 +382,114 @@ class VipLlavaRunner:
         last = torch.arange(len(rows), device=model.device), lengths - 1
         return model.lm_head(output.last_hidden_state[last]), output.past_key_values
 
+    def _check_features(self, image_places: torch.Tensor, features: torch.Tensor) -> None:
+        """Raise RunnerError unless each row (batch, width) has one image token a feature."""
+        per_row = sorted(set(image_places.sum(-1).tolist()))
+        if per_row != [features.shape[1]] or len(features) != len(image_places):
+            raise RunnerError(
+                f"{self.info.name}: prompts hold {per_row} image tokens, the vision tower gives "
+                f"{len(features)} x {features.shape[1]} features for {len(image_places)} prompts · "
+                "expected equal numbers"
+            )
+
+    def _generate(self, rows: list[_Row], pixels: torch.Tensor) -> list[_Answer]:
+        """Answer a batch through transformers' `generate`, padded on the left: the reference."""
+        model: Any = self.model
+        width = max(len(row.ids) for row in rows)
+        image_id = self._prompt_tokenizer.image_token_id
+        padding = int(image_id == 0)  # anything but an image token
+        ids = torch.tensor([[padding] * (width - len(row.ids)) + row.ids for row in rows])
+        mask = torch.tensor([[0] * (width - len(row.ids)) + [1] * len(row.ids) for row in rows])
+        steps = _Steps(rows)
+        settings = GenerationConfig(  # type: ignore[no-untyped-call]  # transformers' own
+            do_sample=False,
+            num_beams=1,
+            max_new_tokens=max(row.max_new_tokens for row in rows),
+            eos_token_id=sorted(self._end_ids) or None,
+            pad_token_id=padding,
+        )
+        with self._image_watched(ids.to(model.device) == image_id):
+            then = model.generation_config
+            # Replaced, since what a checkpoint sets there (a penalty, a top-p) would be added.
+            model.generation_config = settings
+            try:
+                output = model.generate(
+                    input_ids=ids.to(model.device),
+                    attention_mask=mask.to(model.device),
+                    pixel_values=self.normalise(pixels),
+                    logits_processor=LogitsProcessorList([steps]),
+                )
+            finally:
+                model.generation_config = then
+        return [
+            self._read(tokens, row, broken, logprobs)
+            for tokens, row, broken, logprobs in zip(
+                output[:, width:].tolist(), rows, steps.broken, steps.logprobs, strict=True
+            )
+        ]
+
+    def _read(
+        self, tokens: list[int], row: _Row, broken: int | None, logprobs: tuple[float, ...] | None
+    ) -> _Answer:
+        """Cut what `generate` gave for a row where that row ends, which others may outlast."""
+        kept = tokens[: row.max_new_tokens]
+        stop = next((i for i, token in enumerate(kept) if token in self._end_ids), None)
+        n_steps = len(kept) if stop is None else stop + 1
+        if broken is not None and broken < n_steps:
+            return _Answer(kept[:broken], "error")
+        return _Answer(kept[:stop], "length" if stop is None else "stop", logprobs)
+
+    @contextmanager
+    def _image_watched(self, image_places: torch.Tensor) -> Iterator[None]:
+        """Make sure that the language model reads the image where its tokens are.
+
+        `image_places` is bool (batch, width). A `generate` that loses the pixels would answer from
+        the text alone, and say nothing. Raises RunnerError.
+        """
+        seen: list[torch.Tensor] = []
+        checked: list[bool] = []
+
+        def keep(module: torch.nn.Module, args: object, output: torch.Tensor) -> None:
+            self._check_features(image_places, output)  # transformers' own error is no RunnerError
+            seen.append(output)
+
+        def check(module: torch.nn.Module, args: object, kwargs: dict[str, Any]) -> None:
+            if checked:
+                return
+            checked.append(True)
+            embeddings: torch.Tensor | None = kwargs.get("inputs_embeds")
+            if (
+                len(seen) != 1
+                or embeddings is None
+                or not torch.allclose(
+                    embeddings[image_places],
+                    seen[0].flatten(0, 1).to(embeddings.dtype),
+                    rtol=0,
+                    atol=0,
+                    equal_nan=True,
+                )
+            ):
+                raise RunnerError(
+                    f"{self.info.name}: generate does not give the image to the language model · "
+                    "use --path fast, or another version of transformers"
+                )
+
+        model: Any = self.model.model
+        hooks = [
+            model.multi_modal_projector.register_forward_hook(keep),
+            model.language_model.register_forward_pre_hook(check, with_kwargs=True),
+        ]
+        try:
+            yield
+        finally:
+            for hook in hooks:
+                hook.remove()
+        if not checked:
+            raise RunnerError(
+                f"{self.info.name}: generate did not call the language model as expected, so that "
+                "nobody knows what became of the image · use --path fast"
+            )
+
     def normalise(self, pixels: torch.Tensor) -> torch.Tensor:
         """Turn uint8 (batch, size, size, 3) into the vision tower's (batch, 3, size, size).
 
@@ -346,6 +497,60 @@ class VipLlavaRunner:
         """
         values = pixels.to(self.model.device).permute(0, 3, 1, 2).float() / 255
         return ((values - self._mean) / self._std).to(self.model.dtype)
+
+
+class _Steps(LogitsProcessor):
+    """Watches each step of `generate`, and chooses the tokens of rows that are sampled."""
+
+    def __init__(self, rows: list[_Row]) -> None:
+        self.logprobs: list[tuple[float, ...] | None] = []
+        """Of the options, from the first step."""
+        self.broken: list[int | None] = [None] * len(rows)
+        """The first step at which the logits of a row were no numbers."""
+        self._rows = rows
+        self._step = 0
+        self._draws = [np.random.Generator(np.random.PCG64(row.seed)) for row in rows]
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        """Take the logits (batch, vocabulary) of a step; a token that is drawn stays alone."""
+        if self._step == 0:
+            self.logprobs = _option_logprobs(scores, self._rows)
+        finite = torch.isfinite(scores.float().max(-1).values).tolist()
+        for i, (row, fine) in enumerate(zip(self._rows, finite, strict=True)):
+            if not fine and self.broken[i] is None:
+                self.broken[i] = self._step
+            if fine and row.temperature:
+                token = _sample(scores[i], row.temperature, self._draws[i].random())
+                scores[i] = -torch.inf
+                scores[i, token] = 0
+        self._step += 1
+        return scores
+
+
+def _option_logprobs(logits: torch.Tensor, rows: list[_Row]) -> list[tuple[float, ...] | None]:
+    """Return the natural-log probabilities of each row's option letters, from its first logits.
+
+    `logits` (batch, vocabulary) are normalised over the whole vocabulary, in float32; a letter with
+    several tokens has the sum of their probabilities. None for a row without options.
+    """
+    n_letters = max(len(row.options) for row in rows)
+    if not n_letters:
+        return [None] * len(rows)
+    n_tokens = max(len(tokens) for row in rows for tokens in row.options)
+    table = np.full((len(rows), n_letters, n_tokens), -1)
+    for i, row in enumerate(rows):
+        for j, tokens in enumerate(row.options):
+            table[i, j, : len(tokens)] = tokens
+    ids = torch.from_numpy(table).to(logits.device)
+    logprobs = torch.log_softmax(logits.float(), -1)
+    each = logprobs.gather(1, ids.clamp(min=0).flatten(1)).view(ids.shape)
+    values = each.masked_fill(ids < 0, -torch.inf).logsumexp(-1).tolist()
+    return [
+        tuple(round(value, _LOGPROB_DIGITS) for value in found[: len(row.options)])
+        if row.options
+        else None
+        for found, row in zip(values, rows, strict=True)
+    ]
 
 
 def _sample(logits: torch.Tensor, temperature: float, draw: float) -> torch.Tensor:
@@ -357,83 +562,46 @@ def _sample(logits: torch.Tensor, temperature: float, draw: float) -> torch.Tens
     return ids[min(place, len(ids) - 1)]
 
 
-@contextmanager
-def _inference(model: torch.nn.Module) -> Iterator[None]:
-    """Evaluation mode without gradients, for as long as it takes; then the model is as it was."""
-    training = model.training
-    model.eval()
-    try:
-        with torch.inference_mode(), sdpa_kernel(_ATTENTION):
-            yield
-    finally:
-        model.train(training)
-
-
-@contextmanager
-def _no_bar() -> Iterator[None]:
-    """Keep transformers' own progress bar off the screen, where the run's is."""
-    enabled = hf_logging.is_progress_bar_enabled()
-    hf_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers' own
-    try:
-        yield
-    finally:
-        if enabled:
-            hf_logging.enable_progress_bar()  # type: ignore[no-untyped-call]  # likewise
-
-
 def _load_model(
     info: CheckpointInfo, dtype: torch.dtype, device: torch.device
 ) -> VipLlavaForConditionalGeneration:
-    """Load safetensors weights; every tensor that the model needs must be among them."""
-    model: VipLlavaForConditionalGeneration
-    report: dict[str, Any]
-    load: Any = VipLlavaForConditionalGeneration.from_pretrained
     try:
         config = VipLlavaConfig.from_pretrained(str(info.path))
-        # Set by the name that all versions know: some read one spelling of the key only.
-        config.vision_feature_layers = list(info.vision_feature_layers)
-        with _no_bar():
-            model, report = load(
-                str(info.path),
-                config=config,
-                dtype=dtype,
-                use_safetensors=True,
-                attn_implementation="sdpa",
-                output_loading_info=True,
-                ignore_mismatched_sizes=True,  # they are in the report, and refused below
-            )
-        model.to(device)  # type: ignore[arg-type]
-    except _LOAD_ERRORS as error:
-        raise RunnerError(f"{info.path}: cannot be loaded ({_one_line(error)})") from error
-    for problem in ("missing_keys", "mismatched_keys", "error_msgs"):
-        if report[problem]:
-            names = sorted(map(_readable_key, report[problem]))
-            raise RunnerError(
-                f"{info.path}: {problem.replace('_', ' ')} in the weights: {', '.join(names[:3])} "
-                f"({len(names)} in all) · expected every tensor of a VipLlava model"
-            )
-    if device.type == "cuda":
-        # TF32 keeps 10 bits of the mantissa: float32 in name only.
-        torch.backends.cuda.matmul.allow_tf32 = False
-        torch.backends.cudnn.allow_tf32 = False
+    except LOAD_ERRORS as error:
+        raise RunnerError(f"{info.path}: cannot be loaded ({one_line(error)})") from error
+    # Set by the name that all versions know: some read one spelling of the key only.
+    config.vision_feature_layers = list(info.vision_feature_layers)
+    model: VipLlavaForConditionalGeneration = load_model(
+        VipLlavaForConditionalGeneration,
+        info,
+        dtype,
+        device,
+        config=config,
+        attn_implementation="sdpa",
+    )
     return model
 
 
-def _readable_key(key: object) -> str:
-    """Write an entry of the loading report: a name, or a name with two shapes."""
-    if isinstance(key, tuple) and len(key) == 3:
-        name, stored, expected = key
-        return f"{name} ({list(stored)}, not {list(expected)})"
-    return str(key)
+def _drop_unused_layers(model: VipLlavaForConditionalGeneration, layers: Sequence[int]) -> None:
+    """Remove the layers of the vision tower above the highest feature layer, in place.
 
-
-def _load_tokenizer(info: CheckpointInfo) -> PreTrainedTokenizerBase:
-    try:
-        return AutoTokenizer.from_pretrained(str(info.path))
-    except _LOAD_ERRORS as error:
-        raise RunnerError(
-            f"{info.path}: the tokenizer cannot be loaded ({_one_line(error)})"
-        ) from error
+    Feature layers count the embeddings as 0, and from the end where negative; the config then
+    names them from the start. What is left computes the same features bit for bit.
+    """
+    config: Any = model.config
+    tower: Any = model.model.vision_tower
+    encoder: Any = getattr(getattr(tower, "vision_model", tower), "encoder", None)
+    blocks = getattr(encoder, "layers", None)
+    if not isinstance(blocks, torch.nn.ModuleList):
+        return
+    absolute = [layer % (len(blocks) + 1) for layer in layers]
+    used = max(1, *absolute)  # the embeddings are taken from the first layer's input
+    if used == len(blocks):
+        return
+    encoder.layers = blocks[:used]
+    for each in (config.vision_config, tower.config, encoder.config):
+        each.num_hidden_layers = used
+    config.vision_feature_layers = absolute
 
 
 def _describe_live(model: VipLlavaForConditionalGeneration, processor: Any) -> CheckpointInfo:
@@ -468,20 +636,3 @@ def _describe_live(model: VipLlavaForConditionalGeneration, processor: Any) -> C
         weights=digest.hexdigest(),
         settings="",
     )
-
-
-def _end_ids(model: VipLlavaForConditionalGeneration, tokenizer: Any) -> frozenset[int]:
-    """Tokens that end an answer: the generation config's, else the tokenizer's."""
-    ids = model.generation_config.eos_token_id
-    if ids is None:
-        ids = tokenizer.eos_token_id
-    if ids is None:
-        return frozenset()
-    found = [ids] if isinstance(ids, int) else list(ids)
-    if not all(isinstance(each, int) for each in found):
-        raise RunnerError(f"model: eos_token_id is {ids!r} · expected the number of a token")
-    return frozenset(found)
-
-
-def _one_line(error: BaseException) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]

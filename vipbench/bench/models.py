@@ -1,0 +1,198 @@
+"""The models that a bench measures: a checkpoint, or one of a named size with random weights."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from transformers import (
+    AutoImageProcessor,
+    AutoModelForImageTextToText,
+    AutoTokenizer,
+    CLIPVisionConfig,
+    LlamaConfig,
+    VipLlavaConfig,
+    VipLlavaForConditionalGeneration,
+)
+
+from vipbench.bench.records import RandomSize
+from vipbench.demo import CHECKPOINT
+from vipbench.runners.checkpoint import CheckpointInfo, check_checkpoint
+from vipbench.runners.device import find_device, find_dtype
+from vipbench.runners.prompt_formats import PromptTokenizer, encode_prompt, format_prompt
+from vipbench.runners.vipllava import VipLlavaRunner
+from vipbench.schema import PromptFormat, Request
+
+_SEED = 0
+_SPREAD = 0.02
+"""Standard deviation of random weights (transformers, `initializer_range` of Llama)."""
+_VISION: dict[str, Any] = {
+    "hidden_size": 1024,
+    "intermediate_size": 4096,
+    "num_hidden_layers": 24,
+    "num_attention_heads": 16,
+    "image_size": 336,
+    "patch_size": 14,
+}
+"""CLIP ViT-L/14-336 (openai/clip-vit-large-patch14-336, config.json)."""
+_TEXT = {
+    # (width, mlp, layers, heads): Vicuna 1.5 (lmsys/vicuna-7b-v1.5 and 13b, config.json)
+    "7b": (4096, 11008, 32, 32),
+    "13b": (5120, 13824, 40, 40),
+    "tiny": (64, 128, 2, 4),
+}
+_VOCABULARY = 32064
+"""Of vip-llava-7b-hf: 32,000 of Llama, the image token and padding to a multiple of 64."""
+
+
+class Plain(NamedTuple):
+    """A model as `transformers` loads it, and what turns requests into its inputs."""
+
+    model: VipLlavaForConditionalGeneration
+    tokenizer: Any
+    image_processor: Any
+    prompts: "Prompts"
+    image_size: int
+
+
+class Prompts:
+    """Encodes requests as the runner of the same checkpoint does."""
+
+    def __init__(
+        self, info: CheckpointInfo, tokenizer: Any, image_token_id: int, n_image_tokens: int
+    ) -> None:
+        self._info = info
+        self.tokenizer = tokenizer
+        self._format: PromptFormat = info.hints.prompt_format or "hf"
+        self._image_token = str(tokenizer.convert_ids_to_tokens(image_token_id) or "<image>")
+        self._encoder = PromptTokenizer(tokenizer, image_token_id, n_image_tokens)
+
+    def encode(self, request: Request) -> list[int]:
+        """Return the token ids of a prompt, the image token once a feature."""
+        texts = format_prompt(
+            request.turns,
+            self._format,
+            self.tokenizer,
+            self._info.chat_template,
+            self._image_token,
+        )
+        return encode_prompt(self._encoder, *texts)
+
+
+def load_runner(
+    model: Path | None,
+    size: RandomSize | None,
+    dtype: str | None,
+    *,
+    device: str | None,
+    threads: int | None,
+) -> VipLlavaRunner:
+    """Load what vipbench answers with; raises RunnerError as `VipLlavaRunner`."""
+    if size is None:
+        return VipLlavaRunner(model or CHECKPOINT, device=device, dtype=dtype, threads=threads)
+    info = check_checkpoint(CHECKPOINT)
+    tokenizer = AutoTokenizer.from_pretrained(str(CHECKPOINT))
+    tokenizer.chat_template = info.chat_template
+    return VipLlavaRunner(
+        build_random(size, device, dtype),
+        tokenizer,
+        prompt_format=info.hints.prompt_format,
+        threads=threads,
+    )
+
+
+def load_plain(
+    model: Path | None, size: RandomSize | None, device: str | None, dtype: str | None
+) -> Plain:
+    """Load what the other ways answer with, by transformers' own means only."""
+    info = check_checkpoint(model or CHECKPOINT)
+    loaded: Any
+    if size is None:
+        place = find_device(device)
+        config = VipLlavaConfig.from_pretrained(str(info.path))
+        # By the name that all versions know: some read one spelling of the key only.
+        config.vision_feature_layers = list(info.vision_feature_layers)
+        loaded = VipLlavaForConditionalGeneration.from_pretrained(
+            str(info.path),
+            config=config,
+            dtype=find_dtype(dtype, place),
+            attn_implementation="sdpa",
+        )
+        loaded = loaded.to(place).eval()
+    else:
+        loaded = build_random(size, device, dtype)
+    prompts = load_prompts(model, size)
+    load_processor: Any = AutoImageProcessor.from_pretrained
+    image_processor = load_processor(str(info.path))
+    side = loaded.config.vision_config.image_size
+    return Plain(loaded, prompts.tokenizer, image_processor, prompts, side)
+
+
+def load_prompts(model: Path | None, size: RandomSize | None) -> Prompts:
+    """Load what encodes the requests of a checkpoint, or of a random model; no weights."""
+    info = check_checkpoint(model or CHECKPOINT)
+    config: Any = (
+        VipLlavaConfig.from_pretrained(str(info.path)) if size is None else random_config(size)
+    )
+    vision = config.vision_config
+    n_image_tokens = (vision.image_size // vision.patch_size) ** 2
+    tokenizer = AutoTokenizer.from_pretrained(str(info.path))
+    return Prompts(info, tokenizer, config.image_token_id, n_image_tokens)
+
+
+def random_config(size: RandomSize) -> VipLlavaConfig:
+    """Describe a model of a named size that takes the embedded tokenizer."""
+    embedded = VipLlavaConfig.from_pretrained(str(CHECKPOINT))
+    known: Any = embedded.text_config
+    width, mlp, layers, heads = _TEXT[size]
+    vision = dict(_VISION)
+    if size == "tiny":
+        vision |= {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 12}
+        vision |= {"num_attention_heads": 4, "image_size": 56}
+    text = LlamaConfig(
+        vocab_size=known.vocab_size if size == "tiny" else _VOCABULARY,
+        hidden_size=width,
+        intermediate_size=mlp,
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
+        num_key_value_heads=heads,
+        max_position_embeddings=4096,
+        rms_norm_eps=1e-5,
+        bos_token_id=known.bos_token_id,
+        eos_token_id=known.eos_token_id,
+        pad_token_id=known.pad_token_id,
+    )
+    config: Any = VipLlavaConfig(
+        vision_config=CLIPVisionConfig(**vision),
+        text_config=text,
+        image_token_index=embedded.image_token_id,
+        image_seq_length=(vision["image_size"] // vision["patch_size"]) ** 2,
+    )
+    config.vision_feature_layers = [-2, -5, -8, -11, 6]  # official, as in the released models
+    described: VipLlavaConfig = config
+    return described
+
+
+def build_random(
+    size: RandomSize, device: str | None, dtype: str | None
+) -> VipLlavaForConditionalGeneration:
+    """Build a model with random weights on its device: the same ones each time.
+
+    It answers in tokens that the embedded tokenizer can write, and never ends an answer by itself,
+    so that answers have the length that is asked for and can be compared.
+    """
+    place = find_device(device)
+    config: Any = random_config(size)
+    build: Any = AutoModelForImageTextToText.from_config
+    with torch.random.fork_rng(devices=[]), torch.device(place):
+        model: Any = build(config, dtype=find_dtype(dtype, place), attn_implementation="sdpa")
+    generator = torch.Generator(place).manual_seed(_SEED)
+    embedded: Any = VipLlavaConfig.from_pretrained(str(CHECKPOINT)).text_config
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if weight.ndim > 1 or name.endswith("class_embedding"):
+                weight.normal_(0, _SPREAD, generator=generator)
+        model.lm_head.weight[embedded.vocab_size :] = 0
+        model.lm_head.weight[config.text_config.eos_token_id] = 0
+    model.generation_config.eos_token_id = config.text_config.eos_token_id
+    model.generation_config.pad_token_id = config.text_config.pad_token_id
+    return model.eval()  # type: ignore[no-any-return]  # built by a name without types

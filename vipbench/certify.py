@@ -1,0 +1,338 @@
+"""The numerics certificate: how many answers of a run are owed to rounding.
+
+The same samples are asked twice: one at a time in float32 by plain `generate`, and as a run of
+these settings asks them. Both are runs like any other, so that nothing is certified but what runs.
+"""
+
+import math
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from transformers import AutoConfig
+
+from vipbench import manifest as manifests
+from vipbench import store
+from vipbench.errors import RunError, RunnerError
+from vipbench.manifest import CERTIFICATES, Manifest
+from vipbench.pairs import pair_runs, read_side
+from vipbench.run import VIPLLAVA, Results, RunSettings, Say, run
+from vipbench.runners import WITH_CHECKPOINT
+from vipbench.runners.loading import LOAD_ERRORS, inference
+from vipbench.schema import AnswerPath, PromptFormat, Record
+from vipbench.stats import clustered_mean
+from vipbench.store import ResponseLine, ScoreLine, TrialId, trial_id
+from vipbench.tasks import load_suite
+from vipbench.trials import select
+
+N = 200
+"""Samples of a certificate, about: as many of each task."""
+QUANTILES = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9)
+KERNELS = {0: "math", 1: "flash", 2: "efficient", 3: "cudnn"}
+"""What torch numbers its attention kernels by (`torch.nn.attention.SDPBackend`)."""
+
+
+class FlippedAnswer(Record):
+    """An answer that is another one under the certified settings."""
+
+    task: str
+    style: str
+    id: str
+    text_reference: str
+    """In float32, asked alone."""
+    text: str | None
+    """None where there is an error in its place."""
+    error: str | None
+    value_reference: float | None
+    """0-1; None where the answer is not scored."""
+    value: float | None
+
+
+class Margins(Record):
+    """How far the two likeliest options lie apart as first token; natural logarithms.
+
+    Of the samples whose options have finite log-probabilities in both runs, in float32.
+    """
+
+    n: int
+    quantiles: dict[str, float]
+    """Share of the samples -> margin below which they lie."""
+    max_shift: float
+    """Largest change of an option's log-probability."""
+    max_margin_shift: float
+    """Largest change of the distance of two options of a sample."""
+    share_within: float
+    """Samples whose margin is at most that, so that rounding can exchange the two options."""
+
+
+class Certificate(Record):
+    """What `vipbench certify` found."""
+
+    model: str
+    weights: str | None
+    settings_digest: str
+    """As in the manifest of a run: weights, prompt format, dtype, decoding."""
+    prompt_format: PromptFormat | None
+    dtype: str | None
+    decoding: str | None
+    runner: str
+    path: AnswerPath | None
+    """How the certified run computed."""
+    path_reference: AnswerPath | None
+    device: str
+    batch_size: int
+    plan_digest: str
+    attention: str
+    """Kernel that torch takes for the causal attention of a prompt of this shape and dtype."""
+    versions: dict[str, str]
+    made: str
+    """UTC, ISO 8601."""
+    suite: str
+    tasks: dict[str, int]
+    """Version of each task."""
+    seed: int
+    n: int
+    """Samples that were answered in float32."""
+    n_flipped: int
+    """Of them, answers with another text, or an error."""
+    n_rescored: int
+    """Answers with another score: `n_gained` higher, `n_lost` lower, or an error."""
+    n_gained: int
+    n_lost: int
+    agreement: float
+    """Share of the samples with equal texts."""
+    agreement_low: float
+    agreement_high: float
+    """95 % interval, clustered by image."""
+    margins: Margins | None
+    """None where the runner tells no log-probabilities."""
+    flips: tuple[FlippedAnswer, ...]
+
+
+class _Twice(NamedTuple):
+    """One sample in both runs."""
+
+    reference: ResponseLine
+    certified: ResponseLine
+    scores: tuple[ScoreLine, ScoreLine]
+
+    @property
+    def is_flipped(self) -> bool:
+        return self.reference.text != self.certified.text
+
+    @property
+    def is_rescored(self) -> bool:
+        return self.scores[0].value != self.scores[1].value
+
+
+def certify(
+    settings: RunSettings,
+    n: int = N,
+    out: Path | None = None,
+    *,
+    progress: bool = False,
+    say: Say | None = None,
+) -> tuple[Path, Certificate]:
+    """Measure what rounding does to the answers of a run, and write the certificate.
+
+    Args:
+        settings: of the run; its tasks or suite give the samples.
+        n: samples in all; as many of each task, rounded up, chosen by the seed.
+        out: the file; None: where a run with these settings finds it.
+        progress: show bars on stderr.
+        say: takes what the user should know.
+
+    Raises:
+        VipbenchError: Settings, data or model cannot be used, or no sample is answered in float32.
+    """
+    if settings.runner not in WITH_CHECKPOINT or settings.model is None:
+        raise RunnerError(
+            f"runner {settings.runner}: has no rounding to certify; expected a checkpoint; give "
+            f"--model, and --runner {' or '.join(WITH_CHECKPOINT)}"
+        )
+    asked = _samples(settings, n)
+    all_of_them: dict[str, object] = {"max_errors": 1.0}  # errors are counted here
+    plain = all_of_them | {"dtype": "float32", "batch_size": 1, "workers": 1}
+    if settings.runner == VIPLLAVA:
+        plain["path"] = "reference"
+    with tempfile.TemporaryDirectory(prefix="vipbench-certify-") as scratch:
+        reference, certified = (
+            run(
+                asked.model_copy(update={**changes, "out": Path(scratch) / name}),
+                progress=progress,
+                say=say if name == "certified" else None,  # once
+            )
+            for name, changes in (("reference", plain), ("certified", all_of_them))
+        )
+        pairs = list(_pairs(reference, certified))
+    if not pairs:
+        raise RunError(f"{settings.model}: no sample was answered in float32; nothing to certify")
+    found = _certificate(pairs, reference.manifest, certified.manifest, settings)
+    path = out or CERTIFICATES / f"{found.settings_digest}.json"
+    store.write_json(path, found.model_dump(mode="json"))
+    return path, found
+
+
+def _samples(settings: RunSettings, n: int) -> RunSettings:
+    """Take part of each task, under one style: the suite's first, else the task's own."""
+    styles = settings.styles
+    if styles is None and settings.suite is not None:
+        of_suite = load_suite(settings.suite, settings.include).styles
+        styles = of_suite[0] if of_suite else None
+    selection = select(
+        suite=settings.suite,
+        tasks=settings.tasks,
+        styles=styles,
+        data=settings.data,
+        include=settings.include,
+        fit=settings.fit,
+    )
+    limit = math.ceil(n / len(selection.tasks))
+    return settings.model_copy(update={"styles": styles, "limit": limit, "metrics": ()})
+
+
+def _pairs(reference: Results, certified: Results) -> Iterator[_Twice]:
+    """Yield the samples that were answered in float32, task by task."""
+    here, there = (
+        store.read_responses(each.path / store.RESPONSES) for each in (reference, certified)
+    )
+    sides = read_side(str(reference.path)), read_side(str(certified.path))
+    for pairing in pair_runs(*sides):
+        if reference.manifest.tasks[pairing.task].parts:
+            continue  # scored from its parts
+        for pair in pairing.pairs:
+            name: TrialId = trial_id(pair.base)
+            if name in here and here[name].error is None:
+                yield _Twice(here[name], there[name], (pair.base, pair.new))
+
+
+def _certificate(
+    pairs: Sequence[_Twice], reference: Manifest, certified: Manifest, settings: RunSettings
+) -> Certificate:
+    identity, made_with = certified.identity, certified.identity.settings
+    flipped = [pair for pair in pairs if pair.is_flipped]
+    values = [
+        (before.value, after.value)
+        for before, after in (pair.scores for pair in pairs if pair.is_rescored)
+        if before.value is not None and after.value is not None
+    ]
+    # Tasks of one root share images.
+    clusters = [
+        (certified.tasks[pair.reference.task].images, pair.scores[0].group) for pair in pairs
+    ]
+    agreement = clustered_mean([float(not pair.is_flipped) for pair in pairs], clusters)
+    return Certificate(
+        model=identity.model,
+        weights=made_with.weights,
+        settings_digest=certified.settings_digest,
+        prompt_format=made_with.prompt_format,
+        dtype=made_with.dtype,
+        decoding=made_with.decoding,
+        runner=identity.runner,
+        path=certified.path,
+        path_reference=reference.path,
+        device=certified.device,
+        batch_size=certified.batch_size,
+        plan_digest=certified.plan_digest,
+        attention=attention_kernel(settings, made_with.dtype, certified.device),
+        versions=certified.versions,
+        made=manifests.now(),
+        suite=identity.suite,
+        tasks=identity.tasks,
+        seed=identity.seed,
+        n=len(pairs),
+        n_flipped=len(flipped),
+        n_rescored=sum(pair.is_rescored for pair in pairs),
+        n_gained=sum(after > before for before, after in values),
+        n_lost=sum(after < before for before, after in values),
+        agreement=agreement.mean,
+        agreement_low=agreement.ci_low,
+        agreement_high=agreement.ci_high,
+        margins=_margins(pairs),
+        flips=tuple(map(_flip, flipped)),
+    )
+
+
+def _flip(pair: _Twice) -> FlippedAnswer:
+    before, after = pair.scores
+    return FlippedAnswer(
+        task=pair.reference.task,
+        style=pair.reference.style,
+        id=pair.reference.id,
+        text_reference=pair.reference.text or "",
+        text=pair.certified.text,
+        error=pair.certified.error,
+        value_reference=before.value,
+        value=after.value,
+    )
+
+
+def _margins(pairs: Sequence[_Twice]) -> Margins | None:
+    margins, shifts, apart = [], [], []
+    for pair in pairs:
+        before, after = pair.reference.option_logprobs, pair.certified.option_logprobs
+        if before is None or after is None or len(before) < 2:
+            continue
+        if not all(map(math.isfinite, (*before, *after))):
+            continue
+        second, first = sorted(before)[-2:]
+        margins.append(first - second)
+        moved = [y - x for x, y in zip(before, after, strict=True)]
+        shifts.append(max(map(abs, moved)))
+        apart.append(max(moved) - min(moved))
+    if not margins:
+        return None
+    reach = max(apart)
+    found = np.quantile(margins, QUANTILES)
+    return Margins(
+        n=len(margins),
+        quantiles={f"{q:g}": float(value) for q, value in zip(QUANTILES, found, strict=True)},
+        max_shift=max(shifts),
+        max_margin_shift=reach,
+        share_within=sum(margin <= reach for margin in margins) / len(margins),
+    )
+
+
+def attention_kernel(settings: RunSettings, dtype: str | None, device: str) -> str:
+    """Name the kernel that torch takes for a prompt: math, flash, efficient; cuDNN's is off.
+
+    The choice is torch's own for the shape, dtype and device; "not known" where it cannot be asked.
+    """
+    try:
+        text = AutoConfig.from_pretrained(str(settings.model)).get_text_config()
+    except LOAD_ERRORS:
+        return "not known"
+    heads = int(text.num_attention_heads)
+    width = int(getattr(text, "head_dim", None) or text.hidden_size // heads)
+    query = torch.zeros(
+        (1, heads, 16, width), dtype=getattr(torch, dtype or "float32"), device=device
+    )
+    with inference(torch.nn.Identity()):
+        try:
+            number = int(torch._fused_sdp_choice(query, query, query, None, 0.0, True))
+        except RuntimeError:  # not every device has several kernels
+            return "sdpa: not known"
+    return f"sdpa: {KERNELS.get(number, number)}"
+
+
+def report(found: Certificate) -> Mapping[str, str]:
+    """Say what a certificate holds, in lines for readers."""
+    lines = {
+        "settings": f"{found.model}, {found.dtype}, {found.prompt_format}, batches of "
+        f"{found.batch_size}, {found.device}, {found.attention}",
+        "flipped": f"{found.n_flipped:,} of {found.n:,} answers differ from float32 at batch 1",
+        "agreement": f"{100 * found.agreement:.1f} % "
+        f"[{100 * found.agreement_low:.1f}, {100 * found.agreement_high:.1f}]",
+        "scores": f"{found.n_rescored:,} changed ({found.n_gained} gained, {found.n_lost} lost)",
+    }
+    if found.margins is not None:
+        low, middle = found.margins.quantiles["0.05"], found.margins.quantiles["0.5"]
+        lines["margins"] = (
+            f"{low:.3g} at 5 %, {middle:.3g} at 50 % of {found.margins.n:,} choices; rounding "
+            f"moves them by {found.margins.max_margin_shift:.3g} at most, more than the margin of "
+            f"{100 * found.margins.share_within:.1f} %"
+        )
+    return lines

@@ -1,0 +1,35 @@
+"""Put the shards of a run together."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vipbench.cli.app import app
+from vipbench.cli.runs import print_results
+
+
+@app.command()
+def merge(
+    folders: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="SHARD...", help="What `vipbench run --shard` has written.", show_default=False
+        ),
+    ],
+    out: Annotated[
+        Path,
+        typer.Option("-o", "--out", metavar="PATH", help="The run folder.", show_default=False),
+    ],
+    max_errors: Annotated[
+        float,
+        typer.Option(
+            metavar="SHARE", min=0, max=1, help="Share of a task's samples that may fail."
+        ),
+    ] = 0.01,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Replace a run that is there.")] = False,
+) -> None:
+    """Put all shards of a run together, and score it as if one machine had asked all."""
+    from vipbench.merge import merge as put_together
+
+    print_results(put_together(folders, out, fresh=fresh, max_errors=max_errors))

@@ -1,0 +1,424 @@
+"""The hf runner: any image-text-to-text model of transformers, asked as its authors ship it.
+
+Its own processor and chat template make the inputs; greedy `generate` on a batch padded on the
+left answers. Every request is processed alone and padded here, so that nothing a processor does
+can depend on what else is in a batch. Images come as the same fitted square for every model.
+"""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import torch
+from jinja2 import TemplateError
+from PIL import Image
+from transformers import (
+    AutoModelForImageTextToText,
+    AutoProcessor,
+    GenerationConfig,
+    LogitsProcessor,
+    LogitsProcessorList,
+    StoppingCriteria,
+    StoppingCriteriaList,
+)
+
+from vipbench.errors import RunnerError
+from vipbench.runners import RunnerSettings
+from vipbench.runners.checkpoint import ModelInfo, check_model
+from vipbench.runners.device import find_device, find_dtype
+from vipbench.runners.loading import (
+    LOAD_ERRORS,
+    check_images,
+    end_ids,
+    inference,
+    load_model,
+    one_line,
+)
+from vipbench.runners.prompt_formats import special_tokens
+from vipbench.schema import PromptFormat, Request, Response
+
+_GEOMETRY = ("do_resize", "do_center_crop", "do_pad")
+"""Settings of image processors that are to do nothing to a fitted image."""
+_TEMPLATE_ERRORS = (TemplateError, ValueError, TypeError, KeyError, IndexError, AttributeError)
+"""What templates and processors raise for a conversation that they cannot take."""
+
+_log = logging.getLogger(__name__)
+
+
+class _Row(NamedTuple):
+    """One request on its way through the model."""
+
+    inputs: dict[str, torch.Tensor]
+    """What the processor gave, as a batch of one on the CPU; empty where there is an error."""
+    max_new_tokens: int
+    error: str | None = None
+    """Why the request cannot be asked."""
+
+    @property
+    def n_tokens(self) -> int:
+        return self.inputs["input_ids"].shape[1] if self.inputs else 0
+
+
+class _Answer(NamedTuple):
+    """New tokens without the end token; finish `error` where the logits are no numbers."""
+
+    tokens: list[int]
+    finish: Literal["stop", "length", "error"]
+
+
+class HfRunner:
+    """Answers requests with a checkpoint that `AutoModelForImageTextToText` loads."""
+
+    reads_images = True
+
+    def __init__(
+        self,
+        model: str | Path,
+        *,
+        prompt_format: PromptFormat | None = None,
+        dtype: str | None = None,
+        device: str | None = None,
+        threads: int | None = None,
+    ) -> None:
+        """Load a checkpoint folder or hub id, and ask it one question for a trial.
+
+        Args:
+            model: folder or hub id.
+            prompt_format: None or `chat_template`.
+            dtype: float32, float16 or bfloat16; default: float16 on CUDA, float32 elsewhere.
+            device: such as `cuda`, `cuda:1`, `mps`, `cpu`; default: the first of these there is.
+            threads: CPU threads that torch uses, process-wide; default: as it is.
+
+        Raises:
+            RunnerError: the checkpoint, prompt format, dtype or device cannot be used.
+        """
+        if not isinstance(model, str | Path):
+            raise RunnerError(
+                f"runner hf: the model is a {type(model).__name__} · expected a checkpoint's "
+                "folder or a hub id"
+            )
+        if threads is not None:
+            torch.set_num_threads(threads)
+        self.info: ModelInfo = check_model(model, prompt_format)
+        place = find_device(device)
+        number_type = find_dtype(dtype, place)
+        self.processor = _load_processor(self.info)
+        self.model: Any = load_model(
+            AutoModelForImageTextToText, self.info, number_type, place, trust_remote_code=False
+        )
+        config: Any = self.model.config
+        if config.is_encoder_decoder:
+            raise RunnerError(
+                f"{self.info.name}: {type(self.model).__name__} is an encoder-decoder · expected "
+                "a model that goes on writing its prompt"
+            )
+        self.image_size: int = self.info.image_size
+        self.patch_size: int | None = None
+        self.settings = RunnerSettings(
+            model=self.info.name,
+            weights=self.info.weights,
+            prompt_format="chat_template",
+            dtype=str(self.model.dtype).removeprefix("torch."),
+            decoding="greedy",
+            device=str(self.model.device),
+        )
+        tokenizer: Any = self.processor.tokenizer
+        self._image_id = _image_id(self.info, config, self.processor)
+        self._controls = _controls(self.processor, self._image_id)
+        self._end_ids = end_ids(self.model, tokenizer)
+        self._max_length: int | None = getattr(
+            config.get_text_config(), "max_position_embeddings", None
+        )
+        self._n_embeddings: int = self.model.get_input_embeddings().weight.shape[0]
+        pad = tokenizer.pad_token_id
+        self._pad_id: int = min(self._end_ids, default=0) if pad is None else int(pad)
+        # The checkpoint's own would bring its sampling and penalties into greedy answers.
+        make: Any = GenerationConfig
+        self.model.generation_config = make(
+            do_sample=False, eos_token_id=sorted(self._end_ids) or None, pad_token_id=self._pad_id
+        )
+        self.n_image_tokens = self._try_out()
+
+    def generate(self, requests: Sequence[Request], images: Sequence[np.ndarray]) -> list[Response]:
+        """Answer a batch; one response a request, in order.
+
+        `images` are uint8 (image_size, image_size, 3), RGB, one a request. A request is an error
+        of its own where its text holds a special token of the model, which the model could not
+        tell from a real one; where the template leaves out a turn; where it is too long.
+
+        Raises:
+            RunnerError: an image is missing or of another shape, or an answer is to be sampled.
+        """
+        check_images(self.info.name, requests, images, self.image_size)
+        for request in requests:
+            if request.temperature:
+                raise RunnerError(
+                    f"runner hf: sample {request.id} is to be sampled at temperature "
+                    f"{request.temperature:g} · expected 0, since this runner answers greedily"
+                )
+        rows = [self._encode(each, image) for each, image in zip(requests, images, strict=True)]
+        asked = [i for i, row in enumerate(rows) if row.error is None]
+        with inference(self.model):
+            found = self._answer([rows[i] for i in asked]) if asked else []
+        answers = dict(zip(asked, found, strict=True))
+        return [self._respond(row, answers.get(i)) for i, row in enumerate(rows)]
+
+    def prompt(self, request: Request) -> str:
+        """Return the whole prompt as the chat template writes it."""
+        return self._render(request.turns)
+
+    def _render(self, turns: Sequence[str]) -> str:
+        return str(
+            self.processor.apply_chat_template(
+                _conversation(turns), tokenize=False, add_generation_prompt=True
+            )
+        )
+
+    def _encode(self, request: Request, image: np.ndarray) -> _Row:
+        """Let the processor make the inputs of one request, and check what it made."""
+        try:
+            fault = self._find_control(request.turns) or self._find_loss(len(request.turns))
+            inputs = {} if fault else self._process(request.turns, image)
+        except _TEMPLATE_ERRORS as error:
+            fault, inputs = f"the processor cannot take it ({one_line(error)})", {}
+        row = _Row(inputs, request.max_new_tokens, fault)
+        if fault is not None:
+            return row
+        ids = inputs["input_ids"][0]
+        n_image_tokens = int((ids == self._image_id).sum())
+        highest = int(ids[ids != self._image_id].max())
+        if n_image_tokens != self.n_image_tokens:
+            fault = f"the prompt has {n_image_tokens} image tokens, not {self.n_image_tokens}"
+        elif highest >= self._n_embeddings:
+            fault = f"the tokenizer gives id {highest}, the model has {self._n_embeddings}"
+        elif self._max_length is not None and len(ids) >= self._max_length:
+            fault = f"the prompt has {len(ids)} tokens, the model takes {self._max_length - 1}"
+        return row._replace(error=fault)
+
+    def _find_control(self, turns: Sequence[str]) -> str | None:
+        """Name a special token that a text spells out; the tokenizer would take it for one."""
+        found = (token for token in self._controls for turn in turns if token in turn)
+        token = next(found, None)
+        return None if token is None else f"the text holds {token!r}, a special token of the model"
+
+    def _find_loss(self, n_turns: int) -> str | None:
+        """Name a turn of a conversation that the template does not write."""
+        places = [f"(turn {i} of {n_turns})" for i in range(1, n_turns + 1)]
+        prompt = self._render(places)
+        lost = next((place for place in places if place not in prompt), None)
+        return None if lost is None else f"the chat template leaves out a turn {lost}"
+
+    def _process(self, turns: Sequence[str], image: np.ndarray) -> dict[str, torch.Tensor]:
+        made = self.processor.apply_chat_template(
+            [_conversation(turns, Image.fromarray(image))],
+            tokenize=True,
+            add_generation_prompt=True,
+            return_dict=True,
+            return_tensors="pt",
+        )
+        return {key: value for key, value in made.items() if isinstance(value, torch.Tensor)}
+
+    def _answer(self, rows: list[_Row]) -> list[_Answer]:
+        """Generate for a batch; in halves where it does not fit into memory."""
+        try:
+            return self._generate(rows)
+        except torch.OutOfMemoryError as error:
+            if len(rows) == 1:
+                raise RunnerError(
+                    f"{self.info.name}: out of memory with one request of {rows[0].n_tokens} "
+                    f"tokens on {self.model.device} · use a larger device or a 16-bit --dtype"
+                ) from error
+        # Outside the handler, whose traceback would keep the failed batch in memory.
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        _log.warning("out of memory with %d requests: split in two", len(rows))
+        half = len(rows) // 2
+        return [*self._answer(rows[:half]), *self._answer(rows[half:])]
+
+    def _generate(self, rows: list[_Row]) -> list[_Answer]:
+        inputs = self._collate(rows)
+        width = inputs["input_ids"].shape[1]
+        limits = torch.tensor([row.max_new_tokens for row in rows], device=self.model.device)
+        finite = _Finite(min(self._end_ids, default=None))
+        output = self.model.generate(
+            **inputs,
+            max_new_tokens=int(limits.max()),
+            logits_processor=LogitsProcessorList([finite]),
+            stopping_criteria=StoppingCriteriaList([_OwnLimit(width + limits)]),
+        )
+        if not torch.equal(output[:, :width], inputs["input_ids"]):
+            raise RunnerError(
+                f"{self.info.name}: {type(self.model).__name__} returns other tokens than those of "
+                "the prompt before the answer · expected a model that goes on writing its prompt"
+            )
+        answers = []
+        for i, (row, tokens) in enumerate(zip(rows, output[:, width:].tolist(), strict=True)):
+            kept = tokens[: row.max_new_tokens]
+            stop = next((k for k, token in enumerate(kept) if token in self._end_ids), None)
+            end = row.max_new_tokens if stop is None else stop + 1
+            if finite.failed.get(i, width + end) < width + end:
+                answers.append(_Answer([], "error"))
+            elif stop is None:
+                answers.append(_Answer(kept, "length"))
+            else:
+                answers.append(_Answer(kept[:stop], "stop"))
+        return answers
+
+    def _collate(self, rows: list[_Row]) -> dict[str, torch.Tensor]:
+        """Put rows into a batch, those of the prompt's length padded on the left."""
+        width = max(row.n_tokens for row in rows)
+        batch = {}
+        for key in rows[0].inputs:
+            parts = []
+            for row in rows:
+                part = row.inputs[key]
+                if part.shape == (1, row.n_tokens):
+                    fill = self._pad_id if key == "input_ids" else 0
+                    part = torch.nn.functional.pad(part, (width - row.n_tokens, 0), value=fill)
+                parts.append(part)
+            dtype = self.model.dtype if parts[0].is_floating_point() else None
+            batch[key] = torch.cat(parts).to(self.model.device, dtype)
+        return batch
+
+    def _respond(self, row: _Row, answer: _Answer | None) -> Response:
+        error = row.error
+        if answer is not None and answer.finish == "error":
+            error = f"the model's logits are no numbers in {self.settings.dtype}"
+        if answer is None or error is not None:
+            return Response(error=error, n_prompt_tokens=row.n_tokens, finish="error")
+        text = self.processor.tokenizer.decode(
+            answer.tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False
+        )
+        return Response(
+            text=str(text),
+            n_prompt_tokens=row.n_tokens,
+            n_new_tokens=len(answer.tokens),
+            finish=answer.finish,
+        )
+
+    def _try_out(self) -> int:
+        """Ask one question, so that an unusable model is found now; return its image tokens.
+
+        A processor that makes one square of an image has to leave a fitted one as it is; one that
+        cuts tiles or patches, of which it needs its resizing, does as it was made to.
+        """
+        side = self.image_size
+        grey = np.full((side, side, 3), 128, np.uint8)
+        try:
+            pixels = self._process(("?",), grey).get("pixel_values")
+            if pixels is not None and pixels.ndim == 4 and pixels.shape[:2] == (1, 3):
+                if pixels.shape[2:] != (side, side):
+                    raise RunnerError(
+                        f"{self.info.name}: images come as squares of {side} px, and the processor "
+                        f"makes {pixels.shape[3]} x {pixels.shape[2]} px of them · give image_size "
+                        "in the checkpoint's vipbench.json"
+                    )
+                for name in _GEOMETRY:
+                    if hasattr(self.processor.image_processor, name):
+                        setattr(self.processor.image_processor, name, False)
+                patch = getattr(getattr(self.model.config, "vision_config", None), "patch_size", 0)
+                self.patch_size = patch if isinstance(patch, int) and patch > 0 else None
+            inputs = self._process(("?",), grey)
+            n_image_tokens = int((inputs["input_ids"] == self._image_id).sum())
+            if n_image_tokens == 0:
+                raise RunnerError(
+                    f"{self.info.name}: the chat template places no image · expected a template "
+                    "for contents of several parts, image and text"
+                )
+            with inference(self.model):
+                # Raises where the vision tower gives another number of features.
+                self._generate([_Row(inputs, 1)])
+        except (*LOAD_ERRORS, *_TEMPLATE_ERRORS) as error:
+            raise RunnerError(
+                f"{self.info.name}: fails at one image and one question ({one_line(error)}) · "
+                "expected a model that answers in transformers as it is"
+            ) from error
+        return n_image_tokens
+
+
+class _Finite(LogitsProcessor):
+    """Notes rows whose logits are no numbers, and ends them where the model has an end token."""
+
+    def __init__(self, end_id: int | None) -> None:
+        self.failed: dict[int, int] = {}
+        """Row -> tokens before the first one that could not be chosen."""
+        self._end_id = end_id
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        finite = torch.isfinite(scores.float().max(-1).values)
+        if bool(finite.all()):
+            return scores
+        for row in torch.nonzero(~finite).flatten().tolist():
+            self.failed.setdefault(row, input_ids.shape[1])
+        scores = torch.where(finite[:, None], scores, 0.0)
+        if self._end_id is not None:
+            scores[~finite, self._end_id] = 1.0
+        return scores
+
+
+class _OwnLimit(StoppingCriteria):
+    """Ends each row at its own length, prompt and padding included."""
+
+    def __init__(self, lengths: torch.Tensor) -> None:
+        self._lengths = lengths
+
+    def __call__(
+        self, input_ids: torch.Tensor, scores: torch.Tensor, **kwargs: Any
+    ) -> torch.Tensor:
+        return self._lengths <= input_ids.shape[1]
+
+
+def _conversation(turns: Sequence[str], image: Image.Image | None = None) -> list[dict[str, Any]]:
+    """Turns as chat templates take them, the image in front of the first."""
+    messages: list[dict[str, Any]] = [
+        {"role": "assistant" if i % 2 else "user", "content": [{"type": "text", "text": turn}]}
+        for i, turn in enumerate(turns)
+    ]
+    part = {"type": "image"} if image is None else {"type": "image", "image": image}
+    messages[0]["content"].insert(0, part)
+    return messages
+
+
+def _load_processor(info: ModelInfo) -> Any:
+    load: Any = AutoProcessor.from_pretrained
+    try:
+        processor = load(str(info.path), trust_remote_code=False)
+    except LOAD_ERRORS as error:
+        raise RunnerError(
+            f"{info.path}: the processor cannot be loaded ({one_line(error)})"
+        ) from error
+    if not hasattr(processor, "image_processor") or not hasattr(processor, "tokenizer"):
+        raise RunnerError(
+            f"{info.path}: its processor is a {type(processor).__name__} · expected one of images "
+            "and text"
+        )
+    return processor
+
+
+def _image_id(info: ModelInfo, config: Any, processor: Any) -> int:
+    """Token that stands for a feature of the image."""
+    for owner, name in (
+        (config, "image_token_id"),
+        (config, "image_token_index"),
+        (processor, "image_token_id"),
+    ):
+        found = getattr(owner, name, None)
+        if isinstance(found, int):
+            return found
+    raise RunnerError(
+        f"{info.path}: neither config nor processor names the image token (image_token_id) · "
+        "expected a model whose prompt holds the image's features"
+    )
+
+
+def _controls(processor: Any, image_id: int) -> tuple[str, ...]:
+    """Texts that the tokenizer or the processor takes for something else than text."""
+    found = set(special_tokens(processor.tokenizer, image_id))
+    found |= {
+        value
+        for name, value in vars(processor).items()
+        if name.endswith(("_token", "_tag")) and isinstance(value, str) and value
+    }
+    return tuple(sorted(found))
