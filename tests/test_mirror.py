@@ -13,6 +13,10 @@ ELSEWHERE = {
     "vipbench/html/__init__.py": "tests/html/test_page.py",
     "vipbench/runners/loading.py": "tests/runners/test_vipllava.py",
     **{
+        f"vipbench/bench/{name}.py": "tests/test_bench.py"
+        for name in ("__init__", "floor", "models", "records", "ways")
+    },
+    **{
         f"vipbench/runners/{name}.py": "tests/runners/test_convert.py"
         for name in ("official", "weights", "llama_tokenizer")
     },
