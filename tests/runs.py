@@ -11,8 +11,8 @@ from random import Random
 import numpy as np
 from PIL import Image
 
-from vipbench.run import RunSettings
 from vipbench.schema import DataSource, Request, Response, checked
+from vipbench.settings import RunSettings
 
 KILL_AT = "VIPBENCH_TEST_KILL_AT"
 """Batch at which `Brightness` kills its own process."""

@@ -13,7 +13,8 @@ from vipbench import store
 from vipbench.certify import Certificate, certify, report
 from vipbench.errors import RunnerError
 from vipbench.manifest import CERTIFICATES
-from vipbench.run import Results, RunSettings, run
+from vipbench.run import Results, run
+from vipbench.settings import RunSettings
 
 N_SAMPLES = 12
 """Of each of the two tasks."""

@@ -19,7 +19,7 @@ LAYERS = (
     ("prompts", "controls", "trials", "judge", "judging", "visibility", "loader", "runners",
      "report", "pairs", "forest", "compare", "gate", "power", "sweep", "published", "reproduce",
      "sheet", "html", "export"),
-    ("engine", "workers", "run", "merge", "check"),
+    ("settings", "models", "engine", "workers", "run", "merge", "check"),
     ("bench", "certify", "demo"),
     ("cli",),
 )  # fmt: skip

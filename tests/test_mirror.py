@@ -9,6 +9,8 @@ ELSEWHERE = {
     "vipbench/__init__.py": "tests/test_package.py",
     "vipbench/schema.py": "tests/test_tasks.py",
     "vipbench/errors.py": "tests/cli/test_cli.py",
+    "vipbench/settings.py": "tests/test_run.py",
+    "vipbench/models.py": "tests/test_run.py",
     "vipbench/export.py": "tests/cli/test_exchange.py",
     "vipbench/html/__init__.py": "tests/html/test_page.py",
     "vipbench/runners/loading.py": "tests/runners/test_vipllava.py",

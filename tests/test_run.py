@@ -14,8 +14,9 @@ from vipbench import report, store
 from vipbench import run as runs
 from vipbench.errors import RunError, RunInterrupted, RunnerError, TaskError, TooManyErrors
 from vipbench.report import ALL, Row
-from vipbench.run import Results, RunSettings, dry_run, run, score
+from vipbench.run import Results, dry_run, run, score
 from vipbench.schema import DataSource
+from vipbench.settings import VIPLLAVA, RunSettings
 
 DATA = Path(__file__).parent / "data"
 SCORED = (store.SCORES, store.SUMMARY)
@@ -730,7 +731,7 @@ def test_a_model_in_memory_is_told_apart_by_its_weights(
     make_task(tmp_path / "tasks", n=2)
     model = build_model()
     fields: dict[str, object] = {
-        "runner": runs.VIPLLAVA,
+        "runner": VIPLLAVA,
         "live_model": model,
         "processor": build_processor(),
         "out": None,

@@ -14,8 +14,9 @@ from tests.models import build_model, build_processor
 from tests.runs import FATES, make_task, settings
 from vipbench import demo, store
 from vipbench.errors import RunError, RunnerError, TaskError
-from vipbench.run import Results, RunSettings, run
+from vipbench.run import Results, run
 from vipbench.runners.device import spread
+from vipbench.settings import RunSettings
 from vipbench.store import ResponseLine
 
 ROOT = Path(__file__).parent.parent

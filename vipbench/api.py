@@ -7,8 +7,9 @@ from typing import Any
 
 from vipbench import demo
 from vipbench.errors import RunnerError
-from vipbench.run import Results, RunSettings, run
+from vipbench.run import Results, run
 from vipbench.schema import DataSource, checked
+from vipbench.settings import RunSettings
 
 DEMO = "demo"
 
@@ -34,7 +35,7 @@ def evaluate(
         data: folder or question file of each data key; None: the embedded benchmark where the
             suite is `demo`.
         progress: show bars on stderr.
-        settings: other fields of `run.RunSettings`: `suite`, `runner`, `limit`, `ids`, `seed`,
+        settings: other fields of `settings.RunSettings`: `suite`, `runner`, `limit`, `ids`, `seed`,
             `batch_size`, `dtype`, `device`, `prompt_format`, `fit`, `path`, `max_errors`, `fresh`,
             `out`, `include`, `workers` (not with a model in memory), `shard`.
 

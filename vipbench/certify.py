@@ -19,10 +19,11 @@ from vipbench import store
 from vipbench.errors import RunError, RunnerError
 from vipbench.manifest import CERTIFICATES, Manifest
 from vipbench.pairs import pair_runs, read_side
-from vipbench.run import VIPLLAVA, Results, RunSettings, Say, run
+from vipbench.run import Results, Say, run
 from vipbench.runners import WITH_CHECKPOINT
 from vipbench.runners.loading import LOAD_ERRORS, inference
 from vipbench.schema import AnswerPath, PromptFormat, Record
+from vipbench.settings import VIPLLAVA, RunSettings
 from vipbench.stats import clustered_mean
 from vipbench.store import ResponseLine, ScoreLine, TrialId, trial_id
 from vipbench.tasks import load_suite

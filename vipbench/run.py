@@ -9,13 +9,12 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple, Protocol, get_args
+from typing import TYPE_CHECKING, NamedTuple, Protocol, get_args
 
-from pydantic import Field
 from tqdm import tqdm
 
 from vipbench import manifest as manifests
@@ -26,52 +25,45 @@ from vipbench.errors import (
     JudgeError,
     RunError,
     RunInterrupted,
-    RunnerError,
     TooManyErrors,
     nearest,
 )
-from vipbench.formats import AnswerFile, read_answers
+from vipbench.formats import read_answers
 from vipbench.judge import JudgeSettings
 from vipbench.judging import judge_run
-from vipbench.manifest import Identity, Manifest, Settings, TaskRun, Times
+from vipbench.manifest import Identity, Manifest, TaskRun, Times
+from vipbench.models import (
+    Model,
+    check_answers,
+    check_settings,
+    describe_answers,
+    describe_model,
+    unused,
+)
 from vipbench.plan import plan_batches, plan_digest
 from vipbench.report import ALL, Row, SeedRow
 from vipbench.runners import (
     RUNNERS,
-    WITH_CHECKPOINT,
-    Runner,
-    RunnerSettings,
-    find_plugin,
-    make_runner,
-    settings_of,
 )
-from vipbench.runners.checkpoint import ModelInfo, check_checkpoint, check_model
-from vipbench.runners.device import DTYPES, check_names, find_device, find_dtype, spread
+from vipbench.runners.device import find_device, spread
 from vipbench.runners.imported import (
-    IMPORTED,
-    ImportedRunner,
-    Matched,
     digest_files,
     match_answers,
     name_model,
 )
 from vipbench.schema import (
     AnswerPath,
-    DataSource,
     ExtraMetric,
-    Fit,
     Problem,
-    PromptFormat,
-    Record,
-    Replay,
     Sample,
     TaskSpec,
     Trial,
 )
+from vipbench.settings import VIPLLAVA, RunSettings
 from vipbench.shard import Shard
 from vipbench.store import ResponseLine, ScoreLine, TrialId, Trials, trial_id
 from vipbench.trials import Selection, TaskFacts, make_trials, select
-from vipbench.workers import Build, Workers, describe
+from vipbench.workers import Workers
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -79,10 +71,6 @@ if TYPE_CHECKING:
 SEEDS = "seeds.json"
 RUNS = Path("results/runs")
 """Where run folders go, below the working directory."""
-VIPLLAVA = "vipllava"
-HF = "hf"
-GREEDY = "greedy"
-BASELINES = tuple(name for name in RUNNERS if name not in WITH_CHECKPOINT)
 AUTO_BATCH_SIZE = 32
 """Requests in a batch under `auto`; the runner halves a batch that does not fit into memory."""
 AUTO_BATCH_SIZE_BASELINE = 1024
@@ -93,60 +81,6 @@ DRAFT_SECONDS = 86_400
 """Age at which an unfinished list of requests belongs to no process any more."""
 
 Say = Callable[[str], None]
-
-
-class RunSettings(Record):
-    """What the user asks for. `schema.checked` turns mistakes into one line."""
-
-    tasks: tuple[str, ...] = ()
-    """Names; empty: those of the suite."""
-    styles: str | None = None
-    """Expression as for `--styles`; None: the suite's, else each task's headline style."""
-    suite: str | None = None
-    model: str | None = None
-    """Checkpoint folder or hub id; None for a baseline."""
-    live_model: object | None = None
-    """A VipLlava in memory, in place of `model`."""
-    processor: object | None = None
-    """Of the live model."""
-    runner: str = VIPLLAVA
-    """Name of a built-in runner or a plugin, or `package.module:Class`; `imported` where there are
-    `answers`."""
-    answers: dict[str, Path] = Field(default={})
-    """Task -> file of answers made elsewhere, which are scored in place of a model's."""
-    answers_format: str | None = None
-    """One of `formats.FORMATS`; None: told by the content."""
-    data: dict[str, DataSource] = Field(default={})
-    include: tuple[Path, ...] = ()
-    limit: int | None = Field(default=None, ge=1)
-    ids: tuple[str, ...] = ()
-    seed: int = 0
-    subset_seed: int | None = None
-    """Draws the samples of `limit`; None: `seed` does."""
-    batch_size: Literal["auto"] | Annotated[int, Field(ge=1)] = "auto"
-    dtype: str | None = None
-    device: str | None = None
-    prompt_format: PromptFormat | None = None
-    fit: Fit | None = None
-    path: AnswerPath = "fast"
-    """How VipLlava answers; `reference` is transformers' plain `generate`."""
-    replay: Replay | None = None
-    """`official`: answers are sampled where the published script samples."""
-    metrics: tuple[ExtraMetric, ...] = ()
-    """Reported beside the headline metric, with those of the suite."""
-    max_errors: float = Field(default=0.01, ge=0, le=1)
-    """Share of a task's samples that may fail, 0-1."""
-    workers: int = Field(default=1, ge=1, le=1024)
-    """Processes that answer: one a GPU, or one single-threaded one a core; 1: this process does."""
-    shard: Shard | None = None
-    """Which of the batches are asked; the shards of a run are put together by `merge`."""
-    judge: JudgeSettings | None = None
-    """Grades the answers to graded tasks once they are there; None: as an earlier command did."""
-    fresh: bool = False
-    """Removes what an earlier run left in the run folder."""
-    out: Path | None = None
-    """The run folder itself; None: `results/runs/<run_id>`. Of a shard: `shard-<i>-of-<n>` in it,
-    or behind that name."""
 
 
 class Ask(Protocol):
@@ -208,27 +142,10 @@ class DryRun(NamedTuple):
     notes: tuple[str, ...]
 
 
-class _Model(NamedTuple):
-    """What is known of a model before it is loaded."""
-
-    name: str
-    settings: Settings
-    device: str
-    fit: Fit | None
-    """Of the checkpoint's hints."""
-    is_baseline: bool
-    load: Callable[[Trials], Runner]
-    converted_from: str | None = None
-    image_size: int | None = None
-    """Side in px of the square that it sees, where that is known."""
-    build: Build | None = None
-    """Builds the runner in another process; None where that makes no sense."""
-
-
 class _Prepared(NamedTuple):
     """All that is known before the model is loaded."""
 
-    model: _Model
+    model: Model
     selection: Selection
     trials: Trials
     facts: dict[str, TaskFacts]
@@ -449,7 +366,7 @@ def _prepare(settings: RunSettings, draft: Path, progress: bool, say: Say | None
     Without `say`, data of which too many samples cannot be asked are no error.
     """
     begun = time.monotonic()
-    info = _check_model(settings)
+    info = check_settings(settings)
     files = {
         task: read_answers(path, settings.answers_format) for task, path in settings.answers.items()
     }
@@ -464,7 +381,7 @@ def _prepare(settings: RunSettings, draft: Path, progress: bool, say: Say | None
         fit_hint=info.hints.fit if info else None,
     )
     if files:
-        _check_answers(files, selection)
+        check_answers(files, selection)
     facts: dict[str, TaskFacts] = {}
 
     def watch(loop: Iterable[Sample | Problem], what: str) -> Iterator[Sample | Problem]:
@@ -488,13 +405,13 @@ def _prepare(settings: RunSettings, draft: Path, progress: bool, say: Say | None
         matched = match_answers(files, trials, {task: each.ids for task, each in facts.items()})
         selection = selection._replace(notes=(*selection.notes, *matched.notes))
     if say is not None:
-        for note in (*selection.notes, *_unused(settings, selection.prompt_format)):
+        for note in (*selection.notes, *unused(settings, selection.prompt_format)):
             say(note)
         _check_data(facts, settings.max_errors)
     if matched is None:
-        model = _describe_model(settings, selection.prompt_format, info)
+        model = describe_model(settings, selection.prompt_format, info)
     else:
-        model = _describe_answers(name, digest_files(files), matched)
+        model = describe_answers(name, digest_files(files), matched)
     identity = Identity(
         suite=selection.suite,
         tasks={spec.name: spec.version for spec in _specs(selection)},
@@ -513,206 +430,6 @@ def _prepare(settings: RunSettings, draft: Path, progress: bool, say: Say | None
 
 def _specs(selection: Selection) -> list[TaskSpec]:
     return [*(choice.spec for choice in selection.tasks), *selection.joints]
-
-
-def _check_model(settings: RunSettings) -> ModelInfo | None:
-    """Check all of a model that can be checked without loading it, or reading any data."""
-    check_names(settings.device, settings.dtype)
-    _check_workers(settings)
-    if settings.runner == IMPORTED or settings.answers:
-        if settings.runner != IMPORTED or not settings.answers:
-            fault = "takes no answers" if settings.answers else "has no answers"
-            raise RunnerError(
-                f"runner {settings.runner}: {fault}; give answers made elsewhere to"
-                " `vipbench import TASK=FILE`"
-            )
-        return None
-    if settings.runner in BASELINES:
-        if settings.model is not None or settings.live_model is not None:
-            raise RunnerError(f"runner {settings.runner}: takes no model; leave --model out")
-        return None
-    if settings.runner not in WITH_CHECKPOINT:
-        find_plugin(settings.runner)
-        return None
-    if settings.runner == HF:
-        _check_greedy(settings)
-    elif settings.live_model is not None:
-        return None
-    if settings.model is None:
-        raise RunnerError(
-            f"runner {settings.runner}: no model given; give --model FOLDER or a hub id"
-        )
-    info = (
-        check_model(settings.model, settings.prompt_format)
-        if settings.runner == HF
-        else check_checkpoint(settings.model)
-    )
-    if settings.workers > 1:
-        spread(find_device(settings.device), settings.workers)
-    elif settings.device not in (None, "auto", "cpu"):
-        find_device(settings.device)
-    return info
-
-
-def _check_workers(settings: RunSettings) -> None:
-    """Refuse workers and shards where they make no sense."""
-    if settings.shard is not None and settings.judge is not None:
-        raise RunError(
-            f"--shard {settings.shard} with --judge-url: a shard has no scores; merge the shards, "
-            "then give the judge to `vipbench score`"
-        )
-    if settings.workers == 1:
-        return
-    fault = None
-    if settings.live_model is not None:
-        fault = "a model in memory cannot be sent to other processes; save it and give its folder"
-    elif settings.runner in BASELINES or settings.runner == IMPORTED or settings.answers:
-        fault = f"runner {settings.runner} has no model to load in other processes; leave it out"
-    if fault is not None:
-        raise RunnerError(f"--workers {settings.workers}: {fault}")
-
-
-def _check_greedy(settings: RunSettings) -> None:
-    """Refuse what runner hf cannot do, before anything is read."""
-    if settings.live_model is not None:
-        raise RunnerError("runner hf: takes no model in memory; save it, and give its folder")
-    if settings.replay is not None:
-        raise RunnerError(
-            "runner hf: answers greedily, and a replay samples as ViP-LLaVA's scripts do; leave "
-            "--replay out, or use --runner vipllava"
-        )
-
-
-def _unused(settings: RunSettings, suite_format: PromptFormat | None) -> list[str]:
-    """Say which settings a runner does not look at, so that nobody takes them for granted."""
-    if settings.runner == VIPLLAVA:
-        return []
-    notes = []
-    if settings.runner == HF and suite_format not in (None, "chat_template"):
-        notes.append(f"runner hf: asks in the chat template, not in the suite's {suite_format}")
-    names = [
-        f"--{name.replace('_', '-')}"
-        for name in ("dtype", "device", "prompt_format", "replay")
-        if settings.runner not in WITH_CHECKPOINT and getattr(settings, name) is not None
-    ]
-    names += ["--path"] if settings.path != "fast" else []
-    if names:
-        notes.append(f"runner {settings.runner}: does not use {', '.join(names)}")
-    return notes
-
-
-def _describe_model(
-    settings: RunSettings, suite_format: PromptFormat | None, info: ModelInfo | None
-) -> _Model:
-    """Fix name, fingerprint and settings of a model; a plugin or a live model is built here."""
-    prompt_format = settings.prompt_format or suite_format
-    if settings.runner == HF:
-        prompt_format = "chat_template"  # a suite's is VipLlava's
-
-    build = partial(
-        make_runner,
-        settings.runner,
-        model=settings.model if settings.live_model is None else settings.live_model,
-        processor=settings.processor,
-        seed=settings.seed,
-        prompt_format=prompt_format,
-        dtype=settings.dtype,
-        path=settings.path,
-    )
-
-    def load(trials: Sequence[Trial]) -> Runner:
-        return build(trials=trials, device=settings.device)
-
-    if settings.runner in BASELINES:
-        nothing = Settings(weights=None, prompt_format=None, dtype=None, decoding=None)
-        return _Model(settings.runner, nothing, "cpu", None, True, load)
-    if info is not None:
-        device = find_device(settings.device)
-        dtype = str(find_dtype(settings.dtype, device)).removeprefix("torch.")
-        fixed = Settings(
-            weights=manifests.digest([info.weights, info.settings]),
-            prompt_format=prompt_format or info.hints.prompt_format or "hf",
-            dtype=dtype,
-            decoding=settings.replay or GREEDY,
-        )
-        origin = info.hints.converted_from
-        return _Model(
-            *(info.name, fixed, str(device), info.hints.fit, False, load, origin),
-            image_size=info.image_size,
-            build=build,
-        )
-    if settings.workers > 1:  # a model that is built here would take the place of a worker's
-        told, image_size = describe(build, settings.runner)
-        runner = None
-    else:
-        runner = load(())
-        told, image_size = settings_of(runner, settings.runner), runner.image_size
-    if settings.live_model is not None:
-        _check_live(settings, told)
-    fixed = Settings(
-        weights=told.weights or manifests.digest(["unknown", settings.model]),
-        prompt_format=told.prompt_format,
-        dtype=told.dtype,
-        decoding=settings.replay or told.decoding,
-    )
-    return _Model(
-        *(_name(settings, told), fixed, told.device, None, False),
-        load=load if runner is None else lambda trials: runner,
-        image_size=image_size,
-        build=build,
-    )
-
-
-def _check_answers(files: Mapping[str, AnswerFile], selection: Selection) -> None:
-    """Refuse files and tasks that do not go together; RunError says what to give."""
-    asked = {choice.spec.name: choice for choice in selection.tasks}
-    for joint in selection.joints:
-        parts = [str(part) for part in joint.data]
-        if joint.name in files or not files.keys() >= set(parts):
-            each = " ".join(f"{part}=FILE" for part in parts)
-            raise RunError(f"{joint.name}: is scored from its parts; give {each}")
-    for name in files.keys() - asked.keys():
-        raise RunError(f"{name}: is not asked; {'; '.join(selection.notes)}")
-    for name, choice in asked.items():
-        if len(choice.styles) > 1:
-            styles = ", ".join(style.name for style in choice.styles)
-            raise RunError(
-                f"{name}: answers were made under one style, not under {styles}; give one --styles"
-            )
-
-
-def _describe_answers(name: str, digest: str, matched: Matched) -> _Model:
-    """Describe answers made elsewhere, of which only the files are known."""
-    fixed = Settings(weights=digest, prompt_format=None, dtype=None, decoding=IMPORTED)
-    runner = ImportedRunner(name, matched.responses)
-    return _Model(name, fixed, "", None, True, lambda trials: runner)
-
-
-def _check_live(settings: RunSettings, told: RunnerSettings) -> None:
-    """Refuse a dtype or a device that a model in memory, which is left as it is, does not have."""
-    for what, wanted, found in (
-        ("dtype", DTYPES.get(settings.dtype or "", settings.dtype), told.dtype),
-        ("device", settings.device, told.device),
-    ):
-        if wanted in (None, "auto", found) or str(found).startswith(f"{wanted}:"):
-            continue
-        raise RunnerError(
-            f"{what} {wanted!r}: the model in memory has {found!r}, and is left as it is; leave "
-            f"{what} out, or bring the model there"
-        )
-
-
-def _name(settings: RunSettings, told: RunnerSettings) -> str:
-    """Name a live model after what it was loaded from, a plugin that says nothing after --model."""
-    if settings.live_model is not None:
-        config = getattr(settings.live_model, "config", None)
-        origin = str(getattr(config, "name_or_path", "") or told.model)
-    elif told.weights or settings.model is None:
-        return told.model
-    else:
-        origin = settings.model
-    # A hub id is a name as it is; of a folder the last part is.
-    return Path(origin).resolve().name if Path(origin).exists() else origin
 
 
 def _check_data(found: dict[str, TaskFacts], max_errors: float) -> None:
@@ -896,7 +613,7 @@ def _begin(folder: Path, started: _Started, *, fresh: bool) -> Trials:
     return store.move_trials(started.trials, folder / store.REQUESTS)
 
 
-def _batch_size(settings: RunSettings, model: _Model) -> int:
+def _batch_size(settings: RunSettings, model: Model) -> int:
     if settings.batch_size != "auto":
         return settings.batch_size
     return AUTO_BATCH_SIZE_BASELINE if model.is_baseline else AUTO_BATCH_SIZE

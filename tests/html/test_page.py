@@ -14,7 +14,7 @@ from vipbench.demo import sources
 from vipbench.demo.generate import make
 from vipbench.errors import RunError
 from vipbench.html import write_report
-from vipbench.run import RunSettings
+from vipbench.settings import RunSettings
 from vipbench.sweep import points_text, sweep
 
 EVIL = (

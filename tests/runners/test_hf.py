@@ -28,11 +28,12 @@ from tests.models import (
 from tests.runs import make_task, settings
 from vipbench import demo, store
 from vipbench.errors import RunnerError
-from vipbench.run import RunSettings, run
+from vipbench.run import run
 from vipbench.runners import make_runner
 from vipbench.runners.checkpoint import CLIP_MEAN, CLIP_STD, FREE_SIDE, check_model
 from vipbench.runners.hf import HfRunner
 from vipbench.schema import Request, Response
+from vipbench.settings import RunSettings
 
 END_IDS = list(range(2, 400, 9))
 """So many end tokens that some answers stop early and others do not."""

@@ -80,8 +80,8 @@ def certify(
     """
     from vipbench import certify as certificates
     from vipbench.data import parse_data_options
-    from vipbench.run import RunSettings
     from vipbench.schema import checked
+    from vipbench.settings import RunSettings
 
     names = listed("--tasks", tasks)
     fields: dict[str, object] = {

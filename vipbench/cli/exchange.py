@@ -73,6 +73,7 @@ def import_answers(
     from vipbench.data import parse_data_options
     from vipbench.runners.imported import IMPORTED
     from vipbench.schema import checked
+    from vipbench.settings import RunSettings
 
     places = tuple(include or ())
     answers = _answer_files(files)
@@ -93,7 +94,7 @@ def import_answers(
         "fresh": fresh,
         "out": out,
     }
-    settings = checked(runs.RunSettings, fields, "vipbench import")
+    settings = checked(RunSettings, fields, "vipbench import")
     print_results(runs.run(settings, progress=True, say=say))
 
 

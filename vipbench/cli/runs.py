@@ -17,7 +17,8 @@ from vipbench.errors import RunError
 
 if TYPE_CHECKING:
     from vipbench.report import SeedRow
-    from vipbench.run import DryRun, Results, RunSettings
+    from vipbench.run import DryRun, Results
+    from vipbench.settings import RunSettings
 
 DEMO_SUITE = "demo"
 PAPER_SUITE = "paper"
@@ -163,6 +164,7 @@ def run(
     from vipbench import run as runs
     from vipbench.data import parse_data_options
     from vipbench.schema import checked
+    from vipbench.settings import RunSettings
     from vipbench.shard import AUTO, parse_shard
 
     chosen = judge.judge_settings(
@@ -215,7 +217,7 @@ def run(
         "fresh": fresh,
         "out": out,
     }
-    settings = with_demo(checked(runs.RunSettings, fields, "vipbench run"))
+    settings = with_demo(checked(RunSettings, fields, "vipbench run"))
     if dry_run:
         _print_dry_run(runs.dry_run(settings, progress=True))
     elif seeds is not None:
