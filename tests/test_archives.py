@@ -96,7 +96,7 @@ OUTSIDE = [
     "../x",
     "a/../../x",
     "a/..",
-    "/tmp/x",
+    "/elsewhere/x",
     "//server/x",
     "..\\x",
     "a\\..\\..\\x",

@@ -70,6 +70,7 @@ def unpack(archive: Path, folder: Path, on_bytes: OnBytes = lambda n: None) -> U
     outside, links, devices, encrypted files, or names that differ by case alone; or that unpacks
     to more than the disk has room for, or than an honest archive of its size would.
     """
+    whole = False
     try:
         if folder.exists():
             shutil.rmtree(folder)
@@ -77,20 +78,20 @@ def unpack(archive: Path, folder: Path, on_bytes: OnBytes = lambda n: None) -> U
         with archive.open("rb") as file:
             kind = _zip_members if file.read(4) in (b"PK\3\4", b"PK\5\6") else _tar_members
         limit = max(NO_BOMB, MAX_RATIO * archive.stat().st_size)
-        return _write(kind(archive, limit), archive, folder, limit, on_bytes)
+        written = _write(kind(archive, limit), archive, folder, limit, on_bytes)
+        whole = True
+        return written
     except _BROKEN as error:
-        shutil.rmtree(folder, ignore_errors=True)
         reason = " ".join(str(error).split()) or type(error).__name__
         raise DataError(
             f"{archive}: cannot be unpacked ({reason}); expected an intact zip or tar archive:"
             " delete it and fetch again"
         ) from error
     except OSError as error:
-        shutil.rmtree(folder, ignore_errors=True)
         raise unwritten(folder, error, "the archive is kept") from error
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
+    finally:
+        if not whole:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def tree(folder: Path, on_bytes: OnBytes = lambda n: None) -> Tree:

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from vipbench.cli.app import app
+from vipbench.cli.options import Device, Dtype, Model
 from vipbench.cli.words import listed, print_columns, say
 
 N = 500
@@ -16,30 +17,13 @@ def bench(
     json: Annotated[
         Path, typer.Option("--json", metavar="FILE", help="The report; a stopped bench goes on.")
     ] = Path("results/bench.json"),
-    model: Annotated[
-        str | None,
-        typer.Option(
-            metavar="MODEL", help="Checkpoint folder or hub id.", show_default="the embedded"
-        ),
-    ] = None,
+    model: Model = None,
     random: Annotated[
         Literal["tiny", "7b", "13b"] | None,
         typer.Option(help="A model of this size with random weights.", show_default=False),
     ] = None,
-    device: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME", help="cpu, cuda, cuda:1, mps.", show_default="the fastest here"
-        ),
-    ] = None,
-    dtype: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="float32, float16 or bfloat16.",
-            show_default="float16 on CUDA, else float32",
-        ),
-    ] = None,
+    device: Device = None,
+    dtype: Dtype = None,
     n: Annotated[
         int, typer.Option("--n", metavar="N", min=1, help="Samples, spread over the tasks.")
     ] = N,

@@ -1,12 +1,12 @@
 """certify: what rounding does to a run's answers."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from vipbench.cli.app import app
-from vipbench.cli.options import Data, Include, Seed
+from vipbench.cli.options import BatchSize, Data, Device, Dtype, Include, Model, PromptFormat, Seed
 from vipbench.cli.runs import DEFAULT_RUNNER, DEMO_SUITE, parse_batch_size, with_demo
 from vipbench.cli.words import listed, print_columns, say
 
@@ -16,34 +16,14 @@ SHOWN_LETTERS = 40
 
 @app.command()
 def certify(
-    model: Annotated[
-        str | None,
-        typer.Option(
-            metavar="MODEL", help="Checkpoint folder or hub id.", show_default="the embedded"
-        ),
-    ] = None,
+    model: Model = None,
     runner: Annotated[
         str, typer.Option(metavar="NAME", help="What answers: vipllava or hf.")
     ] = DEFAULT_RUNNER,
-    dtype: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="float32, float16 or bfloat16.",
-            show_default="float16 on CUDA, else float32",
-        ),
-    ] = None,
-    device: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME", help="cpu, cuda, cuda:1, mps.", show_default="the fastest here"
-        ),
-    ] = None,
-    batch_size: Annotated[str, typer.Option(metavar="auto|N", help="Requests at a time.")] = "auto",
-    prompt_format: Annotated[
-        Literal["hf", "llava_v1", "chat_template"] | None,
-        typer.Option(help="The frame around the user's text.", show_default="of suite, model, hf"),
-    ] = None,
+    dtype: Dtype = None,
+    device: Device = None,
+    batch_size: BatchSize = "auto",
+    prompt_format: PromptFormat = None,
     n: Annotated[
         int, typer.Option("--n", metavar="N", min=1, help="Samples in all, as many of each task.")
     ] = 200,

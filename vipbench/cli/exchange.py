@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from vipbench.cli.app import app
-from vipbench.cli.options import Data, Ids, Include, Seed, Styles
+from vipbench.cli.options import Data, Ids, Include, Limit, Seed, Styles
 from vipbench.cli.runs import print_results
 from vipbench.cli.words import listed, say
 from vipbench.errors import RunError
@@ -35,15 +35,7 @@ def import_answers(
     ] = None,
     styles: Styles = None,
     include: Include = None,
-    limit: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N",
-            min=1,
-            help="Only so many samples of each task, drawn by the seed.",
-            show_default="all",
-        ),
-    ] = None,
+    limit: Limit = None,
     ids: Ids = None,
     seed: Seed = 0,
     max_errors: Annotated[

@@ -54,3 +54,33 @@ Metrics = Annotated[
     ),
 ]
 Seed = Annotated[int, typer.Option(metavar="N", help="Keys every random draw.")]
+Model = Annotated[
+    str | None,
+    typer.Option(metavar="MODEL", help="Checkpoint folder or hub id.", show_default="the embedded"),
+]
+Dtype = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="float32, float16 or bfloat16.",
+        show_default="float16 on CUDA, else float32",
+    ),
+]
+Device = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="cpu, cuda, cuda:1, mps.", show_default="the fastest here"),
+]
+BatchSize = Annotated[str, typer.Option(metavar="auto|N", help="Requests at a time.")]
+PromptFormat = Annotated[
+    Literal["hf", "llava_v1", "chat_template"] | None,
+    typer.Option(help="The frame around the user's text.", show_default="of suite, model, hf"),
+]
+Limit = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        min=1,
+        help="Only so many samples of each task, drawn by the seed.",
+        show_default="all",
+    ),
+]

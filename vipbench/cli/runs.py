@@ -11,7 +11,21 @@ import typer
 
 from vipbench.cli import judge
 from vipbench.cli.app import app
-from vipbench.cli.options import Data, Fit, Ids, Include, Metrics, Seed, Styles
+from vipbench.cli.options import (
+    BatchSize,
+    Data,
+    Device,
+    Dtype,
+    Fit,
+    Ids,
+    Include,
+    Limit,
+    Metrics,
+    Model,
+    PromptFormat,
+    Seed,
+    Styles,
+)
 from vipbench.cli.words import duration, listed, print_columns, say
 from vipbench.errors import RunError
 
@@ -32,12 +46,7 @@ BREAKDOWN_AXES = ("shape", "color", "target_color", "target_size", "position")
 
 @app.command()
 def run(
-    model: Annotated[
-        str | None,
-        typer.Option(
-            metavar="MODEL", help="Checkpoint folder or hub id.", show_default="the embedded"
-        ),
-    ] = None,
+    model: Model = None,
     suite: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="Named set of tasks and styles.", show_default="demo"),
@@ -53,36 +62,13 @@ def run(
     styles: Styles = None,
     data: Data = None,
     include: Include = None,
-    limit: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N",
-            min=1,
-            help="Only so many samples of each task, drawn by the seed.",
-            show_default="all",
-        ),
-    ] = None,
+    limit: Limit = None,
     ids: Ids = None,
     seed: Seed = 0,
-    batch_size: Annotated[str, typer.Option(metavar="auto|N", help="Requests at a time.")] = "auto",
-    dtype: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="float32, float16 or bfloat16.",
-            show_default="float16 on CUDA, else float32",
-        ),
-    ] = None,
-    device: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME", help="cpu, cuda, cuda:1, mps.", show_default="the fastest here"
-        ),
-    ] = None,
-    prompt_format: Annotated[
-        Literal["hf", "llava_v1", "chat_template"] | None,
-        typer.Option(help="The frame around the user's text.", show_default="of suite, model, hf"),
-    ] = None,
+    batch_size: BatchSize = "auto",
+    dtype: Dtype = None,
+    device: Device = None,
+    prompt_format: PromptFormat = None,
     fit: Fit = None,
     runner: Annotated[
         str,

@@ -375,6 +375,7 @@ def _replacing(part: Path, out: Path) -> Iterator[None]:
     ):
         raise RunnerError(f"{part}: is in the way, and no unfinished conversion · remove it")
     with locked(part):
+        done = False
         try:
             for path in part.iterdir():
                 if path.name != _MARK:
@@ -386,16 +387,16 @@ def _replacing(part: Path, out: Path) -> Iterator[None]:
             part.replace(out)
             _sync(out.absolute().parent)
             (out / _MARK).unlink()
+            done = True
         except OSError as error:
-            _remove(part)
             raise RunnerError(
                 f"{error.filename or part}: cannot be read or written "
                 f"({error.strerror or error}) · {out} was not made, and nothing was left behind · "
                 "make room, or name another folder"
             ) from error
-        except BaseException:
-            _remove(part)
-            raise
+        finally:
+            if not done:
+                _remove(part)
 
 
 def _remove(folder: Path) -> None:
