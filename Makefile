@@ -1,7 +1,8 @@
 # One place for each command. Needs GNU make, git, and Python 3.11 or newer with pip.
 #
 #   make demo          own environment, pinned installation, then the demo suite
-#   make test          the same environment with the test tools, then check, pytest, test-wheel
+#   make test          the same environment with the test tools, then check, pytest,
+#                      test-versions, test-wheel
 #   make check         formatting, lint, types
 #   make fix           repairs what can be repaired by a tool
 #   make goldens       writes tests/data and tests/golden anew (a change of the latter needs a
@@ -12,14 +13,17 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
+LOWEST := build/lowest
+# A process a core; a file's tests stay in one process, and files in their order.
+PARALLEL := --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 .DELETE_ON_ERROR:
-.PHONY: demo test check pytest test-wheel fix goldens leaderboard clean
+.PHONY: demo test check pytest test-versions test-wheel fix goldens leaderboard clean
 
 demo: $(VENV)/installed
 	$(BIN)/vipbench run
 
-test: check pytest test-wheel
+test: check pytest test-versions test-wheel
 
 check: $(VENV)/installed-test
 	$(BIN)/ruff format --check .
@@ -27,7 +31,10 @@ check: $(VENV)/installed-test
 	$(BIN)/mypy
 
 pytest: $(VENV)/installed-test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PARALLEL)
+
+test-versions: $(VENV)/installed-test $(LOWEST)/installed
+	PYTHONPATH=$(CURDIR)/$(LOWEST) $(BIN)/python tests/versions/lowest.py $(PARALLEL)
 
 test-wheel: $(VENV)/installed-test
 	sh tests/wheel.sh $(BIN)/python
@@ -72,3 +79,9 @@ $(VENV)/installed-test: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) hatchling editables
 	$(PIP) --no-build-isolation --editable '.[test,dev]'
 	touch $(VENV)/installed $@
+
+# The lowest versions lie in front of the environment's, which has all else that they need.
+$(LOWEST)/installed: tests/versions/lowest.txt | $(BIN)/python
+	rm -rf $(LOWEST)
+	$(BIN)/python -m pip install --quiet --no-deps --target $(LOWEST) --requirement $<
+	touch $@

@@ -67,6 +67,16 @@ class Fated(Brightness):
             os.kill(os.getpid(), signal.SIGKILL)
 
 
+class Waiting(Fated):
+    """Waits before its second batch for as long as there is a file `wait`, and says so."""
+
+    def generate(self, requests: Sequence[Request], images: Sequence[np.ndarray]) -> list[Response]:
+        while self.batches and (self.fates / "wait").exists():
+            (self.fates / f"pid-{os.getpid()}").touch()
+            time.sleep(0.05)
+        return super().generate(requests, images)
+
+
 class Surroundings(Brightness):
     """Answers with what its process was started with."""
 
@@ -74,6 +84,16 @@ class Surroundings(Brightness):
         names = ("VIPBENCH_WORKER", "OMP_WAIT_POLICY", "OMP_NUM_THREADS")
         told = " ".join(os.environ.get(name, "-") for name in names)
         return [Response(text=f"{os.getpid()} {told}") for _ in requests]
+
+
+class Splitting(Brightness):
+    """Says that it split every batch in two."""
+
+    n_splits = 0
+
+    def generate(self, requests: Sequence[Request], images: Sequence[np.ndarray]) -> list[Response]:
+        self.n_splits += 1
+        return super().generate(requests, images)
 
 
 class Likely(Brightness):

@@ -1,3 +1,4 @@
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -7,8 +8,8 @@ from PIL import Image
 
 from tests.runs import Brightness, make_task
 from vipbench import store
-from vipbench.engine import answer_batches
-from vipbench.errors import RunnerError
+from vipbench.engine import Desk, answer_batches, requests_of
+from vipbench.errors import RunError, RunnerError
 from vipbench.loader import digest_pixels, load, load_image
 from vipbench.runners import Runner, patch_size_of
 from vipbench.schema import Request, Response
@@ -54,9 +55,12 @@ def trials(folder: Path) -> Trials:
     return store.write_trials(folder / "run" / store.REQUESTS, made)
 
 
-def answer(runner: Runner, folder: Path, todo: Sequence[int]) -> list[list[ResponseLine]]:
+def answer(
+    runner: Runner, folder: Path, todo: Sequence[int], n_loaders: int = 0
+) -> list[list[ResponseLine]]:
     batches: list[list[ResponseLine]] = []
-    answer_batches(runner, "it", trials(folder), PLAN, todo, {"own": folder}, batches.append)
+    made, images = trials(folder), {"own": folder}
+    answer_batches(runner, "it", made, PLAN, todo, images, batches.append, n_loaders=n_loaders)
     return batches
 
 
@@ -127,6 +131,44 @@ def test_a_runner_without_eyes_is_given_no_images(tmp_path: Path) -> None:
     lines = [line for batch in batches for line in batch]
     assert [line.text for line in lines] == [line.id for line in lines]
     assert {(line.pixels, line.visibility) for line in lines} == {(None, None)}
+
+
+@pytest.mark.parametrize("n_loaders", [1, 2])
+def test_loaders_change_nothing(tmp_path: Path, n_loaders: int) -> None:
+    for todo in ([0, 1, 2], [1], []):
+        expected = answer(Patched(), tmp_path, todo)
+        assert answer(Patched(), tmp_path, todo, n_loaders) == expected
+
+
+def test_a_runner_without_eyes_has_no_loaders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = answer(Blindfold(), tmp_path, [0, 1, 2])
+    monkeypatch.setattr(sys, "executable", "/nowhere")  # so that none could be started
+    assert answer(Blindfold(), tmp_path, [0, 1, 2], 2) == expected
+    with pytest.raises(RunError, match=r"loader 1: cannot be started \(No such file"):
+        answer(Brightness(None), tmp_path, [0], 2)
+
+
+@pytest.mark.parametrize(("n_loaders", "ahead"), [(0, 1), (2, 2)])
+def test_so_many_batches_are_prepared_ahead(tmp_path: Path, n_loaders: int, ahead: int) -> None:
+    read: list[int] = []
+    requests = requests_of(trials(tmp_path).read(range(5)))
+
+    def look(batch: int) -> list[Request]:
+        read.append(batch)
+        return requests[batch : batch + 1]
+
+    with Desk(Brightness(None), "it", {"own": tmp_path}, n_loaders=n_loaders) as desk:
+        assert desk.ahead == ahead
+        for batch in range(1 + ahead):
+            desk.prepare(batch, look)
+        for batch in range(5):
+            (line,) = desk.answer(batch, look)
+            assert (line.id, line.batch) == (requests[batch].id, batch)
+            if batch + 1 + ahead < 5:
+                desk.prepare(batch + 1 + ahead, look)
+    assert sorted(read) == [0, 1, 2, 3, 4]
 
 
 def test_a_runner_that_breaks_its_contract_is_named(tmp_path: Path) -> None:

@@ -314,7 +314,8 @@ def test_a_certificate_made_after_the_run_is_found_by_its_settings(
     told = certificate(200, 4).model_dump(exclude={"path", "sha256"})
     write_json(CERTIFICATES / f"{'b' * 64}.json", told)
     [words, row] = gate(folder, folder, Thresholds()).rounding
-    assert words.endswith(f"in {CERTIFICATES / ('b' * 64)}.json, in batches of 1, not 32")
+    path = CERTIFICATES / f"{'b' * 64}.json"
+    assert words.endswith(f"in {path}, in batches of 1 request, not 32 requests")
     assert "about 4.0" in row
     elsewhere = run(tmp_path / "b", answers(200), device="cpu")
     assert "not known" in gate(elsewhere, elsewhere, Thresholds()).rounding[0]

@@ -15,11 +15,11 @@ LAYERS = (
     ("errors", "schema"),
     ("geometry", "answers", "stats"),
     ("draw", "fit", "styles", "tasks", "data", "reading", "formats", "scorers", "store", "manifest",
-     "plan", "shard", "chat", "ledger", "rubric", "archives", "transfer", "hub", "fetch"),
-    ("prompts", "controls", "trials", "judge", "judging", "visibility", "loader", "runners",
-     "report", "pairs", "forest", "compare", "gate", "power", "sweep", "published", "reproduce",
-     "sheet", "html", "export"),
-    ("settings", "models", "engine", "workers", "run", "merge", "check"),
+     "plan", "shard", "shelf", "chat", "ledger", "rubric", "archives", "transfer", "hub", "fetch"),
+    ("prompts", "controls", "trials", "judge", "judging", "visibility", "loader", "loaders",
+     "runners", "report", "pairs", "forest", "compare", "gate", "power", "sweep", "published",
+     "reproduce", "sheet", "html", "export"),
+    ("settings", "models", "engine", "workers", "cluster", "run", "merge", "check"),
     ("bench", "certify", "demo"),
     ("cli",),
 )  # fmt: skip
@@ -107,7 +107,15 @@ def test_help_loads_nothing_heavy() -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["vipbench", "vipbench.check", "vipbench.sheet", "vipbench.report", "vipbench.store"]
+    "module",
+    [
+        "vipbench",
+        "vipbench.check",
+        "vipbench.loaders",
+        "vipbench.report",
+        "vipbench.sheet",
+        "vipbench.store",
+    ],
 )
 def test_what_needs_no_model_starts_without_torch(module: str) -> None:
     loaded = loaded_after(f"import {module}")

@@ -11,7 +11,7 @@ from PIL import Image
 from vipbench.draw import footprint, render
 from vipbench.errors import DataError
 from vipbench.fit import PAD_COLOR, fit
-from vipbench.loader import digest_pixels, load, load_image
+from vipbench.loader import digest_pixels, load, load_image, prepare
 from vipbench.schema import Fit, Region, Request, VisualPrompt
 from vipbench.visibility import measure, view
 
@@ -95,6 +95,27 @@ def test_a_path_that_leaves_the_root_is_refused(tmp_path: Path, photo: Image.Ima
 def test_a_missing_image_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"photo\.png"):
         load_image(request(), tmp_path, 32)
+
+
+@pytest.mark.usefixtures("photo")
+def test_an_image_comes_with_the_digest_of_its_pixels(tmp_path: Path) -> None:
+    for size in (None, 32):
+        loaded = load(request(), tmp_path, size)
+        assert loaded.digest == digest_pixels(loaded.pixels)
+
+
+@pytest.mark.usefixtures("photo")
+def test_what_cannot_be_loaded_says_why(tmp_path: Path) -> None:
+    good, bad = request(), request("a/none.png")
+    images = {"t": tmp_path}
+    ready = prepare(good, images, 32, 8)
+    assert (ready.request, ready.error) == (good, None)
+    assert ready.loaded is not None
+    assert ready.loaded.digest == load(good, tmp_path, 32, 8).digest
+    assert ready.loaded.visibility == load(good, tmp_path, 32, 8).visibility
+    missing = prepare(bad, images, 32, 8)
+    assert missing.loaded is None
+    assert str(missing.error).startswith(f"image: {tmp_path / 'a' / 'none.png'}: ")
 
 
 def test_digest_covers_shape_and_bytes() -> None:

@@ -201,7 +201,14 @@ def test_the_version_is_that_of_the_code_that_runs() -> None:
     assert manifests.versions()["vipbench"] == vipbench.__version__
 
 
-CERTIFICATE = {"device": "cuda:0", "batch_size": 8, "n": 200, "n_flipped": 3, "n_rescored": 1}
+CERTIFICATE = {
+    "device": "cuda:0",
+    "batch_size": None,
+    "token_budget": 65536,
+    "n": 200,
+    "n_flipped": 3,
+    "n_rescored": 1,
+}
 
 
 def test_a_certificate_is_found_by_settings_and_type_of_device(

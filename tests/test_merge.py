@@ -100,7 +100,7 @@ def test_a_stopped_shard_goes_on_and_is_not_merged_before(
     monkeypatch.delenv(INTERRUPT_AT)
     first = second.with_name("shard-1-of-2")
     with pytest.raises(
-        RunError, match=r"2 of 5 batches have no answers \(2, 4\): shard 1/2 is unfinished \("
+        RunError, match=r"3 of 5 batches have no answers \(0, 2, 4\): shard 1/2 is unfinished \("
     ):
         merge([first, second], tmp_path / "merged")
     assert not (tmp_path / "merged").exists()
@@ -150,7 +150,7 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
     ("fields", "fault"),
     [
         ({"seed": 1}, "seed: 0 → 1"),
-        ({"batch_size": 5}, "batch size: 4 → 5"),
+        ({"batch_size": 5}, "batch size: 4 requests → 5 requests"),
         ({"shard": Shard(index=2, count=3)}, "shards: 2 → 3"),
         ({"metrics": ("lenient",)}, "metrics"),
         ({"limit": 9}, "limit: none → 9"),
@@ -184,7 +184,16 @@ def test_other_requests_than_those_that_were_answered_are_refused(tmp_path: Path
     first, second = both(tmp_path)
     lines = (first / store.REQUESTS).read_text().splitlines(keepends=True)
     (first / store.REQUESTS).write_text("".join(lines[1:]))
-    with pytest.raises(RunError, match="its batches are not those"):
+    with pytest.raises(RunError, match="which this run does not ask in batch"):
+        merge([first, second], tmp_path / "merged")
+
+
+def test_answers_in_other_batches_than_those_that_were_planned_are_refused(tmp_path: Path) -> None:
+    make_task(tmp_path)
+    first, second = both(tmp_path)
+    lines = (first / store.RESPONSES).read_text().splitlines(keepends=True)
+    (first / store.RESPONSES).write_text("".join([lines[1], lines[0], *lines[2:]]))
+    with pytest.raises(RunError, match="the answers are not in the batches that were planned"):
         merge([first, second], tmp_path / "merged")
 
 

@@ -16,7 +16,7 @@ ELSEWHERE = {
     "vipbench/runners/loading.py": "tests/runners/test_vipllava.py",
     **{
         f"vipbench/bench/{name}.py": "tests/test_bench.py"
-        for name in ("__init__", "floor", "models", "records", "ways")
+        for name in ("__init__", "floor", "models", "records", "requests", "ways")
     },
     **{
         f"vipbench/runners/{name}.py": "tests/runners/test_convert.py"

@@ -10,23 +10,29 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 import vipbench
 
 REPO = Path(__file__).parent.parent
 PROJECT = tomllib.loads((REPO / "pyproject.toml").read_text(encoding="utf-8"))
-PINS = dict(
-    line.split("==")
-    for line in (REPO / "constraints.txt").read_text(encoding="utf-8").splitlines()
-    if line and not line.startswith("#")
-)
+
+
+def read_pins(path: Path) -> dict[str, str]:
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return dict(line.split("==") for line in lines if line and not line.startswith("#"))
+
+
+PINS = read_pins(REPO / "constraints.txt")
+LOWEST = read_pins(REPO / "tests" / "versions" / "lowest.txt")
 
 
 def requirements() -> list[Requirement]:
     project = PROJECT["project"]
     extras = project["optional-dependencies"].values()
     listed = [*project["dependencies"], *(each for extra in extras for each in extra)]
-    return [Requirement(each) for each in (*listed, *PROJECT["build-system"]["requires"])]
+    found = [Requirement(each) for each in (*listed, *PROJECT["build-system"]["requires"])]
+    return [each for each in found if each.name != "vipbench"]  # an extra that names another
 
 
 def test_public_names() -> None:
@@ -85,6 +91,20 @@ def test_every_release_opens_with_scores_changed() -> None:
 def test_each_requirement_is_pinned_within_its_range(requirement: Requirement) -> None:
     pins = {canonicalize_name(name): version for name, version in PINS.items()}
     assert pins[canonicalize_name(requirement.name)] in requirement.specifier
+
+
+@pytest.mark.parametrize("name", ["transformers", "huggingface_hub"])
+def test_the_lowest_version_that_is_allowed_is_tested(name: str) -> None:
+    [requirement] = [each for each in requirements() if each.name == name]
+    [lowest] = [each.version for each in requirement.specifier if each.operator == ">="]
+    assert Version(LOWEST[name]) == Version(lowest)
+
+
+def test_the_newest_transformers_that_is_allowed_is_tested() -> None:
+    [requirement] = [each for each in requirements() if each.name == "transformers"]
+    [above] = [each.version for each in requirement.specifier if each.operator == "<"]
+    newest = Version(PINS["transformers"])
+    assert Version(above) == Version(f"{newest.major}.{newest.minor + 1}")
 
 
 def test_pins_have_no_build_tag() -> None:

@@ -4,17 +4,19 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 
 from tests.runs import INTERRUPT_AT, KILL_AT, make_joint, make_task, settings
 from vipbench import manifest as manifests
-from vipbench import report, store
+from vipbench import report, runners, store
 from vipbench import run as runs
 from vipbench.errors import RunError, RunInterrupted, RunnerError, TaskError, TooManyErrors
 from vipbench.report import ALL, Row
 from vipbench.run import Results, dry_run, run, score
+from vipbench.runners import Runner, RunnerSettings, sizing
 from vipbench.schema import DataSource
 from vipbench.settings import VIPLLAVA, RunSettings
 
@@ -345,7 +347,9 @@ def test_a_run_keeps_the_batches_of_its_first_start(
         run(settings(tmp_path))
     monkeypatch.delenv(INTERRUPT_AT)
     results, messages = said(tmp_path, batch_size=7)
-    assert any("keeps the batches of 4 of its first start, not 7" in each for each in messages)
+    assert any(
+        "keeps the batches of 4 requests of its first start, not 7" in each for each in messages
+    )
     assert results.manifest.batch_size == 4
     batches = [line.batch for line in store.read_responses(results.path / store.RESPONSES).values()]
     assert batches == [batch for batch in range(5) for _ in range(4)]
@@ -665,6 +669,59 @@ def test_a_checkpoint_answers_alike_in_any_batch_and_when_resumed(
     assert 0 < resumed.n_answered < 10
     assert (out / store.RESPONSES).read_bytes() == responses
     assert files(out) == files(whole.path)
+
+
+def test_batches_hold_as_many_tokens_as_they_may(tmp_path: Path, checkpoint: Path) -> None:
+    make_task(tmp_path, n=10)
+    auto = run(with_model(tmp_path, checkpoint, batch_size="auto"))
+    assert (auto.manifest.batch_size, auto.manifest.token_budget) == (None, sizing.CPU_TOKENS)
+    lines = store.read_responses(auto.path / store.RESPONSES).values()
+    longest = max(line.n_prompt_tokens for line in lines)
+    out = tmp_path / "given"
+    fields: dict[str, Any] = {"batch_size": "auto", "token_budget": 3 * longest, "out": out}
+    given = run(with_model(tmp_path, checkpoint, **fields))
+    assert given.manifest.n_batches > auto.manifest.n_batches
+    batches: dict[int, list[int]] = {}
+    for line in store.read_responses(given.path / store.RESPONSES).values():
+        batches.setdefault(line.batch, []).append(line.n_prompt_tokens)
+    assert len(batches) == given.manifest.n_batches
+    assert max(len(each) * max(each) for each in batches.values()) <= 3 * longest
+    assert files(given.path) == files(auto.path)
+    alone = run(
+        with_model(tmp_path, checkpoint, **fields | {"batch_size": 1, "out": tmp_path / "alone"})
+    )
+    assert alone.manifest.n_batches == 10
+    with pytest.raises(RunError, match=rf"--token-budget {longest - 1}: is below the {longest}"):
+        run(
+            with_model(
+                tmp_path, checkpoint, **fields | {"token_budget": longest - 1, "fresh": True}
+            )
+        )
+
+
+def test_a_budget_that_does_not_fit_into_memory_is_planned_anew(
+    tmp_path: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_task(tmp_path, n=10)
+    expected = run(with_model(tmp_path, checkpoint, batch_size="auto", out=tmp_path / "whole"))
+
+    def settings_of(runner: Runner, name: str) -> RunnerSettings:
+        return runners.settings_of(runner, name).model_copy(update={"token_budget": 640})
+
+    monkeypatch.setattr("vipbench.run.settings_of", settings_of)  # as a runner on a GPU tells
+    messages: list[str] = []
+    small = run(with_model(tmp_path, checkpoint, batch_size="auto"), say=messages.append)
+    assert any("1,024 tokens do not fit into memory: 640 tokens a batch" in m for m in messages)
+    assert small.manifest.token_budget == 640
+    assert small.manifest.n_batches > expected.manifest.n_batches
+    assert small.manifest.plan_digest != expected.manifest.plan_digest
+    assert files(small.path) == files(expected.path)
+
+
+def test_a_runner_that_counts_no_tokens_takes_no_budget_of_them(tmp_path: Path) -> None:
+    make_task(tmp_path)
+    with pytest.raises(RunnerError, match="--token-budget 9: runner oracle does not count tokens"):
+        run(settings(tmp_path, runner="oracle", token_budget=9))
 
 
 def test_a_model_that_cannot_be_loaded_leaves_things_as_they_were(

@@ -1,5 +1,5 @@
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pytest
@@ -129,10 +129,10 @@ def test_likeliest_options_are_joined() -> None:
         line.model_copy(update={"task": task})
         for task, line in (("first", first), ("second", second))
     ]
-    [joined] = scorers.join_lines("both", ("first", "second"), lines)
+    [joined] = join("both", ("first", "second"), lines)
     assert (joined.value, joined.answer, joined.margin, joined.agrees) == (1, "B, B", 1.0, False)
     lines[1] = ask_options("B").model_copy(update={"task": "second"})
-    [joined] = scorers.join_lines("both", ("first", "second"), lines)
+    [joined] = join("both", ("first", "second"), lines)
     assert (joined.value, joined.margin, joined.agrees) == (None, None, None)
     assert joined.ungraded == "second: the runner gave no probabilities of the options"
 
@@ -147,11 +147,25 @@ def test_a_note_compares_texts_and_letters() -> None:
         (trial("short_answer", "red"), Response(text="red")),
         (asked, None),
     ]
-    assert scorers.option_note(answered) == (
+    assert note(answered) == (
         "options: text and likeliest letter agree in 50.0% of 2 choices; the letter is right in "
         "100.0%, the text in 50.0%; median margin 2.00 nats"
     )
-    assert scorers.option_note(answered[2:]) is None
+    assert note(answered[2:]) is None
+
+
+def note(answered: list[tuple[Trial, Response | None]]) -> str | None:
+    options = scorers.OptionNote()
+    for trial, response in answered:
+        options.add(trial, response)
+    return options.text()
+
+
+def join(name: str, parts: tuple[str, ...], lines: Iterable[ScoreLine]) -> list[ScoreLine]:
+    with scorers.Joint(name, parts) as joint:
+        for line in lines:
+            joint.add(line)
+        return list(joint.lines())
 
 
 def test_a_joint_task_is_joined_by_metric() -> None:
@@ -164,7 +178,7 @@ def test_a_joint_task_is_joined_by_metric() -> None:
         for task, text in (("first", "B."), ("second", "B"))
         for metric in ("text_match", "lenient")
     ]
-    joined = scorers.join_lines("both", ("first", "second"), lines)
+    joined = join("both", ("first", "second"), lines)
     assert {line.metric: line.value for line in joined} == {"text_match": 0, "lenient": 1}
 
 
@@ -226,7 +240,7 @@ def part(task: str, id_: str, value: float | None, **fields: Any) -> ScoreLine:
 
 def test_parts_are_joined_on_their_id() -> None:
     lines = [part("qa", "1", 1), part("qa", "2", 1), part("qar", "2", 0), part("qar", "1", 1)]
-    joined = scorers.join_lines("both", ("qa", "qar"), lines)
+    joined = join("both", ("qa", "qar"), lines)
     assert [(line.task, line.id, line.value) for line in joined] == [
         ("both", "1", 1.0),
         ("both", "2", 0.0),
@@ -235,38 +249,36 @@ def test_parts_are_joined_on_their_id() -> None:
 
 
 def test_an_error_in_one_part_is_one_of_the_whole() -> None:
-    (line,) = scorers.join_lines(
-        "both", ("qa", "qar"), [part("qa", "1", 1), part("qar", "1", None)]
-    )
+    (line,) = join("both", ("qa", "qar"), [part("qa", "1", 1), part("qar", "1", None)])
     assert (line.value, line.error) == (None, "qar: no image")
 
 
 def test_a_part_without_a_grade_leaves_the_whole_ungraded() -> None:
     ungraded = part("qar", "1", None, error=None, ungraded="no score", metric="judge")
     lines = [part("qa", "1", 1, metric="judge"), ungraded]
-    (line,) = scorers.join_lines("both", ("qa", "qar"), lines)
+    (line,) = join("both", ("qa", "qar"), lines)
     assert (line.value, line.error, line.ungraded) == (None, None, "qar: no score")
     lines = [part("qa", "1", None, metric="judge"), ungraded]
-    (line,) = scorers.join_lines("both", ("qa", "qar"), lines)
+    (line,) = join("both", ("qa", "qar"), lines)
     assert (line.value, line.error, line.ungraded) == (None, "qa: no image", None)
 
 
 def test_an_unparsed_part_leaves_the_whole_unparsed() -> None:
     lines = [part("qa", "1", 1), part("qar", "1", 0, answer=None)]
-    (line,) = scorers.join_lines("both", ("qa", "qar"), lines)
+    (line,) = join("both", ("qa", "qar"), lines)
     assert (line.value, line.answer, line.error) == (0.0, None, None)
 
 
 def test_a_sample_that_a_part_lacks_is_an_error() -> None:
     lines = [part("qa", "1", 1), part("qar", "2", 1)]
     with pytest.raises(RunError, match="both: sample 1 under demo"):
-        scorers.join_lines("both", ("qa", "qar"), lines)
+        join("both", ("qa", "qar"), lines)
 
 
 def test_what_differs_between_parts_is_mixed() -> None:
     first = {"shape": ("point",), "n_marks": ("2",), "own": ("x",)}
     second = {"shape": ("point",), "n_marks": ("3",)}
     lines = [part("qa", "1", 1, tags=first), part("qar", "1", 1, tags=second, truncated=True)]
-    (line,) = scorers.join_lines("both", ("qa", "qar"), lines)
+    (line,) = join("both", ("qa", "qar"), lines)
     assert line.tags == {"shape": ("point",), "n_marks": ("mixed",)}
     assert line.truncated

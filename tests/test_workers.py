@@ -4,6 +4,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 
@@ -11,13 +12,15 @@ import pytest
 import torch
 
 from tests.models import build_model, build_processor
-from tests.runs import FATES, make_task, settings
+from tests.runs import FATES, INTERRUPT_AT, make_task, settings
 from vipbench import demo, store
-from vipbench.errors import RunError, RunnerError, TaskError
+from vipbench.errors import RunError, RunInterrupted, RunnerError, TaskError
 from vipbench.run import Results, run
+from vipbench.runners import make_runner
 from vipbench.runners.device import spread
 from vipbench.settings import RunSettings
 from vipbench.store import ResponseLine
+from vipbench.workers import Workers
 
 ROOT = Path(__file__).parent.parent
 FATED = "tests.runs:Fated"
@@ -244,6 +247,16 @@ def test_what_a_runner_raises_in_a_worker_is_raised_here(tmp_path: Path) -> None
         said(tmp_path, runner="tests.test_engine:Short")
 
 
+def test_a_worker_with_other_weights_is_refused(fates: Path) -> None:
+    build, said = partial(make_runner, FATED), list[str]()
+    with (
+        Workers(build, FATED, [None], {}, said.append, weights="0123" * 16) as workers,
+        pytest.raises(RunError, match=r"worker 1: loaded weights with sha256 .* is about 012301"),
+    ):
+        workers.load()
+    assert said == []
+
+
 # --- what cannot be
 
 
@@ -274,3 +287,18 @@ def test_workers_need_a_device_each() -> None:
 def test_a_number_of_workers_is_one_or_more(tmp_path: Path) -> None:
     with pytest.raises(TaskError, match="workers"):
         settings(tmp_path, workers=0)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_batches_that_are_split_are_counted_over_all_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
+) -> None:
+    make_task(tmp_path)
+    fields: dict[str, object] = {"runner": "tests.runs:Splitting", "workers": workers}
+    monkeypatch.setenv(INTERRUPT_AT, "1")
+    with pytest.raises(RunInterrupted):
+        run(settings(tmp_path, **(fields | {"workers": 1})))
+    monkeypatch.delenv(INTERRUPT_AT)
+    results = run(settings(tmp_path, **fields))
+    assert results.manifest.n_starts == 2
+    assert results.manifest.n_splits == results.manifest.n_batches + 1  # one was interrupted

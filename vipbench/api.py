@@ -36,8 +36,9 @@ def evaluate(
             suite is `demo`.
         progress: show bars on stderr.
         settings: other fields of `settings.RunSettings`: `suite`, `runner`, `limit`, `ids`, `seed`,
-            `batch_size`, `dtype`, `device`, `prompt_format`, `fit`, `path`, `max_errors`, `fresh`,
-            `out`, `include`, `workers` (not with a model in memory), `shard`.
+            `batch_size`, `token_budget`, `dtype`, `device`, `prompt_format`, `fit`, `path`,
+            `max_errors`, `fresh`, `out`, `include`, `workers` (not with a model in memory),
+            `engine`, `loaders`, `shard`.
 
     Raises VipbenchError for what cannot be used. A model in memory is left in the mode, on the
     device and in the precision in which it came.

@@ -19,6 +19,7 @@ from vipbench import store
 from vipbench.errors import RunError, RunnerError
 from vipbench.manifest import CERTIFICATES, Manifest
 from vipbench.pairs import pair_runs, read_side
+from vipbench.plan import BatchLimit
 from vipbench.run import Results, Say, run
 from vipbench.runners import WITH_CHECKPOINT
 from vipbench.runners.loading import LOAD_ERRORS, inference
@@ -84,7 +85,9 @@ class Certificate(Record):
     """How the certified run computed."""
     path_reference: AnswerPath | None
     device: str
-    batch_size: int
+    batch_size: int | None
+    """Most requests in a batch; None: only the budget of tokens counts."""
+    token_budget: int | None
     plan_digest: str
     attention: str
     """Kernel that torch takes for the causal attention of a prompt of this shape and dtype."""
@@ -156,7 +159,8 @@ def certify(
         )
     asked = _samples(settings, n)
     all_of_them: dict[str, object] = {"max_errors": 1.0}  # errors are counted here
-    plain = all_of_them | {"dtype": "float32", "batch_size": 1, "workers": 1}
+    one_by_one = {"batch_size": 1, "token_budget": None, "workers": 1}
+    plain = all_of_them | one_by_one | {"dtype": "float32"}
     if settings.runner == VIPLLAVA:
         plain["path"] = "reference"
     with tempfile.TemporaryDirectory(prefix="vipbench-certify-") as scratch:
@@ -237,6 +241,7 @@ def _certificate(
         path_reference=reference.path,
         device=certified.device,
         batch_size=certified.batch_size,
+        token_budget=certified.token_budget,
         plan_digest=certified.plan_digest,
         attention=attention_kernel(settings, made_with.dtype, certified.device),
         versions=certified.versions,
@@ -321,9 +326,10 @@ def attention_kernel(settings: RunSettings, dtype: str | None, device: str) -> s
 
 def report(found: Certificate) -> Mapping[str, str]:
     """Say what a certificate holds, in lines for readers."""
+    batches = BatchLimit(found.batch_size, found.token_budget)
     lines = {
         "settings": f"{found.model}, {found.dtype}, {found.prompt_format}, batches of "
-        f"{found.batch_size}, {found.device}, {found.attention}",
+        f"{batches}, {found.device}, {found.attention}",
         "flipped": f"{found.n_flipped:,} of {found.n:,} answers differ from float32 at batch 1",
         "agreement": f"{100 * found.agreement:.1f} % "
         f"[{100 * found.agreement_low:.1f}, {100 * found.agreement_high:.1f}]",

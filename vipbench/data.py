@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 KEYS = ("visual7w", "pointqa", "vcr", "vip_bench")
 MAX_PIXELS = 100_000_000
+REMEMBERED = 20_000
+"""Images whose header and digest are remembered: more than a published test set has."""
 FETCHED = "vipbench-fetched.json"
 """File beside fetched data: what came from where, with its size and digest."""
 SYNTHETIC_MARKER = "vipbench-synthetic.json"
@@ -337,12 +339,12 @@ def image_header(path: Path) -> ImageHeader:
         raise _unopened(path, error) from error
     if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for ever
         raise DataError(f"{path}: cannot be opened (no file); expected an image")
-    return _header(path, status.st_size, status.st_mtime_ns)
+    return _header(str(path), status.st_size, status.st_mtime_ns)
 
 
-@lru_cache(maxsize=200_000)
-def _header(path: Path, size: int, mtime_ns: int) -> ImageHeader:
-    with _open(path) as image:
+@lru_cache(maxsize=REMEMBERED)
+def _header(path: str, size: int, mtime_ns: int) -> ImageHeader:
+    with _open(Path(path)) as image:
         width, height = image.size
         turned = _orientation(image) in (5, 6, 7, 8)
         return ImageHeader((height, width) if turned else (width, height), image.mode)
@@ -466,12 +468,12 @@ def file_digest(path: Path) -> str:
     """
     try:
         status = path.stat()
-        return _digest(path, status.st_size, status.st_mtime_ns)
+        return _digest(str(path), status.st_size, status.st_mtime_ns)
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({_reason(error)})") from error
 
 
-@lru_cache(maxsize=200_000)
-def _digest(path: Path, size: int, mtime_ns: int) -> str:
-    with path.open("rb") as file:
+@lru_cache(maxsize=REMEMBERED)
+def _digest(path: str, size: int, mtime_ns: int) -> str:
+    with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,46 +1,93 @@
-"""Answer batches in one process: the next batch is drawn and fitted while this one is answered."""
+"""Answer batches in one process: the next are drawn and fitted while one is answered."""
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from types import TracebackType
+from typing import Self
 
-from vipbench.errors import DataError
-from vipbench.loader import Loaded, digest_pixels, load
+from vipbench.loader import Ready, prepare
+from vipbench.loaders import AHEAD, LoadedBatch, Loaders, View
 from vipbench.runners import Runner, check_responses, patch_size_of, reads_images
 from vipbench.schema import Request, Response, Trial
 from vipbench.store import ResponseLine, Trials
 
 
-class Ready(NamedTuple):
-    """A request with what the model gets to see, or with the reason why that is nothing."""
-
-    request: Request
-    loaded: Loaded | None
-    error: str | None
-
-
 class Desk:
-    """Where one runner's batches are drawn, fitted and answered."""
+    """Where one runner's batches are drawn, fitted and answered; a context manager."""
 
-    def __init__(self, runner: Runner, name: str, images: Mapping[str, Path]) -> None:
-        """Take a runner, what messages call it, and the root of each task's images."""
-        self._runner, self._name, self._images = runner, name, images
-        self._with_images, self._patch_size = reads_images(runner), patch_size_of(runner)
+    def __init__(
+        self,
+        runner: Runner,
+        name: str,
+        images: Mapping[str, Path],
+        *,
+        n_loaders: int = 0,
+        say: Callable[[str], None] | None = None,
+    ) -> None:
+        """Start what loads images.
 
-    def prepare(self, requests: Sequence[Request]) -> list[Ready]:
-        """Draw and fit what the runner gets to see."""
-        size = self._runner.image_size
-        return [
-            _load(request, self._images, size, self._patch_size)
-            if self._with_images
-            else Ready(request, None, None)
-            for request in requests
-        ]
+        Args:
+            runner: answers.
+            name: what messages call it.
+            images: the root of each task's images.
+            n_loaders: processes that load images; 0: a thread of this process does.
+            say: takes what became of a loader that was killed; None: stderr does.
+        """
+        self._runner, self._name, self._with_images = runner, name, reads_images(runner)
+        self._view = View(images, runner.image_size, patch_size_of(runner))
+        self._loaders: Loaders | None = None
+        if n_loaders and self._with_images:
+            self._loaders = Loaders(n_loaders, self._view, say or _complain)
+        self.ahead = AHEAD if self._loaders is not None else 1
+        """Batches that may be prepared ahead of the one that is answered."""
+        self._threads = ThreadPoolExecutor(self.ahead)
+        self._coming: dict[int, Future[LoadedBatch]] = {}
 
-    def answer(self, batch: int, ready: Sequence[Ready]) -> list[ResponseLine]:
-        """Answer a batch; RunnerError where the runner breaks its contract."""
-        return _lines(batch, ready, _answer(self._runner, self._name, ready))
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._loaders is not None:
+            self._loaders.close()
+        self._threads.shutdown(cancel_futures=True)
+
+    def prepare(self, batch: int, read: Callable[[int], Sequence[Request]]) -> None:
+        """Begin to draw and fit a batch, unless that has begun; `read` gives its requests.
+
+        Batches are to be answered in the order in which they are prepared.
+        """
+        if batch not in self._coming:
+            self._coming[batch] = self._threads.submit(self._load, batch, read)
+
+    def answer(self, batch: int, read: Callable[[int], Sequence[Request]]) -> list[ResponseLine]:
+        """Answer a batch, prepared before or now.
+
+        Raises:
+            RunnerError: The runner broke its contract.
+            RunError: A loader was killed again and again.
+        """
+        self.prepare(batch, read)
+        loaded = self._coming.pop(batch).result()
+        try:
+            return _lines(batch, loaded.ready, _answer(self._runner, self._name, loaded.ready))
+        finally:
+            if self._loaders is not None:
+                self._loaders.release(loaded)
+
+    def _load(self, batch: int, read: Callable[[int], Sequence[Request]]) -> LoadedBatch:
+        requests = read(batch)
+        if not self._with_images:
+            return LoadedBatch([Ready(request, None, None) for request in requests], None)
+        if self._loaders is not None:
+            return self._loaders.load(requests)
+        return LoadedBatch([prepare(request, *self._view) for request in requests], None)
 
 
 def answer_batches(
@@ -51,6 +98,9 @@ def answer_batches(
     todo: Sequence[int],
     images: Mapping[str, Path],
     write: Callable[[list[ResponseLine]], None],
+    *,
+    n_loaders: int = 0,
+    say: Callable[[str], None] | None = None,
 ) -> None:
     """Answer batches of a plan in order, and hand the lines of each on as it is done.
 
@@ -62,36 +112,29 @@ def answer_batches(
         todo: places in `plan`, ascending.
         images: the root of each task's images.
         write: takes the lines of one batch.
+        n_loaders: see `Desk`, as for the last.
+        say: see there.
 
     Raises:
         RunnerError: The runner broke its contract.
+        RunError: A loader was killed again and again.
     """
-    desk = Desk(runner, name, images)
 
-    def prepare(batch: int) -> list[Ready]:
-        return desk.prepare(requests_of(trials.read(plan[batch])))
+    def read(batch: int) -> list[Request]:
+        return requests_of(trials.read(plan[batch]))
 
-    with ThreadPoolExecutor(1) as ahead:
-        coming = ahead.submit(prepare, todo[0]) if todo else None
+    if not todo:
+        return
+    with Desk(runner, name, images, n_loaders=n_loaders, say=say) as desk:
         for position, batch in enumerate(todo):
-            ready = coming.result() if coming is not None else []
-            after = todo[position + 1 : position + 2]
-            coming = ahead.submit(prepare, after[0]) if after else None
-            write(desk.answer(batch, ready))
+            for coming in todo[position : position + 1 + desk.ahead]:
+                desk.prepare(coming, read)
+            write(desk.answer(batch, read))
 
 
 def requests_of(trials: Sequence[Trial]) -> list[Request]:
     """Return the requests of those trials that can be asked."""
     return [trial.request for trial in trials if trial.request is not None]
-
-
-def _load(
-    request: Request, images: Mapping[str, Path], size: int | None, patch_size: int | None
-) -> Ready:
-    try:
-        return Ready(request, load(request, images[request.task], size, patch_size), None)
-    except DataError as error:
-        return Ready(request, None, f"image: {error}")
 
 
 def _answer(runner: Runner, name: str, ready: Sequence[Ready]) -> list[Response]:
@@ -112,7 +155,7 @@ def _lines(batch: int, ready: Sequence[Ready], responses: Sequence[Response]) ->
     return [
         ResponseLine(
             **response.model_dump(exclude={"pixels"}),
-            pixels=response.pixels if each.loaded is None else digest_pixels(each.loaded.pixels),
+            pixels=response.pixels if each.loaded is None else each.loaded.digest,
             visibility=None if each.loaded is None else each.loaded.visibility,
             task=each.request.task,
             style=each.request.style,
@@ -122,3 +165,7 @@ def _lines(batch: int, ready: Sequence[Ready], responses: Sequence[Response]) ->
         )
         for each, response in zip(ready, responses, strict=True)
     ]
+
+
+def _complain(message: str) -> None:
+    sys.stderr.write(f"{message}\n")

@@ -34,10 +34,20 @@ METRIC = "judge"
 class Judged(NamedTuple):
     """What a judge made of a run."""
 
-    lines: dict[TrialId, ScoreLine]
-    """Of metric `judge`, for each sample of a graded task; empty where no judge was asked for."""
+    grades: Mapping[TrialId, SampleGrade] | None
+    """Of each answer to a graded task; None where no judge was asked for."""
     stopped: JudgeError | None
-    """Why grading ended before its end; the lines hold what was graded until then."""
+    """Why grading ended before its end; the grades are those that were given until then."""
+
+    def line(self, trial: Trial, response: Response | None) -> ScoreLine | None:
+        """Return the line of metric `judge`; None where a sample has none."""
+        if self.grades is None or trial.kind != "graded":
+            return None
+        line = scorers.score_line(trial, response, METRIC)
+        given = self.grades.get(trial_id(trial))
+        if given is None:  # an error
+            return line
+        return line.model_copy(update={"value": given.value, "ungraded": given.ungraded})
 
 
 def judge_run(
@@ -69,15 +79,15 @@ def judge_run(
     if settings is None and report is None:
         if ledger is not None:
             raise RunError(f"{folder / JUDGE}: does not exist; name a judge with --judge-url")
-        return Judged({}, None)
-    graded_ones = [(trial, response) for trial, response in answered if trial.kind == "graded"]
-    if not graded_ones:
+        return Judged(None, None)
+    items, is_graded = [], False
+    for trial, response in answered:
+        if trial.kind == "graded":
+            is_graded = True
+            if response is not None and response.text is not None:
+                items.append(make_item(trial, response.text))
+    if not is_graded:
         raise JudgeError(f"{folder}: no task of this run is of kind graded; leave the judge out")
-    items = [
-        make_item(trial, response.text)
-        for trial, response in graded_ones
-        if response is not None and response.text is not None
-    ]
     if settings is not None:
         place = folder / GRADES if settings.ledger is None else settings.ledger
         graded = grade(items, settings, place, progress=progress, say=say)
@@ -90,8 +100,7 @@ def judge_run(
     if say:
         for note in notes(report):
             say(note)
-    lines = (_line(trial, response, graded.samples) for trial, response in graded_ones)
-    return Judged({trial_id(line): line for line in lines}, graded.stopped)
+    return Judged(graded.samples, graded.stopped)
 
 
 def _recall(
@@ -105,16 +114,6 @@ def _recall(
             f"--judge-ledger, or remove {JUDGE} to score without a judge"
         )
     return recall(items, report.judge, report.n_runs, place, Limits(price=report.price))
-
-
-def _line(
-    trial: Trial, response: Response | None, samples: Mapping[TrialId, SampleGrade]
-) -> ScoreLine:
-    line = scorers.score_line(trial, response, METRIC)
-    given = samples.get(trial_id(trial))
-    if given is None:  # an error
-        return line
-    return line.model_copy(update={"value": given.value, "ungraded": given.ungraded})
 
 
 class Part(Record):

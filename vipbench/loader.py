@@ -1,6 +1,7 @@
 """From a request to the pixels that a model sees."""
 
 import hashlib
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -10,6 +11,7 @@ from PIL import Image
 
 from vipbench.data import open_image, safe_path
 from vipbench.draw import draw_mark
+from vipbench.errors import DataError
 from vipbench.fit import PAD_COLOR, fit
 from vipbench.schema import Request, Visibility
 from vipbench.visibility import measure, view
@@ -22,6 +24,26 @@ class Loaded(NamedTuple):
     """uint8 (size, size, 3), or (height, width, 3) where nothing is fitted; RGB, rows first."""
     visibility: tuple[Visibility, ...]
     """One a visual prompt; empty where none is drawn."""
+    digest: str
+    """Of the pixels: `Response.pixels`."""
+
+
+class Ready(NamedTuple):
+    """A request with what the model gets to see, or with the reason why that is nothing."""
+
+    request: Request
+    loaded: Loaded | None
+    error: str | None
+
+
+def prepare(
+    request: Request, images: Mapping[str, Path], size: int | None, patch_size: int | None
+) -> Ready:
+    """Load a request's image as `load` does; `images` is the root of each task's."""
+    try:
+        return Ready(request, load(request, images[request.task], size, patch_size), None)
+    except DataError as error:
+        return Ready(request, None, f"image: {error}")
 
 
 def load(request: Request, images: Path, size: int | None, patch_size: int | None = None) -> Loaded:
@@ -35,6 +57,19 @@ def load(request: Request, images: Path, size: int | None, patch_size: int | Non
     Raises:
         DataError: the image is missing or broken, or its path leaves the root.
     """
+    pixels, visibility = _see(request, images, size, patch_size)
+    return Loaded(pixels, visibility, digest_pixels(pixels))
+
+
+def load_image(request: Request, images: Path, size: int | None) -> np.ndarray:
+    """Return the pixels that `load` gives."""
+    return _see(request, images, size, None)[0]
+
+
+def _see(
+    request: Request, images: Path, size: int | None, patch_size: int | None
+) -> tuple[np.ndarray, tuple[Visibility, ...]]:
+    """Return pixels as `Loaded` has them, and what is left of the marks."""
     path = safe_path(images, request.image)
     image = _decoded(path, _stamp(path)).copy()
     seen = view(image.size, request.fit, size, patch_size)
@@ -46,7 +81,7 @@ def load(request: Request, images: Path, size: int | None, patch_size: int | Non
             measure(draw_mark(image, prompt), seen) for prompt in request.visual_prompts
         )
     pixels = np.array(image) if size is None else fit(image, request.fit, size)
-    return Loaded(np.ascontiguousarray(pixels), visibility)
+    return np.ascontiguousarray(pixels), visibility
 
 
 @lru_cache(maxsize=1)
@@ -64,12 +99,9 @@ def _stamp(path: Path) -> tuple[int, int]:
     return found.st_size, found.st_mtime_ns
 
 
-def load_image(request: Request, images: Path, size: int | None) -> np.ndarray:
-    """Return the pixels that `load` gives."""
-    return load(request, images, size).pixels
-
-
 def digest_pixels(pixels: np.ndarray) -> str:
     """Return the sha256 of an image's shape and bytes, in hex: `Response.pixels`."""
     shape = "x".join(map(str, pixels.shape))
-    return hashlib.sha256(f"{pixels.dtype} {shape} ".encode() + pixels.tobytes()).hexdigest()
+    found = hashlib.sha256(f"{pixels.dtype} {shape} ".encode())
+    found.update(np.ascontiguousarray(pixels).data)
+    return found.hexdigest()

@@ -16,8 +16,10 @@ from pydantic import Field, ValidationError
 
 from vipbench import __version__, store
 from vipbench.errors import RunError
+from vipbench.plan import BatchLimit
 from vipbench.schema import (
     AnswerPath,
+    Engine,
     ExtraMetric,
     Fit,
     Kind,
@@ -126,13 +128,19 @@ class CertificateRef(Record):
     sha256: str
     """Of the file."""
     device: str
-    batch_size: int
-    """Of the run that was certified."""
+    batch_size: int | None
+    """Of the run that was certified, as in `Manifest`."""
+    token_budget: int | None = None
     n: int = Field(gt=0)
     n_flipped: int = Field(ge=0)
     """Answers that are not those of float32, one request at a time."""
     n_rescored: int = Field(ge=0)
     """Those of them that are scored otherwise."""
+
+    @property
+    def batch_limit(self) -> BatchLimit:
+        """How large a batch might become."""
+        return BatchLimit(self.batch_size, self.token_budget)
 
 
 class Manifest(Record):
@@ -160,7 +168,11 @@ class Manifest(Record):
     """The numerics certificate of the same settings that lay there when the run began."""
     notes: tuple[str, ...] = ()
     """What was left out, and other things that were said."""
-    batch_size: int
+    batch_size: int | None
+    """Most requests in a batch; None: only the budget of tokens counts."""
+    token_budget: int | None = None
+    """Most tokens of prompts in a batch, images and padding included; None: any number."""
+    n_batches: int = 0
     plan_digest: str
     shard: Shard | None = None
     """Which of the batches were asked; such a run has no scores. None: all."""
@@ -168,6 +180,10 @@ class Manifest(Record):
     """Shards that the run was merged from."""
     workers: int = 1
     """Processes that answered, in the last start; in the shards together."""
+    engine: Engine = "local"
+    """Where they were, in the last start."""
+    n_splits: int = 0
+    """Times that a batch was split in two because it did not fit into memory, over all starts."""
     n_worker_restarts: int = 0
     """Workers that were killed and started anew, over all starts."""
     device: str = ""
@@ -185,8 +201,13 @@ class Manifest(Record):
     peak_memory_mib: float = 0.0
     """Largest resident memory of the process, or of one of its workers."""
 
+    @property
+    def batch_limit(self) -> BatchLimit:
+        """How large a batch may become."""
+        return BatchLimit(self.batch_size, self.token_budget)
 
-_TOLD = ("device", "batch_size", "n", "n_flipped", "n_rescored")
+
+_TOLD = ("device", "batch_size", "token_budget", "n", "n_flipped", "n_rescored")
 """What `CertificateRef` takes from the certificate itself."""
 
 

@@ -9,8 +9,8 @@ from vipbench import store
 from vipbench.errors import RunError
 from vipbench.manifest import Manifest, Times
 from vipbench.plan import plan_digest
-from vipbench.run import Results, check_errors, plan_trials, score
-from vipbench.store import Span, Trials
+from vipbench.run import Results, check_errors, score
+from vipbench.store import Trials, WrittenBatch
 
 SHOWN_BATCHES = 8
 
@@ -30,7 +30,7 @@ class _Found(NamedTuple):
     """Where the answers of one batch lie."""
 
     part: _Part
-    span: Span
+    batch: WrittenBatch
 
 
 def merge(
@@ -53,14 +53,14 @@ def merge(
     _check_same(parts)
     first = parts[0]
     trials = store.open_trials(first.folder / store.REQUESTS)
-    plan = plan_trials(trials, first.manifest.batch_size)
-    if plan_digest(plan) != first.manifest.plan_digest:
+    found = _find(parts, trials)
+    n_batches = first.manifest.n_batches
+    _check_complete(parts, found, n_batches)
+    if plan_digest(found[i].batch.places for i in range(n_batches)) != first.manifest.plan_digest:
         raise RunError(
-            f"{first.folder}: its batches are not those that {store.REQUESTS} gives; expected the "
-            "files of one run, merged by the vipbench that has run it"
+            f"{first.folder}: the answers are not in the batches that were planned; expected the "
+            "files of one run as it has written them"
         )
-    found = _find(parts, plan, trials)
-    _check_complete(parts, found, len(plan))
     with store.locked(out):
         store.check_own(out)
         there = [name for name in store.FILES if (out / name).exists()]
@@ -73,7 +73,7 @@ def merge(
         manifests.write(out, manifest)
         store.write_bytes(out / store.REQUESTS, _content(trials.path))
         store.write_bytes(
-            out / store.RESPONSES, (_read(found[batch]) for batch in range(len(plan)))
+            out / store.RESPONSES, (_read(found[batch]) for batch in range(n_batches))
         )
     results = score(out)
     manifest = manifest.model_copy(update={"finished": manifests.now()})
@@ -92,7 +92,7 @@ def _check_same(parts: Sequence[_Part]) -> None:
         found = manifests.differences(first.identity, manifest.identity)
         for what, then, now in (
             ("shards", first.shard and first.shard.count, manifest.shard.count),
-            ("batch size", first.batch_size, manifest.batch_size),
+            ("batch size", str(first.batch_limit), str(manifest.batch_limit)),
             ("batches", first.plan_digest[:8], manifest.plan_digest[:8]),
             ("metrics", first.metrics, manifest.metrics),
             ("path", first.path, manifest.path),
@@ -106,14 +106,14 @@ def _check_same(parts: Sequence[_Part]) -> None:
             )
 
 
-def _find(
-    parts: Sequence[_Part], plan: Sequence[Sequence[int]], trials: Trials
-) -> dict[int, _Found]:
-    """Return where each answered batch lies; RunError where two shards answer differently."""
+def _find(parts: Sequence[_Part], trials: Trials) -> dict[int, _Found]:
+    """Return where the batches of finished shards lie; RunError where two answer differently."""
     found: dict[int, _Found] = {}
     for part in parts:
-        for batch, span in store.answered_batches(part.responses, plan, trials).items():
-            here = _Found(part, span)
+        if part.manifest.finished is None:
+            continue
+        for batch, written in store.written_batches(part.responses, trials).items():
+            here = _Found(part, written)
             there = found.setdefault(batch, here)
             if there is not here and _read(there) != _read(here):
                 raise RunError(
@@ -155,6 +155,7 @@ def _merged(shards: Sequence[Manifest]) -> Manifest:
             "shard": None,
             "n_shards": len(shards),
             "workers": sum(each.workers for each in shards),
+            "n_splits": sum(each.n_splits for each in shards),
             "n_worker_restarts": sum(each.n_worker_restarts for each in shards),
             "notes": tuple(notes),
             "device": ", ".join(dict.fromkeys(each.device for each in shards)),
@@ -176,8 +177,8 @@ def _total(times: Sequence[Times]) -> Times:
 def _read(found: _Found) -> bytes:
     """Read the lines of one batch."""
     with found.part.responses.open("rb") as file:
-        file.seek(found.span.begin)
-        return file.read(found.span.end - found.span.begin)
+        file.seek(found.batch.span.begin)
+        return file.read(found.batch.span.end - found.batch.span.begin)
 
 
 def _content(path: Path) -> Iterator[bytes]:

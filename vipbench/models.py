@@ -3,9 +3,10 @@
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from vipbench import manifest as manifests
+from vipbench.cluster import import_ray
 from vipbench.errors import RunError, RunnerError
 from vipbench.formats import AnswerFile
 from vipbench.manifest import Settings
@@ -17,14 +18,29 @@ from vipbench.runners import (
     make_runner,
     settings_of,
 )
-from vipbench.runners.checkpoint import ModelInfo, check_checkpoint, check_model
-from vipbench.runners.device import DTYPES, check_names, find_device, find_dtype, spread
+from vipbench.runners.checkpoint import (
+    CheckpointInfo,
+    ModelInfo,
+    check_checkpoint,
+    check_model,
+)
+from vipbench.runners.device import (
+    DTYPES,
+    check_names,
+    check_placed,
+    find_device,
+    find_dtype,
+    spread,
+)
 from vipbench.runners.imported import IMPORTED, ImportedRunner, Matched
 from vipbench.schema import Fit, PromptFormat, Trial
 from vipbench.settings import BASELINES, HF, VIPLLAVA, RunSettings
 from vipbench.store import Trials
 from vipbench.trials import Selection
 from vipbench.workers import Build, describe
+
+if TYPE_CHECKING:
+    from vipbench.runners.sizing import Sizing
 
 GREEDY = "greedy"
 
@@ -38,12 +54,15 @@ class Model(NamedTuple):
     fit: Fit | None
     """Of the checkpoint's hints."""
     is_baseline: bool
-    load: Callable[[Trials], Runner]
+    load: Callable[[Trials, int | None], Runner]
+    """Loads it here; the number is the budget of tokens that is to be tried, if any."""
     converted_from: str | None = None
     image_size: int | None = None
     """Side in px of the square that it sees, where that is known."""
     build: Build | None = None
     """Builds the runner in another process; None where that makes no sense."""
+    weights: str | None = None
+    """sha256 of the weights that it must load there; None where they are not known before."""
 
 
 def check_settings(settings: RunSettings) -> ModelInfo | None:
@@ -78,7 +97,9 @@ def check_settings(settings: RunSettings) -> ModelInfo | None:
         if settings.runner == HF
         else check_checkpoint(settings.model)
     )
-    if settings.workers > 1:
+    if settings.engine == "ray":
+        check_placed(find_device(settings.device))
+    elif settings.workers > 1:
         spread(find_device(settings.device), settings.workers)
     elif settings.device not in (None, "auto", "cpu"):
         find_device(settings.device)
@@ -92,15 +113,18 @@ def _check_workers(settings: RunSettings) -> None:
             f"--shard {settings.shard} with --judge-url: a shard has no scores; merge the shards, "
             "then give the judge to `vipbench score`"
         )
-    if settings.workers == 1:
+    if not settings.has_workers:
         return
+    if settings.engine == "ray":
+        import_ray()
     fault = None
     if settings.live_model is not None:
         fault = "a model in memory cannot be sent to other processes; save it and give its folder"
     elif settings.runner in BASELINES or settings.runner == IMPORTED or settings.answers:
         fault = f"runner {settings.runner} has no model to load in other processes; leave it out"
     if fault is not None:
-        raise RunnerError(f"--workers {settings.workers}: {fault}")
+        option = "--workers {0.workers}" if settings.engine == "local" else "--engine {0.engine}"
+        raise RunnerError(f"{option.format(settings)}: {fault}")
 
 
 def _check_greedy(settings: RunSettings) -> None:
@@ -132,6 +156,27 @@ def unused(settings: RunSettings, suite_format: PromptFormat | None) -> list[str
     return notes
 
 
+def find_sizing(
+    settings: RunSettings, suite_format: PromptFormat | None, info: ModelInfo | None
+) -> "Sizing | None":
+    """Find how many tokens requests have and a batch may have; None: this runner does not tell."""
+    if settings.runner != VIPLLAVA:
+        if settings.token_budget is not None:
+            raise RunnerError(
+                f"--token-budget {settings.token_budget}: runner {settings.runner} does not count "
+                "tokens; give --batch-size N"
+            )
+        return None
+    from vipbench.runners import sizing  # loads transformers
+
+    prompt_format = settings.prompt_format or suite_format
+    if not isinstance(info, CheckpointInfo):
+        return sizing.size_live(settings.live_model, settings.processor, prompt_format)
+    device = find_device(settings.device)
+    dtype = find_dtype(settings.dtype, device)
+    return sizing.size_checkpoint(info, prompt_format, dtype, device)
+
+
 def describe_model(
     settings: RunSettings, suite_format: PromptFormat | None, info: ModelInfo | None
 ) -> Model:
@@ -151,8 +196,8 @@ def describe_model(
         path=settings.path,
     )
 
-    def load(trials: Sequence[Trial]) -> Runner:
-        return build(trials=trials, device=settings.device)
+    def load(trials: Sequence[Trial], token_budget: int | None) -> Runner:
+        return build(trials=trials, device=settings.device, token_budget=token_budget)
 
     if settings.runner in BASELINES:
         nothing = Settings(weights=None, prompt_format=None, dtype=None, decoding=None)
@@ -171,12 +216,13 @@ def describe_model(
             *(info.name, fixed, str(device), info.hints.fit, False, load, origin),
             image_size=info.image_size,
             build=build,
+            weights=info.weights,
         )
-    if settings.workers > 1:  # a model that is built here would take the place of a worker's
+    if settings.has_workers:  # a model that is built here would take the place of a worker's
         told, image_size = describe(build, settings.runner)
         runner = None
     else:
-        runner = load(())
+        runner = load((), None)
         told, image_size = settings_of(runner, settings.runner), runner.image_size
     if settings.live_model is not None:
         _check_live(settings, told)
@@ -188,7 +234,7 @@ def describe_model(
     )
     return Model(
         *(_name(settings, told), fixed, told.device, None, False),
-        load=load if runner is None else lambda trials: runner,
+        load=load if runner is None else lambda trials, token_budget: runner,
         image_size=image_size,
         build=build,
     )
@@ -216,7 +262,7 @@ def describe_answers(name: str, digest: str, matched: Matched) -> Model:
     """Describe answers made elsewhere, of which only the files are known."""
     fixed = Settings(weights=digest, prompt_format=None, dtype=None, decoding=IMPORTED)
     runner = ImportedRunner(name, matched.responses)
-    return Model(name, fixed, "", None, True, lambda trials: runner)
+    return Model(name, fixed, "", None, True, lambda trials, token_budget: runner)
 
 
 def _check_live(settings: RunSettings, told: RunnerSettings) -> None:

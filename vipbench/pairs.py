@@ -174,8 +174,8 @@ def rounding_of(side: Side, tail: float) -> Rounding:
         f"{side.name}: {dtype}, changed {found.n_flipped:,} of {found.n:,} answers and "
         f"{found.n_rescored:,} scores (bound {100 * upper:.1f} %) in {found.path}"
     )
-    if found.batch_size != manifest.batch_size:
-        words += f", in batches of {found.batch_size}, not {manifest.batch_size}"
+    if found.batch_limit != manifest.batch_limit:
+        words += f", in batches of {found.batch_limit}, not {manifest.batch_limit}"
     return Rounding(found, found.n_rescored / found.n, upper, words)
 
 

@@ -7,9 +7,26 @@ of requests, and a resumed run redoes whole batches of it.
 import hashlib
 import json
 from collections.abc import Hashable, Iterable, Sequence
+from typing import NamedTuple
 
 from vipbench.errors import RunError
 from vipbench.schema import Request
+
+
+class BatchLimit(NamedTuple):
+    """How large a batch may become; at least one of the two is given."""
+
+    requests: int | None = None
+    tokens: int | None = None
+    """Of the prompts, image and padding included: requests x the longest of them."""
+
+    def __str__(self) -> str:
+        limits = [(self.requests, "request"), (self.tokens, "token")]
+        return " and ".join(
+            f"{limit:,} {what}{'' if limit == 1 else 's'}"
+            for limit, what in limits
+            if limit is not None
+        )
 
 
 def prompt_length(request: Request) -> int:
@@ -18,28 +35,50 @@ def prompt_length(request: Request) -> int:
 
 
 def plan_batches(
-    lengths: Sequence[int], batch_size: int, samples: Sequence[Hashable] | None = None
+    lengths: Sequence[int],
+    limit: BatchLimit,
+    samples: Sequence[tuple[Hashable, ...]] | None = None,
 ) -> list[tuple[int, ...]]:
     """Cut requests into batches of similar length; every index is in exactly one batch.
 
     Requests of one sample, which differ in style, stay together, so that its image is opened once;
-    samples are sorted by (longest request, first index). The last batch may be smaller.
+    samples are sorted by (longest request, first index). Each batch takes as many as it may.
 
     Args:
-        lengths: one a request, in any unit.
-        batch_size: requests in a batch.
-        samples: one a request; equal values are one sample. None: each request is one.
+        lengths: one a request; in tokens where the limit is one of tokens.
+        limit: of a batch.
+        samples: what names the sample of each request; None: each is one of its own.
+
+    Raises:
+        RunError: a limit is below 1, or one request is longer than the limit of tokens.
     """
-    if batch_size < 1:
-        raise RunError(f"batch size {batch_size} · expected at least 1 · give --batch-size")
-    names = range(len(lengths)) if samples is None else samples
+    for number, option in ((limit.requests, "--batch-size"), (limit.tokens, "--token-budget")):
+        if number is not None and number < 1:
+            raise RunError(f"{option} {number} · expected at least 1")
+    names: Sequence[Hashable] = range(len(lengths)) if samples is None else samples
     first: dict[Hashable, int] = {}
     longest: dict[Hashable, int] = {}
     for i, (name, length) in enumerate(zip(names, lengths, strict=True)):
         first.setdefault(name, i)
         longest[name] = max(longest.get(name, 0), length)
-    order = sorted(range(len(lengths)), key=lambda i: (longest[names[i]], first[names[i]], i))
-    return [tuple(order[i : i + batch_size]) for i in range(0, len(order), batch_size)]
+    if limit.tokens is not None and max(lengths, default=0) > limit.tokens:
+        i = max(range(len(lengths)), key=lambda i: lengths[i])
+        which = "" if samples is None else f" ({' '.join(map(str, samples[i]))})"
+        raise RunError(
+            f"--token-budget {limit.tokens}: is below the {lengths[i]} tokens of one request{which}"
+            " · expected at least that many · give a larger budget, or leave it out"
+        )
+    batches: list[tuple[int, ...]] = []
+    batch: list[int] = []
+    width = 0
+    for i in sorted(range(len(lengths)), key=lambda i: (longest[names[i]], first[names[i]], i)):
+        width = max(width, lengths[i])
+        is_full = len(batch) == limit.requests
+        if batch and (is_full or (limit.tokens and width * (len(batch) + 1) > limit.tokens)):
+            batches.append(tuple(batch))
+            batch, width = [], lengths[i]
+        batch.append(i)
+    return [*batches, tuple(batch)] if batch else batches
 
 
 def plan_digest(plan: Iterable[Sequence[int]]) -> str:

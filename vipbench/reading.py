@@ -86,7 +86,9 @@ def read_questions(path: Path, *, written_by_hand: bool = False) -> QuestionFile
     try:
         return QuestionFile(path, _decode(text, unique=written_by_hand))
     except json.JSONDecodeError as error:
-        whole = error
+        # Not the error itself: it holds this frame, and with it the content, until the next sweep
+        # of the garbage collector.
+        whole = _broken(path, error.msg, error.lineno, error.colno)
     lines = [(n, line) for n, line in enumerate(text.split("\n"), start=1) if line.strip()]
     values = []
     for n, line in lines:
@@ -94,7 +96,7 @@ def read_questions(path: Path, *, written_by_hand: bool = False) -> QuestionFile
             values.append(_decode(line, unique=written_by_hand))
         except json.JSONDecodeError as error:
             if not values:  # not JSON lines at all: the error of the whole file is the true one
-                raise _broken(path, whole.msg, whole.lineno, whole.colno) from error
+                raise whole from error
             raise _broken(path, error.msg, n, error.colno) from error
     return QuestionFile(path, values, tuple(n for n, _ in lines))
 

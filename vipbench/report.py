@@ -2,13 +2,18 @@
 
 import csv
 import io
+import math
 import re
 import statistics
+from array import array
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 from pydantic import TypeAdapter, ValidationError
 from rich.console import Console, ConsoleOptions
 from rich.table import Table
@@ -119,53 +124,142 @@ _TROUBLES: dict[str, Callable[[Row], int]] = {
 
 def summarise(manifest: Manifest, scores: Iterable[ScoreLine]) -> list[Row]:
     """Sum scores up by task, style, metric and group: `all`, then each value of each axis."""
-    parts: dict[tuple[str, str, str], dict[str, list[ScoreLine]]] = {}
+    summary = Summary(manifest)
     for line in scores:
-        groups = parts.setdefault((line.task, line.style, line.metric), defaultdict(list))
-        groups[ALL].append(line)
-        for axis in manifest.tasks[line.task].breakdown:
+        summary.add(line)
+    return summary.rows()
+
+
+class Summary:
+    """The rows of a run, summed up from one line after another."""
+
+    def __init__(self, manifest: Manifest) -> None:
+        """Take the manifest of the run."""
+        self._manifest = manifest
+        self._parts: dict[tuple[str, str, str], _Part] = {}
+        self._images: dict[str, int] = {}
+
+    def add(self, line: ScoreLine) -> None:
+        """Take a line of `scores.jsonl`."""
+        name = line.task, line.style, line.metric
+        part = self._parts.get(name)
+        if part is None:
+            part = self._parts[name] = _Part()
+        place = part.add(line, self._images.setdefault(line.group, len(self._images)))
+        part.groups[ALL].append(place)
+        for axis in self._manifest.tasks[line.task].breakdown:
             for value in line.tags.get(axis, ()):
-                groups[f"{axis}={value}"].append(line)
-    return [
-        _row(manifest, group, groups[group])
-        for (task, _, _), groups in parts.items()
-        for group in sorted(
-            groups, key=lambda group: _group_order(group, manifest.tasks[task].breakdown)
+                part.groups[f"{axis}={value}"].append(place)
+
+    def rows(self) -> list[Row]:
+        """Return a row for each task, style, metric and group."""
+        return [
+            _row(self._manifest, name, group, part.take(part.groups[group]))
+            for name, part in self._parts.items()
+            for group in sorted(part.groups, key=partial(_group_order, axes=self._axes(name[0])))
+        ]
+
+    def _axes(self, task: str) -> Sequence[str]:
+        return self._manifest.tasks[task].breakdown
+
+
+class _Part:
+    """What rows need of the lines of one task, style and metric: some 30 bytes a line."""
+
+    def __init__(self) -> None:
+        self.values, self.margins = array("d"), array("d")
+        """nan where there is none."""
+        self.images = array("l")
+        self.flags = array("H")
+        self.groups: dict[str, array[int]] = defaultdict(partial(array, "l"))
+        """Places of the lines in each group."""
+
+    def add(self, line: ScoreLine, image: int) -> int:
+        """Take a line and return its place."""
+        self.values.append(math.nan if line.value is None else line.value)
+        self.margins.append(math.nan if line.margin is None else line.margin)
+        self.images.append(image)
+        self.flags.append(_flags(line))
+        return len(self.values) - 1
+
+    def take(self, places: "array[int]") -> "_Lines":
+        """Return the lines at some places."""
+        at = np.asarray(places)
+        return _Lines(
+            values=np.asarray(self.values)[at],
+            margins=np.asarray(self.margins)[at],
+            images=np.asarray(self.images)[at],
+            flags=np.asarray(self.flags)[at],
         )
-    ]
 
 
-def _row(manifest: Manifest, group: str, lines: Sequence[ScoreLine]) -> Row:
-    first = lines[0]
-    identity, spec = manifest.identity, manifest.tasks[first.task]
-    scored = [line for line in lines if line.value is not None]
-    values = [line.value for line in scored if line.value is not None]
-    estimate = clustered_mean(values, [line.group for line in scored]) if values else None
-    agrees = [line.agrees for line in scored if line.agrees is not None]
-    margins = [line.margin for line in scored if line.margin is not None]
+_ERROR, _UNPARSED, _TRUNCATED, _UNGRADED, _LOST, _CUT, _COMPARED, _AGREES = (
+    1 << bit for bit in range(8)
+)
+
+
+def _flags(line: ScoreLine) -> int:
+    return (
+        _ERROR * (line.error is not None)
+        | _UNPARSED * (line.answer is None)
+        | _TRUNCATED * line.truncated
+        | _UNGRADED * (line.ungraded is not None)
+        | _LOST * bool(line.n_marks_lost)
+        | _CUT * bool(line.n_marks_cut)
+        | _COMPARED * (line.agrees is not None)
+        | _AGREES * bool(line.agrees)
+    )
+
+
+class _Lines(NamedTuple):
+    """Lines of one group, as arrays (n,)."""
+
+    values: npt.NDArray[np.float64]
+    margins: npt.NDArray[np.float64]
+    images: npt.NDArray[np.int64]
+    flags: npt.NDArray[np.uint16]
+
+    def scored(self) -> "_Lines":
+        """Return those that have a value."""
+        keep = ~np.isnan(self.values)
+        return _Lines(self.values[keep], self.margins[keep], self.images[keep], self.flags[keep])
+
+    def count(self, flag: int) -> int:
+        """Return how many have a flag."""
+        return int(np.count_nonzero(self.flags & flag))
+
+
+def _row(manifest: Manifest, name: tuple[str, str, str], group: str, lines: _Lines) -> Row:
+    task, style, metric = name
+    identity, spec = manifest.identity, manifest.tasks[task]
+    scored = lines.scored()
+    values = scored.values.tolist()
+    estimate = clustered_mean(values, scored.images.tolist()) if values else None
+    n_compared = scored.count(_COMPARED)
+    margins = scored.margins[~np.isnan(scored.margins)].tolist()
     return Row(
-        task=first.task,
+        task=task,
         task_version=spec.version,
-        style=first.style,
+        style=style,
         model=identity.model,
         prompt_format=identity.settings.prompt_format,
         fit=spec.fit,
         decoding=identity.settings.decoding,
         dtype=identity.settings.dtype,
         seed=identity.seed,
-        metric=first.metric,
+        metric=metric,
         group=group,
-        n=len(scored),
-        n_expected=spec.n_samples if group == ALL else len(lines),
+        n=len(values),
+        n_expected=spec.n_samples if group == ALL else len(lines.values),
         n_clusters=estimate.n_clusters if estimate else 0,
-        n_errors=sum(line.error is not None for line in lines),
-        n_unparsed=sum(line.answer is None for line in scored),
-        n_truncated=sum(line.truncated for line in scored),
-        n_ungraded=sum(line.ungraded is not None for line in lines),
-        agreement=statistics.fmean(agrees) if agrees else None,
+        n_errors=lines.count(_ERROR),
+        n_unparsed=scored.count(_UNPARSED),
+        n_truncated=scored.count(_TRUNCATED),
+        n_ungraded=lines.count(_UNGRADED),
+        agreement=scored.count(_AGREES) / n_compared if n_compared else None,
         margin=statistics.median(margins) if margins else None,
-        n_marks_lost=sum(bool(line.n_marks_lost) for line in lines),
-        n_marks_cut=sum(bool(line.n_marks_cut) for line in lines),
+        n_marks_lost=lines.count(_LOST),
+        n_marks_cut=lines.count(_CUT),
         accuracy=estimate.mean if estimate else None,
         stderr=estimate.stderr if estimate else None,
         ci_low=estimate.ci_low if estimate else None,

@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from vipbench import manifest as manifests
 from vipbench import report, scorers, store
+from vipbench.cluster import Actors
 from vipbench.data import is_synthetic
 from vipbench.engine import answer_batches
 from vipbench.errors import (
@@ -31,6 +32,7 @@ from vipbench.errors import (
 from vipbench.formats import read_answers
 from vipbench.judge import JudgeSettings
 from vipbench.judging import judge_run
+from vipbench.loaders import AHEAD, count_loaders
 from vipbench.manifest import Identity, Manifest, TaskRun, Times
 from vipbench.models import (
     Model,
@@ -38,13 +40,12 @@ from vipbench.models import (
     check_settings,
     describe_answers,
     describe_model,
+    find_sizing,
     unused,
 )
-from vipbench.plan import plan_batches, plan_digest
+from vipbench.plan import BatchLimit, plan_batches, plan_digest, prompt_length
 from vipbench.report import ALL, Row, SeedRow
-from vipbench.runners import (
-    RUNNERS,
-)
+from vipbench.runners import RUNNERS, Runner, settings_of, splits_of
 from vipbench.runners.device import find_device, spread
 from vipbench.runners.imported import (
     digest_files,
@@ -57,13 +58,12 @@ from vipbench.schema import (
     Problem,
     Sample,
     TaskSpec,
-    Trial,
 )
 from vipbench.settings import VIPLLAVA, RunSettings
 from vipbench.shard import Shard
-from vipbench.store import ResponseLine, ScoreLine, TrialId, Trials, trial_id
+from vipbench.store import ResponseLine, ScoreLine, Trials
 from vipbench.trials import Selection, TaskFacts, make_trials, select
-from vipbench.workers import Workers
+from vipbench.workers import Build, Crew, Workers
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,7 +72,8 @@ SEEDS = "seeds.json"
 RUNS = Path("results/runs")
 """Where run folders go, below the working directory."""
 AUTO_BATCH_SIZE = 32
-"""Requests in a batch under `auto`; the runner halves a batch that does not fit into memory."""
+"""Requests in a batch under `auto` where a runner does not count tokens; those of this package
+halve a batch that does not fit into memory."""
 AUTO_BATCH_SIZE_BASELINE = 1024
 LINE_BYTES = 900
 """Typical bytes of a line of `responses.jsonl` and one of `scores.jsonl`, for a dry run."""
@@ -149,6 +150,8 @@ class _Prepared(NamedTuple):
     selection: Selection
     trials: Trials
     facts: dict[str, TaskFacts]
+    limit: BatchLimit
+    """Of batches, unless the run was begun with another."""
     identity: Identity
     seconds: float
 
@@ -161,8 +164,17 @@ class _Clock:
     loaded: float | None = None
     """When the model was loaded; None before."""
     n_answered: int = 0
-    workers: Workers | None = None
-    """Of this start, where there are any."""
+    workers: Crew | None = None
+    """Of this start, where there are any; else `runner` answers here."""
+    runner: Runner | None = None
+
+
+class _Loaded(NamedTuple):
+    """A model, here or in workers."""
+
+    ask: Ask
+    token_budget: int | None
+    """What fits into its memory, where that was tried."""
 
 
 class _Started(NamedTuple):
@@ -228,12 +240,16 @@ def _run_in(
     clock = _Clock()
     with contextlib.ExitStack() as stack:
         # First the model, so that one which cannot be loaded leaves nothing behind.
-        ask = _load(stack, prepared, started, settings, say, clock) if started.todo else None
+        loaded = _load(stack, prepared, started, settings, say, clock) if started.todo else None
         clock.loaded = time.monotonic()
+        if loaded and loaded.token_budget not in (None, started.manifest.token_budget):
+            limit = started.manifest.batch_limit._replace(tokens=loaded.token_budget)
+            say(f"{folder}: {started.manifest.batch_limit} do not fit into memory: {limit} a batch")
+            started = _planned(prepared, settings, limit)
         trials = _begin(folder, started, fresh=settings.fresh)
         try:
-            if ask is not None:
-                _answer(folder, started._replace(trials=trials), ask, progress, clock)
+            if loaded is not None:
+                _answer(folder, started._replace(trials=trials), loaded.ask, progress, clock)
         finally:
             stack.close()  # the memory of workers is known when they have ended
             manifest = _add_times(started.manifest, prepared.seconds, clock)
@@ -334,8 +350,7 @@ def dry_run(settings: RunSettings, *, progress: bool = False) -> DryRun:
     folder = settings.out or RUNS / _folder_name(prepared.identity, settings)
     goes_on = (folder / store.MANIFEST).exists() and not settings.fresh
     then = manifests.read(folder) if goes_on else None
-    batch_size = then.batch_size if then else _batch_size(settings, prepared.model)
-    plan = plan_trials(prepared.trials, batch_size)
+    plan = plan_trials(prepared.trials, then.batch_limit if then else prepared.limit)
     mine = _mine(settings.shard, len(plan))
     keys = {prepared.trials.entries[place].name for batch in mine for place in plan[batch]}
     n_left = len(keys)
@@ -387,6 +402,7 @@ def _prepare(settings: RunSettings, draft: Path, progress: bool, say: Say | None
     def watch(loop: Iterable[Sample | Problem], what: str) -> Iterator[Sample | Problem]:
         return iter(_bar(loop, what, progress, leave=False))
 
+    sizing = find_sizing(settings, selection.prompt_format, info)
     trials = store.write_trials(
         draft,
         make_trials(
@@ -399,6 +415,7 @@ def _prepare(settings: RunSettings, draft: Path, progress: bool, say: Say | None
             replay=settings.replay,
             watch=watch,
         ),
+        sizing.count if sizing else prompt_length,
     )
     matched = None
     if files:
@@ -425,7 +442,9 @@ def _prepare(settings: RunSettings, draft: Path, progress: bool, say: Say | None
         settings=model.settings,
         requests={name: found.digest for name, found in facts.items()},
     )
-    return _Prepared(model, selection, trials, facts, identity, time.monotonic() - begun)
+    limit = _batch_limit(settings, model, trials, sizing.budget if sizing else None)
+    seconds = time.monotonic() - begun
+    return _Prepared(model, selection, trials, facts, limit, identity, seconds)
 
 
 def _specs(selection: Selection) -> list[TaskSpec]:
@@ -530,12 +549,10 @@ def _plan(folder: Path, prepared: _Prepared, settings: RunSettings, say: Say) ->
                 "asked; give another -o, or --fresh to replace it"
             )
         then = manifests.read(folder)
-    batch_size = then.batch_size if then else _batch_size(settings, prepared.model)
-    plan = plan_trials(prepared.trials, batch_size)
-    mine = _mine(settings.shard, len(plan))
     if then is None:
-        manifest = _new_manifest(prepared, settings, batch_size, plan_digest(plan))
-        return _Started(manifest, prepared.trials, plan, list(mine))
+        return _planned(prepared, settings, prepared.limit)
+    plan = plan_trials(prepared.trials, then.batch_limit)
+    mine = _mine(settings.shard, len(plan))
     if then.plan_digest != plan_digest(plan):
         raise RunError(
             f"{folder}: vipbench {then.versions.get('vipbench')} planned its batches otherwise; go "
@@ -543,10 +560,10 @@ def _plan(folder: Path, prepared: _Prepared, settings: RunSettings, say: Say) ->
         )
     done = store.resume_responses(folder / store.RESPONSES, plan, prepared.trials)
     say(f"{folder}: goes on; {len(done)} of {len(mine)} batches are answered")
-    if settings.batch_size not in ("auto", batch_size):
+    if _is_given(settings) and then.batch_limit != prepared.limit:
         say(
-            f"{folder}: keeps the batches of {batch_size} of its first start, not "
-            f"{settings.batch_size}, so that the answers are those of an uninterrupted run"
+            f"{folder}: keeps the batches of {then.batch_limit} of its first start, not "
+            f"{prepared.limit}, so that the answers are those of an uninterrupted run"
         )
     now = manifests.versions()
     changed = [
@@ -557,18 +574,30 @@ def _plan(folder: Path, prepared: _Prepared, settings: RunSettings, say: Say) ->
     if changed:
         say(f"{folder}: was started with other versions: {', '.join(changed)}")
     manifest = then.model_copy(
-        update={"n_starts": then.n_starts + 1, "finished": None, "workers": settings.workers}
+        update={
+            "n_starts": then.n_starts + 1,
+            "finished": None,
+            "workers": settings.workers,
+            "engine": settings.engine,
+        }
     )
     todo = [i for i in mine if i not in done]
     return _Started(manifest, prepared.trials, plan, todo)
 
 
-def plan_trials(trials: Trials, batch_size: int) -> list[tuple[int, ...]]:
+def _planned(prepared: _Prepared, settings: RunSettings, limit: BatchLimit) -> _Started:
+    """Plan a new run."""
+    plan = plan_trials(prepared.trials, limit)
+    manifest = _new_manifest(prepared, settings, limit, plan)
+    return _Started(manifest, prepared.trials, plan, list(_mine(settings.shard, len(plan))))
+
+
+def plan_trials(trials: Trials, limit: BatchLimit) -> list[tuple[int, ...]]:
     """Return the places in `trials` that each batch of a run holds."""
     asked = [i for i, entry in enumerate(trials.entries) if entry.key is not None]
     entries = [trials.entries[i] for i in asked]
     samples = [(entry.name.task, entry.name.id) for entry in entries]
-    batches = plan_batches([entry.length for entry in entries], batch_size, samples)
+    batches = plan_batches([entry.length for entry in entries], limit, samples)
     return [tuple(asked[i] for i in batch) for batch in batches]
 
 
@@ -579,25 +608,58 @@ def _load(
     settings: RunSettings,
     say: Say,
     clock: _Clock,
-) -> Ask:
-    """Load the model, here or in workers that end with `stack`, and return what asks it."""
+) -> _Loaded:
+    """Load the model, here or in workers that end with `stack`."""
+    # What the user chose is not tried, nor is what a run was begun with.
+    chosen = _is_given(settings) or started.manifest.n_starts > 1
+    token_budget = None if chosen else started.manifest.token_budget
     images = {choice.spec.name: choice.source.images for choice in prepared.selection.tasks}
     model = prepared.model
-    if settings.workers == 1 or model.build is None:
-        runner = model.load(started.trials)
-        return partial(answer_batches, runner, settings.runner, images=images)
+    n_loaders = count_loaders(settings.loaders, model.device, settings.workers)
+    if not settings.has_workers or model.build is None:
+        runner = clock.runner = model.load(started.trials, token_budget)
+        ask = partial(answer_batches, n_loaders=n_loaders, say=say)
+        told = settings_of(runner, settings.runner)
+        return _Loaded(partial(ask, runner, settings.runner, images=images), told.token_budget)
+    build = partial(model.build, token_budget=token_budget) if token_budget else model.build
     n = min(settings.workers, len(started.todo))
-    devices: Sequence[str | None] = [None] * n
-    if settings.runner in RUNNERS:
-        devices = spread(find_device(model.device), n)
+    crew = _hire(model, build, n, n_loaders, images, settings, say)
+    clock.workers = stack.enter_context(crew)
+    return _Loaded(crew.answer, crew.load().settings.token_budget)
+
+
+def _hire(
+    model: Model,
+    build: Build,
+    n: int,
+    n_loaders: int,
+    images: Mapping[str, Path],
+    settings: RunSettings,
+    say: Say,
+) -> Crew:
+    """Choose `n` workers, here or on a cluster; none of them is started yet."""
+    ahead = AHEAD if n_loaders else int(model.device != "cpu")
+    is_built_in = settings.runner in RUNNERS  # others choose their device themselves
+    if settings.engine == "ray":
+        return Actors(
+            *(build, settings.runner, [model.device if is_built_in else None] * n, images, say),
+            resource="GPU" if model.device.startswith("cuda") else "CPU",
+            ahead=ahead,
+            n_loaders=n_loaders,
+            weights=model.weights,
+        )
     if model.device == "cpu" and settings.workers > (os.cpu_count() or 1):
         say(f"--workers {settings.workers}: are more than the {os.cpu_count()} cores here")
-    workers = Workers(
-        model.build, settings.runner, devices, images, say, ahead=model.device != "cpu"
+    return Workers(
+        build,
+        settings.runner,
+        spread(find_device(model.device), n) if is_built_in else [None] * n,
+        images,
+        say,
+        ahead=ahead,
+        n_loaders=n_loaders,
+        weights=model.weights,
     )
-    clock.workers = stack.enter_context(workers)
-    workers.load()
-    return workers.answer
 
 
 def _begin(folder: Path, started: _Started, *, fresh: bool) -> Trials:
@@ -613,14 +675,26 @@ def _begin(folder: Path, started: _Started, *, fresh: bool) -> Trials:
     return store.move_trials(started.trials, folder / store.REQUESTS)
 
 
-def _batch_size(settings: RunSettings, model: Model) -> int:
+def _is_given(settings: RunSettings) -> bool:
+    """Whether the user says how large a batch may become."""
+    return settings.batch_size != "auto" or settings.token_budget is not None
+
+
+def _batch_limit(
+    settings: RunSettings, model: Model, trials: Trials, token_budget: int | None
+) -> BatchLimit:
+    """Say how large a batch may become: as the user says, else as fits into memory."""
     if settings.batch_size != "auto":
-        return settings.batch_size
-    return AUTO_BATCH_SIZE_BASELINE if model.is_baseline else AUTO_BATCH_SIZE
+        return BatchLimit(settings.batch_size, settings.token_budget)
+    if settings.token_budget is not None:
+        return BatchLimit(tokens=settings.token_budget)
+    if token_budget is not None:  # a request that has more is asked all the same, alone
+        return BatchLimit(tokens=max([token_budget, *(entry.length for entry in trials.entries)]))
+    return BatchLimit(AUTO_BATCH_SIZE_BASELINE if model.is_baseline else AUTO_BATCH_SIZE)
 
 
 def _new_manifest(
-    prepared: _Prepared, settings: RunSettings, batch_size: int, plan: str
+    prepared: _Prepared, settings: RunSettings, limit: BatchLimit, plan: Sequence[Sequence[int]]
 ) -> Manifest:
     commit, dirty = manifests.checkout()
     settings_digest = manifests.settings_digest(prepared.identity.settings)
@@ -637,10 +711,13 @@ def _new_manifest(
         converted_from=prepared.model.converted_from,
         image_size=prepared.model.image_size,
         notes=prepared.selection.notes,
-        batch_size=batch_size,
-        plan_digest=plan,
+        batch_size=limit.requests,
+        token_budget=limit.tokens,
+        n_batches=len(plan),
+        plan_digest=plan_digest(plan),
         shard=settings.shard,
         workers=settings.workers,
+        engine=settings.engine,
         device=prepared.model.device,
         versions=manifests.versions(),
         commit=commit,
@@ -730,9 +807,20 @@ def _add_times(manifest: Manifest, prepare: float, clock: _Clock) -> Manifest:
         total=round(then.total + prepare + load + generate, 3),
     )
     peak = max(manifest.peak_memory_mib, manifests.peak_memory_mib())
-    n_restarts = manifest.n_worker_restarts + (clock.workers.n_restarts if clock.workers else 0)
-    changes = {"times": times, "peak_memory_mib": peak, "n_worker_restarts": n_restarts}
-    return manifest.model_copy(update=changes)
+    n_restarts, n_splits = manifest.n_worker_restarts, manifest.n_splits
+    if clock.workers is not None:
+        n_restarts += clock.workers.n_restarts
+        n_splits += clock.workers.n_splits
+    elif clock.runner is not None:
+        n_splits += splits_of(clock.runner)
+    return manifest.model_copy(
+        update={
+            "times": times,
+            "peak_memory_mib": peak,
+            "n_worker_restarts": n_restarts,
+            "n_splits": n_splits,
+        }
+    )
 
 
 # --- after the model
@@ -756,30 +844,33 @@ def _score(
             f"{folder}: is shard {manifest.shard} of a run, and has no scores; put all shards "
             "together with `vipbench merge`"
         )
-    trials, responses = _answered(folder, manifest)
-
-    def answered() -> Iterator[tuple[Trial, ResponseLine | None]]:
-        return ((trial, responses.get(trial_id(trial))) for trial in trials)
-
+    answered = _answered(folder, manifest)
     extra = set(manifest.metrics)
-    if not any(response.option_logprobs is not None for response in responses.values()):
+    if not answered.has_option_logprobs:
         if say and scorers.OPTION_ARGMAX in extra:
             say(f"{folder}: metric {scorers.OPTION_ARGMAX}: {scorers.NO_LOGPROBS}; it is left out")
         extra.discard(scorers.OPTION_ARGMAX)
-    judged = judge_run(folder, answered(), judge, ledger, progress=progress, say=say)
-    lines = []
-    for trial, response in answered():
-        metrics = scorers.metrics_of(trial.kind, extra)
-        lines += [scorers.score_line(trial, response, metric) for metric in metrics]
-        if trial_id(trial) in judged.lines:
-            lines.append(judged.lines[trial_id(trial)])
-    for name, task in manifest.tasks.items():
-        if task.parts:
-            lines += scorers.join_lines(name, task.parts, lines)
-    store.write_lines(folder / store.SCORES, lines)
-    if say and (note := scorers.option_note(answered())):
+    judged = judge_run(folder, answered, judge, ledger, progress=progress, say=say)
+    options, summary = scorers.OptionNote(), report.Summary(manifest)
+
+    def own_lines() -> Iterator[ScoreLine]:
+        for trial, response in answered:
+            for metric in scorers.metrics_of(trial.kind, extra):
+                yield scorers.score_line(trial, response, metric)
+            if graded := judged.line(trial, response):
+                yield graded
+            if say:
+                options.add(trial, response)
+
+    def lines() -> Iterator[ScoreLine]:
+        for line in _with_joints(manifest, own_lines()):
+            summary.add(line)
+            yield line
+
+    store.write_lines(folder / store.SCORES, lines())
+    if say and (note := options.text()):
         say(note)
-    rows = report.summarise(manifest, lines)
+    rows = summary.rows()
     store.write_json(folder / store.SUMMARY, [row.model_dump(mode="json") for row in rows])
     if judged.stopped is not None:
         raise JudgeError(
@@ -789,9 +880,24 @@ def _score(
     return rows
 
 
-def _answered(folder: Path, manifest: Manifest) -> tuple[Trials, dict[TrialId, ResponseLine]]:
-    """Return the trials of a run and their answers; RunError where one has none."""
-    responses = store.read_responses(folder / store.RESPONSES)
+def _with_joints(manifest: Manifest, lines: Iterable[ScoreLine]) -> Iterator[ScoreLine]:
+    """Yield the lines of all tasks that are asked, then those of the joint tasks."""
+    with contextlib.ExitStack() as stack:
+        joints = [
+            stack.enter_context(scorers.Joint(name, task.parts))
+            for name, task in manifest.tasks.items()
+            if task.parts
+        ]
+        for line in lines:
+            for joint in joints:
+                joint.add(line)
+            yield line
+        for joint in joints:
+            yield from joint.lines()
+
+
+def _answered(folder: Path, manifest: Manifest) -> store.Answered:
+    """Return the trials of a run with their answers; RunError where one has none."""
     trials = store.open_trials(folder / store.REQUESTS)
     if len(trials) != manifest.n_requests or not manifest.tasks.keys() >= {
         entry.name.task for entry in trials.entries
@@ -800,17 +906,13 @@ def _answered(folder: Path, manifest: Manifest) -> tuple[Trials, dict[TrialId, R
             f"{folder / store.REQUESTS}: does not hold the {manifest.n_requests:,} requests that "
             f"{store.MANIFEST} tells of; remove it, then give the command of the run again"
         )
-    n_missing = sum(
-        name not in responses or responses[name].key != key
-        for name, key, *_ in trials.entries
-        if key is not None
-    )
-    if n_missing:
+    answered = store.Answered(trials, folder / store.RESPONSES)
+    if answered.n_missing:
         raise RunError(
-            f"{folder}: {n_missing:,} of {len(trials):,} requests have no answer yet; "
+            f"{folder}: {answered.n_missing:,} of {len(trials):,} requests have no answer yet; "
             "give the command of the run again to go on with it"
         )
-    return trials, responses
+    return answered
 
 
 def _measured(runs: Path, identity: Identity) -> tuple[float | None, str]:

@@ -35,6 +35,8 @@ ExtraMetric = Literal["lenient", "option_argmax"]
 AnswerPath = Literal["fast", "reference"]
 """How a runner computes: its own batches, or transformers' plain `generate`."""
 Replay = Literal["official"]
+Engine = Literal["local", "ray"]
+"""Where workers are: processes of this machine, or actors on those of a Ray cluster."""
 StyleKind = Literal[
     "marks", "given", "none", "blind", "coordinates", "wrong", "shuffled", "permuted"
 ]

@@ -3,18 +3,23 @@
 import heapq
 import math
 import statistics
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from typing import NamedTuple
+from array import array
+from collections.abc import Collection, Iterator, Sequence
+from typing import NamedTuple, Self
+
+from pydantic import TypeAdapter
 
 from vipbench import answers
 from vipbench.errors import RunError
 from vipbench.schema import ExtraMetric, Kind, Response, Score, Tags, Trial
-from vipbench.store import ResponseLine, ScoreLine, TrialId, trial_id
+from vipbench.shelf import Shelf
+from vipbench.store import ResponseLine, ScoreLine
 
 OPTION_ARGMAX = "option_argmax"
 """The metric of the likeliest option letter, whatever the text says."""
 MARGIN_DIGITS = 2
 """More would tell the rounding of one batch size from that of another."""
+_SCORE_LINE = TypeAdapter(ScoreLine)
 NO_LOGPROBS = "the runner gave no probabilities of the options"
 
 
@@ -129,50 +134,84 @@ def score_line(trial: Trial, response: Response | None, metric: str | None = Non
     )
 
 
-def option_note(answered: Iterable[tuple[Trial, Response | None]]) -> str | None:
-    """Say how the likeliest option letters compare with the texts; None where none are known."""
-    agree, text_right, option_right = [], [], []
-    margins = []
-    for trial, response in answered:
+class OptionNote:
+    """How the likeliest option letters compare with the texts, taken one answer after another."""
+
+    def __init__(self) -> None:
+        self._n = self._n_agree = 0
+        self._text_right = self._option_right = 0.0
+        self._margins = array("d")
+
+    def add(self, trial: Trial, response: Response | None) -> None:
+        """Take an answer; one without a likeliest option is passed over."""
         if response is None or response.text is None or trial.kind != "choice":
-            continue
+            return
         option = likeliest_option(trial, response)
         if option is None:
-            continue
+            return
         text = score(trial, response)
-        agree.append(text.answer == option.letter)
-        text_right.append(text.value)
-        option_right.append(score(trial, response, OPTION_ARGMAX).value)
+        self._n += 1
+        self._n_agree += text.answer == option.letter
+        self._text_right += text.value
+        self._option_right += score(trial, response, OPTION_ARGMAX).value
         if option.margin is not None:
-            margins.append(option.margin)
-    if not agree:
-        return None
-    share, text_share = statistics.fmean(agree), statistics.fmean(text_right)
-    option_share = statistics.fmean(option_right)
-    median = f"; median margin {statistics.median(margins):.2f} nats" if margins else ""
-    return (
-        f"options: text and likeliest letter agree in {share:.1%} of {len(agree):,} choices; the "
-        f"letter is right in {option_share:.1%}, the text in {text_share:.1%}{median}"
-    )
+            self._margins.append(option.margin)
+
+    def text(self) -> str | None:
+        """Say it in a line; None where no likeliest option is known."""
+        n, margins = self._n, self._margins
+        if not n:
+            return None
+        median = f"; median margin {statistics.median(margins):.2f} nats" if margins else ""
+        return (
+            f"options: text and likeliest letter agree in {self._n_agree / n:.1%} of {n:,} "
+            f"choices; the letter is right in {self._option_right / n:.1%}, the text in "
+            f"{self._text_right / n:.1%}{median}"
+        )
 
 
-def join_lines(name: str, parts: Sequence[str], lines: Sequence[ScoreLine]) -> list[ScoreLine]:
-    """Score the joint task `name` from the lines of its parts, joined on style, id and metric.
+class Joint:
+    """A joint task, scored from the lines of its parts; a context manager.
 
-    An error in either part is an error. Raises RunError where a part lacks a sample.
+    Lines are joined on style, id and metric. They wait on a shelf, since those of one part all come
+    before those of the next.
     """
-    found = {(trial_id(line), line.metric): line for line in lines}
-    joined = []
-    for line in (line for line in lines if line.task == parts[0]):
-        together = [found.get((TrialId(part, line.style, line.id), line.metric)) for part in parts]
-        present = [each for each in together if each is not None]
-        if len(present) < len(parts):
-            raise RunError(
-                f"{name}: sample {line.id} under {line.style} is not in each of "
-                f"{', '.join(parts)}; expected the same samples in all parts"
-            )
-        joined.append(_join_line(name, present))
-    return joined
+
+    def __init__(self, name: str, parts: Sequence[str]) -> None:
+        """Take the name of the joint task and those of its parts."""
+        self._name, self._parts = name, parts
+        self._places: dict[tuple[str, str, str, str], int] = {}
+        self._shelf = Shelf(_SCORE_LINE)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self._shelf.close()
+
+    def add(self, line: ScoreLine) -> None:
+        """Take a line, if it is one of a part."""
+        if line.task in self._parts:
+            place = self._shelf.put(line)
+            self._places[line.task, line.style, line.id, line.metric] = place
+
+    def lines(self) -> Iterator[ScoreLine]:
+        """Yield the lines of the joint task, in the order of its first part.
+
+        An error in either part is an error. Raises RunError where a part lacks a sample.
+        """
+        for task, *key in self._places:
+            if task != self._parts[0]:
+                continue
+            style, id_, metric = key
+            places = [self._places.get((part, style, id_, metric)) for part in self._parts]
+            present = [self._shelf[place] for place in places if place is not None]
+            if len(present) < len(self._parts):
+                raise RunError(
+                    f"{self._name}: sample {id_} under {style} is not in each of "
+                    f"{', '.join(self._parts)}; expected the same samples in all parts"
+                )
+            yield _join_line(self._name, present)
 
 
 def _join_line(name: str, parts: Sequence[ScoreLine]) -> ScoreLine:

@@ -7,7 +7,16 @@ from pydantic import Field
 
 from vipbench.judge import JudgeSettings
 from vipbench.runners import RUNNERS, WITH_CHECKPOINT
-from vipbench.schema import AnswerPath, DataSource, ExtraMetric, Fit, PromptFormat, Record, Replay
+from vipbench.schema import (
+    AnswerPath,
+    DataSource,
+    Engine,
+    ExtraMetric,
+    Fit,
+    PromptFormat,
+    Record,
+    Replay,
+)
 from vipbench.shard import Shard
 
 VIPLLAVA = "vipllava"
@@ -44,6 +53,10 @@ class RunSettings(Record):
     subset_seed: int | None = None
     """Draws the samples of `limit`; None: `seed` does."""
     batch_size: Literal["auto"] | Annotated[int, Field(ge=1)] = "auto"
+    """Most requests in a batch; `auto`: as many as `token_budget` lets, which is then chosen by the
+    device's memory."""
+    token_budget: int | None = Field(default=None, ge=1)
+    """Most tokens of prompts in a batch, images and padding included; None: see above."""
     dtype: str | None = None
     device: str | None = None
     prompt_format: PromptFormat | None = None
@@ -57,7 +70,13 @@ class RunSettings(Record):
     max_errors: float = Field(default=0.01, ge=0, le=1)
     """Share of a task's samples that may fail, 0-1."""
     workers: int = Field(default=1, ge=1, le=1024)
-    """Processes that answer: one a GPU, or one single-threaded one a core; 1: this process does."""
+    """Processes that answer: one a GPU, or one single-threaded one a core; 1 that is `local`: this
+    process does."""
+    engine: Engine = "local"
+    """Where workers are: processes of this machine, or actors on those of a Ray cluster."""
+    loaders: Literal["auto"] | Annotated[int, Field(ge=0, le=1024)] = "auto"
+    """Processes that load images, for each process that answers; 0: a thread of it does. `auto`:
+    none where the model computes on the CPU."""
     shard: Shard | None = None
     """Which of the batches are asked; the shards of a run are put together by `merge`."""
     judge: JudgeSettings | None = None
@@ -67,3 +86,8 @@ class RunSettings(Record):
     out: Path | None = None
     """The run folder itself; None: `results/runs/<run_id>`. Of a shard: `shard-<i>-of-<n>` in it,
     or behind that name."""
+
+    @property
+    def has_workers(self) -> bool:
+        """Whether other processes answer, and not this one."""
+        return self.workers > 1 or self.engine != "local"

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import bdtr, betaincinv, ndtri, stdtr, stdtrit  # scipy.stats takes half a second
+import scipy  # its parts are loaded when they are first used, which most commands never do
 
 CONFIDENCE = 0.95
 MIN_CLUSTERS = 10
@@ -193,15 +193,15 @@ def mean_bounds(found: Moments, tail: float) -> tuple[Floats, Floats]:
     of the quantiles of Student's t and the normal distribution, as in Korn and Graubard (Survey
     Methodology 24, 1998).
     """
-    normal = ndtri(1 - tail)
-    student = stdtrit(np.minimum(found.degrees, 1e9), 1 - tail)
+    normal = scipy.special.ndtri(1 - tail)
+    student = scipy.special.stdtrit(np.minimum(found.degrees, 1e9), 1 - tail)
     n = np.maximum(found.n_effective * (normal / student) ** 2, 1)
     right, wrong = n * found.mean, n * (1 - found.mean)
     rarer = np.minimum(right, wrong)
     shift = rarer / (rarer + MANY_ANSWERS) / 2
     tiny = 1e-12  # a Beta distribution has no parameter 0; the bound is then 0 or 1
-    low = betaincinv(np.maximum(right + shift, tiny), wrong + 1 - shift, tail)
-    high = betaincinv(right + 1 - shift, np.maximum(wrong + shift, tiny), 1 - tail)
+    low = scipy.special.betaincinv(np.maximum(right + shift, tiny), wrong + 1 - shift, tail)
+    high = scipy.special.betaincinv(right + 1 - shift, np.maximum(wrong + shift, tiny), 1 - tail)
     low = np.where(found.mean <= 0, 0, np.minimum(low, found.mean))
     return low, np.where(found.mean >= 1, 1, np.maximum(high, found.mean))
 
@@ -255,7 +255,9 @@ def share_bound(n_found: int, n: int, tail: float) -> float:
         n: All samples, at least one.
         tail: Probability that the share lies above, at most.
     """
-    return 1.0 if n_found >= n else float(betaincinv(n_found + 1, n - n_found, 1 - tail))
+    if n_found >= n:
+        return 1.0
+    return float(scipy.special.betaincinv(n_found + 1, n - n_found, 1 - tail))
 
 
 # --- two runs on the same samples
@@ -292,7 +294,7 @@ class Paired(NamedTuple):
 
     def bounds(self, tail: float = (1 - CONFIDENCE) / 2) -> tuple[float, float]:
         """Return the bounds beyond which the difference lies with probability `tail` each."""
-        reach = float(stdtrit(self.degrees, 1 - tail)) * self.half_width
+        reach = float(scipy.special.stdtrit(self.degrees, 1 - tail)) * self.half_width
         return max(-1.0, self.centre - reach), min(1.0, self.centre + reach)
 
     def p_below(self, margin: float = 0.0) -> float:
@@ -300,7 +302,7 @@ class Paired(NamedTuple):
 
         It is below a level where, and only where, the upper bound at this level is below `margin`.
         """
-        return float(stdtr(self.degrees, (self.centre - margin) / self.half_width))
+        return float(scipy.special.stdtr(self.degrees, (self.centre - margin) / self.half_width))
 
     def p_two_sided(self) -> float:
         """Return the p-value of "there is no difference", in either direction."""
@@ -313,7 +315,7 @@ class Paired(NamedTuple):
         Of the samples that differ, a fair coin says which are gained and which are lost.
         """
         fewer, all_ = min(self.n_gained, self.n_lost), self.n_gained + self.n_lost
-        return min(1.0, 2 * float(bdtr(fewer, all_, 0.5)))
+        return min(1.0, 2 * float(scipy.special.bdtr(fewer, all_, 0.5)))
 
 
 def paired(base: Sequence[float], new: Sequence[float], clusters: Sequence[Hashable]) -> Paired:
@@ -422,7 +424,7 @@ class Design(NamedTuple):
     def _needed(self, drop: float) -> float:
         """Return what the drop, times the root of the effective n, has to reach."""
         changed = max(self.discordance, drop)
-        level, reach = float(ndtri(1 - self.alpha)), float(ndtri(self.power))
+        level, reach = map(float, scipy.special.ndtri([1 - self.alpha, self.power]))
         return level * math.sqrt(changed) + reach * math.sqrt(changed - drop**2)
 
 
@@ -465,6 +467,6 @@ def contrast(values: Sequence[float], clusters: Sequence[Hashable]) -> Contrast:
     degrees = max(1.0, n**2 / math.fsum(cells.sizes**2) - 1)
     if stderr < 1e-12:
         return Contrast(mean, mean, mean, 1.0 if abs(mean) < 1e-12 else 0.0)
-    reach = float(stdtrit(degrees, (1 + CONFIDENCE) / 2)) * stderr
-    p = 2 * float(stdtr(degrees, -abs(mean) / stderr))
+    reach = float(scipy.special.stdtrit(degrees, (1 + CONFIDENCE) / 2)) * stderr
+    p = 2 * float(scipy.special.stdtr(degrees, -abs(mean) / stderr))
     return Contrast(mean, mean - reach, mean + reach, p)

@@ -11,14 +11,16 @@ import errno
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, NamedTuple, NoReturn, TypeVar, overload
 
 from pydantic import ValidationError
 
 from vipbench.errors import RunError
-from vipbench.schema import Record, Response, Tags, Trial, Visibility
+from vipbench.plan import prompt_length
+from vipbench.schema import Record, Request, Response, Tags, Trial, Visibility
 
 MANIFEST = "manifest.json"
 REQUESTS = "requests.jsonl"
@@ -33,6 +35,8 @@ LineT = TypeVar("LineT", bound=Record)
 
 START_OVER = "use --fresh to start over"
 
+_NOWHERE = -1
+"""In place of the byte at which an answer begins, where there is none."""
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -104,6 +108,14 @@ class Span(NamedTuple):
     """The byte behind the last."""
 
 
+class WrittenBatch(NamedTuple):
+    """A batch in `responses.jsonl`."""
+
+    places: tuple[int, ...]
+    """Of its requests in the run, in order."""
+    span: Span
+
+
 class Entry(NamedTuple):
     """What is kept in memory of one line of `requests.jsonl`."""
 
@@ -111,7 +123,7 @@ class Entry(NamedTuple):
     key: str | None
     """None where the sample cannot be asked."""
     length: int
-    """Characters of all turns."""
+    """Of the prompt: in characters, or as who wrote or opened the file measures it."""
     offset: int
     """Byte at which the line begins."""
 
@@ -149,7 +161,9 @@ class Trials(Sequence[Trial]):
         return trials
 
 
-def write_trials(path: Path, trials: Iterable[Trial]) -> Trials:
+def write_trials(
+    path: Path, trials: Iterable[Trial], length: Callable[[Request], int] = prompt_length
+) -> Trials:
     """Write `requests.jsonl`; RunError where the disk refuses."""
     entries: list[Entry] = []
     offset = 0
@@ -159,7 +173,7 @@ def write_trials(path: Path, trials: Iterable[Trial]) -> Trials:
             for trial in trials:
                 line = trial.model_dump_json().encode() + b"\n"
                 file.write(line)
-                entries.append(_entry(trial, offset))
+                entries.append(_entry(trial, offset, length))
                 offset += len(line)
             file.flush()
             os.fsync(file.fileno())
@@ -177,17 +191,17 @@ def move_trials(trials: Trials, path: Path) -> Trials:
     return Trials(path, trials.entries)
 
 
-def open_trials(path: Path) -> Trials:
+def open_trials(path: Path, length: Callable[[Request], int] = prompt_length) -> Trials:
     """Open the `requests.jsonl` of an earlier run."""
     lines = _lines(path)
-    return Trials(path, [_entry(_parse(Trial, raw, path, n), at) for n, at, raw in lines])
+    return Trials(path, [_entry(_parse(Trial, raw, path, n), at, length) for n, at, raw in lines])
 
 
-def _entry(trial: Trial, offset: int) -> Entry:
+def _entry(trial: Trial, offset: int, length: Callable[[Request], int]) -> Entry:
     request = trial.request
     if request is None:
         return Entry(trial_id(trial), None, 0, offset)
-    return Entry(trial_id(trial), request.key, sum(map(len, request.turns)), offset)
+    return Entry(trial_id(trial), request.key, length(request), offset)
 
 
 def trial_id(record: Trial | ResponseLine | ScoreLine) -> TrialId:
@@ -284,13 +298,82 @@ def answered_batches(path: Path, plan: Sequence[Sequence[int]], trials: Trials) 
             places = plan[now] if 0 <= now < len(plan) else ()
             missing = {entries[i].name: entries[i].key for i in places}
         if line.batch != now or missing.pop(trial_id(line), None) != line.key:
-            raise RunError(
-                f"{path}:{number}: holds an answer to {' '.join(trial_id(line))}, which this run "
-                f"does not ask in batch {line.batch}, or not there; use --fresh to start over"
-            )
+            raise _foreign(path, number, line)
         if not missing:
             spans[now] = Span(begin, offset + len(raw))
     return spans
+
+
+def written_batches(path: Path, trials: Trials) -> dict[int, WrittenBatch]:
+    """Return what each batch holds, of a run or shard that is finished, in any order.
+
+    Args:
+        path: `responses.jsonl`.
+        trials: of the run.
+
+    Raises:
+        RunError: A line is broken, answers no request of this run, or stands apart from the rest of
+            its batch.
+    """
+    places = {entry.name: place for place, entry in enumerate(trials.entries)}
+    batches: dict[int, WrittenBatch] = {}
+    now = -1
+    for number, offset, raw in _lines(path):
+        line = _parse(ResponseLine, raw, path, number)
+        place = places.get(trial_id(line))
+        known = place is not None and trials.entries[place].key == line.key
+        if place is None or not known or (line.batch != now and line.batch in batches):
+            raise _foreign(path, number, line)
+        now, end = line.batch, offset + len(raw)
+        begun = batches.get(now, WrittenBatch((), Span(offset, end)))
+        batches[now] = WrittenBatch((*begun.places, place), Span(begun.span.begin, end))
+    return batches
+
+
+def _foreign(path: Path, number: int, line: ResponseLine) -> RunError:
+    return RunError(
+        f"{path}:{number}: holds an answer to {' '.join(trial_id(line))}, which this run does not "
+        f"ask in batch {line.batch}, or not there; use --fresh to start over"
+    )
+
+
+class Answered:
+    """The trials of a run with their answers; each loop over them reads both from the disk."""
+
+    def __init__(self, trials: Trials, path: Path) -> None:
+        """Find the answers in `responses.jsonl`; RunError where it is broken."""
+        self.trials = trials
+        self.n_missing = 0
+        """Requests without an answer."""
+        self.has_option_logprobs = False
+        """Whether some answer has them."""
+        self._path = path
+        self._offsets = array("q", [_NOWHERE]) * len(trials)
+        places = {entry.name: place for place, entry in enumerate(trials.entries)}
+        keys = [entry.key for entry in trials.entries]
+        for number, offset, raw in _lines(path) if path.exists() else ():
+            line = _parse(ResponseLine, raw, path, number)
+            place = places.get(trial_id(line))
+            if place is not None:
+                self._offsets[place] = offset if line.key == keys[place] else _NOWHERE
+            self.has_option_logprobs |= line.option_logprobs is not None
+        self.n_missing = sum(
+            key is not None and offset == _NOWHERE
+            for key, offset in zip(keys, self._offsets, strict=True)
+        )
+
+    def __iter__(self) -> Iterator[tuple[Trial, ResponseLine | None]]:
+        """Yield them in request order; a trial that cannot be asked has no answer."""
+        if not self._path.exists():
+            yield from ((trial, None) for trial in self.trials)
+            return
+        with self._path.open("rb") as file:
+            for place, trial in enumerate(self.trials):
+                offset, answer = self._offsets[place], None
+                if offset != _NOWHERE:
+                    file.seek(offset)
+                    answer = _parse(ResponseLine, file.readline(), self._path, place + 1)
+                yield trial, answer
 
 
 def read_responses(path: Path) -> dict[TrialId, ResponseLine]:
@@ -345,9 +428,10 @@ def write_bytes(path: Path, parts: Iterable[bytes]) -> None:
             _sync(file)
         draft.replace(path)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            draft.unlink()
         raise _refused(path, error) from error
+    finally:
+        with contextlib.suppress(OSError):
+            draft.unlink()  # unless it has its name
 
 
 def remove_run(folder: Path) -> None:

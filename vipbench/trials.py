@@ -8,9 +8,11 @@ import itertools
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
+
+from pydantic import TypeAdapter
 
 from vipbench.controls import change
 from vipbench.data import file_digest, image_header, locate, safe_path
@@ -24,12 +26,14 @@ from vipbench.schema import (
     Problem,
     PromptFormat,
     PromptStyle,
+    Record,
     Replay,
     Sample,
     Suite,
     TaskSpec,
     Trial,
 )
+from vipbench.shelf import Shelf
 from vipbench.styles import parse_styles, seed_of
 from vipbench.tasks import all_styles, inspect_image, load_samples, load_suite, load_task
 
@@ -39,6 +43,8 @@ DEFAULT_BREAKDOWN: tuple[str, ...] = Suite.model_fields["breakdown"].default
 DRAWN_KINDS = ("marks", "none", "blind", "coordinates", "wrong", "shuffled", "permuted")
 """Kinds of styles that suit a task whose images hold no marks."""
 SHOWN_IDS = 5
+KEPT_SAMPLES = 256
+"""Samples whose regions others borrow that are kept in memory."""
 
 Watch = Callable[[Iterable[Sample | Problem], str], Iterable[Sample | Problem]]
 """Wraps a loop to show how far it is; the second argument says what it does."""
@@ -72,12 +78,55 @@ class Selection(NamedTuple):
     """What was left out, and why."""
 
 
-class _Asked(NamedTuple):
-    """A record, why it cannot be asked, and the sha256 of its image."""
+class _Asked(Record):
+    """A record whose image has been looked at."""
 
     record: Sample | Problem
     error: str | None
+    """Why it cannot be asked."""
     image_digest: str
+    """sha256."""
+
+
+_RECORD: TypeAdapter[Sample | Problem] = TypeAdapter(Sample | Problem)
+_ASKED = TypeAdapter(_Asked)
+
+
+class _Records:
+    """Records of one task in the order of the data, which lie on a shelf; each has its own id."""
+
+    def __init__(
+        self,
+        spec: TaskSpec,
+        shelf: Shelf[Sample | Problem],
+        ids: Sequence[str],
+        places: Sequence[int],
+    ) -> None:
+        """Take all records of a task, their ids, and which of them this is about."""
+        self._spec, self._shelf, self._ids, self._places = spec, shelf, ids, places
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __iter__(self) -> Iterator[Sample | Problem]:
+        return (self[number] for number in range(len(self)))
+
+    def __getitem__(self, number: int) -> Sample | Problem:
+        place = self._places[number]
+        record = self._shelf[place]
+        if isinstance(record, Sample):
+            return record.model_copy(update={"task": self._spec})
+        return record.model_copy(update={"id": self._ids[place]})
+
+    @property
+    def ids(self) -> list[str]:
+        """Of each record."""
+        return [self._ids[place] for place in self._places]
+
+    def part(self, numbers: Sequence[int]) -> "_Records":
+        """Return some of these records."""
+        places = [self._places[number] for number in numbers]
+        return _Records(self._spec, self._shelf, self._ids, places)
 
 
 @dataclass
@@ -94,7 +143,7 @@ class TaskFacts:
     errors: list[Problem] = field(default_factory=list)
     """Samples that cannot be asked."""
     image_modes: dict[str, str] = field(default_factory=dict)
-    """Image -> the mode that it is stored in."""
+    """Image -> the mode that it is stored in, where that is not RGB."""
     boxes_for_polygons: int = 0
     """Marks that follow an outline, drawn from a box."""
     digest: str = ""
@@ -104,7 +153,8 @@ class TaskFacts:
         """Note that a record cannot be asked."""
         self.problems[problem.code] += 1
         self.errors.append(problem)
-        return _Asked(record, f"{problem.code}: {problem.message}", "")
+        error = f"{problem.code}: {problem.message}"
+        return _Asked(record=record, error=error, image_digest="")
 
 
 def select(
@@ -254,8 +304,8 @@ def make_trials(
 ) -> Iterator[Trial]:
     """Yield the trials of a run: task by task, style by style, samples in the order of the data.
 
-    Only one task's samples are in memory at a time. `facts` is filled along the way, and complete
-    at the end.
+    Samples lie on the disk, of which one is in memory at a time, beside what a reader keeps.
+    `facts` is filled along the way, and complete at the end.
 
     Args:
         selection: what to ask.
@@ -278,21 +328,22 @@ def make_trials(
     known: set[str] = set()
     for choice in selection.tasks:
         name = choice.spec.name
-        records, warnings = _read(choice, watch)
-        if ids:
-            known.update(record.id for record in records)
-        if name in parts:
-            ids_of[name] = frozenset(record.id for record in records)
-        if limit is None and not ids:
-            asked = _subset(records, 0, choice.limit, ids)
-        else:
-            asked = _subset(records, seed if subset_seed is None else subset_seed, limit, ids)
-        all_ids = frozenset(record.id for record in records)
-        facts[name] = TaskFacts(n_samples=len(records), n_asked=len(asked), ids=all_ids)
-        asked_ids = {record.id for record in asked}
-        counted = [code for id_, code in warnings if id_ in asked_ids]
-        facts[name].problems.update(counted)
-        yield from _task_trials(choice, records, asked, seed, facts[name], replay, watch)
+        with Shelf(_RECORD) as shelf:
+            records, warnings = _read(choice, shelf, watch)
+            all_ids = frozenset(records.ids)
+            if ids:
+                known |= all_ids
+            if name in parts:
+                ids_of[name] = all_ids
+            if limit is None and not ids:
+                asked = _subset(records, 0, choice.limit, ids)
+            else:
+                asked = _subset(records, seed if subset_seed is None else subset_seed, limit, ids)
+            facts[name] = TaskFacts(n_samples=len(records), n_asked=len(asked), ids=all_ids)
+            asked_ids = set(asked.ids)
+            counted = [code for id_, code in warnings if id_ in asked_ids]
+            facts[name].problems.update(counted)
+            yield from _task_trials(choice, records, asked, seed, facts[name], replay, watch)
     unknown = sorted(set(ids) - known)
     if unknown:
         raise DataError(
@@ -309,53 +360,59 @@ def _nearest_id(id_: str, known: Iterable[str]) -> str:
     return hint if "did you mean" in hint else "; expected ids as `vipbench check` shows them"
 
 
-def _read(choice: TaskChoice, watch: Watch) -> tuple[list[Sample | Problem], list[tuple[str, str]]]:
+def _read(
+    choice: TaskChoice, shelf: Shelf[Sample | Problem], watch: Watch
+) -> tuple[_Records, list[tuple[str, str]]]:
     """Read a task; return usable and unusable records in order, and warnings as (id, code)."""
-    records: list[Sample | Problem] = []
+    ids: list[str] = []
+    unusable: list[int] = []
     warnings = []
     for record in watch(load_samples(choice.spec, choice.source), f"{choice.spec.name}: reading"):
         if isinstance(record, Problem) and record.warning:
             warnings.append((record.id, record.code))
-        else:
-            records.append(record)
-    if not records:
+            continue
+        place = shelf.put(record)
+        # A copy: the string of the file would keep the block of memory around it, with all the
+        # rest of the file, from being given back.
+        ids.append(record.id.encode().decode())
+        unusable += [place] if isinstance(record, Problem) else []
+    if not ids:
         raise DataError(f"{choice.spec.name}: {choice.source.questions} holds no samples")
-    return _renamed(records), warnings
+    return _Records(choice.spec, shelf, _renamed(ids, unusable), range(len(ids))), warnings
 
 
-def _renamed(records: Sequence[Sample | Problem]) -> list[Sample | Problem]:
+def _renamed(ids: Sequence[str], unusable: Sequence[int]) -> list[str]:
     """Give a name of its own to each record: a line in each file is named by its id.
 
     Samples keep theirs, which differ; problems with an id that is taken get a number.
     """
-    taken = {record.id for record in records if isinstance(record, Sample)}
-    named: list[Sample | Problem] = []
-    for record in records:
-        if isinstance(record, Problem):
-            copies = (f"{record.id}#{n}" for n in itertools.count(2))
-            name = next(each for each in itertools.chain([record.id], copies) if each not in taken)
-            taken.add(name)
-            record = record.model_copy(update={"id": name})
-        named.append(record)
+    problems = set(unusable)
+    taken = {id_ for place, id_ in enumerate(ids) if place not in problems}
+    named = list(ids)
+    for place in unusable:
+        copies = (f"{ids[place]}#{n}" for n in itertools.count(2))
+        names = itertools.chain([ids[place]], copies)
+        named[place] = next(each for each in names if each not in taken)
+        taken.add(named[place])
     return named
 
 
-def _subset(
-    records: Sequence[Sample | Problem], seed: int, limit: int | None, ids: Sequence[str]
-) -> list[Sample | Problem]:
+def _subset(records: _Records, seed: int, limit: int | None, ids: Sequence[str]) -> _Records:
     wanted = set(ids)
-    chosen = [record for record in records if not wanted or record.id in wanted]
+    names = records.ids
+    chosen = [number for number, id_ in enumerate(names) if not wanted or id_ in wanted]
     if limit is None or limit >= len(chosen):
-        return chosen
-    lowest = sorted(chosen, key=lambda record: (seed_of(seed, "limit", record.id), record.id))
-    kept = {record.id for record in lowest[:limit]}
-    return [record for record in chosen if record.id in kept]
+        return records.part(chosen)
+    order = sorted(
+        chosen, key=lambda number: (seed_of(seed, "limit", names[number]), names[number])
+    )
+    return records.part(sorted(order[:limit]))
 
 
 def _task_trials(
     choice: TaskChoice,
-    records: Sequence[Sample | Problem],
-    asked: Sequence[Sample | Problem],
+    records: _Records,
+    asked: _Records,
     seed: int,
     facts: TaskFacts,
     replay: Replay | None,
@@ -363,33 +420,33 @@ def _task_trials(
 ) -> Iterator[Trial]:
     state = hashlib.sha256()
 
-    @cache
-    def usable(place: int) -> Sample | None:
-        record = records[place]
+    @lru_cache(maxsize=KEPT_SAMPLES)
+    def usable(number: int) -> Sample | None:
+        record = records[number]
         return inspect_image(record, choice.source)[0] if isinstance(record, Sample) else None
 
     def other(number: int) -> Sample | None:
         """Return a sample of the whole task, whatever subset is asked, by a random number."""
         return usable(number % len(records))
 
-    inspected = [
-        _inspect(record, choice.source, facts)
-        for record in watch(asked, f"{choice.spec.name}: images")
-    ]
-    for style in choice.styles:
-        for record, error, image_digest in inspected:
-            if isinstance(record, Sample) and error is None:
-                changed = change(record, style, seed, other)
-                trial = _trial(choice, style, seed, changed, image_digest, replay)
-            else:
-                trial = _failed(choice.spec, style, record, error)
-            if trial.request is not None and not trial.request.blind:
-                facts.boxes_for_polygons += sum(
-                    prompt.shape != "rectangle" and not prompt.region.polygons
-                    for prompt in trial.request.visual_prompts
-                )
-            state.update(trial_facts(trial))
-            yield trial
+    with Shelf(_ASKED) as inspected:
+        for record in watch(asked, f"{choice.spec.name}: images"):
+            inspected.put(_inspect(record, choice.source, facts))
+        for style in choice.styles:
+            for each in inspected:
+                if isinstance(each.record, Sample) and each.error is None:
+                    sample = each.record.model_copy(update={"task": choice.spec})
+                    changed = change(sample, style, seed, other)
+                    trial = _trial(choice, style, seed, changed, each.image_digest, replay)
+                else:
+                    trial = _failed(choice.spec, style, each.record, each.error)
+                if trial.request is not None and not trial.request.blind:
+                    facts.boxes_for_polygons += sum(
+                        prompt.shape != "rectangle" and not prompt.region.polygons
+                        for prompt in trial.request.visual_prompts
+                    )
+                state.update(trial_facts(trial))
+                yield trial
     facts.digest = state.hexdigest()
 
 
@@ -405,8 +462,10 @@ def _inspect(record: Sample | Problem, source: DataSource, facts: TaskFacts) -> 
     if sample is None:
         raise ValueError(f"{record.id}: unusable, and no problem says why")
     path = safe_path(source.images, sample.image)
-    facts.image_modes[sample.image] = image_header(path).mode
-    return _Asked(sample, None, file_digest(path))
+    mode = image_header(path).mode
+    if mode != "RGB":
+        facts.image_modes[sample.image] = mode
+    return _Asked(record=sample, error=None, image_digest=file_digest(path))
 
 
 def _failed(

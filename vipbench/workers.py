@@ -4,31 +4,34 @@ Each worker is an executor of its own, so that one that is killed is started ane
 is redone, and the others go on. Workers draw, fit and answer whole batches of the plan; only the
 process that started them writes. What comes out does not depend on how many there are, nor on
 which of them was killed: a batch is never given up, nor turned into errors, because of that.
+
+`Crew` hands out batches, wherever its workers live; `Workers` are processes of this machine, those
+of `cluster` are on any.
 """
 
 import contextlib
 import os
 import signal
 import threading
+from abc import ABC, abstractmethod
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import (
     FIRST_COMPLETED,
+    BrokenExecutor,
     Future,
     ProcessPoolExecutor,
-    ThreadPoolExecutor,
     wait,
 )
-from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Protocol, Self
 
-from vipbench.engine import Desk, Ready, requests_of
+from vipbench.engine import Desk, requests_of
 from vipbench.errors import RunError
-from vipbench.runners import Runner, RunnerSettings, settings_of
+from vipbench.runners import Runner, RunnerSettings, settings_of, splits_of
 from vipbench.schema import Request
 from vipbench.store import ResponseLine, Trials
 
@@ -36,7 +39,7 @@ MAX_DEATHS = 3
 """So many times in a row a worker may be killed, or workers by one batch; then the run stops."""
 NUMBER = "VIPBENCH_WORKER"
 """Environment variable that tells a worker, and a plugin in it, its number from 0."""
-_ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 """Of workers; torch reads it when it is loaded. Threads of several workers on the same cores, and
 threads that spin while they wait, are many times slower."""
 
@@ -44,8 +47,10 @@ threads that spin while they wait, are many times slower."""
 class Build(Protocol):
     """Builds a runner; can be sent to another process."""
 
-    def __call__(self, *, device: str | None, threads: int | None) -> Runner:
-        """Build the runner on a device."""
+    def __call__(
+        self, *, device: str | None, threads: int | None, token_budget: int | None = None
+    ) -> Runner:
+        """Build the runner on a device; see `make_runner`."""
 
 
 class Told(NamedTuple):
@@ -62,45 +67,134 @@ class Batch(NamedTuple):
     requests: list[Request]
 
 
-_Done = Told | list[ResponseLine]
-"""What a worker returns: once that it has the model, then the lines of each batch."""
+class Job(NamedTuple):
+    """What a worker is started with."""
+
+    build: Build
+    name: str
+    """What messages call the runner."""
+    device: str | None
+    images: Mapping[str, Path]
+    """The root of each task's images."""
+    n_loaders: int = 0
+    """Processes that load images, of each worker; 0: a thread of the worker does."""
+
+
+class Answers(NamedTuple):
+    """What became of a batch."""
+
+    lines: list[ResponseLine]
+    n_splits: int
+    """Times that a part of it was split in two because it did not fit into memory."""
+
+
+Done = Told | Answers
+"""What a worker returns: once that it has the model, then the answers to each batch."""
+
+
+class NoPlace(RunError):
+    """No machine takes a worker; the others may go on."""
 
 
 # --- in the driver
 
 
-class Workers:
-    """Processes with the model loaded; a context manager, after which none of them is left."""
+class Worker(ABC):
+    """One process with the model, seen from outside; `start` it again after its death."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.deaths = 0
+        """In a row."""
+        self.future: Future[Done] | None = None
+        """Of what it does now; None: nothing. Raises `BrokenExecutor` where the process died."""
+        self.running: Batch | None = None
+        """What it answers; None while it loads the model."""
+        self._next: deque[Batch] = deque()
+        """What it prepares meanwhile."""
+
+    def start(self) -> None:
+        """Start a process that loads the model."""
+        self.running = None
+        self._next.clear()
+        self.future = self._load()
+
+    def loaded(self) -> Told | None:
+        """Wait for the model; None where the process was killed before."""
+        try:
+            told = self.future.result() if self.future is not None else None
+        except BrokenExecutor:
+            return None
+        self.future = None
+        return told if isinstance(told, Told) else None
+
+    def go_on(self, take: Callable[[], Batch | None], *, ahead: int) -> None:
+        """Give the process its next batch, and with it those to prepare meanwhile."""
+        while len(self._next) <= ahead and (batch := take()) is not None:
+            self._next.append(batch)
+        self.running = self._next.popleft() if self._next else None
+        self.future = None
+        if self.running is not None:
+            try:
+                self.future = self._answer(self.running, list(self._next))
+            except BrokenExecutor as error:  # killed while it had nothing to do
+                self.future = Future()
+                self.future.set_exception(error)
+
+    def batches(self) -> list[Batch]:
+        """Return what it was given and has not answered."""
+        return [batch for batch in (self.running, *self._next) if batch is not None]
+
+    @property
+    def has_place(self) -> bool:
+        """Whether its process is there, were it only to load the model."""
+        return True
+
+    @abstractmethod
+    def _load(self) -> "Future[Done]":
+        """Start a process, and let it load the model."""
+
+    @abstractmethod
+    def _answer(self, batch: Batch, following: Sequence[Batch]) -> "Future[Done]":
+        """Let the process answer a batch, and prepare the following ones meanwhile."""
+
+    @abstractmethod
+    def kill(self) -> None:
+        """End the process, whatever it does."""
+
+    @abstractmethod
+    def wait(self) -> None:
+        """Wait until the process has ended."""
+
+
+class Crew:
+    """Workers with the model loaded; a context manager, after which none of them is left."""
 
     def __init__(
         self,
-        build: Build,
-        name: str,
-        devices: Sequence[str | None],
-        images: Mapping[str, Path],
+        workers: Sequence[Worker],
         say: Callable[[str], None],
         *,
-        ahead: bool = False,
+        ahead: int = 0,
+        weights: str | None = None,
     ) -> None:
         """Start nothing yet.
 
         Args:
-            build: builds the runner in each process.
-            name: what messages call the runner.
-            devices: one a worker.
-            images: the root of each task's images.
+            workers: at least one.
             say: takes what became of a worker that was killed.
-            ahead: draw and fit the next batch while one is answered: not where the model itself
-                needs the core.
+            ahead: batches that are drawn and fitted while one is answered: none where the model
+                itself needs the core.
+            weights: sha256 of the weights that each must load; None: of whatever.
         """
         self.n_restarts = 0
         """Workers that were started anew."""
+        self.n_splits = 0
+        """Batches that were split in two because they did not fit into memory."""
+        self._workers = workers
         self._say = say
         self._ahead = ahead
-        self._workers = [
-            _Worker(number, _Job(build, name, device, images))
-            for number, device in enumerate(devices)
-        ]
+        self._weights = weights
 
     def __enter__(self) -> Self:
         return self
@@ -131,6 +225,7 @@ class Workers:
         for worker in self._workers:
             while (found := worker.loaded()) is None:
                 self._revive(worker, "while it loaded the model")
+            self._check(worker, found)
             told = told or found
         if told is None:
             raise ValueError("no workers")
@@ -164,17 +259,22 @@ class Workers:
             number = left.popleft()
             return Batch(number, requests_of(trials.read(plan[number])))
 
-        for worker in self._workers:
-            worker.go_on(take, ahead=self._ahead)
-        while busy := [worker for worker in self._workers if worker.future is not None]:
-            wait([worker.future for worker in busy if worker.future], return_when=FIRST_COMPLETED)
-            for worker in busy:
-                if worker.future is None or not worker.future.done():
-                    continue
-                given = worker.batches()
+        while True:
+            for worker in self._workers:
+                if worker.future is None:
+                    worker.go_on(take, ahead=self._ahead)
+            if not left and all(worker.running is None for worker in self._workers):
+                return  # whoever still loads the model is not waited for
+            busy = {worker.future: worker for worker in self._workers if worker.future is not None}
+            for future in wait(busy, return_when=FIRST_COMPLETED).done:
+                worker, given = busy[future], busy[future].batches()
                 try:
-                    lines = worker.future.result()
-                except BrokenProcessPool:
+                    done = future.result()
+                except NoPlace:
+                    if not any(each.has_place for each in self._workers):
+                        raise
+                    worker.start()  # once there is a place, it helps again
+                except BrokenExecutor:
                     left.extendleft(batch.number for batch in reversed(given))
                     where = "while it loaded the model"
                     if worker.running is not None:
@@ -184,12 +284,24 @@ class Workers:
                             raise _given_up(f"{MAX_DEATHS} workers were killed {where}") from None
                     self._revive(worker, where)
                 else:
+                    if isinstance(done, Told):
+                        self._check(worker, done)
                     worker.go_on(take, ahead=self._ahead)  # first, so that it waits for no disk
-                    if isinstance(lines, list):
+                    if isinstance(done, Answers):
                         worker.deaths = 0
-                        write(lines)
+                        self.n_splits += done.n_splits
+                        write(done.lines)
 
-    def _revive(self, worker: "_Worker", where: str) -> None:
+    def _check(self, worker: Worker, told: Told) -> None:
+        """Refuse a worker that has another model than the run is about."""
+        if self._weights is not None and told.settings.weights != self._weights:
+            raise RunError(
+                f"worker {worker.number + 1}: loaded weights with sha256 "
+                f"{told.settings.weights[:12]}…, and the run is about {self._weights[:12]}…; the "
+                "model's files were replaced meanwhile, or differ between machines"
+            )
+
+    def _revive(self, worker: Worker, where: str) -> None:
         """Start a worker anew, unless it is of no use."""
         worker.deaths += 1
         if worker.deaths >= MAX_DEATHS:
@@ -203,82 +315,68 @@ class Workers:
         worker.start()
 
 
+class Workers(Crew):
+    """Processes of this machine."""
+
+    def __init__(
+        self,
+        build: Build,
+        name: str,
+        devices: Sequence[str | None],
+        images: Mapping[str, Path],
+        say: Callable[[str], None],
+        *,
+        ahead: int = 0,
+        n_loaders: int = 0,
+        weights: str | None = None,
+    ) -> None:
+        """Start nothing yet; one worker a device, and see `Job` and `Crew`."""
+        workers = [
+            _Process(number, Job(build, name, device, images, n_loaders))
+            for number, device in enumerate(devices)
+        ]
+        super().__init__(workers, say, ahead=ahead, weights=weights)
+
+
 def describe(build: Build, name: str) -> Told:
     """Build a runner in a process that ends with it, and return what it says of itself."""
     with Workers(build, name, [None], {}, lambda message: None) as workers:
         return workers.load()
 
 
-class _Job(NamedTuple):
-    """What a worker is started with."""
+class _Process(Worker):
+    """A process of this machine, tied to this one by a pipe."""
 
-    build: Build
-    name: str
-    device: str | None
-    images: Mapping[str, Path]
-
-
-class _Worker:
-    """One process, seen from outside; `start` it again after its death."""
-
-    def __init__(self, number: int, job: _Job) -> None:
-        self.number = number
-        self.deaths = 0
-        """In a row."""
-        self.future: Future[_Done] | None = None
-        """Of what it does now; None: nothing."""
-        self.running: Batch | None = None
-        """What it answers; None while it loads the model."""
-        self._next: Batch | None = None
+    def __init__(self, number: int, job: Job) -> None:
+        super().__init__(number)
         self._job = job
         self._executor: ProcessPoolExecutor | None = None
         self._leash: Connection | None = None
 
-    def start(self) -> None:
-        """Start a process that loads the model."""
+    def _load(self) -> Future[Done]:
         context = get_context("spawn")
         held, self._leash = context.Pipe(duplex=False)
         self._executor = ProcessPoolExecutor(
             1, mp_context=context, initializer=_begin, initargs=(held,)
         )
-        self.running = self._next = None
         with _birth(self.number):
-            self.future = self._executor.submit(_load, self._job)
+            loading = self._executor.submit(_load, self._job)
         held.close()
+        return loading
 
-    def loaded(self) -> Told | None:
-        """Wait for the model; None where the process was killed before."""
-        try:
-            told = self.future.result() if self.future is not None else None
-        except BrokenProcessPool:
-            return None
-        self.future = None
-        return told if isinstance(told, Told) else None
-
-    def go_on(self, take: Callable[[], Batch | None], *, ahead: bool) -> None:
-        """Give the process its next batch, and with it the one to prepare meanwhile."""
-        self.running = self._next or take()
-        self._next = take() if ahead and self.running is not None else None
-        self.future = None
-        if self.running is not None and self._executor is not None:
-            try:
-                self.future = self._executor.submit(_work, self.running, self._next)
-            except BrokenProcessPool as error:  # killed while it had nothing to do
-                self.future = Future()
-                self.future.set_exception(error)
-
-    def batches(self) -> list[Batch]:
-        """Return what it was given and has not answered."""
-        return [batch for batch in (self.running, self._next) if batch is not None]
+    def _answer(self, batch: Batch, following: Sequence[Batch]) -> Future[Done]:
+        if self._executor is None:
+            raise ValueError("not started")
+        return self._executor.submit(_answer, batch, following)
 
     def kill(self) -> None:
-        """End the process, whatever it does."""
+        """Let go of the pipe."""
         if self._leash is not None:
             self._leash.close()
             self._leash = None
 
     def wait(self) -> None:
-        """Wait until the process has ended."""
+        """Wait for the executor, which waits for the process."""
         if self._executor is not None:
             self._executor.shutdown(wait=True, cancel_futures=True)
             self._executor = None
@@ -290,7 +388,7 @@ def _birth(number: int) -> Iterator[None]:
 
     A child inherits both, and Python and torch read them before any of our code could say more.
     """
-    changes = _ENVIRONMENT | {NUMBER: str(number)}
+    changes = ENVIRONMENT | {NUMBER: str(number)}
     before = {name: os.environ.get(name) for name in changes}
     handler = None
     if threading.current_thread() is threading.main_thread():
@@ -325,16 +423,29 @@ def _given_up(what: str) -> RunError:
 # --- in the worker
 
 
-class _Bench:
-    """What a worker keeps from one batch to the next."""
+class Station:
+    """What a worker has in its process: the runner, and a desk where its batches are prepared."""
 
-    desk: Desk
-    ahead: ThreadPoolExecutor | None = None
-    coming: tuple[int, Future[list[Ready]]] | None = None
-    """The batch that is prepared, and when it is done."""
+    def __init__(self, job: Job) -> None:
+        """Load the model."""
+        runner = self._runner = job.build(device=job.device, threads=1)
+        self._desk = Desk(runner, job.name, job.images, n_loaders=job.n_loaders)
+        self.told = Told(settings_of(runner, job.name), runner.image_size)
+
+    def answer(self, batch: Batch, following: Sequence[Batch]) -> Answers:
+        """Answer a batch; the following ones are drawn and fitted meanwhile."""
+        n_splits = splits_of(self._runner)
+        requests = {each.number: each.requests for each in (batch, *following)}
+        for number in requests:
+            self._desk.prepare(number, requests.__getitem__)
+        lines = self._desk.answer(batch.number, requests.__getitem__)
+        return Answers(lines, splits_of(self._runner) - n_splits)
 
 
-_bench = _Bench()
+class _Here:
+    """What this process keeps from one batch to the next."""
+
+    station: Station
 
 
 def _begin(held: Connection) -> None:
@@ -349,22 +460,11 @@ def _end_with(held: Connection) -> None:
     os._exit(1)
 
 
-def _load(job: _Job) -> _Done:
+def _load(job: Job) -> Done:
     """Load the model, once a process."""
-    runner = job.build(device=job.device, threads=1)
-    _bench.desk = Desk(runner, job.name, job.images)
-    return Told(settings_of(runner, job.name), runner.image_size)
+    _Here.station = Station(job)
+    return _Here.station.told
 
 
-def _work(batch: Batch, following: Batch | None) -> _Done:
-    """Answer a batch; the following one is drawn and fitted meanwhile."""
-    if _bench.coming is not None and _bench.coming[0] == batch.number:
-        ready = _bench.coming[1].result()
-    else:
-        ready = _bench.desk.prepare(batch.requests)
-    _bench.coming = None
-    if following is not None:
-        _bench.ahead = _bench.ahead or ThreadPoolExecutor(1)
-        prepared = _bench.ahead.submit(_bench.desk.prepare, following.requests)
-        _bench.coming = following.number, prepared
-    return _bench.desk.answer(batch.number, ready)
+def _answer(batch: Batch, following: Sequence[Batch]) -> Done:
+    return _Here.station.answer(batch, following)

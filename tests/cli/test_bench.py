@@ -4,11 +4,12 @@ from pathlib import Path
 from tests.cli.conftest import Vipbench
 from vipbench import store
 from vipbench.bench import PLAN, BenchSettings, Plan
-from vipbench.bench.floor import Shape
+from vipbench.bench.floor import count
 from vipbench.bench.records import WAYS, Answered, Outcome, Speed
 from vipbench.demo import CHECKPOINT
 from vipbench.manifest import versions
 from vipbench.runners.checkpoint import check_checkpoint
+from vipbench.runners.shape import Shape
 from vipbench.schema import Record
 
 SHAPE = Shape(
@@ -51,8 +52,12 @@ def write_measurements(folder: Path, last: str) -> None:
             n_padded=500,
             batch_size=5,
             memory_mib=100.0,
-            stages={"read": 0.5},
+            stages={"read": 0.5, "wait": 0.1},
             n_staged=5,
+            seconds_staged=2.0,
+            seconds_busy=None if way == "vipbench" else 0.5,
+            seconds_waited=None if way == "vipbench" else 0.1,
+            memory_course=(90.0, 99.0),
             shape=SHAPE,
             device="cpu",
             dtype="float32",
@@ -73,7 +78,13 @@ def test_bench_prints_speeds_ratios_and_agreement(vipbench: Vipbench) -> None:
     assert "answers equal (official 5/5, usual 5/5)" in out
     report = json.loads(Path("out/b.json").read_text())
     assert report["ways"]["vipbench"]["padding_waste"] == 1 - 400 / 500
-    assert report["ways"]["usual"]["stages"] == {"read": 100.0}
+    assert report["ways"]["usual"]["stages"] == {"read": 100.0, "wait": 20.0}
+    assert report["ways"]["official"]["wait_share"] == 0.1 / 2
+    assert report["ways"]["official"]["busy_share"] == 0.5 / 2
+    # Processes of their own answered, in which nobody looks.
+    assert report["ways"]["vipbench"]["wait_share"] == 0.1 / 2.0
+    assert report["ways"]["vipbench"]["busy_share"] is None
+    assert report["ways"]["vipbench"]["memory_course"] == [90.0, 99.0]
     assert [path.name for path in Path("out").iterdir()] == ["b.json"]
 
 
@@ -85,12 +96,61 @@ def test_bench_says_where_answers_differ(vipbench: Vipbench) -> None:
     assert json.loads(Path("b.json").read_text())["answers_equal"] is False
 
 
+def test_a_round_of_several_processes_is_one_measurement(vipbench: Vipbench) -> None:
+    settings = BenchSettings(n=5, rounds=1, ways=("vipbench",), n_process=3, new_tokens="open")
+    weights = check_checkpoint(CHECKPOINT).weights
+    tried = Speed(threads=1, workers=1, batch_size=None, samples_per_s=9.0)
+    parts: dict[str, Record] = {
+        "plan": Plan(settings=settings, versions=versions(), weights=weights),
+        "tune-vipbench": Outcome(speeds=(tried,)),
+        "peak": Outcome(peak={1: 1e11}),
+    }
+    for number, (n, length) in enumerate(((3, 9), (2, 3)), 1):
+        answer = Answered(text="A", n_prompt=80, n_passes=length - 1, n_new=length)
+        parts[f"round-1-vipbench-{number}"] = Outcome(
+            seconds=number,
+            seconds_first=0.5,
+            n_first=1,
+            answers=(answer,) * n,
+            n_padded=80 * n,
+            seconds_busy=0.5,
+            seconds_waited=0.25,
+            memory_mib=100.0 * number,
+            memory_course=(50.0, 50.0 + number),
+            stages={} if number > 1 else {"read": 0.5},
+            n_staged=5,
+            shape=SHAPE,
+        )
+    for name, part in parts.items():
+        store.write_text(Path("b.json.parts") / f"{name}.json", [part.model_dump_json()])
+    options = "--n 5 --rounds 1 --ways vipbench --n-process 3 --new-tokens open"
+    code, out, err = vipbench("bench", "--json", "b.json", *options.split())
+    assert code == 0, err
+    assert "x the" not in out
+    assert "answers" not in out
+    report = json.loads(Path("b.json").read_text())
+    found = report["ways"]["vipbench"]
+    assert found["processes"] == 2
+    assert found["samples_per_s"] == 5 / 3
+    assert found["samples_per_s_steady"] == 3 / 2
+    assert found["new_tokens"] == (3 * 9 + 2 * 3) / 5
+    assert (found["wait_share"], found["busy_share"]) == (0.5 / 3, 1 / 3)
+    assert found["memory_mib"] == 200.0
+    assert found["memory_course"] == [50.0, 52.0]  # of the one that grew most
+    needed = [count(SHAPE, 80, 8)] * 3 + [count(SHAPE, 80, 2)] * 2
+    assert found["mfu"] == sum(work.total for work in needed) / 1e11 / 3
+    assert report["answers_equal"] is report["ratio_usual"] is None
+
+
 def test_mistakes_are_one_line(vipbench: Vipbench) -> None:
     for arguments, fault in (
         (("--model", "nowhere"), "model nowhere: does not exist"),
         (("--model", "nowhere", "--random", "tiny"), "--random tiny: is a model itself"),
         (("--device", "abacus"), "device 'abacus' is not known"),
         (("--tasks", "nothing"), "nothing"),
+        (("--ways", "usual,slow"), "ways.1 = 'slow'"),
+        (("--new-tokens", "many"), "new_tokens = 'many'"),
+        (("--new-tokens", "0"), "new_tokens = 0"),
     ):
         code, out, err = vipbench("bench", "--json", "b.json", *arguments)
         assert (code, out) == (2, "")

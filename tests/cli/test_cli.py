@@ -91,6 +91,8 @@ def test_wrong_usage_exits_2_and_says_what_is_right(
         (["run", "--batch-size", "0"], "--batch-size '0': expected 'auto' or a whole number"),
         (["run", "--batch-size", "all"], "--batch-size 'all'"),
         (["run", "--batch-size", "9" * 5000], "expected 'auto' or a whole number"),
+        (["run", "--loaders", "-1"], "--loaders '-1': expected 'auto' or a whole number from 0"),
+        (["run", "--loaders", "4000"], "loaders"),
         (["run", "--tasks", ""], "--tasks '': names nothing"),
         (["run", "--ids", ", ,"], "--ids ', ,': names nothing"),
         (["check", ","], "TASK ',': names nothing"),

@@ -371,9 +371,9 @@ def test_the_prompt_format_is_the_checkpoints_unless_given(
     checkpoint: Path, tmp_path: Path
 ) -> None:
     folder = Path(shutil.copytree(checkpoint, tmp_path / "hinting"))
-    assert VipLlavaRunner(folder).prompt_format == "hf"
+    assert VipLlavaRunner(folder).settings.prompt_format == "hf"
     (folder / "vipbench.json").write_text('{"prompt_format": "llava_v1"}')
-    assert VipLlavaRunner(folder).prompt_format == "llava_v1"
+    assert VipLlavaRunner(folder).settings.prompt_format == "llava_v1"
     runner = VipLlavaRunner(folder, prompt_format="chat_template")
     assert runner.settings.prompt_format == "chat_template"
 
@@ -487,10 +487,10 @@ def test_missing_and_wrong_images_are_errors(
 @pytest.mark.parametrize("path", ["fast", "reference"])
 def test_image_tokens_must_match_the_features(path: AnswerPath) -> None:
     runner = VipLlavaRunner(build_model(), build_processor(), path=path)
-    runner._prompt_tokenizer.n_image_tokens = 15
+    runner._prompts._tokens.n_image_tokens = 15
     with pytest.raises(RunnerError, match=r"hold \[15\] image tokens.* 2 x 16 features"):
         runner.generate([ask("a"), ask("b c")], pictures(2))
-    runner._prompt_tokenizer.n_image_tokens = 0
+    runner._prompts._tokens.n_image_tokens = 0
     with pytest.raises(RunnerError, match=r"hold \[0\] image tokens"):
         runner.generate([ask("a")], pictures(1))
 
@@ -562,6 +562,58 @@ def test_a_batch_that_does_not_fit_is_split(
     assert [record.getMessage() for record in caplog.records] == [
         f"out of memory with {n} requests: split in two" for n in (8, 4, 4)
     ]
+
+
+def test_splits_are_counted(checkpoint: Path) -> None:
+    runner = SmallMemory(checkpoint)
+    runner.generate(questions(3), pictures(3))
+    assert runner.n_splits == 0
+    runner.generate(questions(8), pictures(8))
+    assert runner.n_splits == 3
+
+
+def test_a_token_budget_is_halved_until_a_batch_fits(checkpoint: Path) -> None:
+    runner = SmallMemory(checkpoint)  # room for three rows of 16 image tokens and 128 of text
+    assert runner.try_budget(3 * 144) == 3 * 144
+    assert runner.try_budget(12 * 144) == 3 * 144
+    assert runner.try_budget(10 * 144) == 10 * 144 // 4
+    assert runner.settings.token_budget is None  # on a CPU nothing is tried while it is loaded
+    assert VipLlavaRunner(checkpoint, token_budget=10).settings.token_budget is None
+    runner.room = 0
+    with pytest.raises(RunnerError, match=r"out of memory with one request of 272 tokens on cpu"):
+        runner.try_budget(1 << 20)
+
+
+def test_of_the_last_layer_only_the_last_token_is_computed(checkpoint: Path) -> None:
+    runner = VipLlavaRunner(checkpoint)
+    requests, images = questions(4), pictures(4)
+    expected = runner.generate(requests, images)
+    layers: Any = runner.model.model.language_model.layers
+    seen: dict[str, list[tuple[int, ...]]] = {}
+
+    def watch(name: str) -> Any:
+        return lambda module, inputs, output: seen.setdefault(name, []).append(tuple(output.shape))
+
+    hooks = [
+        part.register_forward_hook(watch(f"{place} {name}"))
+        for place in (0, -1)
+        for name, part in (
+            ("o_proj", layers[place].self_attn.o_proj),
+            ("k_proj", layers[place].self_attn.k_proj),
+            ("mlp", layers[place].mlp),
+        )
+    ]
+    assert runner.generate(requests, images) == expected
+    for hook in hooks:
+        hook.remove()
+    width = max(len(runner.encode(request)) for request in requests)
+    n_tokens = {name: shapes[0][:2] for name, shapes in seen.items()}
+    whole, last = (4, width), (4, 1)
+    assert n_tokens == {
+        **{"0 o_proj": whole, "0 k_proj": whole, "0 mlp": whole},
+        **{"-1 o_proj": last, "-1 k_proj": whole, "-1 mlp": last},
+    }
+    assert not layers[-1].mlp._forward_pre_hooks  # it is as it was, for whoever uses it next
 
 
 def test_a_sampled_batch_that_is_split_halfway_answers_as_before(checkpoint: Path) -> None:

@@ -5,6 +5,7 @@ ones are kept beside the report until that is written, so that a bench which was
 """
 
 import datetime
+import functools
 import itertools
 import os
 import platform
@@ -13,15 +14,16 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field, ValidationError
 
 from vipbench import store
 from vipbench.bench.floor import Work, add, count
 from vipbench.bench.records import WAYS, Answered, Job, Outcome, RandomSize, Speed, WayName
+from vipbench.bench.requests import NewTokens, answer_lengths, choose, enlarge, slices, spread
 from vipbench.demo import CHECKPOINT, benchmark
 from vipbench.errors import RunError, RunInterrupted, RunnerError
 from vipbench.manifest import versions
@@ -36,8 +38,10 @@ on two cores."""
 ROUNDS = 3
 USUAL_BATCH_SIZES = (8, 16, 32, 64)
 """That the usual way may choose from."""
-TUNED_ON = {"vipbench": 128, "official": 48, "usual": 128}
-"""Samples on which each way chooses its threads and batch size."""
+N_TUNE = 128
+"""Samples on which a way chooses its threads and batch size."""
+N_TUNE_OFFICIAL = 48
+"""The same of the official way, which has no batch to fill."""
 STAGED_ON = {"vipbench": 128, "official": 32, "usual": 128}
 """Samples on which the clock is around every stage."""
 WORKERS = 2
@@ -60,13 +64,25 @@ class BenchSettings(Record):
     dtype: str | None = None
     n: int = Field(default=N, ge=1)
     """Samples in all, rounded up to equal numbers of each task."""
+    n_official: int | None = Field(default=None, ge=1)
+    """Of them, those that the official way is asked; None: all."""
+    n_usual: int | None = Field(default=None, ge=1)
+    """The same of the usual way."""
+    ways: tuple[WayName, ...] = Field(default=WAYS, min_length=1)
     tasks: tuple[str, ...] = ()
     """Of the demo suite; empty: all."""
     prompt_tokens: int | None = Field(default=None, ge=1)
     """Length that every prompt is brought to."""
-    new_tokens: int | None = Field(default=None, ge=1)
-    """Longest answer; None: what each task says."""
+    new_tokens: Annotated[int, Field(ge=1)] | Literal["open"] | None = None
+    """Longest answer; `open`: each its own, as long as answers to open questions are; None: what
+    each task says."""
+    image_width: int | None = Field(default=None, ge=1)
+    """Of the images before they are fitted, px; None: as they are."""
     rounds: int = Field(default=ROUNDS, ge=1)
+    n_tune: int = Field(default=N_TUNE, ge=1)
+    """Samples on which threads and batch sizes are tried; of the official way 48 at most."""
+    n_process: int | None = Field(default=None, ge=1)
+    """Samples that one process answers; the next one goes on. None: all."""
 
 
 class WayReport(Record):
@@ -75,8 +91,16 @@ class WayReport(Record):
     threads: int
     """Of each process."""
     workers: int
-    """Processes that answer."""
+    """Processes that answer at a time."""
+    processes: int
+    """Processes that answered one after another, the time of each counted from its first request to
+    its last answer."""
     batch_size: int
+    """Requests of the largest batch."""
+    attention: str
+    """Kernel that torch takes for the attention of a prompt."""
+    n: int
+    """Samples that it was asked."""
     samples_per_s: float
     """From the first request to the last answer."""
     samples_per_s_rounds: tuple[float, ...]
@@ -86,10 +110,18 @@ class WayReport(Record):
     """Image tokens among them."""
     new_tokens_per_s: float
     """End tokens among them."""
+    new_tokens: float
+    """Of an answer, on average."""
     padding_waste: float
     """Share of the prompts' tokens that is padding, 0-1."""
     mfu: float
     """Needed arithmetic over what the device could have done meanwhile, 0-1."""
+    busy_share: float | None
+    """Share of the time in which the model had a batch, 0-1; None: not seen, since processes of
+    their own answered."""
+    wait_share: float
+    """Share in which it waited for data, 0-1; writing is neither. Where processes of their own
+    answered, that of the samples whose stages are measured, in one process."""
     seconds_to_start: float
     """Until torch and transformers are loaded."""
     seconds_to_load: float
@@ -98,8 +130,15 @@ class WayReport(Record):
     """Largest resident memory of the process."""
     memory_mib_first: float
     """The same after the first batch."""
+    memory_course: tuple[float, ...]
+    """Resident memory after the first batch and after each tenth of the samples, MiB: of the
+    process that grew most. Empty where the system does not tell."""
     device_mib: float | None
-    """Largest memory that torch held on the device; None on a CPU."""
+    """Largest memory of tensors on the device; None on a CPU."""
+    device_mib_first: float | None
+    """The same after the first batch."""
+    device_course: tuple[float, ...]
+    """What torch holds of the device's memory, at the times of `memory_course`."""
     stages: dict[str, float]
     """Milliseconds a sample, measured apart with a clock around each stage."""
     tried: tuple[Speed, ...]
@@ -123,19 +162,23 @@ class Floor(Record):
 class BenchReport(Record):
     """The JSON file of a bench."""
 
-    ratio_official: float
-    """Samples/s of vipbench over those of the official way."""
-    ratio_usual: float
-    answers_equal: bool
-    """All three ways gave the same text for every sample, in every round."""
+    ratio_official: float | None
+    """Samples/s of vipbench over those of the official way; None where one was not measured."""
+    ratio_usual: float | None
+    answers_equal: bool | None
+    """All ways gave the same text for every sample that all were asked, in every round; None where
+    only one was measured."""
     agreement: dict[WayName, int]
-    """Samples that another way answered as vipbench did, of `n`."""
+    """Samples that another way answered as vipbench did, of `n_compared`."""
+    n_compared: int
+    """Samples that all ways were asked."""
     n: int
     tasks: dict[str, int]
     """Samples of each."""
     model: str
     prompt_tokens: int | None
-    new_tokens: int | None
+    new_tokens: NewTokens | None
+    image_width: int | None
     ways: dict[WayName, WayReport]
     floor: Floor
     device: str
@@ -164,6 +207,21 @@ class _Samples(NamedTuple):
     """Task -> root of its images."""
 
 
+class _Round(NamedTuple):
+    """One measurement of a way, by one process or by several in turn."""
+
+    parts: list[Outcome]
+    answers: dict[int, Answered]
+    """Place of the sample -> what came of it."""
+    works: Work
+    """What all answers together need."""
+
+    @property
+    def seconds(self) -> float:
+        """From the first request to the last answer."""
+        return sum(part.seconds for part in self.parts)
+
+
 class _Bench(NamedTuple):
     """A bench under way."""
 
@@ -172,6 +230,8 @@ class _Bench(NamedTuple):
     base: Job
     """What all jobs share."""
     n: int
+    places: dict[WayName, tuple[int, ...]]
+    """Of the samples that each way is asked."""
     threads: tuple[int, ...]
     workers: int
     """Single-threaded processes that vipbench may choose."""
@@ -264,36 +324,62 @@ def _prepare(
     trials, images = samples
     # Past the end of the benchmark the same samples are asked again.
     repeat = max(1, -(-settings.n // len(trials)))
+    n = len(trials) * repeat
+    wanted = {"vipbench": None, "official": settings.n_official, "usual": settings.n_usual}
+    places = choose(n, {way: wanted[way] or n for way in settings.ways})
+    enlarged = None if settings.image_width is None else folder / "images"
     base = Job(
         name="",
         kind="run",
         requests=folder / "requests.jsonl",
-        images=images,
+        images={task: enlarged / task for task in images} if enlarged else images,
         repeat=repeat,
         model=None if settings.model is None else info.path,
         random=settings.random,
         device=settings.device,
         dtype=settings.dtype,
-        prompt_tokens=settings.prompt_tokens,
-        new_tokens=settings.new_tokens,
+        one_limit=settings.new_tokens == "open",
     )
     n_cores = os.cpu_count() or 1
     started = _Bench(
         folder,
         settings,
         base,
-        n=len(trials) * repeat,
+        n=n,
+        places=places,
         threads=(1, 2) if n_cores > 1 else (1,),
         workers=min(n_cores, WORKERS),
         say=say,
     )
-    if not base.requests.exists():
-        draft = base.model_copy(update={"requests": folder / "draft.jsonl"})
-        store.write_lines(draft.requests, trials)
-        if settings.prompt_tokens is not None or settings.new_tokens is not None:
-            _do(started, draft.model_copy(update={"name": "lengthen", "kind": "pad"}))
-        draft.requests.replace(base.requests)
+    if base.requests.exists():
+        return started
+    lengths: list[int] | list[None] = [None] * len(trials)
+    if settings.new_tokens is not None:
+        first = [place % len(trials) for place in min(places.values(), key=len)]
+        lengths = answer_lengths(len(trials), first, settings.new_tokens)
+    change = functools.partial(_changed, started, images)
+    draft = base.model_copy(update={"requests": folder / "draft.jsonl"})
+    store.write_lines(draft.requests, map(change, trials, lengths))
+    if settings.prompt_tokens is not None:
+        changes = {"name": "lengthen", "kind": "lengthen", "prompt_tokens": settings.prompt_tokens}
+        _do(started, draft.model_copy(update=changes))
+    draft.requests.replace(base.requests)
     return started
+
+
+def _changed(
+    started: _Bench, images: Mapping[str, Path], trial: Trial, length: int | None
+) -> Trial:
+    """Give a request its longest answer and its larger image, where that is asked for."""
+    request, width = trial.request, started.settings.image_width
+    if request is None:
+        return trial
+    if length is not None:
+        request = request.model_copy(update={"max_new_tokens": length})
+    if width is not None:
+        task = request.task
+        request = enlarge(request, images[task], started.base.images[task], width)
+    return trial.model_copy(update={"request": request})
 
 
 def _job(started: _Bench, name: str, **changes: object) -> Job:
@@ -303,7 +389,8 @@ def _job(started: _Bench, name: str, **changes: object) -> Job:
 def _tune(started: _Bench) -> dict[WayName, tuple[Speed, ...]]:
     """Try threads and batch sizes of each way on a part; the best one comes first."""
     found: dict[WayName, tuple[Speed, ...]] = {}
-    for way in WAYS:
+    for way in started.settings.ways:
+        wanted = started.settings.n_tune
         job = _job(
             started,
             f"tune-{way}",
@@ -312,41 +399,57 @@ def _tune(started: _Bench) -> dict[WayName, tuple[Speed, ...]]:
             threads=started.threads,
             workers=started.workers if way == "vipbench" else 1,
             batch_sizes=USUAL_BATCH_SIZES if way == "usual" else (),
-            places=_spread(started.n, TUNED_ON[way]),
+            places=spread(started.n, min(wanted, N_TUNE_OFFICIAL) if way == "official" else wanted),
         )
         speeds = _do(started, job).speeds
+        if not speeds:
+            raise RunError(
+                f"bench {job.name}: out of memory with every batch size · use a 16-bit --dtype, or "
+                "leave the way out of --ways"
+            )
         found[way] = tuple(sorted(speeds, key=lambda speed: -speed.samples_per_s))
     return found
 
 
 def _measure(
     started: _Bench, best: Mapping[WayName, Sequence[Speed]]
-) -> dict[WayName, list[Outcome]]:
-    """Ask every sample in every way, one way after another, round after round."""
-    rounds: dict[WayName, list[Outcome]] = {way: [] for way in WAYS}
-    for number, way in itertools.product(range(1, started.settings.rounds + 1), WAYS):
+) -> dict[WayName, list[_Round]]:
+    """Ask every way its samples, one way after another, round after round."""
+    rounds: dict[WayName, list[_Round]] = {way: [] for way in started.settings.ways}
+    for number, way in itertools.product(range(1, started.settings.rounds + 1), rounds):
         chosen = best[way][0]
-        job = _job(
-            started,
-            f"round-{number}-{way}",
-            way=way,
-            threads=(chosen.threads,),
-            workers=chosen.workers,
-            batch_sizes=() if chosen.batch_size is None else (chosen.batch_size,),
-            stage_places=_spread(started.n, STAGED_ON[way]) if number == 1 else (),
-        )
-        rounds[way].append(_do(started, job))
+        parts = slices(started.places[way], started.settings.n_process)
+        outcomes = []
+        for i, places in enumerate(parts, 1):
+            staged = spread(len(places), STAGED_ON[way]) if number == i == 1 else ()
+            job = _job(
+                started,
+                f"round-{number}-{way}" + (f"-{i}" if len(parts) > 1 else ""),
+                way=way,
+                threads=(chosen.threads,),
+                workers=chosen.workers,
+                batch_sizes=() if chosen.batch_size is None else (chosen.batch_size,),
+                places=places,
+                stage_places=tuple(places[place] for place in staged),
+            )
+            outcomes.append(_do(started, job))
+        rounds[way].append(_round(started, parts, outcomes))
     return rounds
 
 
-def _spread(n: int, wanted: int) -> tuple[int, ...]:
-    """Return `wanted` places of `n`, evenly spread over all tasks."""
-    wanted = min(n, wanted)
-    return tuple(i * n // wanted for i in range(wanted))
+def _round(started: _Bench, parts: Sequence[Sequence[int]], outcomes: list[Outcome]) -> _Round:
+    """Put together what the processes of a round found."""
+    shape = outcomes[0].shape
+    answers = [answer for outcome in outcomes for answer in outcome.answers]
+    places = [place for part in parts for place in part]
+    if shape is None or len(answers) != len(places):
+        raise RunError(f"{started.folder}: holds a broken measurement · give --fresh")
+    works = add([count(shape, each.n_prompt, each.n_passes) for each in answers])
+    return _Round(outcomes, dict(zip(places, answers, strict=True)), works)
 
 
 def _do(started: _Bench, job: Job) -> Outcome:
-    """Do a job in a process of its own, unless it is done already."""
+    """Do a job, unless it is done already."""
     path = started.folder / f"{job.name}.json"
     if path.exists():
         started.say(f"{job.name}: measured before")
@@ -354,12 +457,25 @@ def _do(started: _Bench, job: Job) -> Outcome:
     started.say(f"{job.name} ...")
     job_path = started.folder / f"{job.name}.job"
     store.write_text(job_path, [job.model_dump_json()])
+    code, said = _start(job_path, path)
+    if code != 0:
+        lines = " | ".join(said.strip().splitlines()[-KEPT_LINES:])
+        why = f"signal {-code}" if code < 0 else f"exit {code}"
+        raise RunError(
+            f"bench {job.name}: failed ({why}): {lines or 'without a word'} · the same "
+            "command goes on from there"
+        )
+    return Outcome.model_validate_json(path.read_text(encoding="utf-8"))
+
+
+def _start(job: Path, result: Path) -> tuple[int, str]:
+    """Do the job of a file in a process of its own; return its exit code and what it said."""
     # The number of threads is set by the process itself.
     dropped = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
     environment = {name: value for name, value in os.environ.items() if name not in dropped}
     # Threads that spin while they wait are many times slower where another process is at work.
     environment |= {"OMP_WAIT_POLICY": "PASSIVE", "TRANSFORMERS_VERBOSITY": "error"}
-    command = [sys.executable, "-m", "vipbench.bench.ways", str(job_path), str(path)]
+    command = [sys.executable, "-m", "vipbench.bench.ways", str(job), str(result)]
     done = subprocess.run(  # noqa: S603 (this interpreter, and a module of this package)
         [*command, repr(time.time())],
         env=environment,
@@ -369,14 +485,7 @@ def _do(started: _Bench, job: Job) -> Outcome:
         errors="replace",
         check=False,
     )
-    if done.returncode != 0:
-        lines = " | ".join(done.stdout.strip().splitlines()[-KEPT_LINES:])
-        why = f"signal {-done.returncode}" if done.returncode < 0 else f"exit {done.returncode}"
-        raise RunError(
-            f"bench {job.name}: failed ({why}): {lines or 'without a word'} · the same "
-            "command goes on from there"
-        )
-    return Outcome.model_validate_json(path.read_text(encoding="utf-8"))
+    return done.returncode, done.stdout
 
 
 # --- the report
@@ -386,36 +495,41 @@ def _report(
     started: _Bench,
     info: CheckpointInfo,
     tried: Mapping[WayName, tuple[Speed, ...]],
-    rounds: Mapping[WayName, list[Outcome]],
+    rounds: Mapping[WayName, list[_Round]],
     peak: Mapping[int, float],
     load_average: tuple[float, float, float] | None,
 ) -> BenchReport:
     settings = started.settings
-    first = rounds["vipbench"][0]
-    if first.shape is None:
-        raise RunError(f"{started.folder}: holds a broken measurement · give --fresh")
     peak_threads = max(peak, key=lambda n: peak[n])
-    shape = first.shape
-    works = add([count(shape, each.n_prompt, max(each.n_passes, 0)) for each in first.answers])
-    ways = {way: _way(rounds[way], tried[way], works.total / peak[peak_threads]) for way in WAYS}
-    texts = {way: [_texts(each.answers) for each in rounds[way]] for way in WAYS}
-    ours = texts["vipbench"][0]
-    agreement = {
-        way: sum(a == b for a, b in zip(ours, texts[way][0], strict=True)) for way in WAYS[1:]
+    ways = {way: _way(rounds[way], tried[way], peak[peak_threads]) for way in rounds}
+    first = next(iter(rounds.values()))[0]
+    works, n = first.works, len(first.answers)
+    common = min((each[0].answers for each in rounds.values()), key=len)
+    texts = {
+        way: [[each.answers[place].text for place in common] for each in rounds[way]]
+        for way in rounds
     }
-    n = started.n
+    all_texts = [each for way in texts for each in texts[way]]
+    speeds = {way: found.samples_per_s for way, found in ways.items()}
     trials = store.read_lines(started.base.requests, Trial)
-    speed = ways["vipbench"].samples_per_s
     return BenchReport(
-        ratio_official=speed / ways["official"].samples_per_s,
-        ratio_usual=speed / ways["usual"].samples_per_s,
-        answers_equal=None not in ours and all(each == ours for way in WAYS for each in texts[way]),
-        agreement=agreement,
-        n=n,
+        ratio_official=_ratio(speeds, "official"),
+        ratio_usual=_ratio(speeds, "usual"),
+        answers_equal=None
+        if len(ways) == 1
+        else None not in all_texts[0] and all(each == all_texts[0] for each in all_texts),
+        agreement={
+            way: sum(a == b for a, b in zip(texts["vipbench"][0], texts[way][0], strict=True))
+            for way in texts
+            if way != "vipbench" and "vipbench" in texts
+        },
+        n_compared=len(common),
+        n=started.n,
         tasks=dict(Counter(trial.task for trial in trials for _ in range(started.base.repeat))),
         model=info.name if settings.random is None else f"random {settings.random}",
         prompt_tokens=settings.prompt_tokens,
         new_tokens=settings.new_tokens,
+        image_width=settings.image_width,
         ways=ways,
         floor=Floor(
             operations=Work(
@@ -425,8 +539,8 @@ def _report(
             peak_threads=peak_threads,
             samples_per_s=n / (works.total / peak[peak_threads]),
         ),
-        device=f"{first.device} {first.device_name}".strip(),
-        dtype=first.dtype,
+        device=f"{first.parts[0].device} {first.parts[0].device_name}".strip(),
+        dtype=first.parts[0].dtype,
         machine=_machine(),
         n_cores=os.cpu_count() or 1,
         rounds=settings.rounds,
@@ -436,38 +550,68 @@ def _report(
     )
 
 
-def _texts(answers: Sequence[Answered]) -> list[str | None]:
-    return [answer.text for answer in answers]
+def _ratio(speeds: Mapping[WayName, float], way: WayName) -> float | None:
+    if way not in speeds or "vipbench" not in speeds:
+        return None
+    return speeds["vipbench"] / speeds[way]
 
 
-def _way(rounds: Sequence[Outcome], tried: tuple[Speed, ...], floor_seconds: float) -> WayReport:
-    by_time = sorted(rounds, key=lambda outcome: outcome.seconds)
+def _way(rounds: Sequence[_Round], tried: tuple[Speed, ...], peak: float) -> WayReport:
+    by_time = sorted(rounds, key=lambda each: each.seconds)
     median = by_time[(len(by_time) - 1) // 2]
-    n = len(median.answers)
-    n_prompt = sum(answer.n_prompt for answer in median.answers)
-    n_new = sum(answer.n_new for answer in median.answers)
-    later = n - median.n_first
-    staged = next(outcome for outcome in rounds if outcome.stages)
+    parts, seconds, n = median.parts, median.seconds, len(median.answers)
+    n_prompt = sum(answer.n_prompt for answer in median.answers.values())
+    n_new = sum(answer.n_new for answer in median.answers.values())
+    later = n - sum(part.n_first for part in parts)
+    staged = next(part for each in rounds for part in each.parts if part.stages)
+    grown = max(parts, key=_growth)
+    busy = _sum(part.seconds_busy for part in parts)
+    waited = _sum(part.seconds_waited for part in parts)
     return WayReport(
         threads=tried[0].threads,
         workers=tried[0].workers,
-        batch_size=median.batch_size or 1,
-        samples_per_s=n / median.seconds,
-        samples_per_s_rounds=tuple(n / outcome.seconds for outcome in rounds),
-        samples_per_s_steady=later / (median.seconds - median.seconds_first) if later else None,
-        prompt_tokens_per_s=n_prompt / median.seconds,
-        new_tokens_per_s=n_new / median.seconds,
-        padding_waste=1 - n_prompt / median.n_padded,
-        mfu=floor_seconds / median.seconds,
-        seconds_to_start=median.seconds_to_start,
-        seconds_to_load=median.seconds_to_load,
-        memory_mib=max(outcome.memory_mib for outcome in rounds),
-        memory_mib_first=median.memory_mib_first,
-        device_mib=median.device_mib,
+        processes=len(parts),
+        batch_size=max(part.batch_size for part in parts),
+        attention=parts[0].attention,
+        n=n,
+        samples_per_s=n / seconds,
+        samples_per_s_rounds=tuple(n / each.seconds for each in rounds),
+        samples_per_s_steady=later / (seconds - sum(part.seconds_first for part in parts))
+        if later
+        else None,
+        prompt_tokens_per_s=n_prompt / seconds,
+        new_tokens_per_s=n_new / seconds,
+        new_tokens=n_new / n,
+        padding_waste=1 - n_prompt / sum(part.n_padded for part in parts),
+        mfu=median.works.total / peak / seconds,
+        busy_share=None if busy is None else busy / seconds,
+        wait_share=staged.stages.get("wait", 0.0) / staged.seconds_staged
+        if waited is None
+        else waited / seconds,
+        seconds_to_start=parts[0].seconds_to_start,
+        seconds_to_load=parts[0].seconds_to_load,
+        memory_mib=max(part.memory_mib for each in rounds for part in each.parts),
+        memory_mib_first=grown.memory_mib_first,
+        memory_course=grown.memory_course,
+        device_mib=grown.device_mib,
+        device_mib_first=grown.device_mib_first,
+        device_course=grown.device_course,
         stages={name: 1000 * taken / staged.n_staged for name, taken in staged.stages.items()},
         tried=tried,
-        load_average=median.load_average,
+        load_average=parts[-1].load_average,
     )
+
+
+def _growth(part: Outcome) -> float:
+    """Tell by how much a process grew, MiB."""
+    course = part.memory_course
+    return course[-1] - course[0] if course else part.memory_mib - part.memory_mib_first
+
+
+def _sum(values: Iterable[float | None]) -> float | None:
+    """Sum up; None where one is not known."""
+    found = list(values)
+    return None if None in found else sum(value for value in found if value is not None)
 
 
 def _machine() -> str:

@@ -2,32 +2,12 @@
 
 Only matrix products count, two operations a multiply-add: what a device's measured matrix-product
 peak can be compared with. Counted is what is needed, not what is computed: no padding, vision
-layers up to the last one that is used, causal attention, the vocabulary once a new token.
+layers up to the last one that is used, causal attention, of the last layer only keys and values but
+for the last token of the prompt, the vocabulary once a new token.
 """
 
-from typing import Any
-
+from vipbench.runners.shape import Shape
 from vipbench.schema import Record
-
-
-class Shape(Record):
-    """The sizes of a VipLlava that decide its arithmetic."""
-
-    image_size: int
-    patch_size: int
-    vision_width: int
-    vision_mlp: int
-    vision_layers: int
-    """Layers whose output is used, or leads to one that is."""
-    n_features: int
-    """Hidden states of the vision tower that the projector sees."""
-    width: int
-    mlp: int
-    layers: int
-    heads: int
-    key_value_heads: int
-    head_width: int
-    vocabulary: int
 
 
 class Work(Record):
@@ -46,30 +26,6 @@ class Work(Record):
         return self.vision + self.prefill + self.decode
 
 
-def shape_of(config: Any) -> Shape:
-    """Read the sizes from a `VipLlavaConfig`."""
-    vision, text = config.vision_config, config.text_config
-    found = config.vision_feature_layers
-    indices = [found] if isinstance(found, int) else list(found)
-    depth = vision.num_hidden_layers
-    return Shape(
-        image_size=vision.image_size,
-        patch_size=vision.patch_size,
-        vision_width=vision.hidden_size,
-        vision_mlp=vision.intermediate_size,
-        # hidden state 0 is the embedding, -1 the output of the last layer
-        vision_layers=max(i if i >= 0 else depth + 1 + i for i in indices),
-        n_features=len(indices),
-        width=text.hidden_size,
-        mlp=text.intermediate_size,
-        layers=text.num_hidden_layers,
-        heads=text.num_attention_heads,
-        key_value_heads=text.num_key_value_heads,
-        head_width=getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads,
-        vocabulary=text.vocab_size,
-    )
-
-
 def count(shape: Shape, n_prompt: int, n_passes: int) -> Work:
     """Count one answer.
 
@@ -84,9 +40,11 @@ def count(shape: Shape, n_prompt: int, n_passes: int) -> Work:
     prompt_pairs = n_prompt * (n_prompt + 1) // 2
     all_pairs = n_all * (n_all + 1) // 2
     vocabulary = 2 * shape.width * shape.vocabulary
+    # What the last layer makes of all tokens but the last is read by nobody.
+    unread = (n_prompt - 1) * _unread(shape) + attention // shape.layers * (prompt_pairs - n_prompt)
     return Work(
         vision=_vision(shape),
-        prefill=n_prompt * _token(shape) + attention * prompt_pairs + vocabulary,
+        prefill=n_prompt * _token(shape) + attention * prompt_pairs - unread + vocabulary,
         decode=n_passes * (_token(shape) + vocabulary) + attention * (all_pairs - prompt_pairs),
     )
 
@@ -109,6 +67,11 @@ def _vision(shape: Shape) -> int:
     attention = 4 * seen**2 * shape.vision_width
     projector = 2 * patches * shape.width * (shape.n_features * shape.vision_width + shape.width)
     return embedding + shape.vision_layers * (layer + attention) + projector
+
+
+def _unread(shape: Shape) -> int:
+    """Count queries, output and MLP of one token in one layer."""
+    return 2 * shape.width * (2 * shape.heads * shape.head_width + 3 * shape.mlp)
 
 
 def _token(shape: Shape) -> int:

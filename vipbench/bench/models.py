@@ -8,6 +8,7 @@ from transformers import (
     AutoImageProcessor,
     AutoModelForImageTextToText,
     AutoTokenizer,
+    CLIPImageProcessorPil,
     CLIPVisionConfig,
     LlamaConfig,
     VipLlavaConfig,
@@ -15,6 +16,7 @@ from transformers import (
 )
 
 from vipbench.bench.records import RandomSize
+from vipbench.certify import KERNELS
 from vipbench.demo import CHECKPOINT
 from vipbench.runners.checkpoint import CheckpointInfo, check_checkpoint
 from vipbench.runners.device import find_device, find_dtype
@@ -121,10 +123,18 @@ def load_plain(
     else:
         loaded = build_random(size, device, dtype)
     prompts = load_prompts(model, size)
-    load_processor: Any = AutoImageProcessor.from_pretrained
-    image_processor = load_processor(str(info.path))
+    image_processor = _load_image_processor(info)
     side = loaded.config.vision_config.image_size
     return Plain(loaded, prompts.tokenizer, image_processor, prompts, side)
+
+
+def _load_image_processor(info: CheckpointInfo) -> Any:
+    """Load what transformers takes here, which is faster where torchvision is."""
+    try:
+        load: Any = AutoImageProcessor.from_pretrained
+    except ImportError:  # some versions have none without torchvision
+        load = CLIPImageProcessorPil.from_pretrained
+    return load(str(info.path))
 
 
 def load_prompts(model: Path | None, size: RandomSize | None) -> Prompts:
@@ -183,7 +193,8 @@ def build_random(
     place = find_device(device)
     config: Any = random_config(size)
     build: Any = AutoModelForImageTextToText.from_config
-    with torch.random.fork_rng(devices=[]), torch.device(place):
+    # Drawn in its own dtype where it stays: 7b in float16 takes 14 GB there, and none elsewhere.
+    with torch.random.fork_rng([place] if place.type == "cuda" else []), torch.device(place):
         model: Any = build(config, dtype=find_dtype(dtype, place), attn_implementation="sdpa")
     generator = torch.Generator(place).manual_seed(_SEED)
     embedded: Any = VipLlavaConfig.from_pretrained(str(CHECKPOINT)).text_config
@@ -196,3 +207,21 @@ def build_random(
     model.generation_config.eos_token_id = config.text_config.eos_token_id
     model.generation_config.pad_token_id = config.text_config.pad_token_id
     return model.eval()  # type: ignore[no-any-return]  # built by a name without types
+
+
+def attention_kernel(model: VipLlavaForConditionalGeneration, *, masked: bool) -> str:
+    """Name the kernel that torch takes here and now for a prompt's attention in a model.
+
+    `masked`: a mask tells which tokens are seen; else each sees those before it.
+    """
+    config: Any = model.config.get_text_config()
+    heads = config.num_attention_heads
+    width = getattr(config, "head_dim", None) or config.hidden_size // heads
+    place, dtype = model.device, model.dtype
+    query = torch.zeros(1, heads, 16, width, device=place, dtype=dtype)
+    mask = torch.ones(1, 1, 16, 16, device=place, dtype=torch.bool) if masked else None
+    try:
+        number = int(torch._fused_sdp_choice(query, query, query, mask, 0.0, not masked))
+    except RuntimeError:  # not every device has several kernels
+        return "not known"
+    return KERNELS.get(number, str(number))

@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from vipbench.bench.floor import Shape
+from vipbench.runners.shape import Shape
 from vipbench.schema import Record
 
 RandomSize = Literal["tiny", "7b", "13b"]
@@ -17,16 +17,16 @@ class Job(Record):
     """What one process measures."""
 
     name: str
-    kind: Literal["pad", "peak", "tune", "run"]
+    kind: Literal["lengthen", "peak", "tune", "run"]
     way: WayName = "vipbench"
     requests: Path
-    """JSON lines of trials; `pad` writes them again."""
+    """JSON lines of trials; `lengthen` writes them again."""
     images: dict[str, Path]
     """Task -> root of its images."""
     repeat: int = 1
     """So often the requests are asked, one time after another, as if there were more of them."""
     places: tuple[int, ...] = ()
-    """Requests to ask, for `tune`; empty: all."""
+    """Requests to ask; empty: all."""
     model: Path | None = None
     random: RandomSize | None = None
     device: str | None = None
@@ -39,10 +39,10 @@ class Job(Record):
     """The same; empty where the way decides by itself."""
     stage_places: tuple[int, ...] = ()
     """Requests to ask once more after a `run`, with a clock around each stage."""
-    prompt_tokens: int | None = None
-    """Length to which `pad` brings prompts."""
-    new_tokens: int | None = None
-    """Longest answer that `pad` allows."""
+    one_limit: bool = False
+    """No way may know beforehand which answers will be short, whatever the requests say."""
+    prompt_tokens: int = 0
+    """Length to which `lengthen` brings prompts."""
 
 
 class Speed(Record):
@@ -79,18 +79,33 @@ class Outcome(Record):
     """The first batch of it."""
     n_first: int = 0
     answers: tuple[Answered, ...] = ()
-    """In the order of the requests."""
+    """In the order of the `places`."""
     n_padded: int = 0
     """Tokens of all prompts with their padding."""
-    batch_size: int | None = None
+    batch_size: int = 1
+    """Requests of the largest batch."""
+    seconds_busy: float | None = None
+    """In which the model had a batch; None where other processes answer."""
+    seconds_waited: float | None = None
+    """In which it waited for the next one: not for the answers of the last to be written."""
     memory_mib: float = 0.0
-    """Of the largest process."""
+    """Largest resident memory so far of a process, before its answers are read again."""
     memory_mib_first: float = 0.0
-    """After the first batch."""
+    """The same after the first batch."""
+    memory_course: tuple[float, ...] = ()
+    """Resident memory after the first batch and after each tenth of the requests, MiB; empty where
+    the system does not tell."""
     device_mib: float | None = None
+    """Largest memory of tensors on the device; None on a CPU."""
+    device_mib_first: float | None = None
+    """The same after the first batch."""
+    device_course: tuple[float, ...] = ()
+    """What torch holds of the device's memory, at the same times as `memory_course`, MiB."""
     stages: dict[str, float] = Field(default={})
     """Seconds of each, over the `stage_places`."""
     n_staged: int = 0
+    seconds_staged: float = 0.0
+    """From the first of them to the last answer."""
     speeds: tuple[Speed, ...] = ()
     peak: dict[int, float] = Field(default={})
     """Threads -> operations a second of a matrix product."""
@@ -98,5 +113,7 @@ class Outcome(Record):
     device: str = ""
     device_name: str = ""
     dtype: str = ""
+    attention: str = ""
+    """Kernel that torch takes for the attention of a prompt."""
     load_average: tuple[float, float, float] | None = None
     """At the end."""

@@ -22,25 +22,28 @@ import numpy as np
 import torch
 
 from vipbench import scorers, store
-from vipbench.bench.floor import shape_of
 from vipbench.bench.models import (
     Plain,
-    Prompts,
+    attention_kernel,
     load_plain,
     load_prompts,
     load_runner,
 )
 from vipbench.bench.records import Answered, Job, Outcome, Speed
+from vipbench.bench.requests import lengthen
 from vipbench.data import open_image, safe_path
 from vipbench.draw import draw_mark
 from vipbench.engine import answer_batches
-from vipbench.errors import RunnerError, VipbenchError
+from vipbench.errors import VipbenchError
 from vipbench.fit import fit
-from vipbench.loader import digest_pixels, load
+from vipbench.loader import digest_pixels, load_image
+from vipbench.loaders import count_loaders
 from vipbench.manifest import peak_memory_mib
-from vipbench.plan import plan_batches
-from vipbench.run import AUTO_BATCH_SIZE
+from vipbench.plan import BatchLimit, plan_batches
 from vipbench.runners.device import find_device, find_dtype
+from vipbench.runners.loading import inference
+from vipbench.runners.shape import shape_of
+from vipbench.runners.sizing import find_budget
 from vipbench.runners.vipllava import VipLlavaRunner
 from vipbench.schema import Request, Response
 from vipbench.store import ResponseLine, Trials
@@ -51,32 +54,70 @@ _PEAK_SECONDS = 2.0
 """How long the matrix product is repeated, at each number of threads."""
 _TRIES = 3
 """So often `tune` tries each choice."""
-_FILLER = " a"
-"""What lengthens a prompt."""
+_TUNE_SECONDS = 60.0
+"""Above that no choice is tried once more, so that slow models are tuned in minutes."""
+_COURSE = 10
+"""Parts of a measurement after which memory is looked at."""
 
 
 @dataclass
 class _Log:
-    """What a way has done so far."""
+    """What a way has done so far; the answers themselves are on the disk."""
 
     place: torch.device
     path: Path
     """Takes an answer a line."""
-    answers: dict[int, Answered] = field(default_factory=dict)
+    n: int
+    """Requests in all."""
+    order: list[int] = field(default_factory=list)
+    """Places of the requests whose answers are written, in the order of the lines."""
     n_padded: int = 0
+    batch_size: int = 0
     begun: float = field(default_factory=time.perf_counter)
     seconds_first: float = 0.0
     n_first: int = 0
+    seconds_busy: float = 0.0
+    """In which the model had a batch."""
+    seconds_waited: float = 0.0
+    """In which it waited for one, the answers of the last one being written."""
     memory_mib_first: float = 0.0
+    memory_course: list[float] = field(default_factory=list)
+    device_mib_first: float | None = None
+    device_course: list[float] = field(default_factory=list)
 
-    def add(self, answers: Mapping[int, Answered]) -> None:
-        """Note the answers of one batch, place -> answer, which are written already."""
-        self.answers |= answers
-        self.n_padded += len(answers) * max(each.n_prompt for each in answers.values())
+    def __post_init__(self) -> None:
+        self._since = self.begun
+        self._n_looks = 0
+
+    @contextlib.contextmanager
+    def busy(self) -> Iterator[None]:
+        """Count the time of the block as the model's, and that before it as waited."""
+        begun = time.perf_counter()
+        self.seconds_waited += begun - self._since
+        yield
+        self.seconds_busy += time.perf_counter() - begun
+
+    def add(self, places: Sequence[int], n_prompts: Sequence[int]) -> None:
+        """Note a batch whose answers are written: places, and tokens of the prompts."""
+        self.order += places
+        self.n_padded += len(places) * max(n_prompts)
+        self.batch_size = max(self.batch_size, len(places))
         if not self.n_first:
             self.seconds_first = time.perf_counter() - self.begun
-            self.n_first = len(answers)
+            self.n_first = len(places)
             self.memory_mib_first = peak_memory_mib()
+            self.device_mib_first = _device_mib(self.place)
+        if len(self.order) * _COURSE >= self.n * self._n_looks:
+            self._look_at_memory()
+        self._since = time.perf_counter()
+
+    def _look_at_memory(self) -> None:
+        self._n_looks += 1
+        resident = _resident_mib()
+        if resident is not None:
+            self.memory_course.append(resident)
+        if self.place.type == "cuda":
+            self.device_course.append(torch.cuda.memory_reserved(self.place) / MIB)
 
 
 _log = logging.getLogger(__name__)
@@ -144,17 +185,17 @@ def _language_stage(inputs: Mapping[str, Any]) -> str:
     return "decode" if given.shape[1] == 1 else "prefill"
 
 
-class _TimedRunner:
-    """A runner with a clock around it."""
+class _WatchedRunner:
+    """A runner of which is seen when it has a batch."""
 
-    def __init__(self, runner: VipLlavaRunner, clock: _Clock) -> None:
-        self._runner, self._clock = runner, clock
+    def __init__(self, runner: VipLlavaRunner, log: _Log, clock: _Clock) -> None:
+        self._runner, self._log, self._clock = runner, log, clock
         self.image_size: int | None = runner.image_size
         self.patch_size = runner.patch_size
 
     def generate(self, requests: Sequence[Request], images: Sequence[np.ndarray]) -> list[Response]:
         """Answer as the runner does."""
-        with self._clock.time("generate"):
+        with self._clock.time("generate"), self._log.busy():
             return self._runner.generate(requests, images)
 
 
@@ -167,6 +208,13 @@ class _Vipbench:
             job.model, job.random, job.dtype, device=job.device, threads=job.threads[0]
         )
         self.model: Any = self.runner.model
+        place = self.model.device
+        self._budget = find_budget(self.model.config, self.model.dtype, place)
+        if place.type != "cpu":
+            self._budget = self.runner.try_budget(self._budget)
+        # Counted once, before anything is asked, as a run does.
+        counted = store.open_trials(job.requests, lambda each: len(self.runner.encode(each)))
+        self._lengths = {entry.offset: entry.length for entry in counted.entries}
         self._workers: Workers | None = None
         self.by_workers = False
         """Answer with the processes that were started, not with this one."""
@@ -191,21 +239,39 @@ class _Vipbench:
         self, trials: Trials, batch_size: int | None, log: _Log, clock: _Clock | None = None
     ) -> None:
         """Answer all trials."""
-        runner = self.runner if clock is None else _TimedRunner(self.runner, clock)
-        samples = [(entry.name.task, entry.name.id, i) for i, entry in enumerate(trials.entries)]
-        lengths = [entry.length for entry in trials.entries]
-        plan = plan_batches(lengths, batch_size or AUTO_BATCH_SIZE, samples)
+        clock = clock or _NoClock(log.place)
+        plan = self._plan(trials)
 
         def write(lines: list[ResponseLine]) -> None:
-            with clock.time("write") if clock else contextlib.nullcontext():
+            with clock.time("write"):
                 store.append_responses(log.path, lines)
-            places = plan[lines[0].batch]
-            log.add({i: _told(line) for i, line in zip(places, lines, strict=True)})
+            log.add(plan[lines[0].batch], [line.n_prompt_tokens for line in lines])
 
         if self.by_workers and self._workers is not None:
             self._workers.answer(trials, plan, range(len(plan)), write)
             return
-        answer_batches(runner, "vipbench", trials, plan, range(len(plan)), self.job.images, write)
+        answer_batches(
+            _WatchedRunner(self.runner, log, clock),
+            "vipbench",
+            trials,
+            plan,
+            range(len(plan)),
+            self.job.images,
+            write,
+            n_loaders=count_loaders("auto", str(log.place), 1),
+        )
+
+    def _plan(self, trials: Trials) -> list[tuple[int, ...]]:
+        """Cut the requests into batches as `vipbench run` does; it knows no answer's length."""
+        # The same sample asked again is another one here.
+        samples = [(entry.name.task, entry.name.id, i) for i, entry in enumerate(trials.entries)]
+        lengths = [self._lengths[entry.offset] for entry in trials.entries]
+        limit = BatchLimit(tokens=max(self._budget, *lengths))
+        return plan_batches(lengths, limit, samples)
+
+    def read(self, path: Path) -> list[Answered]:
+        """Read the answers that were written, in the order of the lines."""
+        return [_told(line) for line in store.read_lines(path, ResponseLine)]
 
 
 class _Transformers:
@@ -234,29 +300,36 @@ class _Transformers:
                     requests = _requests(trials, places)
                 with clock.time("load"):
                     images = [self._image(each) for each in requests]
-                answers = self._generate(requests, images, clock)
+                answers = self._generate(requests, images, log, clock)
                 with clock.time("write"):
                     file.write("".join(each.model_dump_json() + "\n" for each in answers))
                     file.flush()
-                log.add(dict(zip(places, answers, strict=True)))
+                log.add(places, [each.n_prompt for each in answers])
 
     def _batches(self, trials: Trials, n: int) -> Iterator[list[int]]:
         if n == 1:
             yield from ([i] for i in range(len(trials)))
             return
-        limits = [_requests(trials, [i])[0].max_new_tokens for i in range(len(trials))]
+        limits = [0] * len(trials)
+        if not self.job.one_limit:
+            limits = [_requests(trials, [i])[0].max_new_tokens for i in range(len(trials))]
         for limit in sorted(set(limits)):
             places = [i for i, each in enumerate(limits) if each == limit]
             places.sort(key=lambda i: trials.entries[i].length)
             yield from (places[i : i + n] for i in range(0, len(places), n))
 
+    def read(self, path: Path) -> list[Answered]:
+        """Read the answers that were written, in the order of the lines."""
+        return list(store.read_lines(path, Answered))
+
     def _image(self, request: Request) -> np.ndarray:
         images = self.job.images[request.task]
-        return load(request, images, self.plain.image_size).pixels
+        return load_image(request, images, self.plain.image_size)
 
     def _generate(
-        self, requests: Sequence[Request], images: list[np.ndarray], clock: "_Clock"
+        self, requests: Sequence[Request], images: list[np.ndarray], log: _Log, clock: "_Clock"
     ) -> list[Answered]:
+        """Answer a batch; it is at work until its longest answer ends."""
         prompts = [self.plain.prompts.encode(request) for request in requests]
         width = max(map(len, prompts))
         ids = [[self._pad] * (width - len(prompt)) + prompt for prompt in prompts]
@@ -264,7 +337,7 @@ class _Transformers:
         with clock.time("normalise"):
             pixels = self._normalise(images)
         place = self.model.device
-        with clock.time("generate"), torch.inference_mode():
+        with clock.time("generate"), log.busy(), torch.inference_mode():
             output: torch.Tensor = self.model.generate(
                 input_ids=torch.tensor(ids, device=place),
                 attention_mask=torch.tensor(mask, device=place),
@@ -273,9 +346,10 @@ class _Transformers:
                 max_new_tokens=max(request.max_new_tokens for request in requests),
                 pad_token_id=self._pad,
             )
+            answers = output[:, width:].tolist()
         return [
-            self._read(len(prompt), new)
-            for prompt, new in zip(prompts, output[:, width:].tolist(), strict=True)
+            self._read(len(prompt), new[: request.max_new_tokens])
+            for request, prompt, new in zip(requests, prompts, answers, strict=True)
         ]
 
     def _normalise(self, images: list[np.ndarray]) -> torch.Tensor:
@@ -336,13 +410,18 @@ def measure(job: Job, scratch: Path, seconds_to_start: float = 0.0) -> Outcome:
         VipbenchError: the model cannot be loaded, or does not answer.
     """
     place = find_device(job.device)
-    if job.kind == "pad":
-        _pad(job)
+    if job.kind == "lengthen":
+        _lengthen(job)
         return Outcome()
     if job.kind == "peak":
         return Outcome(peak=_measure_peak(job, place))
-    trials = store.open_trials(job.requests)
-    trials = Trials(trials.path, [*trials.entries] * job.repeat)
+    if place.type == "cuda":
+        # As for a checkpoint that vipbench loads: float32 with 10 bits of mantissa is none.
+        torch.backends.cuda.matmul.allow_tf32 = False
+        torch.backends.cudnn.allow_tf32 = False
+    once = store.open_trials(job.requests)
+    whole = Trials(once.path, [*once.entries] * job.repeat)
+    trials = _part(whole, job.places or range(len(whole)))
     begun = time.perf_counter()
     torch.set_num_threads(job.threads[0])
     way = _Vipbench(job) if job.way == "vipbench" else _Transformers(job)
@@ -352,78 +431,124 @@ def measure(job: Job, scratch: Path, seconds_to_start: float = 0.0) -> Outcome:
     seconds_to_load = time.perf_counter() - begun
     if job.kind == "tune":
         return Outcome(speeds=tuple(_tune(job, way, trials, place, scratch)))
-    log = _Log(place, scratch / "answers.jsonl")
     batch_size = job.batch_sizes[0] if job.batch_sizes else None
+    if place.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(place)
+    log = _Log(place, scratch / "answers.jsonl", len(trials))
+    by_others = isinstance(way, _Vipbench) and way.by_workers
     try:
         way.answer(trials, batch_size, log)
         _wait(place)
         seconds = time.perf_counter() - log.begun
     finally:
         way.close()
+    memory_mib, device_mib = peak_memory_mib(), _device_mib(place)
+    answers = dict(zip(log.order, way.read(log.path), strict=True))
     outcome = Outcome(
         seconds_to_start=seconds_to_start,
         seconds_to_load=seconds_to_load,
         seconds=seconds,
         seconds_first=log.seconds_first,
         n_first=log.n_first,
-        answers=tuple(log.answers[i] for i in range(len(trials))),
+        answers=tuple(answers[i] for i in range(len(trials))),
         n_padded=log.n_padded,
-        batch_size=batch_size or (AUTO_BATCH_SIZE if job.way == "vipbench" else 1),
-        memory_mib=peak_memory_mib(),
+        batch_size=log.batch_size,
+        seconds_busy=None if by_others else log.seconds_busy,
+        seconds_waited=None if by_others else log.seconds_waited,
+        memory_mib=memory_mib,
         memory_mib_first=log.memory_mib_first,
-        device_mib=torch.cuda.max_memory_allocated() / MIB if place.type == "cuda" else None,
+        memory_course=tuple(log.memory_course),
+        device_mib=device_mib,
+        device_mib_first=log.device_mib_first,
+        device_course=tuple(log.device_course),
         shape=shape_of(way.model.config),
         device=str(place),
         device_name=torch.cuda.get_device_name(place) if place.type == "cuda" else "",
         dtype=str(way.model.dtype).removeprefix("torch."),
+        attention=_attention(way, batch_size),
         load_average=os.getloadavg() if hasattr(os, "getloadavg") else None,
     )
     if not job.stage_places:
         return outcome
-    stages = _measure_stages(job, way, _part(trials, job.stage_places), place, scratch)
-    return outcome.model_copy(update={"stages": stages, "n_staged": len(job.stage_places)})
+    stages, taken = _measure_stages(job, way, _part(whole, job.stage_places), place, scratch)
+    staged = {"stages": stages, "n_staged": len(job.stage_places), "seconds_staged": taken}
+    return outcome.model_copy(update=staged)
 
 
 def _part(trials: Trials, places: Sequence[int]) -> Trials:
     return Trials(trials.path, [trials.entries[i] for i in places])
 
 
+def _attention(way: _Vipbench | _Transformers, batch_size: int | None) -> str:
+    """Name the kernel for the attention of a prompt, in the circumstances of a way."""
+    if isinstance(way, _Vipbench):
+        with inference(way.model):
+            return attention_kernel(way.model, masked=False)
+    # Where prompts of several lengths are padded on the left, a mask tells.
+    return attention_kernel(way.model, masked=(batch_size or 1) > 1)
+
+
+def _device_mib(place: torch.device) -> float | None:
+    """Return the largest memory of tensors so far; None on a CPU."""
+    return torch.cuda.max_memory_allocated(place) / MIB if place.type == "cuda" else None
+
+
+def _resident_mib() -> float | None:
+    """Return this process's resident memory; None where the system does not tell."""
+    try:
+        n_pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    except OSError:
+        return None
+    return n_pages * os.sysconf("SC_PAGE_SIZE") / MIB
+
+
 def _tune(
-    job: Job, way: _Vipbench | _Transformers, trials: Trials, place: torch.device, scratch: Path
+    job: Job, way: _Vipbench | _Transformers, part: Trials, place: torch.device, scratch: Path
 ) -> Iterator[Speed]:
-    """Try numbers of threads and batch sizes on a part, several times; the best counts."""
-    part = _part(trials, job.places or range(len(trials)))
+    """Try numbers of threads and batch sizes, several times; the best of each counts."""
     path = scratch / "answers.jsonl"
-    way.answer(_part(part, range(min(8, len(part)))), 8, _Log(place, path))  # warm
+
+    def answer(part: Trials, batch_size: int | None) -> float:
+        log = _Log(place, path, len(part))
+        way.answer(part, batch_size, log)
+        _wait(place)
+        return time.perf_counter() - log.begun
+
+    answer(_part(part, range(min(8, len(part)))), 8)  # warm
     tries = [(n, 1, size) for n in job.threads for size in (job.batch_sizes or (None,))]
     best: dict[tuple[int, int, int | None], float] = {}
     with contextlib.closing(way):
         if isinstance(way, _Vipbench) and job.workers > 1 and place.type == "cpu":
             tries.append((1, job.workers, None))
             way.start(job.workers)
-            way.answer(part, None, _Log(place, path))  # warm
+            answer(part, None)  # warm
+        begun = time.perf_counter()
         # In turn, so that what else the machine does for a while harms all of them.
-        for n, workers, size in tries * _TRIES:
+        for i, (n, workers, size) in enumerate(tries * _TRIES):
+            if i % len(tries) == 0 and time.perf_counter() - begun > _TUNE_SECONDS:
+                break
             torch.set_num_threads(n)
             if isinstance(way, _Vipbench):
                 way.by_workers = workers > 1
-            log = _Log(place, path)
             with contextlib.suppress(torch.OutOfMemoryError):  # that size is none
-                way.answer(part, size, log)
-                _wait(place)
-                speed = len(part) / (time.perf_counter() - log.begun)
+                speed = len(part) / answer(part, size)
                 best[n, workers, size] = max(best.get((n, workers, size), 0.0), speed)
+            if place.type == "cuda":
+                torch.cuda.empty_cache()  # no size is harmed by what another one left
     for (n, workers, size), speed in best.items():
         yield Speed(threads=n, workers=workers, batch_size=size, samples_per_s=speed)
 
 
 def _measure_stages(
     job: Job, way: _Vipbench | _Transformers, trials: Trials, place: torch.device, scratch: Path
-) -> dict[str, float]:
-    """Ask once more with a clock on everything, and prepare the images once more by hand."""
+) -> tuple[dict[str, float], float]:
+    """Ask once more with a clock on everything, and prepare the images once more by hand.
+
+    Returns the seconds of each stage, and those from the first request to the last answer.
+    """
     clock = _Clock(place)
     clock.watch(way.model)
-    log = _Log(place, scratch / "stages.jsonl")
+    log = _Log(place, scratch / "stages.jsonl", len(trials))
     batch_size = job.batch_sizes[0] if job.batch_sizes else None
     try:
         way.answer(trials, batch_size, log, clock)
@@ -436,9 +561,10 @@ def _measure_stages(
     stages["around the model"] = generate - sum(stages.get(name, 0.0) for name in inside)
     apart = sum(stages.get(name, 0.0) for name in ("read", "load", "normalise", "write"))
     if job.way == "vipbench":
-        stages["wait and loop"] = whole - generate - apart
+        stages["wait"] = log.seconds_waited
+        stages["loop"] = whole - generate - apart - log.seconds_waited
         stages |= {f"ahead: {name}": taken for name, taken in _prepare(job, way, trials).items()}
-        stages["afterwards: score"] = _score(trials, log)
+        stages["afterwards: score"] = _score(trials, log.order, way.read(log.path))
     else:
         stages["loop"] = whole - generate - apart
     pixels = torch.zeros(len(trials), _side(way), _side(way), 3, dtype=torch.uint8)
@@ -446,7 +572,7 @@ def _measure_stages(
     pixels.to(place)
     _wait(place)
     stages["copy, apart"] = time.perf_counter() - begun
-    return stages
+    return stages, whole
 
 
 def _side(way: _Vipbench | _Transformers) -> int:
@@ -472,12 +598,11 @@ def _prepare(job: Job, way: _Vipbench | _Transformers, trials: Trials) -> dict[s
     return clock.seconds
 
 
-def _score(trials: Trials, log: _Log) -> float:
+def _score(trials: Trials, order: Sequence[int], answers: Sequence[Answered]) -> float:
     begun = time.perf_counter()
-    for i in range(len(trials)):
+    for i, answer in zip(order, answers, strict=True):
         (trial,) = trials.read([i])
-        text = log.answers[i].text
-        scorers.score_line(trial, Response(text=text or "", n_new_tokens=log.answers[i].n_new))
+        scorers.score_line(trial, Response(text=answer.text or "", n_new_tokens=answer.n_new))
     return time.perf_counter() - begun
 
 
@@ -485,7 +610,9 @@ def _measure_peak(job: Job, place: torch.device) -> dict[int, float]:
     """Return operations a second of a large matrix product, by threads: the best of many."""
     dtype = find_dtype(job.dtype, place)
     side = 8192 if place.type == "cuda" else 1024
-    a, b = torch.ones(2, side, side, device=place, dtype=dtype).unbind()
+    # Random, since a GPU is faster with numbers that are all alike than with any that occur.
+    drawn = torch.Generator(place).manual_seed(0)
+    a, b = torch.randn(2, side, side, device=place, dtype=dtype, generator=drawn).unbind()
     peak = {}
     with torch.inference_mode():
         for n in job.threads:
@@ -500,40 +627,17 @@ def _measure_peak(job: Job, place: torch.device) -> dict[int, float]:
     return peak
 
 
-def _pad(job: Job) -> None:
-    """Write the requests again, their prompts lengthened and their answers' length fixed."""
+def _lengthen(job: Job) -> None:
+    """Write the requests again, their prompts lengthened."""
     prompts = load_prompts(job.model, job.random)
-    changed = []
-    for trial in store.open_trials(job.requests):
-        request = trial.request
-        if request is None:
-            continue
-        if job.prompt_tokens is not None:
-            turns = _lengthen(request, prompts, job.prompt_tokens)
-            request = request.model_copy(update={"turns": turns})
-        if job.new_tokens is not None:
-            request = request.model_copy(update={"max_new_tokens": job.new_tokens})
-        changed.append(trial.model_copy(update={"request": request}))
-    store.write_lines(job.requests, changed)
-
-
-def _lengthen(request: Request, prompts: Prompts, n: int) -> tuple[str, ...]:
-    """Put filler before the first turn's end until the prompt has `n` tokens, or just above."""
-    first, rest = request.turns[0], request.turns[1:]
-    fillers = n - len(prompts.encode(request))
-    if fillers < 0:
-        raise RunnerError(
-            f"--prompt-tokens {n}: sample {request.id} has {n - fillers} tokens already · expected "
-            "at least that many"
+    changed = [
+        trial.model_copy(
+            update={"request": lengthen(trial.request, prompts.encode, job.prompt_tokens)}
         )
-    turns = request.turns
-    for _ in range(n):
-        turns = (first + _FILLER * fillers, *rest)
-        missing = n - len(prompts.encode(request.model_copy(update={"turns": turns})))
-        if missing <= 0:
-            break
-        fillers += missing
-    return turns
+        for trial in store.open_trials(job.requests)
+        if trial.request is not None
+    ]
+    store.write_lines(job.requests, changed)
 
 
 def main(arguments: Sequence[str]) -> int:

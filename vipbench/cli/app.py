@@ -2,6 +2,7 @@
 
 import errno
 import io
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -9,7 +10,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from vipbench.cli.words import say
+from vipbench.cli.words import Said, say
 from vipbench.errors import VipbenchError
 
 app = typer.Typer(
@@ -39,6 +40,7 @@ def main() -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # Where the terminal's encoding lacks a letter, it is shown by its number.
         sys.stdout.reconfigure(errors="backslashreplace")
+    logging.getLogger("vipbench").handlers = [Said()]
     try:
         try:
             _check_arguments(sys.argv[1:])

@@ -10,6 +10,7 @@ from vipbench.cli.options import Device, Dtype, Model
 from vipbench.cli.words import listed, print_columns, say
 
 N = 500
+N_TUNE = 128
 
 
 @app.command()
@@ -27,6 +28,26 @@ def bench(
     n: Annotated[
         int, typer.Option("--n", metavar="N", min=1, help="Samples, spread over the tasks.")
     ] = N,
+    n_official: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", min=1, help="Of them, those for the official way.", show_default="all"
+        ),
+    ] = None,
+    n_usual: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", min=1, help="Of them, those for the usual way.", show_default="all"
+        ),
+    ] = None,
+    ways: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="WAY",
+            help="vipbench, official, usual; repeatable, or with commas.",
+            show_default="all",
+        ),
+    ] = None,
     tasks: Annotated[
         list[str] | None,
         typer.Option(
@@ -45,14 +66,40 @@ def bench(
         ),
     ] = None,
     new_tokens: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N|open",
+            help="Tokens of an answer at most; open: each its own, as of open questions.",
+            show_default="of the task",
+        ),
+    ] = None,
+    image_width: Annotated[
         int | None,
         typer.Option(
-            metavar="N", min=1, help="Tokens of an answer at most.", show_default="of the task"
+            metavar="PX",
+            min=1,
+            help="Width of every image before it is fitted.",
+            show_default="as they are",
         ),
     ] = None,
     rounds: Annotated[
         int, typer.Option(metavar="N", min=1, help="Measurements of each way; the median counts.")
     ] = 3,
+    n_tune: Annotated[
+        int,
+        typer.Option(
+            metavar="N", min=1, help="Samples on which threads and batch sizes are tried."
+        ),
+    ] = N_TUNE,
+    n_process: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="Samples that one process answers before the next one goes on.",
+            show_default="all",
+        ),
+    ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Measure all of it again.")] = False,
 ) -> None:
     """Measure vipbench beside batch-1 and batched `generate` of transformers, on the same samples.
@@ -61,22 +108,30 @@ def bench(
     """
     from vipbench.bench import BenchSettings
     from vipbench.bench import bench as measure
+    from vipbench.bench.records import WAYS
+    from vipbench.schema import checked
 
-    settings = BenchSettings(
-        model=model,
-        random=random,
-        device=device,
-        dtype=dtype,
-        n=n,
-        tasks=listed("--tasks", tasks),
-        prompt_tokens=prompt_tokens,
-        new_tokens=new_tokens,
-        rounds=rounds,
-    )
+    fields: dict[str, object] = {
+        "model": model,
+        "random": random,
+        "device": device,
+        "dtype": dtype,
+        "n": n,
+        "n_official": n_official,
+        "n_usual": n_usual,
+        "ways": listed("--ways", ways) or WAYS,
+        "tasks": listed("--tasks", tasks),
+        "prompt_tokens": prompt_tokens,
+        "new_tokens": int(new_tokens) if new_tokens and new_tokens.isdecimal() else new_tokens,
+        "image_width": image_width,
+        "rounds": rounds,
+        "n_tune": n_tune,
+        "n_process": n_process,
+    }
+    settings = checked(BenchSettings, fields, "vipbench bench")
     report = measure(settings, json, fresh=fresh, say=say)
-    rows = [
-        ("way", "samples/s", "steady", "MFU", "processes", "threads", "batch", "padding", "memory")
-    ]
+    heads = "way samples/s steady MFU waits processes threads batch padding n memory"
+    rows = [tuple(heads.split())]
     for way, found in report.ways.items():
         steady = found.samples_per_s_steady
         rows.append(
@@ -85,19 +140,24 @@ def bench(
                 f"{found.samples_per_s:.1f}",
                 "-" if steady is None else f"{steady:.1f}",
                 f"{found.mfu:.1%}",
+                f"{found.wait_share:.1%}",
                 str(found.workers),
                 str(found.threads),
                 str(found.batch_size),
                 f"{found.padding_waste:.1%}",
+                f"{found.n:,}",
                 f"{found.memory_mib:.0f} MiB",
             )
         )
     print_columns(rows)
-    print(
-        f"{report.ratio_official:.2f} x the official way, {report.ratio_usual:.2f} x the usual way"
-    )
-    agreed = ", ".join(f"{way} {count}/{report.n}" for way, count in report.agreement.items())
-    print(f"answers {'equal' if report.answers_equal else 'NOT equal'} ({agreed})")
+    ratios = (("official", report.ratio_official), ("usual", report.ratio_usual))
+    told = [f"{ratio:.2f} x the {way} way" for way, ratio in ratios if ratio is not None]
+    if told:
+        print(", ".join(told))
+    agreement = report.agreement.items()
+    agreed = ", ".join(f"{way} {count}/{report.n_compared}" for way, count in agreement)
+    if report.answers_equal is not None:
+        print(f"answers {'equal' if report.answers_equal else 'NOT equal'} ({agreed})")
     floor = report.floor
     print(f"arithmetic alone: {floor.samples_per_s:.0f} samples/s at {floor.peak:.3g} FLOP/s")
     print(json)

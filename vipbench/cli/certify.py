@@ -6,7 +6,17 @@ from typing import Annotated
 import typer
 
 from vipbench.cli.app import app
-from vipbench.cli.options import BatchSize, Data, Device, Dtype, Include, Model, PromptFormat, Seed
+from vipbench.cli.options import (
+    BatchSize,
+    Data,
+    Device,
+    Dtype,
+    Include,
+    Model,
+    PromptFormat,
+    Seed,
+    TokenBudget,
+)
 from vipbench.cli.runs import DEFAULT_RUNNER, DEMO_SUITE, parse_batch_size, with_demo
 from vipbench.cli.words import listed, print_columns, say
 
@@ -23,6 +33,7 @@ def certify(
     dtype: Dtype = None,
     device: Device = None,
     batch_size: BatchSize = "auto",
+    token_budget: TokenBudget = None,
     prompt_format: PromptFormat = None,
     n: Annotated[
         int, typer.Option("--n", metavar="N", min=1, help="Samples in all, as many of each task.")
@@ -70,6 +81,7 @@ def certify(
         "dtype": dtype,
         "device": device,
         "batch_size": parse_batch_size(batch_size),
+        "token_budget": token_budget,
         "prompt_format": prompt_format,
         "suite": suite or (None if names else DEMO_SUITE),
         "tasks": names,

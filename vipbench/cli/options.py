@@ -58,6 +58,15 @@ Model = Annotated[
     str | None,
     typer.Option(metavar="MODEL", help="Checkpoint folder or hub id.", show_default="the embedded"),
 ]
+TokenBudget = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        min=1,
+        help="Most tokens of prompts in a batch, images and padding included.",
+        show_default="chosen by --batch-size",
+    ),
+]
 Dtype = Annotated[
     str | None,
     typer.Option(
@@ -70,7 +79,10 @@ Device = Annotated[
     str | None,
     typer.Option(metavar="NAME", help="cpu, cuda, cuda:1, mps.", show_default="the fastest here"),
 ]
-BatchSize = Annotated[str, typer.Option(metavar="auto|N", help="Requests at a time.")]
+BatchSize = Annotated[
+    str,
+    typer.Option(metavar="auto|N", help="Requests at a time; auto: as many as fit into memory."),
+]
 PromptFormat = Annotated[
     Literal["hf", "llava_v1", "chat_template"] | None,
     typer.Option(help="The frame around the user's text.", show_default="of suite, model, hf"),

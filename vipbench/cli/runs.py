@@ -25,6 +25,7 @@ from vipbench.cli.options import (
     PromptFormat,
     Seed,
     Styles,
+    TokenBudget,
 )
 from vipbench.cli.words import duration, listed, print_columns, say
 from vipbench.errors import RunError
@@ -66,6 +67,7 @@ def run(
     ids: Ids = None,
     seed: Seed = 0,
     batch_size: BatchSize = "auto",
+    token_budget: TokenBudget = None,
     dtype: Dtype = None,
     device: Device = None,
     prompt_format: PromptFormat = None,
@@ -109,6 +111,17 @@ def run(
             metavar="N", min=1, help="Processes that answer: one a GPU, or one a core of the CPU."
         ),
     ] = 1,
+    engine: Annotated[
+        Literal["local", "ray"],
+        typer.Option(help="Where they are: here, or actors on a cluster of Ray (vipbench[ray])."),
+    ] = "local",
+    loaders: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|N",
+            help="Processes that open and mark images; auto: up to 8 a GPU, none on a CPU.",
+        ),
+    ] = "auto",
     shard: Annotated[
         str | None,
         typer.Option(
@@ -188,6 +201,7 @@ def run(
         "ids": listed("--ids", ids),
         "seed": seed,
         "batch_size": parse_batch_size(batch_size),
+        "token_budget": token_budget,
         "dtype": dtype,
         "device": device,
         "prompt_format": prompt_format,
@@ -198,6 +212,8 @@ def run(
         "metrics": listed("--metric", metrics),
         "max_errors": max_errors,
         "workers": workers,
+        "engine": engine,
+        "loaders": parse_loaders(loaders),
         "shard": part,
         "judge": chosen,
         "fresh": fresh,
@@ -230,6 +246,15 @@ def parse_batch_size(text: str) -> int | str:
         return text
     if not re.fullmatch(r"0*[1-9][0-9]{0,8}", text):
         raise RunError(f"--batch-size {text!r}: expected 'auto' or a whole number from 1")
+    return int(text)
+
+
+def parse_loaders(text: str) -> int | str:
+    """Read `--loaders`; RunError for what is neither `auto` nor a number from 0."""
+    if text == "auto":
+        return text
+    if not re.fullmatch(r"[0-9]{1,9}", text):
+        raise RunError(f"--loaders {text!r}: expected 'auto' or a whole number from 0")
     return int(text)
 
 

@@ -1,6 +1,7 @@
 """How the command line prints: lines, columns, pictures, lists of names."""
 
 import hashlib
+import logging
 import re
 import sys
 from collections.abc import Iterable, Sequence
@@ -17,8 +18,18 @@ LONGEST_NAME = 150
 
 
 def say(message: str) -> None:
-    """Print one line to stderr, whatever the message holds."""
-    print(one_line(message), file=sys.stderr)
+    """Print one line to stderr, whatever the message holds; above a bar, if one is shown."""
+    from tqdm import tqdm
+
+    tqdm.write(one_line(message), file=sys.stderr)
+
+
+class Said(logging.Handler):
+    """Says what the package logs."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Say it."""
+        say(self.format(record))
 
 
 def visible(text: str) -> str:

@@ -43,11 +43,17 @@ class RunnerSettings(Record):
     """Such as `float16`."""
     decoding: str = "greedy"
     device: str = "cpu"
-    """Not part of the identity."""
+    """Not part of the identity, nor is what follows."""
+    token_budget: int | None = None
+    """Tokens of prompts in a batch that fits into memory, padding included, where it was tried."""
 
 
 class Runner(Protocol):
-    """What every runner has. Optional: `reads_images`, `patch_size` and `settings`."""
+    """What every runner has.
+
+    Optional: `reads_images`, `patch_size`, `settings`, and `n_splits`, how many batches were split
+    in two because they did not fit into memory.
+    """
 
     @property
     def image_size(self) -> int | None:
@@ -57,7 +63,7 @@ class Runner(Protocol):
         """Answer requests: one response each, in order.
 
         `images` are uint8 (height, width, 3), RGB, marks drawn, one a request; none at all where
-        the runner has `reads_images = False`.
+        the runner has `reads_images = False`. Their memory is used again when this has returned.
         """
 
 
@@ -78,6 +84,12 @@ def settings_of(runner: Runner, name: str) -> RunnerSettings:
     return settings if isinstance(settings, RunnerSettings) else RunnerSettings(model=name)
 
 
+def splits_of(runner: Runner) -> int:
+    """How many batches a runner has split in two so far; 0 where it does not tell."""
+    n = getattr(runner, "n_splits", 0)
+    return n if isinstance(n, int) else 0
+
+
 def make_runner(
     name: str = "vipllava",
     *,
@@ -90,6 +102,7 @@ def make_runner(
     device: str | None = None,
     threads: int | None = None,
     path: AnswerPath = "fast",
+    token_budget: int | None = None,
 ) -> Runner:
     """Build a runner by name: a built-in one, an entry point, or `package.module:Class`.
 
@@ -99,11 +112,12 @@ def make_runner(
         processor: of a live model.
         trials: of the run, from which the baselines are built.
         seed: of the run; keys `random`.
-        prompt_format: see `VipLlavaRunner`, as for the last four.
+        prompt_format: see `VipLlavaRunner`, as for the last five.
         dtype: see there.
         device: see there.
         threads: see there.
         path: see there.
+        token_budget: see there.
 
     Raises:
         RunnerError: there is no such runner, or it cannot be built.
@@ -121,6 +135,7 @@ def make_runner(
             device=device,
             threads=threads,
             path=path,
+            token_budget=token_budget,
         )
     if name == "hf":
         if model is None:

@@ -53,7 +53,8 @@ def make_baseline(name: str, trials: Sequence[Trial], seed: int) -> BaselineRunn
         if trial.error is not None:  # is never asked, and may have no target
             continue
         text = plain_target(trial.target) if trial.kind == "graded" else trial.target
-        targets[trial.task, trial.style, trial.id] = text
+        if name == "oracle":
+            targets[trial.task, trial.style, trial.id] = text
         counts[trial.task][text] += 1
     distinct = {task: tuple(sorted(counter)) for task, counter in counts.items()}
     frequent = {

@@ -72,6 +72,15 @@ def spread(device: "torch.device", n: int) -> list[str]:
     return [str(device)] if n == 1 else [f"{device.type}:{i}" for i in range(n)]
 
 
+def check_placed(device: "torch.device") -> None:
+    """Refuse devices that Ray does not hand out: it gives each worker one GPU, or one CPU."""
+    if device.type not in ("cpu", "cuda") or device.index is not None:
+        raise RunnerError(
+            f"--engine ray: gives each worker a GPU or a CPU, not {device}; give --device cuda or "
+            "cpu"
+        )
+
+
 def find_dtype(name: str | None, device: "torch.device") -> "torch.dtype":
     """Return a dtype by name; None or `auto`: float16 on CUDA, float32 elsewhere."""
     import torch  # takes seconds

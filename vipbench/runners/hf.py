@@ -116,6 +116,7 @@ class HfRunner:
             )
         self.image_size: int = self.info.image_size
         self.patch_size: int | None = None
+        self.n_splits = 0
         self.settings = RunnerSettings(
             model=self.info.name,
             weights=self.info.weights,
@@ -233,6 +234,7 @@ class HfRunner:
         # Outside the handler, whose traceback would keep the failed batch in memory.
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
+        self.n_splits += 1
         _log.warning("out of memory with %d requests: split in two", len(rows))
         half = len(rows) // 2
         return [*self._answer(rows[:half]), *self._answer(rows[half:])]

@@ -8,7 +8,11 @@ import numpy as np
 import torch
 from huggingface_hub.errors import StrictDataclassError
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from transformers import (
+    AutoTokenizer,
+    PreTrainedTokenizerBase,
+    VipLlavaForConditionalGeneration,
+)
 from transformers.utils import logging as hf_logging
 
 from vipbench.errors import RunnerError
@@ -35,13 +39,15 @@ LOAD_ERRORS = (
 @contextmanager
 def inference(model: torch.nn.Module) -> Iterator[None]:
     """Evaluation mode without gradients, for as long as it takes; then the model is as it was."""
-    training = model.training
-    model.eval()
+    training = [module for module in model.modules() if module.training]
+    if training:  # a live model's; to walk through all of it takes milliseconds a batch
+        model.eval()
     try:
         with torch.inference_mode(), sdpa_kernel(_ATTENTION):
             yield
     finally:
-        model.train(training)
+        for module in training:
+            module.training = True
 
 
 @contextmanager
@@ -109,6 +115,18 @@ def _readable_key(key: object) -> str:
         name, stored, expected = key
         return f"{name} ({list(stored)}, not {list(expected)})"
     return str(key)
+
+
+def check_live(model: Any, processor: Any) -> None:
+    """Refuse a model in memory that is no VipLlava, or comes without its processor."""
+    if not isinstance(model, VipLlavaForConditionalGeneration):
+        kind = getattr(getattr(model, "config", None), "model_type", type(model).__name__)
+        raise RunnerError(
+            f"model: is a {type(model).__name__} ({kind}) · expected a path, a hub id or a "
+            "VipLlavaForConditionalGeneration"
+        )
+    if processor is None:
+        raise RunnerError("model: a live model came without processor · give its processor too")
 
 
 def load_tokenizer(info: ModelInfo) -> PreTrainedTokenizerBase:

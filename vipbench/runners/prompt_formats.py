@@ -14,7 +14,7 @@ from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerBase
 
 from vipbench.errors import RunnerError
-from vipbench.schema import PromptFormat
+from vipbench.schema import PromptFormat, Request
 
 SYSTEM = (
     "A chat between a curious human and an artificial intelligence assistant. "
@@ -105,6 +105,49 @@ class PromptTokenizer:
             flags=re.DOTALL,
         )
         return list(self._backend.encode(text, add_special_tokens=False).ids)
+
+
+class PromptEncoder:
+    """Turns requests into the token ids that one checkpoint takes."""
+
+    def __init__(
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        prompt_format: PromptFormat,
+        *,
+        image_token_id: int,
+        n_image_tokens: int,
+        chat_template: str | None = None,
+    ) -> None:
+        """Take a checkpoint's tokenizer and chat template; None is the tokenizer's own.
+
+        Raises:
+            RunnerError: there is no tokenizer.json, or the template cannot be used.
+        """
+        self.prompt_format: PromptFormat = prompt_format
+        self.image_token = str(tokenizer.convert_ids_to_tokens(image_token_id) or "<image>")
+        self._tokenizer = tokenizer
+        self._chat_template = chat_template
+        self._tokens = PromptTokenizer(tokenizer, image_token_id, n_image_tokens)
+        # A template that cannot be used is an error now rather than at the first sample.
+        _, self._end = self._format(("?",))
+
+    def text(self, request: Request) -> str:
+        """Return the whole prompt as text, with one image token."""
+        return readable(*self._format(request.turns), self.image_token)
+
+    def encode(self, request: Request) -> list[int]:
+        """Return the token ids of the prompt, the image token once a feature."""
+        return encode_prompt(self._tokens, *self._format(request.turns))
+
+    def option_tokens(self, letter: str) -> tuple[int, ...]:
+        """Return the token ids that stand for a letter as the whole answer; see `option_tokens`."""
+        return option_tokens(self._tokens, self._end, letter)
+
+    def _format(self, turns: Sequence[str]) -> tuple[str, str]:
+        return format_prompt(
+            turns, self.prompt_format, self._tokenizer, self._chat_template, self.image_token
+        )
 
 
 def encode_prompt(tokenizer: PromptTokenizer, before: str, after: str) -> list[int]:

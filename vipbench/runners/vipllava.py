@@ -22,7 +22,6 @@ from transformers import (
     LogitsProcessor,
     LogitsProcessorList,
     PreTrainedTokenizerBase,
-    VipLlavaConfig,
     VipLlavaForConditionalGeneration,
 )
 
@@ -31,24 +30,16 @@ from vipbench.runners import RunnerSettings
 from vipbench.runners.checkpoint import CheckpointInfo, check_checkpoint, image_statistics
 from vipbench.runners.device import find_device, find_dtype
 from vipbench.runners.loading import (
-    LOAD_ERRORS,
     check_images,
+    check_live,
     end_ids,
     inference,
     load_model,
     load_tokenizer,
-    one_line,
 )
-from vipbench.runners.prompt_formats import (
-    PromptTokenizer,
-    encode_prompt,
-    format_prompt,
-    option_tokens,
-    readable,
-)
+from vipbench.runners.prompt_formats import PromptEncoder
+from vipbench.runners.sizing import ANSWER_TOKENS, read_config
 from vipbench.schema import AnswerPath, PromptFormat, Request, Response
-
-__all__ = ["PromptTokenizer", "VipLlavaRunner", "encode_prompt", "format_prompt", "readable"]
 
 TOP_K = 50
 """Likeliest tokens that sampling draws from. Source: the default of `generate` in transformers
@@ -100,6 +91,7 @@ class VipLlavaRunner:
         device: str | None = None,
         threads: int | None = None,
         path: AnswerPath = "fast",
+        token_budget: int | None = None,
     ) -> None:
         """Load a checkpoint folder or hub id, or wrap a live model, which is not moved or cast.
 
@@ -113,9 +105,12 @@ class VipLlavaRunner:
             threads: CPU threads that torch uses, process-wide; default: as it is.
             path: `reference` answers through transformers' own `generate`, slower; in float32 the
                 answers are the same.
+            token_budget: tokens of prompts in a batch, padding included. On a GPU one such batch is
+                tried, and the number halved until it fits into memory; `settings` tell what did.
 
         Raises:
-            RunnerError: the checkpoint, dtype, device or path cannot be used.
+            RunnerError: the checkpoint, dtype, device or path cannot be used, or not even one
+                request fits into memory.
         """
         if threads is not None:
             torch.set_num_threads(threads)
@@ -132,22 +127,24 @@ class VipLlavaRunner:
             tokenizer = getattr(processor, "tokenizer", processor)
         self.image_size: int = self.info.image_size
         self.patch_size: int = self.info.patch_size
-        self.prompt_format: PromptFormat = prompt_format or self.info.hints.prompt_format or "hf"
+        config: Any = self.model.config
+        self._image_token_id = int(config.image_token_id)
+        self._tokenizer: PreTrainedTokenizerBase = tokenizer
+        self._prompts = PromptEncoder(
+            tokenizer,
+            prompt_format or self.info.hints.prompt_format or "hf",
+            image_token_id=self._image_token_id,
+            n_image_tokens=self.info.n_image_tokens,
+            chat_template=self.info.chat_template,
+        )
         self.settings = RunnerSettings(
             model=self.info.name,
             weights=self.info.weights,
-            prompt_format=self.prompt_format,
+            prompt_format=self._prompts.prompt_format,
             dtype=str(self.model.dtype).removeprefix("torch."),
             decoding="greedy",
             device=str(self.model.device),
         )
-        config: Any = self.model.config
-        image_token_id = int(config.image_token_id)
-        self._tokenizer: PreTrainedTokenizerBase = tokenizer
-        self._prompt_tokenizer = PromptTokenizer(
-            tokenizer, image_token_id, self.info.n_image_tokens
-        )
-        self._image_token = str(tokenizer.convert_ids_to_tokens(image_token_id) or "<image>")
         self._n_embeddings: int = config.text_config.vocab_size
         self._max_length: int = config.text_config.max_position_embeddings
         self._sliding_window: int | None = getattr(config.text_config, "sliding_window", None)
@@ -155,9 +152,9 @@ class VipLlavaRunner:
         self._said_alone = False
         if path not in get_args(AnswerPath):
             raise RunnerError(f"path {path!r} is not known{nearest(path, get_args(AnswerPath))}")
-        if path == "reference" and image_token_id >= self._n_embeddings:
+        if path == "reference" and self._image_token_id >= self._n_embeddings:
             raise RunnerError(
-                f"{self.info.name}: the image token {image_token_id} lies beyond the model's "
+                f"{self.info.name}: the image token {self._image_token_id} lies beyond the model's "
                 f"{self._n_embeddings} embeddings, where transformers' generate fails · use --path "
                 "fast, or extend the embeddings"
             )
@@ -165,9 +162,38 @@ class VipLlavaRunner:
         self._end_ids = end_ids(self.model, tokenizer)
         self._mean = torch.tensor(self.info.image_mean, device=self.model.device).view(1, 3, 1, 1)
         self._std = torch.tensor(self.info.image_std, device=self.model.device).view(1, 3, 1, 1)
-        # A template that cannot be used is an error now rather than at the first sample.
-        _, self._end_of_prompt = self._format(("?",))
         self._letters: dict[str, tuple[int, ...]] = {}
+        self.n_splits = 0
+        """Batches that were split in two because they did not fit into memory."""
+        if token_budget is not None and self.model.device.type != "cpu":
+            fitting = self.try_budget(token_budget)
+            self.settings = self.settings.model_copy(update={"token_budget": fitting})
+
+    def try_budget(self, tokens: int) -> int:
+        """Halve a number of tokens until a batch with so many, padding included, fits into memory.
+
+        Raises:
+            RunnerError: not even one request fits.
+        """
+        # A prompt of usual length, and the part of its answer that memory is kept for.
+        width = self.info.n_image_tokens + 2 * ANSWER_TOKENS
+        ids = [self._image_token_id] * self.info.n_image_tokens
+        ids += [0 if self._image_token_id else 1] * (width - len(ids))
+        side = self.image_size
+        while True:
+            n = max(1, tokens // (width - ANSWER_TOKENS))
+            rows = [_Row(ids, max_new_tokens=2, temperature=0, seed=0)] * n
+            try:
+                with inference(self.model):
+                    self._ask(rows, torch.zeros(n, side, side, 3, dtype=torch.uint8))
+            except torch.OutOfMemoryError as error:
+                if n == 1:
+                    raise self._too_small(width) from error
+            else:
+                return tokens
+            finally:
+                _free_memory()
+            tokens //= 2
 
     def generate(self, requests: Sequence[Request], images: Sequence[np.ndarray]) -> list[Response]:
         """Answer a batch; one response a request, in order.
@@ -201,14 +227,12 @@ class VipLlavaRunner:
 
     def prompt(self, request: Request) -> str:
         """Return the whole prompt as text, with one image token."""
-        return readable(*self._format(request.turns), self._image_token)
+        return self._prompts.text(request)
 
     def encode(self, request: Request) -> list[int]:
         """Return the token ids of a request's prompt, the image token once a feature."""
-        ids = encode_prompt(self._prompt_tokenizer, *self._format(request.turns))
-        unknown = [
-            i for i in set(ids) - {self._prompt_tokenizer.image_token_id} if i >= self._n_embeddings
-        ]
+        ids = self._prompts.encode(request)
+        unknown = [i for i in set(ids) - {self._image_token_id} if i >= self._n_embeddings]
         if unknown:
             raise RunnerError(
                 f"{self.info.name}: the tokenizer gives id {max(unknown)}, but the model has "
@@ -225,10 +249,9 @@ class VipLlavaRunner:
         """
         for letter in letters:
             if letter not in self._letters:
-                found = option_tokens(self._prompt_tokenizer, self._end_of_prompt, letter)
                 self._letters[letter] = tuple(
                     token
-                    for token in found
+                    for token in self._prompts.option_tokens(letter)
                     if token < self._n_embeddings
                     and str(self._tokenizer.decode([token], skip_special_tokens=True)).strip()
                     == letter
@@ -236,19 +259,11 @@ class VipLlavaRunner:
         tokens = tuple(self._letters[letter] for letter in letters)
         return tokens if all(tokens) else ()
 
-    def _format(self, turns: Sequence[str]) -> tuple[str, str]:
-        return format_prompt(
-            turns,
-            self.prompt_format,
-            self._tokenizer,
-            self.info.chat_template,
-            self._image_token,
-        )
-
     def _stack(self, requests: Sequence[Request], images: Sequence[np.ndarray]) -> torch.Tensor:
         """Check every image and return uint8 (batch, size, size, 3) on the CPU."""
         check_images(self.info.name, requests, images, self.image_size)
-        return torch.from_numpy(np.stack(images))
+        pixels = torch.from_numpy(np.stack(images))
+        return pixels.pin_memory() if self.model.device.type == "cuda" else pixels
 
     def _respond(self, row: _Row, answer: _Answer) -> Response:
         if len(row.ids) >= self._max_length:
@@ -270,7 +285,6 @@ class VipLlavaRunner:
 
     def _answer(self, rows: list[_Row], pixels: torch.Tensor) -> list[_Answer]:
         """Decode a batch; in halves where it does not fit into memory."""
-        decode = self._decode if self.path == "fast" else self._generate
         if self.path == "fast" and len(rows) > 1 and (reason := self._why_alone(rows)):
             if not self._said_alone:
                 _log.warning("%s: requests are asked one at a time", reason)
@@ -278,20 +292,29 @@ class VipLlavaRunner:
             halves = [slice(i, i + 1) for i in range(len(rows))]
         else:
             try:
-                return decode(rows, pixels)
+                return self._ask(rows, pixels)
             except torch.OutOfMemoryError as error:
                 if len(rows) == 1:
-                    raise RunnerError(
-                        f"{self.info.name}: out of memory with one request of {len(rows[0].ids)} "
-                        f"tokens on {self.model.device} · use a larger device or a 16-bit --dtype"
-                    ) from error
+                    raise self._too_small(len(rows[0].ids)) from error
             # Outside the handler, whose traceback would keep the failed batch in memory.
-            if torch.cuda.is_available():
-                torch.cuda.empty_cache()
+            _free_memory()
             half = len(rows) // 2
             halves = [slice(half), slice(half, None)]
+            self.n_splits += 1
             _log.warning("out of memory with %d requests: split in two", len(rows))
         return [answer for part in halves for answer in self._answer(rows[part], pixels[part])]
+
+    def _ask(self, rows: list[_Row], pixels: torch.Tensor) -> list[_Answer]:
+        """Answer a batch that fits into memory."""
+        if self.path == "reference":
+            return self._generate(rows, pixels)
+        return self._decode(rows, pixels)
+
+    def _too_small(self, n_tokens: int) -> RunnerError:
+        return RunnerError(
+            f"{self.info.name}: out of memory with one request of {n_tokens} tokens on "
+            f"{self.model.device} · use a larger device or a 16-bit --dtype"
+        )
 
     def _why_alone(self, rows: list[_Row]) -> str | None:
         """Say why rows cannot be read as one padded batch; None: they can."""
@@ -368,8 +391,7 @@ class VipLlavaRunner:
         width = max(len(row.ids) for row in rows)
         ids = torch.tensor([row.ids + [0] * (width - len(row.ids)) for row in rows])
         ids = ids.to(model.device)
-        image_id = self._prompt_tokenizer.image_token_id
-        image_places = (ids == image_id) & (
+        image_places = (ids == self._image_token_id) & (
             torch.arange(width, device=model.device) < lengths[:, None]
         )
         features = model.model.get_image_features(pixel_values=self.normalise(pixels)).pooler_output
@@ -378,9 +400,34 @@ class VipLlavaRunner:
         embeddings = model.get_input_embeddings()(ids.masked_fill(image_places, 0))
         features = features.to(embeddings.device, embeddings.dtype)
         embeddings = embeddings.masked_scatter(image_places[..., None], features)
-        output = model.model.language_model(inputs_embeds=embeddings, use_cache=True)
         last = torch.arange(len(rows), device=model.device), lengths - 1
+        with self._last_layer_read(last):
+            output = model.model.language_model(inputs_embeds=embeddings, use_cache=True)
         return model.lm_head(output.last_hidden_state[last]), output.past_key_values
+
+    @contextmanager
+    def _last_layer_read(self, last: tuple[torch.Tensor, torch.Tensor]) -> Iterator[None]:
+        """Let the last layer compute nothing that nobody reads.
+
+        Of its output only `last`, (batch,) rows and (batch,) places, is read. So what attention
+        gave is cut to that before it goes on, and so is what the MLP gets: (batch, 1, width), which
+        is added to every place of the residual, and right at that one. Keys and values are whole.
+        """
+        if self._text_model not in _COVERED:
+            yield
+            return
+
+        def cut(module: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor]:
+            return (inputs[0][last][:, None],)
+
+        layer: Any = self.model.model.language_model.layers[-1]
+        parts = (layer.self_attn.o_proj, layer.mlp)
+        hooks = [part.register_forward_pre_hook(cut) for part in parts]
+        try:
+            yield
+        finally:
+            for hook in hooks:
+                hook.remove()
 
     def _check_features(self, image_places: torch.Tensor, features: torch.Tensor) -> None:
         """Raise RunnerError unless each row (batch, width) has one image token a feature."""
@@ -396,8 +443,7 @@ class VipLlavaRunner:
         """Answer a batch through transformers' `generate`, padded on the left: the reference."""
         model: Any = self.model
         width = max(len(row.ids) for row in rows)
-        image_id = self._prompt_tokenizer.image_token_id
-        padding = int(image_id == 0)  # anything but an image token
+        padding = int(self._image_token_id == 0)  # anything but an image token
         ids = torch.tensor([[padding] * (width - len(row.ids)) + row.ids for row in rows])
         mask = torch.tensor([[0] * (width - len(row.ids)) + [1] * len(row.ids) for row in rows])
         steps = _Steps(rows)
@@ -408,7 +454,7 @@ class VipLlavaRunner:
             eos_token_id=sorted(self._end_ids) or None,
             pad_token_id=padding,
         )
-        with self._image_watched(ids.to(model.device) == image_id):
+        with self._image_watched(ids.to(model.device) == self._image_token_id):
             then = model.generation_config
             # Replaced, since what a checkpoint sets there (a penalty, a top-p) would be added.
             model.generation_config = settings
@@ -495,8 +541,14 @@ class VipLlavaRunner:
 
         In float32 on the model's device, then cast to the model's dtype.
         """
-        values = pixels.to(self.model.device).permute(0, 3, 1, 2).float() / 255
+        values = pixels.to(self.model.device, non_blocking=True).permute(0, 3, 1, 2).float() / 255
         return ((values - self._mean) / self._std).to(self.model.dtype)
+
+
+def _free_memory() -> None:
+    """Give back to the device what a batch has left."""
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 class _Steps(LogitsProcessor):
@@ -565,18 +617,12 @@ def _sample(logits: torch.Tensor, temperature: float, draw: float) -> torch.Tens
 def _load_model(
     info: CheckpointInfo, dtype: torch.dtype, device: torch.device
 ) -> VipLlavaForConditionalGeneration:
-    try:
-        config = VipLlavaConfig.from_pretrained(str(info.path))
-    except LOAD_ERRORS as error:
-        raise RunnerError(f"{info.path}: cannot be loaded ({one_line(error)})") from error
-    # Set by the name that all versions know: some read one spelling of the key only.
-    config.vision_feature_layers = list(info.vision_feature_layers)
     model: VipLlavaForConditionalGeneration = load_model(
         VipLlavaForConditionalGeneration,
         info,
         dtype,
         device,
-        config=config,
+        config=read_config(info),
         attn_implementation="sdpa",
     )
     return model
@@ -606,14 +652,7 @@ def _drop_unused_layers(model: VipLlavaForConditionalGeneration, layers: Sequenc
 
 def _describe_live(model: VipLlavaForConditionalGeneration, processor: Any) -> CheckpointInfo:
     """Describe a model in memory as `check_checkpoint` describes one on disk."""
-    kind = getattr(getattr(model, "config", None), "model_type", type(model).__name__)
-    if not isinstance(model, VipLlavaForConditionalGeneration):
-        raise RunnerError(
-            f"model: is a {type(model).__name__} ({kind}) · expected a path, a hub id or a "
-            "VipLlavaForConditionalGeneration"
-        )
-    if processor is None:
-        raise RunnerError("model: a live model came without processor · give its processor too")
+    check_live(model, processor)
     vision: Any = model.config.vision_config
     layers: Any = model.config.vision_feature_layers
     image_processor = getattr(processor, "image_processor", None)

@@ -1,0 +1,148 @@
+"""What a bench asks: which samples each way gets, how long prompts and answers are; needs no torch.
+
+All of it is a pure function of the settings, so that a bench that goes on asks the same.
+"""
+
+import io
+import itertools
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+from PIL import Image
+
+from vipbench import store
+from vipbench.bench.records import WayName
+from vipbench.data import open_image, safe_path
+from vipbench.errors import RunnerError
+from vipbench.schema import Region, Request, VisualPrompt
+
+NewTokens = int | Literal["open"]
+
+OPEN_ANSWERS = (
+    (0.0, 7),
+    (0.05, 14),
+    (0.25, 17),
+    (0.5, 22),
+    (0.75, 27),
+    (0.9, 35),
+    (0.95, 49),
+    (0.97, 102),
+    (0.98, 122),
+    (0.99, 184),
+    (1.0, 310),
+)
+"""Share of the answers -> tokens that they have at most: 28 on average. Source: the 303 answers of
+ViP-LLaVA 7B to ViP-Bench (mu-cai/ViP-LLaVA, `playground/data/eval/vip-bench-example-results/
+vip-llava-7b-human.json`), whose quantiles in words are 4, 9, 11, 14, 18, 25, 35, 75, 90, 137, 233;
+taken are 4/3 tokens a word and two more for its full stop and its end."""
+_GOLDEN = (math.sqrt(5) - 1) / 2
+_FILLER = " a"
+"""What lengthens a prompt."""
+_QUALITY = 90
+"""Of the JPEG files that enlarged images are written to."""
+
+
+def spread(n: int, wanted: int) -> tuple[int, ...]:
+    """Return `wanted` places of `n`, or all of them, evenly spread."""
+    wanted = min(n, wanted)
+    return tuple(i * n // wanted for i in range(wanted))
+
+
+def choose(n: int, wanted: Mapping[WayName, int]) -> dict[WayName, tuple[int, ...]]:
+    """Choose the places of `n` that each way answers: those of few are among those of more.
+
+    So the samples that all ways answered are those of the way that takes the fewest.
+    """
+    chosen: dict[WayName, tuple[int, ...]] = {}
+    pool: tuple[int, ...] = tuple(range(n))
+    for way in sorted(wanted, key=lambda way: -wanted[way]):
+        pool = tuple(pool[i] for i in spread(len(pool), wanted[way]))
+        chosen[way] = pool
+    return chosen
+
+
+def slices(places: Sequence[int], size: int | None) -> list[tuple[int, ...]]:
+    """Cut places into parts of at most `size`, each spread over all of them; None: one part."""
+    n = math.ceil(len(places) / size) if size else 1
+    return [tuple(places[i::n]) for i in range(n)]
+
+
+def answer_lengths(n: int, first: Iterable[int], length: NewTokens) -> list[int]:
+    """Return the most tokens that the answer to each of `n` requests may have.
+
+    Open answers follow `OPEN_ANSWERS`, by multiples of the golden ratio: these are evenly spread
+    whatever number of them is taken, here in the order of `first` and then of the rest. So the
+    requests that come first, which all ways answer, have the lengths of all of them.
+    """
+    if length != "open":
+        return [length] * n
+    order = dict.fromkeys([*first, *range(n)])
+    shares = {place: (i + 0.5) * _GOLDEN % 1 for i, place in enumerate(order)}
+    return [_open_answer(shares[place]) for place in range(n)]
+
+
+def _open_answer(share: float) -> int:
+    """Read `OPEN_ANSWERS` at a share 0-1, in a straight line between its entries."""
+    for (below, shorter), (above, longer) in itertools.pairwise(OPEN_ANSWERS):
+        if share <= above:
+            return round(shorter + (share - below) / (above - below) * (longer - shorter))
+    raise ValueError(f"share {share}: is above 1")
+
+
+def lengthen(request: Request, encode: Callable[[Request], Sequence[int]], n: int) -> Request:
+    """Put filler at the first turn's end until the prompt has `n` tokens, or just above.
+
+    Raises:
+        RunnerError: it is longer already.
+    """
+    first, rest = request.turns[0], request.turns[1:]
+    fillers = n - len(encode(request))
+    if fillers < 0:
+        raise RunnerError(
+            f"--prompt-tokens {n}: sample {request.id} has {n - fillers} tokens already · expected "
+            "at least that many"
+        )
+    longer = request
+    for _ in range(n):
+        turns = (first + _FILLER * fillers, *rest)
+        longer = request.model_copy(update={"turns": turns})
+        missing = n - len(encode(longer))
+        if missing <= 0:
+            break
+        fillers += missing
+    return longer
+
+
+def enlarge(request: Request, images: Path, out: Path, width: int) -> Request:
+    """Write a request's image below `out` at a width in px, unless it is there; move its marks.
+
+    Raises:
+        DataError: the image cannot be read.
+        RunError: the disk refuses it.
+    """
+    path = safe_path(images, request.image)
+    image = open_image(path)[0]
+    factor = width / image.width
+    name = f"{request.image}.jpg"
+    if not (out / name).exists():
+        size = (width, max(1, round(image.height * factor)))
+        file = io.BytesIO()
+        image.resize(size, Image.Resampling.BICUBIC).save(file, "JPEG", quality=_QUALITY)
+        store.write_bytes(out / name, [file.getvalue()])
+    marks = tuple(_scaled(mark, factor) for mark in request.visual_prompts)
+    return request.model_copy(update={"image": name, "visual_prompts": marks})
+
+
+def _scaled(mark: VisualPrompt, factor: float) -> VisualPrompt:
+    region = mark.region
+    x0, y0, x1, y1 = region.box
+    scaled = Region(
+        box=(x0 * factor, y0 * factor, x1 * factor, y1 * factor),
+        polygons=tuple(
+            tuple((x * factor, y * factor) for x, y in polygon) for polygon in region.polygons
+        ),
+        label=region.label,
+    )
+    return mark.model_copy(update={"region": scaled})
