@@ -1,5 +1,6 @@
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -56,11 +57,12 @@ def trials(folder: Path) -> Trials:
 
 
 def answer(
-    runner: Runner, folder: Path, todo: Sequence[int], n_loaders: int = 0
+    runner: Runner, folder: Path, todo: Sequence[int], n_loaders: int = 0, ahead: int | None = None
 ) -> list[list[ResponseLine]]:
     batches: list[list[ResponseLine]] = []
     made, images = trials(folder), {"own": folder}
-    answer_batches(runner, "it", made, PLAN, todo, images, batches.append, n_loaders=n_loaders)
+    ask = partial(answer_batches, ahead=ahead, n_loaders=n_loaders)
+    ask(runner, "it", made, PLAN, todo, images, batches.append)
     return batches
 
 
@@ -169,6 +171,12 @@ def test_so_many_batches_are_prepared_ahead(tmp_path: Path, n_loaders: int, ahea
             if batch + 1 + ahead < 5:
                 desk.prepare(batch + 1 + ahead, look)
     assert sorted(read) == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("ahead", [0, 1, 2])
+def test_what_is_prepared_ahead_changes_nothing(tmp_path: Path, ahead: int) -> None:
+    expected = answer(Patched(), tmp_path, [0, 1, 2])
+    assert answer(Patched(), tmp_path, [0, 1, 2], ahead=ahead) == expected
 
 
 def test_a_runner_that_breaks_its_contract_is_named(tmp_path: Path) -> None:

@@ -21,7 +21,15 @@ from tests.runs import FATES, Brightness, make_task, settings
 from vipbench import loaders, store
 from vipbench.errors import RunError, RunnerError
 from vipbench.loader import Ready, prepare
-from vipbench.loaders import AHEAD, LoadedBatch, Loaders, View, count_loaders, share_out
+from vipbench.loaders import (
+    AHEAD,
+    LoadedBatch,
+    Loaders,
+    View,
+    count_ahead,
+    count_loaders,
+    share_out,
+)
 from vipbench.run import Results, run
 from vipbench.schema import Region, Request, Response, VisualPrompt
 from vipbench.store import ResponseLine
@@ -534,3 +542,8 @@ def test_how_many_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
         assert count_loaders("auto", "cuda", n_models) == n
         assert count_loaders("auto", "mps", n_models) == n
         assert count_loaders("auto", "cpu", n_models) == count_loaders("auto", "", n_models) == 0
+
+
+def test_a_model_on_the_cpu_is_not_disturbed_by_drawing() -> None:
+    assert [count_ahead(0, device) for device in ("cpu", "cuda:0", "mps")] == [0, 1, 1]
+    assert [count_ahead(2, device) for device in ("cpu", "cuda:0")] == [AHEAD, AHEAD]

@@ -11,14 +11,14 @@ from vipbench.schema import Request
 
 
 def test_batches_are_sorted_by_length_then_index() -> None:
-    assert plan_batches([5, 1, 5, 3, 1], BatchLimit(2)) == [(1, 4), (3, 0), (2,)]
+    assert plan_batches([5, 1, 5, 3, 1], BatchLimit(2)) == [(0, 2), (3, 1), (4,)]
 
 
 def test_the_requests_of_a_sample_stay_together() -> None:
     lengths = [5, 1, 4, 2, 9, 1]
     samples = [(name,) for name in "abcabc"]
     # c: 4, a: 5, b: 9
-    assert plan_batches(lengths, BatchLimit(2), samples) == [(2, 5), (0, 3), (1, 4)]
+    assert plan_batches(lengths, BatchLimit(2), samples) == [(1, 4), (0, 3), (2, 5)]
     alone = [(i,) for i in range(6)]
     assert plan_batches(lengths, BatchLimit(2), alone) == plan_batches(lengths, BatchLimit(2))
 
@@ -46,10 +46,10 @@ def test_limits_below_one_are_refused(size: int) -> None:
 
 def test_a_batch_holds_no_more_tokens_than_it_may_padding_included() -> None:
     assert plan_batches([4, 1, 3, 3, 1, 6], BatchLimit(tokens=6)) == [
-        (1, 4),
-        (2, 3),
-        (0,),
         (5,),
+        (0,),
+        (2, 3),
+        (1, 4),
     ]
     assert plan_batches([2, 2, 2, 2], BatchLimit(tokens=6)) == [(0, 1, 2), (3,)]
     assert plan_batches([2, 2, 2, 2], BatchLimit(requests=2, tokens=6)) == [(0, 1), (2, 3)]
@@ -64,7 +64,7 @@ def test_a_batch_holds_no_more_tokens_than_it_may_padding_included() -> None:
 
 def test_a_sample_may_be_cut_where_its_requests_do_not_fit_together() -> None:
     samples = [("a",), ("b",), ("a",), ("b",)]
-    assert plan_batches([3, 1, 1, 2], BatchLimit(tokens=4), samples) == [(1, 3), (0,), (2,)]
+    assert plan_batches([3, 1, 1, 2], BatchLimit(tokens=4), samples) == [(0,), (2, 1), (3,)]
 
 
 def test_a_budget_too_small_for_one_request_is_refused() -> None:
@@ -73,7 +73,7 @@ def test_a_budget_too_small_for_one_request_is_refused() -> None:
         match=r"--token-budget 5: is below the 7 tokens of one request \(t x\) · expected at",
     ):
         plan_batches([1, 7], BatchLimit(tokens=5), [("t", "y"), ("t", "x")])
-    assert plan_batches([1, 7], BatchLimit(tokens=7)) == [(0,), (1,)]
+    assert plan_batches([1, 7], BatchLimit(tokens=7)) == [(1,), (0,)]
 
 
 def test_a_limit_says_what_it_is() -> None:
@@ -84,8 +84,8 @@ def test_a_limit_says_what_it_is() -> None:
 
 def test_digest_tells_plans_apart() -> None:
     digest = plan_digest(plan_batches([3, 1, 2], BatchLimit(2)))
-    assert digest == plan_digest([[1, 2], [0]])
-    assert len({digest, plan_digest([[1], [2, 0]]), plan_digest([[0], [1, 2]])}) == 3
+    assert digest == plan_digest([[0, 2], [1]])
+    assert len({digest, plan_digest([[0], [2, 1]]), plan_digest([[1], [0, 2]])}) == 3
 
 
 def test_prompt_length_counts_all_turns() -> None:

@@ -711,7 +711,7 @@ def test_a_budget_that_does_not_fit_into_memory_is_planned_anew(
     monkeypatch.setattr("vipbench.run.settings_of", settings_of)  # as a runner on a GPU tells
     messages: list[str] = []
     small = run(with_model(tmp_path, checkpoint, batch_size="auto"), say=messages.append)
-    assert any("1,024 tokens do not fit into memory: 640 tokens a batch" in m for m in messages)
+    assert any("2,048 tokens do not fit into memory: 640 tokens a batch" in m for m in messages)
     assert small.manifest.token_budget == 640
     assert small.manifest.n_batches > expected.manifest.n_batches
     assert small.manifest.plan_digest != expected.manifest.plan_digest

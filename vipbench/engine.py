@@ -99,6 +99,7 @@ def answer_batches(
     images: Mapping[str, Path],
     write: Callable[[list[ResponseLine]], None],
     *,
+    ahead: int | None = None,
     n_loaders: int = 0,
     say: Callable[[str], None] | None = None,
 ) -> None:
@@ -112,6 +113,7 @@ def answer_batches(
         todo: places in `plan`, ascending.
         images: the root of each task's images.
         write: takes the lines of one batch.
+        ahead: batches that are prepared while one is answered; None: as many as a desk can.
         n_loaders: see `Desk`, as for the last.
         say: see there.
 
@@ -126,8 +128,9 @@ def answer_batches(
     if not todo:
         return
     with Desk(runner, name, images, n_loaders=n_loaders, say=say) as desk:
+        ahead = desk.ahead if ahead is None else ahead
         for position, batch in enumerate(todo):
-            for coming in todo[position : position + 1 + desk.ahead]:
+            for coming in todo[position : position + 1 + ahead]:
                 desk.prepare(coming, read)
             write(desk.answer(batch, read))
 

@@ -96,6 +96,17 @@ def count_loaders(wanted: Literal["auto"] | int, device: str, n_models: int) -> 
     return wanted
 
 
+def count_ahead(n_loaders: int, device: str) -> int:
+    """Return how many batches are loaded ahead of the one that is answered.
+
+    None where the model computes on the CPU of the same process: it needs the cores, and the
+    threads of a matrix product wait for each other as soon as one is disturbed.
+    """
+    if n_loaders:
+        return AHEAD
+    return 0 if device == "cpu" else 1
+
+
 class Loaders:
     """A pool of loaders; to be closed."""
 

@@ -42,7 +42,9 @@ def plan_batches(
     """Cut requests into batches of similar length; every index is in exactly one batch.
 
     Requests of one sample, which differ in style, stay together, so that its image is opened once;
-    samples are sorted by (longest request, first index). Each batch takes as many as it may.
+    samples are sorted by (longest request, first index), the longest first: what does not fit into
+    memory shows at once, and the last batches, with which several workers end, are short ones. Each
+    batch takes as many as it may.
 
     Args:
         lengths: one a request; in tokens where the limit is one of tokens.
@@ -71,7 +73,7 @@ def plan_batches(
     batches: list[tuple[int, ...]] = []
     batch: list[int] = []
     width = 0
-    for i in sorted(range(len(lengths)), key=lambda i: (longest[names[i]], first[names[i]], i)):
+    for i in sorted(range(len(lengths)), key=lambda i: (-longest[names[i]], first[names[i]], i)):
         width = max(width, lengths[i])
         is_full = len(batch) == limit.requests
         if batch and (is_full or (limit.tokens and width * (len(batch) + 1) > limit.tokens)):

@@ -32,7 +32,7 @@ from vipbench.errors import (
 from vipbench.formats import read_answers
 from vipbench.judge import JudgeSettings
 from vipbench.judging import judge_run
-from vipbench.loaders import AHEAD, count_loaders
+from vipbench.loaders import count_ahead, count_loaders
 from vipbench.manifest import Identity, Manifest, TaskRun, Times
 from vipbench.models import (
     Model,
@@ -163,6 +163,8 @@ class _Clock:
     begun: float = field(default_factory=time.monotonic)
     loaded: float | None = None
     """When the model was loaded; None before."""
+    answered: float | None = None
+    """When all was answered, or this start ended before; None before."""
     n_answered: int = 0
     workers: Crew | None = None
     """Of this start, where there are any; else `runner` answers here."""
@@ -251,6 +253,7 @@ def _run_in(
             if loaded is not None:
                 _answer(folder, started._replace(trials=trials), loaded.ask, progress, clock)
         finally:
+            clock.answered = time.monotonic()
             stack.close()  # the memory of workers is known when they have ended
             manifest = _add_times(started.manifest, prepared.seconds, clock)
             with contextlib.suppress(RunError):  # where the disk is full, that is said already
@@ -618,7 +621,8 @@ def _load(
     n_loaders = count_loaders(settings.loaders, model.device, settings.workers)
     if not settings.has_workers or model.build is None:
         runner = clock.runner = model.load(started.trials, token_budget)
-        ask = partial(answer_batches, n_loaders=n_loaders, say=say)
+        ahead = count_ahead(n_loaders, model.device)
+        ask = partial(answer_batches, ahead=ahead, n_loaders=n_loaders, say=say)
         told = settings_of(runner, settings.runner)
         return _Loaded(partial(ask, runner, settings.runner, images=images), told.token_budget)
     build = partial(model.build, token_budget=token_budget) if token_budget else model.build
@@ -638,7 +642,7 @@ def _hire(
     say: Say,
 ) -> Crew:
     """Choose `n` workers, here or on a cluster; none of them is started yet."""
-    ahead = AHEAD if n_loaders else int(model.device != "cpu")
+    ahead = count_ahead(n_loaders, model.device)
     is_built_in = settings.runner in RUNNERS  # others choose their device themselves
     if settings.engine == "ray":
         return Actors(
@@ -796,7 +800,7 @@ def _answer(
 
 
 def _add_times(manifest: Manifest, prepare: float, clock: _Clock) -> Manifest:
-    then, now = manifest.times, time.monotonic()
+    then, now = manifest.times, clock.answered or time.monotonic()
     loaded = now if clock.loaded is None else clock.loaded
     load, generate = loaded - clock.begun, now - loaded
     times = Times(

@@ -21,6 +21,7 @@ from concurrent.futures import (
     BrokenExecutor,
     Future,
     ProcessPoolExecutor,
+    ThreadPoolExecutor,
     wait,
 )
 from multiprocessing import get_context
@@ -208,8 +209,9 @@ class Crew:
         for worker in self._workers:
             if worker.future is not None:
                 worker.kill()
+        with ThreadPoolExecutor(len(self._workers)) as waiting:  # each takes a second to end
+            list(waiting.map(lambda worker: worker.wait(), self._workers))
         for worker in self._workers:
-            worker.wait()
             worker.kill()
 
     def load(self) -> Told:

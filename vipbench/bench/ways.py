@@ -37,7 +37,7 @@ from vipbench.engine import answer_batches
 from vipbench.errors import VipbenchError
 from vipbench.fit import fit
 from vipbench.loader import digest_pixels, load_image
-from vipbench.loaders import count_loaders
+from vipbench.loaders import count_ahead, count_loaders
 from vipbench.manifest import peak_memory_mib
 from vipbench.plan import BatchLimit, plan_batches
 from vipbench.runners.device import find_device, find_dtype
@@ -250,6 +250,7 @@ class _Vipbench:
         if self.by_workers and self._workers is not None:
             self._workers.answer(trials, plan, range(len(plan)), write)
             return
+        n_loaders = count_loaders("auto", str(log.place), 1)
         answer_batches(
             _WatchedRunner(self.runner, log, clock),
             "vipbench",
@@ -258,7 +259,8 @@ class _Vipbench:
             range(len(plan)),
             self.job.images,
             write,
-            n_loaders=count_loaders("auto", str(log.place), 1),
+            ahead=count_ahead(n_loaders, str(log.place)),
+            n_loaders=n_loaders,
         )
 
     def _plan(self, trials: Trials) -> list[tuple[int, ...]]:

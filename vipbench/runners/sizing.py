@@ -13,7 +13,7 @@ from vipbench.runners.prompt_formats import PromptEncoder
 from vipbench.runners.shape import Shape, shape_of
 from vipbench.schema import PromptFormat, Request
 
-CPU_TOKENS = 1024
+CPU_TOKENS = 2048
 """Tokens in a batch on a CPU: more of them leave its cache (measured: docs/performance.md)."""
 MOST_TOKENS = 131_072
 """Tokens in a batch on a large GPU; there is nothing to be gained above."""
