@@ -27,6 +27,7 @@ from transformers import (
 
 from vipbench.errors import RunnerError, nearest
 from vipbench.runners import RunnerSettings
+from vipbench.runners.cache import make_room
 from vipbench.runners.checkpoint import CheckpointInfo, check_checkpoint, image_statistics
 from vipbench.runners.device import find_device, find_dtype
 from vipbench.runners.loading import (
@@ -333,6 +334,7 @@ class VipLlavaRunner:
         device = self.model.device
         lengths = torch.tensor([len(row.ids) for row in rows], device=device)
         logits, cache = self._prefill(rows, pixels, lengths)
+        make_room(cache)
         logprobs = _option_logprobs(logits, rows)
         width = max(len(row.ids) for row in rows)
         # True where the cache holds a token of the row; what is padding stays a hole in it.
