@@ -699,6 +699,21 @@ def test_batches_hold_as_many_tokens_as_they_may(tmp_path: Path, checkpoint: Pat
         )
 
 
+def test_a_memory_below_one_request_asks_each_alone(
+    tmp_path: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_task(tmp_path, n=4)
+
+    def settings_of(runner: Runner, name: str) -> RunnerSettings:
+        return runners.settings_of(runner, name).model_copy(update={"token_budget": 8})
+
+    monkeypatch.setattr("vipbench.run.settings_of", settings_of)
+    small = run(with_model(tmp_path, checkpoint, batch_size="auto"))
+    lines = store.read_responses(small.path / store.RESPONSES).values()
+    assert small.manifest.token_budget == max(line.n_prompt_tokens for line in lines)
+    assert small.manifest.n_batches == len(lines) == 4
+
+
 def test_a_budget_that_does_not_fit_into_memory_is_planned_anew(
     tmp_path: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

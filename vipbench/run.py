@@ -244,10 +244,11 @@ def _run_in(
         # First the model, so that one which cannot be loaded leaves nothing behind.
         loaded = _load(stack, prepared, started, settings, say, clock) if started.todo else None
         clock.loaded = time.monotonic()
-        if loaded and loaded.token_budget not in (None, started.manifest.token_budget):
-            limit = started.manifest.batch_limit._replace(tokens=loaded.token_budget)
-            say(f"{folder}: {started.manifest.batch_limit} do not fit into memory: {limit} a batch")
-            started = _planned(prepared, settings, limit)
+        if loaded and loaded.token_budget is not None:
+            limit, then = _token_limit(prepared.trials, loaded.token_budget), started.manifest
+            if limit != then.batch_limit:
+                say(f"{folder}: {then.batch_limit} do not fit into memory: {limit} a batch")
+                started = _planned(prepared, settings, limit)
         trials = _begin(folder, started, fresh=settings.fresh)
         try:
             if loaded is not None:
@@ -692,9 +693,14 @@ def _batch_limit(
         return BatchLimit(settings.batch_size, settings.token_budget)
     if settings.token_budget is not None:
         return BatchLimit(tokens=settings.token_budget)
-    if token_budget is not None:  # a request that has more is asked all the same, alone
-        return BatchLimit(tokens=max([token_budget, *(entry.length for entry in trials.entries)]))
+    if token_budget is not None:
+        return _token_limit(trials, token_budget)
     return BatchLimit(AUTO_BATCH_SIZE_BASELINE if model.is_baseline else AUTO_BATCH_SIZE)
+
+
+def _token_limit(trials: Trials, token_budget: int) -> BatchLimit:
+    """Limit batches to what fits; a request that has more is asked all the same."""
+    return BatchLimit(tokens=max([token_budget, *(entry.length for entry in trials.entries)]))
 
 
 def _new_manifest(
