@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from vipbench.data import locate
-from vipbench.draw import render
-from vipbench.prompts import build_request
+from vipbench.data.locate import locate
+from vipbench.images.draw import render
+from vipbench.prompts.request import build_request
 from vipbench.schema import DataSource, Region, Request, Sample, Shape, TaskSpec, VisualPrompt
-from vipbench.styles import color_group, parse_styles
-from vipbench.tasks import all_styles, find_tasks, inspect_image, load_samples, load_task
+from vipbench.prompts.styles import color_group, parse_styles
+from vipbench.data.tasks import all_styles, find_tasks, inspect_image, load_samples, load_task
 
 DATA = Path(__file__).resolve().parent / "data"
 OWN = DATA / "own"

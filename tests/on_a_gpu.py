@@ -375,8 +375,8 @@ def _ask(sizes: Sizes, n: int, new_tokens: int) -> tuple[Any, list[Any], list[An
     from vipbench.bench.models import load_prompts, load_runner
     from vipbench.bench.requests import lengthen
     from vipbench.demo import benchmark
-    from vipbench.loader import load
-    from vipbench.trials import make_trials, select
+    from vipbench.images.load import load
+    from vipbench.trials.make import make_trials, select
 
     size: Any = sizes.random
     prompts = load_prompts(None, size)
@@ -406,7 +406,7 @@ def tell_kernels(sizes: Sizes) -> dict[str, Any]:
     """Time prefills with one attention kernel after the other, and steps of decoding."""
     from torch.nn.attention import SDPBackend
 
-    from vipbench.runners import loading
+    from vipbench.runners.checkpoints import loading
 
     runner, requests, images = _ask(sizes, max(sizes.rows), 1)
     usual = list(loading._ATTENTION)

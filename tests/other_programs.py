@@ -1,6 +1,6 @@
 """How other programs read the files that vipbench writes, in code of its own.
 
-Written from what those programs do with a file, without anything of `vipbench.formats`.
+Written from what those programs do with a file, without anything of `vipbench.exchange.formats`.
 """
 
 import csv

@@ -5,13 +5,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from vipbench import manifest as manifests
-from vipbench import store
-from vipbench.manifest import Identity, Manifest, Settings, TaskRun
-from vipbench.report import Row, summarise
+from vipbench.runfolder import manifest as manifests
+from vipbench.runfolder import folder as store
+from vipbench.runfolder.manifest import Identity, Manifest, Settings, TaskRun
+from vipbench.report.leaderboard import Row, summarise
 from vipbench.schema import Fit, Tags
-from vipbench.store import ScoreLine
-from vipbench.tasks import all_styles, load_task
+from vipbench.runfolder.folder import ScoreLine
+from vipbench.data.tasks import all_styles, load_task
 
 
 def row(task: str, accuracy: float | None, n: int, half: float = 0.003, **fields: Any) -> Row:

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from vipbench.schema import DataSource, Request, Response, checked
-from vipbench.settings import RunSettings
+from vipbench.run.settings import RunSettings
 
 KILL_AT = "VIPBENCH_TEST_KILL_AT"
 """Batch at which `Brightness` kills its own process."""

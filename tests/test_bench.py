@@ -15,7 +15,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from tests.models import build_model, save_checkpoint
-from vipbench import store
+from vipbench.runfolder import folder as store
 from vipbench.bench import BenchReport, BenchSettings, bench
 from vipbench.bench.floor import add, count
 from vipbench.bench.models import build_random, random_config
@@ -23,12 +23,12 @@ from vipbench.bench.records import WAYS, Answered, Job, Outcome, RandomSize
 from vipbench.bench.requests import answer_lengths, choose, enlarge, slices
 from vipbench.bench.ways import _Vipbench, main, measure
 from vipbench.certify import KERNELS
-from vipbench.data import open_image
+from vipbench.data.locate import open_image
 from vipbench.demo import benchmark
 from vipbench.errors import RunError, RunnerError
-from vipbench.loader import load
-from vipbench.runners.shape import shape_of
-from vipbench.trials import make_trials, select
+from vipbench.images.load import load
+from vipbench.runners.checkpoints.shape import shape_of
+from vipbench.trials.make import make_trials, select
 
 SMALL = BenchSettings(n=10, n_official=3, n_usual=5, rounds=2, n_tune=4, device="cpu")
 ONE = BenchSettings(

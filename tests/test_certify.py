@@ -9,12 +9,12 @@ import pytest
 
 from tests.models import build_model, save_checkpoint
 from tests.runs import make_task
-from vipbench import store
+from vipbench.runfolder import folder as store
 from vipbench.certify import Certificate, certify, report
 from vipbench.errors import RunnerError
-from vipbench.manifest import CERTIFICATES
-from vipbench.run import Results, run
-from vipbench.settings import RunSettings
+from vipbench.runfolder.manifest import CERTIFICATES
+from vipbench.run.loop import Results, run
+from vipbench.run.settings import RunSettings
 
 N_SAMPLES = 12
 """Of each of the two tasks."""

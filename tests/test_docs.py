@@ -12,8 +12,8 @@ import pytest
 import typer.main
 
 from vipbench.cli import app
-from vipbench.published import read_registry
-from vipbench.tasks import all_styles, find_suites, find_tasks
+from vipbench.analysis.reproduce.published import read_registry
+from vipbench.data.tasks import all_styles, find_suites, find_tasks
 
 REPO = Path(__file__).parent.parent
 PAGES = [REPO / "README.md", *sorted((REPO / "docs").glob("*.md"))]

@@ -17,11 +17,12 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from tests.runs import make_task
 from tests.runs import settings as run_settings
-from vipbench import run, store
-from vipbench.chat import Endpoint
-from vipbench.judge import JudgeSettings
-from vipbench.judging import METRIC, read_report
-from vipbench.store import ResponseLine, ScoreLine
+from vipbench.run import loop as run
+from vipbench.runfolder import folder as store
+from vipbench.endpoints.chat import Endpoint
+from vipbench.judge.grading import JudgeSettings
+from vipbench.judge.runs import METRIC, read_report
+from vipbench.runfolder.folder import ResponseLine, ScoreLine
 
 UNKNOWN, END, ASSISTANT = "<unk>", "</s>", "[assistant]"
 WRONG, UNCLEAR = "purple", "mumble"

@@ -12,17 +12,20 @@ import vipbench
 
 PACKAGE = Path(vipbench.__file__).parent
 LAYERS = (
-    ("errors", "schema"),
-    ("geometry", "answers", "stats"),
-    ("draw", "fit", "styles", "tasks", "data", "reading", "formats", "scorers", "store", "manifest",
-     "plan", "shard", "shelf", "chat", "ledger", "rubric", "archives", "transfer", "hub", "fetch"),
-    ("prompts", "controls", "trials", "judge", "judging", "visibility", "loader", "loaders",
-     "runners", "report", "pairs", "forest", "compare", "gate", "power", "sweep", "published",
-     "reproduce", "sheet", "html", "export"),
-    ("settings", "models", "engine", "workers", "cluster", "run", "merge", "check"),
-    ("bench", "certify", "demo"),
+    ("_version", "errors", "schema", "mentions",),
+    ("stats", "environment", "files", "reading", "spool", "validation",),
+    ("digests",),
+    ("images", "geometry", "runfolder", "endpoints",),
+    ("prompts",),
+    ("data", "scoring",),
+    ("exchange", "judge", "report", "trials",),
+    ("analysis", "runners",),
+    ("demo", "engine", "html",),
+    ("run",),
+    ("api", "certify", "sequential", "integrations",),
+    ("bench",),
     ("cli",),
-)  # fmt: skip
+)
 RANK = {module: rank for rank, layer in enumerate(LAYERS) for module in layer}
 TOP = ("vipbench", "api")
 """The package itself and what it exports; they may import any layer and nothing imports them."""
@@ -110,11 +113,11 @@ def test_help_loads_nothing_heavy() -> None:
     "module",
     [
         "vipbench",
-        "vipbench.check",
-        "vipbench.loaders",
-        "vipbench.report",
-        "vipbench.sheet",
-        "vipbench.store",
+        "vipbench.trials.check",
+        "vipbench.engine.loaders",
+        "vipbench.report.leaderboard",
+        "vipbench.images.contact_sheet",
+        "vipbench.runfolder.folder",
     ],
 )
 def test_what_needs_no_model_starts_without_torch(module: str) -> None:

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from tests.runs import make_joint, settings
-from vipbench import store
+from vipbench.runfolder import folder as store
 from vipbench.reading import read_questions
-from vipbench.run import run, score
-from vipbench.trials import make_trials, select
+from vipbench.run.loop import run, score
+from vipbench.trials.make import make_trials, select
 
 FEW, MANY = 40, 340
 
@@ -47,7 +47,7 @@ def folders(tmp_path: Path) -> dict[int, Path]:
 def test_samples_wait_on_the_disk_until_they_are_asked(
     folders: dict[int, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vipbench.trials.KEPT_SAMPLES", 8)
+    monkeypatch.setattr("vipbench.trials.make.KEPT_SAMPLES", 8)
 
     def peak(n: int) -> int:
         names = ("first", "second")

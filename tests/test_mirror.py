@@ -7,25 +7,55 @@ import pytest
 REPO = Path(__file__).parent.parent
 ELSEWHERE = {
     "vipbench/__init__.py": "tests/test_package.py",
-    "vipbench/schema.py": "tests/test_tasks.py",
+    "vipbench/analysis/__init__.py": "tests/test_package.py",
+    "vipbench/analysis/reproduce/__init__.py": "tests/test_package.py",
+    "vipbench/analysis/sweep/__init__.py": "tests/test_package.py",
+    "vipbench/bench/__init__.py": "tests/test_bench.py",
+    "vipbench/bench/floor.py": "tests/test_bench.py",
+    "vipbench/bench/models.py": "tests/test_bench.py",
+    "vipbench/bench/records.py": "tests/test_bench.py",
+    "vipbench/bench/requests.py": "tests/test_bench.py",
+    "vipbench/bench/ways.py": "tests/test_bench.py",
+    "vipbench/cli/app.py": "tests/cli/test_cli.py",
+    "vipbench/cli/check.py": "tests/cli/test_cli.py",
+    "vipbench/cli/demo.py": "tests/cli/test_cli.py",
+    "vipbench/cli/ls.py": "tests/cli/test_cli.py",
+    "vipbench/cli/options.py": "tests/cli/test_cli.py",
+    "vipbench/cli/printing.py": "tests/cli/test_cli.py",
+    "vipbench/cli/run.py": "tests/cli/test_cli.py",
+    "vipbench/data/__init__.py": "tests/test_package.py",
+    "vipbench/data/fetching/__init__.py": "tests/test_package.py",
+    "vipbench/data/fetching/archives.py": "tests/data_package/fetching/test_archives.py",
+    "vipbench/data/fetching/fetch.py": "tests/data_package/fetching/test_fetch.py",
+    "vipbench/data/fetching/hub.py": "tests/data_package/fetching/test_hub.py",
+    "vipbench/data/fetching/transfer.py": "tests/data_package/fetching/test_transfer.py",
+    "vipbench/data/locate.py": "tests/data_package/test_locate.py",
+    "vipbench/data/tasks.py": "tests/data_package/test_tasks.py",
+    "vipbench/endpoints/__init__.py": "tests/test_package.py",
+    "vipbench/engine/__init__.py": "tests/test_package.py",
     "vipbench/errors.py": "tests/cli/test_cli.py",
-    "vipbench/settings.py": "tests/test_run.py",
-    "vipbench/models.py": "tests/test_run.py",
-    "vipbench/export.py": "tests/cli/test_exchange.py",
+    "vipbench/exchange/__init__.py": "tests/test_package.py",
+    "vipbench/exchange/export.py": "tests/cli/test_import_.py",
+    "vipbench/geometry.py": "tests/test_package.py",
     "vipbench/html/__init__.py": "tests/html/test_page.py",
-    "vipbench/runners/loading.py": "tests/runners/test_vipllava.py",
-    **{
-        f"vipbench/bench/{name}.py": "tests/test_bench.py"
-        for name in ("__init__", "floor", "models", "records", "requests", "ways")
-    },
-    **{
-        f"vipbench/runners/{name}.py": "tests/runners/test_convert.py"
-        for name in ("official", "weights", "llama_tokenizer")
-    },
-    **{
-        f"vipbench/cli/{name}.py": "tests/cli/test_cli.py"
-        for name in ("app", "options", "words", "runs", "look", "listing", "demo")
-    },
+    "vipbench/images/__init__.py": "tests/test_package.py",
+    "vipbench/judge/__init__.py": "tests/test_package.py",
+    "vipbench/prompts/__init__.py": "tests/test_package.py",
+    "vipbench/report/__init__.py": "tests/test_package.py",
+    "vipbench/run/__init__.py": "tests/test_package.py",
+    "vipbench/run/model.py": "tests/run/test_loop.py",
+    "vipbench/run/settings.py": "tests/run/test_loop.py",
+    "vipbench/runfolder/__init__.py": "tests/test_package.py",
+    "vipbench/runners/checkpoints/__init__.py": "tests/test_package.py",
+    "vipbench/runners/checkpoints/loading.py": "tests/runners/vipllava/test_runner.py",
+    "vipbench/runners/conversion/__init__.py": "tests/test_package.py",
+    "vipbench/runners/conversion/llama_tokenizer.py": "tests/runners/conversion/test_convert.py",
+    "vipbench/runners/conversion/official.py": "tests/runners/conversion/test_convert.py",
+    "vipbench/runners/conversion/weights.py": "tests/runners/conversion/test_convert.py",
+    "vipbench/runners/vipllava/__init__.py": "tests/test_package.py",
+    "vipbench/schema.py": "tests/data_package/test_tasks.py",
+    "vipbench/scoring/__init__.py": "tests/test_package.py",
+    "vipbench/trials/__init__.py": "tests/test_package.py",
 }
 """Modules that are tested under another name, because others show them at work."""
 

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from vipbench import store
-from vipbench.report import ALL
-from vipbench.run import run
+from vipbench.runfolder import folder as store
+from vipbench.report.leaderboard import ALL
+from vipbench.run.loop import run
 from vipbench.runners.prompt_formats import SYSTEM, format_prompt, readable
 from vipbench.schema import DataSource, Trial
-from vipbench.settings import RunSettings
+from vipbench.run.settings import RunSettings
 
 DATA = Path(__file__).parent / "data"
 LETTER = "\nAnswer with the option's letter from the given choices directly."

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from vipbench.api import evaluate
-    from vipbench.draw import render
+    from vipbench.images.draw import render
     from vipbench.errors import VipbenchError
-    from vipbench.prompts import build_request
-    from vipbench.run import Results
+    from vipbench.prompts.request import build_request
+    from vipbench.run.loop import Results
     from vipbench.schema import (
         DataSource,
         Problem,
@@ -25,20 +25,20 @@ if TYPE_CHECKING:
         TaskSpec,
         VisualPrompt,
     )
-    from vipbench.styles import parse_styles
-    from vipbench.tasks import load_samples, load_task
+    from vipbench.prompts.styles import parse_styles
+    from vipbench.data.tasks import load_samples, load_task
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "evaluate": "api",
-    "render": "draw",
+    "render": "images.draw",
     "VipbenchError": "errors",
-    "build_request": "prompts",
-    "Results": "run",
-    "parse_styles": "styles",
-    "load_samples": "tasks",
-    "load_task": "tasks",
+    "build_request": "prompts.request",
+    "Results": "run.loop",
+    "parse_styles": "prompts.styles",
+    "load_samples": "data.tasks",
+    "load_task": "data.tasks",
 } | dict.fromkeys(
     (
         "DataSource",

@@ -7,9 +7,9 @@ from typing import Any
 
 from vipbench import demo
 from vipbench.errors import RunnerError
-from vipbench.run import Results, run
+from vipbench.run.loop import Results, run
 from vipbench.schema import DataSource, checked
-from vipbench.settings import RunSettings
+from vipbench.run.settings import RunSettings
 
 DEMO = "demo"
 

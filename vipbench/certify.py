@@ -14,21 +14,21 @@ import numpy as np
 import torch
 from transformers import AutoConfig
 
-from vipbench import manifest as manifests
-from vipbench import store
+from vipbench.runfolder import manifest as manifests
+from vipbench.runfolder import folder as store
 from vipbench.errors import RunError, RunnerError
-from vipbench.manifest import CERTIFICATES, Manifest
-from vipbench.pairs import pair_runs, read_side
-from vipbench.plan import BatchLimit
-from vipbench.run import Results, Say, run
+from vipbench.runfolder.manifest import CERTIFICATES, Manifest
+from vipbench.analysis.pairs import pair_runs, read_side
+from vipbench.runfolder.plan import BatchLimit
+from vipbench.run.loop import Results, Say, run
 from vipbench.runners import WITH_CHECKPOINT
-from vipbench.runners.loading import LOAD_ERRORS, inference
+from vipbench.runners.checkpoints.loading import LOAD_ERRORS, inference
 from vipbench.schema import AnswerPath, PromptFormat, Record
-from vipbench.settings import VIPLLAVA, RunSettings
+from vipbench.run.settings import VIPLLAVA, RunSettings
 from vipbench.stats import clustered_mean
-from vipbench.store import ResponseLine, ScoreLine, TrialId, trial_id
-from vipbench.tasks import load_suite
-from vipbench.trials import select
+from vipbench.runfolder.folder import ResponseLine, ScoreLine, TrialId, trial_id
+from vipbench.data.tasks import load_suite
+from vipbench.trials.make import select
 
 N = 200
 """Samples of a certificate, about: as many of each task."""

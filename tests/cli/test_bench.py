@@ -2,14 +2,14 @@ import json
 from pathlib import Path
 
 from tests.cli.conftest import Vipbench
-from vipbench import store
+from vipbench.runfolder import folder as store
 from vipbench.bench import PLAN, BenchSettings, Plan
 from vipbench.bench.floor import count
 from vipbench.bench.records import WAYS, Answered, Outcome, Speed
 from vipbench.demo import CHECKPOINT
-from vipbench.manifest import versions
-from vipbench.runners.checkpoint import check_checkpoint
-from vipbench.runners.shape import Shape
+from vipbench.runfolder.manifest import versions
+from vipbench.runners.checkpoints.checkpoint import check_checkpoint
+from vipbench.runners.checkpoints.shape import Shape
 from vipbench.schema import Record
 
 SHAPE = Shape(

@@ -12,9 +12,10 @@ import pytest
 from PIL import Image
 
 from tests.cli.conftest import Vipbench
-from vipbench import demo, manifest, store
+from vipbench import demo
+from vipbench.runfolder import manifest, folder as store
 from vipbench.demo.generate import make
-from vipbench.report import read_summary
+from vipbench.report.leaderboard import read_summary
 from vipbench.schema import Trial
 
 COMMANDS = (

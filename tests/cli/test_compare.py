@@ -12,8 +12,8 @@ import yaml
 
 from tests.cli.conftest import Vipbench
 from tests.results import lines
-from tests.test_gate import answers, certificate
-from tests.test_pairs import V7W, run
+from tests.analysis.test_gate import answers, certificate
+from tests.analysis.test_pairs import V7W, run
 
 REPO = Path(__file__).parent.parent.parent
 

@@ -7,7 +7,7 @@ import pytest
 from tests.cli.conftest import Vipbench
 from tests.judge_server import Answer, Asked, JudgeServer, in_turn
 from tests.runs import make_task
-from tests.test_rubric import EVALUATOR, FEW_SHOT, evaluator
+from tests.judge.test_rubric import EVALUATOR, FEW_SHOT, evaluator
 from vipbench.cli.judge import parse_price
 from vipbench.errors import JudgeError
 

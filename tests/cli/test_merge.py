@@ -6,7 +6,7 @@ import pytest
 
 from tests.cli.conftest import Vipbench
 from tests.runs import make_task
-from vipbench import store
+from vipbench.runfolder import folder as store
 
 
 def command(*more: str) -> list[str]:

@@ -7,7 +7,8 @@ import pytest
 
 from tests.cli.conftest import Vipbench
 from tests.results import manifest, row, save_rows, task_run
-from vipbench import published, store
+from vipbench.analysis.reproduce import published
+from vipbench.runfolder import folder as store
 
 V7W = "visual7w_pointing"
 

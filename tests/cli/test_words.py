@@ -6,7 +6,7 @@ import pytest
 from tqdm import tqdm
 
 from vipbench import cli
-from vipbench.cli.words import say
+from vipbench.cli.printing import say
 
 
 class Terminal(io.StringIO):

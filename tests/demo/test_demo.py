@@ -7,7 +7,7 @@ import pytest
 from safetensors import safe_open
 
 from vipbench import demo
-from vipbench.runners.checkpoint import check_checkpoint
+from vipbench.runners.checkpoints.checkpoint import check_checkpoint
 
 REPO = Path(__file__).parents[2]
 

@@ -8,7 +8,7 @@ import pytest
 
 import vipbench
 from vipbench import demo
-from vipbench.report import leaderboard
+from vipbench.report.leaderboard import leaderboard
 
 COMMITTED = Path(__file__).parents[2] / "results" / "demo"
 BASELINES = ("oracle", "majority", "random", "constant")

@@ -7,8 +7,8 @@ import pytest
 
 from vipbench.demo.generate import TRAINING_SEED, make
 from vipbench.demo.lessons import LOOKS, PHASES, TASKS, Lesson, Lessons
-from vipbench.styles import WORDS
-from vipbench.tasks import all_styles
+from vipbench.prompts.styles import WORDS
+from vipbench.data.tasks import all_styles
 
 
 @pytest.fixture(scope="module")

@@ -4,9 +4,9 @@ from random import Random
 
 import pytest
 
-from vipbench import styles
+from vipbench.prompts import styles
 from vipbench.demo.scenes import CELL, COLORS, FIGURES, SIDE, draw_scene, make_scene
-from vipbench.geometry import bounds, contains
+from vipbench.images.geometry import bounds, contains
 
 
 @pytest.mark.parametrize("shape", FIGURES)

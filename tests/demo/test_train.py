@@ -8,7 +8,7 @@ from safetensors.torch import load_file
 
 from vipbench.demo import lessons, train
 from vipbench.demo.lessons import Phase
-from vipbench.runners.checkpoint import check_checkpoint
+from vipbench.runners.checkpoints.checkpoint import check_checkpoint
 
 PHASES = (Phase(2, {"lookup": 1.0}), Phase(2, {"reverse": 0.5, "visual7w_pointing": 0.5}))
 

@@ -8,11 +8,13 @@ from typing import Any, NamedTuple
 
 from PIL import Image
 
-from vipbench import manifest as manifests
-from vipbench import report, scorers, store
-from vipbench.loader import digest_pixels, load_image
-from vipbench.manifest import Identity, Manifest, Settings, TaskRun
-from vipbench.prompts import request_key
+from vipbench.runfolder import manifest as manifests
+from vipbench.report import leaderboard as report
+from vipbench.scoring import scorers
+from vipbench.runfolder import folder as store
+from vipbench.images.load import digest_pixels, load_image
+from vipbench.runfolder.manifest import Identity, Manifest, Settings, TaskRun
+from vipbench.prompts.request import request_key
 from vipbench.schema import (
     Kind,
     PromptStyle,
@@ -23,8 +25,8 @@ from vipbench.schema import (
     Trial,
     VisualPrompt,
 )
-from vipbench.store import ResponseLine, ScoreLine
-from vipbench.styles import COLORS
+from vipbench.runfolder.folder import ResponseLine, ScoreLine
+from vipbench.prompts.styles import COLORS
 
 SIZE = 48
 """px; what the made-up model sees."""

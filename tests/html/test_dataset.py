@@ -8,9 +8,9 @@ import pytest
 
 from tests.html.made import Item, write_run, write_scores
 from tests.runs import make_joint, settings
-from vipbench import manifest as manifests
-from vipbench import run as runs
-from vipbench import store
+from vipbench.runfolder import manifest as manifests
+from vipbench.run import loop as runs
+from vipbench.runfolder import folder as store
 from vipbench.errors import RunError
 from vipbench.html.dataset import as_json, collect, option_lines
 from vipbench.html.runs import read_runs, task_keys

@@ -13,7 +13,7 @@ from vipbench.html import pictures
 from vipbench.html.dataset import Collected, collect
 from vipbench.html.pictures import FOLDER, Drawn, add_pictures
 from vipbench.html.runs import read_runs
-from vipbench.loader import load_image
+from vipbench.images.load import load_image
 
 
 def drawn(

@@ -26,14 +26,15 @@ from tests.models import (
     save_family,
 )
 from tests.runs import make_task, settings
-from vipbench import demo, store
+from vipbench import demo
+from vipbench.runfolder import folder as store
 from vipbench.errors import RunnerError
-from vipbench.run import run
+from vipbench.run.loop import run
 from vipbench.runners import make_runner
-from vipbench.runners.checkpoint import CLIP_MEAN, CLIP_STD, FREE_SIDE, check_model
+from vipbench.runners.checkpoints.checkpoint import CLIP_MEAN, CLIP_STD, FREE_SIDE, check_model
 from vipbench.runners.hf import HfRunner
 from vipbench.schema import Request, Response
-from vipbench.settings import RunSettings
+from vipbench.run.settings import RunSettings
 
 END_IDS = list(range(2, 400, 9))
 """So many end tokens that some answers stop early and others do not."""
@@ -405,7 +406,7 @@ def test_the_square_of_vipbench_json_comes_first_and_is_part_of_the_settings(
 
 def test_checking_needs_no_torch(llava: Path) -> None:
     code = (
-        "import sys; from vipbench.runners.checkpoint import check_model; check_model(sys.argv[1]);"
+        "import sys; from vipbench.runners.checkpoints.checkpoint import check_model; check_model(sys.argv[1]);"
         "assert not {'torch', 'transformers', 'safetensors'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code, str(llava)], check=True)

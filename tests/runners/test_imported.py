@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from vipbench.errors import DataError
-from vipbench.formats import Answer, AnswerFile, Format
+from vipbench.exchange.formats import Answer, AnswerFile, Format
 from vipbench.runners import reads_images, settings_of
 from vipbench.runners.imported import (
     ImportedRunner,

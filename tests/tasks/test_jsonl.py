@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from vipbench.data import locate
+from vipbench.data.locate import locate
 from vipbench.errors import DataError
 from vipbench.schema import DataSource, Problem, Sample, TaskSpec
-from vipbench.tasks import inspect_image, load_samples, load_task
+from vipbench.data.tasks import inspect_image, load_samples, load_task
 
 Write = Callable[[str, object], Path]
 

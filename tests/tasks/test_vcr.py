@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from vipbench.errors import DataError
-from vipbench.prompts import build_request
+from vipbench.prompts.request import build_request
 from vipbench.schema import Problem, Sample
-from vipbench.styles import parse_styles
-from vipbench.tasks import all_styles
+from vipbench.prompts.styles import parse_styles
+from vipbench.data.tasks import all_styles
 
 QA, QAR, TURNS = "vcr_qa", "vcr_qar", "vcr_qar_turns"
 Samples = Callable[..., list[Sample]]

@@ -14,7 +14,8 @@ from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 
-from vipbench import demo, manifest, store
+from vipbench import demo
+from vipbench.runfolder import manifest, folder as store
 
 REPO = Path(__file__).resolve().parents[2]
 

@@ -20,17 +20,17 @@ from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field, ValidationError
 
-from vipbench import store
+from vipbench.runfolder import folder as store
 from vipbench.bench.floor import Work, add, count
 from vipbench.bench.records import WAYS, Answered, Job, Outcome, RandomSize, Speed, WayName
 from vipbench.bench.requests import NewTokens, answer_lengths, choose, enlarge, slices, spread
 from vipbench.demo import CHECKPOINT, benchmark
 from vipbench.errors import RunError, RunInterrupted, RunnerError
-from vipbench.manifest import versions
-from vipbench.runners.checkpoint import CheckpointInfo, check_checkpoint
+from vipbench.runfolder.manifest import versions
+from vipbench.runners.checkpoints.checkpoint import CheckpointInfo, check_checkpoint
 from vipbench.runners.device import check_names
 from vipbench.schema import Record, Trial
-from vipbench.trials import TaskFacts, make_trials, select
+from vipbench.trials.make import TaskFacts, make_trials, select
 
 N = 500
 """Samples without `--n`: with them a bench of the embedded checkpoint takes three or four minutes

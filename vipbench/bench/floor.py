@@ -6,7 +6,7 @@ layers up to the last one that is used, causal attention, of the last layer only
 for the last token of the prompt, the vocabulary once a new token.
 """
 
-from vipbench.runners.shape import Shape
+from vipbench.runners.checkpoints.shape import Shape
 from vipbench.schema import Record
 
 

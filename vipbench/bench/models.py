@@ -18,10 +18,10 @@ from transformers import (
 from vipbench.bench.records import RandomSize
 from vipbench.certify import KERNELS
 from vipbench.demo import CHECKPOINT
-from vipbench.runners.checkpoint import CheckpointInfo, check_checkpoint
+from vipbench.runners.checkpoints.checkpoint import CheckpointInfo, check_checkpoint
 from vipbench.runners.device import find_device, find_dtype
 from vipbench.runners.prompt_formats import PromptTokenizer, encode_prompt, format_prompt
-from vipbench.runners.vipllava import VipLlavaRunner
+from vipbench.runners.vipllava.runner import VipLlavaRunner
 from vipbench.schema import PromptFormat, Request
 
 _SEED = 0

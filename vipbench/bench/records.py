@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from vipbench.runners.shape import Shape
+from vipbench.runners.checkpoints.shape import Shape
 from vipbench.schema import Record
 
 RandomSize = Literal["tiny", "7b", "13b"]

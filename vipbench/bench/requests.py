@@ -12,9 +12,9 @@ from typing import Literal
 
 from PIL import Image
 
-from vipbench import store
+from vipbench.runfolder import folder as store
 from vipbench.bench.records import WayName
-from vipbench.data import open_image, safe_path
+from vipbench.data.locate import open_image, safe_path
 from vipbench.errors import RunnerError
 from vipbench.schema import Region, Request, VisualPrompt
 

@@ -21,7 +21,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from vipbench import scorers, store
+from vipbench.scoring import scorers
+from vipbench.runfolder import folder as store
 from vipbench.bench.models import (
     Plain,
     attention_kernel,
@@ -31,23 +32,23 @@ from vipbench.bench.models import (
 )
 from vipbench.bench.records import Answered, Job, Outcome, Speed
 from vipbench.bench.requests import lengthen
-from vipbench.data import open_image, safe_path
-from vipbench.draw import draw_mark
-from vipbench.engine import answer_batches
+from vipbench.data.locate import open_image, safe_path
+from vipbench.images.draw import draw_mark
+from vipbench.engine.batches import answer_batches
 from vipbench.errors import VipbenchError
-from vipbench.fit import fit
-from vipbench.loader import digest_pixels, load_image
-from vipbench.loaders import count_ahead, count_loaders
-from vipbench.manifest import peak_memory_mib
-from vipbench.plan import BatchLimit, plan_batches
+from vipbench.images.fit import fit
+from vipbench.images.load import digest_pixels, load_image
+from vipbench.engine.loaders import count_ahead, count_loaders
+from vipbench.runfolder.manifest import peak_memory_mib
+from vipbench.runfolder.plan import BatchLimit, plan_batches
 from vipbench.runners.device import find_device, find_dtype
-from vipbench.runners.loading import inference
-from vipbench.runners.shape import shape_of
-from vipbench.runners.sizing import find_budget
-from vipbench.runners.vipllava import VipLlavaRunner
+from vipbench.runners.checkpoints.loading import inference
+from vipbench.runners.checkpoints.shape import shape_of
+from vipbench.runners.checkpoints.sizing import find_budget
+from vipbench.runners.vipllava.runner import VipLlavaRunner
 from vipbench.schema import Request, Response
-from vipbench.store import ResponseLine, Trials
-from vipbench.workers import Workers
+from vipbench.runfolder.folder import ResponseLine, Trials
+from vipbench.engine.workers import Workers
 
 MIB = 1 << 20
 _PEAK_SECONDS = 2.0

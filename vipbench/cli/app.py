@@ -10,7 +10,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from vipbench.cli.words import Said, say
+from vipbench.cli.printing import Said, say
 from vipbench.errors import VipbenchError
 
 app = typer.Typer(

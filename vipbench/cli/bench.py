@@ -7,7 +7,7 @@ import typer
 
 from vipbench.cli.app import app
 from vipbench.cli.options import Device, Dtype, Model
-from vipbench.cli.words import listed, print_columns, say
+from vipbench.cli.printing import listed, print_columns, say
 
 N = 500
 N_TUNE = 128

@@ -17,8 +17,8 @@ from vipbench.cli.options import (
     Seed,
     TokenBudget,
 )
-from vipbench.cli.runs import DEFAULT_RUNNER, DEMO_SUITE, parse_batch_size, with_demo
-from vipbench.cli.words import listed, print_columns, say
+from vipbench.cli.run import DEFAULT_RUNNER, DEMO_SUITE, parse_batch_size, with_demo
+from vipbench.cli.printing import listed, print_columns, say
 
 SHOWN_FLIPS = 10
 SHOWN_LETTERS = 40
@@ -70,9 +70,9 @@ def certify(
     Such a run, and `vipbench gate` and `compare` after it, find the certificate.
     """
     from vipbench import certify as certificates
-    from vipbench.data import parse_data_options
+    from vipbench.data.locate import parse_data_options
     from vipbench.schema import checked
-    from vipbench.settings import RunSettings
+    from vipbench.run.settings import RunSettings
 
     names = listed("--tasks", tasks)
     fields: dict[str, object] = {

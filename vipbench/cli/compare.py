@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from vipbench.cli.app import app
-from vipbench.cli.words import listed, print_columns, say
+from vipbench.cli.printing import listed, print_columns, say
 from vipbench.errors import CheckFailed, RunError
 
 if TYPE_CHECKING:
-    from vipbench.compare import Comparison
-    from vipbench.gate import Gate
+    from vipbench.analysis.compare import Comparison
+    from vipbench.analysis.gate import Gate
 
 
 @app.command()
@@ -46,7 +46,7 @@ def compare(
     Without a style, the headline style of each task. RUN@none, RUN@blind and the like compare
     styles, within one run too.
     """
-    from vipbench import compare as comparing
+    from vipbench.analysis import compare as comparing
 
     found = comparing.compare(runs, metric=metric, partial=partial)
     for note in found.notes:
@@ -104,7 +104,7 @@ def gate(
     A row for each task, under its headline style and metric; it fails where the drop is larger
     than allowed beyond doubt (one-sided 95 %, paired, clustered by image, Holm over the rows).
     """
-    from vipbench import gate as gates
+    from vipbench.analysis import gate as gates
 
     thresholds = gates.read_thresholds(config)
     if rounding is not None:
@@ -174,7 +174,7 @@ def power(
 
     From a run (and a second one), or from numbers alone.
     """
-    from vipbench import power as powers
+    from vipbench.analysis import power as powers
     from vipbench.stats import Design
 
     if (base is None) == (n is None):
@@ -209,8 +209,8 @@ def power(
 
 
 def _print_comparison(found: "Comparison") -> None:
-    from vipbench.compare import HEADER, table_rows
-    from vipbench.report import ALL
+    from vipbench.analysis.compare import HEADER, table_rows
+    from vipbench.report.leaderboard import ALL
 
     for new in dict.fromkeys(row.new for row in found.rows):
         rows = [row for row in found.rows if row.new == new]
@@ -221,7 +221,7 @@ def _print_comparison(found: "Comparison") -> None:
 
 
 def _print_gate(found: "Gate") -> None:
-    from vipbench.gate import HEADER, table_rows
+    from vipbench.analysis.gate import HEADER, table_rows
 
     for note in found.notes:
         say(note)

@@ -34,7 +34,7 @@ def convert(
     """
     from tqdm import tqdm
 
-    from vipbench.runners.convert import convert as convert_checkpoint
+    from vipbench.runners.conversion.convert import convert as convert_checkpoint
 
     with tqdm(desc=str(out), unit="B", unit_scale=True, disable=None) as bar:
 

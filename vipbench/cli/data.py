@@ -10,11 +10,11 @@ import typer
 
 from vipbench.cli.app import app
 from vipbench.cli.options import Include
-from vipbench.cli.words import listed, print_columns, say
+from vipbench.cli.printing import listed, print_columns, say
 from vipbench.errors import DataError
 
 if TYPE_CHECKING:
-    from vipbench.fetch import Source
+    from vipbench.data.fetching.fetch import Source
 
 data_app = typer.Typer(
     help="Benchmark data: what is here, fetch it, where it lies.", no_args_is_help=True
@@ -47,8 +47,8 @@ def _rows(include: Sequence[Path]) -> Iterator[Sequence[str]]:
 
 
 def _entries(include: Sequence[Path]) -> Iterator[dict[str, str | int | bool | None]]:
-    from vipbench.data import fetched_folder, size_in_words
-    from vipbench.fetch import find_sources, load_source, status
+    from vipbench.data.locate import fetched_folder, size_in_words
+    from vipbench.data.fetching.fetch import find_sources, load_source, status
 
     for key in find_sources(include):
         source = load_source(key, include)
@@ -102,7 +102,7 @@ def data_fetch(
 
     Where a licence must be accepted by hand, the steps are printed instead, and the exit code is 2.
     """
-    from vipbench.fetch import FetchSettings, fetch, load_source
+    from vipbench.data.fetching.fetch import FetchSettings, fetch, load_source
 
     names, parts, places = listed("KEY", keys), listed("--part", part), tuple(include or ())
     if len(names) > 1 and (out or parts):
@@ -127,8 +127,8 @@ def data_fetch(
 
 def _print_steps(source: "Source", out: Path | None) -> bool:
     """Print what to do by hand, and return False; True where it has been done."""
-    from vipbench.data import fetched_folder
-    from vipbench.fetch import status, steps_by_hand
+    from vipbench.data.locate import fetched_folder
+    from vipbench.data.fetching.fetch import status, steps_by_hand
 
     folder = out or fetched_folder(source.key)
     if all(each.state == "in place" for each in status(source, folder) if not each.part.optional):
@@ -143,8 +143,8 @@ def _print_steps(source: "Source", out: Path | None) -> bool:
 @data_app.command("locate")
 def data_locate(keys: Keys, include: Include = None) -> None:
     """Print the --data option for what was fetched; runs take it from there without the option."""
-    from vipbench.data import fetched_folder
-    from vipbench.fetch import load_source, status
+    from vipbench.data.locate import fetched_folder
+    from vipbench.data.fetching.fetch import load_source, status
 
     for key in listed("KEY", keys):
         source = load_source(key, tuple(include or ()))

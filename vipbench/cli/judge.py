@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vipbench.cli.words import say
+from vipbench.cli.printing import say
 from vipbench.errors import JudgeError
 
 if TYPE_CHECKING:
-    from vipbench.judge import JudgeSettings
+    from vipbench.judge.grading import JudgeSettings
 
 PANEL = "Judge of graded tasks (ViP-Bench)"
 
@@ -154,9 +154,9 @@ def judge_settings(
         if alone:
             raise JudgeError(f"{', '.join(alone)}: no judge to ask; give --judge-url too")
         return None
-    from vipbench import judge
-    from vipbench.chat import Endpoint, Limits, find_key
-    from vipbench.rubric import OWN_PROMPT, PUBLISHED_JUDGE, read_evaluator
+    from vipbench.judge import grading as judge
+    from vipbench.endpoints.chat import Endpoint, Limits, find_key
+    from vipbench.judge.rubric import OWN_PROMPT, PUBLISHED_JUDGE, read_evaluator
 
     key, source = find_key(key_file, os.environ)
     endpoint = Endpoint(url=url, model=model or PUBLISHED_JUDGE, key=key)

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from vipbench.cli.app import app
-from vipbench.cli.runs import print_results
+from vipbench.cli.run import print_results
 
 
 @app.command()
@@ -30,6 +30,6 @@ def merge(
     fresh: Annotated[bool, typer.Option("--fresh", help="Replace a run that is there.")] = False,
 ) -> None:
     """Put all shards of a run together, and score it as if one machine had asked all."""
-    from vipbench.merge import merge as put_together
+    from vipbench.run.merge import merge as put_together
 
     print_results(put_together(folders, out, fresh=fresh, max_errors=max_errors))

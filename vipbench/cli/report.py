@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from vipbench.cli.app import app
-from vipbench.cli.words import say
+from vipbench.cli.printing import say
 
 
 @app.command()

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vipbench.cli.app import app
-from vipbench.cli.words import visible
+from vipbench.cli.printing import visible
 from vipbench.errors import CheckFailed
 
 if TYPE_CHECKING:
-    from vipbench.reproduce import Reproduction
+    from vipbench.analysis.reproduce.verdicts import Reproduction
 
 
 @app.command()
@@ -45,7 +45,7 @@ def reproduce(
     Runs that differ by their seed only are one result. Exit code 1 if a comparable number is
     outside.
     """
-    from vipbench import reproduce as reproduction
+    from vipbench.analysis.reproduce import verdicts as reproduction
 
     found = reproduction.reproduce(folders, system=system, everything=everything)
     paths = reproduction.write(found, out) if out is not None else []
@@ -62,7 +62,7 @@ def reproduce(
 def _print(found: "Reproduction", paths: list[Path]) -> None:
     from rich.console import Console
 
-    from vipbench import reproduce as reproduction
+    from vipbench.analysis.reproduce import verdicts as reproduction
 
     if found.comparisons:
         # Into a file or a pipe, a table may be wider than a terminal's usual 80 columns.

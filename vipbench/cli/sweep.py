@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from vipbench.cli.app import app
-from vipbench.cli.words import one_line
+from vipbench.cli.printing import one_line
 
 
 @app.command()
@@ -25,7 +25,7 @@ def sweep(
     """Tell how answers depend on the style, and whether the order of several models does."""
     from rich.console import Console
 
-    from vipbench import sweep as sweeps
+    from vipbench.analysis.sweep import styles as sweeps
 
     found = sweeps.sweep(folders)
     console = Console(width=None if sys.stdout.isatty() else 160)

@@ -3,7 +3,7 @@
 import tempfile
 from pathlib import Path
 
-from vipbench.data import KEYS, cache_folder
+from vipbench.data.locate import KEYS, cache_folder
 from vipbench.errors import DataError
 from vipbench.schema import DataSource
 

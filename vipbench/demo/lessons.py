@@ -13,14 +13,14 @@ from PIL import Image
 
 from vipbench.demo import sources
 from vipbench.demo.scenes import COLORS, FIGURES, Figure, draw_scene, make_scene
-from vipbench.draw import render
-from vipbench.fit import fit
-from vipbench.loader import load_image
-from vipbench.prompts import CHOICE_TEMPLATE, SHORT_TEMPLATE, build_request
+from vipbench.images.draw import render
+from vipbench.images.fit import fit
+from vipbench.images.load import load_image
+from vipbench.prompts.request import CHOICE_TEMPLATE, SHORT_TEMPLATE, build_request
 from vipbench.schema import PromptStyle, Region, Sample
-from vipbench.styles import COLORS as MARK_COLORS
-from vipbench.styles import SHAPES, color_group, keyed, resolve
-from vipbench.tasks import LETTERS, all_styles, inspect_image, load_samples, load_task
+from vipbench.prompts.styles import COLORS as MARK_COLORS
+from vipbench.prompts.styles import SHAPES, color_group, keyed, resolve
+from vipbench.data.tasks import LETTERS, all_styles, inspect_image, load_samples, load_task
 
 TASKS = (
     "visual7w_pointing",

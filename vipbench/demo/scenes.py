@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from PIL import Image, ImageDraw
 
-from vipbench.geometry import bounds
+from vipbench.images.geometry import bounds
 from vipbench.schema import RGB, Box, Polygon
 
 SIDE = 128

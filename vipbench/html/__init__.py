@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from vipbench import store
+from vipbench.runfolder import folder as store
 from vipbench.errors import RunError
 from vipbench.html.dataset import collect
 from vipbench.html.page import Content, render
@@ -11,7 +11,7 @@ from vipbench.html.pictures import Drawn, add_pictures
 from vipbench.html.plots import write_plots
 from vipbench.html.runs import read_runs, task_labels
 from vipbench.html.tables import leaderboards, slugs, task_part, troubles, with_holm
-from vipbench.sweep import sweep
+from vipbench.analysis.sweep.styles import sweep
 
 MAX_INLINE = 500
 """Samples up to which pictures lie inside the page."""

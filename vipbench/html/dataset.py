@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from vipbench import store
+from vipbench.runfolder import folder as store
 from vipbench.errors import RunError
 from vipbench.html.runs import (
     Run,
@@ -23,7 +23,7 @@ from vipbench.html.runs import (
     task_labels,
 )
 from vipbench.schema import Request, Trial
-from vipbench.store import ResponseLine, ScoreLine, TrialId, trial_id
+from vipbench.runfolder.folder import ResponseLine, ScoreLine, TrialId, trial_id
 
 LineT = TypeVar("LineT", Trial, ScoreLine)
 

@@ -10,14 +10,14 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from vipbench import __version__
-from vipbench.compare import p_text
+from vipbench.analysis.compare import p_text
 from vipbench.html.dataset import Dataset, as_json
 from vipbench.html.pictures import Drawn
 from vipbench.html.runs import Run, shown
 from vipbench.html.tables import Board, TaskPart, Trouble
 from vipbench.stats import MIN_CLUSTERS
-from vipbench.styles import COLORS
-from vipbench.sweep import EffectRow, Sweep, points_text
+from vipbench.prompts.styles import COLORS
+from vipbench.analysis.sweep.styles import EffectRow, Sweep, points_text
 
 
 class Plot(NamedTuple):

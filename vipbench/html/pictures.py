@@ -16,7 +16,7 @@ from tqdm import tqdm
 from vipbench.errors import DataError, RunError
 from vipbench.html.dataset import NONE, Dataset, ToDraw
 from vipbench.html.runs import Run, image_size, shown
-from vipbench.loader import digest_pixels, load_image
+from vipbench.images.load import digest_pixels, load_image
 
 LARGEST = 448
 """px; larger squares are reduced to it."""

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vipbench import store
-from vipbench.compare import LEVEL
-from vipbench.forest import Forest, Mark, forest_files
+from vipbench.runfolder import folder as store
+from vipbench.analysis.compare import LEVEL
+from vipbench.analysis.forest import Forest, Mark, forest_files
 from vipbench.html.page import Plot
 from vipbench.html.pictures import FOLDER
 from vipbench.html.runs import Run, shown

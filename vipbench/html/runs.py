@@ -6,13 +6,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from vipbench import manifest as manifests
-from vipbench import report
-from vipbench.manifest import Manifest, TaskRun
-from vipbench.report import ALL, Row
+from vipbench.runfolder import manifest as manifests
+from vipbench.report import leaderboard as report
+from vipbench.runfolder.manifest import Manifest, TaskRun
+from vipbench.report.leaderboard import ALL, Row
 from vipbench.schema import StyleKind
-from vipbench.scorers import metric_name
-from vipbench.store import ScoreLine
+from vipbench.scoring.scorers import metric_name
+from vipbench.runfolder.folder import ScoreLine
 
 MARKED: tuple[StyleKind, ...] = ("marks", "given")
 """Kinds of styles under which the model sees marks where they belong; the others are controls."""

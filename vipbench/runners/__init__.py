@@ -125,7 +125,7 @@ def make_runner(
     if name == "vipllava":
         if model is None:
             raise RunnerError("runner vipllava: no model given · give --model FOLDER or a hub id")
-        from vipbench.runners.vipllava import VipLlavaRunner
+        from vipbench.runners.vipllava.runner import VipLlavaRunner
 
         return VipLlavaRunner(
             model,

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from vipbench.errors import DataError
-from vipbench.formats import Answer, AnswerFile
+from vipbench.exchange.formats import Answer, AnswerFile
 from vipbench.runners import RunnerSettings
 from vipbench.schema import Request, Response, Trial, shown
 

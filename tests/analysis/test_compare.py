@@ -1,0 +1,184 @@
+import csv
+import json
+import random
+from pathlib import Path
+
+import pytest
+from statsmodels.stats.contingency_tables import mcnemar
+
+from tests.results import line, lines
+from tests.analysis.test_pairs import HEADLINE, V7W, VCR, run
+from vipbench.analysis.compare import CompareRow, Flip, compare, forest, markdown, markdown_text, points, write
+from vipbench.errors import RunError
+from vipbench.report.leaderboard import ALL
+from vipbench.schema import PromptStyle, Tags
+
+ELLIPSE: Tags = {"shape": ("ellipse",)}
+ARROW: Tags = {"shape": ("arrow",)}
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> tuple[str, str]:
+    """Two runs of 80 samples: 12 are lost, all of them arrows, and 2 gained."""
+    shapes = [ARROW] * 40 + [ELLIPSE] * 40
+    before = [1.0] * 70 + [0.0] * 10
+    after = [0.0] * 12 + [1.0] * 60 + [0.0] * 8
+    folders = []
+    for name, values in (("base", before), ("new", after)):
+        scores = [
+            line(V7W, f"q{i}", value, group=f"image{i // 2}", tags=tags)
+            for i, (value, tags) in enumerate(zip(values, shapes, strict=True))
+        ]
+        folders.append(run(tmp_path / name, scores, model=name))
+    return folders[0], folders[1]
+
+
+def test_a_row_has_difference_interval_and_flips(runs: tuple[str, str]) -> None:
+    found = compare(runs)
+    whole, arrow, ellipse = found.rows
+    assert (whole.base, whole.new) == runs
+    assert (whole.group, arrow.group, ellipse.group) == (ALL, "shape=arrow", "shape=ellipse")
+    assert (whole.accuracy_base, whole.accuracy_new) == (70 / 80, 60 / 80)
+    assert whole.difference == pytest.approx(-10 / 80)
+    assert (whole.n, whole.n_clusters, whole.n_gained, whole.n_lost) == (80, 40, 2, 12)
+    assert whole.ci_low is not None
+    assert whole.ci_high is not None
+    assert whole.ci_low < -10 / 80 < whole.ci_high
+    assert whole.p_mcnemar == pytest.approx(mcnemar([[58, 12], [2, 8]], exact=True).pvalue)
+    assert (arrow.n, arrow.n_lost) == (40, 12)
+    assert (ellipse.n, ellipse.n_gained) == (40, 2)
+    assert found.notes == (f"{runs[0]} → {runs[1]}: model: base → new",)
+
+
+def test_the_bootstrap_stands_beside_the_interval_of_whole_tasks(runs: tuple[str, str]) -> None:
+    whole, arrow, _ = compare(runs).rows
+    assert whole.boot_low == pytest.approx(whole.ci_low, abs=0.05)
+    assert whole.boot_high == pytest.approx(whole.ci_high, abs=0.05)
+    assert arrow.boot_low is None
+
+
+def test_p_values_are_adjusted_for_tasks_and_for_groups_apart(tmp_path: Path) -> None:
+    rng = random.Random(0)
+    folders = []
+    for name in ("a", "b", "c"):
+        scores = [
+            line(task, f"q{i}", float(rng.random() < share), tags=ELLIPSE if i % 2 else ARROW)
+            for task, share in ((V7W, 0.6 if name == "a" else 0.4), (VCR, 0.5))
+            for i in range(200)
+        ]
+        folders.append(run(tmp_path / name, scores, (V7W, VCR), model=name))
+    rows = compare(folders).rows
+    assert len(rows) == 12
+    for group in (True, False):
+        family = sorted(
+            (row.p, row.p_holm)
+            for row in rows
+            if (row.group == ALL) is group and row.p is not None and row.p_holm is not None
+        )
+        assert family[0][1] == pytest.approx(len(family) * family[0][0])
+        assert all(holm >= p for p, holm in family)
+
+
+def test_errors_and_unparsed_answers_are_counted_apart(tmp_path: Path) -> None:
+    base = [line(V7W, "a", 1), line(V7W, "b", None), line(V7W, "c", 0, answer=None)]
+    new = [line(V7W, "a", None), line(V7W, "b", 1), line(V7W, "c", 0, answer=None)]
+    new[0] = line(V7W, "a", None, error=None, ungraded="no grade")
+    [row] = compare([run(tmp_path / "a", base), run(tmp_path / "b", new)]).rows
+    assert (row.n, row.n_errors_base, row.n_errors_new) == (1, 1, 0)
+    assert (row.n_unparsed_base, row.n_unparsed_new, row.n_ungraded_new) == (1, 1, 1)
+    assert not row.reliable
+
+
+def test_where_nothing_can_be_compared_the_row_says_so(tmp_path: Path) -> None:
+    folders = [run(tmp_path / name, lines(V7W, [None, None])) for name in "ab"]
+    found = compare(folders)
+    [row] = found.rows
+    assert (row.n, row.difference, row.p, row.p_holm) == (0, None, None, None)
+    assert "| - | - | - |" in markdown(found)
+    assert forest(found).marks == ()
+
+
+def test_styles_of_one_run_are_compared_like_runs(tmp_path: Path) -> None:
+    scores = lines(V7W, [1] * 30, ARROW) + lines(V7W, [0] * 30, style="none")
+    styles = {V7W: (PromptStyle(name=HEADLINE), PromptStyle(name="none", kind="none"))}
+    folder = run(tmp_path / "a", scores, identity={"styles": styles})
+    whole, arrow = compare([folder, f"{folder}@none"]).rows
+    assert (whole.style_base, whole.style_new, whole.difference) == (HEADLINE, "none", -1)
+    assert (arrow.group, arrow.difference) == ("shape=arrow", -1)
+    with pytest.raises(RunError, match="one run twice"):
+        compare([folder, folder])
+    with pytest.raises(RunError, match="expected two runs or more"):
+        compare([folder])
+
+
+def test_a_task_that_is_not_asked_under_a_style_is_named(tmp_path: Path) -> None:
+    scores = lines(V7W, [1] * 4) + lines(V7W, [0] * 4, style="none") + lines(VCR, [1] * 4)
+    styles = {
+        V7W: (PromptStyle(name=HEADLINE), PromptStyle(name="none", kind="none")),
+        VCR: (PromptStyle(name="official_points"),),
+    }
+    folder = run(tmp_path / "a", scores, (V7W, VCR), identity={"styles": styles})
+    found = compare([folder, f"{folder}@none"])
+    assert {row.task for row in found.rows} == {V7W}
+    assert found.notes[-1] == f"{folder}@none: not compared: {VCR}"
+
+
+def test_all_files_are_written_and_hold_the_rows(runs: tuple[str, str], tmp_path: Path) -> None:
+    found = compare(runs)
+    out = tmp_path / "out"
+    paths = write(found, out)
+    assert [path.name for path in paths] == [
+        *("compare.csv", "compare.json", "compare.md", "flips.csv", "forest.png", "forest.svg"),
+    ]
+    assert all(path.stat().st_size for path in paths)
+    listed = json.loads((out / "compare.json").read_text())
+    assert tuple(CompareRow.model_validate(each) for each in listed) == found.rows
+    with (out / "compare.csv").open() as file:
+        table = list(csv.DictReader(file))
+    assert list(table[0]) == list(CompareRow.model_fields)
+    assert (table[0]["n_lost"], table[0]["reliable"], table[0]["synthetic"]) == (
+        *("12", "true", "false"),
+    )
+    with (out / "flips.csv").open() as file:
+        flips = list(csv.DictReader(file))
+    assert list(flips[0]) == list(Flip._fields)
+    assert [flip["id"] for flip in flips if flip["flip"] == "lost"] == [f"q{i}" for i in range(12)]
+    assert [flip["id"] for flip in flips if flip["flip"] == "gained"] == ["q70", "q71"]
+
+
+def test_the_page_has_a_table_of_tasks_and_one_of_groups(runs: tuple[str, str]) -> None:
+    text = markdown(compare(runs))
+    assert f"## {runs[0]} → {runs[1]}" in text
+    assert f"| {V7W} | 87.5 | 75.0 | -12.5 [" in text
+    assert f"| {V7W}: shape=arrow | 100.0 | 70.0 | -30.0 [" in text
+    assert "Overlap" not in text
+
+
+def test_overlap_in_part_is_said(tmp_path: Path) -> None:
+    base = run(tmp_path / "a", lines(V7W, [1] * 6))
+    new = run(tmp_path / "b", lines(V7W, [1] * 4))
+    found = compare([base, new], partial=True)
+    assert (found.rows[0].n_base_only, found.rows[0].n_new_only) == (2, 0)
+    assert f"only base, and only new has: {V7W} 2 and 0." in markdown(found)
+
+
+def test_the_plot_keeps_to_what_can_be_read(runs: tuple[str, str], tmp_path: Path) -> None:
+    assert [mark.label for mark in forest(compare(runs)).marks] == [
+        *(V7W, "shape=arrow", "shape=ellipse"),
+    ]
+    scores = [line(V7W, f"q{i}", 1, tags={"n_marks": (str(i // 12),)}) for i in range(1200)]
+    many = compare([run(tmp_path / "a", scores), run(tmp_path / "b", scores)])
+    assert len(many.rows) == 101
+    assert [mark.label for mark in forest(many).marks] == [V7W]
+
+
+def test_cells_hold_any_text() -> None:
+    assert markdown_text("a|b\n<i>`*") == r"a\|b \<i>\`\*"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(None, "-"), (0.0, "0.0"), (-0.0, "0.0"), (-0.0004, "0.0"), (0.031, "+3.1"), (-1, "-100.0")],
+)
+def test_differences_have_their_sign(value: float | None, text: str) -> None:
+    assert points(value) == text

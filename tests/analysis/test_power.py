@@ -1,0 +1,52 @@
+from pathlib import Path
+
+import pytest
+
+from tests.results import lines
+from tests.analysis.test_pairs import V7W, VCR, run
+from vipbench.analysis.power import DISCORDANCES, power_of_runs
+from vipbench.stats import Design
+
+
+def test_a_run_alone_is_shown_under_several_discordances(tmp_path: Path) -> None:
+    folder = run(
+        tmp_path / "a", lines(V7W, [1, 1, 0, 0] * 50) + lines(VCR, [1, 0] * 10), (V7W, VCR)
+    )
+    rows = power_of_runs(folder, drop=0.05)
+    assert [(row.task, row.design.discordance) for row in rows] == [
+        (task, share) for task in (V7W, VCR) for share in DISCORDANCES
+    ]
+    first = rows[0]
+    assert (first.n, first.n_clusters, first.measured) == (200, 100, False)
+    # Two samples share each image, and are right or wrong together.
+    assert first.design.design_effect == pytest.approx(2, abs=0.1)
+    assert first.smallest_drop == first.design.smallest_drop()
+    assert first.samples_needed == first.design.samples_for(0.05)
+
+
+def test_a_second_run_measures_what_changes_to_and_fro(tmp_path: Path) -> None:
+    base = run(tmp_path / "a", lines(V7W, [1] * 60 + [0] * 40))
+    new = run(tmp_path / "b", lines(V7W, [0] * 20 + [1] * 50 + [0] * 30))
+    [row] = power_of_runs(base, new, drop=0.02)
+    assert row.measured
+    assert row.design.discordance == pytest.approx(0.2)  # 20 lost, 10 gained: 10 net
+    [assumed] = power_of_runs(base, new, drop=0.02, discordance=0.4)
+    assert (assumed.measured, assumed.design.discordance) == (False, 0.4)
+
+
+def test_runs_that_hardly_differ_are_taken_to_change_a_little(tmp_path: Path) -> None:
+    folder = run(tmp_path / "a", lines(V7W, [1] * 60))
+    [row] = power_of_runs(folder, folder, drop=0.02)
+    assert row.design == Design(60, DISCORDANCES[0], 1.0)
+
+
+def test_level_and_power_are_the_users(tmp_path: Path) -> None:
+    folder = run(tmp_path / "a", lines(V7W, [1, 0] * 200))
+    [usual] = power_of_runs(folder, drop=0.02, discordance=0.1)
+    [strict] = power_of_runs(folder, drop=0.02, discordance=0.1, alpha=0.01, power=0.95)
+    assert strict.samples_needed > 2 * usual.samples_needed
+
+
+def test_a_task_without_scores_is_left_out(tmp_path: Path) -> None:
+    folder = run(tmp_path / "a", lines(V7W, [None]) + lines(VCR, [1, 0]), (V7W, VCR))
+    assert {row.task for row in power_of_runs(folder, drop=0.02)} == {VCR}

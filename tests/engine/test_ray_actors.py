@@ -1,0 +1,391 @@
+"""Workers on a cluster of Ray, which is simulated: two nodes of one CPU each, on the loopback."""
+
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ray.cluster_utils import Cluster
+
+from tests.runs import FATES, make_task, settings
+from vipbench.engine import ray_actors as clusters
+from vipbench import demo
+from vipbench.runfolder import folder as store
+from vipbench.runfolder import manifest as manifests
+from vipbench.engine.ray_actors import Home
+from vipbench.errors import RunError, RunInterrupted, RunnerError
+from vipbench.run.loop import Results, run
+from vipbench.runners import make_runner
+from vipbench.schema import Request
+from vipbench.run.settings import RunSettings
+from vipbench.runfolder.folder import ResponseLine
+from vipbench.trials.make import make_trials, select
+from vipbench.engine.workers import Batch, Job
+
+SCORED = (store.REQUESTS, store.SCORES, store.SUMMARY)
+FATED, WAITING = "tests.runs:Fated", "tests.runs:Waiting"
+PATIENCE = 60
+"""Seconds that another process is waited for; far more than it takes."""
+LOOPBACK = "127.0.0.1"
+
+
+class Nodes:
+    """A cluster: a head that places nobody, and as many nodes as a test wants."""
+
+    def __init__(self) -> None:
+        self._ray: Any = Cluster(
+            initialize_head=True,
+            head_node_args={
+                "num_cpus": 0,
+                "node_ip_address": LOOPBACK,
+                "include_dashboard": False,
+            },
+        )
+        self.address = str(self._ray.address)
+        self._all: list[Any] = []
+
+    def have(self, n: int) -> None:
+        while len(self._all) < n:
+            self.add()
+        while len(self._all) > n:
+            self._remove(self._all[-1])
+
+    def add(self) -> None:
+        self._all.append(self._ray.add_node(num_cpus=1, node_ip_address=LOOPBACK))
+
+    def remove_node_of(self, pid: int) -> None:
+        """Remove the node whose raylet started a process."""
+        parent = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+        for node in self._all:
+            if any(each.process.pid == parent for each in node.all_processes["raylet"]):
+                return self._remove(node)
+        raise AssertionError(f"process {pid} is on no node")
+
+    def _remove(self, node: Any) -> None:
+        self._ray.remove_node(node)
+        self._all.remove(node)
+
+    def shutdown(self) -> None:
+        self._ray.shutdown()
+
+
+@pytest.fixture(scope="module")
+def fates() -> Iterator[Path]:
+    """Return the folder of fates, which the nodes know from their start on."""
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setenv(FATES, folder)
+        yield Path(folder)
+
+
+@pytest.fixture(scope="module")
+def nodes(fates: Path) -> Iterator[Nodes]:
+    """Start the cluster; its folder has a short name, for that of a socket is limited."""
+    scratch = tempfile.mkdtemp(prefix="ray-", dir="/tmp")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_TMPDIR", scratch)
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        started = Nodes()
+        try:
+            patch.setenv("RAY_ADDRESS", started.address)
+            yield started
+        finally:
+            started.shutdown()
+            shutil.rmtree(scratch, ignore_errors=True)
+
+
+@pytest.fixture(autouse=True)
+def no_fate(fates: Path) -> None:
+    for left in fates.iterdir():
+        left.unlink()
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {name: (folder / name).read_bytes() for name in SCORED}
+
+
+def answers(folder: Path) -> list[str]:
+    return sorted((folder / store.RESPONSES).read_text(encoding="utf-8").splitlines())
+
+
+def said(folder: Path, **fields: object) -> tuple[Results, list[str]]:
+    messages: list[str] = []
+    given: dict[str, object] = {"engine": "ray", "workers": 2}
+    return run(settings(folder, **(given | fields)), say=messages.append), messages
+
+
+def when(fates: Path, n: int) -> set[int]:
+    """Wait until so many workers have said that they wait, and return their processes."""
+    for _ in range(PATIENCE * 20):
+        waiting = {int(path.name.removeprefix("pid-")) for path in fates.glob("pid-*")}
+        if len(waiting) == n:
+            return waiting
+        time.sleep(0.05)
+    raise TimeoutError(f"no {n} workers wait after {PATIENCE} s")
+
+
+def when_waiting(fates: Path, n: int, act: Callable[[list[int]], None]) -> threading.Thread:
+    """Act when `n` workers wait, on their processes; then let them go on."""
+    (fates / "wait").touch()
+
+    def watch() -> None:
+        try:
+            act(sorted(when(fates, n)))
+        finally:
+            (fates / "wait").unlink(missing_ok=True)
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    return thread
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory, fates: Path) -> Path:
+    """Return the folder of a run in one process that nothing befell."""
+    folder = make_task(tmp_path_factory.mktemp("whole"))
+    return run(settings(folder, runner=WAITING)).path
+
+
+# --- the same results
+
+
+def test_actors_answer_as_one_process_does(tmp_path: Path, nodes: Nodes) -> None:
+    nodes.have(2)
+    asked = RunSettings(
+        tasks=("visual7w_pointing", "vip_bench_bbox"),
+        data=demo.benchmark(),
+        model=str(demo.CHECKPOINT),
+        device="cpu",
+        limit=6,
+        batch_size=4,
+        out=tmp_path / "here",
+    )
+    here = run(asked)
+    changes = {"engine": "ray", "workers": 2, "out": tmp_path / "there"}
+    there = run(asked.model_copy(update=changes))
+    assert files(there.path) == files(here.path)
+    assert answers(there.path) == answers(here.path)
+    manifest = there.manifest
+    assert (manifest.engine, manifest.workers, manifest.n_worker_restarts) == ("ray", 2, 0)
+    assert (manifest.device, manifest.run_id) == ("cpu", here.manifest.run_id)
+
+
+def test_each_actor_is_a_process_with_one_thread(tmp_path: Path, nodes: Nodes) -> None:
+    nodes.have(2)
+    make_task(tmp_path, kind="short_answer")
+    results, _ = said(tmp_path, runner="tests.runs:Surroundings")
+    lines = store.read_lines(results.path / store.RESPONSES, ResponseLine)
+    told = dict(str(line.text).split(" ", 1) for line in lines)
+    assert str(os.getpid()) not in told
+    assert set(told.values()) <= {"0 PASSIVE 1", "1 PASSIVE 1"}
+
+
+# --- lost
+
+
+def test_a_killed_actor_is_started_anew_and_its_batch_is_redone(
+    tmp_path: Path, nodes: Nodes, fates: Path, whole: Path
+) -> None:
+    nodes.have(2)
+    make_task(tmp_path)
+    (fates / "q7.1").touch()
+    results, messages = said(tmp_path, runner=WAITING)
+    assert list(fates.iterdir()) == []
+    assert files(results.path) == files(whole)
+    assert answers(results.path) == answers(whole)
+    assert results.manifest.n_worker_restarts == 1
+    (message,) = messages
+    assert "was killed in batch" in message
+    assert message.endswith("it is started anew")
+
+
+def test_when_a_node_is_lost_the_others_go_on(
+    tmp_path: Path, nodes: Nodes, fates: Path, whole: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nodes.have(2)
+    make_task(tmp_path)
+
+    def lose(waiting: list[int]) -> None:
+        monkeypatch.setattr(clusters, "PATIENCE", 0.5)
+        nodes.remove_node_of(waiting[0])
+        time.sleep(2)  # while the lost one looks for a place in vain
+
+    act = when_waiting(fates, 2, lose)
+    results, messages = said(tmp_path, runner=WAITING)
+    act.join()
+    assert files(results.path) == files(whole)
+    assert answers(results.path) == answers(whole)
+    (message,) = messages
+    assert "was killed in batch" in message
+    assert results.manifest.n_worker_restarts == 1
+
+
+def test_a_lost_actor_goes_to_another_node_until_none_is_left(
+    tmp_path: Path, nodes: Nodes, fates: Path, whole: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nodes.have(2)
+    make_task(tmp_path)
+
+    def lose_both(waiting: list[int]) -> None:
+        nodes.remove_node_of(waiting[0])
+        (second,) = when(fates, 2) - {*waiting}
+        monkeypatch.setattr(clusters, "PATIENCE", 1.0)
+        nodes.remove_node_of(second)
+
+    act = when_waiting(fates, 1, lose_both)
+    with pytest.raises(RunError, match="no machine took worker 1, which asks for one CPU, ") as end:
+        said(tmp_path, runner=WAITING, workers=1)
+    act.join()
+    assert "the cluster has 0 CPU on 1 machines, 0 of it free; what is answered is" in str(
+        end.value
+    )
+    monkeypatch.undo()
+    nodes.have(1)
+    results, messages = said(tmp_path, runner=WAITING, workers=1)
+    # Each of the two answered a batch before it waited.
+    assert messages == [f"{tmp_path / 'run'}: goes on; 2 of 5 batches are answered"]
+    assert results.n_answered == 12
+    assert results.manifest.n_worker_restarts == 2
+    assert files(results.path) == files(whole)
+    assert answers(results.path) == answers(whole)
+
+
+def test_a_cluster_that_is_too_small_is_not_waited_for_in_vain(
+    tmp_path: Path, nodes: Nodes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clusters, "PATIENCE", 1.0)
+    nodes.have(1)
+    messages: list[str] = []
+    with pytest.raises(RunError, match=r"no machine took worker [12], .* has 1 CPU on 2 machines"):
+        run(
+            settings(make_task(tmp_path), runner=FATED, workers=2, engine="ray"),
+            say=messages.append,
+        )
+    assert messages == [
+        "2 workers ask for a CPU each, and the cluster has 1; waiting up to 1 s for more"
+    ]
+    assert not (tmp_path / "run").exists()
+
+
+def test_ctrl_c_ends_the_actors(tmp_path: Path, nodes: Nodes, fates: Path) -> None:
+    nodes.have(2)
+    make_task(tmp_path)
+    ended: list[int] = []
+
+    def interrupt(waiting: list[int]) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        for _ in range(PATIENCE * 20):  # while they would still wait
+            ended[:] = [pid for pid in waiting if not Path(f"/proc/{pid}").exists()]
+            if ended == waiting:
+                break
+            time.sleep(0.05)
+
+    act = when_waiting(fates, 2, interrupt)
+    with pytest.raises(RunInterrupted, match="what is answered is kept"):
+        said(tmp_path, runner=WAITING)
+    act.join()
+    assert len(ended) == 2
+    assert len(answers(tmp_path / "run")) == 8
+
+
+def test_what_a_runner_raises_in_an_actor_is_raised_here(tmp_path: Path, nodes: Nodes) -> None:
+    nodes.have(1)
+    make_task(tmp_path)
+    with pytest.raises(RunnerError, match=r"runner tests\.test_engine:Short: ") as end:
+        said(tmp_path, runner="tests.engine.test_batches:Short", workers=1)
+    assert "\n" not in str(end.value)
+
+
+# --- what cannot be
+
+
+def test_ray_is_an_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_task(tmp_path)
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(
+        RunError, match=r"ray cannot be imported .* `pip install 'vipbench\[ray\]'`"
+    ):
+        said(tmp_path, runner=FATED)
+
+
+def test_an_address_without_ray_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_task(tmp_path)
+    monkeypatch.setenv("RAY_ADDRESS", f"{LOOPBACK}:1")
+    with pytest.raises(RunError, match=r"no connection to 127\.0\.0\.1:1 \(.*refused\)"):
+        said(tmp_path, runner=FATED)
+
+
+@pytest.mark.parametrize("device", ["cuda:1", "mps"])
+def test_ray_hands_out_no_such_device(device: str) -> None:
+    import torch
+
+    from vipbench.runners.device import check_placed
+
+    with pytest.raises(RunnerError, match=f"gives each worker a GPU or a CPU, not {device}"):
+        check_placed(torch.device(device))
+    check_placed(torch.device("cuda"))
+
+
+def test_a_baseline_needs_no_actor(tmp_path: Path) -> None:
+    with pytest.raises(RunnerError, match="--engine ray: runner oracle has no model"):
+        said(make_task(tmp_path), runner="oracle", workers=1)
+
+
+# --- on a machine that lacks something
+
+
+def job(folder: Path) -> Job:
+    return Job(partial(make_runner, "tests.runs:Brightness"), "own", None, {"own": folder})
+
+
+def requests(folder: Path) -> list[Request]:
+    chosen = select(
+        suite=None, tasks=("own",), styles="none", data={}, include=(folder,), fit=None,
+        fit_hint=None,
+    )  # fmt: skip
+    made = make_trials(chosen, seed=0, subset_seed=None, limit=None, ids=(), facts={}, replay=None)
+    return [trial.request for trial in made if trial.request is not None]
+
+
+def test_a_machine_without_the_images_is_refused(tmp_path: Path) -> None:
+    home = Home(tmp_path, manifests.versions())
+    with pytest.raises(
+        RunError, match=r"there is no folder .*/images \(images of own\); every mac"
+    ):
+        clusters._settle(job(tmp_path / "images"), home)
+    with pytest.raises(RunError, match="the working directory"):
+        clusters._settle(job(tmp_path), home._replace(folder=tmp_path / "none"))
+
+
+def test_a_machine_with_other_versions_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    home = Home(tmp_path, manifests.versions() | {"torch": "1.0"})
+    with pytest.raises(RunError, match=r"has torch .*, and the run was started with 1\.0; install"):
+        clusters._settle(job(tmp_path), home)
+
+
+def test_an_image_that_one_machine_lacks_is_no_fault_of_the_sample(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    asked = requests(make_task(tmp_path, n=4))
+    actor = clusters._Remote()
+    actor.load(job(tmp_path), Home(tmp_path, manifests.versions()))
+    assert all(line.error is None for line in actor.answer(Batch(0, asked), []).lines)
+    (tmp_path / "2.png").write_bytes(b"broken")
+    broken = [line for line in actor.answer(Batch(1, asked), []).lines if line.error is not None]
+    assert len(broken) == 1
+    (tmp_path / "2.png").unlink()
+    with pytest.raises(RunError, match=r"there is no image .*/2\.png; every machine reads"):
+        actor.answer(Batch(2, asked), [])

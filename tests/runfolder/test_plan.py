@@ -1,0 +1,96 @@
+"""Batch plans are pure: the same lengths give the same batches, and every index is in one."""
+
+import itertools
+import random
+
+import pytest
+
+from vipbench.errors import RunError
+from vipbench.runfolder.plan import BatchLimit, plan_batches, plan_digest, prompt_length
+from vipbench.schema import Request
+
+
+def test_batches_are_sorted_by_length_then_index() -> None:
+    assert plan_batches([5, 1, 5, 3, 1], BatchLimit(2)) == [(0, 2), (3, 1), (4,)]
+
+
+def test_the_requests_of_a_sample_stay_together() -> None:
+    lengths = [5, 1, 4, 2, 9, 1]
+    samples = [(name,) for name in "abcabc"]
+    # c: 4, a: 5, b: 9
+    assert plan_batches(lengths, BatchLimit(2), samples) == [(1, 4), (0, 3), (2, 5)]
+    alone = [(i,) for i in range(6)]
+    assert plan_batches(lengths, BatchLimit(2), alone) == plan_batches(lengths, BatchLimit(2))
+
+
+def test_every_index_is_in_exactly_one_batch() -> None:
+    lengths = [random.Random(i).randrange(9) for i in range(101)]
+    plan = plan_batches(lengths, BatchLimit(8))
+    assert sorted(i for batch in plan for i in batch) == list(range(101))
+    assert [len(batch) for batch in plan] == [8] * 12 + [5]
+    spread = [max(lengths[i] for i in batch) - min(lengths[i] for i in batch) for batch in plan]
+    assert max(spread) <= 1
+
+
+def test_no_requests_give_no_batches() -> None:
+    assert plan_batches([], BatchLimit(4)) == []
+
+
+@pytest.mark.parametrize("size", [0, -3])
+def test_limits_below_one_are_refused(size: int) -> None:
+    with pytest.raises(RunError, match=f"--batch-size {size} · expected at least 1"):
+        plan_batches([1], BatchLimit(size))
+    with pytest.raises(RunError, match=f"--token-budget {size} · expected at least 1"):
+        plan_batches([1], BatchLimit(tokens=size))
+
+
+def test_a_batch_holds_no_more_tokens_than_it_may_padding_included() -> None:
+    assert plan_batches([4, 1, 3, 3, 1, 6], BatchLimit(tokens=6)) == [
+        (5,),
+        (0,),
+        (2, 3),
+        (1, 4),
+    ]
+    assert plan_batches([2, 2, 2, 2], BatchLimit(tokens=6)) == [(0, 1, 2), (3,)]
+    assert plan_batches([2, 2, 2, 2], BatchLimit(requests=2, tokens=6)) == [(0, 1), (2, 3)]
+    lengths = [random.Random(i).randrange(1, 90) for i in range(300)]
+    plan = plan_batches(lengths, BatchLimit(tokens=256))
+    assert sorted(i for batch in plan for i in batch) == list(range(300))
+    assert max(len(batch) * max(lengths[i] for i in batch) for batch in plan) <= 256
+    for batch, after in itertools.pairwise(plan):  # none is smaller than it had to be
+        grown = [*batch, after[0]]
+        assert len(grown) * max(lengths[i] for i in grown) > 256
+
+
+def test_a_sample_may_be_cut_where_its_requests_do_not_fit_together() -> None:
+    samples = [("a",), ("b",), ("a",), ("b",)]
+    assert plan_batches([3, 1, 1, 2], BatchLimit(tokens=4), samples) == [(0,), (2, 1), (3,)]
+
+
+def test_a_budget_too_small_for_one_request_is_refused() -> None:
+    with pytest.raises(
+        RunError,
+        match=r"--token-budget 5: is below the 7 tokens of one request \(t x\) · expected at",
+    ):
+        plan_batches([1, 7], BatchLimit(tokens=5), [("t", "y"), ("t", "x")])
+    assert plan_batches([1, 7], BatchLimit(tokens=7)) == [(1,), (0,)]
+
+
+def test_a_limit_says_what_it_is() -> None:
+    assert str(BatchLimit(32)) == "32 requests"
+    assert str(BatchLimit(tokens=65536)) == "65,536 tokens"
+    assert str(BatchLimit(1, 1000)) == "1 request and 1,000 tokens"
+
+
+def test_digest_tells_plans_apart() -> None:
+    digest = plan_digest(plan_batches([3, 1, 2], BatchLimit(2)))
+    assert digest == plan_digest([[0, 2], [1]])
+    assert len({digest, plan_digest([[0], [2, 1]]), plan_digest([[1], [0, 2]])}) == 3
+
+
+def test_prompt_length_counts_all_turns() -> None:
+    request = Request(
+        task="t", style="s", id="1", turns=("four", "a", "bc"), image="x.png", fit="pad",
+        max_new_tokens=1, key="k",
+    )  # fmt: skip
+    assert prompt_length(request) == 7

@@ -1,0 +1,337 @@
+"""What is wrong with a checkpoint is found before torch sees it."""
+
+import json
+import pickle
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.models import IMAGE_SIZE, make_old
+from vipbench.errors import RunnerError
+from vipbench.runners.checkpoints.checkpoint import CLIP_MEAN, CLIP_STD, Hints, check_checkpoint
+
+
+@pytest.fixture
+def folder(checkpoint: Path, tmp_path: Path) -> Path:
+    """A checkpoint of one's own to break."""
+    return Path(shutil.copytree(checkpoint, tmp_path / "tiny-vip"))
+
+
+def edit(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+
+
+def refused(path: Path | str, message: str) -> None:
+    with pytest.raises(RunnerError, match=message) as caught:
+        check_checkpoint(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_good_checkpoint_is_described(checkpoint: Path) -> None:
+    info = check_checkpoint(checkpoint)
+    assert info == check_checkpoint(str(checkpoint))
+    assert (info.name, info.path) == ("tiny-vip", checkpoint)
+    assert (info.image_size, info.n_image_tokens) == (IMAGE_SIZE, 16)
+    assert (info.image_size // info.patch_size) ** 2 == 16
+    assert info.vision_feature_layers == (-2, -5, -8, -11, 6)
+    assert (info.image_mean, info.image_std) == (CLIP_MEAN, CLIP_STD)
+    assert info.chat_template
+    assert info.hints == Hints()
+
+
+def test_the_old_layout_says_the_same(folder: Path) -> None:
+    new = check_checkpoint(folder)
+    old = check_checkpoint(make_old(folder))
+    assert old.model_copy(update={"weights": new.weights, "settings": new.settings}) == new
+
+
+def test_no_torch_is_needed(checkpoint: Path) -> None:
+    code = (
+        "import sys; from vipbench.runners.checkpoints.checkpoint import check_checkpoint;"
+        "check_checkpoint(sys.argv[1]);"
+        "assert not {'torch', 'transformers', 'safetensors'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(checkpoint)], check=True)
+
+
+def test_the_fingerprint_is_that_of_the_weights(folder: Path, tmp_path: Path) -> None:
+    info = check_checkpoint(folder)
+    moved = check_checkpoint(shutil.copytree(folder, tmp_path / "other"))
+    assert (moved.weights, moved.settings) == (info.weights, info.settings)
+    edit(folder / "generation_config.json", lambda config: config.update(eos_token_id=7))
+    changed = check_checkpoint(folder)
+    assert changed.weights == info.weights
+    assert changed.settings != info.settings
+    raw = bytearray((folder / "model.safetensors").read_bytes())
+    raw[-1] ^= 1
+    (folder / "model.safetensors").write_bytes(raw)
+    assert check_checkpoint(folder).weights != info.weights
+
+
+def test_hints_are_read(folder: Path) -> None:
+    (folder / "vipbench.json").write_text('{"prompt_format": "llava_v1", "fit": "squash"}')
+    assert check_checkpoint(folder).hints == Hints(prompt_format="llava_v1", fit="squash")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('{"promt_format": "hf"}', r"vipbench\.json: unknown key 'promt_format'; did you mean"),
+        ('{"prompt_format": "vicuna"}', r"vipbench\.json: prompt_format is 'vicuna' .*llava_v1"),
+        ("{", r"vipbench\.json: cannot be read as JSON"),
+        ("[]", r"vipbench\.json: holds a list"),
+    ],
+)
+def test_broken_hints_are_refused(folder: Path, content: str, message: str) -> None:
+    (folder / "vipbench.json").write_text(content)
+    refused(folder, message)
+
+
+def test_sharded_weights_are_found(folder: Path) -> None:
+    (folder / "model.safetensors").rename(folder / "model-00001-of-00001.safetensors")
+    index = folder / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": {"x": "model-00001-of-00001.safetensors"}}))
+    assert check_checkpoint(folder).weights
+    edit(index, lambda content: content["weight_map"].update(y="model-00002-of-00002.safetensors"))
+    refused(folder, "model-00002-of-00002.safetensors: does not exist")
+    edit(index, lambda content: content["weight_map"].update(y="../secret.safetensors"))
+    refused(folder, r"weight_map names '\.\./secret\.safetensors'")
+    index.write_text("{}")
+    refused(folder, "weight_map is missing")
+
+
+def test_a_wrong_path_suggests_the_nearest(checkpoint: Path) -> None:
+    refused(checkpoint.parent / "tiny-vpi", "does not exist.*did you mean 'tiny-vip'")
+    refused(checkpoint.parent / "tiny-vpi" / "deeper", "looked for 'tiny-vpi'.*mean 'tiny-vip'")
+    refused(checkpoint / "config.json", "is a file · expected a checkpoint's folder")
+
+
+def test_a_hub_id_is_found_in_the_hubs_cache(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repository = tmp_path / "models--somebody--tiny-vip"
+    shutil.copytree(checkpoint, repository / "snapshots" / ("0" * 40))
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text("0" * 40)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    info = check_checkpoint("somebody/tiny-vip")
+    assert info.name == "somebody/tiny-vip"
+    assert info.weights == check_checkpoint(checkpoint).weights
+
+
+def test_an_id_that_cannot_be_fetched_is_named() -> None:
+    refused("nobody/no-such-model", "nobody/no-such-model: there is no such folder.*hub id")
+
+
+def test_a_relative_path_is_not_taken_for_a_hub_id(
+    checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(checkpoint.parent.parent)
+    refused(f"{checkpoint.parent.name}/tiny-vpi", "did you mean 'tiny-vip'")
+    assert check_checkpoint(f"{checkpoint.parent.name}/tiny-vip").name == "tiny-vip"
+
+
+def test_another_model_is_refused_by_name(folder: Path) -> None:
+    edit(
+        folder / "config.json",
+        lambda c: c.update(model_type="llava", architectures=["LlavaForConditionalGeneration"]),
+    )
+    refused(
+        folder, r"model_type is 'llava' \(LlavaForConditionalGeneration\) · expected 'vipllava'"
+    )
+
+
+def test_an_official_checkpoint_is_told_from_others(folder: Path) -> None:
+    edit(
+        folder / "config.json",
+        lambda c: c.update(model_type="llava", mm_vision_tower="clip_4layers_336"),
+    )
+    refused(folder, "checkpoint of the official ViP-LLaVA code .*vipbench convert ORIGINAL OUT")
+
+
+def test_the_weights_decide_where_an_old_config_names_one_layer(folder: Path) -> None:
+    edit(folder / "config.json", lambda c: c.pop("vision_feature_layers", None))
+    edit(folder / "config.json", lambda c: c.update(vision_feature_layer=-2))
+    assert check_checkpoint(folder).vision_feature_layers == (-2, -5, -8, -11, 6)
+    edit(folder / "config.json", lambda c: c.update(vision_feature_layers=[-2, -3, -4, -5, 6]))
+    assert check_checkpoint(folder).vision_feature_layers == (-2, -3, -4, -5, 6)
+
+
+@pytest.mark.parametrize("file", ["config.json", "tokenizer_config.json", "processor_config.json"])
+def test_remote_code_is_refused_wherever_it_stands(folder: Path, file: str) -> None:
+    edit(folder / file, lambda c: c.update(part={"auto_map": {"AutoModel": "evil.Model"}}))
+    refused(folder, rf"{file}: part\.auto_map asks for remote code")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda c: c["vision_config"].update(image_size="big"),
+            "vision_config.image_size is 'big'",
+        ),
+        (lambda c: c["vision_config"].update(patch_size=0), "vision_config.patch_size is 0"),
+        (lambda c: c["vision_config"].update(hidden_size=None), "vision_config.hidden_size is No"),
+        (
+            lambda c: c["vision_config"].update(patch_size=99),
+            "image_size 56 is below patch_size 99",
+        ),
+        (lambda c: c.update(vision_config=3), "vision_config is 3"),
+        (lambda c: c.update(vision_feature_layer=[-2, 13]), r"is \[-2, 13\] .* the 12 layers"),
+    ],
+)
+def test_an_impossible_vision_config_is_refused(
+    folder: Path, change: Callable[[dict[str, Any]], object], message: str
+) -> None:
+    edit(folder / "config.json", lambda c: c.pop("vision_feature_layers", None))
+    edit(folder / "config.json", change)
+    refused(folder, message)
+
+
+def test_a_broken_config_is_named_with_the_line(folder: Path) -> None:
+    (folder / "config.json").write_text('{"model_type": "vipllava",\n "text_config": }')
+    refused(folder, r"config\.json: cannot be read as JSON \(.*line 2")
+    (folder / "config.json").unlink()
+    refused(folder, r"has no config\.json")
+
+
+class Bomb:
+    """Unpickling it makes a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, tuple[Path]]:
+        return Path.touch, (self.path,)
+
+
+@pytest.mark.parametrize("file", ["pytorch_model.bin", "model.pth"])
+def test_pickled_weights_are_refused_unopened(folder: Path, file: str, tmp_path: Path) -> None:
+    (folder / file).write_bytes(pickle.dumps(Bomb(tmp_path / "exploded")))
+    assert check_checkpoint(folder)  # beside safetensors it does not matter
+    (folder / "model.safetensors").unlink()
+    refused(folder, rf"the weights are pickled \({file}\).* expected model\.safetensors")
+    assert not (tmp_path / "exploded").exists()
+    (folder / file).unlink()
+    refused(folder, "has no weights")
+
+
+def test_torn_weights_are_refused(folder: Path) -> None:
+    path = folder / "model.safetensors"
+    raw = path.read_bytes()
+    path.write_bytes(raw[:-100])
+    refused(folder, f"has {len(raw) - 100} bytes · its header promises {len(raw)}")
+    path.write_bytes(raw[:100])
+    refused(folder, r"no whole safetensors file \(100 bytes\)")
+    path.write_bytes(raw[:8] + b"x" + raw[9:])
+    refused(folder, "broken safetensors header")
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
+    refused(folder, "is a Git LFS pointer")
+    path.write_bytes(b"")
+    refused(folder, "no whole safetensors file")
+
+
+def test_weights_of_another_model_are_refused(folder: Path) -> None:
+    header = b'{"x":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}'
+    (folder / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + b"\0")
+    refused(folder, "no tensor is called multi_modal_projector")
+
+
+def test_a_missing_tokenizer_is_found_at_once(folder: Path) -> None:
+    (folder / "tokenizer.json").unlink()
+    refused(folder, r"has no tokenizer · expected tokenizer\.json")
+
+
+def test_an_adapter_is_refused(folder: Path) -> None:
+    (folder / "adapter_config.json").write_text("{}")
+    refused(folder, "holds an adapter")
+
+
+def test_the_statistics_are_the_processors(folder: Path) -> None:
+    path = folder / "processor_config.json"
+    edit(path, lambda c: c["image_processor"].update(image_mean=[0.5] * 3, image_std=[0.25] * 3))
+    info = check_checkpoint(folder)
+    assert (info.image_mean, info.image_std) == ((0.5,) * 3, (0.25,) * 3)
+    edit(path, lambda c: c["image_processor"].update(do_normalize=False))
+    info = check_checkpoint(folder)
+    assert (info.image_mean, info.image_std) == ((0.0,) * 3, (1.0,) * 3)
+    edit(path, lambda c: c["image_processor"].update(do_normalize=True, image_std=[1, 0, 1]))
+    refused(folder, r"image_std is \[1, 0, 1\]")
+    edit(path, lambda c: c["image_processor"].update(image_std=[1, 1]))
+    refused(folder, r"image_std is \[1, 1\] · expected three numbers")
+    path.unlink()
+    info = check_checkpoint(folder)
+    assert (info.image_mean, info.image_std) == (CLIP_MEAN, CLIP_STD)
+
+
+def test_remote_code_is_found_however_deep_it_is_asked_for(folder: Path) -> None:
+    nested: dict[str, Any] = {"auto_map": {"AutoModel": "evil.Model"}}
+    for _ in range(400):
+        nested = {"a": [nested]}
+    edit(folder / "config.json", lambda config: config.update(deep=nested))
+    refused(folder, r"auto_map asks for remote code")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("config.json", b"[" * 100_000, r"config\.json: cannot be read as JSON"),
+        ("vipbench.json", b"[" * 100_000, r"vipbench\.json: cannot be read as JSON"),
+        ("chat_template.jinja", b"\xff", r"chat_template\.jinja: cannot be read"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_named(
+    folder: Path, name: str, content: bytes, message: str
+) -> None:
+    (folder / name).write_bytes(content)
+    refused(folder, message)
+
+
+@pytest.mark.parametrize("named", [None, 3, "LlavaModel", ["LlavaModel"]])
+def test_another_model_is_refused_whatever_it_is_called(folder: Path, named: object) -> None:
+    edit(folder / "config.json", lambda c: c.update(model_type="llava", architectures=named))
+    refused(folder, "model_type is 'llava' .*expected 'vipllava'")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("image_mean", 0.5),
+        ("image_mean", "abc"),
+        ("image_mean", [0.5]),
+        ("image_std", [float("nan"), 1, 1]),
+        ("image_std", [0, 1, 1]),
+    ],
+)
+def test_pixels_need_numbers_to_be_normalised_with(folder: Path, key: str, value: object) -> None:
+    path = folder / "processor_config.json"
+    edit(path, lambda config: config["image_processor"].update({key: value}))
+    refused(folder, f"tiny-vip: image processor: {key} is ")
+
+
+@pytest.mark.parametrize("layers", [[], [True], ["-2"], [99]])
+def test_feature_layers_are_numbers_of_layers(folder: Path, layers: object) -> None:
+    edit(folder / "config.json", lambda config: config.update(vision_feature_layer=layers))
+    refused(folder, "vision_feature_layers is .*expected numbers of the 12 layers")
+
+
+def test_folders_in_the_place_of_files(folder: Path) -> None:
+    (folder / "tokenizer.json").rename(folder / "other.json")
+    (folder / "tokenizer.json").mkdir()
+    refused(folder, "has no tokenizer")
+    (folder / "tokenizer.json").rmdir()
+    (folder / "other.json").rename(folder / "tokenizer.json")
+    (folder / "model.safetensors").unlink()
+    (folder / "model.safetensors").mkdir()
+    refused(folder, "has no weights")
+
+
+def test_a_name_that_no_file_can_have() -> None:
+    refused("a" * 300, "cannot be read .*File name too long.*expected a checkpoint's folder")

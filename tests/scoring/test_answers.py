@@ -1,0 +1,133 @@
+import pytest
+
+from vipbench.scoring.answers import find_choice, matches_graded, matches_leniently, matches_short, parse_choice, parse_short
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("A", "A"),
+        (" b \n", "B"),
+        ("A.", None),
+        ("A. The cup", None),
+        ("(A)", None),
+        ("AB", None),
+        ("E", None),
+        ("the answer is A", None),
+        ("", None),
+        (" ", None),
+    ],
+)
+def test_a_choice_is_the_letter_and_nothing_else(text: str, answer: str | None) -> None:
+    assert parse_choice(text, "ABCD") == answer
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("b", "B"),
+        ("B.", "B"),
+        ("(b) the cup", "B"),
+        ("B: the cup", "B"),
+        ("B, since it is red", "B"),
+        ("A\nbecause it is red", "A"),
+        ("The answer is B.", "B"),
+        ("The correct answer is option (C)", "C"),
+        ("I would say: answer: D", "D"),
+        ("Option A", "A"),
+        ("B. The answer is B.", "B"),
+        # An article is no letter, and two letters are no answer.
+        ("A man is here", None),
+        ("the answer is a dog", None),
+        ("The answer is A dog", None),
+        ("The answer is A's", None),
+        ("B. The answer is C.", None),
+        ("A or B", None),
+        ("E.", None),
+        ("Apple", None),
+        ("", None),
+    ],
+)
+def test_a_choice_read_leniently(text: str, answer: str | None) -> None:
+    assert find_choice(text, "ABCD") == answer
+
+
+@pytest.mark.parametrize(
+    ("answer", "target", "right"),
+    [
+        ("two", "2", True),
+        ("2 people", "2", True),
+        ("There are two of them.", "2", True),
+        ("2 or 3", "2", False),
+        ("12", "2", False),
+        ("one", "2", False),
+        ("The red", "red", True),
+        ("Red.", "red", True),
+        ("red car", "red", False),
+        ("...", "red", False),
+    ],
+)
+def test_a_short_answer_read_leniently(answer: str, target: str, right: bool) -> None:
+    assert matches_leniently(answer, target) is right
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"), [(" 3\n", "3"), ("two", "two"), ("", None), (" ", None)]
+)
+def test_a_short_answer_is_whatever_is_there(text: str, answer: str | None) -> None:
+    assert parse_short(text) == answer
+
+
+@pytest.mark.parametrize(
+    ("answer", "target", "right"),
+    [
+        (" Red ", "red", True),
+        ("red", "RED", True),
+        ("2", "2", True),
+        ("two", "2", False),
+        ("2 people", "2", False),
+        ("2.", "2", False),
+        # Only the answer is stripped, as in the official code.
+        ("red", "red ", False),
+    ],
+)
+def test_a_short_answer_is_compared_as_a_whole(answer: str, target: str, right: bool) -> None:
+    assert matches_short(answer, target) is right
+
+
+@pytest.mark.parametrize(
+    ("text", "target", "right"),
+    [
+        ("The number is 42.", "42<OR>forty-two", True),
+        ("It says FORTY TWO!", "42<OR>forty-two", True),
+        ("forty and two", "42<OR>forty-two", False),
+        ("a red car and a dog", "red car<AND>dog", True),
+        ("a red car", "red car<AND>dog", False),
+        ("a car that is red", "red car", False),
+        ("a cat", "cat<OR>dog<AND>bird", False),
+        ("a dog, a bird", "cat<OR>dog<AND>bird", True),
+        # Whole words: neither a part of a word nor a part of a number.
+        ("category", "cat", False),
+        ("42.5", "42", False),
+        ("142", "42", False),
+        ("-5", "5", False),
+        ("x = \u22125", "-5", True),
+        ("it costs $1,000", "1000", True),
+        ("1,000", "000", False),
+        ("from 3-5", "5", True),
+        # Case, punctuation and repeated spaces.
+        ("Stra\u00dfe", "STRASSE", True),
+        ("tic-tac   toe", "Tic, Tac, Toe", True),
+        ("\uff21\uff22", "ab", True),
+        ("don't", "dont", False),
+        # Nothing but symbols is sought as it stands; nothing at all never holds.
+        ("a + b", "+", True),
+        ("a - b", "+", False),
+        ("anything", "", False),
+        ("anything", "cup<OR>", False),
+        ("cup", "cup<AND>", False),
+        ("", "cup", False),
+    ],
+)
+def test_a_graded_target_is_sought_as_whole_words(text: str, target: str, right: bool) -> None:
+    assert matches_graded(text, target) is right

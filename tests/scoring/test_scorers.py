@@ -1,0 +1,284 @@
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import pytest
+
+from vipbench.scoring import scorers
+from vipbench.errors import RunError
+from vipbench.schema import ExtraMetric, Kind, Request, Response, Score, Trial
+from vipbench.runfolder.folder import ScoreLine
+
+
+def trial(kind: Kind, target: str, options: tuple[str, ...] = ()) -> Trial:
+    request = Request(
+        task="t",
+        style="s",
+        id="1",
+        turns=("?",),
+        image="a.png",
+        fit="pad",
+        max_new_tokens=8,
+        options=options,
+        key="k",
+    )
+    return Trial(task="t", style="s", id="1", request=request, kind=kind, target=target, group="g")
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "answer"), [("b", 1, "B"), ("A", 0, "A"), ("B.", 0, None), ("E", 0, None)]
+)
+def test_choice(text: str, value: float, answer: str | None) -> None:
+    got = scorers.score(trial("choice", "B", ("A", "B", "C", "D")), Response(text=text))
+    assert got == Score(value=value, answer=answer)
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "answer"), [("Red\n", 1, "Red"), ("red car", 0, "red car"), (" ", 0, None)]
+)
+def test_short_answer(text: str, value: float, answer: str | None) -> None:
+    got = scorers.score(trial("short_answer", "red"), Response(text=text))
+    assert got == Score(value=value, answer=answer)
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "answer"),
+    [("a red car", 1, "a red car"), ("a car", 0, "a car"), ("\n", 0, None)],
+)
+def test_graded(text: str, value: float, answer: str | None) -> None:
+    got = scorers.score(trial("graded", "red<AND>car"), Response(text=text))
+    assert got == Score(value=value, answer=answer)
+
+
+@pytest.mark.parametrize(
+    ("asked", "text", "strict", "lenient"),
+    [
+        (trial("choice", "B", ("A", "B")), "B. The cup", 0, 1),
+        (trial("choice", "B", ("A", "B")), "A. The cup", 0, 0),
+        (trial("short_answer", "2"), "two", 0, 1),
+        (trial("short_answer", "2"), "2", 1, 1),
+    ],
+)
+def test_lenient_is_a_metric_of_its_own(
+    asked: Trial, text: str, strict: float, lenient: float
+) -> None:
+    response = Response(text=text)
+    extra: tuple[ExtraMetric, ...] = ("lenient",)
+    names = scorers.metrics_of(asked.kind, extra)
+    lines = [scorers.score_line(asked, response, name) for name in names]
+    assert [(line.metric, line.value) for line in lines] == [
+        ("text_match", strict),
+        ("lenient", lenient),
+    ]
+
+
+def test_free_text_has_no_lenient_metric() -> None:
+    extra: tuple[ExtraMetric, ...] = ("lenient",)
+    assert scorers.metrics_of("graded", extra) == ("exact_proxy",)
+    assert scorers.metrics_of("choice", ()) == ("text_match",)
+
+
+def ask_options(text: str, *logprobs: float, target: str = "B") -> ScoreLine:
+    """Score an answer to a choice of three by `option_argmax`."""
+    response = Response(text=text, option_logprobs=logprobs or None)
+    asked = trial("choice", target, ("A", "B", "C"))
+    return scorers.score_line(asked, response, scorers.OPTION_ARGMAX)
+
+
+@pytest.mark.parametrize(
+    ("text", "logprobs", "value", "answer", "margin", "agrees"),
+    [
+        ("B", (-2.0, -0.25, -3.0), 1, "B", 1.75, True),
+        ("b ", (-2.0, -0.25, -3.0), 1, "B", 1.75, True),
+        ("A", (-2.0, -0.25, -3.0), 1, "B", 1.75, False),
+        ("no idea", (-2.0, -0.25, -0.3), 1, "B", 0.05, False),
+        ("C", (-2.0, -4.0, -0.12345), 0, "C", 1.88, True),
+        ("A", (-0.5, -0.5, -3.0), 0, "A", 0, True),
+        ("B", (-math.inf, -0.25, -math.inf), 1, "B", None, True),
+    ],
+)
+def test_the_likeliest_option_is_a_metric_of_its_own(
+    text: str, logprobs: Sequence[float], value: float, answer: str, margin: float, agrees: bool
+) -> None:
+    line = ask_options(text, *logprobs)
+    assert (line.metric, line.value, line.answer) == ("option_argmax", value, answer)
+    assert (line.margin, line.agrees, line.error, line.ungraded) == (margin, agrees, None, None)
+
+
+def test_an_answer_without_probabilities_is_no_error_and_has_no_value() -> None:
+    line = ask_options("B")
+    assert (line.value, line.answer, line.error, line.margin, line.agrees) == (None,) * 5
+    assert line.ungraded == "the runner gave no probabilities of the options"
+    two = trial("choice", "B", ("A", "B"))
+    other = Response(text="B", option_logprobs=(-1.0, -2.0, -3.0))  # of another question
+    assert scorers.score_line(two, other, "option_argmax").ungraded is not None
+    failed = scorers.score_line(two, Response(error="broken"), "option_argmax")
+    assert (failed.error, failed.ungraded) == ("broken", None)
+
+
+def test_only_choices_have_a_likeliest_option() -> None:
+    extra: tuple[ExtraMetric, ...] = ("option_argmax", "lenient")
+    assert scorers.metrics_of("choice", extra) == ("text_match", "lenient", "option_argmax")
+    assert scorers.metrics_of("short_answer", extra) == ("text_match", "lenient")
+    assert scorers.metrics_of("graded", extra) == ("exact_proxy",)
+
+
+def test_likeliest_options_are_joined() -> None:
+    first, second = ask_options("B", -2, -1, -4), ask_options("A", -2.5, -1, -4)
+    lines = [
+        line.model_copy(update={"task": task})
+        for task, line in (("first", first), ("second", second))
+    ]
+    [joined] = join("both", ("first", "second"), lines)
+    assert (joined.value, joined.answer, joined.margin, joined.agrees) == (1, "B, B", 1.0, False)
+    lines[1] = ask_options("B").model_copy(update={"task": "second"})
+    [joined] = join("both", ("first", "second"), lines)
+    assert (joined.value, joined.margin, joined.agrees) == (None, None, None)
+    assert joined.ungraded == "second: the runner gave no probabilities of the options"
+
+
+def test_a_note_compares_texts_and_letters() -> None:
+    asked = trial("choice", "B", ("A", "B"))
+    answered: list[tuple[Trial, Response | None]] = [
+        (asked, Response(text="B", option_logprobs=(-3.0, -1.0))),
+        (asked, Response(text="A", option_logprobs=(-3.0, -1.0))),
+        (asked, Response(text="A")),  # unknown: not counted
+        (asked, Response(error="broken")),
+        (trial("short_answer", "red"), Response(text="red")),
+        (asked, None),
+    ]
+    assert note(answered) == (
+        "options: text and likeliest letter agree in 50.0% of 2 choices; the letter is right in "
+        "100.0%, the text in 50.0%; median margin 2.00 nats"
+    )
+    assert note(answered[2:]) is None
+
+
+def note(answered: list[tuple[Trial, Response | None]]) -> str | None:
+    options = scorers.OptionNote()
+    for trial, response in answered:
+        options.add(trial, response)
+    return options.text()
+
+
+def join(name: str, parts: tuple[str, ...], lines: Iterable[ScoreLine]) -> list[ScoreLine]:
+    with scorers.Joint(name, parts) as joint:
+        for line in lines:
+            joint.add(line)
+        return list(joint.lines())
+
+
+def test_a_joint_task_is_joined_by_metric() -> None:
+    lines = [
+        scorers.score_line(
+            trial("choice", "B", ("A", "B")).model_copy(update={"task": task}),
+            Response(text=text),
+            metric,
+        )
+        for task, text in (("first", "B."), ("second", "B"))
+        for metric in ("text_match", "lenient")
+    ]
+    joined = join("both", ("first", "second"), lines)
+    assert {line.metric: line.value for line in joined} == {"text_match": 0, "lenient": 1}
+
+
+def test_a_joint_score_is_right_if_all_parts_are() -> None:
+    right, wrong, unparsed = Score(value=1, answer="A"), Score(value=0, answer="B"), Score(value=0)
+    assert scorers.join([right, right]) == Score(value=1, answer="A, A")
+    assert scorers.join([right, wrong]) == Score(value=0, answer="A, B")
+    assert scorers.join([right, unparsed]) == Score(value=0, answer=None)
+
+
+def test_errors_are_never_scored() -> None:
+    with pytest.raises(ValueError, match="error"):
+        scorers.score(trial("choice", "A", ("A", "B")), Response(error="no image"))
+    failed = Trial(task="t", style="s", id="1", error="x", kind="choice", target="A", group="g")
+    with pytest.raises(ValueError, match="error"):
+        scorers.score(failed, Response(text="A"))
+
+
+def test_a_joint_task_has_no_answers_of_its_own() -> None:
+    with pytest.raises(ValueError, match="parts"):
+        scorers.score(trial("joint", "A"), Response(text="A"))
+
+
+def test_only_graded_tasks_have_another_metric() -> None:
+    kinds: tuple[Kind, ...] = ("choice", "short_answer", "joint", "graded")
+    names = [scorers.metric_name(kind) for kind in kinds]
+    assert names == ["text_match", "text_match", "text_match", "exact_proxy"]
+
+
+def test_a_line_holds_all_that_a_table_needs() -> None:
+    asked = trial("choice", "B", ("A", "B"))
+    line = scorers.score_line(asked, Response(text="b", finish="length"))
+    assert (line.value, line.answer, line.target, line.group) == (1.0, "B", "B", "g")
+    assert (line.metric, line.truncated, line.error) == ("text_match", True, None)
+
+
+def test_the_line_of_an_error_has_no_value() -> None:
+    asked = trial("choice", "B", ("A", "B"))
+    failed = asked.model_copy(update={"request": None, "error": "missing_image: a.png"})
+    for line, error in (
+        (scorers.score_line(asked, Response(error="too long", finish="error")), "too long"),
+        (scorers.score_line(failed, None), "missing_image: a.png"),
+    ):
+        assert (line.value, line.answer, line.error, line.truncated) == (None, None, error, False)
+
+
+def part(task: str, id_: str, value: float | None, **fields: Any) -> ScoreLine:
+    given: dict[str, Any] = {
+        "metric": "text_match",
+        "answer": None if value is None else "A",
+        "target": "A",
+        "group": "image",
+        "tags": {},
+        "truncated": False,
+        "error": "no image" if value is None else None,
+    }
+    return ScoreLine(task=task, style="demo", id=id_, value=value, **(given | fields))
+
+
+def test_parts_are_joined_on_their_id() -> None:
+    lines = [part("qa", "1", 1), part("qa", "2", 1), part("qar", "2", 0), part("qar", "1", 1)]
+    joined = join("both", ("qa", "qar"), lines)
+    assert [(line.task, line.id, line.value) for line in joined] == [
+        ("both", "1", 1.0),
+        ("both", "2", 0.0),
+    ]
+    assert (joined[0].target, joined[0].answer) == ("A, A", "A, A")
+
+
+def test_an_error_in_one_part_is_one_of_the_whole() -> None:
+    (line,) = join("both", ("qa", "qar"), [part("qa", "1", 1), part("qar", "1", None)])
+    assert (line.value, line.error) == (None, "qar: no image")
+
+
+def test_a_part_without_a_grade_leaves_the_whole_ungraded() -> None:
+    ungraded = part("qar", "1", None, error=None, ungraded="no score", metric="judge")
+    lines = [part("qa", "1", 1, metric="judge"), ungraded]
+    (line,) = join("both", ("qa", "qar"), lines)
+    assert (line.value, line.error, line.ungraded) == (None, None, "qar: no score")
+    lines = [part("qa", "1", None, metric="judge"), ungraded]
+    (line,) = join("both", ("qa", "qar"), lines)
+    assert (line.value, line.error, line.ungraded) == (None, "qa: no image", None)
+
+
+def test_an_unparsed_part_leaves_the_whole_unparsed() -> None:
+    lines = [part("qa", "1", 1), part("qar", "1", 0, answer=None)]
+    (line,) = join("both", ("qa", "qar"), lines)
+    assert (line.value, line.answer, line.error) == (0.0, None, None)
+
+
+def test_a_sample_that_a_part_lacks_is_an_error() -> None:
+    lines = [part("qa", "1", 1), part("qar", "2", 1)]
+    with pytest.raises(RunError, match="both: sample 1 under demo"):
+        join("both", ("qa", "qar"), lines)
+
+
+def test_what_differs_between_parts_is_mixed() -> None:
+    first = {"shape": ("point",), "n_marks": ("2",), "own": ("x",)}
+    second = {"shape": ("point",), "n_marks": ("3",)}
+    lines = [part("qa", "1", 1, tags=first), part("qar", "1", 1, tags=second, truncated=True)]
+    (line,) = join("both", ("qa", "qar"), lines)
+    assert line.tags == {"shape": ("point",), "n_marks": ("mixed",)}
+    assert line.truncated

@@ -1,0 +1,1 @@
+"""analysis: what this package is for."""

@@ -1,0 +1,427 @@
+"""Compare runs on the same samples: differences with intervals, flips, tables. Runs no model."""
+
+import csv
+import io
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from vipbench.runfolder import folder as store
+from vipbench.errors import RunError
+from vipbench.analysis.forest import Forest, Mark, forest_files
+from vipbench.analysis.pairs import Pair, Pairing, Side, differences, pair_runs, read_side, rounding_of
+from vipbench.report.leaderboard import ALL, HEADLINE_METRIC, MISSING
+from vipbench.schema import Record
+from vipbench.stats import Paired, bootstrap_mean, holm, paired
+from vipbench.runfolder.folder import ScoreLine
+
+LEVEL = 0.05
+"""Adjusted p-values below count as findings in tables and plots."""
+PLOTTED = 80
+"""Rows that a plot is kept to, so that it can be read; whole tasks are always in it."""
+
+
+class CompareRow(Record):
+    """One task, metric and group in two runs: an entry of `compare.json`. Fractions."""
+
+    base: str
+    """The first run, as it was given."""
+    new: str
+    task: str
+    task_version: int
+    metric: str
+    style_base: str
+    style_new: str
+    group: str
+    """`all`, or one value of a breakdown axis that both runs share: `shape=ellipse`."""
+    n: int
+    """Samples that have a score in both runs."""
+    n_clusters: int
+    accuracy_base: float | None
+    """Of these samples; like all down to `n_gained` None where there is none."""
+    accuracy_new: float | None
+    difference: float | None
+    """New minus base."""
+    stderr: float | None
+    """Clustered by image; None also for fewer than two images."""
+    ci_low: float | None
+    ci_high: float | None
+    """95 % interval, paired and clustered: see `stats.paired`."""
+    boot_low: float | None
+    boot_high: float | None
+    """The same by a cluster bootstrap, as a check; only for the group `all`."""
+    p: float | None
+    """Two-sided, of the clustered difference."""
+    p_holm: float | None
+    """Adjusted for all rows of the table: those of the group `all`, or all others."""
+    p_mcnemar: float | None
+    """Exact; takes samples for independent."""
+    n_gained: int
+    """Samples with a higher score in the new run (wrong to right)."""
+    n_lost: int
+    n_errors_base: int
+    n_errors_new: int
+    n_unparsed_base: int
+    n_unparsed_new: int
+    n_ungraded_base: int
+    n_ungraded_new: int
+    n_base_only: int
+    """Samples that only one run has; 0 unless overlap in part was asked for."""
+    n_new_only: int
+    reliable: bool
+    """Whether there are ten clusters or more; below, an interval is not to be relied on."""
+    synthetic: bool
+
+
+class Flip(NamedTuple):
+    """A sample that is scored otherwise in the new run: a line of `flips.csv`."""
+
+    base: str
+    new: str
+    task: str
+    metric: str
+    style_base: str
+    style_new: str
+    id: str
+    image: str
+    flip: str
+    """`gained` (wrong to right) or `lost`."""
+    value_base: float
+    value_new: float
+    target: str
+    answer_base: str
+    answer_new: str
+
+
+class Comparison(NamedTuple):
+    """Several runs compared with the first one."""
+
+    sides: tuple[Side, ...]
+    rows: tuple[CompareRow, ...]
+    flips: tuple[Flip, ...]
+    notes: tuple[str, ...]
+    """What differs between the runs, and what could not be compared."""
+
+
+def compare(runs: Sequence[str], *, metric: str | None = None, partial: bool = False) -> Comparison:
+    """Compare each run with the first one, on the samples that they share.
+
+    Args:
+        runs: Two or more run folders, each under its headline styles or as `RUN@STYLE`.
+        metric: None: the headline metric of each task.
+        partial: Leave out what only one run has, instead of refusing.
+
+    Raises:
+        RunError: A run cannot be read, or two cannot be paired; the message says how they differ.
+    """
+    if len(runs) < 2:
+        raise RunError(f"{', '.join(runs) or 'no run'}: expected two runs or more")
+    sides = [read_side(run) for run in runs]
+    names = [side.name for side in sides]
+    if len(set(names)) < len(names):
+        raise RunError(f"{' '.join(names)}: one run twice; name its styles as RUN@STYLE")
+    base, *others = sides
+    rows: list[CompareRow] = []
+    flips: list[Flip] = []
+    roundings = (rounding_of(side, LEVEL) for side in sides)
+    notes = [f"rounding: {found.words}" for found in roundings if found.certificate is not None]
+    for new in others:
+        pairings = pair_runs(base, new, metric=metric, partial=partial)
+        found = differences(base, new)
+        notes.append(f"{base.name} → {new.name}: {'; '.join(found) or 'the same run'}")
+        left_out = sorted({*base.manifest.tasks} - {pairing.task for pairing in pairings})
+        if left_out:
+            notes.append(f"{new.name}: not compared: {', '.join(left_out)}")
+        for pairing in pairings:
+            rows += _rows(pairing)
+            flips += _flips(pairing)
+    return Comparison(tuple(sides), tuple(_adjusted(rows)), tuple(flips), tuple(notes))
+
+
+def write(found: Comparison, out: Path) -> list[Path]:
+    """Write `compare.{md,csv,json}`, `flips.csv` and `forest.{png,svg}`; returns the paths."""
+    texts = {
+        "compare.md": markdown(found),
+        "compare.csv": _csv(CompareRow.model_fields, (r.model_dump() for r in found.rows)),
+        "flips.csv": _csv(Flip._fields, (flip._asdict() for flip in found.flips)),
+    }
+    for name, text in texts.items():
+        store.write_text(out / name, [text])
+    store.write_json(out / "compare.json", [row.model_dump(mode="json") for row in found.rows])
+    plots = forest_files(forest(found), out)
+    return sorted([*(out / name for name in texts), out / "compare.json", *plots])
+
+
+def change(pairs: Iterable[Pair]) -> Paired | None:
+    """Return the paired difference of what has a score in both runs; None where nothing has."""
+    scored = [(pair.values, pair.base.group) for pair in pairs if pair.values is not None]
+    values = [each for each, _ in scored if each is not None]
+    if not values:
+        return None
+    base, new = zip(*values, strict=True)
+    return paired(base, new, [cluster for _, cluster in scored])
+
+
+def _rows(pairing: Pairing) -> Iterator[CompareRow]:
+    for group, pairs in ((ALL, pairing.pairs), *pairing.by_group()):
+        yield _row(pairing, group, pairs)
+
+
+def _row(pairing: Pairing, group: str, pairs: Sequence[Pair]) -> CompareRow:
+    found = change(pairs)
+    values = [pair.values for pair in pairs if pair.values is not None]
+    low, high = found.bounds() if found else (None, None)
+    boot = _bootstrap(pairing, pairs) if found and group == ALL else (None, None)
+    style_base, style_new = pairing.styles
+    spec = pairing.base.manifest.tasks[pairing.task]
+    return CompareRow(
+        base=pairing.base.name,
+        new=pairing.new.name,
+        task=pairing.task,
+        task_version=spec.version,
+        metric=pairing.metric,
+        style_base=style_base,
+        style_new=style_new,
+        group=group,
+        n=len(values),
+        n_clusters=found.n_clusters if found else 0,
+        accuracy_base=sum(base for base, _ in values) / len(values) if values else None,
+        accuracy_new=sum(new for _, new in values) / len(values) if values else None,
+        difference=found.difference if found else None,
+        stderr=found.stderr if found else None,
+        ci_low=low,
+        ci_high=high,
+        boot_low=boot[0],
+        boot_high=boot[1],
+        p=found.p_two_sided() if found else None,
+        p_holm=None,
+        p_mcnemar=found.p_mcnemar() if found else None,
+        n_gained=found.n_gained if found else 0,
+        n_lost=found.n_lost if found else 0,
+        n_errors_base=sum(pair.base.error is not None for pair in pairs),
+        n_errors_new=sum(pair.new.error is not None for pair in pairs),
+        n_unparsed_base=sum(is_unparsed(pair.base) for pair in pairs),
+        n_unparsed_new=sum(is_unparsed(pair.new) for pair in pairs),
+        n_ungraded_base=sum(pair.base.ungraded is not None for pair in pairs),
+        n_ungraded_new=sum(pair.new.ungraded is not None for pair in pairs),
+        n_base_only=pairing.n_base_only if group == ALL else 0,
+        n_new_only=pairing.n_new_only if group == ALL else 0,
+        reliable=found.reliable if found else False,
+        synthetic=spec.synthetic,
+    )
+
+
+def is_unparsed(line: ScoreLine) -> bool:
+    """Say whether an answer counts as wrong because it could not be parsed."""
+    return line.value is not None and line.answer is None
+
+
+def _bootstrap(pairing: Pairing, pairs: Iterable[Pair]) -> tuple[float, float]:
+    scored = [(pair.values, pair.base.group) for pair in pairs if pair.values is not None]
+    return bootstrap_mean(
+        [values[1] - values[0] for values, _ in scored if values is not None],
+        [cluster for _, cluster in scored],
+        key=f"{pairing.task} {pairing.metric}",
+    )
+
+
+def _adjusted(rows: Sequence[CompareRow]) -> list[CompareRow]:
+    """Adjust p-values: whole tasks for their number, groups for theirs."""
+    adjusted = list(rows)
+    for whole in (True, False):
+        places = [
+            place
+            for place, row in enumerate(rows)
+            if (row.group == ALL) is whole and row.p is not None
+        ]
+        p_values = holm([row.p for row in (rows[place] for place in places) if row.p is not None])
+        for place, p in zip(places, p_values, strict=True):
+            adjusted[place] = rows[place].model_copy(update={"p_holm": p})
+    return adjusted
+
+
+def _flips(pairing: Pairing) -> Iterator[Flip]:
+    for pair in pairing.pairs:
+        values = pair.values
+        if values is None or values[0] == values[1]:
+            continue
+        style_base, style_new = pairing.styles
+        yield Flip(
+            base=pairing.base.name,
+            new=pairing.new.name,
+            task=pairing.task,
+            metric=pairing.metric,
+            style_base=style_base,
+            style_new=style_new,
+            id=pair.base.id,
+            image=pair.base.group,
+            flip="gained" if values[1] > values[0] else "lost",
+            value_base=values[0],
+            value_new=values[1],
+            target=pair.new.target,
+            answer_base=pair.base.answer or "",
+            answer_new=pair.new.answer or "",
+        )
+
+
+# --- words and tables
+
+
+def points(value: float | None) -> str:
+    """Write a difference in percentage points, with its sign: `-3.2`."""
+    if value is None:
+        return MISSING
+    text = f"{100 * value:+.1f}"
+    return text[1:] if float(text) == 0 else text
+
+
+def percent(value: float | None) -> str:
+    """Write a share in percent: `81.2`."""
+    return MISSING if value is None else f"{100 * value:.1f}"
+
+
+def p_text(value: float | None) -> str:
+    """Write a p-value: `0.031`, `<0.001`."""
+    if value is None:
+        return MISSING
+    return "<0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def interval(row: CompareRow) -> str:
+    """Write a difference with its interval: `-3.2 [-5.1, -1.3]`, marked where unreliable."""
+    if row.difference is None:
+        return MISSING
+    mark = "" if row.reliable else " (unreliable)"
+    return f"{points(row.difference)} [{points(row.ci_low)}, {points(row.ci_high)}]{mark}"
+
+
+HEADER = (
+    *("task", "base", "new", "difference", "p", "Holm", "gained", "lost", "n", "images"),
+    *("errors", "unparsed"),
+)
+"""Columns of `table_rows`, after that of the run where there are several."""
+
+
+def table_rows(rows: Iterable[CompareRow]) -> Iterator[tuple[str, ...]]:
+    """Yield the cells of rows under `HEADER`."""
+    for row in rows:
+        yield (
+            _row_name(row),
+            percent(row.accuracy_base),
+            percent(row.accuracy_new),
+            interval(row),
+            p_text(row.p),
+            p_text(row.p_holm),
+            str(row.n_gained),
+            str(row.n_lost),
+            f"{row.n:,}",
+            f"{row.n_clusters:,}",
+            f"{row.n_errors_base} → {row.n_errors_new}",
+            f"{row.n_unparsed_base} → {row.n_unparsed_new}",
+        )
+
+
+def _row_name(row: CompareRow) -> str:
+    metric = "" if row.metric == HEADLINE_METRIC else f" ({row.metric})"
+    return f"{row.task}{metric}" if row.group == ALL else f"{row.task}{metric}: {row.group}"
+
+
+def markdown(found: Comparison) -> str:
+    """Lay out a comparison: for each run a table of tasks, then one of groups."""
+    parts = [
+        "# Comparison",
+        "Accuracy in percent; difference, new minus base, in percentage points with its 95 % "
+        "interval, paired by sample and clustered by image. Holm: p-value adjusted for all tasks "
+        "(or all groups) of this page. Gained: wrong to right; lost: right to wrong; each is "
+        "listed in flips.csv. Errors have no score and are left out of the difference; answers "
+        "that could not be parsed count as wrong.",
+    ]
+    if any(row.synthetic for row in found.rows):
+        parts.append("Synthetic data: the embedded benchmark, not the published data.")
+    parts += [f"- {markdown_text(note)}" for note in found.notes]
+    for new in dict.fromkeys(row.new for row in found.rows):
+        rows = [row for row in found.rows if row.new == new]
+        parts.append(f"## {markdown_text(f'{rows[0].base} → {new}')}")
+        styles = dict.fromkeys((row.style_base, row.style_new) for row in rows)
+        parts.append("Style: " + "; ".join(a if a == b else f"{a} → {b}" for a, b in styles))
+        if any(row.n_base_only or row.n_new_only for row in rows):
+            parts.append(_overlap(rows))
+        for group in (True, False):
+            chosen = [row for row in rows if (row.group == ALL) is group]
+            if chosen:
+                parts.append(markdown_table(HEADER, table_rows(chosen)))
+    return "\n\n".join(parts) + "\n"
+
+
+def _overlap(rows: Iterable[CompareRow]) -> str:
+    lone = [
+        f"{row.task} {row.n_base_only:,} and {row.n_new_only:,}"
+        for row in rows
+        if row.n_base_only or row.n_new_only
+    ]
+    return f"Overlap in part; samples that only base, and only new has: {', '.join(lone)}."
+
+
+def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Lay out a table, whatever its cells hold."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(map(markdown_text, line)) + " |" for line in lines)
+
+
+def markdown_text(text: str) -> str:
+    """Escape what Markdown would read as more than text."""
+    return re.sub(r"([\\|<`*])", r"\\\1", " ".join(text.split()))
+
+
+def _csv(header: Iterable[str], rows: Iterable[dict[str, object]]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(header), lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        writer.writerow(
+            {key: str(v).lower() if isinstance(v, bool) else v for key, v in row.items()}
+        )
+    return text.getvalue()
+
+
+def forest(found: Comparison) -> Forest:
+    """Make the plot of the differences: each task, and below it as many axes as there is room for.
+
+    Groups whose interval is not to be relied on are left out, for they would stretch the scale, and
+    those that are the whole task.
+    """
+    whole = {(row.new, row.task): row.n for row in found.rows if row.group == ALL}
+    known = [
+        row
+        for row in found.rows
+        if row.group == ALL or (row.reliable and row.n < whole[row.new, row.task])
+    ]
+    axes = [ALL, *dict.fromkeys(_axis(row) for row in known if row.group != ALL)]
+    for n_axes in range(len(axes), 0, -1):
+        rows = [row for row in known if _axis(row) in axes[:n_axes]]
+        if len(rows) <= PLOTTED:
+            break
+    several = len({row.new for row in found.rows}) > 1
+    base, *others = (side.name for side in found.sides)
+    return Forest(
+        title=f"{base} → {', '.join(others)}",
+        axis="difference of accuracy, new minus base\n(percentage points, 95 % interval)",
+        marks=tuple(
+            Mark(
+                label=(_row_name(row) if row.group == ALL else row.group)
+                + (f" · {row.new}" if several else ""),
+                difference=100 * row.difference,
+                low=100 * row.ci_low,
+                high=100 * row.ci_high,
+                found=row.p_holm is not None and row.p_holm < LEVEL,
+                heading=row.group == ALL,
+            )
+            for row in rows
+            if row.difference is not None and row.ci_low is not None and row.ci_high is not None
+        ),
+    )
+
+
+def _axis(row: CompareRow) -> str:
+    return row.group.partition("=")[0]

@@ -1,0 +1,95 @@
+"""Forest plots: differences with their intervals, as PNG and SVG."""
+
+import io
+import textwrap
+from pathlib import Path
+from typing import NamedTuple
+
+from vipbench.runfolder import folder as store
+
+WORSE, BETTER, NONE = "#d55e00", "#0072b2", "#666666"
+"""Colours that differ for colour-blind readers too (Okabe and Ito, Color Universal Design, 2008);
+the shape of the mark says the same."""
+SHAPES = {WORSE: "v", BETTER: "^", NONE: "o"}
+MEANINGS = {WORSE: "worse", BETTER: "better", NONE: "no finding"}
+ROW_INCHES = 0.26
+TITLE_WIDTH = 110
+"""Characters of a line of the title that the figure has room for."""
+
+
+class Mark(NamedTuple):
+    """One row of a plot."""
+
+    label: str
+    difference: float
+    low: float
+    high: float
+    found: bool
+    """Whether the difference is a finding."""
+    heading: bool
+    """Set apart from the row before."""
+
+    @property
+    def color(self) -> str:
+        """Say by a colour what was found."""
+        if not self.found:
+            return NONE
+        return WORSE if self.difference < 0 else BETTER
+
+
+class Forest(NamedTuple):
+    """A plot, before it is drawn."""
+
+    title: str
+    axis: str
+    marks: tuple[Mark, ...]
+
+
+def forest_files(plot: Forest, out: Path) -> list[Path]:
+    """Write `forest.png` and `forest.svg` into a folder; the same plot gives the same SVG."""
+    import matplotlib as mpl  # half a second
+    from matplotlib.figure import Figure
+
+    with mpl.rc_context({"svg.hashsalt": "vipbench", "svg.fonttype": "none", "font.size": 9}):
+        height = 1.6 + ROW_INCHES * max(1, len(plot.marks))
+        figure = Figure(figsize=(8, height), dpi=150, layout="constrained")
+        axes = figure.add_subplot()
+        for place, mark in enumerate(plot.marks):
+            axes.plot((mark.low, mark.high), (place, place), color=mark.color, linewidth=1.5)
+            axes.plot(mark.difference, place, SHAPES[mark.color], color=mark.color, clip_on=False)
+            if mark.heading and place:
+                axes.axhline(place - 0.5, color="#dddddd", linewidth=0.8)
+        for color in (WORSE, NONE, BETTER):
+            axes.plot([], [], SHAPES[color], color=color, label=MEANINGS[color])
+        axes.axvline(0, color="black", linewidth=0.8)
+        axes.set_yticks(range(len(plot.marks)), [_plain(mark.label) for mark in plot.marks])
+        for label, mark in zip(axes.get_yticklabels(), plot.marks, strict=True):
+            label.set_fontweight("bold" if mark.heading else "normal")
+        axes.set_ylim(max(1, len(plot.marks)) - 0.5, -0.5)
+        axes.set_xlabel(plot.axis)
+        title = textwrap.fill(plot.title, TITLE_WIDTH)
+        figure.suptitle(_plain(title), x=0.01, ha="left", fontsize=10)
+        figure.legend(loc="outside lower center", ncols=3, frameon=False)
+        described = {"Title": plot.title, "Description": _words(plot), "Date": None}
+        paths = []
+        for kind, metadata in (("png", {"Title": plot.title}), ("svg", described)):
+            with io.BytesIO() as data:
+                figure.savefig(data, format=kind, metadata=metadata)
+                paths.append(out / f"forest.{kind}")
+                store.write_bytes(paths[-1], [data.getvalue()])
+    return paths
+
+
+def _plain(text: str) -> str:
+    """Keep matplotlib from reading dollar signs as mathematics."""
+    return text.replace("$", r"\$")
+
+
+def _words(plot: Forest) -> str:
+    """Say what the plot shows, for readers who do not see it."""
+    rows = (
+        f"{mark.label}: {mark.difference:+.1f} [{mark.low:+.1f}, {mark.high:+.1f}]"
+        f"{f', {MEANINGS[mark.color]}' if mark.found else ''}"
+        for mark in plot.marks
+    )
+    return f"{' '.join(plot.axis.split())}. {'; '.join(rows)}"

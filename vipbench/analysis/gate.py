@@ -1,0 +1,490 @@
+"""The gate: did a checkpoint get worse? Rows, verdicts, and what CI reads. Runs no model."""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Literal, NamedTuple
+from xml.etree import ElementTree as Xml  # only written, never read
+
+from pydantic import Field
+
+from vipbench.runfolder import folder as store
+from vipbench.analysis.compare import change, is_unparsed, markdown_table, markdown_text, p_text, percent, points
+from vipbench.errors import RunError, nearest
+from vipbench.runfolder.manifest import marked_styles
+from vipbench.analysis.pairs import Pair, Pairing, Rounding, Side, differences, pair_runs, read_side, rounding_of
+from vipbench.report.leaderboard import ALL, MISSING
+from vipbench.schema import PowerGoal, Record, checked, read_yaml
+from vipbench.stats import Design, holm
+from vipbench.runfolder.folder import ScoreLine
+from vipbench.data.tasks import find_suites, load_suite
+
+Trouble = Literal["errors", "unparsed", "power", "few images"]
+RoundingRule = Literal["report", "widen"]
+DETECT = 0.02
+"""Drop to be found where neither thresholds nor suite name one: two percentage points."""
+DISCORDANCE = 0.1
+"""Assumed share of changed answers, likewise: one in ten. Ours; `vipbench power` measures it."""
+SHOWN_FLIPS = 10
+"""Lost samples that are listed for each row that fails."""
+
+
+class TaskThresholds(Record):
+    """What holds for one task instead of what holds for all."""
+
+    max_drop: float | None = Field(default=None, ge=0, lt=1)
+    detect: float | None = Field(default=None, gt=0, lt=1)
+
+
+class Thresholds(Record):
+    """A thresholds file; all numbers are fractions: 0.02 is two percentage points."""
+
+    alpha: float = Field(default=0.05, gt=0, lt=0.5)
+    """Level of the one-sided test, for all rows together."""
+    max_drop: float = Field(default=0.0, ge=0, lt=1)
+    """A row fails where its drop is larger beyond doubt."""
+    detect: float | None = Field(default=None, gt=0, lt=1)
+    """Drop that each task should be able to show; less power is a warning. None: the suite's, else
+    0.02."""
+    power: float = Field(default=0.8, gt=0.5, lt=1)
+    """Probability with which it should."""
+    discordance: float | None = Field(default=None, gt=0, le=1)
+    """Share of answers that another checkpoint changes, for the power; where more have changed to
+    and fro, those. None: the suite's, else 0.1."""
+    max_errors: float = Field(default=0.01, ge=0, lt=1)
+    """Share of a task's samples by which errors may rise."""
+    max_unparsed: float | None = Field(default=None, ge=0, lt=1)
+    """The same for answers that cannot be parsed, which also count as wrong; None: any."""
+    rounding: RoundingRule = "report"
+    """`widen`: rows may drop further, by what rounding could do at worst (see `_allowed`)."""
+    tasks: dict[str, TaskThresholds] = Field(default={})
+
+    def max_drop_of(self, task: str) -> float:
+        """Return the drop that a task is allowed."""
+        own = self.tasks.get(task, TaskThresholds()).max_drop
+        return self.max_drop if own is None else own
+
+
+class GateRow(Record):
+    """One test: a task, or one prompt type of it."""
+
+    task: str
+    metric: str
+    style: str
+    group: str
+    """`all`, or `shape=ellipse`."""
+    n: int
+    n_clusters: int
+    accuracy_base: float
+    accuracy_new: float
+    difference: float
+    upper: float
+    """Upper bound of the one-sided interval of new minus base."""
+    max_drop: float
+    """As the thresholds say, and under `widen` what rounding could do."""
+    p: float
+    """Of "the drop is not larger than `max_drop`"."""
+    p_holm: float
+    """Adjusted for all rows; the row fails below the level."""
+    failed: bool
+    reliable: bool
+    smallest_drop: float | None
+    """That the row would find with the power asked for; None where it would find none."""
+    lost: tuple[str, ...]
+    """Samples that were right and are wrong."""
+    n_gained: int
+    rounding_lost: float | None = None
+    """Answers that rounding is expected to lose; None: no certificate tells."""
+    rounding_worst: float | None = None
+    """Those that it could lose: the bounds of both runs, were every flip a loss."""
+
+
+class Finding(NamedTuple):
+    """Something beside the accuracy of rows."""
+
+    task: str
+    about: Trouble
+    message: str
+    failed: bool
+
+
+class Gate(NamedTuple):
+    """The verdict."""
+
+    base: Side
+    new: Side
+    thresholds: Thresholds
+    rows: tuple[GateRow, ...]
+    findings: tuple[Finding, ...]
+    notes: tuple[str, ...]
+    rounding: tuple[str, ...] = ()
+    """What is known of rounding, in either run and in each task."""
+
+    @property
+    def failures(self) -> list[str]:
+        """Say what failed, each in a few words; empty where the gate is passed."""
+        rows = [
+            f"{_name(row)} {points(row.difference)} points (p {p_text(row.p_holm)})"
+            for row in self.rows
+            if row.failed
+        ]
+        return rows + [f"{each.task}: {each.message}" for each in self.findings if each.failed]
+
+
+def read_thresholds(path: Path | None) -> Thresholds:
+    """Read a thresholds file, None: the defaults; TaskError names every mistake."""
+    if path is None:
+        return Thresholds()
+    content = read_yaml(path)
+    tasks = content.get("tasks")
+    if isinstance(tasks, dict):
+        for name, fields in tasks.items():
+            if isinstance(fields, dict):
+                tasks[name] = checked(TaskThresholds, fields, f"{path}: tasks.{name}")
+    return checked(Thresholds, content, str(path))
+
+
+def gate(
+    base: str,
+    new: str,
+    thresholds: Thresholds,
+    *,
+    by: Sequence[str] = (),
+    require_power: bool = False,
+) -> Gate:
+    """Test whether any task got worse from one run to another.
+
+    Rows are the tasks, each under its headline metric and style; controls never count. A row fails
+    where the upper bound of its one-sided interval, paired and clustered, lies below -`max_drop`,
+    at a level that Holm's method divides among the rows.
+
+    Args:
+        base: A run folder.
+        new: Another one, of the same suite.
+        thresholds: What is allowed.
+        by: Breakdown axes, such as `shape`, whose values are rows as well.
+        require_power: Too little power is a failure instead of a warning.
+
+    Raises:
+        RunError: The runs cannot be paired, no headline style shows marks, an axis is unknown, or
+            rounding is to widen what is allowed and a 16-bit run has no certificate.
+    """
+    sides = read_side(base), read_side(new)
+    roundings = [rounding_of(side, thresholds.alpha) for side in sides]
+    _check_certificates(roundings, thresholds)
+    pairings, notes = _headlines(*sides)
+    _check_names(thresholds, by, pairings)
+    tests = [
+        (pairing, group, pairs)
+        for pairing in pairings
+        for group, pairs in _groups(pairing, by)
+        if any(pair.values for pair in pairs)
+    ]
+    goal = _goal(thresholds, sides[0].manifest.identity.suite)
+    rows = _adjusted([_row(*test, thresholds, goal, roundings) for test in tests], thresholds.alpha)
+    findings = [
+        *(finding for each in pairings for finding in _troubles(each, thresholds)),
+        *(each for row in rows for each in _doubts(row, thresholds, goal, require_power)),
+    ]
+    lines = tuple(_rounding_lines(rows, roundings))
+    return Gate(*sides, thresholds, tuple(rows), tuple(findings), tuple(notes), lines)
+
+
+def _goal(thresholds: Thresholds, suite: str) -> PowerGoal:
+    """Say which drop a row should find: as the thresholds say, else the suite, else our default."""
+    stated = load_suite(suite).power if suite in find_suites() else None
+    found = stated or PowerGoal(drop=DETECT, discordance=DISCORDANCE)
+    given = {"drop": thresholds.detect, "discordance": thresholds.discordance}
+    return found.model_copy(update={key: each for key, each in given.items() if each is not None})
+
+
+def _headlines(base: Side, new: Side) -> tuple[list[Pairing], list[str]]:
+    """Pair the tasks whose headline style shows marks, and say which are left out."""
+    kept, notes = [], differences(base, new)
+    marked = marked_styles(base.manifest.identity)
+    for pairing in pair_runs(base, new):
+        here, there = pairing.styles
+        if here != there:
+            raise RunError(
+                f"{base.name} and {new.name} cannot be paired: the headline style of "
+                f"{pairing.task} is {here} in one, {there} in the other; run both with one suite"
+            )
+        if here in marked:
+            kept.append(pairing)
+        else:
+            notes.append(f"{pairing.task}: style {here} shows no marks: a control, no row")
+    if not kept:
+        raise RunError(f"{base.name}: no task has a headline style with marks; nothing to test")
+    return kept, notes
+
+
+def _check_names(thresholds: Thresholds, by: Sequence[str], pairings: Sequence[Pairing]) -> None:
+    tasks = [pairing.task for pairing in pairings]
+    for task in thresholds.tasks:
+        if task not in tasks:
+            raise RunError(f"thresholds: tasks.{task} is no row of this gate{nearest(task, tasks)}")
+    axes = {
+        axis for pairing in pairings for axis in pairing.base.manifest.tasks[pairing.task].breakdown
+    }
+    for axis in by:
+        if axis not in axes:
+            raise RunError(f"--by {axis}: is no breakdown of these runs{nearest(axis, axes)}")
+
+
+def _groups(pairing: Pairing, by: Sequence[str]) -> Iterator[tuple[str, Sequence[Pair]]]:
+    yield ALL, pairing.pairs
+    for group, pairs in pairing.by_group():
+        if group.partition("=")[0] in by:
+            yield group, pairs
+
+
+def _row(
+    pairing: Pairing,
+    group: str,
+    pairs: Sequence[Pair],
+    thresholds: Thresholds,
+    assumed: PowerGoal,
+    roundings: Sequence[Rounding],
+) -> GateRow:
+    found = change(pairs)
+    if found is None:
+        raise ValueError(f"{pairing.task} {group}: nothing to compare")
+    values = [pair.values for pair in pairs if pair.values is not None]
+    max_drop = _allowed(thresholds, pairing.task, roundings)
+    expected = _total([each.expected for each in roundings])
+    worst = _total([each.upper for each in roundings])
+    design = Design(
+        n=found.n,
+        discordance=max(assumed.discordance, found.churn),
+        design_effect=max(1.0, found.design_effect),
+        alpha=thresholds.alpha,
+        power=thresholds.power,
+    )
+    p = found.p_below(-max_drop)
+    return GateRow(
+        task=pairing.task,
+        metric=pairing.metric,
+        style=pairing.styles[0],
+        group=group,
+        n=found.n,
+        n_clusters=found.n_clusters,
+        accuracy_base=sum(base for base, _ in values) / found.n,
+        accuracy_new=sum(new for _, new in values) / found.n,
+        difference=found.difference,
+        upper=found.bounds(thresholds.alpha)[1],
+        max_drop=max_drop,
+        p=p,
+        p_holm=p,
+        failed=False,
+        reliable=found.reliable,
+        smallest_drop=design.smallest_drop(),
+        lost=tuple(
+            pair.base.id for pair in pairs if pair.values and pair.values[1] < pair.values[0]
+        ),
+        n_gained=found.n_gained,
+        rounding_lost=None if expected is None else found.n * expected / 2,
+        rounding_worst=None if worst is None else found.n * worst,
+    )
+
+
+def _check_certificates(roundings: Sequence[Rounding], thresholds: Thresholds) -> None:
+    unknown = [each.words for each in roundings if each.upper is None]
+    if unknown and thresholds.rounding == "widen":
+        raise RunError(f"rounding: widen: {'; '.join(unknown)}; certify it, or use report")
+
+
+def _allowed(thresholds: Thresholds, task: str, roundings: Sequence[Rounding]) -> float:
+    """Return the drop that a row may have.
+
+    Flips by rounding are as likely to gain as to lose, and what they add to the variance is in the
+    interval already, since it is measured between these very answers; so nothing is added for them
+    as a rule. `widen` is for those who do not rely on that: it allows for flips that all go against
+    the new run, at the bound of their share in either run.
+    """
+    allowed = thresholds.max_drop_of(task)
+    if thresholds.rounding == "widen":
+        allowed += _total([each.upper for each in roundings]) or 0.0
+    return min(allowed, 1.0)
+
+
+def _total(shares: Sequence[float | None]) -> float | None:
+    """Add up what both runs may have changed; None where one of them does not say."""
+    known = [share for share in shares if share is not None]
+    return min(1.0, sum(known)) if len(known) == len(shares) else None
+
+
+def _rounding_lines(rows: Sequence[GateRow], roundings: Sequence[Rounding]) -> Iterator[str]:
+    """Say what rounding did, as far as certificates tell; nothing where they have nothing to say.
+
+    One line for each run, then one for each task; of a run against itself they are the same.
+    """
+    if all(each.upper == 0 for each in roundings):
+        return
+    yield from dict.fromkeys(each.words for each in roundings)
+    for row in rows:
+        if row.rounding_lost is None or row.rounding_worst is None or row.group != ALL:
+            continue
+        line = (
+            f"{row.task}: {len(row.lost)} lost; rounding is expected to lose about "
+            f"{row.rounding_lost:.1f} and to gain as many, and could lose {row.rounding_worst:.0f} "
+            "at worst"
+        )
+        net = len(row.lost) - row.n_gained
+        if row.failed and net <= row.rounding_worst:
+            line += ": it could make this drop alone (`--rounding widen` allows for it)"
+        yield line
+
+
+def _adjusted(rows: Sequence[GateRow], alpha: float) -> list[GateRow]:
+    adjusted = holm([row.p for row in rows])
+    return [
+        row.model_copy(update={"p_holm": p, "failed": p < alpha})
+        for row, p in zip(rows, adjusted, strict=True)
+    ]
+
+
+def _troubles(pairing: Pairing, thresholds: Thresholds) -> Iterator[Finding]:
+    """Find a rise of errors, which have no score, and of unparsed answers."""
+    base, new = zip(*pairing.pairs, strict=True)
+    checks: tuple[tuple[Trouble, Callable[[ScoreLine], bool], float | None], ...] = (
+        ("errors", lambda line: line.error is not None, thresholds.max_errors),
+        ("unparsed", is_unparsed, thresholds.max_unparsed),
+    )
+    for about, is_trouble, allowed in checks:
+        before, now, n = sum(map(is_trouble, base)), sum(map(is_trouble, new)), len(new)
+        if now > before:
+            failed = allowed is not None and (now - before) / n > allowed
+            limit = "" if allowed is None else f"; allowed: a rise by {percent(allowed)} %"
+            message = f"{about} rose from {before:,} to {now:,} of {n:,} samples{limit}"
+            yield Finding(pairing.task, about, message, failed)
+
+
+def _doubts(
+    row: GateRow, thresholds: Thresholds, goal: PowerGoal, require_power: bool
+) -> Iterator[Finding]:
+    """Say where a row cannot tell much: too little power, too few images."""
+    if row.group != ALL:
+        return
+    detect = thresholds.tasks.get(row.task, TaskThresholds()).detect or goal.drop
+    if row.smallest_drop is None or row.smallest_drop > detect:
+        finds = "none" if row.smallest_drop is None else f"{percent(row.smallest_drop)} points"
+        message = (
+            f"the smallest drop that it would show with {100 * thresholds.power:g} % power is "
+            f"{finds}; wanted: {percent(detect)}"
+        )
+        yield Finding(row.task, "power", message, require_power)
+    if not row.reliable:
+        message = f"{row.n_clusters} images: the interval is not to be relied on"
+        yield Finding(row.task, "few images", message, False)
+
+
+# --- what people and CI read
+
+HEADER = ("row", "base", "new", "difference", "upper", "allowed", "Holm", "finds", "lost", "n")
+"""Columns of `table_rows`, after the verdict."""
+
+
+def table_rows(rows: Iterable[GateRow]) -> Iterator[tuple[str, ...]]:
+    """Yield the cells of rows under `HEADER`, the verdict first."""
+    for row in rows:
+        yield (
+            "FAIL" if row.failed else "pass",
+            _name(row),
+            percent(row.accuracy_base),
+            percent(row.accuracy_new),
+            points(row.difference),
+            points(row.upper),
+            points(-row.max_drop),
+            p_text(row.p_holm),
+            MISSING if row.smallest_drop is None else percent(row.smallest_drop),
+            f"{len(row.lost)} (gained {row.n_gained})",
+            f"{row.n:,} on {row.n_clusters:,} images",
+        )
+
+
+def _name(row: GateRow) -> str:
+    return row.task if row.group == ALL else f"{row.task} {row.group}"
+
+
+def verdict(found: Gate) -> str:
+    """Say in one line how the gate ended."""
+    failures = found.failures
+    n = len(found.rows)
+    if failures:
+        return f"gate: failed: {'; '.join(failures)}"
+    return f"gate: passed: none of {n} row{'s' * (n != 1)} got worse"
+
+
+def summary(found: Gate) -> str:
+    """Write the verdict as Markdown, for the summary of a CI job."""
+    parts = [
+        f"## {'FAILED' if found.failures else 'Passed'}: {markdown_text(found.new.name)} against "
+        f"{markdown_text(found.base.name)}",
+        markdown_table(("", *HEADER), table_rows(found.rows)),
+        "Percent and percentage points, headline metric and style. A row fails where the upper "
+        f"bound of the one-sided {100 * (1 - found.thresholds.alpha):g} % interval of the "
+        "difference, paired and clustered by image, is below what is allowed, by Holm's method "
+        "over all rows. Finds: the smallest drop that the row would show with "
+        f"{100 * found.thresholds.power:g} % power.",
+    ]
+    parts += [
+        f"- **{'FAIL' if each.failed else 'warning'}** {markdown_text(each.task)}: "
+        f"{markdown_text(each.message)}"
+        for each in found.findings
+    ]
+    for row in (row for row in found.rows if row.failed and row.lost):
+        shown = ", ".join(f"`{each}`" for each in map(markdown_text, row.lost[:SHOWN_FLIPS]))
+        more = f" and {len(row.lost) - SHOWN_FLIPS:,} more" * (len(row.lost) > SHOWN_FLIPS)
+        parts.append(
+            f"Lost in {markdown_text(_name(row))}: {shown}{more} "
+            f"(`vipbench show {markdown_text(str(found.new.folder))} ID` prints one)"
+        )
+    parts += [f"- rounding: {markdown_text(line)}" for line in found.rounding]
+    parts += [f"- differs: {markdown_text(note)}" for note in found.notes]
+    return "\n\n".join(parts) + "\n"
+
+
+def junit(found: Gate) -> str:
+    """Write the verdict as JUnit XML: a test case for each row and each other finding."""
+    n_failed = len(found.failures)
+    suite = Xml.Element(
+        "testsuite",
+        name="vipbench gate",
+        tests=str(len(found.rows) + len(found.findings)),
+        failures=str(n_failed),
+        errors="0",
+        skipped="0",
+    )
+    for row in found.rows:
+        case = Xml.SubElement(suite, "testcase", classname=_text(row.task), name=_text(_name(row)))
+        message = (
+            f"{points(row.difference)} points, upper bound {points(row.upper)}, allowed "
+            f"{points(-row.max_drop)}, p {p_text(row.p_holm)} (Holm), n {row.n}"
+        )
+        if row.failed:
+            failure = Xml.SubElement(case, "failure", message=message, type="worse")
+            failure.text = _text("lost: " + ", ".join(row.lost))
+        else:
+            Xml.SubElement(case, "system-out").text = message
+    for finding in found.findings:
+        name = f"{finding.task} {finding.about}"
+        case = Xml.SubElement(suite, "testcase", classname=_text(finding.task), name=_text(name))
+        if finding.failed:
+            Xml.SubElement(case, "failure", message=_text(finding.message), type=finding.about)
+        else:
+            Xml.SubElement(case, "system-out").text = _text(f"warning: {finding.message}")
+    whole = Xml.Element("testsuites", tests=suite.get("tests", ""), failures=str(n_failed))
+    whole.append(suite)
+    Xml.indent(whole)
+    body = Xml.tostring(whole, encoding="unicode")
+    return f'<?xml version="1.0" encoding="utf-8"?>\n{body}\n'
+
+
+def _text(text: str) -> str:
+    """Replace the characters that XML 1.0 cannot hold, which ids of samples may."""
+    return re.sub("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "�", text)
+
+
+def write(text: str, path: Path) -> None:
+    """Write a summary or a JUnit file, all or none."""
+    store.write_text(path, [text])

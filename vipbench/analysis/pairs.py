@@ -1,0 +1,286 @@
+"""Two runs, sample by sample: what can be paired, and why other things cannot."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from vipbench.runfolder import manifest as manifests
+from vipbench.runfolder import folder as store
+from vipbench.errors import RunError, nearest
+from vipbench.runfolder.manifest import CertificateRef, Manifest
+from vipbench.stats import share_bound
+from vipbench.runfolder.folder import ScoreLine
+
+SHOWN_IDS = 3
+
+
+class Side(NamedTuple):
+    """One run, and which of its styles is compared."""
+
+    folder: Path
+    style: str | None
+    """None: the headline style of each task."""
+    manifest: Manifest
+    lines: Mapping[tuple[str, str], Mapping[str, ScoreLine]]
+    """(task, metric) -> sample id -> score; a task's headline metric comes first."""
+
+    @property
+    def name(self) -> str:
+        """Say which run and style this is, for readers."""
+        return f"{self.folder}@{self.style}" if self.style else str(self.folder)
+
+    def style_of(self, task: str) -> str:
+        """Return the style whose scores of a task are compared."""
+        return self.style or self.manifest.tasks[task].headline
+
+    def permutes(self, task: str) -> bool:
+        """Say whether the style moves the options, and with them the right letter."""
+        name = self.style_of(task)
+        styles = (each for styles in self.manifest.identity.styles.values() for each in styles)
+        return any(style.name == name and style.kind == "permuted" for style in styles)
+
+    def headline_metric(self, task: str) -> str | None:
+        """Return the metric that a task reports first; None where it was not scored."""
+        return next((metric for name, metric in self.lines if name == task), None)
+
+
+class Pair(NamedTuple):
+    """One sample in two runs."""
+
+    base: ScoreLine
+    new: ScoreLine
+
+    @property
+    def values(self) -> tuple[float, float] | None:
+        """The two scores; None where either is an error or has no grade."""
+        if self.base.value is None or self.new.value is None:
+            return None
+        return self.base.value, self.new.value
+
+
+class Pairing(NamedTuple):
+    """One task and metric in two runs."""
+
+    base: Side
+    new: Side
+    task: str
+    metric: str
+    pairs: tuple[Pair, ...]
+    n_base_only: int
+    """Samples that only one of the runs has; 0 unless overlap in part was asked for."""
+    n_new_only: int
+
+    @property
+    def styles(self) -> tuple[str, str]:
+        """The style in either run."""
+        return self.base.style_of(self.task), self.new.style_of(self.task)
+
+    def by_group(self) -> Iterator[tuple[str, Sequence[Pair]]]:
+        """Yield the pairs of each value of each breakdown axis.
+
+        A pair belongs to the values that its two lines share, or that one has and the other, for
+        which the axis means nothing, cannot have (such as shapes under style `none`).
+        """
+        here, there = (side.manifest.tasks[self.task].breakdown for side in (self.base, self.new))
+        for axis in (axis for axis in here if axis in there):
+            groups: dict[str, list[Pair]] = defaultdict(list)
+            for pair in self.pairs:
+                tags = [line.tags[axis] for line in pair if axis in line.tags]
+                if all(values == tags[0] for values in tags):
+                    for value in tags[0] if tags else ():
+                        groups[value].append(pair)
+            for value in sorted(groups, key=_natural):
+                yield f"{axis}={value}", groups[value]
+
+
+def _natural(text: str) -> tuple[int, str]:
+    return (int(text), "") if text.isdecimal() else (-1, text)
+
+
+def read_side(text: str) -> Side:
+    """Read RUN or RUN@STYLE: a finished run, under its headline styles or the one that is named.
+
+    Raises:
+        RunError: There is no such run, it has not ended, or has no such style.
+    """
+    folder, style = Path(text), None
+    if "@" in text and not folder.is_dir():
+        path, _, style = text.rpartition("@")
+        folder = Path(path)
+    manifest = manifests.read(folder)
+    if not (folder / store.SCORES).exists():
+        raise RunError(
+            f"{folder / store.SCORES}: does not exist; the run has not ended: give its command "
+            "again to go on with it"
+        )
+    known = {each.name for styles in manifest.identity.styles.values() for each in styles}
+    if style is not None and style not in known:
+        raise RunError(f"{folder}: has no style {style!r}{nearest(style, known)}")
+    lines: dict[tuple[str, str], dict[str, ScoreLine]] = defaultdict(dict)
+    for line in store.read_lines(folder / store.SCORES, ScoreLine):
+        if line.task not in manifest.tasks:
+            raise RunError(
+                f"{folder / store.SCORES}: holds scores of {line.task!r}, which is no task of the "
+                f"run; use `vipbench score {folder}` to redo it"
+            )
+        if line.style == (style or manifest.tasks[line.task].headline):
+            lines[line.task, line.metric][line.id] = line
+    return Side(folder, style, manifest, lines)
+
+
+class Rounding(NamedTuple):
+    """What rounding does to the scores of a run, by its numerics certificate."""
+
+    certificate: CertificateRef | None
+    """None: there is none; `expected` and `upper` are then 0 in float32, else not known."""
+    expected: float | None
+    """Share of the scores that rounding changes."""
+    upper: float | None
+    """Bound of this share."""
+    words: str
+    """For readers."""
+
+
+def rounding_of(side: Side, tail: float) -> Rounding:
+    """Say how many scores of a run rounding changes.
+
+    The certificate is the one that the manifest names, else one that lies below the working
+    directory by now. In float32 answers do not depend on the batch, and a certificate without flips
+    says no more than that.
+
+    Args:
+        side: The run.
+        tail: Probability that the share lies above the bound, at most.
+
+    Raises:
+        RunError: The certificate is broken.
+    """
+    manifest = side.manifest
+    dtype = manifest.identity.settings.dtype
+    found = manifest.certificate or manifests.find_certificate(
+        manifest.settings_digest, manifest.device
+    )
+    exact = dtype in (None, "float32")
+    if found is None:
+        if exact:
+            return Rounding(None, 0.0, 0.0, f"{side.name}: {dtype or 'no model'}, none")
+        words = f"{side.name}: {dtype}, not known: no certificate (`vipbench certify` makes one)"
+        return Rounding(None, None, None, words)
+    upper = share_bound(found.n_rescored, found.n, tail)
+    if exact and not found.n_flipped:
+        upper = 0.0
+    words = (
+        f"{side.name}: {dtype}, changed {found.n_flipped:,} of {found.n:,} answers and "
+        f"{found.n_rescored:,} scores (bound {100 * upper:.1f} %) in {found.path}"
+    )
+    if found.batch_limit != manifest.batch_limit:
+        words += f", in batches of {found.batch_limit}, not {manifest.batch_limit}"
+    return Rounding(found, found.n_rescored / found.n, upper, words)
+
+
+def pair_runs(
+    base: Side, new: Side, *, metric: str | None = None, partial: bool = False
+) -> list[Pairing]:
+    """Pair two runs on all of their tasks.
+
+    Args:
+        base: One run.
+        new: The other; it may be the same one under another style.
+        metric: None: the headline metric of each task.
+        partial: Leave out what only one of them has: tasks, samples.
+
+    Raises:
+        RunError: They cannot be paired; the message says how they differ.
+    """
+    both = [task for task in base.manifest.tasks if task in new.manifest.tasks]
+    lone = sorted(base.manifest.tasks.keys() ^ new.manifest.tasks.keys())
+    if lone and not (partial and both):
+        raise _refused(base, new, f"tasks that only one of them has: {', '.join(lone)}", partial)
+    found = []
+    for task in both:
+        _check_task(base, new, task)
+        name = metric or _headline_metric(base, new, task)
+        if name and all((task, name) in side.lines for side in (base, new)):
+            found.append(_pair_task(base, new, task, name, partial=partial))
+    if not found:
+        known = {name for side in (base, new) for _, name in side.lines}
+        what = f"metric {metric!r}{nearest(metric, known)}" if metric else "task under these styles"
+        raise RunError(f"{base.name} and {new.name}: no score of a common {what}")
+    return found
+
+
+def _check_task(base: Side, new: Side, task: str) -> None:
+    one, other = base.manifest.tasks[task], new.manifest.tasks[task]
+    if one.version != other.version:
+        versions = f"{task} is version {one.version} in one, {other.version} in the other"
+        raise _refused(base, new, f"{versions}; run both with one version of the task", True)
+    if one.synthetic != other.synthetic:
+        raise _refused(base, new, f"{task} is synthetic data in one, real data in the other", True)
+
+
+def _headline_metric(base: Side, new: Side, task: str) -> str | None:
+    one, other = base.headline_metric(task), new.headline_metric(task)
+    if one and other and one != other:
+        shared = [name for of, name in base.lines if of == task and (of, name) in new.lines]
+        advice = f"; `vipbench compare --metric {shared[0]}` takes what both have" if shared else ""
+        raise _refused(
+            base, new, f"the metric of {task} is {one} in one, {other} in the other{advice}", True
+        )
+    return one
+
+
+def _pair_task(base: Side, new: Side, task: str, metric: str, *, partial: bool) -> Pairing:
+    here, there = base.lines[task, metric], new.lines[task, metric]
+    lone = [id_ for id_ in (*here, *there) if (id_ in here) != (id_ in there)]
+    shared = [id_ for id_ in here if id_ in there]
+    if lone and not (partial and shared):
+        what = (
+            f"{len(lone):,} samples of {task} are in one of them only, such as "
+            f"{_ids(lone)} ({len(here):,} and {len(there):,} samples)"
+        )
+        raise _refused(base, new, what, partial)
+    pairs = tuple(Pair(here[id_], there[id_]) for id_ in shared)
+    permuted = base.permutes(task) or new.permutes(task)
+    changed = [
+        pair.base.id
+        for pair in pairs
+        if pair.base.group != pair.new.group
+        or (pair.base.target != pair.new.target and not permuted)
+    ]
+    if changed:
+        what = (
+            f"{len(changed):,} samples of {task} have another image or another right answer, such "
+            f"as {_ids(changed)}: the data differ"
+        )
+        raise _refused(base, new, what, True)
+    return Pairing(
+        base, new, task, metric, pairs, len(here) - len(shared), len(there) - len(shared)
+    )
+
+
+def _refused(base: Side, new: Side, difference: str, partial: bool) -> RunError:
+    advice = "" if partial else "; --partial compares what both have"
+    return RunError(f"{base.name} and {new.name} cannot be paired: {difference}{advice}")
+
+
+def _ids(ids: Iterable[str]) -> str:
+    return ", ".join(list(ids)[:SHOWN_IDS])
+
+
+def differences(base: Side, new: Side) -> list[str]:
+    """List what differs between two runs, as `field: base → new`.
+
+    Of the styles, only those that are compared under one name and are not the same one.
+    """
+    left_out = ("requests.", "styles.")  # the former follows from styles, seed and subset
+    common = {
+        f"styles.{task}.{base.style_of(task)}."
+        for task in base.manifest.identity.styles
+        if task in new.manifest.tasks and base.style_of(task) == new.style_of(task)
+    }
+    return [
+        each
+        for each in manifests.differences(base.manifest.identity, new.manifest.identity)
+        if not each.startswith(left_out) or each.startswith(tuple(common))
+    ]

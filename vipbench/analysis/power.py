@@ -1,0 +1,95 @@
+"""What a run can show: the smallest drop that a comparison finds, the samples that one needs."""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from vipbench.analysis.compare import change
+from vipbench.analysis.pairs import Side, pair_runs, read_side
+from vipbench.stats import Design, clustered_mean
+
+DISCORDANCES = (0.05, 0.1, 0.2)
+"""Shares of changed answers that are shown where none has been measured."""
+
+
+class PowerRow(NamedTuple):
+    """What one task can show."""
+
+    task: str
+    n: int
+    n_clusters: int
+    measured: bool
+    """Whether discordance and design effect are those of two runs; else the former is assumed, and
+    the latter that of the accuracy, which is mostly larger."""
+    design: Design
+    smallest_drop: float | None
+    samples_needed: int
+    """For the drop that was asked for."""
+
+
+def power_of_runs(
+    base: str,
+    new: str | None = None,
+    *,
+    drop: float,
+    discordance: float | None = None,
+    alpha: float = 0.05,
+    power: float = 0.8,
+) -> list[PowerRow]:
+    """Say for each task of a run, under its headline style and metric, what it can show.
+
+    Args:
+        base: A run folder, or RUN@STYLE.
+        new: A second run on the same samples; its changes to and fro are taken as typical ones, at
+            least the smallest of `DISCORDANCES`.
+        drop: Find out the samples that this drop needs.
+        discordance: Assumed share of changed answers; None: as measured, else several.
+        alpha: Level of the one-sided test.
+        power: Probability with which a drop is found.
+
+    Raises:
+        RunError: A run cannot be read, or the two cannot be paired.
+    """
+    side = read_side(base)
+    designs = _assumed(side, discordance) if new is None else _measured(side, new, discordance)
+    rows = []
+    for task, n_clusters, design in designs:
+        asked = design._replace(alpha=alpha, power=power)
+        rows.append(
+            PowerRow(
+                task=task,
+                n=asked.n,
+                n_clusters=n_clusters,
+                measured=new is not None and discordance is None,
+                design=asked,
+                smallest_drop=asked.smallest_drop(),
+                samples_needed=asked.samples_for(drop),
+            )
+        )
+    return rows
+
+
+def _assumed(side: Side, discordance: float | None) -> Iterator[tuple[str, int, Design]]:
+    shares: Sequence[float] = DISCORDANCES if discordance is None else (discordance,)
+    for task in side.manifest.tasks:
+        metric = side.headline_metric(task)
+        lines = side.lines[task, metric].values() if metric else ()
+        scored = [(line.value, line.group) for line in lines if line.value is not None]
+        if not scored:
+            continue
+        found = clustered_mean([value for value, _ in scored], [group for _, group in scored])
+        effect = max(1.0, found.n / found.n_effective)
+        for share in shares:
+            yield task, found.n_clusters, Design(found.n, share, effect)
+
+
+def _measured(side: Side, new: str, discordance: float | None) -> Iterator[tuple[str, int, Design]]:
+    for pairing in pair_runs(side, read_side(new)):
+        found = change(pairing.pairs)
+        if found is not None:
+            # A net difference is what is looked for; it is no part of the design.
+            share = discordance or max(found.churn, DISCORDANCES[0])
+            yield (
+                pairing.task,
+                found.n_clusters,
+                Design(found.n, share, max(1.0, found.design_effect)),
+            )

@@ -1,0 +1,1 @@
+"""reproduce: what this package is for."""

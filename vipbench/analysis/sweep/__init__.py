@@ -1,0 +1,1 @@
+"""sweep: what this package is for."""

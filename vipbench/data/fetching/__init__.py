@@ -1,0 +1,1 @@
+"""fetching: what this package is for."""

@@ -1,0 +1,1 @@
+"""endpoints: what this package is for."""

@@ -1,0 +1,1 @@
+"""engine: what this package is for."""

@@ -1,0 +1,1 @@
+"""exchange: what this package is for."""

@@ -1,0 +1,283 @@
+"""The answers of a run in the formats of other programs."""
+
+import hashlib
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from vipbench.runfolder import manifest as manifests
+from vipbench.runfolder import folder as store
+from vipbench.scoring.answers import parse_choice
+from vipbench.errors import RunError, VipbenchError, nearest
+from vipbench.exchange.formats import FORMATS, Reply, official_answers, plain_csv, plain_jsonl, vip_bench_results, visual7w_results
+from vipbench.images.load import load_image
+from vipbench.runfolder.manifest import Manifest
+from vipbench.schema import Request, Trial
+from vipbench.runfolder.folder import ScoreLine, TrialId, trial_id
+
+if TYPE_CHECKING:
+    import datasets
+
+FIRST_OPTION = "\nA. "
+"""What ends the question in a user's text with options; see `prompts.CHOICE_TEMPLATE`."""
+SHOWN_IDS = 5
+
+
+class Exported(NamedTuple):
+    """What was written, and what was not."""
+
+    n: int
+    """Answers in the file."""
+    notes: tuple[str, ...]
+
+
+class _Answers(NamedTuple):
+    """The samples of one task under one style, in the order of the data."""
+
+    task: str
+    style: str
+    n_samples: int
+    """Of the full task."""
+    places: list[int]
+    """Of the answered ones among the trials."""
+    replies: list[Reply]
+    """One a place."""
+    failed: list[str]
+    """Ids of the samples that have no answer."""
+    axes: dict[str, None]
+    """Tags that any of the answered ones has."""
+    lettered: list[bool]
+    """Whether there are options to choose from, one a place."""
+
+    def gaps(self) -> list[str]:
+        """Say which samples of the task are not in a file of these answers."""
+        n_asked = len(self.replies) + len(self.failed)
+        few = ", ".join(self.failed[:SHOWN_IDS]) + ", …" * (len(self.failed) > SHOWN_IDS)
+        notes = [f"{len(self.failed):,} samples failed and have no answer ({few})"]
+        subset = [f"the run asked {n_asked:,} of {self.n_samples:,} samples"]
+        return notes * bool(self.failed) + subset * (n_asked < self.n_samples)
+
+
+def export_run(
+    folder: Path,
+    as_format: str,
+    out: Path,
+    *,
+    task: str | None = None,
+    style: str | None = None,
+    partial: bool = False,
+) -> Exported:
+    """Write the answers to one task of a finished run, under one style.
+
+    Args:
+        folder: of the run.
+        as_format: one of `formats.FORMATS`.
+        out: the file to write; for `datasets` a new or empty folder.
+        task: may be left out where the run has one.
+        style: default the task's headline style.
+        partial: write `vip_bench` although samples are missing, at which its evaluator stops.
+
+    Raises:
+        RunError: The run has not ended, or does not hold what the format needs; or `out` cannot be
+            written.
+        DataError: An image for `datasets` cannot be drawn, or ids are not those of the format.
+    """
+    manifest = manifests.read(folder)
+    if as_format not in FORMATS:
+        raise RunError(f"format {as_format!r} is not known{nearest(as_format, FORMATS)}")
+    if manifest.finished is None:
+        raise RunError(f"{folder}: has not ended; give the command of the run again to go on")
+    found = _collect(folder, manifest, _task(manifest, task), style)
+    notes = [f"{found.task}: {gap}; left out" for gap in found.gaps()]
+    if as_format == "datasets":
+        _write_datasets(folder, found, out)
+        return Exported(len(found.replies), tuple(notes))
+    replies = found.replies
+    texts = {reply.id: reply.text for reply in replies}
+    if as_format == "answers":
+        parts = official_answers(replies, manifest.identity.model)
+    elif as_format == "visual7w":
+        notes = [f"{note}: the toolkit divides by what is in the file" for note in notes]
+        notes += _without_box(found.task, replies)
+        parts = visual7w_results(replies)
+    elif as_format == "vip_bench":
+        _check_complete(found, partial)
+        parts = vip_bench_results(texts)
+    else:
+        parts = plain_csv(texts) if as_format == "csv" else plain_jsonl(texts)
+    store.write_text(out, ["".join(parts)])  # joined first: what is refused leaves no file behind
+    return Exported(len(replies), tuple(notes))
+
+
+def _task(manifest: Manifest, task: str | None) -> str:
+    """Return the task that is meant; RunError where that is not clear."""
+    plain = [name for name, run in manifest.tasks.items() if not run.parts]
+    if task is None:
+        if len(plain) > 1:
+            raise RunError(f"the run has the tasks {', '.join(plain)}; name one with --task")
+        return plain[0]
+    if task in manifest.tasks and task not in plain:
+        parts = " or ".join(manifest.tasks[task].parts)
+        raise RunError(f"--task {task}: is scored from its parts; expected {parts}")
+    if task not in plain:
+        raise RunError(f"--task {task!r} is not in this run{nearest(task, plain)}")
+    return task
+
+
+def _collect(folder: Path, manifest: Manifest, task: str, style: str | None) -> _Answers:
+    trials = store.open_trials(folder / store.REQUESTS)
+    responses = store.read_responses(folder / store.RESPONSES)
+    names = [entry.name for entry in trials.entries]
+    known = dict.fromkeys(name.style for name in names if name.task == task)
+    style = manifest.tasks[task].headline if style is None else style
+    if style not in known:
+        raise RunError(f"--style {style!r}: {task} was not asked under it{nearest(style, known)}")
+    found = _Answers(task, style, manifest.tasks[task].n_samples, [], [], [], {}, [])
+    for place, trial in enumerate(trials):
+        if (trial.task, trial.style) != (task, style):
+            continue
+        response = responses.get(trial_id(trial))
+        if trial.request is None or response is None or response.text is None:
+            found.failed.append(trial.id)
+            continue
+        found.places.append(place)
+        found.replies.append(_reply(trial, trial.request, response.text))
+        found.axes.update(dict.fromkeys(trial.tags))
+        found.lettered.append(bool(trial.request.options))
+    return found
+
+
+def _reply(trial: Trial, request: Request, text: str) -> Reply:
+    letter = parse_choice(text, request.options)
+    boxes = dict(zip(request.options, trial.choice_ids, strict=False))
+    asked = request.turns[-1]
+    facts = "\n".join((*trial_id(trial), request.key))
+    return Reply(
+        id=trial.id,
+        text=text,
+        asked=asked,
+        question=asked.partition(FIRST_OPTION)[0],
+        box=boxes.get(letter or "", "") if boxes else None,
+        name=hashlib.sha256(facts.encode()).hexdigest()[:22],
+    )
+
+
+def _without_box(task: str, replies: Sequence[Reply]) -> list[str]:
+    n = sum(not reply.box for reply in replies)
+    words = f"{task}: {n:,} answers name no option; written without a candidate, which is wrong"
+    return [f"{words} for the toolkit as it is here"] if n else []
+
+
+def _check_complete(found: _Answers, partial: bool) -> None:
+    gaps = found.gaps()
+    if gaps and not partial:
+        raise RunError(
+            f"{found.task}: {'; '.join(gaps)}; the evaluator of ViP-Bench needs all: complete the "
+            "run, or write the others with --partial"
+        )
+
+
+# --- a folder for the library `datasets`
+
+
+def _write_datasets(folder: Path, found: _Answers, out: Path) -> None:
+    """Write pictures as drawn, questions and answers; all or nothing."""
+    import datasets  # takes a second
+    from datasets.exceptions import DatasetGenerationError
+
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise RunError(f"-o {out}: is not empty; give a new or an empty folder")
+    bars = datasets.are_progress_bars_disabled()
+    datasets.disable_progress_bars()
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=out.parent) as scratch:
+            rows = datasets.Dataset.from_generator(
+                _rows,
+                features=_features(found),
+                gen_kwargs={"folder": str(folder), "task": found.task, "style": found.style},
+                cache_dir=f"{scratch}/cache",
+            )
+            rows.save_to_disk(f"{scratch}/done")
+            (Path(scratch) / "done").rename(out)
+    except DatasetGenerationError as error:
+        if isinstance(error.__cause__, VipbenchError | OSError):
+            raise RunError(f"-o {out}: cannot be made ({error.__cause__})") from error
+        raise
+    except OSError as error:
+        raise RunError(
+            f"-o {out}: cannot be written ({error.strerror}); give another folder, or make room"
+        ) from error
+    finally:
+        if not bars:
+            datasets.enable_progress_bars()
+
+
+def _features(found: _Answers) -> "datasets.Features":
+    """Describe the columns: a question as `reader: jsonl` reads it, and what the run made of it."""
+    import datasets
+
+    text = datasets.Value("string")
+    texts = datasets.List(text)
+    columns = {"id": text, "image": datasets.Image(), "question": text}
+    if any(found.lettered):
+        columns["choices"] = texts
+    columns |= {"answer": text, "group": text}
+    if found.axes:
+        columns["tags"] = dict.fromkeys(found.axes, texts)
+    names = ("task", "style", "model", "text", "parsed", "metric", "error")
+    columns["run"] = dict.fromkeys(names, text) | {
+        "value": datasets.Value("float64"),
+        "turns": texts,
+    }
+    return datasets.Features(columns)
+
+
+def _rows(folder: str, task: str, style: str) -> Iterator[dict[str, object]]:
+    """Yield the rows; plain arguments, because `datasets` digests them."""
+    from PIL import Image
+
+    place = Path(folder)
+    manifest = manifests.read(place)
+    found = _collect(place, manifest, task, style)
+    scores = _headline_scores(place)
+    images = Path(manifest.tasks[task].images)
+    trials = store.open_trials(place / store.REQUESTS)
+    for at, reply in zip(found.places, found.replies, strict=True):
+        trial = trials[at]
+        request = trial.request
+        score = scores.get(trial_id(trial))
+        if request is None or score is None:
+            raise RunError(f"{place}: changes while it is read; try again")
+        row: dict[str, object] = {
+            "id": trial.id,
+            "image": Image.fromarray(load_image(request, images, None)),
+            "question": request.turns[-1],
+            "answer": trial.target,
+            "group": trial.group,
+            "run": {
+                "task": task,
+                "style": style,
+                "model": manifest.identity.model,
+                "text": reply.text,
+                "parsed": score.answer,
+                "metric": score.metric,
+                "value": score.value,
+                "error": score.error,
+                "turns": list(request.turns),
+            },
+        }
+        if request.options:
+            row["choices"] = list(request.options)
+        if trial.tags:
+            row["tags"] = {axis: list(values) for axis, values in trial.tags.items()}
+        yield row
+
+
+def _headline_scores(folder: Path) -> dict[TrialId, ScoreLine]:
+    """Read the scores; of several metrics the headline stands first."""
+    scores: dict[TrialId, ScoreLine] = {}
+    for line in store.read_lines(folder / store.SCORES, ScoreLine):
+        scores.setdefault(trial_id(line), line)
+    return scores

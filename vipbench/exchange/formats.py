@@ -1,0 +1,436 @@
+"""Answers in files: how other programs write and read them. Knows no task and no run.
+
+Reading is strict: a record that cannot be used is an error that names its line, and nothing in a
+file is passed over, apart from keys and columns that the format does not need.
+"""
+
+import csv
+import hashlib
+import io
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Literal, NamedTuple, get_args
+
+from vipbench.data.locate import file_digest
+from vipbench.errors import DataError, nearest
+from vipbench.reading import (
+    BadRecord,
+    DataRecord,
+    QuestionFile,
+    describe,
+    entries,
+    parse,
+    read_questions,
+)
+from vipbench.schema import shown
+
+Format = Literal["answers", "visual7w", "vip_bench", "csv", "jsonl", "datasets"]
+FORMATS: dict[str, str] = {
+    "answers": "official answers, one JSON object a line with 'question_id' and 'text'",
+    "visual7w": "results of the Visual7W toolkit, a JSON list with 'qa_id' and 'candidates'",
+    "vip_bench": 'ViP-Bench results, one JSON object {"v1_<n>": text}',
+    "csv": "CSV with the columns id and text",
+    "jsonl": "JSON lines with 'id' and 'text'",
+    "datasets": "a folder that `vipbench export` wrote for the library datasets",
+}
+"""Format -> what it looks like."""
+VIP_BENCH_ID = re.compile(r"v1_(0|[1-9][0-9]*)")
+"""A sample of ViP-Bench; its official answers have the number alone as `question_id`. Source:
+ViP-LLaVA, scripts/convert_vipbench_for_eval.py."""
+SHOWN_MISTAKES = 3
+
+
+class Answer(NamedTuple):
+    """One record of a file of answers."""
+
+    id: str
+    """As in the file; a number as its digits."""
+    text: str
+    """As in the file; the chosen box of a Visual7W result, empty where it chooses none."""
+    where: str
+    """Such as `line 3`."""
+    model: str = ""
+    """Name of the model, where the record says it."""
+    asked: str = ""
+    """The question or the prompt that the record says it answers."""
+
+
+class AnswerFile(NamedTuple):
+    """A file of answers as it was read."""
+
+    path: Path
+    format: Format
+    digest: str
+    """sha256 of the file; of a `datasets` folder that of its ids and texts."""
+    answers: tuple[Answer, ...]
+    """In the order of the file, duplicates included."""
+    notes: tuple[str, ...] = ()
+    """What the format allows and the user should know."""
+
+    def models(self) -> Counter[str]:
+        """Count the names of models that the records give."""
+        return Counter(answer.model for answer in self.answers if answer.model)
+
+
+class Reply(NamedTuple):
+    """One answer to be written, with what the formats need beside it."""
+
+    id: str
+    text: str
+    asked: str
+    """The last user's text."""
+    question: str
+    """The question alone."""
+    box: str | None
+    """What the data call the chosen option, empty where none is chosen; None where the data call
+    it nothing."""
+    name: str
+    """A name of this answer that no other one has."""
+
+
+class _Official(DataRecord):
+    question_id: int | str
+    text: str
+    model_id: str | None = None
+    prompt: str | None = None
+
+
+class _Candidate(DataRecord):
+    answer: int | str
+
+
+class _Result(DataRecord):
+    qa_id: int | str
+    candidates: list[_Candidate]
+    question: str | None = None
+
+
+class _Plain(DataRecord):
+    id: int | str
+    text: str
+
+
+def read_answers(path: Path, as_format: str | None = None) -> AnswerFile:
+    """Read a file of answers; its format is told by its content, whatever it is called.
+
+    Args:
+        path: a file in UTF-8, with or without a byte order mark, or a `datasets` folder.
+        as_format: one of `FORMATS`, where the content is not to be asked.
+
+    Raises:
+        DataError: The file is missing, in no known format, or broken; records that cannot be used
+            are named by their lines.
+    """
+    if as_format is not None and as_format not in FORMATS:
+        raise DataError(f"--format {as_format!r}: is not known{nearest(as_format, FORMATS)}")
+    if path.is_dir():
+        if as_format not in (None, "datasets"):
+            raise DataError(f"{path}: is a folder; expected a file in format {as_format}")
+        return _read_datasets(path)
+    if as_format == "datasets":
+        raise DataError(f"{path}: is no folder; expected {FORMATS['datasets']}")
+    if as_format == "csv" or (as_format is None and not _is_json(path)):
+        return _read_csv(path, named=as_format is not None)
+    file = read_questions(path, written_by_hand=True)
+    name = as_format or _recognise(file)
+    notes: tuple[str, ...] = ()
+    if name == "vip_bench":
+        answers = _checked(file, _vip_bench(file))
+    elif name == "visual7w":
+        answers = _checked(file, _each(file, _visual7w))
+        notes = _candidate_notes(file)
+    elif name == "jsonl":
+        answers = _checked(file, _each(file, _plain))
+    else:
+        name, answers = "answers", _checked(file, _each(file, _official))
+    return AnswerFile(path, _as_format(name), file_digest(path), answers, notes)
+
+
+def _as_format(name: str) -> Format:
+    return next(each for each in get_args(Format) if each == name)
+
+
+def _is_json(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            start = file.read(4096)
+    except OSError:
+        return True  # what is wrong is said where the file is read
+    return start.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] in (b"{", b"[", b"")
+
+
+def _recognise(file: QuestionFile) -> str:
+    """Name the format of decoded JSON; DataError where it is none."""
+    records = entries(file.content)
+    if any({"question_id", "text", "image", "category"} <= record.keys() for record in records):
+        raise DataError(
+            f"{file.path}: holds the questions of ViP-Bench, not answers; expected the file that"
+            " the model's answers were written to"
+        )
+    if any({"qa_id", "candidates"} <= record.keys() for record in records):
+        return "visual7w"
+    if any("question_id" in record for record in records):
+        return "answers"
+    if any({"id", "text"} <= record.keys() for record in records):
+        return "jsonl"
+    if isinstance(file.content, dict) and any(map(VIP_BENCH_ID.fullmatch, file.content)):
+        return "vip_bench"
+    raise DataError(f"{file.path}: holds {describe(file.content)}; expected answers: {_expected()}")
+
+
+def _expected() -> str:
+    return "; or ".join(f"{words} ({name})" for name, words in FORMATS.items())
+
+
+_Found = Iterator[Answer | BadRecord]
+"""Records one after another, and what is wrong with those that cannot be used."""
+
+
+def _checked(file: QuestionFile, found: _Found) -> tuple[Answer, ...]:
+    """Return the answers of a file of which every record can be used."""
+    answers: list[Answer] = []
+    mistakes: list[str] = []
+    for each in found:
+        if isinstance(each, Answer):
+            answers.append(each)
+        else:
+            mistakes.append(str(each))
+    if mistakes:
+        more = len(mistakes) - SHOWN_MISTAKES
+        shown_ = "; ".join(mistakes[:SHOWN_MISTAKES]) + (f"; and {more:,} more" if more > 0 else "")
+        raise DataError(
+            f"{file.path}: {shown_}; correct what is wrong, or leave out the records without an"
+            " answer: their samples are then counted as errors"
+        )
+    if not answers:
+        raise DataError(f"{file.path}: holds no answer; expected {_expected()}")
+    return tuple(answers)
+
+
+def _each(file: QuestionFile, read: Callable[[object, str], Answer]) -> _Found:
+    for where, value in file.records():
+        yield _attempt(value, where.removeprefix(f"{file.path.name} "), read)
+
+
+def _attempt(
+    value: object, where: str, read: Callable[[object, str], Answer]
+) -> Answer | BadRecord:
+    if not isinstance(value, dict):
+        return BadRecord(f"{where}: {shown(value)} is no JSON object")
+    try:
+        answer = read(value, where)
+    except BadRecord as error:
+        return error
+    return _whole(answer)
+
+
+def _whole(answer: Answer) -> Answer | BadRecord:
+    """Refuse half characters, which JSON can spell and no file of a run can hold."""
+    for text in (answer.id, answer.text, answer.model, answer.asked):
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            return BadRecord(f"{answer.where}: {shown(text)} holds half a character")
+    return answer if answer.id else BadRecord(f"{answer.where}: the id is empty")
+
+
+def _official(value: object, where: str) -> Answer:
+    record = parse(_Official, value, where)
+    return Answer(
+        str(record.question_id), record.text, where, record.model_id or "", record.prompt or ""
+    )
+
+
+def _plain(value: object, where: str) -> Answer:
+    record = parse(_Plain, value, where)
+    return Answer(str(record.id), record.text, where)
+
+
+def _visual7w(value: object, where: str) -> Answer:
+    record = parse(_Result, value, where)
+    # Of several the toolkit looks at the first one: evaluate.py, `top_k` under mode "mc".
+    box = str(record.candidates[0].answer) if record.candidates else ""
+    return Answer(str(record.qa_id), box, where, asked=record.question or "")
+
+
+def _candidate_notes(file: QuestionFile) -> tuple[str, ...]:
+    counts = Counter(
+        min(len(found), 2)
+        for record in entries(file.content)
+        if isinstance(found := record.get("candidates"), list)
+    )
+    several = f"{counts[2]:,} results with several candidates; the first one counts"
+    none = f"{counts[0]:,} results without a candidate; each counts as a wrong answer"
+    notes = [several] * bool(counts[2]) + [none] * bool(counts[0])
+    return tuple(f"{note}, as in the toolkit" for note in notes)
+
+
+def _vip_bench(file: QuestionFile) -> _Found:
+    content = file.content
+    if not isinstance(content, dict):
+        raise DataError(f"{file.path}: holds {describe(content)}; expected {FORMATS['vip_bench']}")
+    for key, text in content.items():
+        where = f"key {key!r}"
+        if not VIP_BENCH_ID.fullmatch(key):
+            yield BadRecord(f"{where}: expected v1_ and a number")
+        elif not isinstance(text, str):
+            yield BadRecord(f"{where}: {shown(text)} is no text")
+        else:
+            yield _whole(Answer(key, text, where))
+
+
+def _read_csv(path: Path, *, named: bool) -> AnswerFile:
+    """Read CSV with a header; a space after the header's comma stands after each comma."""
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not UTF-8 text (byte {error.start}); save it as UTF-8") from error
+    header = text.lstrip("\r\n").partition("\n")[0]
+    spaced = ", " in header
+    # newline="": line breaks within an answer are part of it.
+    rows = csv.reader(io.StringIO(text, newline=""), strict=True, skipinitialspace=spaced)
+    answers: list[Answer] = []
+    try:
+        columns = [name.strip() for name in next((row for row in rows if row), [])]
+        places = _places(path, columns, named)
+        line = rows.line_num + 1
+        for row in rows:
+            if row:
+                answers.append(_csv_answer(path, row, columns, places, line))
+            line = rows.line_num + 1
+    except csv.Error as error:
+        raise DataError(f"{path}:{rows.line_num}: broken CSV ({error})") from error
+    if not answers:
+        raise DataError(f"{path}: holds no answer; expected a line for each after the header")
+    return AnswerFile(path, "csv", file_digest(path), tuple(answers))
+
+
+def _places(path: Path, columns: list[str], named: bool) -> tuple[int, int]:
+    """Return the columns of id and text."""
+    for name in ("id", "text"):
+        if columns.count(name) != 1:
+            hint = nearest(name, columns) if "did you mean" in nearest(name, columns) else ""
+            expected = FORMATS["csv"] if named else f"answers: {_expected()}"
+            raise DataError(
+                f"{path}: the first line {shown(','.join(columns))} has the column {name!r}"
+                f" {columns.count(name)} times{hint}; expected {expected}"
+            )
+    return columns.index("id"), columns.index("text")
+
+
+def _csv_answer(
+    path: Path, row: list[str], columns: list[str], places: tuple[int, int], line: int
+) -> Answer:
+    if len(row) != len(columns):
+        raise DataError(
+            f"{path}:{line}: {len(row)} fields {shown(row)}; expected {len(columns)}, as the first"
+            " line has: put quotes around a text with commas or line breaks"
+        )
+    answer = Answer(row[places[0]], row[places[1]], f"line {line}")
+    if not answer.id:
+        raise DataError(f"{path}:{line}: the id is empty; expected a sample's id")
+    return answer
+
+
+def _read_datasets(folder: Path) -> AnswerFile:
+    import datasets  # takes a second
+
+    try:
+        loaded = datasets.load_from_disk(str(folder))
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        reason = " ".join(str(error).split())
+        raise DataError(
+            f"{folder}: no folder of datasets ({shown(reason)}); expected {FORMATS['datasets']}"
+        ) from error
+    if isinstance(loaded, dict) or not {"id", "run"} <= loaded.features.keys():
+        found = ", ".join(loaded if isinstance(loaded, dict) else loaded.features)
+        raise DataError(f"{folder}: holds {found}; expected {FORMATS['datasets']}")
+    answers = []
+    for number, row in enumerate(loaded.select_columns(["id", "run"])):
+        run = row["run"] or {}
+        # Where the run had an error there is no text, and no answer here either.
+        if isinstance(run.get("text"), str):
+            model = str(run.get("model") or "")
+            answers.append(Answer(str(row["id"]), run["text"], f"row {number}", model))
+    if not answers:
+        raise DataError(f"{folder}: holds no answer; expected {FORMATS['datasets']}")
+    facts = json.dumps([(answer.id, answer.text) for answer in answers])
+    digest = hashlib.sha256(facts.encode()).hexdigest()
+    return AnswerFile(folder, "datasets", digest, tuple(answers))
+
+
+# --- writing
+
+
+def official_answers(replies: Iterable[Reply], model: str) -> Iterator[str]:
+    """Yield the official answers as JSON lines.
+
+    Those of ViP-Bench have the number of the question as `question_id`, and the prompt, as its
+    own script writes them. Source: ViP-LLaVA, model_vqa_loader_vip.py and model_vqa.py.
+    """
+    for reply in replies:
+        match = VIP_BENCH_ID.fullmatch(reply.id)
+        record: dict[str, object] = {"question_id": int(match[1]) if match else reply.id}
+        if match:
+            record["prompt"] = reply.asked
+        record |= {"text": reply.text, "answer_id": reply.name, "model_id": model, "metadata": {}}
+        yield json.dumps(record) + "\n"
+
+
+def visual7w_results(replies: Iterable[Reply]) -> Iterator[str]:
+    """Yield the JSON list that evaluate.py of the Visual7W toolkit reads.
+
+    A reply without a box is a result without candidates, which the toolkit counts as wrong; left
+    out, it would not count at all.
+
+    Raises:
+        DataError: An id is not `v7w-` and a number, or a box is not known.
+    """
+    results = []
+    for reply in replies:
+        if reply.box is None:
+            raise DataError(
+                f"sample {reply.id!r}: its data do not name the 'box_id' of the options; expected a"
+                " run on the raw release of Visual7W, which does"
+            )
+        number = reply.id.removeprefix("v7w-")
+        if not number.isdecimal():
+            raise DataError(
+                f"sample {reply.id!r}: expected v7w- and a number, the 'qa_id' of the toolkit"
+            )
+        box: int | str = int(reply.box) if reply.box.isdecimal() else reply.box
+        candidates = [{"answer": box}] if reply.box else []
+        results.append({"candidates": candidates, "question": reply.question, "qa_id": int(number)})
+    yield json.dumps(results, indent=2) + "\n"
+
+
+def vip_bench_results(texts: Mapping[str, str]) -> Iterator[str]:
+    """Yield the JSON object that the evaluator of ViP-Bench reads.
+
+    Raises:
+        DataError: An id is not `v1_` and a number.
+    """
+    wrong = next((each for each in texts if not VIP_BENCH_ID.fullmatch(each)), None)
+    if wrong is not None:
+        raise DataError(f"sample {wrong!r}: expected v1_ and a number, as ViP-Bench has them")
+    yield json.dumps(dict(texts), indent=2) + "\n"
+
+
+def plain_csv(texts: Mapping[str, str]) -> Iterator[str]:
+    """Yield CSV with the header `id,text`."""
+    buffer = io.StringIO(newline="")
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(("id", "text"))
+    writer.writerows(texts.items())
+    yield buffer.getvalue()
+
+
+def plain_jsonl(texts: Mapping[str, str]) -> Iterator[str]:
+    """Yield JSON lines with `id` and `text`."""
+    for id_, text in texts.items():
+        yield json.dumps({"id": id_, "text": text}, ensure_ascii=False) + "\n"

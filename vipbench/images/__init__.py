@@ -1,0 +1,1 @@
+"""images: what this package is for."""

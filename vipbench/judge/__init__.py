@@ -1,0 +1,1 @@
+"""judge: what this package is for."""

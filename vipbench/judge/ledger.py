@@ -1,0 +1,133 @@
+"""A ledger of grades: append-only, keyed by all that a judge was asked, locked while in use."""
+
+import contextlib
+import threading
+from collections import Counter
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+from pydantic import Field
+
+from vipbench.runfolder import folder as store
+from vipbench.runfolder.manifest import digest
+from vipbench.schema import Record
+
+GRADES = "grades.jsonl"
+"""The ledger's name in a run folder."""
+BROKEN = "remove the line: what it graded is asked again"
+
+
+class Judge(Record):
+    """What makes two grades comparable: a grade of one judge is never used for another."""
+
+    model: str
+    """As it is asked for."""
+    prompt_digest: str
+    """sha256 of the prompt's text, without the sample's part."""
+    temperature: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    max_tokens: int = Field(default=3, ge=1)
+    """Of a reply."""
+
+
+class Grade(Record):
+    """One line: how often one sample was asked in one judge run, and what came of it."""
+
+    key: str
+    """sha256 of judge, question, answer and prediction."""
+    run: int = Field(ge=1)
+    """Number of the judge run."""
+    score: float | None = Field(ge=0, le=1)
+    """None: no grade, so that it is asked again by the next command that names the judge."""
+    reason: str | None = None
+    """Why there is no grade; None where there is one."""
+    replies: tuple[str, ...] = ()
+    """All replies in order, cut short; the last one holds the score."""
+    model: str | None = None
+    """As the server named itself in the last reply."""
+    judge: Judge
+    task: str
+    style: str
+    id: str
+    """Of the sample that was asked; the same question, answer and prediction elsewhere has the
+    same key."""
+    n_calls: int = Field(ge=0)
+    """Requests that were sent, those without a reply included."""
+    n_prompt_tokens: int = Field(ge=0)
+    n_completion_tokens: int = Field(ge=0)
+    n_estimated: int = Field(ge=0)
+    """Calls whose tokens the server did not tell; they are estimated."""
+
+
+def grade_key(judge: Judge, question: str, answer: str, prediction: str) -> str:
+    """Return what a grade is valid for."""
+    return digest([judge.model_dump(mode="json"), question, answer, prediction])
+
+
+class Ledger:
+    """The grades of a file, in memory and on the disk; safe to append to from several threads."""
+
+    def __init__(self, path: Path, grades: Iterator[Grade]) -> None:
+        """Take over the lines that are there; the first complete grade of a run counts."""
+        self.path = path
+        self._append = threading.Lock()
+        self._grades: dict[tuple[str, int], Grade] = {}
+        self._lines: list[Grade] = []
+        for grade in grades:
+            self._keep(grade)
+
+    def add(self, grade: Grade) -> None:
+        """Append a line; it is on the disk when this returns. RunError where the disk refuses."""
+        with self._append:
+            store.append_lines(self.path, [grade])
+            self._keep(grade)
+
+    def get(self, key: str, run: int) -> Grade | None:
+        """Return the complete grade of a judge run, or else why the last try gave none."""
+        return self._grades.get((key, run))
+
+    def lines(self, keys: Collection[str]) -> list[Grade]:
+        """Return all lines of some keys, in the order in which they were written."""
+        return [grade for grade in self._lines if grade.key in keys]
+
+    def unused(self, keys: Collection[str], judge: Judge) -> dict[str, int]:
+        """Count the grades that are not valid for `keys`, by what they were given for."""
+        counts: Counter[str] = Counter()
+        for grade in self._grades.values():
+            if grade.key in keys or grade.score is None:
+                continue
+            if grade.judge.model != judge.model:
+                counts[f"judge {grade.judge.model}"] += 1
+            elif grade.judge.prompt_digest != judge.prompt_digest:
+                counts[f"prompt {grade.judge.prompt_digest[:12]}"] += 1
+            elif grade.judge != judge:
+                counts["other parameters"] += 1
+            else:
+                counts["other questions, answers or predictions"] += 1
+        return dict(sorted(counts.items()))
+
+    def _keep(self, grade: Grade) -> None:
+        self._lines.append(grade)
+        known = self._grades.get((grade.key, grade.run))
+        if known is None or known.score is None:
+            self._grades[grade.key, grade.run] = grade
+
+
+def read(path: Path) -> Ledger:
+    """Read a ledger without changing it; it may be missing. RunError names a broken line."""
+    lines = store.read_lines(path, Grade, BROKEN) if path.exists() else iter(())
+    return Ledger(path, lines)
+
+
+@contextlib.contextmanager
+def opened(path: Path) -> Iterator[Ledger]:
+    """Open a ledger to add to it, and keep other processes from doing so meanwhile.
+
+    What a crash left of a last line is cut off.
+
+    Raises:
+        RunError: Another process grades into it, a line that is not the last is broken, or the
+            disk refuses.
+    """
+    with store.locked_file(path):
+        store.cut_torn_line(path)
+        yield read(path)

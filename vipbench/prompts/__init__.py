@@ -1,0 +1,1 @@
+"""prompts: what this package is for."""

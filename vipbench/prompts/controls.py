@@ -1,0 +1,160 @@
+"""Controls that change the sample before it is asked: what is left when the marks mislead?
+
+Each takes a sample and returns another one; the text mentions the same regions as before.
+"""
+
+import itertools
+from collections.abc import Callable, Sequence
+
+from vipbench.errors import DataError
+from vipbench.schema import Box, PromptStyle, Region, Sample
+from vipbench.prompts.styles import keyed, seed_of
+from vipbench.data.tasks import LETTERS
+
+GRID = 9
+"""Places across and down that a lone mark may be moved to. Ours; enough to find a free corner."""
+
+
+def change(
+    sample: Sample, style: PromptStyle, seed: int, other: Callable[[int], Sample | None]
+) -> Sample:
+    """Return the sample that a style asks about; the sample itself under all but the controls.
+
+    Args:
+        sample: with its image's size.
+        style: its kind says what is changed.
+        seed: of the run; with the sample's id it keys every draw.
+        other: gives a sample of the same task by a random number; None where that one is unusable.
+
+    Raises:
+        DataError: the image's size is not known, or there is no other sample with a region.
+    """
+    if style.kind == "wrong":
+        return wrong(sample, seed)
+    if style.kind == "shuffled":
+        return shuffled(sample, seed, other)
+    if style.kind == "permuted":
+        return permuted(sample, seed, style.shift)
+    return sample
+
+
+def wrong(sample: Sample, seed: int) -> Sample:
+    """Exchange the marks cyclically among a question's regions, so that each marks another thing.
+
+    A lone mark goes to a box of its size elsewhere in the image: the place of a GRID x GRID raster
+    that overlaps its own least, the first of these by seed.
+    """
+    if len(sample.regions) == 1:
+        return _with_places(sample, [_elsewhere(sample, seed)])
+    return _with_places(sample, [*sample.regions[1:], *sample.regions[:1]])
+
+
+def shuffled(sample: Sample, seed: int, other: Callable[[int], Sample | None]) -> Sample:
+    """Put the marks where those of other samples are, in images of another group, scaled to this.
+
+    Samples are drawn by seed and id until there are as many regions as the question has.
+    """
+    width, height = _size(sample)
+    places: list[Region] = []
+    for number in range(MOST_DRAWS):
+        if len(places) >= len(sample.regions):
+            return _with_places(sample, places[: len(sample.regions)])
+        drawn = other(seed_of(seed, sample.id, "shuffled", number))
+        if drawn is not None and drawn.group != sample.group and drawn.image_size:
+            scale = width / drawn.image_size[0], height / drawn.image_size[1]
+            places += [_scaled(region, *scale) for region in drawn.regions]
+    raise DataError(
+        f"sample {sample.id!r}: found no regions of other images in {MOST_DRAWS} draws; style "
+        "shuffled needs a task with several images that hold regions"
+    )
+
+
+MOST_DRAWS = 1000
+"""Samples that are looked at for the regions of one; a task without any would be sought forever."""
+
+
+def permuted(sample: Sample, seed: int, shift: int | None) -> Sample:
+    """Put the options into another order, keyed by seed and id, or `shift` places on.
+
+    Marks stay where they are, and each option keeps its own; the target is the new letter.
+    """
+    n = len(sample.choices)
+    if not n:
+        return sample
+    order = list(range(n))
+    if shift is None:
+        keyed(seed, sample.id, "options").shuffle(order)
+    else:
+        order = [(place - shift) % n for place in order]
+    right = LETTERS.index(sample.target)
+    ids = sample.choice_ids
+    return sample.model_copy(
+        update={
+            "choices": tuple(sample.choices[place] for place in order),
+            "choice_ids": tuple(ids[place] for place in order) if ids else (),
+            "target": LETTERS[order.index(right)],
+        }
+    )
+
+
+def _with_places(sample: Sample, places: Sequence[Region]) -> Sample:
+    """Return the sample with its regions' labels at other places."""
+    regions = tuple(
+        place.model_copy(update={"label": region.label})
+        for region, place in zip(sample.regions, places, strict=True)
+    )
+    return sample.model_copy(update={"regions": regions})
+
+
+def _elsewhere(sample: Sample, seed: int) -> Region:
+    width, height = _size(sample)
+    [region] = sample.regions
+    x0, y0, x1, y1 = region.box
+    raster = [
+        (column * (width - (x1 - x0)) / (GRID - 1), row * (height - (y1 - y0)) / (GRID - 1))
+        for row, column in itertools.product(range(GRID), repeat=2)
+    ]
+    keyed(seed, sample.id, "wrong").shuffle(raster)
+    left, top = min(raster, key=lambda corner: _overlap(region.box, *corner))
+    return _moved(region, left - x0, top - y0)
+
+
+def _overlap(box: Box, left: float, top: float) -> float:
+    """Return the area in px that a box shares with itself moved to another corner."""
+    x0, y0, x1, y1 = box
+    across = (x1 - x0) - abs(left - x0)
+    down = (y1 - y0) - abs(top - y0)
+    return max(0.0, across) * max(0.0, down)
+
+
+def _moved(region: Region, dx: float, dy: float) -> Region:
+    x0, y0, x1, y1 = region.box
+    return region.model_copy(
+        update={
+            "box": (x0 + dx, y0 + dy, x1 + dx, y1 + dy),
+            "polygons": tuple(
+                tuple((x + dx, y + dy) for x, y in polygon) for polygon in region.polygons
+            ),
+        }
+    )
+
+
+def _scaled(region: Region, across: float, down: float) -> Region:
+    x0, y0, x1, y1 = region.box
+    return region.model_copy(
+        update={
+            "box": (x0 * across, y0 * down, x1 * across, y1 * down),
+            "polygons": tuple(
+                tuple((x * across, y * down) for x, y in polygon) for polygon in region.polygons
+            ),
+        }
+    )
+
+
+def _size(sample: Sample) -> tuple[int, int]:
+    if sample.image_size is None:
+        raise DataError(
+            f"sample {sample.id!r}: the image's size is not known; pass the sample through "
+            "tasks.inspect_image"
+        )
+    return sample.image_size

@@ -1,0 +1,1 @@
+"""run: what this package is for."""

@@ -1,0 +1,187 @@
+"""Put the shards of a run together: one ordinary run folder, as if one machine had asked all."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from vipbench.runfolder import manifest as manifests
+from vipbench.runfolder import folder as store
+from vipbench.errors import RunError
+from vipbench.runfolder.manifest import Manifest, Times
+from vipbench.runfolder.plan import plan_digest
+from vipbench.run.loop import Results, check_errors, score
+from vipbench.runfolder.folder import Trials, WrittenBatch
+
+SHOWN_BATCHES = 8
+
+
+class _Part(NamedTuple):
+    """One shard."""
+
+    folder: Path
+    manifest: Manifest
+
+    @property
+    def responses(self) -> Path:
+        return self.folder / store.RESPONSES
+
+
+class _Found(NamedTuple):
+    """Where the answers of one batch lie."""
+
+    part: _Part
+    batch: WrittenBatch
+
+
+def merge(
+    folders: Sequence[Path], out: Path, *, fresh: bool = False, max_errors: float = 0.01
+) -> Results:
+    """Write the run that shards are parts of, and score it; the shards stay as they are.
+
+    Args:
+        folders: of all shards, in any order. One that was run twice may be among them twice.
+        out: of the run.
+        fresh: replace a run that is there.
+        max_errors: share of a task's samples that may fail, 0-1.
+
+    Raises:
+        RunError: They are not shards of one run, one is missing or unfinished, two answers to the
+            same request differ, or `out` holds something.
+        TooManyErrors: All is written, and too many samples have failed.
+    """
+    parts = [_Part(folder, manifests.read(folder)) for folder in folders]
+    _check_same(parts)
+    first = parts[0]
+    trials = store.open_trials(first.folder / store.REQUESTS)
+    found = _find(parts, trials)
+    n_batches = first.manifest.n_batches
+    _check_complete(parts, found, n_batches)
+    if plan_digest(found[i].batch.places for i in range(n_batches)) != first.manifest.plan_digest:
+        raise RunError(
+            f"{first.folder}: the answers are not in the batches that were planned; expected the "
+            "files of one run as it has written them"
+        )
+    with store.locked(out):
+        store.check_own(out)
+        there = [name for name in store.FILES if (out / name).exists()]
+        if there and not fresh:
+            raise RunError(
+                f"{out}: holds {there[0]} already; give another -o, or --fresh to replace it"
+            )
+        store.remove_run(out)
+        manifest = _merged([part.manifest for part in parts])
+        manifests.write(out, manifest)
+        store.write_bytes(out / store.REQUESTS, _content(trials.path))
+        store.write_bytes(
+            out / store.RESPONSES, (_read(found[batch]) for batch in range(n_batches))
+        )
+    results = score(out)
+    manifest = manifest.model_copy(update={"finished": manifests.now()})
+    manifests.write(out, manifest)
+    results = results._replace(manifest=manifest)
+    check_errors(results, max_errors)
+    return results
+
+
+def _check_same(parts: Sequence[_Part]) -> None:
+    """Refuse what are not shards of one run."""
+    first = parts[0].manifest
+    for folder, manifest in parts:
+        if manifest.shard is None:
+            raise RunError(f"{folder}: is a whole run; expected what `vipbench run --shard` wrote")
+        found = manifests.differences(first.identity, manifest.identity)
+        for what, then, now in (
+            ("shards", first.shard and first.shard.count, manifest.shard.count),
+            ("batch size", str(first.batch_limit), str(manifest.batch_limit)),
+            ("batches", first.plan_digest[:8], manifest.plan_digest[:8]),
+            ("metrics", first.metrics, manifest.metrics),
+            ("path", first.path, manifest.path),
+        ):
+            found += [f"{what}: {then} → {now}"] if then != now else []
+        if found:
+            more = f"; and {len(found) - 1} more" if len(found) > 1 else ""
+            raise RunError(
+                f"{folder}: is a shard of another run than {parts[0].folder} ({found[0]}{more}); "
+                "expected shards of one command"
+            )
+
+
+def _find(parts: Sequence[_Part], trials: Trials) -> dict[int, _Found]:
+    """Return where the batches of finished shards lie; RunError where two answer differently."""
+    found: dict[int, _Found] = {}
+    for part in parts:
+        if part.manifest.finished is None:
+            continue
+        for batch, written in store.written_batches(part.responses, trials).items():
+            here = _Found(part, written)
+            there = found.setdefault(batch, here)
+            if there is not here and _read(there) != _read(here):
+                raise RunError(
+                    f"{part.folder}: answers batch {batch} otherwise than {there.part.folder}; "
+                    "expected each shard once, or twice the same answers; leave one out"
+                )
+    return found
+
+
+def _check_complete(parts: Sequence[_Part], found: Mapping[int, _Found], n_batches: int) -> None:
+    """Say which batches are missing, and whose they are."""
+    missing = [batch for batch in range(n_batches) if batch not in found]
+    if not missing:
+        return
+    count = parts[0].manifest.shard.count if parts[0].manifest.shard else 1
+    given = {part.manifest.shard.index: part.folder for part in parts if part.manifest.shard}
+    faults = []
+    for index in sorted({batch % count + 1 for batch in missing}):
+        advice = f"is unfinished ({given[index]})" if index in given else "is not given"
+        faults.append(f"shard {index}/{count} {advice}")
+    shown = ", ".join(map(str, missing[:SHOWN_BATCHES]))
+    more = " …" if len(missing) > SHOWN_BATCHES else ""
+    raise RunError(
+        f"{len(missing)} of {n_batches} batches have no answers ({shown}{more}): "
+        f"{'; '.join(faults)}; run what is missing, then merge all of them"
+    )
+
+
+def _merged(shards: Sequence[Manifest]) -> Manifest:
+    """Describe the run that shards are parts of; it is not finished yet."""
+    first = shards[0]
+    notes = dict.fromkeys(note for each in shards for note in each.notes)
+    for name in first.versions:
+        others = dict.fromkeys(each.versions.get(name, "none") for each in shards)
+        if len(others) > 1:
+            notes[f"shards ran with different versions: {name} {', '.join(others)}"] = None
+    return first.model_copy(
+        update={
+            "shard": None,
+            "n_shards": len(shards),
+            "workers": sum(each.workers for each in shards),
+            "n_splits": sum(each.n_splits for each in shards),
+            "n_worker_restarts": sum(each.n_worker_restarts for each in shards),
+            "notes": tuple(notes),
+            "device": ", ".join(dict.fromkeys(each.device for each in shards)),
+            "started": min(each.started for each in shards),
+            "finished": None,
+            "n_starts": sum(each.n_starts for each in shards),
+            "times": _total([each.times for each in shards]),
+            "peak_memory_mib": max(each.peak_memory_mib for each in shards),
+        }
+    )
+
+
+def _total(times: Sequence[Times]) -> Times:
+    return Times.model_validate(
+        {name: round(sum(getattr(each, name) for each in times), 3) for name in Times.model_fields}
+    )
+
+
+def _read(found: _Found) -> bytes:
+    """Read the lines of one batch."""
+    with found.part.responses.open("rb") as file:
+        file.seek(found.batch.span.begin)
+        return file.read(found.batch.span.end - found.batch.span.begin)
+
+
+def _content(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            yield block

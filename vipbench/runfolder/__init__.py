@@ -1,0 +1,1 @@
+"""runfolder: what this package is for."""

@@ -1,0 +1,404 @@
+"""What was run, on what, with which weights and data: everything needed to repeat a run."""
+
+import datetime
+import hashlib
+import importlib.metadata
+import json
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError
+
+from vipbench import __version__
+from vipbench.runfolder import folder as store
+from vipbench.errors import RunError
+from vipbench.runfolder.plan import BatchLimit
+from vipbench.schema import (
+    AnswerPath,
+    Engine,
+    ExtraMetric,
+    Fit,
+    Kind,
+    PromptFormat,
+    PromptStyle,
+    Record,
+    Replay,
+    Trial,
+)
+from vipbench.runfolder.shard import Shard
+
+PACKAGES = (
+    "torch",
+    "transformers",
+    "tokenizers",
+    "pillow",
+    "numpy",
+    "scipy",
+    "pydantic",
+)
+"""Packages whose version may move a score or an interval."""
+SHOWN_DIFFERENCES = 5
+CERTIFICATES = Path("results/certificates")
+"""Where numerics certificates lie, below the working directory: `<settings digest>.json`."""
+
+
+class Settings(Record):
+    """What, beside the request, an answer depends on; None throughout for a baseline runner."""
+
+    weights: str | None
+    """sha256 of weights, config, tokenizer and processor."""
+    prompt_format: PromptFormat | None
+    dtype: str | None
+    decoding: str | None
+    """Such as `greedy`."""
+
+
+class Identity(Record):
+    """What makes two runs the same run; device, workers and batch size are not part of it."""
+
+    suite: str
+    """Name of the suite, or `custom` for a list of tasks."""
+    tasks: dict[str, int]
+    """Version of each task, joint tasks and their parts."""
+    styles: dict[str, tuple[PromptStyle, ...]]
+    """Of each task that is asked; resolved, so that each record stands on its own."""
+    seed: int
+    limit: int | None
+    ids: tuple[str, ...]
+    """Sorted; empty: all."""
+    fits: dict[str, Fit]
+    """How the images of each task that is asked are fitted."""
+    runner: str
+    model: str
+    settings: Settings
+    requests: dict[str, str]
+    """Digest, for each task, of all that the model sees and all that scoring compares with."""
+
+
+class TaskRun(Record):
+    """One task as it was run."""
+
+    version: int
+    kind: Kind
+    parts: tuple[str, ...] = ()
+    """Tasks that a joint task is made of."""
+    headline: str
+    """Name of the headline style."""
+    fit: Fit
+    breakdown: tuple[str, ...] = ()
+    """Tags that the breakdown lists, in order."""
+    chance: float | None = None
+    redistribute: bool = False
+    questions: str = ""
+    """Where the question files lay."""
+    images: str = ""
+    synthetic: bool = False
+    n_samples: int
+    """Samples of the full task; more than were asked where the run is a subset."""
+    problems: dict[str, int] = Field(default={})
+    """Errors and warnings in the data of the samples that were asked, counted by code."""
+    image_modes: dict[str, int] = Field(default={})
+    """Images that are stored otherwise than in RGB and are converted, counted by mode."""
+    boxes_for_polygons: int = 0
+    """Marks that follow an outline, drawn from the box because the region has no polygon."""
+
+
+class Times(Record):
+    """Where the time went, in seconds, summed over all starts of a run that were not killed."""
+
+    prepare: float = 0.0
+    """Reading data, building requests, checking images."""
+    load: float = 0.0
+    """Loading the model."""
+    generate: float = 0.0
+    """Drawing, fitting and answering."""
+    n_answered: int = 0
+    """Requests that were answered in this time."""
+    total: float = 0.0
+
+
+class CertificateRef(Record):
+    """Which numerics certificate tells of a run's rounding, and what it found."""
+
+    path: str
+    sha256: str
+    """Of the file."""
+    device: str
+    batch_size: int | None
+    """Of the run that was certified, as in `Manifest`."""
+    token_budget: int | None = None
+    n: int = Field(gt=0)
+    n_flipped: int = Field(ge=0)
+    """Answers that are not those of float32, one request at a time."""
+    n_rescored: int = Field(ge=0)
+    """Those of them that are scored otherwise."""
+
+    @property
+    def batch_limit(self) -> BatchLimit:
+        """How large a batch might become."""
+        return BatchLimit(self.batch_size, self.token_budget)
+
+
+class Manifest(Record):
+    """Everything needed to repeat a run and to read its scores."""
+
+    run_id: str
+    identity: Identity
+    settings_digest: str
+    """An answer is valid for (key of the request, settings_digest)."""
+    tasks: dict[str, TaskRun]
+    n_requests: int
+    """Samples x styles, errors included."""
+    metrics: tuple[ExtraMetric, ...] = ()
+    """What is reported beside the headline metric."""
+    path: AnswerPath | None = None
+    """How the runner computes; not part of the identity, since in float32 the answers are the same.
+    None: the runner knows one way only (or, in older runs, `fast`)."""
+    replay: Replay | None = None
+    """`official`: answers are sampled where the published script samples."""
+    converted_from: str | None = None
+    """Name of the original checkpoint that the model's was converted from, where it says so."""
+    image_size: int | None = None
+    """Side in px of the square that the model sees; None: unknown, or images come unfitted."""
+    certificate: CertificateRef | None = None
+    """The numerics certificate of the same settings that lay there when the run began."""
+    notes: tuple[str, ...] = ()
+    """What was left out, and other things that were said."""
+    batch_size: int | None
+    """Most requests in a batch; None: only the budget of tokens counts."""
+    token_budget: int | None = None
+    """Most tokens of prompts in a batch, images and padding included; None: any number."""
+    n_batches: int = 0
+    plan_digest: str
+    shard: Shard | None = None
+    """Which of the batches were asked; such a run has no scores. None: all."""
+    n_shards: int = 1
+    """Shards that the run was merged from."""
+    workers: int = 1
+    """Processes that answered, in the last start; in the shards together."""
+    engine: Engine = "local"
+    """Where they were, in the last start."""
+    n_splits: int = 0
+    """Times that a batch was split in two because it did not fit into memory, over all starts."""
+    n_worker_restarts: int = 0
+    """Workers that were killed and started anew, over all starts."""
+    device: str = ""
+    versions: dict[str, str]
+    commit: str | None
+    """Of the vipbench checkout; None where it is not one."""
+    dirty: bool | None
+    """Whether the checkout had uncommitted changes."""
+    started: str
+    """UTC, ISO 8601; first start."""
+    finished: str | None = None
+    """UTC, ISO 8601; None while batches are missing."""
+    n_starts: int = 1
+    times: Times = Times()
+    peak_memory_mib: float = 0.0
+    """Largest resident memory of the process, or of one of its workers."""
+
+    @property
+    def batch_limit(self) -> BatchLimit:
+        """How large a batch may become."""
+        return BatchLimit(self.batch_size, self.token_budget)
+
+
+_TOLD = ("device", "batch_size", "token_budget", "n", "n_flipped", "n_rescored")
+"""What `CertificateRef` takes from the certificate itself."""
+
+
+def digest(value: object) -> str:
+    """Return the sha256, in hex, of plain data as canonical JSON."""
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def settings_digest(settings: Settings) -> str:
+    """Return the sha256 of weights, prompt format, dtype and decoding."""
+    return digest(settings.model_dump(mode="json"))
+
+
+def identity_digest(identity: Identity) -> str:
+    """Return the sha256 of an identity; titles of styles are words for readers, and left out."""
+    return digest(_comparable(identity))
+
+
+def trial_facts(trial: Trial) -> bytes:
+    """Return what the model sees of a trial and what scoring compares with, as bytes to digest.
+
+    The words of an error are left out: they may name a place of this machine.
+    """
+    key = trial.request.key if trial.request is not None else "error"
+    facts = [trial.style, trial.id, key, trial.kind, trial.target, trial.group, trial.tags]
+    return json.dumps(facts, sort_keys=True).encode()
+
+
+def run_id(identity: Identity) -> str:
+    """Name a run: suite, model and eight hex digits of the identity; never parsed back."""
+    parts = (identity.suite, identity.model, identity_digest(identity)[:8])
+    return "-".join(
+        "".join(c if c.isalnum() or c in "._" else "-" for c in part).strip(".-")[:80] or "model"
+        for part in parts
+    )
+
+
+def differences(then: Identity, now: Identity) -> list[str]:
+    """List what differs as `field: then → now`; empty if the two are the same run."""
+    old, new = _flat(_comparable(then)), _flat(_comparable(now))
+    return [
+        f"{name}: {_shown(old.get(name))} → {_shown(new.get(name))}"
+        for name in dict.fromkeys((*old, *new))
+        if old.get(name) != new.get(name)
+    ]
+
+
+def marked_styles(identity: Identity) -> frozenset[str]:
+    """Return the names of the styles under which the model sees marks."""
+    styles = (style for each in identity.styles.values() for style in each)
+    return frozenset(style.name for style in styles if style.kind in ("marks", "given"))
+
+
+def check_same(folder: Path, then: Identity, now: Identity) -> None:
+    """Refuse to go on in a folder that holds another run; RunError shows the difference."""
+    found = differences(then, now)
+    if found:
+        more = len(found) - SHOWN_DIFFERENCES
+        shown = "; ".join(found[:SHOWN_DIFFERENCES]) + (f"; and {more} more" if more > 0 else "")
+        raise RunError(
+            f"{folder}: holds another run (then → now): {shown}; give the settings of then, "
+            "another -o, or --fresh to replace it"
+        )
+
+
+def read(folder: Path) -> Manifest:
+    """Read the manifest of a run folder; RunError where there is none or it is broken."""
+    path = folder / store.MANIFEST
+    try:
+        manifest = Manifest.model_validate(store.read_json(path))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        key = ".".join(map(str, first["loc"])) or "the file"
+        raise RunError(
+            f"{path}: {key}: {first['msg']}; expected the manifest of this version of vipbench"
+        ) from error
+    if manifest.tasks.keys() != manifest.identity.tasks.keys():
+        raise RunError(
+            f"{path}: tasks: holds {', '.join(manifest.tasks) or 'none'}, but identity.tasks "
+            f"{', '.join(manifest.identity.tasks) or 'none'}; expected the same; use --fresh to "
+            "start over"
+        )
+    return manifest
+
+
+def write(folder: Path, manifest: Manifest) -> None:
+    """Write the manifest of a run folder."""
+    store.write_json(folder / store.MANIFEST, manifest.model_dump(mode="json"))
+
+
+def find_certificate(settings: str, device: str) -> CertificateRef | None:
+    """Find the numerics certificate of a settings digest below the working directory.
+
+    None where there is none, or one made on another type of device, which rounds otherwise.
+    RunError where it is broken.
+    """
+    path = CERTIFICATES / f"{settings}.json"
+    if not path.exists():
+        return None
+    content = store.read_json(path)
+    told = {name: content.get(name) for name in _TOLD} if isinstance(content, dict) else {}
+    raw = {"path": str(path), "sha256": hashlib.sha256(path.read_bytes()).hexdigest()} | told
+    try:
+        found = CertificateRef.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise RunError(
+            f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}; expected a certificate "
+            "of this version of vipbench; make it anew with `vipbench certify`, or remove it"
+        ) from error
+    same_type = found.device.partition(":")[0] == device.partition(":")[0]
+    return found if same_type else None
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of all packages that may move a score."""
+    found = {"python": platform.python_version(), "vipbench": __version__}
+    for package in PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            found[package] = "not installed"
+    return found
+
+
+def checkout() -> tuple[str | None, bool | None]:
+    """Return commit and dirty flag of the git checkout that vipbench runs from, or two None."""
+    root = Path(__file__).resolve().parent.parent.parent
+    git = shutil.which("git")
+    if git is None or not (root / ".git").exists():
+        return None, None
+    head = _git(git, root, "rev-parse", "--verify", "HEAD")
+    changes = _git(git, root, "status", "--porcelain", "--", "vipbench", "tasks")
+    if head is None or changes is None:
+        return None, None
+    return head, bool(changes)
+
+
+def now() -> str:
+    """Return the time as manifests have it: UTC, ISO 8601, in seconds."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def peak_memory_mib() -> float:
+    """Return the largest resident memory of a process so far, in MiB; 0 where unknown.
+
+    Of this one and of those of its children that have ended.
+    """
+    if sys.platform == "win32":
+        return 0.0
+    import resource  # not on Windows
+
+    users = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    peak = max(resource.getrusage(user).ru_maxrss for user in users)
+    return round(peak / (1024 * 1024 if sys.platform == "darwin" else 1024), 1)
+
+
+def _git(git: str, root: Path, *arguments: str) -> str | None:
+    command = [git, "-C", str(root), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  # ours
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def _comparable(identity: Identity) -> dict[str, Any]:
+    """Return an identity as plain data, with styles by name and without their titles."""
+    plain = identity.model_dump(mode="json")
+    plain["styles"] = {
+        task: {style.name: style.model_dump(mode="json", exclude={"title"}) for style in styles}
+        for task, styles in identity.styles.items()
+    }
+    return plain
+
+
+def _flat(value: Mapping[str, Any], path: str = "") -> dict[str, object]:
+    flat: dict[str, object] = {}
+    for name, each in value.items():
+        if isinstance(each, dict) and each:
+            flat.update(_flat(each, f"{path}{name}."))
+        else:
+            flat[f"{path}{name}"] = each
+    return flat
+
+
+def _shown(value: object) -> str:
+    if value is None or value == []:
+        return "none"
+    if isinstance(value, str):
+        is_digest = len(value) == 64 and all(c in "0123456789abcdef" for c in value)
+        return value[:8] if is_digest else value
+    if isinstance(value, Sequence) and len(value) > 4:
+        return f"{len(value)} items ({digest(value)[:8]})"
+    return str(value)

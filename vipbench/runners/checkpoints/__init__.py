@@ -1,0 +1,1 @@
+"""checkpoints: what this package is for."""

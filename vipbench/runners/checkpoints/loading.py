@@ -1,0 +1,181 @@
+"""What runners of transformers models share: strict and silent loading, images, end tokens."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from huggingface_hub.errors import StrictDataclassError
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from transformers import (
+    AutoTokenizer,
+    PreTrainedTokenizerBase,
+    VipLlavaForConditionalGeneration,
+)
+from transformers.utils import logging as hf_logging
+
+from vipbench.errors import RunnerError
+from vipbench.runners.checkpoints.checkpoint import ModelInfo
+from vipbench.schema import Request
+
+# cuDNN's attention is left out: on some GPUs it misreads masks and grouped key-value heads
+# (pytorch issues 134001 and 193893).
+_ATTENTION = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
+
+LOAD_ERRORS = (
+    OSError,
+    ValueError,
+    RuntimeError,
+    ImportError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    StrictDataclassError,
+)
+"""What transformers raises for a config, weights or a tokenizer that it cannot take."""
+
+
+@contextmanager
+def inference(model: torch.nn.Module) -> Iterator[None]:
+    """Evaluation mode without gradients, for as long as it takes; then the model is as it was."""
+    training = [module for module in model.modules() if module.training]
+    if training:  # a live model's; to walk through all of it takes milliseconds a batch
+        model.eval()
+    try:
+        with torch.inference_mode(), sdpa_kernel(_ATTENTION):
+            yield
+    finally:
+        for module in training:
+            module.training = True
+
+
+@contextmanager
+def _no_bar() -> Iterator[None]:
+    """Keep transformers' own progress bar off the screen, where the run's is."""
+    enabled = hf_logging.is_progress_bar_enabled()
+    hf_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers' own
+    try:
+        yield
+    finally:
+        if enabled:
+            hf_logging.enable_progress_bar()  # type: ignore[no-untyped-call]  # likewise
+
+
+def load_model(
+    model_class: Any,
+    info: ModelInfo,
+    dtype: torch.dtype,
+    device: torch.device,
+    **options: Any,
+) -> Any:
+    """Load safetensors weights; every tensor that the model needs must be among them.
+
+    Args:
+        model_class: a model or an auto class of transformers.
+        info: the checked checkpoint.
+        dtype: of all weights.
+        device: where they go.
+        options: for `from_pretrained`, beside those that are the same for all.
+
+    Raises:
+        RunnerError: transformers cannot take the checkpoint, or tensors are missing.
+    """
+    load: Any = model_class.from_pretrained
+    try:
+        with _no_bar():
+            model, report = load(
+                str(info.path),
+                dtype=dtype,
+                use_safetensors=True,
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,  # they are in the report, and refused below
+                **options,
+            )
+        model.to(device)
+    except LOAD_ERRORS as error:
+        raise RunnerError(f"{info.path}: cannot be loaded ({one_line(error)})") from error
+    for problem in ("missing_keys", "mismatched_keys", "error_msgs"):
+        if report[problem]:
+            names = sorted(map(_readable_key, report[problem]))
+            raise RunnerError(
+                f"{info.path}: {problem.replace('_', ' ')} in the weights: {', '.join(names[:3])} "
+                f"({len(names)} in all) · expected every tensor of a {type(model).__name__}"
+            )
+    if device.type == "cuda":
+        # TF32 keeps 10 bits of the mantissa: float32 in name only.
+        torch.backends.cuda.matmul.allow_tf32 = False
+        torch.backends.cudnn.allow_tf32 = False
+    return model
+
+
+def _readable_key(key: object) -> str:
+    """Write an entry of the loading report: a name, or a name with two shapes."""
+    if isinstance(key, tuple) and len(key) == 3:
+        name, stored, expected = key
+        return f"{name} ({list(stored)}, not {list(expected)})"
+    return str(key)
+
+
+def check_live(model: Any, processor: Any) -> None:
+    """Refuse a model in memory that is no VipLlava, or comes without its processor."""
+    if not isinstance(model, VipLlavaForConditionalGeneration):
+        kind = getattr(getattr(model, "config", None), "model_type", type(model).__name__)
+        raise RunnerError(
+            f"model: is a {type(model).__name__} ({kind}) · expected a path, a hub id or a "
+            "VipLlavaForConditionalGeneration"
+        )
+    if processor is None:
+        raise RunnerError("model: a live model came without processor · give its processor too")
+
+
+def load_tokenizer(info: ModelInfo) -> PreTrainedTokenizerBase:
+    """Load a checkpoint's tokenizer; RunnerError where transformers cannot."""
+    try:
+        return AutoTokenizer.from_pretrained(str(info.path))
+    except LOAD_ERRORS as error:
+        raise RunnerError(
+            f"{info.path}: the tokenizer cannot be loaded ({one_line(error)})"
+        ) from error
+
+
+def check_images(
+    name: str, requests: Sequence[Request], images: Sequence[np.ndarray], side: int
+) -> None:
+    """Refuse a batch of model `name` without exactly one uint8 (side, side, 3) image a request."""
+    if len(images) != len(requests):
+        raise RunnerError(
+            f"{name}: {len(images)} images for {len(requests)} requests · expected exactly one each"
+        )
+    shape = (side, side, 3)
+    for request, image in zip(requests, images, strict=True):
+        if image is None:
+            raise RunnerError(f"{name}: sample {request.id} has no image")
+        if image.ndim == 4:
+            raise RunnerError(
+                f"{name}: sample {request.id} has {len(image)} images · expected one, since the "
+                "model was not trained for several images in one prompt"
+            )
+        if image.shape != shape or image.dtype != np.uint8:
+            raise RunnerError(
+                f"{name}: the image of sample {request.id} is {image.dtype} {image.shape} · "
+                f"expected uint8 {shape}"
+            )
+
+
+def end_ids(model: Any, tokenizer: Any) -> frozenset[int]:
+    """Tokens that end an answer: the generation config's, else the tokenizer's."""
+    ids = model.generation_config.eos_token_id
+    if ids is None:
+        ids = tokenizer.eos_token_id
+    if ids is None:
+        return frozenset()
+    found = [ids] if isinstance(ids, int) else list(ids)
+    if not all(isinstance(each, int) for each in found):
+        raise RunnerError(f"model: eos_token_id is {ids!r} · expected the number of a token")
+    return frozenset(found)
+
+
+def one_line(error: BaseException) -> str:
+    """Write an error of another library on one line of at most 300 characters."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]

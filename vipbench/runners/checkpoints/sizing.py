@@ -1,0 +1,140 @@
+"""How many tokens each request has, and how many fit into a batch, before a model is loaded."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from transformers import VipLlavaConfig
+
+from vipbench.errors import RunnerError
+from vipbench.runners.checkpoints.checkpoint import CheckpointInfo
+from vipbench.runners.checkpoints.loading import LOAD_ERRORS, check_live, load_tokenizer, one_line
+from vipbench.runners.prompt_formats import PromptEncoder
+from vipbench.runners.checkpoints.shape import Shape, shape_of
+from vipbench.schema import PromptFormat, Request
+
+CPU_TOKENS = 2048
+"""Tokens in a batch on a CPU: more of them leave its cache (measured: docs/performance.md)."""
+MOST_TOKENS = 131_072
+"""Tokens in a batch on a large GPU; there is nothing to be gained above."""
+ANSWER_TOKENS = 128
+"""Tokens of an answer that memory is kept for, whatever its limit: what the official scripts allow
+for short answers. Few answers to ViP-Bench are longer (1 % of those released, by their words), and
+a batch of which many are is split in two when memory ends."""
+_SHARE = 0.9
+"""Of a device's memory that is planned with; the rest is lost between blocks."""
+_OVERHEAD = 1 << 30
+"""Bytes that CUDA and its libraries take."""
+_STEP = 1024
+"""Budgets are multiples of it, so that cards of one kind have one budget."""
+
+
+class Sizing(NamedTuple):
+    """What batches are cut by."""
+
+    count: Callable[[Request], int]
+    """Tokens of a request's prompt, those of the image among them."""
+    budget: int
+    """Tokens of a batch, padding included."""
+
+
+def size_checkpoint(
+    info: CheckpointInfo,
+    prompt_format: PromptFormat | None,
+    dtype: torch.dtype,
+    device: torch.device,
+) -> Sizing:
+    """Size the batches of a checkpoint on disk.
+
+    Raises:
+        RunnerError: config, tokenizer or chat template cannot be used.
+    """
+    config = read_config(info)
+    encoder = PromptEncoder(
+        load_tokenizer(info),
+        prompt_format or info.hints.prompt_format or "hf",
+        image_token_id=config.image_token_id,
+        n_image_tokens=info.n_image_tokens,
+        chat_template=info.chat_template,
+    )
+    return _size(encoder, config, dtype, device)
+
+
+def size_live(model: Any, processor: Any, prompt_format: PromptFormat | None) -> Sizing:
+    """Size the batches of a model in memory; RunnerError where it cannot be used."""
+    check_live(model, processor)
+    encoder = PromptEncoder(
+        getattr(processor, "tokenizer", processor),
+        prompt_format or "hf",
+        image_token_id=model.config.image_token_id,
+        n_image_tokens=shape_of(model.config).n_image_tokens,
+        chat_template=getattr(processor, "chat_template", None),
+    )
+    return _size(encoder, model.config, model.dtype, model.device)
+
+
+def _size(encoder: PromptEncoder, config: Any, dtype: torch.dtype, device: torch.device) -> Sizing:
+    # A prompt that is longer than the model takes is never read.
+    longest: int = config.text_config.max_position_embeddings
+
+    def count(request: Request) -> int:
+        return min(len(encoder.encode(request)), longest)
+
+    return Sizing(count, find_budget(config, dtype, device))
+
+
+def find_budget(config: Any, dtype: torch.dtype, device: torch.device) -> int:
+    """Return how many tokens of prompts a batch may have on a device, padding included."""
+    return token_budget(shape_of(config), dtype.itemsize, _memory(device))
+
+
+def read_config(info: CheckpointInfo) -> Any:
+    """Read a checkpoint's config as transformers does; RunnerError where it cannot."""
+    try:
+        config: Any = VipLlavaConfig.from_pretrained(str(info.path))
+    except LOAD_ERRORS as error:
+        raise RunnerError(f"{info.path}: cannot be loaded ({one_line(error)})") from error
+    # Set by the name that all versions know: some read one spelling of the key only.
+    config.vision_feature_layers = list(info.vision_feature_layers)
+    return config
+
+
+def token_budget(shape: Shape, itemsize: int, memory: int | None) -> int:
+    """Return how many tokens of prompts a batch may have, padding included.
+
+    Args:
+        shape: of the model.
+        itemsize: bytes of a number.
+        memory: bytes of the device; None: that of a CPU, whose cache decides.
+    """
+    if memory is None:
+        return CPU_TOKENS
+    left = _SHARE * memory - _OVERHEAD - shape.n_weights * itemsize
+    fitting = int(left / bytes_per_token(shape, itemsize))
+    return min(max(fitting // _STEP * _STEP, _STEP), MOST_TOKENS)
+
+
+def bytes_per_token(shape: Shape, itemsize: int) -> float:
+    """Estimate the memory that a token of a prompt takes while a batch is read and answered.
+
+    It is kept for the answer: keys and values, also of the answer's tokens. And for a moment it is
+    in the widest place of a layer, or, before that, its patch is in one of the vision tower.
+    """
+    width, mlp = shape.width, shape.mlp
+    cache = 2 * shape.layers * shape.key_value_heads * shape.head_width * itemsize
+    answer = ANSWER_TOKENS / (shape.n_image_tokens + 1)
+    # Gate, up and their product; the residual, its norm (in float32, twice), input and output.
+    text = (3 * mlp + 4 * width) * itemsize + 2 * width * 4
+    # The states that are kept for the projector, then the same widest place, per patch.
+    kept = shape.n_features * shape.vision_width
+    vision = (kept + 2 * shape.vision_mlp + 6 * shape.vision_width + 2 * width) * itemsize
+    return cache * (1 + answer) + max(text, vision)
+
+
+def _memory(device: torch.device) -> int | None:
+    """Return the memory of a device in bytes; None for a CPU."""
+    if device.type == "cuda":
+        return int(torch.cuda.get_device_properties(device).total_memory)
+    if device.type == "mps":
+        return int(torch.mps.recommended_max_memory())
+    return None

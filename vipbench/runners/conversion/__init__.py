@@ -1,0 +1,1 @@
+"""conversion: what this package is for."""

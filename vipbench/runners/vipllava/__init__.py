@@ -1,0 +1,1 @@
+"""vipllava: what this package is for."""

@@ -1,0 +1,1 @@
+"""scoring: what this package is for."""

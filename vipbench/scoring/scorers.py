@@ -1,0 +1,275 @@
+"""Score answers: choice, short answer, graded, joint. Cannot see a model or an image."""
+
+import heapq
+import math
+import statistics
+from array import array
+from collections.abc import Collection, Iterator, Sequence
+from typing import NamedTuple, Self
+
+from pydantic import TypeAdapter
+
+from vipbench.scoring import answers
+from vipbench.errors import RunError
+from vipbench.schema import ExtraMetric, Kind, Response, Score, Tags, Trial
+from vipbench.spool import Shelf
+from vipbench.runfolder.folder import ResponseLine, ScoreLine
+
+OPTION_ARGMAX = "option_argmax"
+"""The metric of the likeliest option letter, whatever the text says."""
+MARGIN_DIGITS = 2
+"""More would tell the rounding of one batch size from that of another."""
+_SCORE_LINE = TypeAdapter(ScoreLine)
+NO_LOGPROBS = "the runner gave no probabilities of the options"
+
+
+class Option(NamedTuple):
+    """What the probabilities of the option letters answer."""
+
+    letter: str
+    """The likeliest; of equally likely ones the first."""
+    margin: float | None
+    """Natural-log probability of it less that of the second; None where that is impossible."""
+
+
+def metric_name(kind: Kind) -> str:
+    """Name the headline metric of a kind of task.
+
+    `text_match` is the match under the task's strict rule; `exact_proxy` is ViP-Bench without its
+    judge. Different metrics never share a column.
+    """
+    return "exact_proxy" if kind == "graded" else "text_match"
+
+
+def metrics_of(kind: Kind, extra: Collection[ExtraMetric]) -> tuple[str, ...]:
+    """Return the metrics that answers of a kind are scored by, the headline first.
+
+    `lenient` reads an answer out of a text around it; free text that is graded has none.
+    `option_argmax` takes the likeliest letter of a choice for its answer.
+    """
+    suitable: dict[Kind, tuple[ExtraMetric, ...]] = {
+        "choice": ("lenient", "option_argmax"),
+        "short_answer": ("lenient",),
+    }
+    return (metric_name(kind), *(each for each in suitable.get(kind, ()) if each in extra))
+
+
+def likeliest_option(trial: Trial, response: Response) -> Option | None:
+    """Return the option letter of the highest probability; None where they are not known."""
+    letters = trial.request.options if trial.request is not None else ()
+    logprobs = response.option_logprobs
+    if logprobs is None or len(logprobs) != len(letters) or len(letters) < 2:
+        return None
+    first, second = heapq.nlargest(2, logprobs)
+    margin = None if math.isinf(second) else round(first - second, MARGIN_DIGITS)
+    return Option(letters[logprobs.index(first)], margin)
+
+
+def score(trial: Trial, response: Response, metric: str | None = None) -> Score:
+    """Score one answer against its target by a metric of `metrics_of`; None: the headline.
+
+    Raises:
+        ValueError: The sample or the response is an error: errors have no score.
+    """
+    if trial.request is None or response.text is None:
+        raise ValueError(f"{trial.task} {trial.style} {trial.id}: an error cannot be scored")
+    lenient = metric == "lenient"
+    if metric == OPTION_ARGMAX:
+        option = likeliest_option(trial, response)
+        if option is None:
+            raise ValueError(f"{trial.task} {trial.style} {trial.id}: {NO_LOGPROBS}")
+        right = answers.matches_short(option.letter, trial.target)
+        return Score(value=float(right), answer=option.letter)
+    if trial.kind == "choice":
+        return _score_choice(response.text, trial.target, trial.request.options, lenient=lenient)
+    if trial.kind == "short_answer":
+        return _score_short(response.text, trial.target, lenient=lenient)
+    if trial.kind == "graded":
+        return _score_graded(response.text, trial.target)
+    raise ValueError(f"{trial.task}: a task of kind {trial.kind!r} is scored from its parts")
+
+
+def join(scores: Sequence[Score]) -> Score:
+    """Score a joint task (VCR Q->AR): right if every part is right, unparsed if any part is."""
+    answered = [part.answer for part in scores if part.answer is not None]
+    return Score(
+        value=min(part.value for part in scores),
+        answer=", ".join(answered) if len(answered) == len(scores) else None,
+    )
+
+
+def score_line(trial: Trial, response: Response | None, metric: str | None = None) -> ScoreLine:
+    """Return what `scores.jsonl` says of a trial by one metric; an error has no value.
+
+    `response` may be None only where the trial itself is an error. A text without probabilities of
+    the options is no error, but has no value by `option_argmax`.
+    """
+    error = trial.error if response is None else response.error
+    scored, option, agrees, ungraded = None, None, None, None
+    if response is not None and error is None:
+        if metric == OPTION_ARGMAX:
+            option = likeliest_option(trial, response)
+            ungraded = NO_LOGPROBS if option is None else None
+        scored = score(trial, response, metric) if ungraded is None else None
+        if option is not None:
+            agrees = score(trial, response).answer == option.letter
+    marks = response.visibility if isinstance(response, ResponseLine) else None
+    return ScoreLine(
+        task=trial.task,
+        style=trial.style,
+        id=trial.id,
+        metric=metric or metric_name(trial.kind),
+        value=scored.value if scored else None,
+        answer=scored.answer if scored else None,
+        target=trial.target,
+        group=trial.group,
+        tags=trial.tags,
+        truncated=response is not None and response.finish == "length",
+        error=error,
+        ungraded=ungraded,
+        margin=option.margin if option else None,
+        agrees=agrees,
+        n_marks_lost=None if marks is None else sum(mark.lost for mark in marks),
+        n_marks_cut=None if marks is None else sum(mark.cut for mark in marks),
+    )
+
+
+class OptionNote:
+    """How the likeliest option letters compare with the texts, taken one answer after another."""
+
+    def __init__(self) -> None:
+        self._n = self._n_agree = 0
+        self._text_right = self._option_right = 0.0
+        self._margins = array("d")
+
+    def add(self, trial: Trial, response: Response | None) -> None:
+        """Take an answer; one without a likeliest option is passed over."""
+        if response is None or response.text is None or trial.kind != "choice":
+            return
+        option = likeliest_option(trial, response)
+        if option is None:
+            return
+        text = score(trial, response)
+        self._n += 1
+        self._n_agree += text.answer == option.letter
+        self._text_right += text.value
+        self._option_right += score(trial, response, OPTION_ARGMAX).value
+        if option.margin is not None:
+            self._margins.append(option.margin)
+
+    def text(self) -> str | None:
+        """Say it in a line; None where no likeliest option is known."""
+        n, margins = self._n, self._margins
+        if not n:
+            return None
+        median = f"; median margin {statistics.median(margins):.2f} nats" if margins else ""
+        return (
+            f"options: text and likeliest letter agree in {self._n_agree / n:.1%} of {n:,} "
+            f"choices; the letter is right in {self._option_right / n:.1%}, the text in "
+            f"{self._text_right / n:.1%}{median}"
+        )
+
+
+class Joint:
+    """A joint task, scored from the lines of its parts; a context manager.
+
+    Lines are joined on style, id and metric. They wait on a shelf, since those of one part all come
+    before those of the next.
+    """
+
+    def __init__(self, name: str, parts: Sequence[str]) -> None:
+        """Take the name of the joint task and those of its parts."""
+        self._name, self._parts = name, parts
+        self._places: dict[tuple[str, str, str, str], int] = {}
+        self._shelf = Shelf(_SCORE_LINE)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self._shelf.close()
+
+    def add(self, line: ScoreLine) -> None:
+        """Take a line, if it is one of a part."""
+        if line.task in self._parts:
+            place = self._shelf.put(line)
+            self._places[line.task, line.style, line.id, line.metric] = place
+
+    def lines(self) -> Iterator[ScoreLine]:
+        """Yield the lines of the joint task, in the order of its first part.
+
+        An error in either part is an error. Raises RunError where a part lacks a sample.
+        """
+        for task, *key in self._places:
+            if task != self._parts[0]:
+                continue
+            style, id_, metric = key
+            places = [self._places.get((part, style, id_, metric)) for part in self._parts]
+            present = [self._shelf[place] for place in places if place is not None]
+            if len(present) < len(self._parts):
+                raise RunError(
+                    f"{self._name}: sample {id_} under {style} is not in each of "
+                    f"{', '.join(self._parts)}; expected the same samples in all parts"
+                )
+            yield _join_line(self._name, present)
+
+
+def _join_line(name: str, parts: Sequence[ScoreLine]) -> ScoreLine:
+    errors = [f"{part.task}: {part.error}" for part in parts if part.error is not None]
+    scores = [Score(value=p.value, answer=p.answer) for p in parts if p.value is not None]
+    ungraded = [f"{part.task}: {part.ungraded}" for part in parts if part.ungraded is not None]
+    joined = join(scores) if not errors and not ungraded else None
+    return ScoreLine(
+        task=name,
+        style=parts[0].style,
+        id=parts[0].id,
+        metric=parts[0].metric,
+        value=joined.value if joined else None,
+        answer=joined.answer if joined else None,
+        target=", ".join(part.target for part in parts),
+        group=parts[0].group,
+        tags=dict(_shared_tags([part.tags for part in parts])),
+        truncated=any(part.truncated for part in parts),
+        error="; ".join(errors) or None,
+        ungraded=None if errors else "; ".join(ungraded) or None,
+        margin=min((p.margin for p in parts if p.margin is not None), default=None)
+        if joined
+        else None,
+        agrees=all(p.agrees for p in parts) if joined and parts[0].agrees is not None else None,
+        n_marks_lost=_sum_known([part.n_marks_lost for part in parts]),
+        n_marks_cut=_sum_known([part.n_marks_cut for part in parts]),
+    )
+
+
+def _sum_known(counts: Sequence[int | None]) -> int | None:
+    """Add counts up; None where one is not known."""
+    known = [count for count in counts if count is not None]
+    return sum(known) if len(known) == len(counts) else None
+
+
+def _shared_tags(tags: Sequence[Tags]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Keep the values that all parts share; what differs between them is `mixed`."""
+    for axis, values in tags[0].items():
+        others = [other[axis] for other in tags[1:] if axis in other]
+        if len(others) == len(tags) - 1:
+            yield axis, values if all(each == values for each in others) else ("mixed",)
+
+
+def _score_choice(text: str, target: str, letters: Sequence[str], *, lenient: bool) -> Score:
+    parse = answers.find_choice if lenient else answers.parse_choice
+    answer = parse(text, letters)
+    right = answer is not None and answers.matches_short(answer, target)
+    return Score(value=float(right), answer=answer)
+
+
+def _score_short(text: str, target: str, *, lenient: bool) -> Score:
+    answer = answers.parse_short(text)
+    matches = answers.matches_leniently if lenient else answers.matches_short
+    right = answer is not None and matches(answer, target)
+    return Score(value=float(right), answer=answer)
+
+
+def _score_graded(text: str, target: str) -> Score:
+    answer = answers.parse_short(text)
+    right = answer is not None and answers.matches_graded(answer, target)
+    return Score(value=float(right), answer=answer)

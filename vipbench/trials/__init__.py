@@ -1,0 +1,1 @@
+"""trials: what this package is for."""
