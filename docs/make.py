@@ -21,9 +21,9 @@ from rich.console import Console
 
 import vipbench
 from vipbench.demo.scenes import COLORS, FIGURES, SIDE, draw_scene, make_scene
-from vipbench.report import read_summary, run_table
 from vipbench.prompts.styles import COLORS as MARK_COLORS
 from vipbench.prompts.styles import SHAPES, WORDS
+from vipbench.report import read_summary, run_table
 
 HERE = Path(__file__).parent
 REPO = HERE.parent

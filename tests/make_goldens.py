@@ -15,11 +15,11 @@ import numpy as np
 from PIL import Image
 
 from vipbench.data.locate import locate
+from vipbench.data.tasks import all_styles, find_tasks, inspect_image, load_samples, load_task
 from vipbench.images.draw import render
 from vipbench.prompts.request import build_request
-from vipbench.schema import DataSource, Region, Request, Sample, Shape, TaskSpec, VisualPrompt
 from vipbench.prompts.styles import color_group, parse_styles
-from vipbench.data.tasks import all_styles, find_tasks, inspect_image, load_samples, load_task
+from vipbench.schema import DataSource, Region, Request, Sample, Shape, TaskSpec, VisualPrompt
 
 DATA = Path(__file__).resolve().parent / "data"
 OWN = DATA / "own"

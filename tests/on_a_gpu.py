@@ -376,7 +376,8 @@ def _ask(sizes: Sizes, n: int, new_tokens: int) -> tuple[Any, list[Any], list[An
     from vipbench.bench.requests import lengthen
     from vipbench.demo import benchmark
     from vipbench.images.load import load
-    from vipbench.trials.make import make_trials, select
+    from vipbench.trials.make import make_trials
+    from vipbench.trials.selection import select
 
     size: Any = sizes.random
     prompts = load_prompts(None, size)

@@ -5,13 +5,15 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from vipbench.runfolder import manifest as manifests
-from vipbench.runfolder import folder as store
-from vipbench.runfolder.manifest import Identity, Manifest, Settings, TaskRun
-from vipbench.report.leaderboard import Row, summarise
-from vipbench.schema import Fit, Tags
-from vipbench.runfolder.folder import ScoreLine
+from vipbench import files
 from vipbench.data.tasks import all_styles, load_task
+from vipbench.runfolder import manifest as manifests
+from vipbench.runfolder.folder import SCORES, SUMMARY
+from vipbench.runfolder.lines import ScoreLine
+from vipbench.runfolder.manifest import Identity, Manifest, Settings, TaskRun
+from vipbench.runfolder.summary import Row
+from vipbench.schema import Fit, Tags
+from vipbench.scoring.summary import summarise
 
 
 def row(task: str, accuracy: float | None, n: int, half: float = 0.003, **fields: Any) -> Row:
@@ -104,7 +106,7 @@ def manifest(model: str, tasks: dict[str, TaskRun], **fields: Any) -> Manifest:
 def save_rows(folder: Path, made: Manifest, rows: Iterable[Row]) -> Path:
     """Write a run folder that holds a manifest and a summary only."""
     manifests.write(folder, made)
-    store.write_json(folder / store.SUMMARY, [row.model_dump(mode="json") for row in rows])
+    files.write_json(folder / SUMMARY, [row.model_dump(mode="json") for row in rows])
     return folder
 
 
@@ -140,5 +142,5 @@ def lines(
 
 def save_scores(folder: Path, made: Manifest, scores: Sequence[ScoreLine]) -> Path:
     """Write a run folder with its scores, and the summary that follows from them."""
-    store.write_lines(folder / store.SCORES, scores)
+    files.write_lines(folder / SCORES, scores)
     return save_rows(folder, made, summarise(made, scores))

@@ -11,8 +11,9 @@ from random import Random
 import numpy as np
 from PIL import Image
 
-from vipbench.schema import DataSource, Request, Response, checked
 from vipbench.run.settings import RunSettings
+from vipbench.schema import DataSource, Request, Response
+from vipbench.validation import checked
 
 KILL_AT = "VIPBENCH_TEST_KILL_AT"
 """Batch at which `Brightness` kills its own process."""

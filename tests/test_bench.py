@@ -15,20 +15,24 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from tests.models import build_model, save_checkpoint
-from vipbench.runfolder import folder as store
-from vipbench.bench import BenchReport, BenchSettings, bench
+from vipbench.bench.driver import bench
 from vipbench.bench.floor import add, count
 from vipbench.bench.models import build_random, random_config
 from vipbench.bench.records import WAYS, Answered, Job, Outcome, RandomSize
+from vipbench.bench.report import BenchReport
 from vipbench.bench.requests import answer_lengths, choose, enlarge, slices
-from vipbench.bench.ways import _Vipbench, main, measure
+from vipbench.bench.settings import BenchSettings
+from vipbench.bench.way_vipbench import Vipbench
+from vipbench.bench.ways import main, measure
 from vipbench.certify import KERNELS
-from vipbench.data.locate import open_image
 from vipbench.demo import benchmark
 from vipbench.errors import RunError, RunnerError
+from vipbench.images.decode import open_image
 from vipbench.images.load import load
+from vipbench.runfolder import trials_file
 from vipbench.runners.checkpoints.shape import shape_of
-from vipbench.trials.make import make_trials, select
+from vipbench.trials.make import make_trials
+from vipbench.trials.selection import select
 
 SMALL = BenchSettings(n=10, n_official=3, n_usual=5, rounds=2, n_tune=4, device="cpu")
 ONE = BenchSettings(
@@ -50,7 +54,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Measure the embedded checkpoint on two samples of each task, with one thread."""
     path = tmp_path_factory.mktemp("bench") / "bench.json"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("vipbench.bench._start", do_here)
+        patch.setattr("vipbench.bench.driver._start", do_here)
         patch.setattr("os.cpu_count", lambda: 1)
         bench(SMALL, path)
     return path
@@ -73,7 +77,7 @@ def make_job(folder: Path, lengths: Sequence[int] = (2, 2), **changes: Any) -> J
         assert trial.request is not None
         request = trial.request.model_copy(update={"max_new_tokens": length})
         trials.append(trial.model_copy(update={"request": request}))
-    written = store.write_trials(folder / "requests.jsonl", trials)
+    written = trials_file.write_trials(folder / "requests.jsonl", trials)
     images = {choice.spec.name: choice.source.images for choice in chosen.tasks}
     base = Job(name="it", kind="run", requests=written.path, images=images, device="cpu")
     return base.model_copy(update=changes)
@@ -156,7 +160,7 @@ def test_a_killed_bench_goes_on_with_what_is_measured(
     with pytest.raises(RunError, match="measurements of another bench"):
         bench(ONE.model_copy(update={"n": 10}), path)
     told: list[str] = []
-    monkeypatch.setattr("vipbench.bench._start", do_here)
+    monkeypatch.setattr("vipbench.bench.driver._start", do_here)
     report = bench(ONE, path, say=told.append)
     assert told == ["tune-official: measured before", "round-1-official ...", "peak ..."]
     assert set(report.ways["official"].tried) == set(tuned.speeds)
@@ -170,14 +174,14 @@ def test_a_process_of_its_own_answers_alike(
     job = make_job(tmp_path, random="tiny")
     here = measure(job, tmp_path)
     (tmp_path / "answers.jsonl").unlink()
-    monkeypatch.setattr(_Vipbench, "start", functools.partialmethod(start_one, _Vipbench.start))
+    monkeypatch.setattr(Vipbench, "start", functools.partialmethod(start_one, Vipbench.start))
     there = measure(job.model_copy(update={"workers": 2}), tmp_path)
     assert here.answers == there.answers
     assert here.seconds_waited is not None
     assert there.seconds_waited is None  # it is the other's
 
 
-def start_one(way: _Vipbench, start: Callable[[_Vipbench, int], None], n: int) -> None:
+def start_one(way: Vipbench, start: Callable[[Vipbench, int], None], n: int) -> None:
     """Start one process of several; more answer alike, and take longer to start."""
     assert n == 2
     start(way, 1)
@@ -224,7 +228,7 @@ def test_a_process_that_fails_says_why(
     with pytest.raises(RunError, match=r"tune-official: failed \(exit 3\): one \| two"):
         bench(ONE, tmp_path / "bench.json")
     monkeypatch.undo()
-    monkeypatch.setattr("vipbench.bench._start", do_here)
+    monkeypatch.setattr("vipbench.bench.driver._start", do_here)
     settings = ONE.model_copy(update={"prompt_tokens": 10})
     with pytest.raises(RunError, match=r"lengthen: failed \(exit 2\)"):
         bench(settings, tmp_path / "other.json")

@@ -9,12 +9,15 @@ import pytest
 
 from tests.models import build_model, save_checkpoint
 from tests.runs import make_task
-from vipbench.runfolder import folder as store
+from vipbench import files
 from vipbench.certify import Certificate, certify, report
 from vipbench.errors import RunnerError
-from vipbench.runfolder.manifest import CERTIFICATES
-from vipbench.run.loop import Results, run
+from vipbench.run.loop import run
+from vipbench.run.score import Results
 from vipbench.run.settings import RunSettings
+from vipbench.runfolder import answers_file
+from vipbench.runfolder.folder import RESPONSES
+from vipbench.runfolder.manifest import CERTIFICATES
 
 N_SAMPLES = 12
 """Of each of the two tasks."""
@@ -64,7 +67,7 @@ def test_in_float32_no_answer_flips(checkpoint: Path, tasks: Path, tmp_path: Pat
     assert found.margins is not None
     assert found.margins.n == N_SAMPLES
     assert found.margins.max_shift < 1e-4
-    assert Certificate.model_validate(store.read_json(path)) == found
+    assert Certificate.model_validate(files.read_json(path)) == found
 
 
 def test_in_bfloat16_the_flips_are_those_of_two_runs(
@@ -75,7 +78,7 @@ def test_in_bfloat16_the_flips_are_those_of_two_runs(
     reference = plain_run(asked, tmp_path / "a", dtype="float32", batch_size=1, path="reference")
     certified = plain_run(asked, tmp_path / "b")
     here, there = (
-        store.read_responses(each.path / store.RESPONSES) for each in (reference, certified)
+        answers_file.read_responses(each.path / RESPONSES) for each in (reference, certified)
     )
     flips = {name: (here[name].text, there[name].text) for name in here if here[name].text
              != there[name].text}  # fmt: skip

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import typer.main
 
-from vipbench.cli import app
 from vipbench.analysis.reproduce.published import read_registry
+from vipbench.cli import app
 from vipbench.data.tasks import all_styles, find_suites, find_tasks
 
 REPO = Path(__file__).parent.parent

@@ -17,12 +17,13 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from tests.runs import make_task
 from tests.runs import settings as run_settings
-from vipbench.run import loop as run
-from vipbench.runfolder import folder as store
+from vipbench import files
 from vipbench.endpoints.chat import Endpoint
 from vipbench.judge.grading import JudgeSettings
 from vipbench.judge.runs import METRIC, read_report
-from vipbench.runfolder.folder import ResponseLine, ScoreLine
+from vipbench.run import loop, score
+from vipbench.runfolder.folder import RESPONSES, SCORES
+from vipbench.runfolder.lines import ResponseLine, ScoreLine
 
 UNKNOWN, END, ASSISTANT = "<unk>", "</s>", "[assistant]"
 WRONG, UNCLEAR = "purple", "mumble"
@@ -114,19 +115,19 @@ def _answers(url: str) -> bool:
 def test_answers_are_graded_by_a_served_model(served: tuple[str, str], tmp_path: Path) -> None:
     url, model = served
     own = make_task(tmp_path / "own", n=9, kind="graded", styles="[demo]")
-    run.run(run_settings(own))
+    loop.run(run_settings(own))
     said = {}
-    lines = list(store.read_lines(own / "run" / store.RESPONSES, ResponseLine))
+    lines = list(files.read_lines(own / "run" / RESPONSES, ResponseLine))
     for number, line in enumerate(lines):
         said[line.id] = ("a cup", "a purple cup", "mumble mumble")[number % 3]
     changed = [line.model_copy(update={"text": f"{said[line.id]} {line.id}"}) for line in lines]
-    store.write_lines(own / "run" / store.RESPONSES, changed)
+    files.write_lines(own / "run" / RESPONSES, changed)
     endpoint = Endpoint(url=url, model=model)
     settings = JudgeSettings(endpoint=endpoint, n_runs=2, workers=2)
-    run.score(own / "run", judge=settings)
+    score.score(own / "run", judge=settings)
     found = {
         line.id: line
-        for line in store.read_lines(own / "run" / store.SCORES, ScoreLine)
+        for line in files.read_lines(own / "run" / SCORES, ScoreLine)
         if line.metric == METRIC
     }
     expected = {"a cup": 1.0, "a purple cup": 0.0, "mumble mumble": None}
@@ -146,7 +147,7 @@ def test_answers_are_graded_by_a_served_model(served: tuple[str, str], tmp_path:
     assert report.spent.n_completion_tokens >= 3 * 12
     assert report.results[0].mean == pytest.approx(50)
     assert report.results[0].agreement.equal == 1
-    run.score(own / "run", judge=settings.model_copy(update={"n_runs": 1}))
+    score.score(own / "run", judge=settings.model_copy(update={"n_runs": 1}))
     report = read_report(own / "run")
     assert report is not None
     assert report.spent_now.n_calls == 15  # only those without a grade

@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 
 from tests.runs import make_joint, settings
-from vipbench.runfolder import folder as store
 from vipbench.reading import read_questions
-from vipbench.run.loop import run, score
-from vipbench.trials.make import make_trials, select
+from vipbench.run.loop import run
+from vipbench.run.score import score
+from vipbench.runfolder import folder as store
+from vipbench.trials.make import make_trials
+from vipbench.trials.selection import select
 
 FEW, MANY = 40, 340
 

@@ -4,12 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from vipbench.runfolder import folder as store
-from vipbench.report.leaderboard import ALL
+from vipbench import files
 from vipbench.run.loop import run
+from vipbench.run.settings import RunSettings
+from vipbench.runfolder import trials_file
+from vipbench.runfolder.folder import REQUESTS, SCORES
+from vipbench.runfolder.lines import ScoreLine
+from vipbench.runfolder.summary import ALL
 from vipbench.runners.prompt_formats import SYSTEM, format_prompt, readable
 from vipbench.schema import DataSource, Trial
-from vipbench.run.settings import RunSettings
 
 DATA = Path(__file__).parent / "data"
 LETTER = "\nAnswer with the option's letter from the given choices directly."
@@ -36,7 +39,7 @@ def paper(folder: Path, **fields: object) -> RunSettings:
 def trials(tmp_path_factory: pytest.TempPathFactory) -> list[Trial]:
     folder = tmp_path_factory.mktemp("paper")
     run(paper(folder, replay="official"))
-    return list(store.open_trials(folder / store.REQUESTS))
+    return list(trials_file.open_trials(folder / REQUESTS))
 
 
 def test_each_task_is_asked_as_published(trials: list[Trial]) -> None:
@@ -114,6 +117,6 @@ def test_vcr_is_told_with_and_without_objects_that_have_no_polygon(tmp_path: Pat
     }
     assert rows["polygons=complete"] + rows["polygons=missing"] == rows[ALL]
     assert rows["polygons=missing"] > 0
-    lines = store.read_lines(results.path / store.SCORES, store.ScoreLine)
+    lines = files.read_lines(results.path / SCORES, ScoreLine)
     flagged = {line.id for line in lines if line.tags.get("polygons") == ("missing",)}
     assert flagged

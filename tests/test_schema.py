@@ -16,10 +16,8 @@ from vipbench.schema import (
     Suite,
     TaskSpec,
     VisualPrompt,
-    checked,
-    read_yaml,
-    shown,
 )
+from vipbench.validation import checked, read_yaml, shown
 
 REGION = Region(box=(1, 2.5, 3, 4), polygons=(((1, 2), (3, 2), (3, 4)),), label="dog")
 MARK = VisualPrompt(

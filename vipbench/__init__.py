@@ -6,12 +6,16 @@ Names are loaded when they are first used, so that `import vipbench` costs nothi
 import importlib
 from typing import TYPE_CHECKING
 
+from vipbench._version import __version__ as __version__
+
 if TYPE_CHECKING:
     from vipbench.api import evaluate
-    from vipbench.images.draw import render
+    from vipbench.data.tasks import load_samples, load_task
     from vipbench.errors import VipbenchError
+    from vipbench.images.draw import render
     from vipbench.prompts.request import build_request
-    from vipbench.run.loop import Results
+    from vipbench.prompts.styles import parse_styles
+    from vipbench.run.score import Results
     from vipbench.schema import (
         DataSource,
         Problem,
@@ -25,17 +29,14 @@ if TYPE_CHECKING:
         TaskSpec,
         VisualPrompt,
     )
-    from vipbench.prompts.styles import parse_styles
-    from vipbench.data.tasks import load_samples, load_task
 
-__version__ = "0.1.0"
 
 _HOMES = {
     "evaluate": "api",
     "render": "images.draw",
     "VipbenchError": "errors",
     "build_request": "prompts.request",
-    "Results": "run.loop",
+    "Results": "run.score",
     "parse_styles": "prompts.styles",
     "load_samples": "data.tasks",
     "load_task": "data.tasks",

@@ -7,9 +7,11 @@ from typing import Any
 
 from vipbench import demo
 from vipbench.errors import RunnerError
-from vipbench.run.loop import Results, run
-from vipbench.schema import DataSource, checked
+from vipbench.run.loop import run
+from vipbench.run.score import Results
 from vipbench.run.settings import RunSettings
+from vipbench.schema import DataSource
+from vipbench.validation import checked
 
 DEMO = "demo"
 

@@ -14,21 +14,23 @@ import numpy as np
 import torch
 from transformers import AutoConfig
 
-from vipbench.runfolder import manifest as manifests
-from vipbench.runfolder import folder as store
-from vipbench.errors import RunError, RunnerError
-from vipbench.runfolder.manifest import CERTIFICATES, Manifest
+from vipbench import environment, files
 from vipbench.analysis.pairs import pair_runs, read_side
-from vipbench.runfolder.plan import BatchLimit
-from vipbench.run.loop import Results, Say, run
-from vipbench.runners import WITH_CHECKPOINT
-from vipbench.runners.checkpoints.loading import LOAD_ERRORS, inference
-from vipbench.schema import AnswerPath, PromptFormat, Record
-from vipbench.run.settings import VIPLLAVA, RunSettings
-from vipbench.stats import clustered_mean
-from vipbench.runfolder.folder import ResponseLine, ScoreLine, TrialId, trial_id
 from vipbench.data.tasks import load_suite
-from vipbench.trials.make import select
+from vipbench.errors import RunError, RunnerError
+from vipbench.run.loop import run
+from vipbench.run.progress import Say
+from vipbench.run.score import Results
+from vipbench.run.settings import VIPLLAVA, RunSettings
+from vipbench.runfolder import answers_file, folder
+from vipbench.runfolder.lines import ResponseLine, ScoreLine, TrialId, trial_id
+from vipbench.runfolder.manifest import CERTIFICATES, Manifest
+from vipbench.runfolder.plan import BatchLimit
+from vipbench.runners.checkpoints.loading import LOAD_ERRORS, inference
+from vipbench.runners.registry import WITH_CHECKPOINT
+from vipbench.schema import AnswerPath, PromptFormat, Record
+from vipbench.stats import clustered_mean
+from vipbench.trials.selection import select
 
 N = 200
 """Samples of a certificate, about: as many of each task."""
@@ -177,7 +179,7 @@ def certify(
         raise RunError(f"{settings.model}: no sample was answered in float32; nothing to certify")
     found = _certificate(pairs, reference.manifest, certified.manifest, settings)
     path = out or CERTIFICATES / f"{found.settings_digest}.json"
-    store.write_json(path, found.model_dump(mode="json"))
+    files.write_json(path, found.model_dump(mode="json"))
     return path, found
 
 
@@ -202,7 +204,7 @@ def _samples(settings: RunSettings, n: int) -> RunSettings:
 def _pairs(reference: Results, certified: Results) -> Iterator[_Twice]:
     """Yield the samples that were answered in float32, task by task."""
     here, there = (
-        store.read_responses(each.path / store.RESPONSES) for each in (reference, certified)
+        answers_file.read_responses(each.path / folder.RESPONSES) for each in (reference, certified)
     )
     sides = read_side(str(reference.path)), read_side(str(certified.path))
     for pairing in pair_runs(*sides):
@@ -245,7 +247,7 @@ def _certificate(
         plan_digest=certified.plan_digest,
         attention=attention_kernel(settings, made_with.dtype, certified.device),
         versions=certified.versions,
-        made=manifests.now(),
+        made=environment.now(),
         suite=identity.suite,
         tasks=identity.tasks,
         seed=identity.seed,

@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 from statsmodels.stats.contingency_tables import mcnemar
 
-from tests.results import line, lines
 from tests.analysis.test_pairs import HEADLINE, V7W, VCR, run
-from vipbench.analysis.compare import CompareRow, Flip, compare, forest, markdown, markdown_text, points, write
+from tests.results import line, lines
+from vipbench.analysis.compare import CompareRow, Flip, compare, forest, markdown, write
 from vipbench.errors import RunError
-from vipbench.report.leaderboard import ALL
+from vipbench.report.text import markdown_text, points
+from vipbench.runfolder.summary import ALL
 from vipbench.schema import PromptStyle, Tags
 
 ELLIPSE: Tags = {"shape": ("ellipse",)}

@@ -5,15 +5,25 @@ from typing import Any
 
 import pytest
 
-from tests.results import line, lines
 from tests.analysis.test_pairs import HEADLINE, V7W, VCR, run
+from tests.results import line, lines
+from vipbench.analysis.gate import (
+    DETECT,
+    TaskThresholds,
+    Thresholds,
+    gate,
+    junit,
+    read_thresholds,
+    summary,
+    verdict,
+)
+from vipbench.data.tasks import load_suite
 from vipbench.errors import RunError, TaskError
-from vipbench.analysis.gate import DETECT, TaskThresholds, Thresholds, gate, junit, read_thresholds, summary, verdict
+from vipbench.files import write_json
+from vipbench.runfolder.lines import ScoreLine
 from vipbench.runfolder.manifest import CERTIFICATES, CertificateRef
 from vipbench.schema import PromptStyle, Tags
 from vipbench.stats import Design, share_bound
-from vipbench.runfolder.folder import ScoreLine, write_json
-from vipbench.data.tasks import load_suite
 
 POINT = "official_points"
 BOTH = (V7W, VCR)

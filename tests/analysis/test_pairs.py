@@ -4,10 +4,10 @@ from typing import Any
 import pytest
 
 from tests.results import line, lines, manifest, save_scores, task_run
-from vipbench.errors import RunError
 from vipbench.analysis.pairs import differences, pair_runs, read_side
+from vipbench.errors import RunError
+from vipbench.runfolder.lines import ScoreLine
 from vipbench.schema import PromptStyle
-from vipbench.runfolder.folder import ScoreLine
 
 V7W, VCR = "visual7w_pointing", "vcr_qa"
 HEADLINE = "official_rectangles"

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.results import lines
 from tests.analysis.test_pairs import V7W, VCR, run
+from tests.results import lines
 from vipbench.analysis.power import DISCORDANCES, power_of_runs
 from vipbench.stats import Design
 

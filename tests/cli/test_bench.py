@@ -2,12 +2,14 @@ import json
 from pathlib import Path
 
 from tests.cli.conftest import Vipbench
-from vipbench.runfolder import folder as store
-from vipbench.bench import PLAN, BenchSettings, Plan
+from vipbench import files
+from vipbench.bench.driver import PLAN
 from vipbench.bench.floor import count
 from vipbench.bench.records import WAYS, Answered, Outcome, Speed
+from vipbench.bench.rounds import Plan
+from vipbench.bench.settings import BenchSettings
 from vipbench.demo import CHECKPOINT
-from vipbench.runfolder.manifest import versions
+from vipbench.environment import versions
 from vipbench.runners.checkpoints.checkpoint import check_checkpoint
 from vipbench.runners.checkpoints.shape import Shape
 from vipbench.schema import Record
@@ -62,9 +64,9 @@ def write_measurements(folder: Path, last: str) -> None:
             device="cpu",
             dtype="float32",
         )
-    store.write_text(folder / PLAN, [plan.model_dump_json()])
+    files.write_text(folder / PLAN, [plan.model_dump_json()])
     for name, part in parts.items():
-        store.write_text(folder / f"{name}.json", [part.model_dump_json()])
+        files.write_text(folder / f"{name}.json", [part.model_dump_json()])
 
 
 def test_bench_prints_speeds_ratios_and_agreement(vipbench: Vipbench) -> None:
@@ -122,7 +124,7 @@ def test_a_round_of_several_processes_is_one_measurement(vipbench: Vipbench) -> 
             shape=SHAPE,
         )
     for name, part in parts.items():
-        store.write_text(Path("b.json.parts") / f"{name}.json", [part.model_dump_json()])
+        files.write_text(Path("b.json.parts") / f"{name}.json", [part.model_dump_json()])
     options = "--n 5 --rounds 1 --ways vipbench --n-process 3 --new-tokens open"
     code, out, err = vipbench("bench", "--json", "b.json", *options.split())
     assert code == 0, err

@@ -12,10 +12,12 @@ import pytest
 from PIL import Image
 
 from tests.cli.conftest import Vipbench
-from vipbench import demo
-from vipbench.runfolder import manifest, folder as store
+from vipbench import demo, files
 from vipbench.demo.generate import make
-from vipbench.report.leaderboard import read_summary
+from vipbench.runfolder import manifest, trials_file
+from vipbench.runfolder.folder import FILES, MANIFEST, REQUESTS, SCORES, SUMMARY
+from vipbench.runfolder.lines import ScoreLine
+from vipbench.runfolder.summary import read_summary
 from vipbench.schema import Trial
 
 COMMANDS = (
@@ -226,7 +228,7 @@ def test_run_asks_the_demo_suite(vipbench: Vipbench, data: list[str]) -> None:
         assert word in out
     [folder] = Path("results/runs").iterdir()
     assert out.splitlines()[-1].startswith(str(folder))
-    assert {path.name for path in folder.iterdir()} == set(store.FILES)
+    assert {path.name for path in folder.iterdir()} == set(FILES)
 
 
 def test_run_without_arguments_is_the_embedded_checkpoint_on_the_embedded_benchmark(
@@ -253,13 +255,13 @@ def test_both_paths_of_the_embedded_checkpoint_give_the_same_scores(vipbench: Vi
         }
     margins = []
     for folder in (Path("fast"), Path("reference")):
-        lines = list(store.read_lines(folder / store.SCORES, store.ScoreLine))
+        lines = list(files.read_lines(folder / SCORES, ScoreLine))
         margins.append([line.margin for line in lines if line.margin is not None])
     assert len(margins[0]) == 16
     assert margins[0] == pytest.approx(margins[1], abs=0.011)
     known = re.compile(rb'"margin": ?[0-9.]+')
     first, second = (
-        [known.sub(b"", Path(folder, name).read_bytes()) for name in (store.SCORES, store.SUMMARY)]
+        [known.sub(b"", Path(folder, name).read_bytes()) for name in (SCORES, SUMMARY)]
         for folder in ("fast", "reference")
     )
     assert first == second
@@ -289,7 +291,7 @@ def test_lists_are_repeated_or_have_commas(vipbench: Vipbench, data: list[str]) 
     again = vipbench(*command, *commas)
     assert "had been finished" in again.err
     [folder] = Path("results/runs").iterdir()
-    trials = store.open_trials(folder / store.REQUESTS)
+    trials = trials_file.open_trials(folder / REQUESTS)
     assert [(entry.name.task, entry.name.id) for entry in trials.entries] == [
         ("vcr_qa", "val-1"),
         ("vcr_qa", "val-2"),
@@ -338,7 +340,7 @@ def test_a_runner_of_the_current_folder(vipbench: Vipbench, data: list[str]) -> 
 
 def test_score_prints_what_run_printed(vipbench: Vipbench, data: list[str]) -> None:
     ran = vipbench("run", "--runner", "majority", *data, "-o", "done")
-    scores, summary = Path("done", store.SCORES), Path("done", store.SUMMARY)
+    scores, summary = Path("done", SCORES), Path("done", SUMMARY)
     before = scores.read_bytes(), summary.read_bytes()
     scores.unlink()
     summary.unlink()
@@ -402,7 +404,7 @@ def test_show_prints_one_sample(vipbench: Vipbench, done: Path) -> None:
     assert code == 0
     trial = next(
         trial
-        for trial in store.read_lines(done / store.REQUESTS, Trial)
+        for trial in files.read_lines(done / REQUESTS, Trial)
         if (trial.task, trial.style, trial.id) == ("vcr_qa", "demo", "val-1")
     )
     assert trial.request
@@ -477,7 +479,7 @@ def test_show_takes_any_id_and_no_sign_steers_the_terminal(
     pictures = sorted(path.name for path in Path("done", "shown").iterdir())
     assert len(pictures) == 3
     assert max(map(len, pictures)) < 200
-    assert sorted(path.name for path in Path("done").iterdir()) == sorted((*store.FILES, "shown"))
+    assert sorted(path.name for path in Path("done").iterdir()) == sorted((*FILES, "shown"))
 
 
 def test_a_sheet_for_a_square_that_no_model_has_is_refused(
@@ -509,7 +511,7 @@ def test_ls(vipbench: Vipbench, what: str, words: list[str]) -> None:
 def test_ls_runs(vipbench: Vipbench, done: Path) -> None:
     assert len(vipbench("ls", "runs").out.splitlines()) == 1
     (Path("broken")).mkdir()
-    Path("broken", store.MANIFEST).write_text("{}")
+    Path("broken", MANIFEST).write_text("{}")
     code, out, err = vipbench("ls", "runs", "--runs", ".")
     assert code == 0
     [row] = out.splitlines()[1:]

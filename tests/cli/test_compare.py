@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.cli.conftest import Vipbench
-from tests.results import lines
 from tests.analysis.test_gate import answers, certificate
 from tests.analysis.test_pairs import V7W, run
+from tests.cli.conftest import Vipbench
+from tests.results import lines
 
 REPO = Path(__file__).parent.parent.parent
 

@@ -7,7 +7,8 @@ import pytest
 
 from tests.cli.conftest import Vipbench
 from tests.servers import Served, Server, serving
-from vipbench.data.locate import FETCHED, KEYS
+from vipbench.data.cache import FETCHED
+from vipbench.data.locate import KEYS
 from vipbench.demo.generate import make
 
 SOURCE = """\

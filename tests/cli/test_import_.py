@@ -11,11 +11,13 @@ import pytest
 
 from tests import other_programs
 from tests.cli.conftest import Vipbench
-from vipbench.runfolder import manifest as manifests
-from vipbench.runfolder import folder as store
+from vipbench import files
 from vipbench.demo.generate import make
 from vipbench.images.load import load_image
-from vipbench.runfolder.folder import ScoreLine
+from vipbench.runfolder import answers_file, trials_file
+from vipbench.runfolder import manifest as manifests
+from vipbench.runfolder.folder import MANIFEST, REQUESTS, RESPONSES, SCORES, SUMMARY
+from vipbench.runfolder.lines import ScoreLine
 
 N = 8
 KEYS = {
@@ -53,7 +55,7 @@ def asked(
 
 
 def scores(folder: Path) -> list[ScoreLine]:
-    return list(store.read_lines(folder / store.SCORES, ScoreLine))
+    return list(files.read_lines(folder / SCORES, ScoreLine))
 
 
 def values(folder: Path) -> list[tuple[object, ...]]:
@@ -104,7 +106,7 @@ def test_what_is_exported_and_imported_has_the_same_scores(
         "import", f"{task}=answers.json", *data(release, task, layout), "--model", "me", "-o", "in"
     )
     assert ran.code == 0, ran.err
-    assert (Path("in") / store.SCORES).read_bytes() == (run / store.SCORES).read_bytes()
+    assert (Path("in") / SCORES).read_bytes() == (run / SCORES).read_bytes()
     identity = manifests.read(Path("in")).identity
     assert (identity.model, identity.runner) == ("me", "imported")
 
@@ -183,7 +185,7 @@ def test_the_boxes_of_other_programs_are_scored_as_the_toolkit_scores_them(
     lines = scores(Path("in"))
     assert (sum(line.value or 0 for line in lines), len(lines)) == toolkit
     assert [line.answer is None for line in lines] == [n == 1 for n in range(N)]
-    responses = store.read_responses(Path("in") / store.RESPONSES).values()
+    responses = answers_file.read_responses(Path("in") / RESPONSES).values()
     assert [each.text for each in responses if each.id == "v7w-2"] == ["9999"]
 
 
@@ -252,7 +254,7 @@ def test_vip_bench_goes_to_its_evaluator_by_both_ways(vipbench: Vipbench, releas
     assert rows == other_programs.vip_bench_evaluator(
         Path("converted.json"), release / "vip_bench", "bbox"
     )
-    responses = store.read_responses(run / store.RESPONSES)
+    responses = answers_file.read_responses(run / RESPONSES)
     texts = {name.id: each.text for name, each in responses.items()}
     assert [text for _, _, text in rows] == [texts[f"v1_{n}"] for n in range(N)]
     records = other_programs.official_answers(Path("answers.jsonl"))
@@ -301,7 +303,7 @@ def test_a_datasets_folder_holds_pictures_questions_and_answers(
 ) -> None:
     assert vipbench("export", mixed, "datasets", "-o", "folder").code == 0
     rows = datasets.load_from_disk("folder")
-    trials = [t for t in store.open_trials(mixed / store.REQUESTS) if t.id != "v7w-7"]
+    trials = [t for t in trials_file.open_trials(mixed / REQUESTS) if t.id != "v7w-7"]
     lines = [line for line in scores(mixed) if line.id != "v7w-7"]
     assert rows["id"] == [trial.id for trial in trials]
     assert rows["answer"] == [trial.target for trial in trials]
@@ -325,8 +327,8 @@ def test_a_datasets_folder_can_be_asked_again(vipbench: Vipbench, mixed: Path) -
     )
     ran = vipbench("run", "--runner", "oracle", "--tasks", "again", "--include", "own", "-o", "re")
     assert ran.code == 0, ran.err
-    trials = store.open_trials(Path("re") / store.REQUESTS)
-    before = {t.id: t for t in store.open_trials(mixed / store.REQUESTS)}
+    trials = trials_file.open_trials(Path("re") / REQUESTS)
+    before = {t.id: t for t in trials_file.open_trials(mixed / REQUESTS)}
     assert len(trials) == 7
     for trial in trials:
         then = before[trial.id]
@@ -343,16 +345,16 @@ def test_a_datasets_folder_can_be_asked_again(vipbench: Vipbench, mixed: Path) -
 def test_an_imported_run_is_shown_scored_again_and_ranked(
     vipbench: Vipbench, release: Path, mixed: Path
 ) -> None:
-    before = (mixed / store.SCORES).read_bytes()
+    before = (mixed / SCORES).read_bytes()
     ran = vipbench("show", mixed, "v7w-1")
     assert ran.code == 0
     assert "answer   'B'" in ran.out
     assert "picture  mixed/shown/" in ran.out
     assert vipbench("score", mixed).code == 0
-    assert (mixed / store.SCORES).read_bytes() == before
+    assert (mixed / SCORES).read_bytes() == before
     assert vipbench("leaderboard", mixed, "-o", "tables").code == 0
     assert "| mixed |" in Path("tables/leaderboard.md").read_text()
-    row = json.loads((mixed / store.SUMMARY).read_bytes())[0]
+    row = json.loads((mixed / SUMMARY).read_bytes())[0]
     assert (row["n"], row["n_errors"], row["n_unparsed"]) == (7, 1, 3)
 
 
@@ -510,7 +512,7 @@ def test_an_export_that_cannot_be_made_is_one_line(
 
 
 def test_an_unfinished_run_is_not_exported(vipbench: Vipbench, mixed: Path) -> None:
-    path = mixed / store.MANIFEST
+    path = mixed / MANIFEST
     content = json.loads(path.read_bytes()) | {"finished": None}
     path.write_text(json.dumps(content))
     ran = vipbench("export", mixed, "csv", "-o", "x.csv")
@@ -521,7 +523,7 @@ def test_an_unfinished_run_is_not_exported(vipbench: Vipbench, mixed: Path) -> N
 def test_a_datasets_folder_without_its_images_is_not_made(
     vipbench: Vipbench, release: Path, mixed: Path
 ) -> None:
-    path = mixed / store.MANIFEST
+    path = mixed / MANIFEST
     text = path.read_text()
     path.write_text(text.replace(str(release / "visual7w"), "/nowhere"))
     ran = vipbench("export", mixed, "datasets", "-o", "made/folder")

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Vipbench
+from tests.judge.test_rubric import EVALUATOR, FEW_SHOT, evaluator
 from tests.judge_server import Answer, Asked, JudgeServer, in_turn
 from tests.runs import make_task
-from tests.judge.test_rubric import EVALUATOR, FEW_SHOT, evaluator
 from vipbench.cli.judge import parse_price
 from vipbench.errors import JudgeError
 

@@ -15,11 +15,14 @@ import numpy as np
 import pytest
 from PIL import Image, features
 
-from vipbench.data import locate as data
-from vipbench.data.locate import FORMATS, KEYS, SYNTHETIC_MARKER, file_digest, image_header, image_size, is_synthetic, locate, open_image, parse_data_options, safe_path
-from vipbench.errors import DataError
-from vipbench.schema import DataSource, Sample
+from vipbench.data import cache, hub_rows
+from vipbench.data.locate import KEYS, locate, parse_data_options
+from vipbench.data.synthetic import SYNTHETIC_MARKER, is_synthetic
 from vipbench.data.tasks import load_samples, load_task
+from vipbench.digests import file_digest
+from vipbench.errors import DataError
+from vipbench.images.decode import FORMATS, image_header, image_size, open_image, safe_path
+from vipbench.schema import DataSource, Sample
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
 RGB = Image.fromarray(PIXELS)
@@ -210,7 +213,7 @@ def test_rows_are_written_once_for_each_fingerprint(task_folder: Path) -> None:
     other = locate("other", {}, task_folder)
     assert other.images != first.images
     assert len(other.questions.read_text(encoding="utf-8").splitlines()) == 1
-    assert {path.name for path in data.cache_folder().iterdir()} == {
+    assert {path.name for path in cache.cache_folder().iterdir()} == {
         first.images.name,
         other.images.name,
     }
@@ -251,7 +254,7 @@ def test_an_image_that_a_row_lacks_is_missing_later_on(task_folder: Path) -> Non
     made.cast_column("image", datasets.Image()).save_to_disk(str(task_folder / "saved"))
     source = locate("saved", {}, task_folder)
     (line,) = source.questions.read_text(encoding="utf-8").splitlines()
-    linked = data._write_image({"bytes": None, "path": "gone/1.png"}, source.images)
+    linked = hub_rows._write_image({"bytes": None, "path": "gone/1.png"}, source.images)
     for name in (json.loads(line)["image"], linked):
         with pytest.raises(DataError, match="does not exist"):
             image_size(safe_path(source.images, name))
@@ -578,6 +581,6 @@ def test_without_a_home_the_cache_has_to_be_named(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(Path, "home", homeless)
     with pytest.raises(DataError, match="name a folder by VIPBENCH_CACHE"):
-        data.cache_folder()
+        cache.cache_folder()
     monkeypatch.setenv("VIPBENCH_CACHE", "/somewhere")
-    assert data.cache_folder() == Path("/somewhere")
+    assert cache.cache_folder() == Path("/somewhere")

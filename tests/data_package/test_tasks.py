@@ -6,10 +6,20 @@ import pytest
 from PIL import Image
 
 from vipbench.data import tasks
+from vipbench.data.tasks import (
+    all_styles,
+    find_suites,
+    find_tasks,
+    inspect_image,
+    load_samples,
+    load_suite,
+    load_task,
+    task_folders,
+)
 from vipbench.errors import DataError, TaskError
-from vipbench.schema import DataSource, Polygon, Problem, Region, Sample
+from vipbench.mentions import mentions
 from vipbench.prompts.styles import parse_styles
-from vipbench.data.tasks import all_styles, find_suites, find_tasks, inspect_image, load_samples, load_suite, load_task, mentions, task_folders
+from vipbench.schema import DataSource, Polygon, Problem, Region, Sample
 
 TASK = {
     "name": "own",

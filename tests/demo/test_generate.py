@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from vipbench import demo
-from vipbench.data.locate import is_synthetic
+from vipbench.data.synthetic import is_synthetic
+from vipbench.data.tasks import inspect_image, load_samples, load_task
 from vipbench.demo.generate import EVALUATION_SEED, TRAINING_SEED, make
 from vipbench.schema import DataSource, Sample
-from vipbench.data.tasks import inspect_image, load_samples, load_task
 
 N = 48
 TASKS = (

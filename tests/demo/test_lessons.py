@@ -5,10 +5,10 @@ from random import Random
 import numpy as np
 import pytest
 
+from vipbench.data.tasks import all_styles
 from vipbench.demo.generate import TRAINING_SEED, make
 from vipbench.demo.lessons import LOOKS, PHASES, TASKS, Lesson, Lessons
 from vipbench.prompts.styles import WORDS
-from vipbench.data.tasks import all_styles
 
 
 @pytest.fixture(scope="module")

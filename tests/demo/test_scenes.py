@@ -4,9 +4,9 @@ from random import Random
 
 import pytest
 
-from vipbench.prompts import styles
 from vipbench.demo.scenes import CELL, COLORS, FIGURES, SIDE, draw_scene, make_scene
 from vipbench.images.geometry import bounds, contains
+from vipbench.prompts import styles
 
 
 @pytest.mark.parametrize("shape", FIGURES)

@@ -11,7 +11,19 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from tests.judge_server import PROMPT_TOKENS, REPLY_TOKENS, Answer, Asked, JudgeServer, in_turn
-from vipbench.endpoints.chat import Chat, Endpoint, Limits, Meter, NoReply, Stopped, Tally, base_url, estimated_tokens, find_key, masked
+from vipbench.endpoints.chat import (
+    Chat,
+    Endpoint,
+    Limits,
+    Meter,
+    NoReply,
+    Stopped,
+    Tally,
+    base_url,
+    estimated_tokens,
+    find_key,
+    masked,
+)
 from vipbench.errors import JudgeError
 
 KEY = "sk-proj-0123456789abcdefXYZ/+<&"

@@ -8,14 +8,17 @@ import pytest
 from PIL import Image
 
 from tests.runs import Brightness, make_task
-from vipbench.runfolder import folder as store
 from vipbench.engine.batches import Desk, answer_batches, requests_of
 from vipbench.errors import RunError, RunnerError
 from vipbench.images.load import digest_pixels, load, load_image
-from vipbench.runners import Runner, patch_size_of
+from vipbench.runfolder import trials_file
+from vipbench.runfolder.folder import REQUESTS
+from vipbench.runfolder.lines import ResponseLine
+from vipbench.runfolder.trials_file import Trials
+from vipbench.runners.contract import Runner, patch_size_of
 from vipbench.schema import Request, Response
-from vipbench.runfolder.folder import ResponseLine, Trials
-from vipbench.trials.make import TaskFacts, make_trials, select
+from vipbench.trials.make import TaskFacts, make_trials
+from vipbench.trials.selection import select
 
 PLAN = [(2, 0), (1, 4), (3,)]
 
@@ -53,7 +56,7 @@ def trials(folder: Path) -> Trials:
     chosen = select(tasks=["own"], data={}, include=[make_task(folder, n=5)])
     facts: dict[str, TaskFacts] = {}
     made = make_trials(chosen, seed=0, limit=None, ids=(), facts=facts)
-    return store.write_trials(folder / "run" / store.REQUESTS, made)
+    return trials_file.write_trials(folder / "run" / REQUESTS, made)
 
 
 def answer(

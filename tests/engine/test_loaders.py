@@ -18,14 +18,24 @@ import pytest
 from PIL import Image
 
 from tests.runs import FATES, Brightness, make_task, settings
+from vipbench import files
 from vipbench.engine import loaders
-from vipbench.runfolder import folder as store
+from vipbench.engine.loaders import (
+    AHEAD,
+    LoadedBatch,
+    Loaders,
+    View,
+    count_ahead,
+    count_loaders,
+    share_out,
+)
 from vipbench.errors import RunError, RunnerError
 from vipbench.images.load import Ready, prepare
-from vipbench.engine.loaders import AHEAD, LoadedBatch, Loaders, View, count_ahead, count_loaders, share_out
-from vipbench.run.loop import Results, run
+from vipbench.run.loop import run
+from vipbench.run.score import Results
+from vipbench.runfolder import folder as runfolder_folder
+from vipbench.runfolder.lines import ResponseLine
 from vipbench.schema import Region, Request, Response, VisualPrompt
-from vipbench.runfolder.folder import ResponseLine
 
 ROOT = Path(__file__).parent.parent.parent
 SIDE = 24
@@ -243,7 +253,7 @@ def asked(folder: Path, name: str, **fields: object) -> tuple[Results, list[str]
 
 
 def answers(folder: Path) -> list[str]:
-    return (folder / store.RESPONSES).read_text(encoding="utf-8").splitlines()
+    return (folder / runfolder_folder.RESPONSES).read_text(encoding="utf-8").splitlines()
 
 
 @pytest.mark.parametrize(
@@ -267,7 +277,7 @@ def test_runs_are_the_same_with_any_number_of_loaders(
     assert sum('"error":"image: ' in line for line in first) == 4
     for folder in done[1:]:
         assert answers(folder) == first
-        for file in (store.REQUESTS, store.SCORES, store.SUMMARY):
+        for file in (runfolder_folder.REQUESTS, runfolder_folder.SCORES, runfolder_folder.SUMMARY):
             assert (folder / file).read_bytes() == (done[0] / file).read_bytes()
 
 
@@ -289,8 +299,13 @@ def test_loaders_are_no_part_of_a_run(tmp_path: Path) -> None:
 
 def test_no_more_is_in_memory_than_two_batches_ahead(tmp_path: Path) -> None:
     make_task(tmp_path, kind="short_answer")
-    done, _ = asked(tmp_path, "run", loaders=2, batch_size=3, runner="tests.engine.test_loaders:Watcher")
-    texts = {str(line.text) for line in store.read_lines(done.path / store.RESPONSES, ResponseLine)}
+    done, _ = asked(
+        tmp_path, "run", loaders=2, batch_size=3, runner="tests.engine.test_loaders:Watcher"
+    )
+    texts = {
+        str(line.text)
+        for line in files.read_lines(done.path / runfolder_folder.RESPONSES, ResponseLine)
+    }
     told = [tuple(map(int, text.split())) for text in texts]
     page = os.sysconf("SC_PAGE_SIZE")
     pages = -(-3 * SIDE * SIDE * 3 // page)

@@ -16,21 +16,23 @@ import pytest
 from ray.cluster_utils import Cluster
 
 from tests.runs import FATES, make_task, settings
+from vipbench import demo, environment
 from vipbench.engine import ray_actors as clusters
-from vipbench import demo
-from vipbench.runfolder import folder as store
-from vipbench.runfolder import manifest as manifests
 from vipbench.engine.ray_actors import Home
-from vipbench.errors import RunError, RunInterrupted, RunnerError
-from vipbench.run.loop import Results, run
-from vipbench.runners import make_runner
-from vipbench.schema import Request
-from vipbench.run.settings import RunSettings
-from vipbench.runfolder.folder import ResponseLine
-from vipbench.trials.make import make_trials, select
 from vipbench.engine.workers import Batch, Job
+from vipbench.errors import RunError, RunInterrupted, RunnerError
+from vipbench.files import read_lines
+from vipbench.run.loop import run
+from vipbench.run.score import Results
+from vipbench.run.settings import RunSettings
+from vipbench.runfolder.folder import REQUESTS, RESPONSES, SCORES, SUMMARY
+from vipbench.runfolder.lines import ResponseLine
+from vipbench.runners.registry import make_runner
+from vipbench.schema import Request
+from vipbench.trials.make import make_trials
+from vipbench.trials.selection import select
 
-SCORED = (store.REQUESTS, store.SCORES, store.SUMMARY)
+SCORED = (REQUESTS, SCORES, SUMMARY)
 FATED, WAITING = "tests.runs:Fated", "tests.runs:Waiting"
 PATIENCE = 60
 """Seconds that another process is waited for; far more than it takes."""
@@ -112,7 +114,7 @@ def files(folder: Path) -> dict[str, bytes]:
 
 
 def answers(folder: Path) -> list[str]:
-    return sorted((folder / store.RESPONSES).read_text(encoding="utf-8").splitlines())
+    return sorted((folder / RESPONSES).read_text(encoding="utf-8").splitlines())
 
 
 def said(folder: Path, **fields: object) -> tuple[Results, list[str]]:
@@ -181,7 +183,7 @@ def test_each_actor_is_a_process_with_one_thread(tmp_path: Path, nodes: Nodes) -
     nodes.have(2)
     make_task(tmp_path, kind="short_answer")
     results, _ = said(tmp_path, runner="tests.runs:Surroundings")
-    lines = store.read_lines(results.path / store.RESPONSES, ResponseLine)
+    lines = read_lines(results.path / RESPONSES, ResponseLine)
     told = dict(str(line.text).split(" ", 1) for line in lines)
     assert str(os.getpid()) not in told
     assert set(told.values()) <= {"0 PASSIVE 1", "1 PASSIVE 1"}
@@ -357,7 +359,7 @@ def requests(folder: Path) -> list[Request]:
 
 
 def test_a_machine_without_the_images_is_refused(tmp_path: Path) -> None:
-    home = Home(tmp_path, manifests.versions())
+    home = Home(tmp_path, environment.versions())
     with pytest.raises(
         RunError, match=r"there is no folder .*/images \(images of own\); every mac"
     ):
@@ -370,7 +372,7 @@ def test_a_machine_with_other_versions_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    home = Home(tmp_path, manifests.versions() | {"torch": "1.0"})
+    home = Home(tmp_path, environment.versions() | {"torch": "1.0"})
     with pytest.raises(RunError, match=r"has torch .*, and the run was started with 1\.0; install"):
         clusters._settle(job(tmp_path), home)
 
@@ -381,7 +383,7 @@ def test_an_image_that_one_machine_lacks_is_no_fault_of_the_sample(
     monkeypatch.chdir(tmp_path)
     asked = requests(make_task(tmp_path, n=4))
     actor = clusters._Remote()
-    actor.load(job(tmp_path), Home(tmp_path, manifests.versions()))
+    actor.load(job(tmp_path), Home(tmp_path, environment.versions()))
     assert all(line.error is None for line in actor.answer(Batch(0, asked), []).lines)
     (tmp_path / "2.png").write_bytes(b"broken")
     broken = [line for line in actor.answer(Batch(1, asked), []).lines if line.error is not None]

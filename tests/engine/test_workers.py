@@ -14,18 +14,20 @@ import torch
 from tests.models import build_model, build_processor
 from tests.runs import FATES, INTERRUPT_AT, make_task, settings
 from vipbench import demo
-from vipbench.runfolder import folder as store
-from vipbench.errors import RunError, RunInterrupted, RunnerError, TaskError
-from vipbench.run.loop import Results, run
-from vipbench.runners import make_runner
-from vipbench.runners.device import spread
-from vipbench.run.settings import RunSettings
-from vipbench.runfolder.folder import ResponseLine
 from vipbench.engine.workers import Workers
+from vipbench.errors import RunError, RunInterrupted, RunnerError, TaskError
+from vipbench.files import read_lines
+from vipbench.run.loop import run
+from vipbench.run.score import Results
+from vipbench.run.settings import RunSettings
+from vipbench.runfolder.folder import REQUESTS, RESPONSES, SCORES, SUMMARY
+from vipbench.runfolder.lines import ResponseLine
+from vipbench.runners.device import spread
+from vipbench.runners.registry import make_runner
 
 ROOT = Path(__file__).parent.parent.parent
 FATED = "tests.runs:Fated"
-SCORED = (store.REQUESTS, store.SCORES, store.SUMMARY)
+SCORED = (REQUESTS, SCORES, SUMMARY)
 PATIENCE = 60
 """Seconds that another process is waited for; far more than it takes."""
 
@@ -36,7 +38,7 @@ def files(folder: Path) -> dict[str, bytes]:
 
 def answers(folder: Path) -> list[str]:
     """Return the answers in an order that does not depend on who was first."""
-    return sorted((folder / store.RESPONSES).read_text(encoding="utf-8").splitlines())
+    return sorted((folder / RESPONSES).read_text(encoding="utf-8").splitlines())
 
 
 @pytest.fixture
@@ -103,7 +105,7 @@ def test_two_workers_answer_as_one_process_does(tmp_path: Path, whole: Path) -> 
     assert messages == []
     assert (results.manifest.workers, results.manifest.n_worker_restarts) == (2, 0)
     assert results.n_answered == 20
-    lines = store.read_lines(results.path / store.RESPONSES, ResponseLine)
+    lines = read_lines(results.path / RESPONSES, ResponseLine)
     # The lines of a batch stand together, whichever is done first.
     assert len([batch for batch, _ in groupby(line.batch for line in lines)]) == 5
 
@@ -136,7 +138,7 @@ def test_each_worker_is_a_process_with_one_thread(
     monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
     make_task(tmp_path, kind="short_answer")
     results, _ = said(tmp_path, runner="tests.runs:Surroundings")
-    lines = store.read_lines(results.path / store.RESPONSES, ResponseLine)
+    lines = read_lines(results.path / RESPONSES, ResponseLine)
     told = {str(line.text).split(" ", 1)[0]: str(line.text).split(" ", 1)[1] for line in lines}
     assert str(os.getpid()) not in told
     assert set(told.values()) <= {"0 PASSIVE 1", "1 PASSIVE 1"}

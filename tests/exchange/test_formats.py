@@ -8,7 +8,15 @@ import pytest
 
 from tests import other_programs
 from vipbench.errors import DataError
-from vipbench.exchange.formats import Reply, official_answers, plain_csv, plain_jsonl, read_answers, vip_bench_results, visual7w_results
+from vipbench.exchange.formats import (
+    Reply,
+    official_answers,
+    plain_csv,
+    plain_jsonl,
+    read_answers,
+    vip_bench_results,
+    visual7w_results,
+)
 
 TEXTS = {
     "v1_0": "A",

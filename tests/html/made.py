@@ -8,13 +8,15 @@ from typing import Any, NamedTuple
 
 from PIL import Image
 
-from vipbench.runfolder import manifest as manifests
-from vipbench.report import leaderboard as report
-from vipbench.scoring import scorers
-from vipbench.runfolder import folder as store
+from vipbench import files
 from vipbench.images.load import digest_pixels, load_image
-from vipbench.runfolder.manifest import Identity, Manifest, Settings, TaskRun
 from vipbench.prompts.request import request_key
+from vipbench.prompts.styles import COLORS
+from vipbench.runfolder import manifest as manifests
+from vipbench.runfolder import trials_file
+from vipbench.runfolder.folder import REQUESTS, RESPONSES, SCORES, SUMMARY
+from vipbench.runfolder.lines import ResponseLine, ScoreLine
+from vipbench.runfolder.manifest import Identity, Manifest, Settings, TaskRun
 from vipbench.schema import (
     Kind,
     PromptStyle,
@@ -25,8 +27,7 @@ from vipbench.schema import (
     Trial,
     VisualPrompt,
 )
-from vipbench.runfolder.folder import ResponseLine, ScoreLine
-from vipbench.prompts.styles import COLORS
+from vipbench.scoring import scorers, summary
 
 SIZE = 48
 """px; what the made-up model sees."""
@@ -99,17 +100,17 @@ def write_run(
         )  # fmt: skip
     lines = [scorers.score_line(t, r) for t, r in zip(trials, responses, strict=True)]
     write_scores(folder, manifest, lines)
-    store.write_trials(folder / store.REQUESTS, trials)
-    store.write_lines(folder / store.RESPONSES, responses)
+    trials_file.write_trials(folder / REQUESTS, trials)
+    files.write_lines(folder / RESPONSES, responses)
     return folder
 
 
 def write_scores(folder: Path, manifest: Manifest, lines: Sequence[ScoreLine]) -> None:
     """Write the scores of a run, and what follows from them."""
     manifests.write(folder, manifest)
-    store.write_lines(folder / store.SCORES, lines)
-    rows = report.summarise(manifest, lines)
-    store.write_json(folder / store.SUMMARY, [row.model_dump(mode="json") for row in rows])
+    files.write_lines(folder / SCORES, lines)
+    rows = summary.summarise(manifest, lines)
+    files.write_json(folder / SUMMARY, [row.model_dump(mode="json") for row in rows])
 
 
 def _trial(item: Item, task: str, version: int, kind: Kind, seed: int) -> Trial:

@@ -8,13 +8,15 @@ import pytest
 
 from tests.html.made import Item, write_run, write_scores
 from tests.runs import make_joint, settings
-from vipbench.runfolder import manifest as manifests
-from vipbench.run import loop as runs
-from vipbench.runfolder import folder as store
+from vipbench import files
 from vipbench.errors import RunError
 from vipbench.html.dataset import as_json, collect, option_lines
 from vipbench.html.runs import read_runs, task_keys
 from vipbench.html.tables import leaderboards
+from vipbench.run import loop as runs
+from vipbench.runfolder import folder
+from vipbench.runfolder import manifest as manifests
+from vipbench.runfolder.lines import ScoreLine
 from vipbench.schema import Request, Trial
 
 
@@ -118,7 +120,7 @@ def test_a_joint_task_has_its_rows_and_names_its_parts(tmp_path: Path) -> None:
 
 def test_other_metrics_stand_beside_the_headline(tmp_path: Path, images: Path) -> None:
     run = write_run(tmp_path / "run", [Item(answer="It is A."), Item(id="q2")], images=images)
-    lines = list(store.read_lines(run / store.SCORES, store.ScoreLine))
+    lines = list(files.read_lines(run / folder.SCORES, ScoreLine))
     lenient = [line.model_copy(update={"metric": "lenient", "value": 1.0}) for line in lines]
     write_scores(run, manifests.read(run), [*lines, *lenient])
     [given] = plain(run)["answers"]
@@ -133,8 +135,8 @@ def test_other_metrics_stand_beside_the_headline(tmp_path: Path, images: Path) -
 
 
 def test_a_line_of_another_task_is_an_error(run: Path) -> None:
-    path = run / store.REQUESTS
-    trial = next(iter(store.read_lines(path, Trial)))
-    store.write_lines(path, [trial.model_copy(update={"task": "stray"})])
+    path = run / folder.REQUESTS
+    trial = next(iter(files.read_lines(path, Trial)))
+    files.write_lines(path, [trial.model_copy(update={"task": "stray"})])
     with pytest.raises(RunError, match=r"requests\.jsonl:1: task 'stray' is not in manifest\.json"):
         plain(run)

@@ -9,13 +9,14 @@ import pytest
 
 from tests.html.made import Item, Page, write_run
 from tests.runs import make_task, settings
-from vipbench.run import loop as runs
+from vipbench.analysis.sweep.styles import sweep
+from vipbench.analysis.sweep.text import points_text
 from vipbench.demo import sources
 from vipbench.demo.generate import make
 from vipbench.errors import RunError
 from vipbench.html import write_report
+from vipbench.run import loop as runs
 from vipbench.run.settings import RunSettings
-from vipbench.analysis.sweep.styles import points_text, sweep
 
 EVIL = (
     '"><script>alert(1)</script><img src=x onerror=alert(1)> javascript:alert(1) \u202e </script>'

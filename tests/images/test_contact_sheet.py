@@ -5,7 +5,16 @@ import pytest
 from PIL import Image, ImageFont
 
 from vipbench.errors import VipbenchError
-from vipbench.images.contact_sheet import CELL, HANG, MARGIN, Cell, contact_sheet, half_blocks, scaled, wrapped
+from vipbench.images.contact_sheet import (
+    CELL,
+    HANG,
+    MARGIN,
+    Cell,
+    contact_sheet,
+    half_blocks,
+    scaled,
+    wrapped,
+)
 
 SIDE = CELL - 2 * MARGIN
 TEXT = "Which object is it?\nA. The object within the red rectangle\n\nB. " + "word " * 30

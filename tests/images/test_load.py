@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vipbench.images.draw import footprint, render
 from vipbench.errors import DataError
+from vipbench.images.draw import footprint, render
 from vipbench.images.fit import PAD_COLOR, fit
 from vipbench.images.load import digest_pixels, load, load_image, prepare
-from vipbench.schema import Fit, Region, Request, VisualPrompt
 from vipbench.images.visibility import measure, view
+from vipbench.schema import Fit, Region, Request, VisualPrompt
 
 MODES: tuple[Fit, ...] = get_args(Fit)
 

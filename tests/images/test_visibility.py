@@ -12,13 +12,16 @@ import pytest
 from PIL import Image
 
 from tests.runs import make_joint, make_task, settings
-from vipbench.runfolder import folder as store
+from vipbench import files
 from vipbench.images.draw import footprint, render
 from vipbench.images.fit import fit
-from vipbench.report.leaderboard import ALL, leaderboard, read_summary
-from vipbench.run.loop import run
-from vipbench.schema import Box, Fit, Polygon, Region, Shape, Visibility, VisualPrompt
 from vipbench.images.visibility import measure, view
+from vipbench.report.leaderboard import leaderboard
+from vipbench.run.loop import run
+from vipbench.runfolder.folder import RESPONSES, SCORES, SUMMARY
+from vipbench.runfolder.lines import ResponseLine, ScoreLine
+from vipbench.runfolder.summary import ALL, read_summary
+from vipbench.schema import Box, Fit, Polygon, Region, Shape, Visibility, VisualPrompt
 
 SHAPES: tuple[Shape, ...] = get_args(Shape)
 MODES: tuple[Fit, ...] = get_args(Fit)
@@ -264,13 +267,13 @@ def test_a_run_counts_lost_marks_and_warns(tmp_path: Path) -> None:
     ]
     lines = {
         line.id: line
-        for line in store.read_lines(results.path / store.RESPONSES, store.ResponseLine)
+        for line in files.read_lines(results.path / RESPONSES, ResponseLine)
         if line.style == "red_rectangle"
     }
     [lost], [cut] = lines["q1"].visibility or (), lines["q0"].visibility or ()
     assert (lost.share, lost.n_patches, lost.lost) == (0, None, True)
     assert 0 < cut.share < 1
-    scores = store.read_lines(results.path / store.SCORES, store.ScoreLine)
+    scores = files.read_lines(results.path / SCORES, ScoreLine)
     found = {(line.style, line.id): (line.n_marks_lost, line.n_marks_cut) for line in scores}
     assert found["red_rectangle", "q1"] == (1, 0)
     assert found["red_rectangle", "q0"] == (0, 1)
@@ -292,10 +295,8 @@ def test_without_images_it_is_not_known(tmp_path: Path) -> None:
     task_at_the_left(tmp_path)
     results = run(settings(tmp_path, fit="crop", styles="red_rectangle", runner="constant"))
     path = results.path
-    assert {
-        line.visibility for line in store.read_lines(path / store.RESPONSES, store.ResponseLine)
-    } == {None}
-    lines = list(store.read_lines(path / store.SCORES, store.ScoreLine))
+    assert {line.visibility for line in files.read_lines(path / RESPONSES, ResponseLine)} == {None}
+    lines = list(files.read_lines(path / SCORES, ScoreLine))
     assert {(line.n_marks_lost, line.n_marks_cut) for line in lines} == {(None, None)}
 
 
@@ -315,9 +316,7 @@ def test_a_joint_task_counts_the_marks_of_its_parts(tmp_path: Path) -> None:
     assert counts == {"first": 12, "second": 12, "both": 12}
     assert [message.split()[0] for message in said] == ["first", "second"]
     line = next(
-        line
-        for line in store.read_lines(results.path / store.SCORES, store.ScoreLine)
-        if line.task == "both"
+        line for line in files.read_lines(results.path / SCORES, ScoreLine) if line.task == "both"
     )
     assert (line.n_marks_lost, line.n_marks_cut) == (2, 0)
 
@@ -338,7 +337,7 @@ def test_the_leaderboard_lists_them_with_what_went_wrong(tmp_path: Path) -> None
 def test_runs_of_earlier_versions_can_be_read(tmp_path: Path) -> None:
     task_at_the_left(tmp_path)
     results = run(settings(tmp_path, styles="red_rectangle"))
-    path = results.path / store.SUMMARY
+    path = results.path / SUMMARY
     rows = json.loads(path.read_text())
     for row in rows:
         del row["n_marks_lost"], row["n_marks_cut"]

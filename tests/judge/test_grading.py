@@ -14,14 +14,14 @@ import pytest
 from pydantic import SecretStr
 
 from tests.judge_server import PROMPT_TOKENS, REPLY_TOKENS, Answer, Asked, JudgeServer, in_turn
-from vipbench.judge import ledger
 from vipbench.endpoints.chat import Endpoint, Limits, estimated_tokens
 from vipbench.errors import JudgeError, RunError, RunInterrupted
+from vipbench.judge import ledger
 from vipbench.judge.grading import Graded, Item, JudgeSettings, grade, make_item
 from vipbench.judge.ledger import Grade
 from vipbench.judge.rubric import OWN_PROMPT, RUBRIC_REMINDER, Prompt
+from vipbench.runfolder.lines import TrialId
 from vipbench.schema import Request, Trial
-from vipbench.runfolder.folder import TrialId
 
 KEY = "sk-proj-0123456789abcdef"
 TABLE = Prompt(text="Few shots\n", reminder="\nAgain: ", source="evaluator.py", table=True)

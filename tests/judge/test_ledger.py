@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from vipbench.judge import ledger
 from vipbench.errors import RunError
+from vipbench.judge import ledger
 from vipbench.judge.ledger import Grade, Judge, grade_key
 
 JUDGE = Judge(model="gpt-4-0613", prompt_digest="ab" * 32)

@@ -9,15 +9,16 @@ import pytest
 from tests.judge_server import Answer, Asked, JudgeServer, in_turn
 from tests.runs import make_task
 from tests.runs import settings as run_settings
-from vipbench.report import leaderboard as report
-from vipbench.run import loop as run
-from vipbench.runfolder import folder as store
 from vipbench.endpoints.chat import Endpoint, Limits
 from vipbench.errors import JudgeError, RunError
+from vipbench.files import read_lines
 from vipbench.judge.grading import Graded, Item, JudgeSettings, SampleGrade, Spent
-from vipbench.judge.runs import METRIC, JudgeReport, new_report, notes, read_report
 from vipbench.judge.rubric import PUBLISHED_PROMPT, Prompt
-from vipbench.runfolder.folder import JUDGE, ScoreLine, TrialId
+from vipbench.judge.runs import METRIC, JudgeReport, new_report, notes, read_report
+from vipbench.run import loop, score
+from vipbench.runfolder import summary
+from vipbench.runfolder.folder import JUDGE, RESPONSES, SCORES, SUMMARY
+from vipbench.runfolder.lines import ScoreLine, TrialId
 
 
 def item(number: int, *capabilities: str, style: str = "given") -> Item:
@@ -186,7 +187,7 @@ def folder(tmp_path: Path) -> Path:
     """Return the folder of a finished run of a graded task and another one."""
     make_task(tmp_path / "own", "own", 8, kind="graded", styles="[demo]")
     make_task(tmp_path / "own", "other", 4, kind="choice", styles="[demo]")
-    run.run(run_settings(tmp_path / "own", tasks=("own", "other")))
+    loop.run(run_settings(tmp_path / "own", tasks=("own", "other")))
     return tmp_path / "own" / "run"
 
 
@@ -196,12 +197,12 @@ def chosen(url: str, **fields: Any) -> JudgeSettings:
 
 
 def lines(folder: Path, metric: str = METRIC) -> dict[str, ScoreLine]:
-    found = store.read_lines(folder / store.SCORES, ScoreLine)
+    found = read_lines(folder / SCORES, ScoreLine)
     return {line.id: line for line in found if line.metric == metric}
 
 
-def rows(folder: Path) -> dict[tuple[str, str, str], report.Row]:
-    return {(row.task, row.metric, row.group): row for row in report.read_summary(folder)}
+def rows(folder: Path) -> dict[tuple[str, str, str], summary.Row]:
+    return {(row.task, row.metric, row.group): row for row in summary.read_summary(folder)}
 
 
 def by_parity(asked: Asked) -> Answer:
@@ -214,7 +215,7 @@ def by_parity(asked: Asked) -> Answer:
 def test_a_run_is_judged(folder: Path) -> None:
     before = rows(folder)
     with JudgeServer(in_turn(Answer("0.8"))) as server:
-        results = run.score(folder, judge=chosen(server.url))
+        results = score.score(folder, judge=chosen(server.url))
     assert len(server.asked) <= 16
     found = lines(folder)
     assert list(found) == [f"q{number}" for number in range(8)]
@@ -239,7 +240,7 @@ def test_a_run_is_judged(folder: Path) -> None:
 
 def test_samples_without_a_grade_are_ungraded_and_not_zero(folder: Path) -> None:
     with JudgeServer(by_parity) as server:
-        run.score(folder, judge=chosen(server.url))
+        score.score(folder, judge=chosen(server.url))
     found = lines(folder)
     graded = [line for line in found.values() if line.value is not None]
     ungraded = [line for line in found.values() if line.value is None]
@@ -254,11 +255,11 @@ def test_samples_without_a_grade_are_ungraded_and_not_zero(folder: Path) -> None
 
 def test_scoring_again_asks_nobody_and_changes_nothing(folder: Path) -> None:
     with JudgeServer(by_parity) as server:
-        run.score(folder, judge=chosen(server.url))
-    files = (store.SCORES, store.SUMMARY, "grades.jsonl")
+        score.score(folder, judge=chosen(server.url))
+    files = (SCORES, SUMMARY, "grades.jsonl")
     before = {name: (folder / name).read_bytes() for name in files}
     told = read_report(folder)
-    run.score(folder)  # the server has gone
+    score.score(folder)  # the server has gone
     assert {name: (folder / name).read_bytes() for name in files} == before
     now = read_report(folder)
     assert told is not None
@@ -267,11 +268,11 @@ def test_scoring_again_asks_nobody_and_changes_nothing(folder: Path) -> None:
 
 def test_changed_answers_lose_their_grades(folder: Path) -> None:
     with JudgeServer(in_turn(Answer("0.8"))) as server:
-        run.score(folder, judge=chosen(server.url))
-    path = folder / store.RESPONSES
+        score.score(folder, judge=chosen(server.url))
+    path = folder / RESPONSES
     path.write_text(path.read_text().replace('"text":"', '"text":"not '))
     said: list[str] = []
-    run.score(folder, say=said.append)
+    score.score(folder, say=said.append)
     found = lines(folder)
     assert {line.value for line in found.values()} == {None}
     assert {line.ungraded for line in found.values()} == {
@@ -281,14 +282,14 @@ def test_changed_answers_lose_their_grades(folder: Path) -> None:
 
 
 def test_errors_are_not_graded(folder: Path) -> None:
-    path = folder / store.RESPONSES
+    path = folder / RESPONSES
     lines_ = path.read_text().splitlines()
     place = next(i for i, line in enumerate(lines_) if '"task":"own"' in line)
     record = json.loads(lines_[place]) | {"text": None, "error": "out of memory", "finish": "error"}
     lines_[place] = json.dumps(record)
     path.write_text("\n".join(lines_) + "\n")
     with JudgeServer() as server:
-        run.score(folder, judge=chosen(server.url, n_runs=1))
+        score.score(folder, judge=chosen(server.url, n_runs=1))
     line = lines(folder)[record["id"]]
     assert (line.value, line.error, line.ungraded) == (None, "out of memory", None)
     whole = rows(folder)["own", METRIC, "all"]
@@ -298,7 +299,7 @@ def test_errors_are_not_graded(folder: Path) -> None:
 def test_a_stop_is_raised_when_all_is_written(folder: Path) -> None:
     with JudgeServer(lambda a: Answer("1.0") if a.number < 3 else Answer(status=401)) as server:
         with pytest.raises(JudgeError, match=r"HTTP 401.* what is graded is kept and scored"):
-            run.score(folder, judge=chosen(server.url, n_runs=1, workers=1))
+            score.score(folder, judge=chosen(server.url, n_runs=1, workers=1))
         assert len(server.asked) == 4
     values = [line.value for line in lines(folder).values()]
     n = values.count(1.0)
@@ -307,7 +308,7 @@ def test_a_stop_is_raised_when_all_is_written(folder: Path) -> None:
     whole = rows(folder)["own", METRIC, "all"]
     assert (whole.n, whole.n_ungraded) == (n, 8 - n)
     with JudgeServer() as server:
-        run.score(folder, judge=chosen(server.url, n_runs=1))
+        score.score(folder, judge=chosen(server.url, n_runs=1))
     assert {line.value for line in lines(folder).values()} == {1.0}
 
 
@@ -315,9 +316,9 @@ def test_a_run_is_judged_once_it_is_answered(tmp_path: Path) -> None:
     own = make_task(tmp_path / "own", kind="graded", n=6, styles="[demo]")
     with JudgeServer() as server:
         judge = chosen(server.url)
-        first = run.run(run_settings(own, judge=judge))
+        first = loop.run(run_settings(own, judge=judge))
         n = len(server.asked)
-        again = run.run(run_settings(own, judge=judge))
+        again = loop.run(run_settings(own, judge=judge))
         assert len(server.asked) == n
     assert n > 0
     assert [row.metric for row in first.rows if row.group == "all"] == ["exact_proxy", METRIC]
@@ -331,21 +332,21 @@ def test_a_judge_that_fails_leaves_a_finished_run(tmp_path: Path) -> None:
     with JudgeServer(in_turn(Answer(status=401))) as server:
         for limits in (Limits(max_calls=1), Limits()):
             with pytest.raises(JudgeError):
-                run.run(run_settings(own, judge=chosen(server.url, limits=limits)))
+                loop.run(run_settings(own, judge=chosen(server.url, limits=limits)))
             assert rows(own / "run")["own", "exact_proxy", "all"].n == 6
         assert len(server.asked) == 1
-    assert run.run(run_settings(own)).n_answered == 0
+    assert loop.run(run_settings(own)).n_answered == 0
 
 
 def test_starting_over_keeps_the_grades_that_were_paid_for(tmp_path: Path) -> None:
     own = make_task(tmp_path / "own", kind="graded", n=6, styles="[demo]")
     with JudgeServer() as server:
         judge = chosen(server.url)
-        run.run(run_settings(own, judge=judge))
+        loop.run(run_settings(own, judge=judge))
         n = len(server.asked)
-        run.run(run_settings(own, fresh=True))
+        loop.run(run_settings(own, fresh=True))
         assert not (own / "run" / JUDGE).exists()
-        run.run(run_settings(own, judge=judge))
+        loop.run(run_settings(own, judge=judge))
     assert len(server.asked) == n
 
 
@@ -354,31 +355,31 @@ def test_runs_may_share_a_ledger(tmp_path: Path) -> None:
     shared = tmp_path / "shared" / "grades.jsonl"
     with JudgeServer() as server:
         judge = chosen(server.url, ledger=shared)
-        run.run(run_settings(own, judge=judge))
+        loop.run(run_settings(own, judge=judge))
         n = len(server.asked)
-        run.run(run_settings(own, judge=judge, out=own / "second"))
+        loop.run(run_settings(own, judge=judge, out=own / "second"))
     assert len(server.asked) == n
     assert not (own / "run" / "grades.jsonl").exists()
     moved = tmp_path / "moved.jsonl"
     shared.rename(moved)
     with pytest.raises(RunError, match=r"does not exist, but judge\.json .* --judge-ledger"):
-        run.score(own / "run")
-    run.score(own / "run", ledger=moved)
+        score.score(own / "run")
+    score.score(own / "run", ledger=moved)
     assert {line.value for line in lines(own / "run").values()} == {1.0}
 
 
 def test_a_run_without_graded_tasks_has_nothing_to_judge(tmp_path: Path) -> None:
     own = make_task(tmp_path / "own", n=4, styles="[demo]")
-    run.run(run_settings(own))
+    loop.run(run_settings(own))
     with JudgeServer() as server:
         with pytest.raises(JudgeError, match="no task of this run is of kind graded"):
-            run.score(own / "run", judge=chosen(server.url))
+            score.score(own / "run", judge=chosen(server.url))
         assert server.asked == []
 
 
 def test_a_ledger_alone_names_no_judge(folder: Path) -> None:
     with pytest.raises(RunError, match="name a judge with --judge-url"):
-        run.score(folder, ledger=folder / "grades.jsonl")
+        score.score(folder, ledger=folder / "grades.jsonl")
 
 
 @pytest.mark.parametrize(
@@ -391,20 +392,20 @@ def test_a_ledger_alone_names_no_judge(folder: Path) -> None:
 )
 def test_a_broken_report_is_named(folder: Path, spoil: Callable[[str], str]) -> None:
     with JudgeServer() as server:
-        run.score(folder, judge=chosen(server.url, n_runs=1))
+        score.score(folder, judge=chosen(server.url, n_runs=1))
     path = folder / JUDGE
     path.write_text(spoil(path.read_text()))
     with pytest.raises(RunError, match=r"judge\.json"):
-        run.score(folder)
+        score.score(folder)
 
 
 def test_a_run_folder_may_be_copied(folder: Path, tmp_path: Path) -> None:
     with JudgeServer() as server:
-        run.score(folder, judge=chosen(server.url, n_runs=1))
+        score.score(folder, judge=chosen(server.url, n_runs=1))
     copy = tmp_path / "copy"
     shutil.copytree(folder, copy)
     shutil.rmtree(folder)
-    run.score(copy)
+    score.score(copy)
     assert {line.value for line in lines(copy).values()} == {1.0}
 
 

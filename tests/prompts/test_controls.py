@@ -4,13 +4,14 @@ from pathlib import Path
 import pytest
 
 from tests.runs import make_task
-from vipbench.prompts.controls import GRID, permuted, shuffled, wrong
-from vipbench.errors import DataError
-from vipbench.prompts.request import build_request
-from vipbench.schema import Box, DataSource, PromptStyle, Region, Sample
-from vipbench.prompts.styles import parse_styles
 from vipbench.data.tasks import all_styles
-from vipbench.trials.make import TaskFacts, make_trials, select
+from vipbench.errors import DataError
+from vipbench.prompts.controls import GRID, permuted, shuffled, wrong
+from vipbench.prompts.request import build_request
+from vipbench.prompts.styles import parse_styles
+from vipbench.schema import Box, DataSource, PromptStyle, Region, Sample
+from vipbench.trials.make import TaskFacts, make_trials
+from vipbench.trials.selection import select
 
 BOXES: tuple[Box, ...] = ((10, 10, 30, 40), (50, 60, 90, 70), (100, 5, 120, 25))
 
@@ -185,7 +186,8 @@ def test_controls_that_do_not_suit_a_task_are_left_out_and_told(tmp_path: Path) 
     assert [style.name for style in chosen.tasks[0].styles] == ["demo"]
     assert chosen.notes == ("own: style permuted left out, since it has no options",)
     source = DataSource(
-        Path(__file__).parent.parent / "data/vip_bench", Path(__file__).parent.parent / "data/vip_bench"
+        Path(__file__).parent.parent / "data/vip_bench",
+        Path(__file__).parent.parent / "data/vip_bench",
     )
     chosen = select(tasks=["vip_bench_bbox"], styles="given,wrong", data={"vip_bench": source})
     assert [style.name for style in chosen.tasks[0].styles] == ["given"]

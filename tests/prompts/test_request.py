@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 
+from vipbench.data.tasks import all_styles
 from vipbench.errors import DataError, TaskError
 from vipbench.images.fit import fit_box
 from vipbench.prompts.request import build_request, lead_region, prompt_tags
+from vipbench.prompts.styles import COLORS, HEADLINE_KINDS, WORDS, parse_styles
 from vipbench.schema import (
     Box,
     Fit,
@@ -24,8 +26,6 @@ from vipbench.schema import (
     TaskSpec,
     VisualPrompt,
 )
-from vipbench.prompts.styles import COLORS, HEADLINE_KINDS, WORDS, parse_styles
-from vipbench.data.tasks import all_styles
 
 HERE = Path(__file__).resolve().parent.parent
 GOLDENS: dict[str, Any] = runpy.run_path(str(HERE / "make_goldens.py"))

@@ -4,10 +4,22 @@ from pathlib import Path
 
 import pytest
 
-from vipbench.errors import TaskError
-from vipbench.schema import RGB, PromptChoices, PromptStyle, Region, Shape
-from vipbench.prompts.styles import COLORS, SHAPES, WORDS, Mark, color_group, color_rgb, keyed, load_styles, parse_styles, resolve, seed_of
 from vipbench.data.tasks import all_styles
+from vipbench.errors import TaskError
+from vipbench.prompts.styles import (
+    COLORS,
+    SHAPES,
+    WORDS,
+    Mark,
+    color_group,
+    color_rgb,
+    keyed,
+    load_styles,
+    parse_styles,
+    resolve,
+    seed_of,
+)
+from vipbench.schema import RGB, PromptChoices, PromptStyle, Region, Shape
 
 TASKS = Path(__file__).parent.parent.parent / "tasks"
 KNOWN = load_styles((TASKS,))

@@ -8,14 +8,18 @@ from typing import Any
 import pytest
 from rich.console import Console, RenderableType
 
-from vipbench.runfolder import manifest as manifests
-from vipbench.report import leaderboard as report
-from vipbench.runfolder import folder as store
+from vipbench import files
 from vipbench.errors import RunError
+from vipbench.report.leaderboard import leaderboard
+from vipbench.report.terminal import BreakdownTable, run_table, seed_table
+from vipbench.runfolder import manifest as manifests
+from vipbench.runfolder import summary
+from vipbench.runfolder.folder import SUMMARY
+from vipbench.runfolder.lines import ScoreLine
 from vipbench.runfolder.manifest import Identity, Manifest, Settings, TaskRun
-from vipbench.report.leaderboard import BreakdownTable, Row, leaderboard, over_seeds, run_table, seed_table, summarise
+from vipbench.runfolder.summary import Row
 from vipbench.schema import PromptStyle, Suite, Tags
-from vipbench.runfolder.folder import ScoreLine
+from vipbench.scoring.summary import over_seeds, summarise
 
 RED: Tags = {"shape": ("rectangle",), "color": ("red",), "size": ("small",), "n_marks": ("1",)}
 BLUE: Tags = {"shape": ("ellipse",), "color": ("blue",), "size": ("large",), "n_marks": ("10",)}
@@ -90,7 +94,7 @@ def save(folder: Path, made: Manifest, lines: Iterable[ScoreLine]) -> Path:
     """Write the folder of a finished run."""
     rows = [row.model_dump(mode="json") for row in summarise(made, lines)]
     manifests.write(folder, made)
-    store.write_json(folder / store.SUMMARY, rows)
+    files.write_json(folder / SUMMARY, rows)
     return folder
 
 
@@ -266,7 +270,7 @@ def test_a_leaderboard_is_one_table_a_style(tmp_path: Path) -> None:
 def test_json_and_csv_hold_the_rows_as_fractions(tmp_path: Path) -> None:
     run = save(tmp_path / "a", manifest({"own": task(3)}), [line("1"), line("2", 0.0)])
     leaderboard([run], tmp_path)
-    rows = report.read_summary(run)
+    rows = summary.read_summary(run)
     listed = json.loads((tmp_path / "leaderboard.json").read_text())
     assert [Row.model_validate(each) for each in listed] == rows[:1]
     listed = json.loads((tmp_path / "breakdown.json").read_text())
@@ -417,7 +421,7 @@ def test_no_leaderboard_of_what_has_not_ended(tmp_path: Path) -> None:
     manifests.write(tmp_path, manifest({"own": task(1)}))
     with pytest.raises(RunError, match="has not ended"):
         leaderboard([tmp_path], tmp_path / "out")
-    store.write_json(tmp_path / store.SUMMARY, [{"task": "own"}])
+    files.write_json(tmp_path / SUMMARY, [{"task": "own"}])
     with pytest.raises(RunError, match=r"summary.json: 0.task_version: "):
         leaderboard([tmp_path], tmp_path / "out")
     assert not (tmp_path / "out").exists()

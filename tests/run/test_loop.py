@@ -10,26 +10,31 @@ import pytest
 from PIL import Image
 
 from tests.runs import INTERRUPT_AT, KILL_AT, make_joint, make_task, settings
-from vipbench.runfolder import manifest as manifests
-from vipbench.report import leaderboard as report
-from vipbench import runners
-from vipbench.runfolder import folder as store
-from vipbench.run import loop as runs
 from vipbench.errors import RunError, RunInterrupted, RunnerError, TaskError, TooManyErrors
-from vipbench.report.leaderboard import ALL, Row
-from vipbench.run.loop import Results, dry_run, run, score
-from vipbench.runners import Runner, RunnerSettings
-from vipbench.runners.checkpoints import sizing
-from vipbench.schema import DataSource
+from vipbench.files import read_lines
+from vipbench.run import score as run_score
+from vipbench.run.dry_run import dry_run
+from vipbench.run.loop import run
+from vipbench.run.score import Results, score
+from vipbench.run.seeds import run_seeds
 from vipbench.run.settings import VIPLLAVA, RunSettings
+from vipbench.runfolder import answers_file, summary, trials_file
+from vipbench.runfolder import manifest as manifests
+from vipbench.runfolder.folder import FILES, MANIFEST, REQUESTS, RESPONSES, SCORES, SUMMARY
+from vipbench.runfolder.lines import ScoreLine
+from vipbench.runfolder.summary import ALL, Row
+from vipbench.runners import contract
+from vipbench.runners.checkpoints import sizing
+from vipbench.runners.contract import Runner, RunnerSettings
+from vipbench.schema import DataSource
 
 DATA = Path(__file__).parent.parent / "data"
-SCORED = (store.SCORES, store.SUMMARY)
+SCORED = (SCORES, SUMMARY)
 
 
 def files(folder: Path) -> dict[str, bytes]:
     """Return the files that must not depend on how a run came about."""
-    return {name: (folder / name).read_bytes() for name in (store.REQUESTS, *SCORED)}
+    return {name: (folder / name).read_bytes() for name in (REQUESTS, *SCORED)}
 
 
 def rows(results: Results, group: str = ALL) -> dict[tuple[str, str], Row]:
@@ -82,7 +87,7 @@ def test_constant_gives_what_the_rows_say(tmp_path: Path) -> None:
     even = rows(results, "parity=even")["own", "demo"]
     assert (even.n, even.accuracy) == (10, sum(right[::2]) / 10)
     assert rows(results, "n_marks=1")["own", "demo"].n == 20
-    assert json.loads((results.path / store.SUMMARY).read_text()) == [
+    assert json.loads((results.path / SUMMARY).read_text()) == [
         row.model_dump(mode="json") for row in results.rows
     ]
 
@@ -159,9 +164,7 @@ def test_a_joint_task_is_right_where_both_parts_are(tmp_path: Path) -> None:
         assert (row.n, row.n_expected) == (12, 12)
     assert {row.task for row in results.rows} == {"first", "second", "both"}
     line = next(
-        line
-        for line in store.read_lines(results.path / store.SCORES, store.ScoreLine)
-        if line.task == "both"
+        line for line in read_lines(results.path / SCORES, ScoreLine) if line.task == "both"
     )
     assert len(line.target.split(", ")) == 2
     # The parts have boxes of their own, so that only what they share is told apart.
@@ -203,7 +206,7 @@ def test_killed_at_every_batch_it_ends_as_if_it_had_not_been(tmp_path: Path) -> 
             check=False,
         )
         assert done.returncode == -signal.SIGKILL
-        assert not (folder / store.SUMMARY).exists()
+        assert not (folder / SUMMARY).exists()
         with pytest.raises(RunError, match="have no answer yet"):
             score(folder)
         results, messages = said(tmp_path, out=folder, styles="demo,blind")
@@ -212,44 +215,44 @@ def test_killed_at_every_batch_it_ends_as_if_it_had_not_been(tmp_path: Path) -> 
         assert files(folder) == files(whole.path)
         assert results.manifest.n_starts == 2
         assert list(folder.parent.glob(".requests*")) == []
-        assert [path for path in folder.iterdir() if path.name not in store.FILES] == []
+        assert [path for path in folder.iterdir() if path.name not in FILES] == []
 
 
 def test_torn_in_the_middle_of_a_line_the_batch_is_redone(tmp_path: Path) -> None:
     make_task(tmp_path)
     run(settings(tmp_path))
     folder = tmp_path / "run"
-    expected, responses = files(folder), (folder / store.RESPONSES).read_bytes()
+    expected, responses = files(folder), (folder / RESPONSES).read_bytes()
     for share in (0.1, 0.5, 0.93):
-        (folder / store.RESPONSES).write_bytes(responses[: int(len(responses) * share)])
+        (folder / RESPONSES).write_bytes(responses[: int(len(responses) * share)])
         for name in SCORED:
             (folder / name).unlink()
         manifest = manifests.read(folder)
         manifests.write(folder, manifest.model_copy(update={"finished": None}))
         run(settings(tmp_path))
         assert files(folder) == expected
-        assert (folder / store.RESPONSES).read_bytes() == responses
+        assert (folder / RESPONSES).read_bytes() == responses
 
 
 def test_killed_between_answers_and_scores_nothing_is_asked_again(tmp_path: Path) -> None:
     make_task(tmp_path)
     run(settings(tmp_path))
     expected = files(tmp_path / "run")
-    (tmp_path / "run" / store.SUMMARY).unlink()
+    (tmp_path / "run" / SUMMARY).unlink()
     results = run(settings(tmp_path))
     assert results.n_answered == 0
     assert files(tmp_path / "run") == expected
 
 
-@pytest.mark.parametrize("kept", [(), (store.RESPONSES,)])
+@pytest.mark.parametrize("kept", [(), (RESPONSES,)])
 def test_killed_between_manifest_and_requests_it_goes_on(
     tmp_path: Path, kept: tuple[str, ...]
 ) -> None:
     make_task(tmp_path)
     run(settings(tmp_path, out=tmp_path / "whole"))
     (tmp_path / "run").mkdir()
-    manifest = json.loads((tmp_path / "whole" / store.MANIFEST).read_text())
-    (tmp_path / "run" / store.MANIFEST).write_text(json.dumps(manifest | {"finished": None}))
+    manifest = json.loads((tmp_path / "whole" / MANIFEST).read_text())
+    (tmp_path / "run" / MANIFEST).write_text(json.dumps(manifest | {"finished": None}))
     for name in kept:
         (tmp_path / "run" / name).write_text("")
     results, messages = said(tmp_path)
@@ -258,14 +261,14 @@ def test_killed_between_manifest_and_requests_it_goes_on(
     assert files(tmp_path / "run") == files(tmp_path / "whole")
 
 
-@pytest.mark.parametrize("name", store.FILES)
+@pytest.mark.parametrize("name", FILES)
 def test_files_of_somebody_else_are_left_alone(tmp_path: Path, name: str) -> None:
     make_task(tmp_path)
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / name).write_text('{"my": "data"}\n')
     with pytest.raises(RunError, match=r"another -o|manifest of"):
         run(settings(tmp_path))
-    if name == store.MANIFEST:
+    if name == MANIFEST:
         with pytest.raises(RunError, match="is not the manifest of a run"):
             run(settings(tmp_path, fresh=True))
     assert [path.read_text() for path in (tmp_path / "run").iterdir()] == ['{"my": "data"}\n']
@@ -293,11 +296,11 @@ def test_requests_that_are_not_those_of_the_run_are_not_scored(tmp_path: Path) -
     make_task(tmp_path)
     folder = run(settings(tmp_path)).path
     expected = files(folder)
-    for lines in (b"", b"".join(expected[store.REQUESTS].splitlines(keepends=True)[1:])):
-        (folder / store.REQUESTS).write_bytes(lines)
+    for lines in (b"", b"".join(expected[REQUESTS].splitlines(keepends=True)[1:])):
+        (folder / REQUESTS).write_bytes(lines)
         with pytest.raises(RunError, match="does not hold the 20 requests"):
             score(folder)
-    (folder / store.REQUESTS).unlink()
+    (folder / REQUESTS).unlink()
     assert run(settings(tmp_path)).n_answered == 0
     assert files(folder) == expected
 
@@ -354,7 +357,9 @@ def test_a_run_keeps_the_batches_of_its_first_start(
         "keeps the batches of 4 requests of its first start, not 7" in each for each in messages
     )
     assert results.manifest.batch_size == 4
-    batches = [line.batch for line in store.read_responses(results.path / store.RESPONSES).values()]
+    batches = [
+        line.batch for line in answers_file.read_responses(results.path / RESPONSES).values()
+    ]
     assert batches == [batch for batch in range(5) for _ in range(4)]
 
 
@@ -403,7 +408,7 @@ def test_other_data_in_the_same_folder_are_refused(tmp_path: Path) -> None:
 def test_answers_of_nobody_knows_what_are_refused(tmp_path: Path) -> None:
     make_task(tmp_path)
     run(settings(tmp_path))
-    (tmp_path / "run" / store.MANIFEST).unlink()
+    (tmp_path / "run" / MANIFEST).unlink()
     with pytest.raises(RunError, match=r"without manifest\.json"):
         run(settings(tmp_path))
     assert run(settings(tmp_path, fresh=True)).n_answered == 20
@@ -436,7 +441,7 @@ def test_too_many_broken_images_end_it_when_all_is_written(tmp_path: Path) -> No
     spoil(tmp_path, 0)
     with pytest.raises(TooManyErrors, match=r"own under demo: 4 of 20 .*0.png"):
         run(settings(tmp_path))
-    lines = list(store.read_lines(tmp_path / "run" / store.SCORES, store.ScoreLine))
+    lines = list(read_lines(tmp_path / "run" / SCORES, ScoreLine))
     assert sum(line.error is not None for line in lines) == 4
     assert sum(line.value is not None for line in lines) == 16
     # The finished run is told again, and fails again, unless more errors are allowed.
@@ -572,7 +577,7 @@ def test_a_disk_that_fills_up_loses_nothing(tmp_path: Path) -> None:
         "run(settings(Path(sys.argv[1]), styles='demo,given'), say=fill)\n"
     )
     whole = run(settings(tmp_path, out=tmp_path / "whole", styles="demo,given"))
-    assert (whole.path / store.RESPONSES).stat().st_size > 20_000
+    assert (whole.path / RESPONSES).stat().st_size > 20_000
     done = subprocess.run(
         [sys.executable, "-c", program, str(tmp_path)],
         cwd=Path(__file__).parent.parent.parent,
@@ -665,12 +670,12 @@ def test_a_checkpoint_answers_alike_in_any_batch_and_when_resumed(
     out = tmp_path / "batched"
     run(with_model(tmp_path, checkpoint, batch_size=4, out=out))
     assert files(out) == files(whole.path)
-    responses = (out / store.RESPONSES).read_bytes()
-    (out / store.RESPONSES).write_bytes(responses[: len(responses) // 2])
-    (out / store.SUMMARY).unlink()
+    responses = (out / RESPONSES).read_bytes()
+    (out / RESPONSES).write_bytes(responses[: len(responses) // 2])
+    (out / SUMMARY).unlink()
     resumed = run(with_model(tmp_path, checkpoint, batch_size=4, out=out))
     assert 0 < resumed.n_answered < 10
-    assert (out / store.RESPONSES).read_bytes() == responses
+    assert (out / RESPONSES).read_bytes() == responses
     assert files(out) == files(whole.path)
 
 
@@ -678,14 +683,14 @@ def test_batches_hold_as_many_tokens_as_they_may(tmp_path: Path, checkpoint: Pat
     make_task(tmp_path, n=10)
     auto = run(with_model(tmp_path, checkpoint, batch_size="auto"))
     assert (auto.manifest.batch_size, auto.manifest.token_budget) == (None, sizing.CPU_TOKENS)
-    lines = store.read_responses(auto.path / store.RESPONSES).values()
+    lines = answers_file.read_responses(auto.path / RESPONSES).values()
     longest = max(line.n_prompt_tokens for line in lines)
     out = tmp_path / "given"
     fields: dict[str, Any] = {"batch_size": "auto", "token_budget": 3 * longest, "out": out}
     given = run(with_model(tmp_path, checkpoint, **fields))
     assert given.manifest.n_batches > auto.manifest.n_batches
     batches: dict[int, list[int]] = {}
-    for line in store.read_responses(given.path / store.RESPONSES).values():
+    for line in answers_file.read_responses(given.path / RESPONSES).values():
         batches.setdefault(line.batch, []).append(line.n_prompt_tokens)
     assert len(batches) == given.manifest.n_batches
     assert max(len(each) * max(each) for each in batches.values()) <= 3 * longest
@@ -708,11 +713,11 @@ def test_a_memory_below_one_request_asks_each_alone(
     make_task(tmp_path, n=4)
 
     def settings_of(runner: Runner, name: str) -> RunnerSettings:
-        return runners.settings_of(runner, name).model_copy(update={"token_budget": 8})
+        return contract.settings_of(runner, name).model_copy(update={"token_budget": 8})
 
-    monkeypatch.setattr("vipbench.run.loop.settings_of", settings_of)
+    monkeypatch.setattr("vipbench.run.ask.settings_of", settings_of)
     small = run(with_model(tmp_path, checkpoint, batch_size="auto"))
-    lines = store.read_responses(small.path / store.RESPONSES).values()
+    lines = answers_file.read_responses(small.path / RESPONSES).values()
     assert small.manifest.token_budget == max(line.n_prompt_tokens for line in lines)
     assert small.manifest.n_batches == len(lines) == 4
 
@@ -724,9 +729,9 @@ def test_a_budget_that_does_not_fit_into_memory_is_planned_anew(
     expected = run(with_model(tmp_path, checkpoint, batch_size="auto", out=tmp_path / "whole"))
 
     def settings_of(runner: Runner, name: str) -> RunnerSettings:
-        return runners.settings_of(runner, name).model_copy(update={"token_budget": 640})
+        return contract.settings_of(runner, name).model_copy(update={"token_budget": 640})
 
-    monkeypatch.setattr("vipbench.run.loop.settings_of", settings_of)  # as a runner on a GPU tells
+    monkeypatch.setattr("vipbench.run.ask.settings_of", settings_of)  # as a runner on a GPU tells
     messages: list[str] = []
     small = run(with_model(tmp_path, checkpoint, batch_size="auto"), say=messages.append)
     assert any("2,048 tokens do not fit into memory: 640 tokens a batch" in m for m in messages)
@@ -832,17 +837,17 @@ def test_replay_samples_where_the_published_script_does(tmp_path: Path, checkpoi
     folder = make_task(tmp_path / "task", n=6)
     path = folder / "own.yaml"
     greedy = run(with_model(folder, checkpoint, out=tmp_path / "greedy"))
-    asked = list(store.open_trials(greedy.path / store.REQUESTS))
+    asked = list(trials_file.open_trials(greedy.path / REQUESTS))
     replayed = run(with_model(folder, checkpoint, out=tmp_path / "same", replay="official"))
     # The task names no temperature, as those of ViP-Bench.
-    assert files(replayed.path)[store.REQUESTS] == files(greedy.path)[store.REQUESTS]
+    assert files(replayed.path)[REQUESTS] == files(greedy.path)[REQUESTS]
     assert replayed.manifest.identity.settings.decoding == "official"
     path.write_text(path.read_text() + "official_temperature: 0.2\n")
     runs_of_two_seeds = [
         run(with_model(folder, checkpoint, out=tmp_path / f"{n}", replay="official", seed=n))
         for n in (0, 1)
     ]
-    first, second = (list(store.open_trials(r.path / store.REQUESTS)) for r in runs_of_two_seeds)
+    first, second = (list(trials_file.open_trials(r.path / REQUESTS)) for r in runs_of_two_seeds)
     assert all(t.request and t.request.temperature == 0.2 for t in (*first, *second))
     seeds = [{t.request.seed for t in trials if t.request} for trials in (asked, first, second)]
     assert seeds[0] == {0}
@@ -855,19 +860,19 @@ def test_replay_samples_where_the_published_script_does(tmp_path: Path, checkpoi
 
 def test_seeds_are_runs_of_the_same_samples(tmp_path: Path) -> None:
     folder = make_task(tmp_path / "task", n=20)
-    path, rows_ = runs.run_seeds(settings(folder, limit=7, seed=2, out=tmp_path / "out"), 3)
+    path, rows_ = run_seeds(settings(folder, limit=7, seed=2, out=tmp_path / "out"), 3)
     assert path == tmp_path / "out" / "seeds.json"
     assert json.loads(path.read_text()) == [row.model_dump(mode="json") for row in rows_]
     folders = [tmp_path / "out" / f"seed-{seed}" for seed in (2, 3, 4)]
-    ids = [{t.id for t in store.open_trials(each / store.REQUESTS)} for each in folders]
+    ids = [{t.id for t in trials_file.open_trials(each / REQUESTS)} for each in folders]
     assert ids[0] == ids[1] == ids[2]
     assert len(ids[0]) == 7
-    marks = [(each / store.REQUESTS).read_bytes() for each in folders]
+    marks = [(each / REQUESTS).read_bytes() for each in folders]
     assert len(set(marks)) == 3
     demo = next(row for row in rows_ if row.style == "demo")
-    expected = [report.read_summary(each)[0].accuracy for each in folders]
+    expected = [summary.read_summary(each)[0].accuracy for each in folders]
     assert list(demo.accuracies) == expected
-    again, same = runs.run_seeds(settings(folder, limit=7, seed=2, out=tmp_path / "out"), 3)
+    again, same = run_seeds(settings(folder, limit=7, seed=2, out=tmp_path / "out"), 3)
     assert (again, same) == (path, rows_)
 
 
@@ -875,13 +880,13 @@ def test_a_metric_can_be_added_to_a_finished_run(tmp_path: Path) -> None:
     done = run(settings(make_task(tmp_path, n=4)))
     before = {row.metric for row in done.rows}
     assert before == {"text_match"}
-    scored = runs.score(done.path, ["lenient"])
+    scored = run_score.score(done.path, ["lenient"])
     assert {row.metric for row in scored.rows} == {"text_match", "lenient"}
     assert [row for row in scored.rows if row.metric == "text_match"] == done.rows
     # From now on it is one of the run's.
-    assert runs.score(done.path).rows == scored.rows
+    assert run_score.score(done.path).rows == scored.rows
     with pytest.raises(RunError, match="did you mean 'lenient'"):
-        runs.score(done.path, ["leninet"])
+        run_score.score(done.path, ["leninet"])
 
 
 def test_the_breakdown_lists_what_styles_vary(tmp_path: Path) -> None:
@@ -900,11 +905,11 @@ def test_the_likeliest_options_are_a_metric_where_they_are_known(tmp_path: Path)
     [note] = [each for each in messages if each.startswith("options: ")]
     assert "of 18 choices" in note
     assert "median margin 1.00 nats" in note
-    scored = runs.score(done.path, ["option_argmax"], say=messages.append)
+    scored = run_score.score(done.path, ["option_argmax"], say=messages.append)
     assert messages.count(note) == 2
     [row] = [r for r in scored.rows if (r.metric, r.group) == ("option_argmax", ALL)]
     assert (row.n, row.n_ungraded, row.n_errors, row.n_unparsed) == (18, 2, 0, 0)
-    lines = {m: [x for x in store.read_lines(done.path / store.SCORES, store.ScoreLine)
+    lines = {m: [x for x in read_lines(done.path / SCORES, ScoreLine)
                  if x.metric == m] for m in ("text_match", "option_argmax")}  # fmt: skip
     assert {line.answer for line in lines["option_argmax"]} == {"A", None}
     known = [x for x in lines["text_match"] if x.id[-1] != "0"]

@@ -5,16 +5,21 @@ from pathlib import Path
 import pytest
 
 from tests.runs import FATES, INTERRUPT_AT, make_joint, make_task, settings
-from vipbench.runfolder import manifest as manifests
-from vipbench.runfolder import folder as store
 from vipbench.endpoints.chat import Endpoint
 from vipbench.errors import RunError, RunInterrupted, TooManyErrors
+from vipbench.files import read_lines
 from vipbench.judge.grading import JudgeSettings
+from vipbench.run.dry_run import dry_run
+from vipbench.run.loop import run
 from vipbench.run.merge import merge
-from vipbench.run.loop import dry_run, run, run_seeds, score
+from vipbench.run.score import score
+from vipbench.run.seeds import run_seeds
+from vipbench.runfolder import manifest as manifests
+from vipbench.runfolder.folder import REQUESTS, RESPONSES, SCORES, SUMMARY
+from vipbench.runfolder.lines import ResponseLine
 from vipbench.runfolder.shard import Shard
 
-ALL = (store.REQUESTS, store.RESPONSES, store.SCORES, store.SUMMARY)
+ALL = (REQUESTS, RESPONSES, SCORES, SUMMARY)
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -60,12 +65,12 @@ def test_a_shard_answers_its_batches_and_has_no_scores(tmp_path: Path) -> None:
     make_task(tmp_path)
     plan = dry_run(settings(tmp_path, shard=Shard(index=2, count=2), out=tmp_path / "out"))
     folder = ask(tmp_path, 2, 2)
-    lines = list(store.read_lines(folder / store.RESPONSES, store.ResponseLine))
+    lines = list(read_lines(folder / RESPONSES, ResponseLine))
     assert sorted({line.batch for line in lines}) == [1, 3]
     assert (plan.path, plan.n_left) == (folder, len(lines))
     assert folder == tmp_path / "out" / "shard-2-of-2"
-    assert not (folder / store.SCORES).exists()
-    assert not (folder / store.SUMMARY).exists()
+    assert not (folder / SCORES).exists()
+    assert not (folder / SUMMARY).exists()
     manifest = manifests.read(folder)
     assert str(manifest.shard) == "2/2"
     assert manifest.finished is not None
@@ -130,8 +135,8 @@ def test_a_shard_that_was_run_twice_is_merged_once(tmp_path: Path) -> None:
     again = shutil.copytree(shards[0], tmp_path / "again")
     expected = files(merge(shards, tmp_path / "merged").path)
     assert files(merge([*shards, again], tmp_path / "twice").path) == expected
-    text = (again / store.RESPONSES).read_text()
-    (again / store.RESPONSES).write_text(text.replace('"text":"', '"text":"un', 1))
+    text = (again / RESPONSES).read_text()
+    (again / RESPONSES).write_text(text.replace('"text":"', '"text":"un', 1))
     with pytest.raises(RunError, match=r"again: answers batch 0 otherwise than .*shard-1-of-2"):
         merge([*shards, again], tmp_path / "differing")
     assert not (tmp_path / "differing").exists()
@@ -182,8 +187,8 @@ def test_a_whole_run_is_no_shard(tmp_path: Path) -> None:
 def test_other_requests_than_those_that_were_answered_are_refused(tmp_path: Path) -> None:
     make_task(tmp_path)
     first, second = both(tmp_path)
-    lines = (first / store.REQUESTS).read_text().splitlines(keepends=True)
-    (first / store.REQUESTS).write_text("".join(lines[1:]))
+    lines = (first / REQUESTS).read_text().splitlines(keepends=True)
+    (first / REQUESTS).write_text("".join(lines[1:]))
     with pytest.raises(RunError, match="which this run does not ask in batch"):
         merge([first, second], tmp_path / "merged")
 
@@ -191,8 +196,8 @@ def test_other_requests_than_those_that_were_answered_are_refused(tmp_path: Path
 def test_answers_in_other_batches_than_those_that_were_planned_are_refused(tmp_path: Path) -> None:
     make_task(tmp_path)
     first, second = both(tmp_path)
-    lines = (first / store.RESPONSES).read_text().splitlines(keepends=True)
-    (first / store.RESPONSES).write_text("".join([lines[1], lines[0], *lines[2:]]))
+    lines = (first / RESPONSES).read_text().splitlines(keepends=True)
+    (first / RESPONSES).write_text("".join([lines[1], lines[0], *lines[2:]]))
     with pytest.raises(RunError, match="the answers are not in the batches that were planned"):
         merge([first, second], tmp_path / "merged")
 
@@ -210,9 +215,9 @@ def test_too_many_errors_are_told_after_merging(tmp_path: Path) -> None:
     make_task(tmp_path)
     shards = both(tmp_path)
     for path in shards:
-        lines = [json.loads(line) for line in (path / store.RESPONSES).read_text().splitlines()]
+        lines = [json.loads(line) for line in (path / RESPONSES).read_text().splitlines()]
         lines[0] |= {"text": None, "error": "broken", "finish": "error"}
-        (path / store.RESPONSES).write_text("".join(json.dumps(line) + "\n" for line in lines))
+        (path / RESPONSES).write_text("".join(json.dumps(line) + "\n" for line in lines))
     with pytest.raises(TooManyErrors, match="2 of 20 samples failed"):
         merge(shards, tmp_path / "merged")
     row = merge(shards, tmp_path / "merged", fresh=True, max_errors=0.1).rows[0]

@@ -5,9 +5,10 @@ from typing import Any
 import pytest
 
 import vipbench
-from vipbench.runfolder import manifest as manifests
-from vipbench.runfolder import folder as store
+from vipbench import environment, files
 from vipbench.errors import RunError
+from vipbench.runfolder import folder
+from vipbench.runfolder import manifest as manifests
 from vipbench.runfolder.manifest import Identity, Manifest, Settings, TaskRun
 from vipbench.schema import PromptStyle, Trial
 
@@ -43,7 +44,7 @@ def manifest() -> Manifest:
         n_requests=3,
         batch_size=4,
         plan_digest="c" * 64,
-        versions=manifests.versions(),
+        versions=environment.versions(),
         commit=None,
         dirty=None,
         started="2026-01-01T00:00:00+00:00",
@@ -155,7 +156,7 @@ def test_a_manifest_comes_back_as_it_was(tmp_path: Path) -> None:
 
 
 def test_a_manifest_of_another_version_is_said_to_be_one(tmp_path: Path) -> None:
-    store.write_json(tmp_path / store.MANIFEST, {"run_id": "x"})
+    files.write_json(tmp_path / folder.MANIFEST, {"run_id": "x"})
     with pytest.raises(RunError, match=r"manifest.json: .*this version"):
         manifests.read(tmp_path)
 
@@ -169,13 +170,13 @@ def test_marks_are_seen_under_styles_that_draw_or_have_them() -> None:
 
 
 def test_versions_name_what_may_move_a_score() -> None:
-    found = manifests.versions()
+    found = environment.versions()
     assert {"python", "vipbench", "torch", "transformers", "pillow", "numpy"} <= set(found)
     assert found["pillow"][0].isdigit()
 
 
 def test_commit_and_dirty_flag_are_those_of_git(tmp_path: Path) -> None:
-    commit, dirty = manifests.checkout()
+    commit, dirty = environment.checkout()
     root = Path(manifests.__file__).parent.parent.parent
     done = subprocess.run(
         ["git", "-C", str(root), "rev-parse", "HEAD"], capture_output=True, text=True, check=False
@@ -188,7 +189,7 @@ def test_commit_and_dirty_flag_are_those_of_git(tmp_path: Path) -> None:
 
 
 def test_peak_memory_is_that_of_a_python_process() -> None:
-    assert 10 < manifests.peak_memory_mib() < 100_000
+    assert 10 < environment.peak_memory_mib() < 100_000
 
 
 def test_a_manifest_that_contradicts_itself_is_refused(tmp_path: Path) -> None:
@@ -198,7 +199,7 @@ def test_a_manifest_that_contradicts_itself_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_version_is_that_of_the_code_that_runs() -> None:
-    assert manifests.versions()["vipbench"] == vipbench.__version__
+    assert environment.versions()["vipbench"] == vipbench.__version__
 
 
 CERTIFICATE = {
@@ -217,7 +218,7 @@ def test_a_certificate_is_found_by_settings_and_type_of_device(
     monkeypatch.chdir(tmp_path)
     assert manifests.find_certificate("e" * 64, "cuda:0") is None
     path = manifests.CERTIFICATES / f"{'e' * 64}.json"
-    store.write_json(path, CERTIFICATE | {"model": "vip"})
+    files.write_json(path, CERTIFICATE | {"model": "vip"})
     found = manifests.find_certificate("e" * 64, "cuda:3")
     assert found is not None
     assert found.model_dump(exclude={"path", "sha256"}) == CERTIFICATE
@@ -231,6 +232,6 @@ def test_a_broken_certificate_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: object
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    store.write_json(manifests.CERTIFICATES / "x.json", content)
+    files.write_json(manifests.CERTIFICATES / "x.json", content)
     with pytest.raises(RunError, match=r"x.json: \w+: .* make it anew with `vipbench certify`"):
         manifests.find_certificate("x", "cpu")

@@ -5,8 +5,8 @@ from collections import Counter
 import pytest
 
 from vipbench.errors import RunnerError
-from vipbench.runners import reads_images, settings_of
 from vipbench.runners.baseline import make_baseline, plain_target
+from vipbench.runners.contract import reads_images, settings_of
 from vipbench.schema import Kind, Request, Trial
 
 

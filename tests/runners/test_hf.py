@@ -27,14 +27,15 @@ from tests.models import (
 )
 from tests.runs import make_task, settings
 from vipbench import demo
-from vipbench.runfolder import folder as store
 from vipbench.errors import RunnerError
 from vipbench.run.loop import run
-from vipbench.runners import make_runner
+from vipbench.run.settings import RunSettings
+from vipbench.runfolder import answers_file
+from vipbench.runfolder.folder import MANIFEST, RESPONSES, SCORES, SUMMARY
 from vipbench.runners.checkpoints.checkpoint import CLIP_MEAN, CLIP_STD, FREE_SIDE, check_model
 from vipbench.runners.hf import HfRunner
+from vipbench.runners.registry import make_runner
 from vipbench.schema import Request, Response
-from vipbench.run.settings import RunSettings
 
 END_IDS = list(range(2, 400, 9))
 """So many end tokens that some answers stop early and others do not."""
@@ -190,7 +191,7 @@ def test_vipllava_answers_alike_through_either_runner(tmp_path: Path) -> None:
                 out=tmp_path / runner,
             )
         )
-        responses = store.read_responses(results.path / store.RESPONSES)
+        responses = answers_file.read_responses(results.path / RESPONSES)
         found.append(
             {
                 name: (line.text, line.n_prompt_tokens, line.n_new_tokens, line.finish, line.pixels)
@@ -517,17 +518,17 @@ def test_a_run_is_stored_resumed_and_told_apart_from_vipllavas(tmp_path: Path) -
     assert whole.manifest.image_size == IMAGE_SIZE
     assert whole.manifest.identity.settings.decoding == "greedy"
     out = Path(shutil.copytree(whole.path, tmp_path / "torn"))
-    lines = (out / store.RESPONSES).read_text().splitlines(keepends=True)
-    (out / store.RESPONSES).write_text("".join(lines[: len(lines) // 2]))
-    edit(out / store.MANIFEST, lambda manifest: manifest.update(finished=None))
-    for name in (store.SCORES, store.SUMMARY):
+    lines = (out / RESPONSES).read_text().splitlines(keepends=True)
+    (out / RESPONSES).write_text("".join(lines[: len(lines) // 2]))
+    edit(out / MANIFEST, lambda manifest: manifest.update(finished=None))
+    for name in (SCORES, SUMMARY):
         (out / name).unlink()
     resumed = run(settings(tmp_path, runner="hf", out=out, **own))
     assert 0 < resumed.n_answered < len(lines)
-    for name in (store.SCORES, store.SUMMARY):
+    for name in (SCORES, SUMMARY):
         assert (out / name).read_bytes() == (whole.path / name).read_bytes()
     other = run(settings(tmp_path, runner="hf", out=tmp_path / "one", **(own | {"batch_size": 1})))
-    assert (other.path / store.SCORES).read_bytes() == (whole.path / store.SCORES).read_bytes()
+    assert (other.path / SCORES).read_bytes() == (whole.path / SCORES).read_bytes()
 
 
 @pytest.mark.parametrize(

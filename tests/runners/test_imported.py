@@ -7,7 +7,7 @@ import pytest
 
 from vipbench.errors import DataError
 from vipbench.exchange.formats import Answer, AnswerFile, Format
-from vipbench.runners import reads_images, settings_of
+from vipbench.runners.contract import reads_images, settings_of
 from vipbench.runners.imported import (
     ImportedRunner,
     Matched,

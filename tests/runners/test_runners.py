@@ -6,15 +6,8 @@ from pathlib import Path
 import pytest
 
 from vipbench.errors import RunnerError
-from vipbench.runners import (
-    RUNNERS,
-    RunnerSettings,
-    check_responses,
-    list_runners,
-    make_runner,
-    reads_images,
-    settings_of,
-)
+from vipbench.runners.contract import RunnerSettings, check_responses, reads_images, settings_of
+from vipbench.runners.registry import RUNNERS, list_runners, make_runner
 from vipbench.schema import Request, Response, Trial
 
 PLUGIN = """

@@ -1,6 +1,13 @@
 import pytest
 
-from vipbench.scoring.answers import find_choice, matches_graded, matches_leniently, matches_short, parse_choice, parse_short
+from vipbench.scoring.answers import (
+    find_choice,
+    matches_graded,
+    matches_leniently,
+    matches_short,
+    parse_choice,
+    parse_short,
+)
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from vipbench.scoring import scorers
 from vipbench.errors import RunError
+from vipbench.runfolder.lines import ScoreLine
 from vipbench.schema import ExtraMetric, Kind, Request, Response, Score, Trial
-from vipbench.runfolder.folder import ScoreLine
+from vipbench.scoring import scorers
 
 
 def trial(kind: Kind, target: str, options: tuple[str, ...] = ()) -> Trial:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from vipbench.data.tasks import all_styles, load_samples, load_task
 from vipbench.prompts.request import build_request
 from vipbench.schema import DataSource, Problem, PromptChoices, Sample
-from vipbench.data.tasks import all_styles, load_samples, load_task
 
 Read = Callable[..., list[Sample | Problem]]
 Text = Callable[..., str]

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from vipbench.data.locate import locate
+from vipbench.data.tasks import inspect_image, load_samples, load_task
 from vipbench.errors import DataError
 from vipbench.schema import DataSource, Problem, Sample, TaskSpec
-from vipbench.data.tasks import inspect_image, load_samples, load_task
 
 Write = Callable[[str, object], Path]
 

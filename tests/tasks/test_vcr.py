@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
+from vipbench.data.tasks import all_styles
 from vipbench.errors import DataError
 from vipbench.prompts.request import build_request
-from vipbench.schema import Problem, Sample
 from vipbench.prompts.styles import parse_styles
-from vipbench.data.tasks import all_styles
+from vipbench.schema import Problem, Sample
 
 QA, QAR, TURNS = "vcr_qa", "vcr_qar", "vcr_qar_turns"
 Samples = Callable[..., list[Sample]]

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from vipbench.data.tasks import inspect_image
 from vipbench.errors import DataError
 from vipbench.schema import DataSource, Problem, Sample
-from vipbench.data.tasks import inspect_image
 
 TASK = "visual7w_pointing"
 Samples = Callable[..., list[Sample]]

@@ -8,15 +8,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vipbench.trials import check
-from vipbench.trials.check import CheckReport, VisibilityReport, check_tasks, check_visibility
 from vipbench.demo import sources
 from vipbench.demo.generate import make
-from vipbench.images.draw import footprint
 from vipbench.errors import TaskError
-from vipbench.schema import DataSource
-from vipbench.trials.make import TaskFacts, make_trials, select
+from vipbench.images.draw import footprint
 from vipbench.images.visibility import measure, view
+from vipbench.schema import DataSource
+from vipbench.trials import check
+from vipbench.trials.check import CheckReport, VisibilityReport, check_tasks, check_visibility
+from vipbench.trials.make import TaskFacts, make_trials
+from vipbench.trials.selection import select
 
 TASK = """\
 name: own

@@ -7,7 +7,8 @@ from PIL import Image
 from tests.runs import make_joint, make_task
 from vipbench.errors import DataError, TaskError
 from vipbench.schema import DataSource, Trial
-from vipbench.trials.make import Selection, TaskFacts, make_trials, select
+from vipbench.trials.make import TaskFacts, make_trials
+from vipbench.trials.selection import Selection, select
 
 DATA = Path(__file__).parent.parent / "data"
 

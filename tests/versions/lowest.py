@@ -15,7 +15,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 from vipbench import demo
-from vipbench.runfolder import manifest, folder as store
+from vipbench.runfolder import folder as store
+from vipbench.runfolder import manifest
 
 REPO = Path(__file__).resolve().parents[2]
 

@@ -2,19 +2,27 @@
 
 import csv
 import io
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from vipbench.runfolder import folder as store
-from vipbench.errors import RunError
+from vipbench import files
 from vipbench.analysis.forest import Forest, Mark, forest_files
-from vipbench.analysis.pairs import Pair, Pairing, Side, differences, pair_runs, read_side, rounding_of
-from vipbench.report.leaderboard import ALL, HEADLINE_METRIC, MISSING
+from vipbench.analysis.pairs import (
+    Pair,
+    Pairing,
+    Side,
+    differences,
+    pair_runs,
+    read_side,
+    rounding_of,
+)
+from vipbench.errors import RunError
+from vipbench.report.text import MISSING, markdown_table, markdown_text, p_text, percent, points
+from vipbench.runfolder.lines import ScoreLine
+from vipbench.runfolder.summary import ALL, HEADLINE_METRIC
 from vipbench.schema import Record
 from vipbench.stats import Paired, bootstrap_mean, holm, paired
-from vipbench.runfolder.folder import ScoreLine
 
 LEVEL = 0.05
 """Adjusted p-values below count as findings in tables and plots."""
@@ -147,8 +155,8 @@ def write(found: Comparison, out: Path) -> list[Path]:
         "flips.csv": _csv(Flip._fields, (flip._asdict() for flip in found.flips)),
     }
     for name, text in texts.items():
-        store.write_text(out / name, [text])
-    store.write_json(out / "compare.json", [row.model_dump(mode="json") for row in found.rows])
+        files.write_text(out / name, [text])
+    files.write_json(out / "compare.json", [row.model_dump(mode="json") for row in found.rows])
     plots = forest_files(forest(found), out)
     return sorted([*(out / name for name in texts), out / "compare.json", *plots])
 
@@ -265,29 +273,6 @@ def _flips(pairing: Pairing) -> Iterator[Flip]:
         )
 
 
-# --- words and tables
-
-
-def points(value: float | None) -> str:
-    """Write a difference in percentage points, with its sign: `-3.2`."""
-    if value is None:
-        return MISSING
-    text = f"{100 * value:+.1f}"
-    return text[1:] if float(text) == 0 else text
-
-
-def percent(value: float | None) -> str:
-    """Write a share in percent: `81.2`."""
-    return MISSING if value is None else f"{100 * value:.1f}"
-
-
-def p_text(value: float | None) -> str:
-    """Write a p-value: `0.031`, `<0.001`."""
-    if value is None:
-        return MISSING
-    return "<0.001" if value < 0.001 else f"{value:.3f}"
-
-
 def interval(row: CompareRow) -> str:
     """Write a difference with its interval: `-3.2 [-5.1, -1.3]`, marked where unreliable."""
     if row.difference is None:
@@ -361,17 +346,6 @@ def _overlap(rows: Iterable[CompareRow]) -> str:
         if row.n_base_only or row.n_new_only
     ]
     return f"Overlap in part; samples that only base, and only new has: {', '.join(lone)}."
-
-
-def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Lay out a table, whatever its cells hold."""
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(map(markdown_text, line)) + " |" for line in lines)
-
-
-def markdown_text(text: str) -> str:
-    """Escape what Markdown would read as more than text."""
-    return re.sub(r"([\\|<`*])", r"\\\1", " ".join(text.split()))
 
 
 def _csv(header: Iterable[str], rows: Iterable[dict[str, object]]) -> str:

@@ -5,7 +5,7 @@ import textwrap
 from pathlib import Path
 from typing import NamedTuple
 
-from vipbench.runfolder import folder as store
+from vipbench import files
 
 WORSE, BETTER, NONE = "#d55e00", "#0072b2", "#666666"
 """Colours that differ for colour-blind readers too (Okabe and Ito, Color Universal Design, 2008);
@@ -76,7 +76,7 @@ def forest_files(plot: Forest, out: Path) -> list[Path]:
             with io.BytesIO() as data:
                 figure.savefig(data, format=kind, metadata=metadata)
                 paths.append(out / f"forest.{kind}")
-                store.write_bytes(paths[-1], [data.getvalue()])
+                files.write_bytes(paths[-1], [data.getvalue()])
     return paths
 
 

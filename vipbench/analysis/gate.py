@@ -8,16 +8,27 @@ from xml.etree import ElementTree as Xml  # only written, never read
 
 from pydantic import Field
 
-from vipbench.runfolder import folder as store
-from vipbench.analysis.compare import change, is_unparsed, markdown_table, markdown_text, p_text, percent, points
-from vipbench.errors import RunError, nearest
-from vipbench.runfolder.manifest import marked_styles
-from vipbench.analysis.pairs import Pair, Pairing, Rounding, Side, differences, pair_runs, read_side, rounding_of
-from vipbench.report.leaderboard import ALL, MISSING
-from vipbench.schema import PowerGoal, Record, checked, read_yaml
-from vipbench.stats import Design, holm
-from vipbench.runfolder.folder import ScoreLine
+from vipbench import files
+from vipbench.analysis.compare import change, is_unparsed
+from vipbench.analysis.pairs import (
+    Pair,
+    Pairing,
+    Rounding,
+    Side,
+    differences,
+    pair_runs,
+    read_side,
+    rounding_of,
+)
 from vipbench.data.tasks import find_suites, load_suite
+from vipbench.errors import RunError, nearest
+from vipbench.report.text import MISSING, markdown_table, markdown_text, p_text, percent, points
+from vipbench.runfolder.lines import ScoreLine
+from vipbench.runfolder.manifest import marked_styles
+from vipbench.runfolder.summary import ALL
+from vipbench.schema import PowerGoal, Record
+from vipbench.stats import Design, holm
+from vipbench.validation import checked, read_yaml
 
 Trouble = Literal["errors", "unparsed", "power", "few images"]
 RoundingRule = Literal["report", "widen"]
@@ -487,4 +498,4 @@ def _text(text: str) -> str:
 
 def write(text: str, path: Path) -> None:
     """Write a summary or a JUnit file, all or none."""
-    store.write_text(path, [text])
+    files.write_text(path, [text])

@@ -5,12 +5,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from vipbench.runfolder import manifest as manifests
-from vipbench.runfolder import folder as store
+from vipbench import files
 from vipbench.errors import RunError, nearest
+from vipbench.runfolder import manifest as manifests
+from vipbench.runfolder.folder import SCORES
+from vipbench.runfolder.lines import ScoreLine
 from vipbench.runfolder.manifest import CertificateRef, Manifest
 from vipbench.stats import share_bound
-from vipbench.runfolder.folder import ScoreLine
 
 SHOWN_IDS = 3
 
@@ -109,19 +110,19 @@ def read_side(text: str) -> Side:
         path, _, style = text.rpartition("@")
         folder = Path(path)
     manifest = manifests.read(folder)
-    if not (folder / store.SCORES).exists():
+    if not (folder / SCORES).exists():
         raise RunError(
-            f"{folder / store.SCORES}: does not exist; the run has not ended: give its command "
+            f"{folder / SCORES}: does not exist; the run has not ended: give its command "
             "again to go on with it"
         )
     known = {each.name for styles in manifest.identity.styles.values() for each in styles}
     if style is not None and style not in known:
         raise RunError(f"{folder}: has no style {style!r}{nearest(style, known)}")
     lines: dict[tuple[str, str], dict[str, ScoreLine]] = defaultdict(dict)
-    for line in store.read_lines(folder / store.SCORES, ScoreLine):
+    for line in files.read_lines(folder / SCORES, ScoreLine):
         if line.task not in manifest.tasks:
             raise RunError(
-                f"{folder / store.SCORES}: holds scores of {line.task!r}, which is no task of the "
+                f"{folder / SCORES}: holds scores of {line.task!r}, which is no task of the "
                 f"run; use `vipbench score {folder}` to redo it"
             )
         if line.style == (style or manifest.tasks[line.task].headline):

@@ -12,10 +12,10 @@ from typing import Literal
 
 from PIL import Image
 
-from vipbench.runfolder import folder as store
+from vipbench import files
 from vipbench.bench.records import WayName
-from vipbench.data.locate import open_image, safe_path
 from vipbench.errors import RunnerError
+from vipbench.images.decode import open_image, safe_path
 from vipbench.schema import Region, Request, VisualPrompt
 
 NewTokens = int | Literal["open"]
@@ -130,7 +130,7 @@ def enlarge(request: Request, images: Path, out: Path, width: int) -> Request:
         size = (width, max(1, round(image.height * factor)))
         file = io.BytesIO()
         image.resize(size, Image.Resampling.BICUBIC).save(file, "JPEG", quality=_QUALITY)
-        store.write_bytes(out / name, [file.getvalue()])
+        files.write_bytes(out / name, [file.getvalue()])
     marks = tuple(_scaled(mark, factor) for mark in request.visual_prompts)
     return request.model_copy(update={"image": name, "visual_prompts": marks})
 

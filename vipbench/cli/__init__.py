@@ -6,19 +6,43 @@ at once. Each module adds its commands to the application; help lists them in th
 
 # ruff: isort: off
 from vipbench.cli.app import app, main
-from vipbench.cli import run
+from vipbench.cli import run, score, leaderboard
 from vipbench.cli import merge
-from vipbench.cli import import_
-from vipbench.cli import compare
+from vipbench.cli import export, import_
+from vipbench.cli import compare, gate, power
 from vipbench.cli import certify
 from vipbench.cli import reproduce
 from vipbench.cli import report
 from vipbench.cli import sweep
-from vipbench.cli import check
+from vipbench.cli import render, check, show
 from vipbench.cli import ls
 from vipbench.cli import data
 from vipbench.cli import convert
 from vipbench.cli import demo
 from vipbench.cli import bench
 
-__all__ = ["app", "bench", "certify", "check", "compare", "convert", "data", "demo", "import_", "ls", "main", "merge", "report", "reproduce", "run", "sweep"]
+__all__ = [
+    "app",
+    "bench",
+    "certify",
+    "check",
+    "compare",
+    "convert",
+    "data",
+    "demo",
+    "export",
+    "gate",
+    "import_",
+    "leaderboard",
+    "ls",
+    "main",
+    "merge",
+    "power",
+    "render",
+    "report",
+    "reproduce",
+    "run",
+    "score",
+    "show",
+    "sweep",
+]

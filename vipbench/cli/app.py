@@ -79,7 +79,7 @@ def _check_arguments(arguments: Sequence[str]) -> None:
 
 def _version(value: bool) -> None:
     if value:
-        from vipbench import __version__
+        from vipbench._version import __version__
 
         print(f"vipbench {__version__}")
         raise typer.Exit

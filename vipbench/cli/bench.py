@@ -106,10 +106,10 @@ def bench(
 
     Without arguments: the embedded checkpoint on a fixed part of the demo suite, in a few minutes.
     """
-    from vipbench.bench import BenchSettings
-    from vipbench.bench import bench as measure
+    from vipbench.bench.driver import bench as measure
     from vipbench.bench.records import WAYS
-    from vipbench.schema import checked
+    from vipbench.bench.settings import BenchSettings
+    from vipbench.validation import checked
 
     fields: dict[str, object] = {
         "model": model,

@@ -17,8 +17,8 @@ from vipbench.cli.options import (
     Seed,
     TokenBudget,
 )
-from vipbench.cli.run import DEFAULT_RUNNER, DEMO_SUITE, parse_batch_size, with_demo
 from vipbench.cli.printing import listed, print_columns, say
+from vipbench.cli.run import DEFAULT_RUNNER, DEMO_SUITE, parse_batch_size, with_demo
 
 SHOWN_FLIPS = 10
 SHOWN_LETTERS = 40
@@ -71,8 +71,8 @@ def certify(
     """
     from vipbench import certify as certificates
     from vipbench.data.locate import parse_data_options
-    from vipbench.schema import checked
     from vipbench.run.settings import RunSettings
+    from vipbench.validation import checked
 
     names = listed("--tasks", tasks)
     fields: dict[str, object] = {

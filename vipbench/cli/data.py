@@ -47,8 +47,9 @@ def _rows(include: Sequence[Path]) -> Iterator[Sequence[str]]:
 
 
 def _entries(include: Sequence[Path]) -> Iterator[dict[str, str | int | bool | None]]:
-    from vipbench.data.locate import fetched_folder, size_in_words
+    from vipbench.data.cache import fetched_folder
     from vipbench.data.fetching.fetch import find_sources, load_source, status
+    from vipbench.files import size_in_words
 
     for key in find_sources(include):
         source = load_source(key, include)
@@ -127,7 +128,7 @@ def data_fetch(
 
 def _print_steps(source: "Source", out: Path | None) -> bool:
     """Print what to do by hand, and return False; True where it has been done."""
-    from vipbench.data.locate import fetched_folder
+    from vipbench.data.cache import fetched_folder
     from vipbench.data.fetching.fetch import status, steps_by_hand
 
     folder = out or fetched_folder(source.key)
@@ -143,7 +144,7 @@ def _print_steps(source: "Source", out: Path | None) -> bool:
 @data_app.command("locate")
 def data_locate(keys: Keys, include: Include = None) -> None:
     """Print the --data option for what was fetched; runs take it from there without the option."""
-    from vipbench.data.locate import fetched_folder
+    from vipbench.data.cache import fetched_folder
     from vipbench.data.fetching.fetch import load_source, status
 
     for key in listed("KEY", keys):

@@ -2,17 +2,16 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from vipbench.cli.app import app
+from vipbench.cli.export import Format
 from vipbench.cli.options import Data, Ids, Include, Limit, Seed, Styles
-from vipbench.cli.run import print_results
 from vipbench.cli.printing import listed, say
+from vipbench.cli.run import print_results
 from vipbench.errors import RunError
-
-Format = Literal["answers", "visual7w", "vip_bench", "csv", "jsonl", "datasets"]
 
 
 @app.command("import")
@@ -61,11 +60,11 @@ def import_answers(
     A sample without an answer is an error, and so is one with several that differ. A joint task is
     scored where all its parts are given.
     """
-    from vipbench.run import loop as runs
     from vipbench.data.locate import parse_data_options
-    from vipbench.runners.imported import IMPORTED
-    from vipbench.schema import checked
+    from vipbench.run import loop as runs
     from vipbench.run.settings import RunSettings
+    from vipbench.runfolder.manifest import IMPORTED
+    from vipbench.validation import checked
 
     places = tuple(include or ())
     answers = _answer_files(files)
@@ -113,45 +112,3 @@ def _with_joint(tasks: Sequence[str], include: Sequence[Path]) -> tuple[str, ...
         spec.name for spec in specs if spec.kind == "joint" and set(tasks).issuperset(spec.data)
     )
     return tuple(dict.fromkeys((*tasks, *joint)))
-
-
-@app.command()
-def export(
-    folder: Annotated[
-        Path, typer.Argument(metavar="RUN", help="A run folder.", show_default=False)
-    ],
-    as_format: Annotated[
-        Format, typer.Argument(metavar="FORMAT", help="See docs/formats.md.", show_default=False)
-    ],
-    out: Annotated[
-        Path,
-        typer.Option(
-            "-o",
-            "--out",
-            metavar="PATH",
-            help="The file to write; for datasets a new folder.",
-            show_default=False,
-        ),
-    ],
-    task: Annotated[
-        str | None,
-        typer.Option(metavar="TASK", help="Where the run has several.", show_default=False),
-    ] = None,
-    style: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="Prompt style.", show_default="the headline style"),
-    ] = None,
-    partial: Annotated[
-        bool, typer.Option("--partial", help="Write vip_bench although samples are missing.")
-    ] = False,
-) -> None:
-    """Write the answers of a run in a format of others.
-
-    FORMAT is answers, visual7w, vip_bench, csv, jsonl or datasets.
-    """
-    from vipbench.exchange.export import export_run
-
-    done = export_run(folder, as_format, out, task=task, style=style, partial=partial)
-    for note in done.notes:
-        say(note)
-    print(f"{out}  ({done.n:,} answers)")

@@ -154,8 +154,8 @@ def judge_settings(
         if alone:
             raise JudgeError(f"{', '.join(alone)}: no judge to ask; give --judge-url too")
         return None
-    from vipbench.judge import grading as judge
     from vipbench.endpoints.chat import Endpoint, Limits, find_key
+    from vipbench.judge import grading as judge
     from vipbench.judge.rubric import OWN_PROMPT, PUBLISHED_JUDGE, read_evaluator
 
     key, source = find_key(key_file, os.environ)

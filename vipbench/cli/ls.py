@@ -77,15 +77,15 @@ def _suite_rows(include: Sequence[Path]) -> Iterable[Sequence[str]]:
 
 
 def _runner_rows() -> Iterable[Sequence[str]]:
-    from vipbench.runners import list_runners
+    from vipbench.runners.registry import list_runners
 
     yield "runner", "what it is"
     yield from list_runners().items()
 
 
 def _run_rows(folder: Path | None) -> Iterable[Sequence[str]]:
-    from vipbench.runfolder import manifest as manifests
     from vipbench.run.loop import RUNS
+    from vipbench.runfolder import manifest as manifests
     from vipbench.runfolder.folder import MANIFEST
 
     if folder is not None and not folder.is_dir():

@@ -12,7 +12,7 @@ from vipbench.cli.printing import visible
 from vipbench.errors import CheckFailed
 
 if TYPE_CHECKING:
-    from vipbench.analysis.reproduce.verdicts import Reproduction
+    from vipbench.analysis.reproduce.records import Reproduction
 
 
 @app.command()
@@ -45,31 +45,32 @@ def reproduce(
     Runs that differ by their seed only are one result. Exit code 1 if a comparable number is
     outside.
     """
+    from vipbench.analysis.reproduce import text
     from vipbench.analysis.reproduce import verdicts as reproduction
 
     found = reproduction.reproduce(folders, system=system, everything=everything)
-    paths = reproduction.write(found, out) if out is not None else []
+    paths = text.write(found, out) if out is not None else []
     if as_json:
         print(json.dumps(found.model_dump(mode="json"), indent=2, ensure_ascii=False))
     else:
         _print(found, paths)
     outside = found.verdicts("outside")
     if outside:
-        shown = "; ".join(reproduction.title(each) for each in outside)
+        shown = "; ".join(text.title(each) for each in outside)
         raise CheckFailed(f"reproduce: {shown}")
 
 
 def _print(found: "Reproduction", paths: list[Path]) -> None:
     from rich.console import Console
 
-    from vipbench.analysis.reproduce import verdicts as reproduction
+    from vipbench.analysis.reproduce import text
 
     if found.comparisons:
         # Into a file or a pipe, a table may be wider than a terminal's usual 80 columns.
         console = Console(width=None if sys.stdout.isatty() else 160)
-        console.print(reproduction.table(found))
-    for line in reproduction.details(found):
+        console.print(text.table(found))
+    for line in text.details(found):
         print(visible(line))
-    print(reproduction.summary(found))
+    print(text.summary(found))
     for path in paths:
         print(path)

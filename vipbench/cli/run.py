@@ -31,9 +31,11 @@ from vipbench.cli.printing import duration, listed, print_columns, say
 from vipbench.errors import RunError
 
 if TYPE_CHECKING:
-    from vipbench.report.leaderboard import SeedRow
-    from vipbench.run.loop import DryRun, Results
+    from vipbench.run.dry_run import DryRun
+    from vipbench.run.score import Results
     from vipbench.run.settings import RunSettings
+    from vipbench.runfolder.summary import SeedRow
+
 
 DEMO_SUITE = "demo"
 PAPER_SUITE = "paper"
@@ -160,11 +162,13 @@ def run(
     Without arguments: the embedded checkpoint on the embedded benchmark. The same command goes on
     where it was stopped; a finished run is printed again.
     """
-    from vipbench.run import loop as runs
     from vipbench.data.locate import parse_data_options
-    from vipbench.schema import checked
+    from vipbench.run import dry_run as run_dry_run
+    from vipbench.run import loop
+    from vipbench.run.seeds import run_seeds
     from vipbench.run.settings import RunSettings
     from vipbench.runfolder.shard import AUTO, parse_shard
+    from vipbench.validation import checked
 
     chosen = judge.judge_settings(
         url=judge_url,
@@ -221,21 +225,21 @@ def run(
     }
     settings = with_demo(checked(RunSettings, fields, "vipbench run"))
     if dry_run:
-        _print_dry_run(runs.dry_run(settings, progress=True))
+        _print_dry_run(run_dry_run.dry_run(settings, progress=True))
     elif seeds is not None:
-        _print_seeds(*runs.run_seeds(settings, seeds, progress=True, say=say))
+        _print_seeds(*run_seeds(settings, seeds, progress=True, say=say))
     elif settings.shard is not None:
-        print(runs.run(settings, progress=True, say=say).path)
+        print(loop.run(settings, progress=True, say=say).path)
     else:
-        print_results(runs.run(settings, progress=True, say=say))
+        print_results(loop.run(settings, progress=True, say=say))
 
 
 def _device_of_rank(device: str | None) -> str | None:
     """Return the GPU that torchrun means for this process; any other device as it is."""
     if "LOCAL_RANK" not in os.environ:
         return device
-    from vipbench.runners.device import find_device
     from vipbench.runfolder.shard import device_of_rank
+    from vipbench.runners.device import find_device
 
     return device_of_rank(str(find_device(device)), os.environ)
 
@@ -271,71 +275,11 @@ def with_demo(settings: "RunSettings") -> "RunSettings":
     return settings.model_copy(update=changes)
 
 
-@app.command()
-def score(
-    folder: Annotated[
-        Path, typer.Argument(metavar="RUN", help="A run folder.", show_default=False)
-    ],
-    metrics: Metrics = None,
-    judge_url: judge.Url = None,
-    judge_model: judge.Model = None,
-    judge_key_file: judge.KeyFile = None,
-    judge_prompt_from: judge.PromptFrom = None,
-    judge_runs: judge.Runs = None,
-    judge_workers: judge.Workers = None,
-    judge_price: judge.Price = None,
-    judge_budget: judge.Budget = None,
-    judge_max_calls: judge.MaxCalls = None,
-    judge_ledger: judge.LedgerPath = None,
-) -> None:
-    """Score a run again from its answers, without a model.
-
-    With --judge-url, answers to graded tasks that have no grade yet are graded.
-    """
-    from vipbench.run import loop as runs
-
-    chosen = judge.judge_settings(
-        url=judge_url,
-        model=judge_model,
-        key_file=judge_key_file,
-        prompt_from=judge_prompt_from,
-        runs=judge_runs,
-        workers=judge_workers,
-        price=judge_price,
-        budget=judge_budget,
-        max_calls=judge_max_calls,
-        ledger=judge_ledger,
-    )
-    results = runs.score(
-        folder, listed("--metric", metrics), chosen, judge_ledger, progress=True, say=say
-    )
-    print_results(results)
-
-
-@app.command()
-def leaderboard(
-    folders: Annotated[
-        list[Path], typer.Argument(metavar="RUN", help="Run folders.", show_default=False)
-    ],
-    out: Annotated[
-        Path,
-        typer.Option(
-            "-o", "--out", metavar="PATH", help="Folder of the tables.", show_default=False
-        ),
-    ],
-) -> None:
-    """Write leaderboard.{md,csv,json,tex} and breakdown.{md,csv,json} of finished runs."""
-    from vipbench.report import leaderboard as report
-
-    for path in report.leaderboard(folders, out):
-        print(path)
-
-
 def print_results(results: "Results") -> None:
     """Print what came out, how it depends on the kind of mark, and where it lies."""
     from rich.console import Console
 
-    from vipbench.report.leaderboard import BreakdownTable, run_table
+    from vipbench.report.terminal import BreakdownTable, run_table
 
     styles = [style for styles in results.manifest.identity.styles.values() for style in styles]
     marked = {style.name for style in styles if style.kind in ("marks", "given")}
@@ -355,7 +299,7 @@ def _print_seeds(path: Path, rows: "Sequence[SeedRow]") -> None:
     """Print the spread over seeds, and where it lies."""
     from rich.console import Console
 
-    from vipbench.report.leaderboard import seed_table
+    from vipbench.report.terminal import seed_table
 
     Console(width=None if sys.stdout.isatty() else 160).print(seed_table(rows))
     print(path)

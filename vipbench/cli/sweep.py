@@ -26,12 +26,13 @@ def sweep(
     from rich.console import Console
 
     from vipbench.analysis.sweep import styles as sweeps
+    from vipbench.analysis.sweep import text
 
     found = sweeps.sweep(folders)
     console = Console(width=None if sys.stdout.isatty() else 160)
-    for table in sweeps.tables(found):
+    for table in text.tables(found):
         console.print(table)
-    for sentence in sweeps.sentences(found):
+    for sentence in text.sentences(found):
         print(one_line(sentence))
-    for path in sweeps.write(found, out) if out else ():
+    for path in text.write(found, out) if out else ():
         print(path)

@@ -4,10 +4,10 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from vipbench.data.locate import safe_path as safe_path
+    from vipbench.images.decode import safe_path as safe_path
 
 _HOMES = {
-    "safe_path": "vipbench.data.locate",
+    "safe_path": "vipbench.images.decode",
 }
 
 __all__ = [

@@ -11,9 +11,11 @@ from functools import cache
 from pathlib import Path
 from types import ModuleType
 
-from vipbench.data.locate import image_size, safe_path
 from vipbench.errors import DataError, TaskError, nearest
+from vipbench.images.decode import image_size, safe_path
 from vipbench.images.geometry import bounds, inside_image, intersects_image, is_inverted
+from vipbench.mentions import FIELD, LETTERS, mentioning, mentions
+from vipbench.prompts.styles import load_styles, parse_styles
 from vipbench.schema import (
     DataSource,
     Polygon,
@@ -23,23 +25,14 @@ from vipbench.schema import (
     Sample,
     Suite,
     TaskSpec,
-    YamlMapping,
-    checked,
-    read_yaml,
-    shown,
 )
-from vipbench.prompts.styles import load_styles, parse_styles
+from vipbench.validation import YamlMapping, checked, read_yaml, shown
 
 Reader = Callable[[DataSource], Iterator[Sample | Problem]]
 
 ENTRY_POINTS = "vipbench.tasks"
-LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-MENTION = re.compile(r"<r([0-9]{1,9})>")
-"""Where a text mentions a region; the number is its place in `Sample.regions`."""
 SURROGATE = re.compile("[\ud800-\udfff]")
 """Half of a character, which JSON can spell and UTF-8 cannot."""
-FIELD = re.compile(r"\{(\w+)\}")
-"""What a template has filled in."""
 TEMPLATE_FIELDS = (
     "question",
     "choices",
@@ -279,21 +272,9 @@ def load_samples(spec: TaskSpec, source: DataSource) -> Iterator[Sample | Proble
 _CONTRACT = "expected an iterator of Sample and Problem records"
 
 
-def mentions(sample: Sample) -> Iterator[int]:
-    """Yield the place of each region that the texts of a sample mention, in reading order."""
-    for text in _mentioning(sample):
-        for match in MENTION.finditer(text):
-            yield int(match[1])
-
-
-def _mentioning(sample: Sample) -> tuple[str, ...]:
-    """Return the texts that may mention regions, in reading order."""
-    return (sample.question, *sample.given_choices, sample.given_answer, *sample.choices)
-
-
 def _texts(sample: Sample) -> Iterator[str]:
     """Yield every text of a sample that goes on to a model, a file or a table."""
-    yield from _mentioning(sample)
+    yield from mentioning(sample)
     yield from (sample.given_target, *sample.choice_ids)
     yield from (sample.image, sample.target, sample.group)
     yield from (region.label for region in sample.regions)

@@ -3,7 +3,8 @@
 import tempfile
 from pathlib import Path
 
-from vipbench.data.locate import KEYS, cache_folder
+from vipbench.data.cache import cache_folder
+from vipbench.data.locate import KEYS
 from vipbench.errors import DataError
 from vipbench.schema import DataSource
 

@@ -12,13 +12,13 @@ from typing import Any
 
 from PIL import Image
 
-from vipbench.data.locate import SYNTHETIC_MARKER
+from vipbench.data.synthetic import SYNTHETIC_MARKER
+from vipbench.data.tasks import all_styles
 from vipbench.demo.scenes import COLORS, FIGURES, SIDE, Figure, draw_scene, make_scene
 from vipbench.images.draw import render
 from vipbench.prompts.request import build_request
-from vipbench.schema import PromptStyle, Region, Sample
 from vipbench.prompts.styles import keyed
-from vipbench.data.tasks import all_styles
+from vipbench.schema import PromptStyle, Region, Sample
 
 EVALUATION_SEED = 1
 """The embedded benchmark's; training takes another, so no question of the one is in the other."""

@@ -11,16 +11,17 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
+from vipbench.data.tasks import all_styles, inspect_image, load_samples, load_task
 from vipbench.demo import sources
 from vipbench.demo.scenes import COLORS, FIGURES, Figure, draw_scene, make_scene
 from vipbench.images.draw import render
 from vipbench.images.fit import fit
 from vipbench.images.load import load_image
+from vipbench.mentions import LETTERS
 from vipbench.prompts.request import CHOICE_TEMPLATE, SHORT_TEMPLATE, build_request
-from vipbench.schema import PromptStyle, Region, Sample
 from vipbench.prompts.styles import COLORS as MARK_COLORS
 from vipbench.prompts.styles import SHAPES, color_group, keyed, resolve
-from vipbench.data.tasks import LETTERS, all_styles, inspect_image, load_samples, load_task
+from vipbench.schema import PromptStyle, Region, Sample
 
 TASKS = (
     "visual7w_pointing",

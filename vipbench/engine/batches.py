@@ -7,11 +7,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from vipbench.images.load import Ready, prepare
 from vipbench.engine.loaders import AHEAD, LoadedBatch, Loaders, View
-from vipbench.runners import Runner, check_responses, patch_size_of, reads_images
+from vipbench.images.load import Ready, prepare
+from vipbench.runfolder.lines import ResponseLine
+from vipbench.runfolder.trials_file import Trials
+from vipbench.runners.contract import Runner, check_responses, patch_size_of, reads_images
 from vipbench.schema import Request, Response, Trial
-from vipbench.runfolder.folder import ResponseLine, Trials
 
 
 class Desk:

@@ -313,7 +313,9 @@ class _Loader:
 
     def _start(self) -> tuple["subprocess.Popen[bytes]", Connection]:
         """Start a process: not by multiprocessing, which runs the main script in it again."""
-        code = f"import sys; sys.path[:] = {sys.path!r}; from vipbench.engine import loaders as it; "
+        code = (
+            f"import sys; sys.path[:] = {sys.path!r}; from vipbench.engine import loaders as it; "
+        )
         try:
             ours, theirs = Pipe()
             with theirs:

@@ -16,10 +16,23 @@ from types import ModuleType, TracebackType
 from typing import Any, Literal, NamedTuple, Self
 from urllib.parse import urlsplit
 
-from vipbench.runfolder import manifest as manifests
-from vipbench.data.locate import safe_path
+from vipbench import environment
+from vipbench.engine.workers import (
+    ENVIRONMENT,
+    NUMBER,
+    Answers,
+    Batch,
+    Build,
+    Crew,
+    Done,
+    Job,
+    NoPlace,
+    Station,
+    Told,
+    Worker,
+)
 from vipbench.errors import RunError, VipbenchError
-from vipbench.engine.workers import ENVIRONMENT, NUMBER, Answers, Batch, Build, Crew, Done, Job, NoPlace, Station, Told, Worker
+from vipbench.images.decode import safe_path
 
 ADDRESS = "RAY_ADDRESS"
 """Environment variable of Ray, which names a cluster; without it, Ray is started here."""
@@ -67,7 +80,7 @@ class Actors(Crew):
         self._ray = import_ray()
         self._resource, self._is_mine = resource, False
         roots = {task: root.absolute() for task, root in images.items()}
-        home = Home(Path.cwd(), manifests.versions())
+        home = Home(Path.cwd(), environment.versions())
         actors = [
             _Actor(self._ray, number, Job(build, name, device, roots, n_loaders), home, resource)
             for number, device in enumerate(devices)
@@ -300,7 +313,7 @@ def _settle(job: Job, home: Home) -> None:
         if not folder.is_dir():
             raise RunError(f"{host}: there is no folder {folder} ({what}); {_SAME}")
     os.chdir(home.folder)
-    here = manifests.versions()
+    here = environment.versions()
     for package, version in home.versions.items():
         if here[package] != version:
             raise RunError(

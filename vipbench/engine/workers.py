@@ -32,9 +32,10 @@ from typing import NamedTuple, Protocol, Self
 
 from vipbench.engine.batches import Desk, requests_of
 from vipbench.errors import RunError
-from vipbench.runners import Runner, RunnerSettings, settings_of, splits_of
+from vipbench.runfolder.lines import ResponseLine
+from vipbench.runfolder.trials_file import Trials
+from vipbench.runners.contract import Runner, RunnerSettings, settings_of, splits_of
 from vipbench.schema import Request
-from vipbench.runfolder.folder import ResponseLine, Trials
 
 MAX_DEATHS = 3
 """So many times in a row a worker may be killed, or workers by one batch; then the run stops."""

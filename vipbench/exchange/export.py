@@ -6,15 +6,25 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from vipbench.runfolder import manifest as manifests
-from vipbench.runfolder import folder as store
-from vipbench.scoring.answers import parse_choice
+from vipbench import files
 from vipbench.errors import RunError, VipbenchError, nearest
-from vipbench.exchange.formats import FORMATS, Reply, official_answers, plain_csv, plain_jsonl, vip_bench_results, visual7w_results
+from vipbench.exchange.formats import (
+    FORMATS,
+    Reply,
+    official_answers,
+    plain_csv,
+    plain_jsonl,
+    vip_bench_results,
+    visual7w_results,
+)
 from vipbench.images.load import load_image
+from vipbench.runfolder import answers_file, trials_file
+from vipbench.runfolder import manifest as manifests
+from vipbench.runfolder.folder import REQUESTS, RESPONSES, SCORES
+from vipbench.runfolder.lines import ScoreLine, TrialId, trial_id
 from vipbench.runfolder.manifest import Manifest
 from vipbench.schema import Request, Trial
-from vipbench.runfolder.folder import ScoreLine, TrialId, trial_id
+from vipbench.scoring.answers import parse_choice
 
 if TYPE_CHECKING:
     import datasets
@@ -106,7 +116,7 @@ def export_run(
         parts = vip_bench_results(texts)
     else:
         parts = plain_csv(texts) if as_format == "csv" else plain_jsonl(texts)
-    store.write_text(out, ["".join(parts)])  # joined first: what is refused leaves no file behind
+    files.write_text(out, ["".join(parts)])  # joined first: what is refused leaves no file behind
     return Exported(len(replies), tuple(notes))
 
 
@@ -126,8 +136,8 @@ def _task(manifest: Manifest, task: str | None) -> str:
 
 
 def _collect(folder: Path, manifest: Manifest, task: str, style: str | None) -> _Answers:
-    trials = store.open_trials(folder / store.REQUESTS)
-    responses = store.read_responses(folder / store.RESPONSES)
+    trials = trials_file.open_trials(folder / REQUESTS)
+    responses = answers_file.read_responses(folder / RESPONSES)
     names = [entry.name for entry in trials.entries]
     known = dict.fromkeys(name.style for name in names if name.task == task)
     style = manifest.tasks[task].headline if style is None else style
@@ -243,7 +253,7 @@ def _rows(folder: str, task: str, style: str) -> Iterator[dict[str, object]]:
     found = _collect(place, manifest, task, style)
     scores = _headline_scores(place)
     images = Path(manifest.tasks[task].images)
-    trials = store.open_trials(place / store.REQUESTS)
+    trials = trials_file.open_trials(place / REQUESTS)
     for at, reply in zip(found.places, found.replies, strict=True):
         trial = trials[at]
         request = trial.request
@@ -278,6 +288,6 @@ def _rows(folder: str, task: str, style: str) -> Iterator[dict[str, object]]:
 def _headline_scores(folder: Path) -> dict[TrialId, ScoreLine]:
     """Read the scores; of several metrics the headline stands first."""
     scores: dict[TrialId, ScoreLine] = {}
-    for line in store.read_lines(folder / store.SCORES, ScoreLine):
+    for line in files.read_lines(folder / SCORES, ScoreLine):
         scores.setdefault(trial_id(line), line)
     return scores

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
-from vipbench.data.locate import file_digest
+from vipbench.digests import file_digest
 from vipbench.errors import DataError, nearest
 from vipbench.reading import (
     BadRecord,
@@ -25,7 +25,7 @@ from vipbench.reading import (
     parse,
     read_questions,
 )
-from vipbench.schema import shown
+from vipbench.validation import shown
 
 Format = Literal["answers", "visual7w", "vip_bench", "csv", "jsonl", "datasets"]
 FORMATS: dict[str, str] = {

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from vipbench.runfolder import folder as store
+from vipbench import files
+from vipbench.analysis.sweep.styles import sweep
 from vipbench.errors import RunError
 from vipbench.html.dataset import collect
 from vipbench.html.page import Content, render
@@ -11,7 +12,6 @@ from vipbench.html.pictures import Drawn, add_pictures
 from vipbench.html.plots import write_plots
 from vipbench.html.runs import read_runs, task_labels
 from vipbench.html.tables import leaderboards, slugs, task_part, troubles, with_holm
-from vipbench.analysis.sweep.styles import sweep
 
 MAX_INLINE = 500
 """Samples up to which pictures lie inside the page."""
@@ -75,7 +75,7 @@ def write_report(
         plots=write_plots(parts, runs, out),
         sweep=sweep(folders),
     )
-    store.write_text(out / PAGE, [render(content)])
+    files.write_text(out / PAGE, [render(content)])
     return out / PAGE
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from vipbench.runfolder import folder as store
+from vipbench import files
 from vipbench.errors import RunError
 from vipbench.html.runs import (
     Run,
@@ -22,8 +22,10 @@ from vipbench.html.runs import (
     task_keys,
     task_labels,
 )
+from vipbench.runfolder import answers_file
+from vipbench.runfolder.folder import MANIFEST, REQUESTS, RESPONSES, SCORES
+from vipbench.runfolder.lines import ResponseLine, ScoreLine, TrialId, trial_id
 from vipbench.schema import Request, Trial
-from vipbench.runfolder.folder import ResponseLine, ScoreLine, TrialId, trial_id
 
 LineT = TypeVar("LineT", Trial, ScoreLine)
 
@@ -180,15 +182,15 @@ class _Collector:
 
     def add(self, number: int, run: Run) -> None:
         """Read one run."""
-        responses = store.read_responses(run.folder / store.RESPONSES)
+        responses = answers_file.read_responses(run.folder / RESPONSES)
         answers = Answers()
         self.dataset.answers.append(answers)
         asked: dict[TrialId, int] = {}
-        for trial in _own(run, store.REQUESTS, Trial):
+        for trial in _own(run, REQUESTS, Trial):
             asked[trial_id(trial)] = self._ask(run, trial, responses.get(trial_id(trial)))
         keys = {name: task_key(name, task) for name, task in run.manifest.tasks.items()}
         kinds = {name: run.kinds(key) for name, key in keys.items()}
-        for line in _own(run, store.SCORES, ScoreLine):
+        for line in _own(run, SCORES, ScoreLine):
             self._score(run, answers, line, asked, responses.get(trial_id(line)))
             if line.metric == headline_metric(run.manifest.tasks[line.task]):
                 kind = kinds[line.task].get(line.style)
@@ -288,10 +290,10 @@ class _Collector:
 def _own(run: Run, name: str, kind: type[LineT]) -> Iterator[LineT]:
     """Read a file of a run; RunError where it tells of a task that the manifest lacks."""
     path = run.folder / name
-    for number, line in enumerate(store.read_lines(path, kind), 1):
+    for number, line in enumerate(files.read_lines(path, kind), 1):
         if line.task not in run.manifest.tasks:
             raise RunError(
-                f"{path}:{number}: task {line.task!r} is not in {store.MANIFEST}; expected one of "
+                f"{path}:{number}: task {line.task!r} is not in {MANIFEST}; expected one of "
                 f"{', '.join(run.manifest.tasks)}; use `vipbench score` to redo the scores"
             )
         yield line

@@ -9,15 +9,17 @@ from typing import NamedTuple
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from vipbench import __version__
-from vipbench.analysis.compare import p_text
+from vipbench._version import __version__
+from vipbench.analysis.sweep.effects import EffectRow
+from vipbench.analysis.sweep.styles import Sweep
+from vipbench.analysis.sweep.text import points_text
 from vipbench.html.dataset import Dataset, as_json
 from vipbench.html.pictures import Drawn
 from vipbench.html.runs import Run, shown
 from vipbench.html.tables import Board, TaskPart, Trouble
-from vipbench.stats import MIN_CLUSTERS
 from vipbench.prompts.styles import COLORS
-from vipbench.analysis.sweep.styles import EffectRow, Sweep, points_text
+from vipbench.report.text import p_text
+from vipbench.stats import MIN_CLUSTERS
 
 
 class Plot(NamedTuple):

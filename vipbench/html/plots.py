@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vipbench.runfolder import folder as store
 from vipbench.analysis.compare import LEVEL
 from vipbench.analysis.forest import Forest, Mark, forest_files
+from vipbench.files import write_bytes
 from vipbench.html.page import Plot
 from vipbench.html.pictures import FOLDER
 from vipbench.html.runs import Run, shown
@@ -77,7 +77,7 @@ def _save(figure: "Figure", out: Path, name: str) -> Plot:
         with matplotlib.rc_context({"svg.hashsalt": "vipbench", "svg.fonttype": "none"}):
             figure.savefig(buffer, format=kind, dpi=DPI, bbox_inches="tight", metadata=dict(about))
         path = out / FOLDER / PLOTS / f"{name}.{kind}"
-        store.write_bytes(path, [buffer.getvalue()])
+        write_bytes(path, [buffer.getvalue()])
         paths.append(path.relative_to(out).as_posix())
     return Plot(paths)
 

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vipbench.runfolder import manifest as manifests
-from vipbench.report import leaderboard as report
+from vipbench.runfolder import summary
+from vipbench.runfolder.lines import ScoreLine
 from vipbench.runfolder.manifest import Manifest, TaskRun
-from vipbench.report.leaderboard import ALL, Row
+from vipbench.runfolder.summary import ALL, Row
 from vipbench.schema import StyleKind
 from vipbench.scoring.scorers import metric_name
-from vipbench.runfolder.folder import ScoreLine
 
 MARKED: tuple[StyleKind, ...] = ("marks", "given")
 """Kinds of styles under which the model sees marks where they belong; the others are controls."""
@@ -111,7 +111,7 @@ def read_runs(folders: Sequence[Path]) -> list[Run]:
         RunError: A run has not ended, or is broken.
     """
     unique = list(dict.fromkeys(folder.resolve() for folder in folders))
-    found = [(folder, manifests.read(folder), report.read_summary(folder)) for folder in unique]
+    found = [(folder, manifests.read(folder), summary.read_summary(folder)) for folder in unique]
     protocols = [_protocol(manifest) for _, manifest, _ in found]
     labels = _labels([manifest.identity.model for _, manifest, _ in found], protocols)
     return [

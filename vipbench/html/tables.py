@@ -14,9 +14,9 @@ from vipbench.html.runs import (
     shown,
     task_labels,
 )
-from vipbench.report.leaderboard import ALL, Row
-from vipbench.stats import MIN_CLUSTERS, clustered_mean, holm, paired
 from vipbench.prompts.styles import COLORS, SHAPES
+from vipbench.runfolder.summary import ALL, Row
+from vipbench.stats import MIN_CLUSTERS, clustered_mean, holm, paired
 
 AXIS_WORDS = {"color": "colour", "n_marks": "number of marks"}
 """Axes whose name is not yet a word."""

@@ -9,12 +9,12 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from vipbench.data.locate import open_image, safe_path
-from vipbench.images.draw import draw_mark
 from vipbench.errors import DataError
+from vipbench.images.decode import open_image, safe_path
+from vipbench.images.draw import draw_mark
 from vipbench.images.fit import PAD_COLOR, fit
-from vipbench.schema import Request, Visibility
 from vipbench.images.visibility import measure, view
+from vipbench.schema import Request, Visibility
 
 
 class Loaded(NamedTuple):

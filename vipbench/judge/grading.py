@@ -15,13 +15,25 @@ from typing import NamedTuple
 from pydantic import Field
 from tqdm import tqdm
 
-from vipbench.judge import ledger as ledgers
-from vipbench.endpoints.chat import BYTES_PER_TOKEN, SHOWN, Chat, Endpoint, Limits, Meter, NoReply, Say, Stopped, Tally, estimated_tokens
+from vipbench.endpoints.chat import (
+    BYTES_PER_TOKEN,
+    SHOWN,
+    Chat,
+    Endpoint,
+    Limits,
+    Meter,
+    NoReply,
+    Say,
+    Stopped,
+    Tally,
+    estimated_tokens,
+)
 from vipbench.errors import JudgeError, RunError, RunInterrupted
+from vipbench.judge import ledger as ledgers
 from vipbench.judge.ledger import Grade, Judge, Ledger, grade_key
 from vipbench.judge.rubric import OWN_PROMPT, Prompt, message, parse_score
+from vipbench.runfolder.lines import TrialId
 from vipbench.schema import Record, Trial
-from vipbench.runfolder.folder import TrialId
 
 CAPABILITY = "capability"
 """The tag that holds what a question asks of a model, such as `rec` and `ocr`."""

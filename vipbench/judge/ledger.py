@@ -8,8 +8,8 @@ from pathlib import Path
 
 from pydantic import Field
 
-from vipbench.runfolder import folder as store
-from vipbench.runfolder.manifest import digest
+from vipbench import files
+from vipbench.digests import digest
 from vipbench.schema import Record
 
 GRADES = "grades.jsonl"
@@ -78,7 +78,7 @@ class Ledger:
     def add(self, grade: Grade) -> None:
         """Append a line; it is on the disk when this returns. RunError where the disk refuses."""
         with self._append:
-            store.append_lines(self.path, [grade])
+            files.append_lines(self.path, [grade])
             self._keep(grade)
 
     def get(self, key: str, run: int) -> Grade | None:
@@ -114,7 +114,7 @@ class Ledger:
 
 def read(path: Path) -> Ledger:
     """Read a ledger without changing it; it may be missing. RunError names a broken line."""
-    lines = store.read_lines(path, Grade, BROKEN) if path.exists() else iter(())
+    lines = files.read_lines(path, Grade, BROKEN) if path.exists() else iter(())
     return Ledger(path, lines)
 
 
@@ -128,6 +128,6 @@ def opened(path: Path) -> Iterator[Ledger]:
         RunError: Another process grades into it, a line that is not the last is broken, or the
             disk refuses.
     """
-    with store.locked_file(path):
-        store.cut_torn_line(path)
+    with files.locked_file(path):
+        files.cut_torn_line(path)
         yield read(path)

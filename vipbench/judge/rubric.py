@@ -12,9 +12,9 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-from vipbench.scoring.answers import AND, OR
 from vipbench.errors import JudgeError
 from vipbench.schema import Record
+from vipbench.scoring.answers import AND, OR
 
 PUBLISHED_JUDGE = "gpt-4-0613"
 PUBLISHED_PROMPT = "ca1865b6fe91ec5bd08da2fcdf7f3cff7fcb7f6366a4a3e99fe3e9eb267c8b11"

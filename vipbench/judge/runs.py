@@ -9,15 +9,26 @@ from typing import NamedTuple
 
 from pydantic import ValidationError
 
-from vipbench.scoring import scorers
-from vipbench.runfolder import folder as store
+from vipbench import files
 from vipbench.endpoints.chat import Limits, Say
 from vipbench.errors import JudgeError, RunError
-from vipbench.judge.grading import MAX_TOKENS, Graded, Item, JudgeSettings, SampleGrade, Spent, grade, make_item, recall
+from vipbench.judge.grading import (
+    MAX_TOKENS,
+    Graded,
+    Item,
+    JudgeSettings,
+    SampleGrade,
+    Spent,
+    grade,
+    make_item,
+    recall,
+)
 from vipbench.judge.ledger import GRADES, Judge
 from vipbench.judge.rubric import PUBLISHED_JUDGE, PUBLISHED_PROMPT, RUBRIC
+from vipbench.runfolder.folder import JUDGE
+from vipbench.runfolder.lines import ScoreLine, TrialId, trial_id
 from vipbench.schema import Record, Response, Trial
-from vipbench.runfolder.folder import JUDGE, ScoreLine, TrialId, trial_id
+from vipbench.scoring import scorers
 
 METRIC = "judge"
 
@@ -87,7 +98,7 @@ def judge_run(
         assert report is not None
         graded = _recall(folder, items, report, ledger)
         report = renewed(report, items, graded)
-    store.write_json(folder / JUDGE, report.model_dump(mode="json"))
+    files.write_json(folder / JUDGE, report.model_dump(mode="json"))
     if say:
         for note in notes(report):
             say(note)
@@ -226,7 +237,7 @@ def read_report(folder: Path) -> JudgeReport | None:
     if not path.exists():
         return None
     try:
-        return JudgeReport.model_validate(store.read_json(path))
+        return JudgeReport.model_validate(files.read_json(path))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         raise RunError(

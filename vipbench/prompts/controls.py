@@ -7,9 +7,9 @@ import itertools
 from collections.abc import Callable, Sequence
 
 from vipbench.errors import DataError
-from vipbench.schema import Box, PromptStyle, Region, Sample
+from vipbench.mentions import LETTERS
 from vipbench.prompts.styles import keyed, seed_of
-from vipbench.data.tasks import LETTERS
+from vipbench.schema import Box, PromptStyle, Region, Sample
 
 GRID = 9
 """Places across and down that a lone mark may be moved to. Ours; enough to find a free corner."""

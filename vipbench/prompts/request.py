@@ -12,6 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from vipbench.errors import DataError, TaskError
 from vipbench.images.fit import fit_box
+from vipbench.mentions import FIELD, LETTERS, MENTION, mentions
+from vipbench.prompts.styles import COLORS, WORDS, Mark, color_group, keyed, resolve, seed_of
 from vipbench.schema import (
     Box,
     Fit,
@@ -22,10 +24,8 @@ from vipbench.schema import (
     Sample,
     Tags,
     VisualPrompt,
-    checked,
 )
-from vipbench.prompts.styles import COLORS, WORDS, Mark, color_group, keyed, resolve, seed_of
-from vipbench.data.tasks import FIELD, LETTERS, MENTION, mentions
+from vipbench.validation import checked
 
 CHOICE_TEMPLATE = (
     "{question}\n{choices}\nAnswer with the option's letter from the given choices directly."

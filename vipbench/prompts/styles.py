@@ -14,18 +14,8 @@ from random import Random
 from typing import NamedTuple, get_args
 
 from vipbench.errors import TaskError, nearest
-from vipbench.schema import (
-    RGB,
-    PromptChoices,
-    PromptStyle,
-    Region,
-    Shape,
-    VisualPrompt,
-    YamlMapping,
-    checked,
-    read_yaml,
-    shown,
-)
+from vipbench.schema import RGB, PromptChoices, PromptStyle, Region, Shape, VisualPrompt
+from vipbench.validation import YamlMapping, checked, read_yaml, shown
 
 COLORS: dict[str, RGB] = {
     "red": (255, 0, 0),

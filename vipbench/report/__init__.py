@@ -4,12 +4,12 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from vipbench.report.leaderboard import read_summary as read_summary
-    from vipbench.report.leaderboard import run_table as run_table
+    from vipbench.report.terminal import run_table as run_table
+    from vipbench.runfolder.summary import read_summary as read_summary
 
 _HOMES = {
-    "read_summary": "vipbench.report.leaderboard",
-    "run_table": "vipbench.report.leaderboard",
+    "read_summary": "vipbench.runfolder.summary",
+    "run_table": "vipbench.report.terminal",
 }
 
 __all__ = [

@@ -4,13 +4,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from vipbench.runfolder import manifest as manifests
-from vipbench.runfolder import folder as store
+from vipbench import environment, files
 from vipbench.errors import RunError
+from vipbench.run.score import Results, check_errors, score
+from vipbench.runfolder import answers_file, trials_file
+from vipbench.runfolder import manifest as manifests
+from vipbench.runfolder.answers_file import WrittenBatch
+from vipbench.runfolder.folder import FILES, REQUESTS, RESPONSES, check_own, remove_run
 from vipbench.runfolder.manifest import Manifest, Times
 from vipbench.runfolder.plan import plan_digest
-from vipbench.run.loop import Results, check_errors, score
-from vipbench.runfolder.folder import Trials, WrittenBatch
+from vipbench.runfolder.trials_file import Trials
 
 SHOWN_BATCHES = 8
 
@@ -23,7 +26,7 @@ class _Part(NamedTuple):
 
     @property
     def responses(self) -> Path:
-        return self.folder / store.RESPONSES
+        return self.folder / RESPONSES
 
 
 class _Found(NamedTuple):
@@ -52,7 +55,7 @@ def merge(
     parts = [_Part(folder, manifests.read(folder)) for folder in folders]
     _check_same(parts)
     first = parts[0]
-    trials = store.open_trials(first.folder / store.REQUESTS)
+    trials = trials_file.open_trials(first.folder / REQUESTS)
     found = _find(parts, trials)
     n_batches = first.manifest.n_batches
     _check_complete(parts, found, n_batches)
@@ -61,22 +64,20 @@ def merge(
             f"{first.folder}: the answers are not in the batches that were planned; expected the "
             "files of one run as it has written them"
         )
-    with store.locked(out):
-        store.check_own(out)
-        there = [name for name in store.FILES if (out / name).exists()]
+    with files.locked(out):
+        check_own(out)
+        there = [name for name in FILES if (out / name).exists()]
         if there and not fresh:
             raise RunError(
                 f"{out}: holds {there[0]} already; give another -o, or --fresh to replace it"
             )
-        store.remove_run(out)
+        remove_run(out)
         manifest = _merged([part.manifest for part in parts])
         manifests.write(out, manifest)
-        store.write_bytes(out / store.REQUESTS, _content(trials.path))
-        store.write_bytes(
-            out / store.RESPONSES, (_read(found[batch]) for batch in range(n_batches))
-        )
+        files.write_bytes(out / REQUESTS, _content(trials.path))
+        files.write_bytes(out / RESPONSES, (_read(found[batch]) for batch in range(n_batches)))
     results = score(out)
-    manifest = manifest.model_copy(update={"finished": manifests.now()})
+    manifest = manifest.model_copy(update={"finished": environment.now()})
     manifests.write(out, manifest)
     results = results._replace(manifest=manifest)
     check_errors(results, max_errors)
@@ -112,7 +113,7 @@ def _find(parts: Sequence[_Part], trials: Trials) -> dict[int, _Found]:
     for part in parts:
         if part.manifest.finished is None:
             continue
-        for batch, written in store.written_batches(part.responses, trials).items():
+        for batch, written in answers_file.written_batches(part.responses, trials).items():
             here = _Found(part, written)
             there = found.setdefault(batch, here)
             if there is not here and _read(there) != _read(here):

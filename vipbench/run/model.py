@@ -5,20 +5,21 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from vipbench.runfolder import manifest as manifests
+from vipbench import digests
 from vipbench.engine.ray_actors import import_ray
+from vipbench.engine.workers import Build, describe
 from vipbench.errors import RunError, RunnerError
 from vipbench.exchange.formats import AnswerFile
-from vipbench.runfolder.manifest import Settings
-from vipbench.runners import (
-    WITH_CHECKPOINT,
-    Runner,
-    RunnerSettings,
-    find_plugin,
-    make_runner,
-    settings_of,
+from vipbench.run.settings import BASELINES, HF, VIPLLAVA, RunSettings
+from vipbench.runfolder.manifest import IMPORTED, Settings
+from vipbench.runfolder.trials_file import Trials
+from vipbench.runners.checkpoints.checkpoint import (
+    CheckpointInfo,
+    ModelInfo,
+    check_checkpoint,
+    check_model,
 )
-from vipbench.runners.checkpoints.checkpoint import CheckpointInfo, ModelInfo, check_checkpoint, check_model
+from vipbench.runners.contract import Runner, RunnerSettings, settings_of
 from vipbench.runners.device import (
     DTYPES,
     check_names,
@@ -27,12 +28,10 @@ from vipbench.runners.device import (
     find_dtype,
     spread,
 )
-from vipbench.runners.imported import IMPORTED, ImportedRunner, Matched
+from vipbench.runners.imported import ImportedRunner, Matched
+from vipbench.runners.registry import WITH_CHECKPOINT, find_plugin, make_runner
 from vipbench.schema import Fit, PromptFormat, Trial
-from vipbench.run.settings import BASELINES, HF, VIPLLAVA, RunSettings
-from vipbench.runfolder.folder import Trials
-from vipbench.trials.make import Selection
-from vipbench.engine.workers import Build, describe
+from vipbench.trials.selection import Selection
 
 if TYPE_CHECKING:
     from vipbench.runners.checkpoints.sizing import Sizing
@@ -201,7 +200,7 @@ def describe_model(
         device = find_device(settings.device)
         dtype = str(find_dtype(settings.dtype, device)).removeprefix("torch.")
         fixed = Settings(
-            weights=manifests.digest([info.weights, info.settings]),
+            weights=digests.digest([info.weights, info.settings]),
             prompt_format=prompt_format or info.hints.prompt_format or "hf",
             dtype=dtype,
             decoding=settings.replay or GREEDY,
@@ -222,7 +221,7 @@ def describe_model(
     if settings.live_model is not None:
         _check_live(settings, told)
     fixed = Settings(
-        weights=told.weights or manifests.digest(["unknown", settings.model]),
+        weights=told.weights or digests.digest(["unknown", settings.model]),
         prompt_format=told.prompt_format,
         dtype=told.dtype,
         decoding=settings.replay or told.decoding,

@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from vipbench.judge.grading import JudgeSettings
-from vipbench.runners import RUNNERS, WITH_CHECKPOINT
+from vipbench.runfolder.shard import Shard
+from vipbench.runners.registry import RUNNERS, WITH_CHECKPOINT
 from vipbench.schema import (
     AnswerPath,
     DataSource,
@@ -17,7 +18,6 @@ from vipbench.schema import (
     Record,
     Replay,
 )
-from vipbench.runfolder.shard import Shard
 
 VIPLLAVA = "vipllava"
 HF = "hf"

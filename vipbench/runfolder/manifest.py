@@ -1,23 +1,19 @@
 """What was run, on what, with which weights and data: everything needed to repeat a run."""
 
-import datetime
 import hashlib
-import importlib.metadata
 import json
-import platform
-import shutil
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field, ValidationError
 
-from vipbench import __version__
-from vipbench.runfolder import folder as store
+from vipbench import files
+from vipbench.digests import digest
 from vipbench.errors import RunError
+from vipbench.runfolder.folder import MANIFEST
 from vipbench.runfolder.plan import BatchLimit
+from vipbench.runfolder.shard import Shard
 from vipbench.schema import (
     AnswerPath,
     Engine,
@@ -30,18 +26,7 @@ from vipbench.schema import (
     Replay,
     Trial,
 )
-from vipbench.runfolder.shard import Shard
 
-PACKAGES = (
-    "torch",
-    "transformers",
-    "tokenizers",
-    "pillow",
-    "numpy",
-    "scipy",
-    "pydantic",
-)
-"""Packages whose version may move a score or an interval."""
 SHOWN_DIFFERENCES = 5
 CERTIFICATES = Path("results/certificates")
 """Where numerics certificates lie, below the working directory: `<settings digest>.json`."""
@@ -212,12 +197,6 @@ _TOLD = ("device", "batch_size", "token_budget", "n", "n_flipped", "n_rescored")
 """What `CertificateRef` takes from the certificate itself."""
 
 
-def digest(value: object) -> str:
-    """Return the sha256, in hex, of plain data as canonical JSON."""
-    text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
 def settings_digest(settings: Settings) -> str:
     """Return the sha256 of weights, prompt format, dtype and decoding."""
     return digest(settings.model_dump(mode="json"))
@@ -277,9 +256,9 @@ def check_same(folder: Path, then: Identity, now: Identity) -> None:
 
 def read(folder: Path) -> Manifest:
     """Read the manifest of a run folder; RunError where there is none or it is broken."""
-    path = folder / store.MANIFEST
+    path = folder / MANIFEST
     try:
-        manifest = Manifest.model_validate(store.read_json(path))
+        manifest = Manifest.model_validate(files.read_json(path))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         key = ".".join(map(str, first["loc"])) or "the file"
@@ -297,7 +276,7 @@ def read(folder: Path) -> Manifest:
 
 def write(folder: Path, manifest: Manifest) -> None:
     """Write the manifest of a run folder."""
-    store.write_json(folder / store.MANIFEST, manifest.model_dump(mode="json"))
+    files.write_json(folder / MANIFEST, manifest.model_dump(mode="json"))
 
 
 def find_certificate(settings: str, device: str) -> CertificateRef | None:
@@ -309,7 +288,7 @@ def find_certificate(settings: str, device: str) -> CertificateRef | None:
     path = CERTIFICATES / f"{settings}.json"
     if not path.exists():
         return None
-    content = store.read_json(path)
+    content = files.read_json(path)
     told = {name: content.get(name) for name in _TOLD} if isinstance(content, dict) else {}
     raw = {"path": str(path), "sha256": hashlib.sha256(path.read_bytes()).hexdigest()} | told
     try:
@@ -322,55 +301,6 @@ def find_certificate(settings: str, device: str) -> CertificateRef | None:
         ) from error
     same_type = found.device.partition(":")[0] == device.partition(":")[0]
     return found if same_type else None
-
-
-def versions() -> dict[str, str]:
-    """Return the versions of Python and of all packages that may move a score."""
-    found = {"python": platform.python_version(), "vipbench": __version__}
-    for package in PACKAGES:
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            found[package] = "not installed"
-    return found
-
-
-def checkout() -> tuple[str | None, bool | None]:
-    """Return commit and dirty flag of the git checkout that vipbench runs from, or two None."""
-    root = Path(__file__).resolve().parent.parent.parent
-    git = shutil.which("git")
-    if git is None or not (root / ".git").exists():
-        return None, None
-    head = _git(git, root, "rev-parse", "--verify", "HEAD")
-    changes = _git(git, root, "status", "--porcelain", "--", "vipbench", "tasks")
-    if head is None or changes is None:
-        return None, None
-    return head, bool(changes)
-
-
-def now() -> str:
-    """Return the time as manifests have it: UTC, ISO 8601, in seconds."""
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-
-
-def peak_memory_mib() -> float:
-    """Return the largest resident memory of a process so far, in MiB; 0 where unknown.
-
-    Of this one and of those of its children that have ended.
-    """
-    if sys.platform == "win32":
-        return 0.0
-    import resource  # not on Windows
-
-    users = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    peak = max(resource.getrusage(user).ru_maxrss for user in users)
-    return round(peak / (1024 * 1024 if sys.platform == "darwin" else 1024), 1)
-
-
-def _git(git: str, root: Path, *arguments: str) -> str | None:
-    command = [git, "-C", str(root), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  # ours
-    return done.stdout.strip() if done.returncode == 0 else None
 
 
 def _comparable(identity: Identity) -> dict[str, Any]:
@@ -402,3 +332,7 @@ def _shown(value: object) -> str:
     if isinstance(value, Sequence) and len(value) > 4:
         return f"{len(value)} items ({digest(value)[:8]})"
     return str(value)
+
+
+IMPORTED = "imported"
+"""Name of this runner in a run's identity. It is not among those that `--runner` takes."""

@@ -11,7 +11,7 @@ from typing import TypeVar
 import numpy as np
 
 from vipbench.errors import RunnerError, nearest
-from vipbench.runners import RunnerSettings
+from vipbench.runners.contract import RunnerSettings
 from vipbench.schema import Request, Response, Trial
 
 _Key = TypeVar("_Key")

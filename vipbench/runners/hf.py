@@ -25,10 +25,17 @@ from transformers import (
 )
 
 from vipbench.errors import RunnerError
-from vipbench.runners import RunnerSettings
 from vipbench.runners.checkpoints.checkpoint import ModelInfo, check_model
+from vipbench.runners.checkpoints.loading import (
+    LOAD_ERRORS,
+    check_images,
+    end_ids,
+    inference,
+    load_model,
+    one_line,
+)
+from vipbench.runners.contract import RunnerSettings
 from vipbench.runners.device import find_device, find_dtype
-from vipbench.runners.checkpoints.loading import LOAD_ERRORS, check_images, end_ids, inference, load_model, one_line
 from vipbench.runners.prompt_formats import special_tokens
 from vipbench.schema import PromptFormat, Request, Response
 

@@ -12,11 +12,10 @@ import numpy as np
 
 from vipbench.errors import DataError
 from vipbench.exchange.formats import Answer, AnswerFile
-from vipbench.runners import RunnerSettings
-from vipbench.schema import Request, Response, Trial, shown
+from vipbench.runners.contract import RunnerSettings
+from vipbench.schema import Request, Response, Trial
+from vipbench.validation import shown
 
-IMPORTED = "imported"
-"""Name of this runner in a run's identity. It is not among those that `--runner` takes."""
 PREFIXES = ("v7w-", "v1_")
 """What an id in a file may lack: Visual7W's is the `qa_id`, ViP-Bench's the number of the
 question. Source: V7W toolkit, evaluate.py; ViP-LLaVA, scripts/convert_vipbench_for_eval.py."""

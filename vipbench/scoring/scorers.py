@@ -9,11 +9,11 @@ from typing import NamedTuple, Self
 
 from pydantic import TypeAdapter
 
-from vipbench.scoring import answers
 from vipbench.errors import RunError
+from vipbench.runfolder.lines import ResponseLine, ScoreLine
 from vipbench.schema import ExtraMetric, Kind, Response, Score, Tags, Trial
+from vipbench.scoring import answers
 from vipbench.spool import Shelf
-from vipbench.runfolder.folder import ResponseLine, ScoreLine
 
 OPTION_ARGMAX = "option_argmax"
 """The metric of the likeliest option letter, whatever the text says."""

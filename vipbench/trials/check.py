@@ -19,11 +19,14 @@ from typing import NamedTuple, TypeVar, get_args
 import numpy as np
 from tqdm import tqdm
 
-from vipbench.prompts.controls import change
-from vipbench.data.locate import is_synthetic, open_image, safe_path
-from vipbench.images.draw import footprint, render
+from vipbench.data.synthetic import is_synthetic
+from vipbench.data.tasks import inspect_image, load_samples
 from vipbench.errors import DataError, TaskError, VipbenchError
+from vipbench.images.decode import open_image, safe_path
+from vipbench.images.draw import footprint, render
 from vipbench.images.fit import fit as fit_image
+from vipbench.images.visibility import measure, view
+from vipbench.prompts.controls import change
 from vipbench.prompts.request import build_request
 from vipbench.schema import (
     DataSource,
@@ -35,9 +38,7 @@ from vipbench.schema import (
     TaskSpec,
     Visibility,
 )
-from vipbench.data.tasks import inspect_image, load_samples
-from vipbench.trials.make import TaskChoice, select
-from vipbench.images.visibility import measure, view
+from vipbench.trials.selection import TaskChoice, select
 
 FoundT = TypeVar("FoundT")
 

@@ -9,73 +9,36 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from pathlib import Path
-from typing import NamedTuple
 
 from pydantic import TypeAdapter
 
-from vipbench.prompts.controls import change
-from vipbench.data.locate import file_digest, image_header, locate, safe_path
+from vipbench.data.tasks import inspect_image, load_samples
+from vipbench.digests import file_digest
 from vipbench.errors import DataError, TaskError, nearest
-from vipbench.runfolder.manifest import trial_facts
+from vipbench.images.decode import image_header, safe_path
+from vipbench.prompts.controls import change
 from vipbench.prompts.request import build_request, prompt_tags
+from vipbench.prompts.styles import seed_of
+from vipbench.runfolder.manifest import trial_facts
 from vipbench.schema import (
     DataSource,
-    ExtraMetric,
-    Fit,
     Problem,
-    PromptFormat,
     PromptStyle,
     Record,
     Replay,
     Sample,
-    Suite,
     TaskSpec,
     Trial,
 )
 from vipbench.spool import Shelf
-from vipbench.prompts.styles import parse_styles, seed_of
-from vipbench.data.tasks import all_styles, inspect_image, load_samples, load_suite, load_task
+from vipbench.trials.selection import Selection, TaskChoice
 
-CUSTOM = "custom"
-"""What stands for the suite's name where tasks are listed without one."""
-DEFAULT_BREAKDOWN: tuple[str, ...] = Suite.model_fields["breakdown"].default
-DRAWN_KINDS = ("marks", "none", "blind", "coordinates", "wrong", "shuffled", "permuted")
-"""Kinds of styles that suit a task whose images hold no marks."""
 SHOWN_IDS = 5
 KEPT_SAMPLES = 256
 """Samples whose regions others borrow that are kept in memory."""
 
 Watch = Callable[[Iterable[Sample | Problem], str], Iterable[Sample | Problem]]
 """Wraps a loop to show how far it is; the second argument says what it does."""
-
-
-class TaskChoice(NamedTuple):
-    """One task to ask, and how."""
-
-    spec: TaskSpec
-    source: DataSource
-    styles: tuple[PromptStyle, ...]
-    headline: str
-    """Name of the headline style."""
-    fit: Fit
-    limit: int | None = None
-    """Samples that the suite asks of the task; None: all."""
-
-
-class Selection(NamedTuple):
-    """What a run asks."""
-
-    suite: str
-    tasks: tuple[TaskChoice, ...]
-    joints: tuple[TaskSpec, ...]
-    """Tasks that are scored from others."""
-    prompt_format: PromptFormat | None
-    """Of the suite; so are the next two."""
-    metrics: tuple[ExtraMetric, ...]
-    breakdown: tuple[str, ...]
-    notes: tuple[str, ...]
-    """What was left out, and why."""
 
 
 class _Asked(Record):
@@ -155,140 +118,6 @@ class TaskFacts:
         self.errors.append(problem)
         error = f"{problem.code}: {problem.message}"
         return _Asked(record=record, error=error, image_digest="")
-
-
-def select(
-    *,
-    suite: str | None = None,
-    tasks: Sequence[str] = (),
-    styles: str | None = None,
-    data: Mapping[str, DataSource],
-    include: Sequence[Path] = (),
-    fit: Fit | None = None,
-    fit_hint: Fit | None = None,
-) -> Selection:
-    """Resolve names to tasks, data and styles.
-
-    Args:
-        suite: name; gives tasks, styles and fit where they are not given themselves.
-        tasks: names; a joint task brings its parts.
-        styles: expression as for `--styles`.
-        data: where the data of each key lie.
-        include: further folders of task files.
-        fit: for all tasks.
-        fit_hint: for tasks that say nothing themselves: the checkpoint's.
-
-    Raises:
-        TaskError: unknown or broken tasks, suites or styles, or nothing is left to ask.
-        DataError: the data of a task are nowhere.
-    """
-    chosen = load_suite(suite, include) if suite else None
-    names = tuple(tasks) or (chosen.tasks if chosen else ())
-    if not names:
-        raise TaskError("no task: give --tasks or --suite; `vipbench ls tasks` lists them")
-    asked, joints = _expand([load_task(name, include) for name in names], include)
-    known = all_styles(include)
-    notes: list[str] = []
-    choices = []
-    for spec in asked:
-        kept, headline, left_out = _task_styles(spec, chosen, styles, known)
-        if left_out:
-            notes.append(f"{spec.name}: {_why_left_out(spec, left_out)}")
-        if not kept:
-            continue
-        choices.append(
-            TaskChoice(
-                spec=spec,
-                source=locate(str(spec.data), data, spec.path.parent if spec.path else None),
-                styles=kept,
-                headline=headline,
-                fit=fit or (chosen.fit if chosen else None) or spec.fit or fit_hint or "pad",
-                limit=_suite_limit(chosen, spec, joints) if chosen else None,
-            )
-        )
-    if not choices:
-        raise TaskError(f"nothing is left to ask: {'; '.join(notes)}")
-    left = {choice.spec.name for choice in choices}
-    return Selection(
-        suite=chosen.name if chosen else CUSTOM,
-        tasks=tuple(choices),
-        joints=tuple(joint for joint in joints if left.issuperset(joint.data)),
-        prompt_format=chosen.prompt_format if chosen else None,
-        metrics=chosen.metrics if chosen else (),
-        breakdown=chosen.breakdown if chosen else DEFAULT_BREAKDOWN,
-        notes=tuple(notes),
-    )
-
-
-def _suite_limit(suite: Suite, spec: TaskSpec, joints: Sequence[TaskSpec]) -> int | None:
-    """Return how many samples a suite asks of a task, itself or as a part of a joint one."""
-    names = (spec.name, *(joint.name for joint in joints if spec.name in joint.data))
-    return next((suite.limits[name] for name in names if name in suite.limits), None)
-
-
-def _expand(
-    specs: Sequence[TaskSpec], include: Sequence[Path]
-) -> tuple[list[TaskSpec], list[TaskSpec]]:
-    """Return the tasks to ask, each once, and the joint tasks."""
-    asked: dict[str, TaskSpec] = {}
-    joints: dict[str, TaskSpec] = {}
-    for spec in specs:
-        if spec.kind != "joint":
-            asked.setdefault(spec.name, spec)
-            continue
-        joints[spec.name] = spec
-        for name in spec.data:
-            part = load_task(name, include)
-            if part.kind == "joint":
-                raise TaskError(f"{spec.path}: {name!r} is joint itself; join plain tasks")
-            asked.setdefault(name, part)
-    return list(asked.values()), list(joints.values())
-
-
-def _task_styles(
-    spec: TaskSpec,
-    suite: Suite | None,
-    expression: str | None,
-    known: Mapping[str, PromptStyle],
-) -> tuple[tuple[PromptStyle, ...], str, list[PromptStyle]]:
-    """Return the styles of one task, the name of its headline style, and what was left out."""
-    own = parse_styles(spec.styles[0], known)[0] if spec.styles else None
-    marked = own is not None and _is_marked(spec, known)
-    headline = own
-    if suite and suite.styles and not marked:
-        headline = parse_styles(suite.styles[0], known, own)[0]
-    wanted = expression
-    if wanted is None:
-        wanted = ",".join((suite.styles if suite else ()) or spec.styles[:1])
-        if not wanted:
-            raise TaskError(f"{spec.path}: has no 'styles'; name one there, or give --styles")
-    styles = parse_styles(wanted, known, headline)
-    fitting = ("given", "blind") if marked else DRAWN_KINDS
-    kept = tuple(
-        style
-        for style in styles
-        if style.kind in fitting and (style.kind != "permuted" or spec.kind == "choice")
-    )
-    names = [style.name for style in kept]
-    first = headline.name if headline and headline.name in names else "".join(names[:1])
-    return kept, first, [style for style in styles if style not in kept]
-
-
-def _is_marked(spec: TaskSpec, known: Mapping[str, PromptStyle]) -> bool:
-    """Say whether the marks of a task are in its images already."""
-    kinds = {parse_styles(name, known)[0].kind for name in spec.styles}
-    return kinds <= {"given", "blind"}
-
-
-def _why_left_out(spec: TaskSpec, styles: Sequence[PromptStyle]) -> str:
-    names = ", ".join(style.name for style in styles)
-    names = f"style{'s' if len(styles) > 1 else ''} {names} left out"
-    kinds = {style.kind for style in styles}
-    if "given" in kinds:
-        return f"{names}, since its images hold no marks"
-    if kinds == {"permuted"}:
-        return f"{names}, since it has no options"
-    return f"{names}, since its images hold their marks already (it takes given and blind)"
 
 
 def make_trials(

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 import yaml
 
-from vipbench.errors import TaskError
 from vipbench.analysis.reproduce.published import Published, read_registry, reference_folder
 from vipbench.data.tasks import find_tasks, load_task
+from vipbench.errors import TaskError
 
 ZOO = "https://github.com/WisconsinAIVision/ViP-LLaVA/blob/main/docs/MODEL_ZOO.md"
 STUDY = "https://github.com/WisconsinAIVision/ViP-LLaVA/blob/main/docs/study_llm_backbone.md"

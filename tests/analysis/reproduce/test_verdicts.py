@@ -6,11 +6,14 @@ import pytest
 from rich.console import Console
 
 from tests.results import line, lines, manifest, row, save_rows, save_scores, task_run
-from vipbench.analysis.reproduce import verdicts as reproduction
-from vipbench.runfolder import folder as store
-from vipbench.errors import RunError
+from vipbench import files
+from vipbench.analysis.reproduce import records
 from vipbench.analysis.reproduce.published import Protocol, Published, Registry
-from vipbench.analysis.reproduce.verdicts import Comparison, ReasonCode, Reproduction, reproduce
+from vipbench.analysis.reproduce.records import Comparison, ReasonCode, Reproduction
+from vipbench.analysis.reproduce.text import details, summary, table, write
+from vipbench.analysis.reproduce.verdicts import reproduce
+from vipbench.errors import RunError
+from vipbench.runfolder.folder import JUDGE, SUMMARY
 from vipbench.stats import clustered_mean
 
 V7W, POINTQA, VCR = "visual7w_pointing", "pointqa_looktwice", "vcr_q2ar"
@@ -67,7 +70,7 @@ def test_a_number_is_reproduced_inside_the_widened_interval(
 
 
 def test_the_widening_is_half_a_point(tmp_path: Path) -> None:
-    assert reproduction.WIDENING == reproduce([v7w(tmp_path, 0.86)]).widening == 0.5
+    assert records.WIDENING == reproduce([v7w(tmp_path, 0.86)]).widening == 0.5
 
 
 def test_what_is_shown_with_a_verdict(tmp_path: Path) -> None:
@@ -159,7 +162,7 @@ def test_another_model_is_held_against_nothing(tmp_path: Path, model: str) -> No
     assert found.comparisons == ()
     [left] = found.unlisted
     assert (left.task, left.n, left.reasons) == (V7W, 15, ())
-    assert reproduction.summary(found) == "No published number is comparable with what was run."
+    assert summary(found) == "No published number is comparable with what was run."
 
 
 def test_other_systems_are_counted_and_listed_on_demand(tmp_path: Path) -> None:
@@ -193,7 +196,7 @@ def test_a_task_without_published_numbers(tmp_path: Path) -> None:
     found = reproduce([save_rows(tmp_path, run, [row("pointqa_local", 0.5, 1)])])
     [left] = found.unlisted
     assert (left.n, found.comparisons) == (0, ())
-    assert "no published number is known for this task" in reproduction.details(found)[0]
+    assert "no published number is known for this task" in details(found)[0]
 
 
 # --- what cannot be compared
@@ -317,7 +320,7 @@ def judged(folder: Path, metric: str = "judge", **facts: Any) -> Path:
         row(task, 0.20, 88, 0.04, metric=metric, group="capability=ocr"),
     ]
     if facts:
-        store.write_json(folder / store.JUDGE, facts)
+        files.write_json(folder / JUDGE, facts)
     return save_rows(folder, made, rows)
 
 
@@ -514,7 +517,7 @@ def test_runs_that_differ_by_their_seed_are_one_result(tmp_path: Path) -> None:
     assert one.ours.spread == pytest.approx(0.0721688)
     assert (one.seeds, one.runs) == ((0, 1, 2), tuple(map(str, runs)))
     assert (one.ours.n, one.verdict, one.differences) == (8, "reproduced", ())
-    text = "\n".join(reproduction.details(found))
+    text = "\n".join(details(found))
     assert "70.83 ± 7.22 over 3 seeds (75.00, 62.50, 75.00)" in text
 
 
@@ -577,7 +580,7 @@ def test_a_narrow_terminal_loses_no_letter(tmp_path: Path) -> None:
     found = reproduce([v7w(tmp_path, 0.8579)], everything=True)
     console = Console(width=50, color_system=None)
     with console.capture() as capture:
-        console.print(reproduction.table(found))
+        console.print(table(found))
     cells = [cell.split("│") for cell in capture.get().splitlines() if cell.startswith("│")]
     columns = ["".join(part.strip() for part in column) for column in zip(*cells, strict=True)]
     text = "".join(columns)
@@ -588,7 +591,7 @@ def test_a_narrow_terminal_loses_no_letter(tmp_path: Path) -> None:
 
 def test_files_hold_what_the_terminal_shows(tmp_path: Path) -> None:
     found = reproduce([v7w(tmp_path / "a_run", 0.87, row={"n_errors": 2000, "n": 55265})])
-    paths = reproduction.write(found, tmp_path / "out")
+    paths = write(found, tmp_path / "out")
     assert [path.name for path in paths] == ["reproduce.json", "reproduce.md"]
     plain = json.loads(paths[0].read_text(encoding="utf-8"))
     assert Reproduction.model_validate(plain) == found
@@ -605,13 +608,11 @@ def test_files_hold_what_the_terminal_shows(tmp_path: Path) -> None:
 
 def test_the_summary_counts_verdicts(tmp_path: Path) -> None:
     found = reproduce([v7w(tmp_path, 0.8532)])
-    assert reproduction.summary(found) == (
-        "Of 2 comparable published numbers, 1 reproduced, 1 outside."
-    )
+    assert summary(found) == ("Of 2 comparable published numbers, 1 reproduced, 1 outside.")
 
 
 def test_a_run_that_has_not_ended_is_an_error(tmp_path: Path) -> None:
     run = v7w(tmp_path, 0.86)
-    (run / store.SUMMARY).unlink()
+    (run / SUMMARY).unlink()
     with pytest.raises(RunError, match="the run has not ended"):
         reproduce([run])

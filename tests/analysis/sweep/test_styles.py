@@ -13,10 +13,12 @@ from rich.console import Console
 from scipy import stats as scipy_stats
 
 from tests import results
-from vipbench.schema import PromptStyle
-from vipbench.prompts.styles import parse_styles
-from vipbench.analysis.sweep.styles import AS_HEADLINE, EffectRow, Sweep, levels, sentences, sweep, tables, write
+from vipbench.analysis.sweep.effects import AS_HEADLINE, EffectRow, levels
+from vipbench.analysis.sweep.styles import Sweep, sweep
+from vipbench.analysis.sweep.text import sentences, tables, write
 from vipbench.data.tasks import all_styles
+from vipbench.prompts.styles import parse_styles
+from vipbench.schema import PromptStyle
 
 TASK = "visual7w_pointing"
 Values = Mapping[str, Sequence[float | None]]

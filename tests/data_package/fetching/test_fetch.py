@@ -14,18 +14,30 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers import Served, Server, add_data_set, serving
 from tests.data_package.fetching.test_hub import environment
+from tests.servers import Served, Server, add_data_set, serving
 from vipbench.data import locate as data
-from vipbench.trials.check import check_tasks
-from vipbench.data.locate import FETCHED, fetched_folder, locate
+from vipbench.data.cache import FETCHED, fetched_folder
+from vipbench.data.fetching.fetch import (
+    STAGE,
+    FetchSettings,
+    Part,
+    RemoteFile,
+    Source,
+    fetch,
+    find_sources,
+    load_source,
+    status,
+    steps_by_hand,
+)
+from vipbench.data.fetching.transfer import Patience
+from vipbench.data.locate import locate
+from vipbench.data.tasks import find_tasks
 from vipbench.demo.generate import make
 from vipbench.errors import DataError, RunError, RunInterrupted, TaskError
-from vipbench.data.fetching.fetch import STAGE, FetchSettings, Part, RemoteFile, Source, fetch, find_sources, load_source, status, steps_by_hand
+from vipbench.files import locked
 from vipbench.schema import DataSource
-from vipbench.runfolder.folder import locked
-from vipbench.data.tasks import find_tasks
-from vipbench.data.fetching.transfer import Patience
+from vipbench.trials.check import check_tasks
 
 QUICK = Patience(attempts=3, pause=0.0, timeout=10.0)
 SETTINGS = FetchSettings(patience=QUICK)
@@ -542,7 +554,8 @@ def from_hub(server: Server, tmp_path: Path, *arguments: str) -> subprocess.Comp
             *arguments,
         ],
         cwd=tmp_path,
-        env=environment(server, tmp_path) | {"PYTHONPATH": str(Path(__file__).parent.parent.parent.parent)},
+        env=environment(server, tmp_path)
+        | {"PYTHONPATH": str(Path(__file__).parent.parent.parent.parent)},
         capture_output=True,
         text=True,
         check=False,

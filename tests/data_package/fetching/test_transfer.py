@@ -12,8 +12,8 @@ import pytest
 
 from tests.servers import Served, Server, serving
 from vipbench.data.fetching import transfer
-from vipbench.errors import DataError
 from vipbench.data.fetching.transfer import Patience, download, finish, plain_url
+from vipbench.errors import DataError
 
 CONTENT = random.Random(0).randbytes(300_000)
 QUICK = Patience(attempts=4, pause=0.0, timeout=10.0)

@@ -11,7 +11,15 @@ from vipbench.bench.models import random_config
 from vipbench.errors import RunnerError
 from vipbench.runners.checkpoints.checkpoint import check_checkpoint
 from vipbench.runners.checkpoints.shape import shape_of
-from vipbench.runners.checkpoints.sizing import ANSWER_TOKENS, CPU_TOKENS, MOST_TOKENS, bytes_per_token, size_checkpoint, size_live, token_budget
+from vipbench.runners.checkpoints.sizing import (
+    ANSWER_TOKENS,
+    CPU_TOKENS,
+    MOST_TOKENS,
+    bytes_per_token,
+    size_checkpoint,
+    size_live,
+    token_budget,
+)
 from vipbench.runners.vipllava.runner import VipLlavaRunner
 from vipbench.schema import PromptFormat, Request
 

@@ -33,8 +33,8 @@ from tests.originals import (
 )
 from vipbench.demo import CHECKPOINT
 from vipbench.errors import RunError, RunnerError
-from vipbench.runners.conversion import weights as weights_module
 from vipbench.runners.checkpoints.checkpoint import Hints, check_checkpoint
+from vipbench.runners.conversion import weights as weights_module
 from vipbench.runners.conversion.convert import convert
 from vipbench.runners.conversion.llama_tokenizer import load_original_tokenizer, read_sentencepiece
 from vipbench.runners.vipllava.runner import VipLlavaRunner

@@ -24,9 +24,10 @@ from tests.models import (
     save_checkpoint,
 )
 from vipbench.errors import RunnerError
-from vipbench.runners import check_responses
+from vipbench.runners.contract import check_responses
 from vipbench.runners.device import find_device, find_dtype
-from vipbench.runners.vipllava.runner import TOP_K, VipLlavaRunner, _sample
+from vipbench.runners.vipllava.runner import VipLlavaRunner
+from vipbench.runners.vipllava.tokens import TOP_K, sample
 from vipbench.schema import AnswerPath, PromptFormat, Request, Response
 
 END_IDS = list(range(2, 400, 9))
@@ -437,7 +438,7 @@ def test_sampled_and_greedy_requests_share_a_batch(checkpoint: Path) -> None:
 def test_tokens_are_drawn_at_their_probability() -> None:
     logits = torch.tensor([1.0, 3.0, 2.0, -4.0])
     draws = np.random.default_rng(0).random(20_000)
-    counts = np.bincount([int(_sample(logits, 0.5, draw)) for draw in draws], minlength=4)
+    counts = np.bincount([int(sample(logits, 0.5, draw)) for draw in draws], minlength=4)
     expected = torch.softmax(logits / 0.5, -1).numpy()
     assert np.abs(counts / len(draws) - expected).max() < 0.01
 
@@ -445,9 +446,9 @@ def test_tokens_are_drawn_at_their_probability() -> None:
 def test_only_the_likeliest_tokens_are_drawn() -> None:
     logits = torch.zeros(400)
     logits[7:7 + TOP_K] = 1e-3  # fmt: skip
-    drawn = {int(_sample(logits, 1.0, draw)) for draw in np.linspace(0, 1, 2000, endpoint=False)}
+    drawn = {int(sample(logits, 1.0, draw)) for draw in np.linspace(0, 1, 2000, endpoint=False)}
     assert drawn == set(range(7, 7 + TOP_K))
-    assert int(_sample(torch.tensor([0.0, 1.0]), 1.0, 0.999_999)) == 0
+    assert int(sample(torch.tensor([0.0, 1.0]), 1.0, 0.999_999)) == 0
 
 
 def test_a_literal_image_token_is_text(checkpoint: Path) -> None:

@@ -6,10 +6,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from vipbench.errors import TaskError, nearest
-from vipbench.report.leaderboard import ALL
-from vipbench.schema import Fit, Record, checked, read_yaml, shown
 from vipbench.data.tasks import all_styles, find_tasks
+from vipbench.errors import TaskError, nearest
+from vipbench.runfolder.summary import ALL
+from vipbench.schema import Fit, Record
+from vipbench.validation import checked, read_yaml, shown
 
 LISTED_MISTAKES = 5
 

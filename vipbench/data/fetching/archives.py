@@ -15,9 +15,9 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO, NamedTuple
 
-from vipbench.data.locate import size_in_words, unwritten
 from vipbench.errors import DataError
-from vipbench.schema import shown
+from vipbench.files import size_in_words, unwritten
+from vipbench.validation import shown
 
 MAX_MEMBERS = 1_000_000
 """Visual Genome's larger archive holds about 64,000."""

@@ -17,13 +17,15 @@ from typing import Annotated, Literal, NamedTuple, Self
 from pydantic import Field, ValidationError, model_validator
 from tqdm import tqdm
 
+from vipbench.data.cache import FETCHED, fetched_folder
 from vipbench.data.fetching.archives import safe_name, tree, tree_size, unpack
-from vipbench.data.locate import FETCHED, fetched_folder, file_digest, size_in_words, unwritten
-from vipbench.errors import DataError, RunError, RunInterrupted, TaskError, nearest
-from vipbench.schema import Record, checked, read_yaml
-from vipbench.runfolder.folder import locked, made, read_json
-from vipbench.data.tasks import task_folders
 from vipbench.data.fetching.transfer import Patience, download, finish, note, plain_url
+from vipbench.data.tasks import task_folders
+from vipbench.digests import file_digest
+from vipbench.errors import DataError, RunError, RunInterrupted, TaskError, nearest
+from vipbench.files import locked, made, read_json, size_in_words, unwritten
+from vipbench.schema import Record
+from vipbench.validation import checked, read_yaml
 
 SOURCES = "sources"
 """Folder below a folder of tasks."""

@@ -16,8 +16,9 @@ from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils.tqdm import disable_progress_bars, enable_progress_bars
 
 from vipbench.data.fetching.archives import safe_name
-from vipbench.data.locate import file_digest, unwritten
+from vipbench.digests import file_digest
 from vipbench.errors import DataError
+from vipbench.files import unwritten
 
 JUNK = ".DS_Store"
 _HTTP_ERROR: type[BaseException] = hub_errors.HfHubHTTPError.__bases__[0]

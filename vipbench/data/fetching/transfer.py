@@ -18,11 +18,10 @@ import httpx2
 from pydantic import ValidationError
 from tqdm import tqdm
 
-from vipbench import __version__
-from vipbench.data.locate import size_in_words, unwritten
+from vipbench._version import __version__
 from vipbench.errors import DataError, RunError
+from vipbench.files import read_json, size_in_words, unwritten, write_json
 from vipbench.schema import Record
-from vipbench.runfolder.folder import read_json, write_json
 
 MAX_REDIRECTS = 10
 PROGRESS = 1 << 20

@@ -9,8 +9,8 @@ from transformers import VipLlavaConfig
 from vipbench.errors import RunnerError
 from vipbench.runners.checkpoints.checkpoint import CheckpointInfo
 from vipbench.runners.checkpoints.loading import LOAD_ERRORS, check_live, load_tokenizer, one_line
-from vipbench.runners.prompt_formats import PromptEncoder
 from vipbench.runners.checkpoints.shape import Shape, shape_of
+from vipbench.runners.prompt_formats import PromptEncoder
 from vipbench.schema import PromptFormat, Request
 
 CPU_TOKENS = 2048

@@ -22,12 +22,23 @@ from transformers import (
 )
 
 from vipbench.errors import RunnerError
+from vipbench.files import locked
 from vipbench.runners.checkpoints.checkpoint import Hints, read_json
 from vipbench.runners.conversion.llama_tokenizer import load_original_tokenizer
-from vipbench.runners.conversion.official import Original, Tower, check_original, feature_layers, find_tower, names_error, official_fit, open_fetched, rename, shape_error
+from vipbench.runners.conversion.official import (
+    Original,
+    Tower,
+    check_original,
+    feature_layers,
+    find_tower,
+    names_error,
+    official_fit,
+    open_fetched,
+    rename,
+    shape_error,
+)
 from vipbench.runners.conversion.weights import Weights, Written, write_weights
 from vipbench.schema import Fit, Record
-from vipbench.runfolder.folder import locked
 
 __all__ = ["Conversion", "convert"]
 

@@ -14,7 +14,16 @@ from huggingface_hub.errors import StrictDataclassError
 from transformers import CLIPVisionConfig, LlamaConfig
 
 from vipbench.errors import RunnerError
-from vipbench.runners.checkpoints.checkpoint import CLIP_MEAN, CLIP_STD, FEATURE_LAYERS, download, find_folder, image_statistics, read_json, remote_code
+from vipbench.runners.checkpoints.checkpoint import (
+    CLIP_MEAN,
+    CLIP_STD,
+    FEATURE_LAYERS,
+    download,
+    find_folder,
+    image_statistics,
+    read_json,
+    remote_code,
+)
 from vipbench.runners.conversion.weights import Weights, is_buffer, open_weights
 from vipbench.schema import Fit
 

@@ -8,66 +8,37 @@ log-probabilities of the option letters and the first token of each answer. The 
 transformers' own `generate` on prompts padded on the left; tests hold the two against each other.
 """
 
-import hashlib
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
 from transformers import (
     GenerationConfig,
-    LogitsProcessor,
     LogitsProcessorList,
     PreTrainedTokenizerBase,
     VipLlavaForConditionalGeneration,
 )
 
 from vipbench.errors import RunnerError, nearest
-from vipbench.runners import RunnerSettings
-from vipbench.runners.vipllava.cache import make_room
-from vipbench.runners.checkpoints.checkpoint import CheckpointInfo, check_checkpoint, image_statistics
+from vipbench.runners.checkpoints.checkpoint import check_checkpoint
+from vipbench.runners.checkpoints.loading import check_images, end_ids, inference, load_tokenizer
+from vipbench.runners.checkpoints.sizing import ANSWER_TOKENS
+from vipbench.runners.contract import RunnerSettings
 from vipbench.runners.device import find_device, find_dtype
-from vipbench.runners.checkpoints.loading import check_images, check_live, end_ids, inference, load_model, load_tokenizer
 from vipbench.runners.prompt_formats import PromptEncoder
-from vipbench.runners.checkpoints.sizing import ANSWER_TOKENS, read_config
+from vipbench.runners.vipllava.cache import make_room
+from vipbench.runners.vipllava.fast import COVERED, DROP_SHARE
+from vipbench.runners.vipllava.loading import _load_model, describe_live, drop_unused_layers
+from vipbench.runners.vipllava.net import free_memory
+from vipbench.runners.vipllava.reference import Steps
+from vipbench.runners.vipllava.tokens import Answer, Row, _option_logprobs, sample
 from vipbench.schema import AnswerPath, PromptFormat, Request, Response
 
-TOP_K = 50
-"""Likeliest tokens that sampling draws from. Source: the default of `generate` in transformers
-4.37, which the official loader (`model_vqa_loader_vip.py`) leaves as it is."""
-# Finished rows leave the batch once they are this share of it, since copying the cache costs too.
-_DROP_SHARE = 0.25
-_COVERED = ("llama", "mistral")
-"""Language models of which tests hold that a padded batch answers like its rows; others are asked
-one request at a time."""
-_LOGPROB_DIGITS = 6
-"""Decimals that are kept: float32 has no more of them to tell."""
-
 _log = logging.getLogger(__name__)
-
-
-class _Row(NamedTuple):
-    """One prompt on its way through the model."""
-
-    ids: list[int]
-    max_new_tokens: int
-    temperature: float
-    """0: greedy."""
-    seed: int
-    """Of the draws, one a token, where the temperature is above 0."""
-    options: tuple[tuple[int, ...], ...] = ()
-    """Tokens that say each option letter; empty where nothing is to be known of options."""
-
-
-class _Answer(NamedTuple):
-    """New tokens without the end token; finish `error` where the logits are no numbers."""
-
-    tokens: list[int]
-    finish: Literal["stop", "length", "error"]
-    option_logprobs: tuple[float, ...] | None = None
 
 
 class VipLlavaRunner:
@@ -114,9 +85,9 @@ class VipLlavaRunner:
             number_type = find_dtype(dtype, place)
             tokenizer = load_tokenizer(self.info)
             self.model = _load_model(self.info, number_type, place)
-            _drop_unused_layers(self.model, self.info.vision_feature_layers)
+            drop_unused_layers(self.model, self.info.vision_feature_layers)
         else:
-            self.info = _describe_live(model, processor)
+            self.info = describe_live(model, processor)
             self.model = model
             tokenizer = getattr(processor, "tokenizer", processor)
         self.image_size: int = self.info.image_size
@@ -176,7 +147,7 @@ class VipLlavaRunner:
         side = self.image_size
         while True:
             n = max(1, tokens // (width - ANSWER_TOKENS))
-            rows = [_Row(ids, max_new_tokens=2, temperature=0, seed=0)] * n
+            rows = [Row(ids, max_new_tokens=2, temperature=0, seed=0)] * n
             try:
                 with inference(self.model):
                     self._ask(rows, torch.zeros(n, side, side, 3, dtype=torch.uint8))
@@ -186,7 +157,7 @@ class VipLlavaRunner:
             else:
                 return tokens
             finally:
-                _free_memory()
+                free_memory()
             tokens //= 2
 
     def generate(self, requests: Sequence[Request], images: Sequence[np.ndarray]) -> list[Response]:
@@ -202,7 +173,7 @@ class VipLlavaRunner:
             return []
         pixels = self._stack(requests, images)
         rows = [
-            _Row(
+            Row(
                 self.encode(each),
                 each.max_new_tokens,
                 each.temperature,
@@ -212,7 +183,7 @@ class VipLlavaRunner:
             for each in requests
         ]
         fitting = [i for i, row in enumerate(rows) if len(row.ids) < self._max_length]
-        answers = dict.fromkeys(range(len(rows)), _Answer([], "error"))
+        answers = dict.fromkeys(range(len(rows)), Answer([], "error"))
         if fitting:
             with inference(self.model):
                 found = self._answer([rows[i] for i in fitting], pixels[fitting])
@@ -259,7 +230,7 @@ class VipLlavaRunner:
         pixels = torch.from_numpy(np.stack(images))
         return pixels.pin_memory() if self.model.device.type == "cuda" else pixels
 
-    def _respond(self, row: _Row, answer: _Answer) -> Response:
+    def _respond(self, row: Row, answer: Answer) -> Response:
         if len(row.ids) >= self._max_length:
             error = f"the prompt has {len(row.ids)} tokens, the model takes {self._max_length - 1}"
         elif answer.finish == "error":
@@ -277,7 +248,7 @@ class VipLlavaRunner:
             )
         return Response(error=error, n_prompt_tokens=len(row.ids), finish="error")
 
-    def _answer(self, rows: list[_Row], pixels: torch.Tensor) -> list[_Answer]:
+    def _answer(self, rows: list[Row], pixels: torch.Tensor) -> list[Answer]:
         """Decode a batch; in halves where it does not fit into memory."""
         if self.path == "fast" and len(rows) > 1 and (reason := self._why_alone(rows)):
             if not self._said_alone:
@@ -291,14 +262,14 @@ class VipLlavaRunner:
                 if len(rows) == 1:
                     raise self._too_small(len(rows[0].ids)) from error
             # Outside the handler, whose traceback would keep the failed batch in memory.
-            _free_memory()
+            free_memory()
             half = len(rows) // 2
             halves = [slice(half), slice(half, None)]
             self.n_splits += 1
             _log.warning("out of memory with %d requests: split in two", len(rows))
         return [answer for part in halves for answer in self._answer(rows[part], pixels[part])]
 
-    def _ask(self, rows: list[_Row], pixels: torch.Tensor) -> list[_Answer]:
+    def _ask(self, rows: list[Row], pixels: torch.Tensor) -> list[Answer]:
         """Answer a batch that fits into memory."""
         if self.path == "reference":
             return self._generate(rows, pixels)
@@ -310,9 +281,9 @@ class VipLlavaRunner:
             f"{self.model.device} · use a larger device or a 16-bit --dtype"
         )
 
-    def _why_alone(self, rows: list[_Row]) -> str | None:
+    def _why_alone(self, rows: list[Row]) -> str | None:
         """Say why rows cannot be read as one padded batch; None: they can."""
-        if self._text_model not in _COVERED:
+        if self._text_model not in COVERED:
             return f"batches of a {self._text_model} are not known to answer like single requests"
         longest = max(len(row.ids) + row.max_new_tokens for row in rows)
         if self._sliding_window and longest > self._sliding_window:
@@ -322,7 +293,7 @@ class VipLlavaRunner:
             )
         return None
 
-    def _decode(self, rows: list[_Row], pixels: torch.Tensor) -> list[_Answer]:
+    def _decode(self, rows: list[Row], pixels: torch.Tensor) -> list[Answer]:
         """Prefill once, then decode token by token, dropping rows as they finish."""
         device = self.model.device
         lengths = torch.tensor([len(row.ids) for row in rows], device=device)
@@ -347,7 +318,7 @@ class VipLlavaRunner:
             chosen = logits.argmax(-1)
             for place, i in enumerate(alive):
                 if i in draws and finite[place]:
-                    chosen[place] = _sample(logits[place], rows[i].temperature, draws[i].random())
+                    chosen[place] = sample(logits[place], rows[i].temperature, draws[i].random())
             for place, (i, token) in enumerate(zip(alive, chosen.tolist(), strict=True)):
                 if i in finish:
                     continue
@@ -361,8 +332,8 @@ class VipLlavaRunner:
                         finish[i] = "length"
             keep = [place for place, i in enumerate(alive) if i not in finish]
             if not keep:
-                return [_Answer(tokens[i], finish[i], logprobs[i]) for i in range(len(rows))]
-            if len(alive) - len(keep) >= _DROP_SHARE * len(alive):
+                return [Answer(tokens[i], finish[i], logprobs[i]) for i in range(len(rows))]
+            if len(alive) - len(keep) >= DROP_SHARE * len(alive):
                 kept = torch.tensor(keep, device=device)
                 cache.batch_select_indices(kept)
                 seen, positions, chosen = seen[kept], positions[kept], chosen[kept]
@@ -379,7 +350,7 @@ class VipLlavaRunner:
             logits = self.model.lm_head(output.last_hidden_state[:, -1])
 
     def _prefill(
-        self, rows: list[_Row], pixels: torch.Tensor, lengths: torch.Tensor
+        self, rows: list[Row], pixels: torch.Tensor, lengths: torch.Tensor
     ) -> tuple[torch.Tensor, Any]:
         """Read prompts and images; return logits after each row's last token, and the cache."""
         model = self.model
@@ -408,7 +379,7 @@ class VipLlavaRunner:
         gave is cut to that before it goes on, and so is what the MLP gets: (batch, 1, width), which
         is added to every place of the residual, and right at that one. Keys and values are whole.
         """
-        if self._text_model not in _COVERED:
+        if self._text_model not in COVERED:
             yield
             return
 
@@ -434,14 +405,14 @@ class VipLlavaRunner:
                 "expected equal numbers"
             )
 
-    def _generate(self, rows: list[_Row], pixels: torch.Tensor) -> list[_Answer]:
+    def _generate(self, rows: list[Row], pixels: torch.Tensor) -> list[Answer]:
         """Answer a batch through transformers' `generate`, padded on the left: the reference."""
         model: Any = self.model
         width = max(len(row.ids) for row in rows)
         padding = int(self._image_token_id == 0)  # anything but an image token
         ids = torch.tensor([[padding] * (width - len(row.ids)) + row.ids for row in rows])
         mask = torch.tensor([[0] * (width - len(row.ids)) + [1] * len(row.ids) for row in rows])
-        steps = _Steps(rows)
+        steps = Steps(rows)
         settings = GenerationConfig(  # type: ignore[no-untyped-call]  # transformers' own
             do_sample=False,
             num_beams=1,
@@ -470,15 +441,15 @@ class VipLlavaRunner:
         ]
 
     def _read(
-        self, tokens: list[int], row: _Row, broken: int | None, logprobs: tuple[float, ...] | None
-    ) -> _Answer:
+        self, tokens: list[int], row: Row, broken: int | None, logprobs: tuple[float, ...] | None
+    ) -> Answer:
         """Cut what `generate` gave for a row where that row ends, which others may outlast."""
         kept = tokens[: row.max_new_tokens]
         stop = next((i for i, token in enumerate(kept) if token in self._end_ids), None)
         n_steps = len(kept) if stop is None else stop + 1
         if broken is not None and broken < n_steps:
-            return _Answer(kept[:broken], "error")
-        return _Answer(kept[:stop], "length" if stop is None else "stop", logprobs)
+            return Answer(kept[:broken], "error")
+        return Answer(kept[:stop], "length" if stop is None else "stop", logprobs)
 
     @contextmanager
     def _image_watched(self, image_places: torch.Tensor) -> Iterator[None]:
@@ -538,135 +509,3 @@ class VipLlavaRunner:
         """
         values = pixels.to(self.model.device, non_blocking=True).permute(0, 3, 1, 2).float() / 255
         return ((values - self._mean) / self._std).to(self.model.dtype)
-
-
-def _free_memory() -> None:
-    """Give back to the device what a batch has left."""
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
-
-
-class _Steps(LogitsProcessor):
-    """Watches each step of `generate`, and chooses the tokens of rows that are sampled."""
-
-    def __init__(self, rows: list[_Row]) -> None:
-        self.logprobs: list[tuple[float, ...] | None] = []
-        """Of the options, from the first step."""
-        self.broken: list[int | None] = [None] * len(rows)
-        """The first step at which the logits of a row were no numbers."""
-        self._rows = rows
-        self._step = 0
-        self._draws = [np.random.Generator(np.random.PCG64(row.seed)) for row in rows]
-
-    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        """Take the logits (batch, vocabulary) of a step; a token that is drawn stays alone."""
-        if self._step == 0:
-            self.logprobs = _option_logprobs(scores, self._rows)
-        finite = torch.isfinite(scores.float().max(-1).values).tolist()
-        for i, (row, fine) in enumerate(zip(self._rows, finite, strict=True)):
-            if not fine and self.broken[i] is None:
-                self.broken[i] = self._step
-            if fine and row.temperature:
-                token = _sample(scores[i], row.temperature, self._draws[i].random())
-                scores[i] = -torch.inf
-                scores[i, token] = 0
-        self._step += 1
-        return scores
-
-
-def _option_logprobs(logits: torch.Tensor, rows: list[_Row]) -> list[tuple[float, ...] | None]:
-    """Return the natural-log probabilities of each row's option letters, from its first logits.
-
-    `logits` (batch, vocabulary) are normalised over the whole vocabulary, in float32; a letter with
-    several tokens has the sum of their probabilities. None for a row without options.
-    """
-    n_letters = max(len(row.options) for row in rows)
-    if not n_letters:
-        return [None] * len(rows)
-    n_tokens = max(len(tokens) for row in rows for tokens in row.options)
-    table = np.full((len(rows), n_letters, n_tokens), -1)
-    for i, row in enumerate(rows):
-        for j, tokens in enumerate(row.options):
-            table[i, j, : len(tokens)] = tokens
-    ids = torch.from_numpy(table).to(logits.device)
-    logprobs = torch.log_softmax(logits.float(), -1)
-    each = logprobs.gather(1, ids.clamp(min=0).flatten(1)).view(ids.shape)
-    values = each.masked_fill(ids < 0, -torch.inf).logsumexp(-1).tolist()
-    return [
-        tuple(round(value, _LOGPROB_DIGITS) for value in found[: len(row.options)])
-        if row.options
-        else None
-        for found, row in zip(values, rows, strict=True)
-    ]
-
-
-def _sample(logits: torch.Tensor, temperature: float, draw: float) -> torch.Tensor:
-    """Return the token (vocabulary,) that a number 0-1 falls on, among the TOP_K likeliest."""
-    values, ids = logits.float().topk(min(TOP_K, len(logits)))
-    # In float64, which MPS lacks.
-    cumulative = torch.softmax(values.cpu().double() / temperature, -1).cumsum(-1)
-    place = int(torch.searchsorted(cumulative, draw * float(cumulative[-1]), right=True))
-    return ids[min(place, len(ids) - 1)]
-
-
-def _load_model(
-    info: CheckpointInfo, dtype: torch.dtype, device: torch.device
-) -> VipLlavaForConditionalGeneration:
-    model: VipLlavaForConditionalGeneration = load_model(
-        VipLlavaForConditionalGeneration,
-        info,
-        dtype,
-        device,
-        config=read_config(info),
-        attn_implementation="sdpa",
-    )
-    return model
-
-
-def _drop_unused_layers(model: VipLlavaForConditionalGeneration, layers: Sequence[int]) -> None:
-    """Remove the layers of the vision tower above the highest feature layer, in place.
-
-    Feature layers count the embeddings as 0, and from the end where negative; the config then
-    names them from the start. What is left computes the same features bit for bit.
-    """
-    config: Any = model.config
-    tower: Any = model.model.vision_tower
-    encoder: Any = getattr(getattr(tower, "vision_model", tower), "encoder", None)
-    blocks = getattr(encoder, "layers", None)
-    if not isinstance(blocks, torch.nn.ModuleList):
-        return
-    absolute = [layer % (len(blocks) + 1) for layer in layers]
-    used = max(1, *absolute)  # the embeddings are taken from the first layer's input
-    if used == len(blocks):
-        return
-    encoder.layers = blocks[:used]
-    for each in (config.vision_config, tower.config, encoder.config):
-        each.num_hidden_layers = used
-    config.vision_feature_layers = absolute
-
-
-def _describe_live(model: VipLlavaForConditionalGeneration, processor: Any) -> CheckpointInfo:
-    """Describe a model in memory as `check_checkpoint` describes one on disk."""
-    check_live(model, processor)
-    vision: Any = model.config.vision_config
-    layers: Any = model.config.vision_feature_layers
-    image_processor = getattr(processor, "image_processor", None)
-    mean, std = image_statistics(getattr(image_processor, "to_dict", dict)())
-    digest = hashlib.sha256()
-    for name, tensor in sorted(model.state_dict().items()):
-        raw = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        digest.update(raw.numpy())
-    return CheckpointInfo(
-        name="live",
-        path=None,
-        image_size=vision.image_size,
-        patch_size=vision.patch_size,
-        n_image_tokens=(vision.image_size // vision.patch_size) ** 2,
-        vision_feature_layers=(layers,) if isinstance(layers, int) else tuple(layers),
-        image_mean=mean,
-        image_std=std,
-        chat_template=getattr(processor, "chat_template", None),
-        weights=digest.hexdigest(),
-        settings="",
-    )

@@ -1,0 +1,168 @@
+"""effects: part of what was vipbench/analysis/sweep/styles.py."""
+
+import itertools
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from vipbench.analysis.sweep.scores import Floats, Scores
+from vipbench.schema import PromptStyle, Record
+from vipbench.stats import contrast, holm
+
+FACTORS = ("shape", "color", "width", "alpha")
+N_INTERACTIONS = 5
+"""The largest ones that are listed."""
+AS_HEADLINE = "as headline"
+"""Level of a width or an opacity that the style leaves to the headline style."""
+
+
+class EffectRow(Record):
+    """What one level of a factor, or two levels together, add to the accuracy."""
+
+    run: str
+    model: str
+    task: str
+    kind: str
+    """`main` or `interaction`."""
+    factor: str
+    """Such as `shape`, or `shape x color`."""
+    level: str
+    n_styles: int
+    """Styles that have the level."""
+    n: int
+    effect: float
+    """Deviation from the mean of the factor's levels, the others being equal; for an interaction
+    from what its two levels add by themselves. -1 to 1, like the bounds."""
+    ci_low: float
+    ci_high: float
+    p: float
+    """Adjusted by Holm over the rows of the task and kind."""
+
+
+# --- factors
+
+
+def levels(style: PromptStyle, headline: PromptStyle) -> dict[str, str] | None:
+    """Return the level of each factor that a style of one shape and one colour has, else None.
+
+    Width and opacity that are those of the headline style are the level AS_HEADLINE, whatever the
+    numbers: shapes may have widths of their own.
+    """
+    if style.kind != "marks" or len(style.shapes) != 1 or len(style.colors) != 1:
+        return None
+    [shape], [color] = style.shapes, style.colors
+    width, usual = style.width.get(shape), headline.width.get(shape)
+    return {
+        "shape": shape,
+        "color": color,
+        "width": AS_HEADLINE if width == usual else f"{width:g}" if width else "drawn",
+        "alpha": AS_HEADLINE if style.alpha == headline.alpha else str(style.alpha),
+    }
+
+
+def effect_rows(scores: Scores, notes: list[str]) -> list[EffectRow]:
+    """Fit a sum of the factors' effects to the accuracies of the styles, by least squares.
+
+    Effects are linear in the scores, so that each is the mean of a weighted sum of every sample's
+    scores, and has the clustered interval of such a mean.
+    """
+    headline = scores.styles[scores.headline]
+    found = {name: levels(style, headline) for name, style in scores.styles.items()}
+    design = {name: each for name, each in found.items() if each and name in scores.lines}
+    names = list(design)
+    factors = [f for f in FACTORS if len({design[name][f] for name in names}) > 1]
+    if not factors:
+        return []
+    matrix, columns = _design_matrix([design[name] for name in names], factors)
+    if np.linalg.matrix_rank(matrix) < matrix.shape[1]:
+        notes.append(
+            f"{scores.task} ({scores.model}): effects of {', '.join(factors)} cannot be told apart "
+            "by these styles; use a product, such as 'rectangle,ellipse x red,blue'"
+        )
+        return []
+    ids = scores.common(names)
+    if not ids:
+        return []
+    values = np.array([scores.values(name, ids) for name in names]).T
+    groups = scores.groups(ids)
+    weights = np.asarray(np.linalg.pinv(matrix), dtype=np.float64)
+    main = []
+    for factor in factors:
+        for level in columns[factor]:
+            weight = _level_weights(weights, columns, factor, level)
+            having = [name for name in names if design[name][factor] == level]
+            main.append(_effect(scores, "main", factor, level, having, values @ weight, groups))
+    left = np.eye(len(names)) - matrix @ weights
+    pairs = []
+    for a, b in itertools.combinations(factors, 2):
+        cells: dict[tuple[str, str], list[int]] = defaultdict(list)
+        for place, name in enumerate(names):
+            cells[design[name][a], design[name][b]].append(place)
+        for (u, v), places in cells.items():
+            row = left[places].mean(0)
+            if np.abs(row).max() > 1e-9:
+                having = [names[place] for place in places]
+                factor, level = f"{a} x {b}", f"{u} x {v}"
+                pairs.append(
+                    _effect(scores, "interaction", factor, level, having, values @ row, groups)
+                )
+    largest = sorted(_adjusted(pairs), key=lambda row: -abs(row.effect))[:N_INTERACTIONS]
+    return [*_adjusted(main), *largest]
+
+
+def _design_matrix(
+    styles: Sequence[Mapping[str, str]], factors: Sequence[str]
+) -> tuple[Floats, dict[str, list[str]]]:
+    """Code levels so that the effects of each factor sum to 0; also return its levels in order."""
+    columns = {factor: list(dict.fromkeys(s[factor] for s in styles)) for factor in factors}
+    blocks = [np.ones((len(styles), 1))]
+    for factor, known in columns.items():
+        code = np.vstack([np.eye(len(known) - 1), -np.ones(len(known) - 1)])
+        blocks.append(code[[known.index(style[factor]) for style in styles]])
+    return np.hstack(blocks), columns
+
+
+def _level_weights(
+    weights: Floats, columns: Mapping[str, Sequence[str]], factor: str, level: str
+) -> Floats:
+    """Return the weights (styles,) whose sum over the scores is the effect of a level."""
+    start = 1
+    for name, known in columns.items():
+        if name == factor:
+            block = weights[start : start + len(known) - 1]
+            place = known.index(level)
+            return np.asarray(block[place] if place < len(block) else -block.sum(0))
+        start += len(known) - 1
+    raise KeyError(factor)
+
+
+def _effect(
+    scores: Scores,
+    kind: str,
+    factor: str,
+    level: str,
+    having: Sequence[str],
+    values: Floats,
+    groups: Sequence[str],
+) -> EffectRow:
+    found = contrast(values.tolist(), groups)
+    return EffectRow(
+        run=scores.run,
+        model=scores.model,
+        task=scores.task,
+        kind=kind,
+        factor=factor,
+        level=level,
+        n_styles=len(having),
+        n=len(values),
+        effect=found.mean,
+        ci_low=max(-1.0, found.ci_low),
+        ci_high=min(1.0, found.ci_high),
+        p=found.p,
+    )
+
+
+def _adjusted(rows: Sequence[EffectRow]) -> list[EffectRow]:
+    adjusted = holm([row.p for row in rows])
+    return [row.model_copy(update={"p": p}) for row, p in zip(rows, adjusted, strict=True)]

@@ -1,0 +1,96 @@
+"""gate: part of what was vipbench/cli/compare.py."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from vipbench.cli.app import app
+from vipbench.cli.compare import print_table
+from vipbench.cli.printing import listed, say
+from vipbench.errors import CheckFailed
+
+if TYPE_CHECKING:
+    from vipbench.analysis.gate import Gate
+
+
+@app.command()
+def gate(
+    base: Annotated[
+        str, typer.Argument(metavar="BASE", help="Run of the old checkpoint.", show_default=False)
+    ],
+    new: Annotated[
+        str, typer.Argument(metavar="NEW", help="Run of the new one.", show_default=False)
+    ],
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            "--config", metavar="FILE", help="Thresholds (YAML).", show_default="no drop allowed"
+        ),
+    ] = None,
+    by: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--by",
+            metavar="AXIS",
+            help="Test each value of a breakdown too, such as shape; repeatable, or with commas.",
+            show_default=False,
+        ),
+    ] = None,
+    require_power: Annotated[
+        bool, typer.Option("--require-power", help="Too little power is a failure, no warning.")
+    ] = False,
+    rounding: Annotated[
+        Literal["report", "widen"] | None,
+        typer.Option(
+            help="Report what certificates say of rounding, or allow for it too.",
+            show_default="of --config, else report",
+        ),
+    ] = None,
+    junit: Annotated[
+        Path | None,
+        typer.Option("--junit", metavar="FILE", help="Write JUnit XML.", show_default=False),
+    ] = None,
+    summary: Annotated[
+        Path | None,
+        typer.Option("--summary", metavar="FILE", help="Write Markdown.", show_default=False),
+    ] = None,
+) -> None:
+    """Fail if a checkpoint got worse: exit code 0 or 1.
+
+    A row for each task, under its headline style and metric; it fails where the drop is larger
+    than allowed beyond doubt (one-sided 95 %, paired, clustered by image, Holm over the rows).
+    """
+    from vipbench.analysis import gate as gates
+
+    thresholds = gates.read_thresholds(config)
+    if rounding is not None:
+        thresholds = thresholds.model_copy(update={"rounding": rounding})
+    found = gates.gate(
+        base,
+        new,
+        thresholds,
+        by=listed("--by", by),
+        require_power=require_power,
+    )
+    for path, text in ((junit, gates.junit(found)), (summary, gates.summary(found))):
+        if path is not None:
+            gates.write(text, path)
+    _print_gate(found)
+    if found.failures:
+        raise CheckFailed(gates.verdict(found))
+    print(gates.verdict(found))
+
+
+def _print_gate(found: "Gate") -> None:
+    from vipbench.analysis.gate import HEADER, table_rows
+
+    for note in found.notes:
+        say(note)
+    for line in found.rounding:
+        say(f"rounding: {line}")
+    title = f"{found.base.name} → {found.new.name}: percent and percentage points"
+    print_table(title, ("", *HEADER), list(table_rows(found.rows)))
+    for finding in found.findings:
+        word = "FAIL" if finding.failed else "warning"
+        say(f"{word}: {finding.task}: {finding.message}")

@@ -1,0 +1,92 @@
+"""power: part of what was vipbench/cli/compare.py."""
+
+from typing import Annotated
+
+import typer
+
+from vipbench.cli.app import app
+from vipbench.cli.printing import print_columns
+from vipbench.errors import RunError
+
+
+@app.command()
+def power(
+    base: Annotated[
+        str | None,
+        typer.Argument(metavar="[RUN]", help="A run, or RUN@STYLE.", show_default=False),
+    ] = None,
+    new: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[NEW]",
+            help="A second run on the same samples: its changes are taken as typical.",
+            show_default=False,
+        ),
+    ] = None,
+    n: Annotated[
+        int | None,
+        typer.Option("--n", metavar="N", min=1, help="Samples, in place of a run."),
+    ] = None,
+    drop: Annotated[
+        float, typer.Option(metavar="SHARE", min=0.0001, max=1, help="Drop to be found.")
+    ] = 0.02,
+    discordance: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SHARE",
+            min=0.0001,
+            max=1,
+            help="Share of answers that change.",
+            show_default="measured, else several",
+        ),
+    ] = None,
+    design_effect: Annotated[
+        float,
+        typer.Option(metavar="X", min=1, help="Of samples that share images, without a run."),
+    ] = 1.0,
+    alpha: Annotated[
+        float, typer.Option(metavar="SHARE", min=0.0001, max=0.4999, help="One-sided level.")
+    ] = 0.05,
+    power_: Annotated[
+        float,
+        typer.Option(
+            "--power", metavar="SHARE", min=0.5001, max=0.9999, help="Chance to find the drop."
+        ),
+    ] = 0.8,
+) -> None:
+    """Print the smallest drop that a comparison finds, and the samples that a drop needs.
+
+    From a run (and a second one), or from numbers alone.
+    """
+    from vipbench.analysis import power as powers
+    from vipbench.stats import Design
+
+    if (base is None) == (n is None):
+        raise RunError("vipbench power: expected either a run or --n; give one of them")
+    if base is not None:
+        found = powers.power_of_runs(
+            base, new, drop=drop, discordance=discordance, alpha=alpha, power=power_
+        )
+    else:
+        shares = powers.DISCORDANCES if discordance is None else (discordance,)
+        designs = [Design(n or 0, share, design_effect, alpha, power_) for share in shares]
+        found = [
+            powers.PowerRow(
+                "-", each.n, 0, False, each, each.smallest_drop(), each.samples_for(drop)
+            )
+            for each in designs
+        ]
+    header = ("task", "samples", "images", "changed", "design effect", "smallest drop")
+    rows = [
+        (
+            row.task,
+            f"{row.n:,}",
+            f"{row.n_clusters:,}" if row.n_clusters else "-",
+            f"{100 * row.design.discordance:.1f} %{' (measured)' if row.measured else ''}",
+            f"{row.design.design_effect:.2f}",
+            "none" if row.smallest_drop is None else f"{100 * row.smallest_drop:.2f} points",
+            f"{row.samples_needed:,}",
+        )
+        for row in found
+    ]
+    print_columns([(*header, f"samples for {100 * drop:g} points"), *rows])

@@ -1,0 +1,83 @@
+"""render: part of what was vipbench/cli/check.py."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vipbench.cli.app import app
+from vipbench.cli.options import Data, Fit, Ids, Include, Seed
+from vipbench.cli.printing import listed, save, say
+from vipbench.errors import DataError
+
+LARGEST_SQUARE = 4096
+"""px; no model's square is near it, and larger sheets fill the memory."""
+
+
+@app.command()
+def render(
+    task: Annotated[
+        str, typer.Argument(metavar="TASK", help="Name of a task.", show_default=False)
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "-o", "--out", metavar="PATH", help="The picture to write.", show_default=False
+        ),
+    ],
+    styles: Annotated[
+        str | None,
+        typer.Option(
+            "--style", "--styles", metavar="LIST", help="Prompt styles.", show_default="of the task"
+        ),
+    ] = None,
+    n: Annotated[int, typer.Option("--n", metavar="N", min=1, help="Number of samples.")] = 12,
+    ids: Ids = None,
+    seed: Seed = 0,
+    data: Data = None,
+    include: Include = None,
+    fit: Fit = None,
+    size: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            max=LARGEST_SQUARE,
+            help="Side in px of the model's square, to see what the model sees.",
+            show_default="as drawn, before fitting",
+        ),
+    ] = None,
+) -> None:
+    """Write a contact sheet: samples with their marks, the exact text under each."""
+    from PIL import Image
+
+    from vipbench.data.locate import parse_data_options
+    from vipbench.images.contact_sheet import COLUMNS, Cell, contact_sheet
+    from vipbench.images.load import load_image
+    from vipbench.trials.make import TaskFacts, make_trials
+    from vipbench.trials.selection import select
+
+    sources = parse_data_options(data or ())
+    chosen = select(
+        tasks=[task], styles=styles, data=sources, include=tuple(include or ()), fit=fit
+    )
+    for note in chosen.notes:
+        say(note)
+    facts: dict[str, TaskFacts] = {}
+    trials = list(make_trials(chosen, seed=seed, limit=n, ids=listed("--ids", ids), facts=facts))
+    order = {(trial.task, trial.id): place for place, trial in reversed(list(enumerate(trials)))}
+    images = {choice.spec.name: choice.source.images for choice in chosen.tasks}
+    cells = []
+    for trial in sorted(trials, key=lambda trial: order[trial.task, trial.id]):
+        if trial.request is None:
+            say(f"{trial.task} {trial.id}: {trial.error}")
+            continue
+        pixels = load_image(trial.request, images[trial.task], size)
+        title = f"{trial.task} · {trial.style} · {trial.id}"
+        text = "\n\n".join(trial.request.turns)
+        cells.append(Cell(Image.fromarray(pixels), title, text))
+    if not cells:
+        raise DataError(f"{task}: no sample can be drawn; `vipbench check {task}` says why")
+    n_styles = max(len(choice.styles) for choice in chosen.tasks)
+    save(contact_sheet(cells, n_styles if n_styles > 1 else COLUMNS), out)
+    print(out)

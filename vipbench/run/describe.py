@@ -1,0 +1,140 @@
+"""describe: part of what was vipbench/run/loop.py."""
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from vipbench import environment
+from vipbench.data.synthetic import is_synthetic
+from vipbench.engine.workers import Crew
+from vipbench.run.prepare import Prepared
+from vipbench.run.settings import VIPLLAVA, RunSettings
+from vipbench.runfolder import manifest as manifests
+from vipbench.runfolder.manifest import Manifest, TaskRun, Times
+from vipbench.runfolder.plan import BatchLimit, plan_digest
+from vipbench.runners.contract import Runner, splits_of
+from vipbench.schema import TaskSpec
+from vipbench.trials.selection import Selection
+
+
+@dataclass
+class Clock:
+    """How far one start of a run came."""
+
+    begun: float = field(default_factory=time.monotonic)
+    loaded: float | None = None
+    """When the model was loaded; None before."""
+    answered: float | None = None
+    """When all was answered, or this start ended before; None before."""
+    n_answered: int = 0
+    workers: Crew | None = None
+    """Of this start, where there are any; else `runner` answers here."""
+    runner: Runner | None = None
+
+
+def new_manifest(
+    prepared: Prepared, settings: RunSettings, limit: BatchLimit, plan: Sequence[Sequence[int]]
+) -> Manifest:
+    commit, dirty = environment.checkout()
+    settings_digest = manifests.settings_digest(prepared.identity.settings)
+    return Manifest(
+        run_id=manifests.run_id(prepared.identity),
+        identity=prepared.identity,
+        settings_digest=settings_digest,
+        certificate=manifests.find_certificate(settings_digest, prepared.model.device),
+        tasks=_task_runs(prepared),
+        n_requests=len(prepared.trials),
+        metrics=tuple(dict.fromkeys((*prepared.selection.metrics, *settings.metrics))),
+        path=settings.path if settings.runner == VIPLLAVA else None,
+        replay=settings.replay,
+        converted_from=prepared.model.converted_from,
+        image_size=prepared.model.image_size,
+        notes=prepared.selection.notes,
+        batch_size=limit.requests,
+        token_budget=limit.tokens,
+        n_batches=len(plan),
+        plan_digest=plan_digest(plan),
+        shard=settings.shard,
+        workers=settings.workers,
+        engine=settings.engine,
+        device=prepared.model.device,
+        versions=environment.versions(),
+        commit=commit,
+        dirty=dirty,
+        started=environment.now(),
+    )
+
+
+def _task_runs(prepared: Prepared) -> dict[str, TaskRun]:
+    """Describe each task as it is run; a joint one by its parts."""
+    runs = {}
+    for choice in prepared.selection.tasks:
+        spec, facts = choice.spec, prepared.facts[choice.spec.name]
+        runs[spec.name] = TaskRun(
+            version=spec.version,
+            kind=spec.kind,
+            headline=choice.headline,
+            fit=choice.fit,
+            breakdown=_axes(prepared.selection, spec),
+            chance=spec.chance,
+            redistribute=spec.redistribute,
+            questions=str(choice.source.questions.absolute()),
+            images=str(choice.source.images.absolute()),
+            synthetic=is_synthetic(choice.source),
+            n_samples=facts.n_samples,
+            problems=dict(sorted(facts.problems.items())),
+            image_modes=dict(Counter(m for m in facts.image_modes.values() if m != "RGB")),
+            boxes_for_polygons=facts.boxes_for_polygons,
+        )
+    for spec in prepared.selection.joints:
+        parts = [runs[name] for name in spec.data]
+        runs[spec.name] = TaskRun(
+            version=spec.version,
+            kind=spec.kind,
+            parts=tuple(spec.data),
+            headline=parts[0].headline,
+            fit=parts[0].fit,
+            breakdown=_axes(prepared.selection, spec),
+            chance=spec.chance,
+            redistribute=spec.redistribute,
+            synthetic=any(part.synthetic for part in parts),
+            n_samples=parts[0].n_samples,
+        )
+    return runs
+
+
+def _axes(selection: Selection, spec: TaskSpec) -> tuple[str, ...]:
+    """Return the tags that a task's breakdown lists: the suite's, what styles vary, its own."""
+    styles = [style for choice in selection.tasks for style in choice.styles]
+    swept = ("width", "alpha") if any(style.inline for style in styles) else ()
+    moved = ("position",) if any(style.kind == "permuted" for style in styles) else ()
+    return tuple(dict.fromkeys((*selection.breakdown, *swept, *moved, *spec.breakdown)))
+
+
+def add_times(manifest: Manifest, prepare: float, clock: Clock) -> Manifest:
+    then, now = manifest.times, clock.answered or time.monotonic()
+    loaded = now if clock.loaded is None else clock.loaded
+    load, generate = loaded - clock.begun, now - loaded
+    times = Times(
+        prepare=round(then.prepare + prepare, 3),
+        load=round(then.load + load, 3),
+        generate=round(then.generate + generate, 3),
+        n_answered=then.n_answered + clock.n_answered,
+        total=round(then.total + prepare + load + generate, 3),
+    )
+    peak = max(manifest.peak_memory_mib, environment.peak_memory_mib())
+    n_restarts, n_splits = manifest.n_worker_restarts, manifest.n_splits
+    if clock.workers is not None:
+        n_restarts += clock.workers.n_restarts
+        n_splits += clock.workers.n_splits
+    elif clock.runner is not None:
+        n_splits += splits_of(clock.runner)
+    return manifest.model_copy(
+        update={
+            "times": times,
+            "peak_memory_mib": peak,
+            "n_worker_restarts": n_restarts,
+            "n_splits": n_splits,
+        }
+    )

@@ -1,0 +1,196 @@
+"""score: part of what was vipbench/run/loop.py."""
+
+import contextlib
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, get_args
+
+from vipbench import files
+from vipbench.errors import JudgeError, RunError, TooManyErrors, nearest
+from vipbench.judge.grading import JudgeSettings
+from vipbench.judge.runs import judge_run
+from vipbench.run.progress import Say
+from vipbench.runfolder import answers_file, trials_file
+from vipbench.runfolder import manifest as manifests
+from vipbench.runfolder.folder import MANIFEST, REQUESTS, RESPONSES, SCORES, SUMMARY
+from vipbench.runfolder.lines import ScoreLine
+from vipbench.runfolder.manifest import Manifest
+from vipbench.runfolder.summary import ALL, Row
+from vipbench.schema import ExtraMetric
+from vipbench.scoring import scorers
+from vipbench.scoring.summary import Summary
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Results(NamedTuple):
+    """A finished run."""
+
+    path: Path
+    rows: list[Row]
+    manifest: Manifest
+    n_answered: int
+    """Requests that were answered just now; 0 where the run had been finished before."""
+
+    @property
+    def summary(self) -> "pd.DataFrame":
+        """The rows of `summary.json`: one a task, style and group."""
+        import pandas as pd  # slow to import
+
+        return pd.DataFrame([row.model_dump() for row in self.rows], columns=list(Row.model_fields))
+
+    @property
+    def scores(self) -> "pd.DataFrame":
+        """The lines of `scores.jsonl`: one a sample and style."""
+        import pandas as pd  # slow to import
+
+        lines = files.read_lines(self.path / SCORES, ScoreLine)
+        columns = list(ScoreLine.model_fields)
+        return pd.DataFrame([line.model_dump() for line in lines], columns=columns)
+
+
+def score(
+    folder: Path,
+    metrics: Sequence[str] = (),
+    judge: JudgeSettings | None = None,
+    ledger: Path | None = None,
+    *,
+    progress: bool = False,
+    say: Say | None = None,
+) -> Results:
+    """Score a finished run again from its requests and responses, without a model.
+
+    Args:
+        folder: of the run.
+        metrics: are reported from now on, beside those that the run reports already.
+        judge: is asked for the grades that its ledger does not hold; None: nobody is asked, and a
+            run that was judged keeps those grades.
+        ledger: where the grades of a run that was judged lie now.
+        progress: show a bar on stderr while grading.
+        say: takes what the user should know of the judge.
+
+    Raises:
+        RunError: The folder holds no run, answers are missing, or a metric is unknown.
+        JudgeError: The judge cannot be used, or stopped before its end; what it graded is kept.
+    """
+    for metric in metrics:
+        if metric not in get_args(ExtraMetric):
+            raise RunError(f"metric {metric!r} is unknown{nearest(metric, get_args(ExtraMetric))}")
+    manifest = manifests.read(folder)
+    with files.locked(folder):
+        added = tuple(dict.fromkeys((*manifest.metrics, *metrics)))
+        if added != manifest.metrics:
+            manifest = manifest.model_copy(update={"metrics": added})
+            manifests.write(folder, manifest)
+        rows = _score(folder, manifest, judge, ledger, progress=progress, say=say)
+    return Results(folder, rows, manifest, 0)
+
+
+def check_errors(result: Results, max_errors: float) -> None:
+    """Say after the run if too many samples failed in it."""
+    messages = []
+    for row in result.rows:
+        n_asked = row.n + row.n_errors + row.n_ungraded
+        if row.group == ALL and row.n_errors > max_errors * n_asked:
+            each = f"{row.task} under {row.style}: {row.n_errors:,} of {n_asked:,} samples failed"
+            messages += [each] if each not in messages else []  # once for all metrics
+    if messages:
+        lines = files.read_lines(result.path / SCORES, ScoreLine)
+        first = next(f"{line.id}: {line.error}" for line in lines if line.error is not None)
+        raise TooManyErrors(
+            f"{'; '.join(messages)}; more than --max-errors {max_errors:g} allows, such as {first} "
+            f"· all others are scored in {result.path}"
+        )
+
+
+# --- after the model
+
+
+def _score(
+    folder: Path,
+    manifest: Manifest,
+    judge: JudgeSettings | None = None,
+    ledger: Path | None = None,
+    *,
+    progress: bool = False,
+    say: Say | None = None,
+) -> list[Row]:
+    """Write `scores.jsonl` and `summary.json` from requests and responses; no times in them.
+
+    Where a judge stops before its end, that is raised when both are written.
+    """
+    if manifest.shard is not None:
+        raise RunError(
+            f"{folder}: is shard {manifest.shard} of a run, and has no scores; put all shards "
+            "together with `vipbench merge`"
+        )
+    answered = _answered(folder, manifest)
+    extra = set(manifest.metrics)
+    if not answered.has_option_logprobs:
+        if say and scorers.OPTION_ARGMAX in extra:
+            say(f"{folder}: metric {scorers.OPTION_ARGMAX}: {scorers.NO_LOGPROBS}; it is left out")
+        extra.discard(scorers.OPTION_ARGMAX)
+    judged = judge_run(folder, answered, judge, ledger, progress=progress, say=say)
+    options, summary = scorers.OptionNote(), Summary(manifest)
+
+    def own_lines() -> Iterator[ScoreLine]:
+        for trial, response in answered:
+            for metric in scorers.metrics_of(trial.kind, extra):
+                yield scorers.score_line(trial, response, metric)
+            if graded := judged.line(trial, response):
+                yield graded
+            if say:
+                options.add(trial, response)
+
+    def lines() -> Iterator[ScoreLine]:
+        for line in _with_joints(manifest, own_lines()):
+            summary.add(line)
+            yield line
+
+    files.write_lines(folder / SCORES, lines())
+    if say and (note := options.text()):
+        say(note)
+    rows = summary.rows()
+    files.write_json(folder / SUMMARY, [row.model_dump(mode="json") for row in rows])
+    if judged.stopped is not None:
+        raise JudgeError(
+            f"{judged.stopped} · {folder}: what is graded is kept and scored, the rest is "
+            "ungraded; the same command asks for the rest"
+        )
+    return rows
+
+
+def _with_joints(manifest: Manifest, lines: Iterable[ScoreLine]) -> Iterator[ScoreLine]:
+    """Yield the lines of all tasks that are asked, then those of the joint tasks."""
+    with contextlib.ExitStack() as stack:
+        joints = [
+            stack.enter_context(scorers.Joint(name, task.parts))
+            for name, task in manifest.tasks.items()
+            if task.parts
+        ]
+        for line in lines:
+            for joint in joints:
+                joint.add(line)
+            yield line
+        for joint in joints:
+            yield from joint.lines()
+
+
+def _answered(folder: Path, manifest: Manifest) -> answers_file.Answered:
+    """Return the trials of a run with their answers; RunError where one has none."""
+    trials = trials_file.open_trials(folder / REQUESTS)
+    if len(trials) != manifest.n_requests or not manifest.tasks.keys() >= {
+        entry.name.task for entry in trials.entries
+    }:
+        raise RunError(
+            f"{folder / REQUESTS}: does not hold the {manifest.n_requests:,} requests that "
+            f"{MANIFEST} tells of; remove it, then give the command of the run again"
+        )
+    answered = answers_file.Answered(trials, folder / RESPONSES)
+    if answered.n_missing:
+        raise RunError(
+            f"{folder}: {answered.n_missing:,} of {len(trials):,} requests have no answer yet; "
+            "give the command of the run again to go on with it"
+        )
+    return answered

@@ -1,0 +1,100 @@
+"""summary: part of what was vipbench/report/leaderboard.py."""
+
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from vipbench import files
+from vipbench.errors import RunError
+from vipbench.runfolder.folder import MANIFEST, SUMMARY
+from vipbench.schema import Fit, Record
+
+ALL = "all"
+HEADLINE_METRIC = "text_match"
+
+
+class Row(Record):
+    """One metric of one task under one style: an entry of `summary.json` and `leaderboard.json`."""
+
+    task: str
+    task_version: int
+    style: str
+    model: str
+    """Folder name or hub id of the checkpoint; for a baseline, the runner's name."""
+    prompt_format: str | None
+    """This, `decoding` and `dtype` are None for a baseline."""
+    fit: Fit
+    decoding: str | None
+    dtype: str | None
+    seed: int
+    metric: str
+    group: str
+    """`all`, or one value of a breakdown axis: `shape=ellipse`."""
+    n: int
+    """Scored answers, unparsed ones included as 0."""
+    n_expected: int
+    """Samples of the full task (of the group: those that were asked)."""
+    n_clusters: int
+    """Images."""
+    n_errors: int
+    n_unparsed: int
+    n_truncated: int
+    accuracy: float | None
+    """Sum of the scores / n, 0-1; like the three below None where nothing was scored."""
+    stderr: float | None
+    """Clustered by image; None for fewer than two images."""
+    ci_low: float | None
+    ci_high: float | None
+    """95 % interval, see `stats.clustered_mean`."""
+    synthetic: bool
+    """The data come from the demo generator: not a result of the benchmark."""
+    n_ungraded: int = 0
+    """Answers that a judge has not graded, or of which `option_argmax` does not know the
+    probabilities: neither scored nor errors."""
+    n_marks_lost: int = 0
+    """Samples with a mark of which the model saw nothing, and below those with one of which it saw
+    a part, as far as is known; see visibility.py."""
+    n_marks_cut: int = 0
+    agreement: float | None = None
+    """Of metric `option_argmax`, like the margin: share of the scored answers, 0-1, in which the
+    text answers with the likeliest letter."""
+    margin: float | None = None
+    """Median of `ScoreLine.margin`, in nats."""
+
+
+class SeedRow(Record):
+    """How one metric of a task under a style varies over seeds: an entry of `seeds.json`."""
+
+    task: str
+    task_version: int
+    style: str
+    model: str
+    metric: str
+    seeds: tuple[int, ...]
+    accuracies: tuple[float | None, ...]
+    """One a seed, 0-1; None where nothing was scored."""
+    mean: float | None
+    """Like the three below, over the seeds that were scored; None where there is none."""
+    sd: float | None
+    """Standard deviation over seeds (n - 1); None for fewer than two."""
+    lowest: float | None
+    highest: float | None
+
+
+_ROWS = TypeAdapter(list[Row])
+
+
+def read_summary(folder: Path) -> list[Row]:
+    """Read the rows of a finished run; RunError where there are none or they are broken."""
+    path = folder / SUMMARY
+    if not path.exists():
+        reason = "the run has not ended" if (folder / MANIFEST).exists() else "no run is here"
+        raise RunError(f"{path}: does not exist ({reason}); expected the folder of a finished run")
+    try:
+        return _ROWS.validate_python(files.read_json(path))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"])) or "the file"
+        raise RunError(
+            f"{path}: {where}: {first['msg']}; use `vipbench score` to redo it"
+        ) from error

@@ -1,0 +1,103 @@
+"""contract: part of what was vipbench/runners/__init__.py."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+
+from vipbench.errors import RunnerError
+from vipbench.schema import PromptFormat, Record, Request, Response
+
+
+class RunnerSettings(Record):
+    """What a runner answers with; goes into the manifest and the identity of a run."""
+
+    model: str
+    """Folder name or hub id; of a baseline or a plugin without settings, the runner's name."""
+    weights: str = ""
+    """sha256 of the weights."""
+    prompt_format: PromptFormat | None = None
+    dtype: str | None = None
+    """Such as `float16`."""
+    decoding: str = "greedy"
+    device: str = "cpu"
+    """Not part of the identity, nor is what follows."""
+    token_budget: int | None = None
+    """Tokens of prompts in a batch that fits into memory, padding included, where it was tried."""
+
+
+class Runner(Protocol):
+    """What every runner has.
+
+    Optional: `reads_images`, `patch_size`, `settings`, and `n_splits`, how many batches were split
+    in two because they did not fit into memory.
+    """
+
+    @property
+    def image_size(self) -> int | None:
+        """Side in px of the square that images are fitted to; None: they come unfitted."""
+
+    def generate(self, requests: Sequence[Request], images: Sequence[np.ndarray]) -> list[Response]:
+        """Answer requests: one response each, in order.
+
+        `images` are uint8 (height, width, 3), RGB, marks drawn, one a request; none at all where
+        the runner has `reads_images = False`. Their memory is used again when this has returned.
+        """
+
+
+def reads_images(runner: Runner) -> bool:
+    """Whether images have to be loaded for a runner: unless it says no."""
+    return bool(getattr(runner, "reads_images", True))
+
+
+def patch_size_of(runner: Runner) -> int | None:
+    """Side in px of the patches that a runner's model cuts its square into; None: not known."""
+    size = getattr(runner, "patch_size", None)
+    return size if isinstance(size, int) and size > 0 else None
+
+
+def settings_of(runner: Runner, name: str) -> RunnerSettings:
+    """Return a runner's settings; of one without any, those that name it."""
+    settings = getattr(runner, "settings", None)
+    return settings if isinstance(settings, RunnerSettings) else RunnerSettings(model=name)
+
+
+def splits_of(runner: Runner) -> int:
+    """How many batches a runner has split in two so far; 0 where it does not tell."""
+    n = getattr(runner, "n_splits", 0)
+    return n if isinstance(n, int) else 0
+
+
+def check_responses(
+    name: str, requests: Sequence[Request], responses: Sequence[Response]
+) -> list[Response]:
+    """Return what runner `name` gave for a batch, if it kept to the contract; else RunnerError."""
+    if not isinstance(responses, list | tuple):
+        raise RunnerError(
+            f"runner {name}: returned a {type(responses).__name__} · expected a list of Response"
+        )
+    if len(responses) != len(requests):
+        raise RunnerError(
+            f"runner {name}: returned {len(responses)} responses for a batch of {len(requests)} · "
+            "expected one for each request, in order"
+        )
+    for request, response in zip(requests, responses, strict=True):
+        if not isinstance(response, Response):
+            raise RunnerError(
+                f"runner {name}: returned a {type(response).__name__} for sample {request.id} · "
+                "expected a Response"
+            )
+        if (response.text is None) == (response.error is None):
+            raise RunnerError(
+                f"runner {name}: the response for sample {request.id} has "
+                f"{'neither text nor error' if response.text is None else 'text and error'} · "
+                "expected exactly one of them"
+            )
+        try:
+            f"{response.text}{response.error}".encode()
+        except UnicodeEncodeError as error:
+            raise RunnerError(
+                f"runner {name}: the response for sample {request.id} is no text "
+                f"({error.reason} at {error.start}) · expected whole Unicode characters"
+            ) from error
+    return list(responses)

@@ -1,0 +1,226 @@
+"""6  scores -> rows."""
+
+import math
+import re
+import statistics
+from array import array
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from vipbench.prompts.styles import COLORS, SHAPES
+from vipbench.runfolder.lines import ScoreLine
+from vipbench.runfolder.manifest import Manifest
+from vipbench.runfolder.summary import ALL, Row, SeedRow
+from vipbench.stats import clustered_mean
+
+_VALUE_ORDER: dict[str, Sequence[str]] = {
+    "shape": SHAPES,
+    "color": tuple(COLORS),
+    "size": ("small", "medium", "large"),
+    "target_color": tuple(COLORS),
+    "target_size": ("small", "medium", "large"),
+}
+
+
+def summarise(manifest: Manifest, scores: Iterable[ScoreLine]) -> list[Row]:
+    """Sum scores up by task, style, metric and group: `all`, then each value of each axis."""
+    summary = Summary(manifest)
+    for line in scores:
+        summary.add(line)
+    return summary.rows()
+
+
+class Summary:
+    """The rows of a run, summed up from one line after another."""
+
+    def __init__(self, manifest: Manifest) -> None:
+        """Take the manifest of the run."""
+        self._manifest = manifest
+        self._parts: dict[tuple[str, str, str], _Part] = {}
+        self._images: dict[str, int] = {}
+
+    def add(self, line: ScoreLine) -> None:
+        """Take a line of `scores.jsonl`."""
+        name = line.task, line.style, line.metric
+        part = self._parts.get(name)
+        if part is None:
+            part = self._parts[name] = _Part()
+        place = part.add(line, self._images.setdefault(line.group, len(self._images)))
+        part.groups[ALL].append(place)
+        for axis in self._manifest.tasks[line.task].breakdown:
+            for value in line.tags.get(axis, ()):
+                part.groups[f"{axis}={value}"].append(place)
+
+    def rows(self) -> list[Row]:
+        """Return a row for each task, style, metric and group."""
+        return [
+            _row(self._manifest, name, group, part.take(part.groups[group]))
+            for name, part in self._parts.items()
+            for group in sorted(part.groups, key=partial(group_order, axes=self._axes(name[0])))
+        ]
+
+    def _axes(self, task: str) -> Sequence[str]:
+        return self._manifest.tasks[task].breakdown
+
+
+class _Part:
+    """What rows need of the lines of one task, style and metric: some 30 bytes a line."""
+
+    def __init__(self) -> None:
+        self.values, self.margins = array("d"), array("d")
+        """nan where there is none."""
+        self.images = array("l")
+        self.flags = array("H")
+        self.groups: dict[str, array[int]] = defaultdict(partial(array, "l"))
+        """Places of the lines in each group."""
+
+    def add(self, line: ScoreLine, image: int) -> int:
+        """Take a line and return its place."""
+        self.values.append(math.nan if line.value is None else line.value)
+        self.margins.append(math.nan if line.margin is None else line.margin)
+        self.images.append(image)
+        self.flags.append(_flags(line))
+        return len(self.values) - 1
+
+    def take(self, places: "array[int]") -> "_Lines":
+        """Return the lines at some places."""
+        at = np.asarray(places)
+        return _Lines(
+            values=np.asarray(self.values)[at],
+            margins=np.asarray(self.margins)[at],
+            images=np.asarray(self.images)[at],
+            flags=np.asarray(self.flags)[at],
+        )
+
+
+_ERROR, _UNPARSED, _TRUNCATED, _UNGRADED, _LOST, _CUT, _COMPARED, _AGREES = (
+    1 << bit for bit in range(8)
+)
+
+
+def _flags(line: ScoreLine) -> int:
+    return (
+        _ERROR * (line.error is not None)
+        | _UNPARSED * (line.answer is None)
+        | _TRUNCATED * line.truncated
+        | _UNGRADED * (line.ungraded is not None)
+        | _LOST * bool(line.n_marks_lost)
+        | _CUT * bool(line.n_marks_cut)
+        | _COMPARED * (line.agrees is not None)
+        | _AGREES * bool(line.agrees)
+    )
+
+
+class _Lines(NamedTuple):
+    """Lines of one group, as arrays (n,)."""
+
+    values: npt.NDArray[np.float64]
+    margins: npt.NDArray[np.float64]
+    images: npt.NDArray[np.int64]
+    flags: npt.NDArray[np.uint16]
+
+    def scored(self) -> "_Lines":
+        """Return those that have a value."""
+        keep = ~np.isnan(self.values)
+        return _Lines(self.values[keep], self.margins[keep], self.images[keep], self.flags[keep])
+
+    def count(self, flag: int) -> int:
+        """Return how many have a flag."""
+        return int(np.count_nonzero(self.flags & flag))
+
+
+def _row(manifest: Manifest, name: tuple[str, str, str], group: str, lines: _Lines) -> Row:
+    task, style, metric = name
+    identity, spec = manifest.identity, manifest.tasks[task]
+    scored = lines.scored()
+    values = scored.values.tolist()
+    estimate = clustered_mean(values, scored.images.tolist()) if values else None
+    n_compared = scored.count(_COMPARED)
+    margins = scored.margins[~np.isnan(scored.margins)].tolist()
+    return Row(
+        task=task,
+        task_version=spec.version,
+        style=style,
+        model=identity.model,
+        prompt_format=identity.settings.prompt_format,
+        fit=spec.fit,
+        decoding=identity.settings.decoding,
+        dtype=identity.settings.dtype,
+        seed=identity.seed,
+        metric=metric,
+        group=group,
+        n=len(values),
+        n_expected=spec.n_samples if group == ALL else len(lines.values),
+        n_clusters=estimate.n_clusters if estimate else 0,
+        n_errors=lines.count(_ERROR),
+        n_unparsed=scored.count(_UNPARSED),
+        n_truncated=scored.count(_TRUNCATED),
+        n_ungraded=lines.count(_UNGRADED),
+        agreement=scored.count(_AGREES) / n_compared if n_compared else None,
+        margin=statistics.median(margins) if margins else None,
+        n_marks_lost=lines.count(_LOST),
+        n_marks_cut=lines.count(_CUT),
+        accuracy=estimate.mean if estimate else None,
+        stderr=estimate.stderr if estimate else None,
+        ci_low=estimate.ci_low if estimate else None,
+        ci_high=estimate.ci_high if estimate else None,
+        synthetic=spec.synthetic,
+    )
+
+
+def lost_marks(manifest: Manifest, rows: Iterable[Row]) -> list[str]:
+    """Say under which tasks and styles a model saw nothing of some marks: a line each."""
+    warnings = []
+    for row in rows:
+        if row.group != ALL or not row.n_marks_lost or manifest.tasks[row.task].parts:
+            continue
+        of = row.n + row.n_errors + row.n_ungraded
+        cut = f" (and in {row.n_marks_cut:,} one is cut)" if row.n_marks_cut else ""
+        advice = "use --fit pad" if row.fit == "crop" else "it is too small, or outside the image"
+        warnings.append(
+            f"{row.task} under {row.style}: in {row.n_marks_lost:,} of {of:,} samples a mark is "
+            f"lost{cut} under fit {row.fit}; {advice}; `vipbench check {row.task} --visibility` "
+            "compares the fits"
+        )
+    return list(dict.fromkeys(warnings))  # each metric has its rows
+
+
+def group_order(group: str, axes: Sequence[str]) -> tuple[int, int, list[tuple[int, str]]]:
+    """Sort `all` first, then by axis, then values as they are listed elsewhere, numbers by size."""
+    axis, _, value = group.partition("=")
+    known = _VALUE_ORDER.get(axis, ())
+    natural = [
+        (int(part), "") if part.isdecimal() else (0, part) for part in re.split(r"(\d+)", value)
+    ]
+    return (ALL, *axes).index(axis), known.index(value) if value in known else len(known), natural
+
+
+def over_seeds(runs: Sequence[Sequence[Row]]) -> list[SeedRow]:
+    """Sum up runs that differ in nothing but their seed; groups other than `all` are left out."""
+    found: dict[tuple[str, str, str], list[Row]] = defaultdict(list)
+    for row in (row for rows in runs for row in rows if row.group == ALL):
+        found[row.task, row.style, row.metric].append(row)
+    return [_seed_row(rows) for rows in found.values()]
+
+
+def _seed_row(rows: Sequence[Row]) -> SeedRow:
+    first = rows[0]
+    known = [row.accuracy for row in rows if row.accuracy is not None]
+    return SeedRow(
+        task=first.task,
+        task_version=first.task_version,
+        style=first.style,
+        model=first.model,
+        metric=first.metric,
+        seeds=tuple(row.seed for row in rows),
+        accuracies=tuple(row.accuracy for row in rows),
+        mean=statistics.fmean(known) if known else None,
+        sd=statistics.stdev(known) if len(known) > 1 else None,
+        lowest=min(known, default=None),
+        highest=max(known, default=None),
+    )

@@ -1,0 +1,174 @@
+"""validation: part of what was vipbench/schema.py."""
+
+import copy
+import itertools
+import math
+import re
+import reprlib
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import ValidationError
+
+from vipbench.errors import TaskError, VipbenchError, nearest
+from vipbench.schema import Record
+
+RecordT = TypeVar("RecordT", bound=Record)
+
+
+MAX_VALUES = 100_000
+"""More than any file written by hand holds; a few lines of aliases can stand for billions."""
+
+
+class YamlMapping(dict[str, Any]):
+    """A mapping read from YAML that knows the line of each of its keys, counted from 1."""
+
+    lines: dict[str, int]
+
+
+def checked(
+    kind: type[RecordT], fields: dict[str, Any], where: str, mistakes: Sequence[str] = ()
+) -> RecordT:
+    """Make a record from fields that a user wrote; TaskError names every mistake at once.
+
+    `mistakes` are those that the caller has found; they are reported with the record's own.
+    """
+    found = list(mistakes)
+    try:
+        record = kind.model_validate(fields)
+    except ValidationError as error:
+        found = _mistakes(kind, fields, error) + found
+        raise TaskError(f"{where}: {'; and '.join(found)}") from error
+    if found:
+        raise TaskError(f"{where}: {'; and '.join(found)}")
+    return record
+
+
+def _mistakes(kind: type[Record], fields: dict[str, Any], error: ValidationError) -> list[str]:
+    """Put what pydantic found into words: one mistake a key, the alternatives of a union joined."""
+    lines = getattr(fields, "lines", {})
+    found: dict[str, list[str]] = {}
+    for each in error.errors(include_url=False):
+        place, value = _place(fields, each["loc"])
+        key = ".".join(map(str, place))
+        subject, fault = _fault(kind, key, value, each["type"], each["msg"])
+        line = lines.get(str(place[0])) if place else None
+        words = found.setdefault(key, [f"line {line}: {subject}" if line else subject])
+        listed = fault.startswith("; known") and fault in itertools.chain(*found.values())
+        if fault not in words and not listed:
+            words.append(fault)
+    return [f"{words[0]}{' or'.join(words[1:])}".strip() for words in found.values()]
+
+
+def _place(fields: Any, location: tuple[int | str, ...]) -> tuple[list[int | str], Any]:
+    """Return where a mistake is, and the value there, without pydantic's names of types."""
+    place: list[int | str] = []
+    value = fields
+    for step in location:
+        if isinstance(value, dict):
+            place.append(step)
+            value = value.get(step)
+        elif isinstance(value, list | tuple) and isinstance(step, int) and step < len(value):
+            place.append(step)
+            value = value[step]
+    return place, value
+
+
+def _fault(kind: type[Record], key: str, value: Any, error: str, message: str) -> tuple[str, str]:
+    """Return what is wrong and how, to be read one after the other."""
+    if error == "extra_forbidden":
+        known = [name for name, field in kind.model_fields.items() if not field.exclude]
+        return f"unknown key {key!r}", nearest(key, known)
+    if error == "missing":
+        return f"key {key!r} is missing", ""
+    fault = " " + message.removeprefix("Value error, ").removeprefix("Input ")
+    if error == "literal_error" and isinstance(value, str):
+        hint = nearest(value, re.findall("'([^']+)'", message))
+        fault += hint if "did you mean" in hint else ""
+    return (f"{key} = {shown(value)}" if key else ""), fault
+
+
+_REPR = reprlib.Repr()
+_REPR.maxlevel, _REPR.maxlist, _REPR.maxtuple, _REPR.maxdict = 2, 4, 4, 4
+_REPR.maxstring, _REPR.maxother = 60, 60
+
+
+def shown(value: object) -> str:
+    """Return a value as it is put into a message: cut short, however large or nested it is."""
+    return _REPR.repr(value)
+
+
+class _PlainLoader(yaml.SafeLoader):  # type: ignore[misc]  # untyped library
+    """Plain data only; a key that stands twice in a mapping is an error, not overwritten."""
+
+    def construct_yaml_map(self, node: yaml.MappingNode) -> Iterator[YamlMapping]:
+        lines: dict[str, int] = {}
+        for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
+            if isinstance(key, yaml.ScalarNode) and key.value in lines:
+                raise yaml.constructor.ConstructorError(
+                    problem=f"key {key.value!r} stands twice (first in line {lines[key.value]})",
+                    problem_mark=key.start_mark,
+                )
+            lines[str(key.value)] = key.start_mark.line + 1
+        mapping = YamlMapping()
+        mapping.lines = lines
+        yield mapping  # empty: an alias within may refer to it
+        mapping.update(self.construct_mapping(node))
+
+
+_PlainLoader.add_constructor("tag:yaml.org,2002:map", _PlainLoader.construct_yaml_map)
+
+
+def read_yaml(path: Path, kind: type[VipbenchError] = TaskError) -> YamlMapping:
+    """Read a YAML file of plain data that holds a mapping of text to values.
+
+    Raises an error of `kind` that names file, line and column for anything else: unsafe tags,
+    broken YAML, a key that stands twice, aliases that multiply into an endless file.
+    """
+    try:
+        content = copy.deepcopy(_parse_yaml(path.read_text(encoding="utf-8")))
+        if _n_values(content) > MAX_VALUES:
+            raise ValueError(f"aliases make it hold over {MAX_VALUES:,} values")
+    except OSError as error:
+        raise kind(f"{path}: cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise kind(f"{path}: not UTF-8 text (byte {error.start})") from error
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
+        raise kind(f"{path}{line}: not plain YAML: {error.problem or error.context}") from error
+    except (yaml.YAMLError, ValueError, LookupError, AttributeError, RecursionError) as error:
+        # the last four: a value that its own tag does not allow (!!bool maybe), endless nesting
+        reason = shown(" ".join(str(error).split()))
+        raise kind(f"{path}: not plain YAML: a value cannot be read ({reason})") from error
+    if not isinstance(content, YamlMapping):
+        raise kind(f"{path}: expected a mapping of keys to values, not {shown(content)}")
+    for key in content:
+        if not isinstance(key, str):
+            raise kind(f"{path}: key {shown(key)}: expected text; put it into quotes")
+    return content
+
+
+def _n_values(content: object) -> float:
+    """Count all values as they would be written without aliases; one in itself is infinite."""
+    counts: dict[int, float] = {}
+
+    def count(value: object) -> float:
+        if not isinstance(value, dict | list | tuple):
+            return 1
+        if id(value) not in counts:
+            counts[id(value)] = math.inf  # until it is known
+            parts = value.values() if isinstance(value, dict) else value
+            counts[id(value)] = 1 + sum(map(count, parts))
+        return counts[id(value)]
+
+    return count(content)
+
+
+@lru_cache(maxsize=64)
+def _parse_yaml(text: str) -> object:
+    """Parse YAML, which is slow; each task that is loaded needs `styles.yaml` again."""
+    return yaml.load(text, Loader=_PlainLoader)  # noqa: S506  # it is a SafeLoader
