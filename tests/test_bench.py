@@ -25,6 +25,7 @@ from vipbench.bench.settings import BenchSettings
 from vipbench.bench.way_vipbench import Vipbench
 from vipbench.bench.ways import main, measure
 from vipbench.certify import KERNELS
+from vipbench.console import Console
 from vipbench.demo import benchmark
 from vipbench.errors import RunError, RunnerError
 from vipbench.images.decode import open_image
@@ -152,7 +153,7 @@ def test_a_killed_bench_goes_on_with_what_is_measured(
         "def say(message):\n"
         "    if message.startswith('round'): os.kill(os.getpid(), signal.SIGKILL)\n"
         f"settings = BenchSettings.model_validate_json({ONE.model_dump_json()!r})\n"
-        f"bench(settings, Path({str(path)!r}), say=say)"
+        f"bench(settings, Path({str(path)!r}), console=Console(say))"
     )
     subprocess.run([sys.executable, "-c", program], check=False)
     parts = path.with_name("bench.json.parts")
@@ -161,7 +162,7 @@ def test_a_killed_bench_goes_on_with_what_is_measured(
         bench(ONE.model_copy(update={"n": 10}), path)
     told: list[str] = []
     monkeypatch.setattr("vipbench.bench.driver._start", do_here)
-    report = bench(ONE, path, say=told.append)
+    report = bench(ONE, path, console=Console(told.append))
     assert told == ["tune-official: measured before", "round-1-official ...", "peak ..."]
     assert set(report.ways["official"].tried) == set(tuned.speeds)
     assert (report.ratio_official, report.answers_equal, report.agreement) == (None, None, {})

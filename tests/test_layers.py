@@ -12,54 +12,17 @@ import vipbench
 
 PACKAGE = Path(vipbench.__file__).parent
 LAYERS = (
-    (
-        "_version",
-        "errors",
-        "schema",
-        "mentions",
-    ),
-    (
-        "stats",
-        "environment",
-        "files",
-        "reading",
-        "spool",
-        "validation",
-    ),
+    ("_version", "errors", "schema", "mentions", "console"),
+    ("stats", "environment", "files", "reading", "spool", "validation"),
     ("digests",),
-    (
-        "images",
-        "geometry",
-        "runfolder",
-        "endpoints",
-    ),
+    ("images", "geometry", "runfolder", "endpoints"),
     ("prompts",),
-    (
-        "data",
-        "scoring",
-    ),
-    (
-        "exchange",
-        "judge",
-        "report",
-        "trials",
-    ),
-    (
-        "analysis",
-        "runners",
-    ),
-    (
-        "demo",
-        "engine",
-        "html",
-    ),
+    ("data", "scoring"),
+    ("exchange", "judge", "report", "trials"),
+    ("analysis", "runners"),
+    ("demo", "engine", "html"),
     ("run",),
-    (
-        "api",
-        "certify",
-        "sequential",
-        "integrations",
-    ),
+    ("api", "certify"),
     ("bench",),
     ("cli",),
 )

@@ -81,7 +81,6 @@ ELSEWHERE = {
     "vipbench/run/dry_run.py": "tests/run/test_loop.py",
     "vipbench/run/model.py": "tests/run/test_loop.py",
     "vipbench/run/prepare.py": "tests/run/test_loop.py",
-    "vipbench/run/progress.py": "tests/run/test_loop.py",
     "vipbench/run/resume.py": "tests/run/test_loop.py",
     "vipbench/run/score.py": "tests/run/test_loop.py",
     "vipbench/run/seeds.py": "tests/run/test_loop.py",

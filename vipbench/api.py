@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from vipbench import demo
+from vipbench.console import Console
 from vipbench.errors import RunnerError
 from vipbench.run.loop import run
 from vipbench.run.score import Results
@@ -68,7 +69,7 @@ def evaluate(
         "live_model": model if live else None,
         "processor": processor,
     }
-    return run(checked(RunSettings, fields, "evaluate"), progress=progress)
+    return run(checked(RunSettings, fields, "evaluate"), Console(shows_bars=progress))
 
 
 def _sources(

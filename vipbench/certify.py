@@ -7,6 +7,7 @@ these settings asks them. Both are runs like any other, so that nothing is certi
 import math
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,10 +17,10 @@ from transformers import AutoConfig
 
 from vipbench import environment, files
 from vipbench.analysis.pairs import pair_runs, read_side
+from vipbench.console import QUIET, Console
 from vipbench.data.tasks import load_suite
 from vipbench.errors import RunError, RunnerError
 from vipbench.run.loop import run
-from vipbench.run.progress import Say
 from vipbench.run.score import Results
 from vipbench.run.settings import VIPLLAVA, RunSettings
 from vipbench.runfolder import answers_file, folder
@@ -139,8 +140,7 @@ def certify(
     n: int = N,
     out: Path | None = None,
     *,
-    progress: bool = False,
-    say: Say | None = None,
+    console: Console = QUIET,
 ) -> tuple[Path, Certificate]:
     """Measure what rounding does to the answers of a run, and write the certificate.
 
@@ -148,8 +148,7 @@ def certify(
         settings: of the run; its tasks or suite give the samples.
         n: samples in all; as many of each task, rounded up, chosen by the seed.
         out: the file; None: where a run with these settings finds it.
-        progress: show bars on stderr.
-        say: takes what the user should know.
+        console: takes what the user should know, and shows bars.
 
     Raises:
         VipbenchError: Settings, data or model cannot be used, or no sample is answered in float32.
@@ -169,8 +168,8 @@ def certify(
         reference, certified = (
             run(
                 asked.model_copy(update={**changes, "out": Path(scratch) / name}),
-                progress=progress,
-                say=say if name == "certified" else None,  # once
+                # Messages come once.
+                console=console if name == "certified" else replace(console, say=QUIET.say),
             )
             for name, changes in (("reference", plain), ("certified", all_of_them))
         )

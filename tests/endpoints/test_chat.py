@@ -11,6 +11,7 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from tests.judge_server import PROMPT_TOKENS, REPLY_TOKENS, Answer, Asked, JudgeServer, in_turn
+from vipbench.console import QUIET, Console
 from vipbench.endpoints.chat import (
     Chat,
     Endpoint,
@@ -43,9 +44,9 @@ def chatting(
     said: list[str] | None = None,
     **fields: Any,
 ) -> Iterator[tuple[Chat, JudgeServer]]:
-    say = None if said is None else said.append
+    console = QUIET if said is None else Console(said.append)
     with JudgeServer(answer) as server:
-        chat = Chat(endpoint(server.url, **fields), Meter(limits or Limits()), say=say)
+        chat = Chat(endpoint(server.url, **fields), Meter(limits or Limits()), console=console)
         try:
             yield chat, server
         finally:

@@ -19,6 +19,7 @@ from PIL import Image
 
 from tests.runs import FATES, Brightness, make_task, settings
 from vipbench import files
+from vipbench.console import Console
 from vipbench.engine import loaders
 from vipbench.engine.loaders import (
     AHEAD,
@@ -74,7 +75,7 @@ REQUESTS = [request(str(i), f"{i % 11}.png") for i in range(15)]
 def pool(
     folder: Path, n: int = 2, size: int | None = SIDE, said: Callable[[str], None] = print
 ) -> Iterator[Loaders]:
-    with contextlib.closing(Loaders(n, View({"own": folder}, size, 8), said)) as made:
+    with contextlib.closing(Loaders(n, View({"own": folder}, size, 8), Console(said))) as made:
         yield made
 
 
@@ -249,7 +250,7 @@ def task_with_a_broken_image(folder: Path) -> Path:
 def asked(folder: Path, name: str, **fields: object) -> tuple[Results, list[str]]:
     said: list[str] = []
     given = settings(folder, out=folder / name, max_errors=1, **fields)
-    return run(given, say=said.append), said
+    return run(given, console=Console(said.append)), said
 
 
 def answers(folder: Path) -> list[str]:
@@ -411,7 +412,7 @@ def test_a_run_that_loses_its_loaders_keeps_what_is_answered(
 def test_a_loader_that_fails_is_not_tried_again(
     photos: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    elsewhere = Loaders(1, View({"other": photos}, SIDE, None), pytest.fail)
+    elsewhere = Loaders(1, View({"other": photos}, SIDE, None), Console(pytest.fail))
     with contextlib.closing(elsewhere), pytest.raises(RunError, match="loader 1: failed with exit"):
         elsewhere.load(REQUESTS)
     assert "KeyError: 'own'" in capfd.readouterr().err
@@ -435,7 +436,7 @@ def test_memory_that_is_refused_is_told(photos: Path) -> None:
             made.load(REQUESTS)
         assert_same(made.load(REQUESTS).ready, here(photos, REQUESTS))
     with small_files():
-        refused = Loaders(1, View({"own": photos}, SIDE, 8), pytest.fail)
+        refused = Loaders(1, View({"own": photos}, SIDE, 8), Console(pytest.fail))
     with contextlib.closing(refused), pytest.raises(RunError, match=told):
         refused.load(REQUESTS)
 

@@ -17,6 +17,7 @@ from ray.cluster_utils import Cluster
 
 from tests.runs import FATES, make_task, settings
 from vipbench import demo, environment
+from vipbench.console import Console
 from vipbench.engine import ray_actors as clusters
 from vipbench.engine.ray_actors import Home
 from vipbench.engine.workers import Batch, Job
@@ -120,7 +121,7 @@ def answers(folder: Path) -> list[str]:
 def said(folder: Path, **fields: object) -> tuple[Results, list[str]]:
     messages: list[str] = []
     given: dict[str, object] = {"engine": "ray", "workers": 2}
-    return run(settings(folder, **(given | fields)), say=messages.append), messages
+    return run(settings(folder, **(given | fields)), console=Console(messages.append)), messages
 
 
 def when(fates: Path, n: int) -> set[int]:
@@ -268,7 +269,7 @@ def test_a_cluster_that_is_too_small_is_not_waited_for_in_vain(
     with pytest.raises(RunError, match=r"no machine took worker [12], .* has 1 CPU on 2 machines"):
         run(
             settings(make_task(tmp_path), runner=FATED, workers=2, engine="ray"),
-            say=messages.append,
+            console=Console(messages.append),
         )
     assert messages == [
         "2 workers ask for a CPU each, and the cluster has 1; waiting up to 1 s for more"

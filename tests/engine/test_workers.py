@@ -14,6 +14,7 @@ import torch
 from tests.models import build_model, build_processor
 from tests.runs import FATES, INTERRUPT_AT, make_task, settings
 from vipbench import demo
+from vipbench.console import Console
 from vipbench.engine.workers import Workers
 from vipbench.errors import RunError, RunInterrupted, RunnerError, TaskError
 from vipbench.files import read_lines
@@ -58,7 +59,7 @@ def whole(tmp_path: Path, fates: Path) -> Path:
 def said(folder: Path, **fields: object) -> tuple[Results, list[str]]:
     messages: list[str] = []
     given: dict[str, object] = {"runner": FATED, "workers": 2}
-    return run(settings(folder, **(given | fields)), say=messages.append), messages
+    return run(settings(folder, **(given | fields)), console=Console(messages.append)), messages
 
 
 def in_another_process(folder: Path, fates: Path) -> "subprocess.Popen[str]":
@@ -253,7 +254,7 @@ def test_what_a_runner_raises_in_a_worker_is_raised_here(tmp_path: Path) -> None
 def test_a_worker_with_other_weights_is_refused(fates: Path) -> None:
     build, said = partial(make_runner, FATED), list[str]()
     with (
-        Workers(build, FATED, [None], {}, said.append, weights="0123" * 16) as workers,
+        Workers(build, FATED, [None], {}, Console(said.append), weights="0123" * 16) as workers,
         pytest.raises(RunError, match=r"worker 1: loaded weights with sha256 .* is about 012301"),
     ):
         workers.load()

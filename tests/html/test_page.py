@@ -11,6 +11,7 @@ from tests.html.made import Item, Page, write_run
 from tests.runs import make_task, settings
 from vipbench.analysis.sweep.styles import sweep
 from vipbench.analysis.sweep.text import points_text
+from vipbench.console import Console
 from vipbench.demo import sources
 from vipbench.demo.generate import make
 from vipbench.errors import RunError
@@ -93,7 +94,7 @@ def test_subsets_synthetic_data_and_missing_pictures_are_marked(
     )
     (images / "1.png").unlink()
     said: list[str] = []
-    page = Page(write_report([run], tmp_path, say=said.append))
+    page = Page(write_report([run], tmp_path, console=Console(said.append)))
     assert "1 of 250" in page.text
     assert "synthetic" in page.text
     assert "1 pictures could not be drawn" in page.text
@@ -105,7 +106,7 @@ def test_subsets_synthetic_data_and_missing_pictures_are_marked(
 def test_withheld_pictures_are_told(tmp_path: Path, images: Path) -> None:
     run = write_run(tmp_path / "run", [Item()], images=images, redistribute=False)
     said: list[str] = []
-    page = Page(write_report([run], tmp_path, say=said.append))
+    page = Page(write_report([run], tmp_path, console=Console(said.append)))
     assert "1 pictures are left out" in page.text
     assert "--embed-images" in said[0]
 

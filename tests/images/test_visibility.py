@@ -13,6 +13,7 @@ from PIL import Image
 
 from tests.runs import make_joint, make_task, settings
 from vipbench import files
+from vipbench.console import Console
 from vipbench.images.draw import footprint, render
 from vipbench.images.fit import fit
 from vipbench.images.visibility import measure, view
@@ -255,7 +256,9 @@ def task_at_the_left(folder: Path, n: int = 10) -> Path:
 def test_a_run_counts_lost_marks_and_warns(tmp_path: Path) -> None:
     task_at_the_left(tmp_path)
     said: list[str] = []
-    results = run(settings(tmp_path, fit="crop", styles="red_rectangle,none"), say=said.append)
+    results = run(
+        settings(tmp_path, fit="crop", styles="red_rectangle,none"), console=Console(said.append)
+    )
     rows = {row.style: row for row in results.rows if row.group == ALL}
     assert (rows["red_rectangle"].n_marks_lost, rows["red_rectangle"].n_marks_cut) == (5, 5)
     assert (rows["none"].n_marks_lost, rows["none"].n_marks_cut) == (0, 0)
@@ -279,14 +282,16 @@ def test_a_run_counts_lost_marks_and_warns(tmp_path: Path) -> None:
     assert found["red_rectangle", "q0"] == (0, 1)
     assert found["none", "q0"] == (0, 0)
     again: list[str] = []
-    run(settings(tmp_path, fit="crop", styles="red_rectangle,none"), say=again.append)
+    run(settings(tmp_path, fit="crop", styles="red_rectangle,none"), console=Console(again.append))
     assert said[0] in again
 
 
 def test_a_run_that_keeps_all_marks_says_nothing(tmp_path: Path) -> None:
     task_at_the_left(tmp_path)
     said: list[str] = []
-    results = run(settings(tmp_path, fit="pad", styles="red_rectangle"), say=said.append)
+    results = run(
+        settings(tmp_path, fit="pad", styles="red_rectangle"), console=Console(said.append)
+    )
     assert said == []
     assert {(row.n_marks_lost, row.n_marks_cut) for row in results.rows} == {(0, 0)}
 
@@ -310,7 +315,8 @@ def test_a_joint_task_counts_the_marks_of_its_parts(tmp_path: Path) -> None:
         path.write_text("".join(json.dumps(line) + "\n" for line in lines))
     said: list[str] = []
     results = run(
-        settings(tmp_path, tasks=("both",), fit="crop", styles="rectangle:red"), say=said.append
+        settings(tmp_path, tasks=("both",), fit="crop", styles="rectangle:red"),
+        console=Console(said.append),
     )
     counts = {row.task: row.n_marks_lost for row in results.rows if row.group == ALL}
     assert counts == {"first": 12, "second": 12, "both": 12}

@@ -14,6 +14,7 @@ import pytest
 from pydantic import SecretStr
 
 from tests.judge_server import PROMPT_TOKENS, REPLY_TOKENS, Answer, Asked, JudgeServer, in_turn
+from vipbench.console import Console
 from vipbench.endpoints.chat import Endpoint, Limits, estimated_tokens
 from vipbench.errors import JudgeError, RunError, RunInterrupted
 from vipbench.judge import ledger
@@ -299,7 +300,7 @@ def test_a_judge_that_is_not_there_is_given_up(tmp_path: Path) -> None:
     with JudgeServer() as server:
         chosen = settings(server.url, workers=1, limits=Limits(max_calls=1000))
     said: list[str] = []
-    graded = grade(items(30), chosen, tmp_path / "g.jsonl", say=said.append)
+    graded = grade(items(30), chosen, tmp_path / "g.jsonl", console=Console(said.append))
     assert graded.stopped is not None
     assert "cannot be reached" in str(graded.stopped)
     assert counts(graded) == (0, 0, 0, 0, 0)
@@ -315,7 +316,7 @@ def test_a_wrong_key_or_model_stops_after_one_call(tmp_path: Path, status: int) 
         return Answer(status=status, body=body)
 
     with serving(answer, key=SecretStr(KEY)) as (chosen, server):
-        graded = grade(items(30), chosen, tmp_path / "g.jsonl", say=said.append)
+        graded = grade(items(30), chosen, tmp_path / "g.jsonl", console=Console(said.append))
     assert len(server.asked) == 1
     assert f"HTTP {status}: no Bearer [key]; check" in str(graded.stopped)
     assert all(each.value is None for each in graded.samples.values())
@@ -373,13 +374,13 @@ def test_an_estimate_above_a_limit_asks_nothing(tmp_path: Path) -> None:
     said: list[str] = []
     with serving(limits=Limits(max_calls=19)) as (chosen, server):
         with pytest.raises(JudgeError, match=r"--judge-max-calls 19: 20 calls, .* nothing was"):
-            grade(items(10), chosen, tmp_path / "g.jsonl", say=said.append)
+            grade(items(10), chosen, tmp_path / "g.jsonl", console=Console(said.append))
         dear = Limits(price=(30, 60), budget=0.01)
         with pytest.raises(JudgeError, match=r"--judge-budget 0.01: an estimated 20 calls, .*\$"):
             grade(items(10), chosen.model_copy(update={"limits": dear}), tmp_path / "g.jsonl")
         assert server.asked == []
         enough = chosen.model_copy(update={"limits": Limits(max_calls=20)})
-        grade(items(10), enough, tmp_path / "g.jsonl", say=said.append)
+        grade(items(10), enough, tmp_path / "g.jsonl", console=Console(said.append))
         assert len(server.asked) == 20
         # What is in the ledger counts no more.
         small = chosen.model_copy(update={"limits": Limits(max_calls=2)})
@@ -400,7 +401,7 @@ def test_the_estimate_is_told_before_the_first_call(tmp_path: Path) -> None:
         return Answer("1.0")
 
     with serving(answer, limits=Limits(price=(30, 60)), workers=1) as (chosen, server):
-        grade(chosen_items, chosen, tmp_path / "g.jsonl", say=said.append)
+        grade(chosen_items, chosen, tmp_path / "g.jsonl", console=Console(said.append))
         assert said == [
             f"judge gpt-4-0613 at {server.url}: about 4 calls, {n:,} prompt tokens (a token for 3 "
             f"bytes) and 12 reply tokens, ${(30 * n + 60 * 12) / 1e6:.2f}"

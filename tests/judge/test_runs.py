@@ -9,6 +9,7 @@ import pytest
 from tests.judge_server import Answer, Asked, JudgeServer, in_turn
 from tests.runs import make_task
 from tests.runs import settings as run_settings
+from vipbench.console import Console
 from vipbench.endpoints.chat import Endpoint, Limits
 from vipbench.errors import JudgeError, RunError
 from vipbench.files import read_lines
@@ -272,7 +273,7 @@ def test_changed_answers_lose_their_grades(folder: Path) -> None:
     path = folder / RESPONSES
     path.write_text(path.read_text().replace('"text":"', '"text":"not '))
     said: list[str] = []
-    score.score(folder, say=said.append)
+    score.score(folder, console=Console(said.append))
     found = lines(folder)
     assert {line.value for line in found.values()} == {None}
     assert {line.ungraded for line in found.values()} == {

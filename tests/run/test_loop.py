@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from tests.runs import INTERRUPT_AT, KILL_AT, make_joint, make_task, settings
+from vipbench.console import Console
 from vipbench.errors import RunError, RunInterrupted, RunnerError, TaskError, TooManyErrors
 from vipbench.files import read_lines
 from vipbench.run import score as run_score
@@ -43,7 +44,7 @@ def rows(results: Results, group: str = ALL) -> dict[tuple[str, str], Row]:
 
 def said(folder: Path, **fields: object) -> tuple[Results, list[str]]:
     messages: list[str] = []
-    return run(settings(folder, **fields), say=messages.append), messages
+    return run(settings(folder, **fields), console=Console(messages.append)), messages
 
 
 # --- from beginning to end
@@ -574,7 +575,7 @@ def test_a_disk_that_fills_up_loses_nothing(tmp_path: Path) -> None:
         "from vipbench.run.loop import run\n"
         "def fill(message):\n"  # what is said comes when the requests are written
         "    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, -1))\n"
-        "run(settings(Path(sys.argv[1]), styles='demo,given'), say=fill)\n"
+        "run(settings(Path(sys.argv[1]), styles='demo,given'), console=Console(fill))\n"
     )
     whole = run(settings(tmp_path, out=tmp_path / "whole", styles="demo,given"))
     assert (whole.path / RESPONSES).stat().st_size > 20_000
@@ -733,7 +734,9 @@ def test_a_budget_that_does_not_fit_into_memory_is_planned_anew(
 
     monkeypatch.setattr("vipbench.run.ask.settings_of", settings_of)  # as a runner on a GPU tells
     messages: list[str] = []
-    small = run(with_model(tmp_path, checkpoint, batch_size="auto"), say=messages.append)
+    small = run(
+        with_model(tmp_path, checkpoint, batch_size="auto"), console=Console(messages.append)
+    )
     assert any("2,048 tokens do not fit into memory: 640 tokens a batch" in m for m in messages)
     assert small.manifest.token_budget == 640
     assert small.manifest.n_batches > expected.manifest.n_batches
@@ -905,7 +908,7 @@ def test_the_likeliest_options_are_a_metric_where_they_are_known(tmp_path: Path)
     [note] = [each for each in messages if each.startswith("options: ")]
     assert "of 18 choices" in note
     assert "median margin 1.00 nats" in note
-    scored = run_score.score(done.path, ["option_argmax"], say=messages.append)
+    scored = run_score.score(done.path, ["option_argmax"], console=Console(messages.append))
     assert messages.count(note) == 2
     [row] = [r for r in scored.rows if (r.metric, r.group) == ("option_argmax", ALL)]
     assert (row.n, row.n_ungraded, row.n_errors, row.n_unparsed) == (18, 2, 0, 0)

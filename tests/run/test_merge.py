@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.runs import FATES, INTERRUPT_AT, make_joint, make_task, settings
+from vipbench.console import Console
 from vipbench.endpoints.chat import Endpoint
 from vipbench.errors import RunError, RunInterrupted, TooManyErrors
 from vipbench.files import read_lines
@@ -78,7 +79,9 @@ def test_a_shard_answers_its_batches_and_has_no_scores(tmp_path: Path) -> None:
         score(folder)
     messages: list[str] = []
     shard = Shard(index=2, count=2)
-    again = run(settings(tmp_path, shard=shard, out=tmp_path / "out"), say=messages.append)
+    again = run(
+        settings(tmp_path, shard=shard, out=tmp_path / "out"), console=Console(messages.append)
+    )
     assert again.n_answered == 0
     assert "had been finished" in messages[0]
 
@@ -111,7 +114,9 @@ def test_a_stopped_shard_goes_on_and_is_not_merged_before(
     assert not (tmp_path / "merged").exists()
     messages: list[str] = []
     shard = Shard(index=1, count=2)
-    result = run(settings(tmp_path, shard=shard, out=tmp_path / "out"), say=messages.append)
+    result = run(
+        settings(tmp_path, shard=shard, out=tmp_path / "out"), console=Console(messages.append)
+    )
     assert messages == [f"{first}: goes on; 1 of 3 batches are answered"]
     assert result.n_answered == 8
     assert files(merge([first, second], tmp_path / "merged").path) == files(whole.path)

@@ -172,7 +172,7 @@ def test_a_disk_that_is_full_midway_leaves_the_former_file(tmp_path: Path) -> No
     program = (
         "import resource, sys\n"
         "from pathlib import Path\n"
-        "from vipbench import files; from vipbench.runfolder import answers_file, trials_file; from vipbench.runfolder.folder import MANIFEST, REQUESTS, RESPONSES, SUMMARY, remove_run\n"
+        "from vipbench import files\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))\n"
         "files.write_text(Path(sys.argv[1]), ['x' * 1000] * 100)\n"
     )

@@ -407,7 +407,9 @@ def test_the_square_of_vipbench_json_comes_first_and_is_part_of_the_settings(
 
 def test_checking_needs_no_torch(llava: Path) -> None:
     code = (
-        "import sys; from vipbench.runners.checkpoints.checkpoint import check_model; check_model(sys.argv[1]);"
+        "import sys\n"
+        "from vipbench.runners.checkpoints.checkpoint import check_model\n"
+        "check_model(sys.argv[1])\n"
         "assert not {'torch', 'transformers', 'safetensors'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code, str(llava)], check=True)

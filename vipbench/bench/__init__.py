@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from vipbench.bench.rounds import Plan as Plan
     from vipbench.bench.rounds import Round as Round
     from vipbench.bench.rounds import Samples as Samples
-    from vipbench.bench.rounds import Say as Say
     from vipbench.bench.settings import N_TUNE as N_TUNE
     from vipbench.bench.settings import N_TUNE_OFFICIAL as N_TUNE_OFFICIAL
     from vipbench.bench.settings import ROUNDS as ROUNDS
@@ -43,7 +42,6 @@ _HOMES = {
     "Round": "vipbench.bench.rounds",
     "STAGED_ON": "vipbench.bench.settings",
     "Samples": "vipbench.bench.rounds",
-    "Say": "vipbench.bench.rounds",
     "USUAL_BATCH_SIZES": "vipbench.bench.settings",
     "WORKERS": "vipbench.bench.settings",
     "WayReport": "vipbench.bench.report",
@@ -67,7 +65,6 @@ __all__ = [
     "Plan",
     "Round",
     "Samples",
-    "Say",
     "WayReport",
     "bench",
 ]

@@ -17,7 +17,7 @@ from vipbench.bench.floor import add, count
 from vipbench.bench.records import Job, Outcome, Speed, WayName
 from vipbench.bench.report import BenchReport, _load_average, _report
 from vipbench.bench.requests import answer_lengths, choose, enlarge, slices, spread
-from vipbench.bench.rounds import Bench, Plan, Round, Samples, Say
+from vipbench.bench.rounds import Bench, Plan, Round, Samples
 from vipbench.bench.settings import (
     N_TUNE_OFFICIAL,
     STAGED_ON,
@@ -25,6 +25,7 @@ from vipbench.bench.settings import (
     WORKERS,
     BenchSettings,
 )
+from vipbench.console import QUIET, Console
 from vipbench.demo import CHECKPOINT, benchmark
 from vipbench.environment import versions
 from vipbench.errors import RunError, RunInterrupted, RunnerError
@@ -40,7 +41,7 @@ KEPT_LINES = 3
 
 
 def bench(
-    settings: BenchSettings, path: Path, *, fresh: bool = False, say: Say = lambda message: None
+    settings: BenchSettings, path: Path, *, fresh: bool = False, console: Console = QUIET
 ) -> BenchReport:
     """Measure the three ways and write the report, or go on with a bench that was stopped.
 
@@ -48,7 +49,7 @@ def bench(
         settings: what to measure.
         path: of the report; finished measurements wait in a folder beside it, `<path>.parts`.
         fresh: measure all of it again.
-        say: takes what is done just now.
+        console: takes what is done just now.
 
     Raises:
         RunInterrupted: Ctrl-C; the same command goes on.
@@ -65,7 +66,7 @@ def bench(
     folder = path.with_name(f"{path.name}.parts")
     with files.locked(folder):
         _claim(folder, Plan(settings=settings, versions=versions(), weights=info.weights), fresh)
-        started = _prepare(folder, settings, samples, info, say)
+        started = _prepare(folder, settings, samples, info, console)
         try:
             best = _tune(started)
             rounds = _measure(started, best)
@@ -119,7 +120,7 @@ def _samples(settings: BenchSettings, info: CheckpointInfo) -> Samples:
 
 
 def _prepare(
-    folder: Path, settings: BenchSettings, samples: Samples, info: CheckpointInfo, say: Say
+    folder: Path, settings: BenchSettings, samples: Samples, info: CheckpointInfo, console: Console
 ) -> Bench:
     """Write the requests that all ways are asked."""
     trials, images = samples
@@ -150,7 +151,7 @@ def _prepare(
         places=places,
         threads=(1, 2) if n_cores > 1 else (1,),
         workers=min(n_cores, WORKERS),
-        say=say,
+        console=console,
     )
     if base.requests.exists():
         return started
@@ -249,9 +250,9 @@ def _do(started: Bench, job: Job) -> Outcome:
     """Do a job, unless it is done already."""
     path = started.folder / f"{job.name}.json"
     if path.exists():
-        started.say(f"{job.name}: measured before")
+        started.console.say(f"{job.name}: measured before")
         return Outcome.model_validate_json(path.read_text(encoding="utf-8"))
-    started.say(f"{job.name} ...")
+    started.console.say(f"{job.name} ...")
     job_path = started.folder / f"{job.name}.job"
     files.write_text(job_path, [job.model_dump_json()])
     code, said = _start(job_path, path)

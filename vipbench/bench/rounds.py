@@ -1,15 +1,13 @@
 """rounds: part of what was vipbench/bench/__init__.py."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 from vipbench.bench.floor import Work
 from vipbench.bench.records import Answered, Job, Outcome, WayName
 from vipbench.bench.settings import BenchSettings
+from vipbench.console import Console
 from vipbench.schema import Record, Trial
-
-Say = Callable[[str], None]
 
 
 class Plan(Record):
@@ -54,4 +52,4 @@ class Bench(NamedTuple):
     threads: tuple[int, ...]
     workers: int
     """Single-threaded processes that vipbench may choose."""
-    say: Say
+    console: Console

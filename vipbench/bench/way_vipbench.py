@@ -12,6 +12,7 @@ from vipbench import files
 from vipbench.bench.clocks import Clock, Log, NoClock
 from vipbench.bench.models import load_runner
 from vipbench.bench.records import Answered, Job
+from vipbench.console import Console
 from vipbench.engine.batches import answer_batches
 from vipbench.engine.loaders import count_ahead, count_loaders
 from vipbench.engine.workers import Workers
@@ -64,7 +65,7 @@ class Vipbench:
         """Let worker processes answer from now on, until `close`."""
         build = partial(load_runner, self.job.model, self.job.random, self.job.dtype)
         self._workers = Workers(
-            build, "vipbench", [self.job.device] * n, self.job.images, _log.info
+            build, "vipbench", [self.job.device] * n, self.job.images, Console(_log.info)
         )
         self._workers.load()
         self.by_workers = True

@@ -7,7 +7,7 @@ import typer
 
 from vipbench.cli.app import app
 from vipbench.cli.options import Device, Dtype, Model
-from vipbench.cli.printing import listed, print_columns, say
+from vipbench.cli.printing import CONSOLE, listed, print_columns
 
 N = 500
 N_TUNE = 128
@@ -129,7 +129,7 @@ def bench(
         "n_process": n_process,
     }
     settings = checked(BenchSettings, fields, "vipbench bench")
-    report = measure(settings, json, fresh=fresh, say=say)
+    report = measure(settings, json, fresh=fresh, console=CONSOLE)
     heads = "way samples/s steady MFU waits processes threads batch padding n memory"
     rows = [tuple(heads.split())]
     for way, found in report.ways.items():

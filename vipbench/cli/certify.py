@@ -17,7 +17,7 @@ from vipbench.cli.options import (
     Seed,
     TokenBudget,
 )
-from vipbench.cli.printing import listed, print_columns, say
+from vipbench.cli.printing import CONSOLE, listed, print_columns
 from vipbench.cli.run import DEFAULT_RUNNER, DEMO_SUITE, parse_batch_size, with_demo
 
 SHOWN_FLIPS = 10
@@ -90,7 +90,7 @@ def certify(
         "seed": seed,
     }
     settings = with_demo(checked(RunSettings, fields, "vipbench certify"))
-    path, found = certificates.certify(settings, n, out, progress=True, say=say)
+    path, found = certificates.certify(settings, n, out, console=CONSOLE)
     print_columns(list(certificates.report(found).items()))
     flips = [
         (

@@ -6,7 +6,7 @@ import typer
 
 from vipbench.cli.app import app
 from vipbench.cli.options import Data, Include, Styles
-from vipbench.cli.printing import listed, one_line, print_columns, verdict
+from vipbench.cli.printing import CONSOLE, listed, one_line, print_columns, verdict
 from vipbench.cli.render import LARGEST_SQUARE
 from vipbench.errors import DataError, RunError
 
@@ -67,7 +67,14 @@ def check(
         if patch > size:
             raise RunError(f"--patch {patch}: expected at most --size, which is {size}")
         found = check_visibility(
-            names, sources, styles, tuple(include or ()), fit=fit, size=size, patch_size=patch
+            names,
+            sources,
+            styles,
+            tuple(include or ()),
+            fit=fit,
+            size=size,
+            patch_size=patch,
+            console=CONSOLE,
         )
         print(f"What is left of each mark in a square of {size} px, in patches of {patch} px")
         for each in found:
@@ -78,7 +85,7 @@ def check(
             raise RunError(
                 f"{option} {value}: goes with --visibility only; add it, or leave it out"
             )
-    reports = check_tasks(names, sources, styles, tuple(include or ()))
+    reports = check_tasks(names, sources, styles, tuple(include or ()), console=CONSOLE)
     for report in reports:
         _print_report(report)
     n_errors = sum(report.n_errors for report in reports)

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from vipbench.cli.app import app
+from vipbench.cli.printing import CONSOLE
 
 
 @app.command()
@@ -32,11 +33,9 @@ def convert(
 
     Writes OUT/vipbench.json with the prompt format and the fit of the official scripts.
     """
-    from tqdm import tqdm
-
     from vipbench.runners.conversion.convert import convert as convert_checkpoint
 
-    with tqdm(desc=str(out), unit="B", unit_scale=True, disable=None) as bar:
+    with CONSOLE.bar(str(out), unit="B", in_logs=False) as bar:
 
         def plan(n_bytes: int) -> None:
             bar.reset(total=n_bytes)

@@ -10,7 +10,7 @@ import typer
 
 from vipbench.cli.app import app
 from vipbench.cli.options import Include
-from vipbench.cli.printing import listed, print_columns, say
+from vipbench.cli.printing import CONSOLE, listed, print_columns, say
 from vipbench.errors import DataError
 
 if TYPE_CHECKING:
@@ -110,13 +110,13 @@ def data_fetch(
         option = "-o" if out else "--part"
         raise DataError(f"{option} belongs to one key, not to {', '.join(names)}; fetch them apart")
     sources = [load_source(name, places) for name in names]
-    settings = FetchSettings(accept_changed, keep_archives, progress=True)
+    settings = FetchSettings(accept_changed, keep_archives)
     by_hand: list[Source] = []
     for source in sources:
         if source.by_hand:
             by_hand.append(source)
             continue
-        folder = fetch(source, out, parts, settings, say)
+        folder = fetch(source, out, parts, settings, CONSOLE)
         print(_option(source.key, folder))
     undone = [source.key for source in by_hand if not _print_steps(source, out)]
     if undone:

@@ -9,7 +9,7 @@ import typer
 from vipbench.cli.app import app
 from vipbench.cli.export import Format
 from vipbench.cli.options import Data, Ids, Include, Limit, Seed, Styles
-from vipbench.cli.printing import listed, say
+from vipbench.cli.printing import CONSOLE, listed
 from vipbench.cli.run import print_results
 from vipbench.errors import RunError
 
@@ -86,7 +86,7 @@ def import_answers(
         "out": out,
     }
     settings = checked(RunSettings, fields, "vipbench import")
-    print_results(runs.run(settings, progress=True, say=say))
+    print_results(runs.run(settings, console=CONSOLE))
 
 
 def _answer_files(arguments: Sequence[str]) -> dict[str, Path]:

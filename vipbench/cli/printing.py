@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vipbench.console import Console
 from vipbench.errors import RunError, VipbenchError
 
 if TYPE_CHECKING:
@@ -22,6 +23,10 @@ def say(message: str) -> None:
     from tqdm import tqdm
 
     tqdm.write(one_line(message), file=sys.stderr)
+
+
+CONSOLE = Console(say, shows_bars=True)
+"""Of every command."""
 
 
 class Said(logging.Handler):

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from vipbench.cli.app import app
-from vipbench.cli.printing import say
+from vipbench.cli.printing import CONSOLE
 
 
 @app.command()
@@ -42,6 +42,6 @@ def report(
     from vipbench.html import write_report
 
     page = write_report(
-        folders, out, embed_images=embed_images, max_inline=max_inline, progress=True, say=say
+        folders, out, embed_images=embed_images, max_inline=max_inline, console=CONSOLE
     )
     print(page)

@@ -27,7 +27,7 @@ from vipbench.cli.options import (
     Styles,
     TokenBudget,
 )
-from vipbench.cli.printing import duration, listed, print_columns, say
+from vipbench.cli.printing import CONSOLE, duration, listed, print_columns, say
 from vipbench.errors import RunError
 
 if TYPE_CHECKING:
@@ -225,13 +225,13 @@ def run(
     }
     settings = with_demo(checked(RunSettings, fields, "vipbench run"))
     if dry_run:
-        _print_dry_run(run_dry_run.dry_run(settings, progress=True))
+        _print_dry_run(run_dry_run.dry_run(settings, CONSOLE))
     elif seeds is not None:
-        _print_seeds(*run_seeds(settings, seeds, progress=True, say=say))
+        _print_seeds(*run_seeds(settings, seeds, console=CONSOLE))
     elif settings.shard is not None:
-        print(loop.run(settings, progress=True, say=say).path)
+        print(loop.run(settings, console=CONSOLE).path)
     else:
-        print_results(loop.run(settings, progress=True, say=say))
+        print_results(loop.run(settings, console=CONSOLE))
 
 
 def _device_of_rank(device: str | None) -> str | None:

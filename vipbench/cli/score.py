@@ -8,7 +8,7 @@ import typer
 from vipbench.cli import judge
 from vipbench.cli.app import app
 from vipbench.cli.options import Metrics
-from vipbench.cli.printing import listed, say
+from vipbench.cli.printing import CONSOLE, listed
 from vipbench.cli.run import print_results
 
 
@@ -48,6 +48,6 @@ def score(
         ledger=judge_ledger,
     )
     results = run_score.score(
-        folder, listed("--metric", metrics), chosen, judge_ledger, progress=True, say=say
+        folder, listed("--metric", metrics), chosen, judge_ledger, console=CONSOLE
     )
     print_results(results)

@@ -13,7 +13,7 @@ import re
 import threading
 import time
 import urllib.parse
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -23,6 +23,7 @@ import httpx2
 from pydantic import ConfigDict, Field, SecretStr, field_validator, model_validator
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt
 
+from vipbench.console import QUIET, Console
 from vipbench.errors import JudgeError
 from vipbench.schema import Record
 
@@ -42,8 +43,6 @@ SHOWN = 200
 MASK = "[key]"
 _WINDOW = 8
 """So many signs of a key in a row are recognised as a part of it."""
-
-Say = Callable[[str], None]
 
 
 class Endpoint(Record):
@@ -215,14 +214,19 @@ class Chat:
     """Asks one endpoint, from several threads at once."""
 
     def __init__(
-        self, endpoint: Endpoint, meter: Meter, *, connections: int = 8, say: Say | None = None
+        self,
+        endpoint: Endpoint,
+        meter: Meter,
+        *,
+        connections: int = 8,
+        console: Console = QUIET,
     ) -> None:
-        """Prepare; nothing is sent yet. `say` takes what goes wrong, each thing once."""
+        """Prepare; nothing is sent yet. `console` takes what goes wrong, each thing once."""
         self.endpoint = endpoint
         self.meter = meter
         self.stop = threading.Event()
         """Once set, no further call is made."""
-        self._say = say
+        self._console = console
         self._said: set[str] = set()
         self._jitter = Random()
         self._tokens_key = "max_tokens"
@@ -378,9 +382,9 @@ class Chat:
     def _tell(self, state: RetryCallState) -> None:
         reason = str(_failure(state))
         kind = reason.partition(":")[0]
-        if self._say and kind not in self._said:
+        if kind not in self._said:
             self._said.add(kind)
-            self._say(f"judge: {reason}; asked again in {state.upcoming_sleep:.1f} s")
+            self._console.say(f"judge: {reason}; asked again in {state.upcoming_sleep:.1f} s")
 
 
 class _Completion(NamedTuple):

@@ -1,12 +1,12 @@
 """Answer batches in one process: the next are drawn and fitted while one is answered."""
 
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from vipbench.console import STDERR, Console
 from vipbench.engine.loaders import AHEAD, LoadedBatch, Loaders, View
 from vipbench.images.load import Ready, prepare
 from vipbench.runfolder.lines import ResponseLine
@@ -25,7 +25,7 @@ class Desk:
         images: Mapping[str, Path],
         *,
         n_loaders: int = 0,
-        say: Callable[[str], None] | None = None,
+        console: Console = STDERR,
     ) -> None:
         """Start what loads images.
 
@@ -34,13 +34,13 @@ class Desk:
             name: what messages call it.
             images: the root of each task's images.
             n_loaders: processes that load images; 0: a thread of this process does.
-            say: takes what became of a loader that was killed; None: stderr does.
+            console: takes what became of a loader that was killed.
         """
         self._runner, self._name, self._with_images = runner, name, reads_images(runner)
         self._view = View(images, runner.image_size, patch_size_of(runner))
         self._loaders: Loaders | None = None
         if n_loaders and self._with_images:
-            self._loaders = Loaders(n_loaders, self._view, say or _complain)
+            self._loaders = Loaders(n_loaders, self._view, console)
         self.ahead = AHEAD if self._loaders is not None else 1
         """Batches that may be prepared ahead of the one that is answered."""
         self._threads = ThreadPoolExecutor(self.ahead)
@@ -102,7 +102,7 @@ def answer_batches(
     *,
     ahead: int | None = None,
     n_loaders: int = 0,
-    say: Callable[[str], None] | None = None,
+    console: Console = STDERR,
 ) -> None:
     """Answer batches of a plan in order, and hand the lines of each on as it is done.
 
@@ -116,7 +116,7 @@ def answer_batches(
         write: takes the lines of one batch.
         ahead: batches that are prepared while one is answered; None: as many as a desk can.
         n_loaders: see `Desk`, as for the last.
-        say: see there.
+        console: see there.
 
     Raises:
         RunnerError: The runner broke its contract.
@@ -128,7 +128,7 @@ def answer_batches(
 
     if not todo:
         return
-    with Desk(runner, name, images, n_loaders=n_loaders, say=say) as desk:
+    with Desk(runner, name, images, n_loaders=n_loaders, console=console) as desk:
         ahead = desk.ahead if ahead is None else ahead
         for position, batch in enumerate(todo):
             for coming in todo[position : position + 1 + ahead]:
@@ -169,7 +169,3 @@ def _lines(batch: int, ready: Sequence[Ready], responses: Sequence[Response]) ->
         )
         for each, response in zip(ready, responses, strict=True)
     ]
-
-
-def _complain(message: str) -> None:
-    sys.stderr.write(f"{message}\n")

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
@@ -22,6 +22,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from vipbench.console import Console
 from vipbench.errors import RunError
 from vipbench.images.load import Loaded, Ready, prepare
 from vipbench.schema import Request, Visibility
@@ -110,8 +111,8 @@ def count_ahead(n_loaders: int, device: str) -> int:
 class Loaders:
     """A pool of loaders; to be closed."""
 
-    def __init__(self, n: int, view: View, say: Callable[[str], None]) -> None:
-        """Start `n` loaders; `say` takes what became of a killed one, from any thread.
+    def __init__(self, n: int, view: View, console: Console) -> None:
+        """Start `n` loaders; `console` takes what became of a killed one, from any thread.
 
         Raises:
             RunError: The system starts no such process, or gives no memory to share.
@@ -131,7 +132,7 @@ class Loaders:
                 self._free.put(self._blocks[-1])
             fds = [block.fd for block in self._blocks]
             for number in range(n):
-                self._loaders.append(_Loader(number, view, fds, say))
+                self._loaders.append(_Loader(number, view, fds, console))
                 self._idle.put(self._loaders[-1])
             stack.pop_all()
 
@@ -264,12 +265,10 @@ class _Block:
 class _Loader:
     """One process, seen from outside; started anew when it is killed."""
 
-    def __init__(
-        self, number: int, view: View, fds: Sequence[int], say: Callable[[str], None]
-    ) -> None:
+    def __init__(self, number: int, view: View, fds: Sequence[int], console: Console) -> None:
         self.n_restarts = 0
         self._name = f"loader {number + 1}"
-        self._view, self._fds, self._say = view, fds, say
+        self._view, self._fds, self._console = view, fds, console
         self._lock = threading.Lock()
         """Held while a process is started or ended."""
         self._ended = False
@@ -359,7 +358,7 @@ class _Loader:
             self._channel.close()  # nobody else listens: a loader is one thread's at a time
             self._process, self._channel = self._start()
             self.n_restarts += 1
-        self._say(
+        self._console.say(
             f"{self._name} was killed (signal {-status}) while it loaded {what}; it is started anew"
         )
 

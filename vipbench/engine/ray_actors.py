@@ -9,7 +9,7 @@ import importlib
 import logging
 import os
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import BrokenExecutor, Future, ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType, TracebackType
@@ -17,6 +17,7 @@ from typing import Any, Literal, NamedTuple, Self
 from urllib.parse import urlsplit
 
 from vipbench import environment
+from vipbench.console import Console
 from vipbench.engine.workers import (
     ENVIRONMENT,
     NUMBER,
@@ -65,7 +66,7 @@ class Actors(Crew):
         name: str,
         devices: Sequence[str | None],
         images: Mapping[str, Path],
-        say: Callable[[str], None],
+        console: Console,
         *,
         resource: Resource = "CPU",
         ahead: int = 0,
@@ -85,7 +86,7 @@ class Actors(Crew):
             _Actor(self._ray, number, Job(build, name, device, roots, n_loaders), home, resource)
             for number, device in enumerate(devices)
         ]
-        super().__init__(actors, say, ahead=ahead, weights=weights)
+        super().__init__(actors, console, ahead=ahead, weights=weights)
 
     def __enter__(self) -> Self:
         """Connect to Ray, or start it.
@@ -106,7 +107,7 @@ class Actors(Crew):
                 f"{ADDRESS}"
             )
         if there < n:
-            self._say(
+            self._console.say(
                 f"{n} workers ask for a {self._resource} each, and the cluster has {there:g}; "
                 f"waiting up to {PATIENCE:g} s for more"
             )

@@ -30,6 +30,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Protocol, Self
 
+from vipbench.console import QUIET, Console
 from vipbench.engine.batches import Desk, requests_of
 from vipbench.errors import RunError
 from vipbench.runfolder.lines import ResponseLine
@@ -175,7 +176,7 @@ class Crew:
     def __init__(
         self,
         workers: Sequence[Worker],
-        say: Callable[[str], None],
+        console: Console,
         *,
         ahead: int = 0,
         weights: str | None = None,
@@ -184,7 +185,7 @@ class Crew:
 
         Args:
             workers: at least one.
-            say: takes what became of a worker that was killed.
+            console: takes what became of a worker that was killed.
             ahead: batches that are drawn and fitted while one is answered: none where the model
                 itself needs the core.
             weights: sha256 of the weights that each must load; None: of whatever.
@@ -194,7 +195,7 @@ class Crew:
         self.n_splits = 0
         """Batches that were split in two because they did not fit into memory."""
         self._workers = workers
-        self._say = say
+        self._console = console
         self._ahead = ahead
         self._weights = weights
 
@@ -312,7 +313,7 @@ class Crew:
                 f"worker {worker.number + 1} was killed {MAX_DEATHS} times in a row, now {where}"
             )
         self.n_restarts += 1
-        self._say(f"worker {worker.number + 1} was killed {where}; it is started anew")
+        self._console.say(f"worker {worker.number + 1} was killed {where}; it is started anew")
         worker.kill()
         worker.wait()
         worker.start()
@@ -327,7 +328,7 @@ class Workers(Crew):
         name: str,
         devices: Sequence[str | None],
         images: Mapping[str, Path],
-        say: Callable[[str], None],
+        console: Console,
         *,
         ahead: int = 0,
         n_loaders: int = 0,
@@ -338,12 +339,12 @@ class Workers(Crew):
             _Process(number, Job(build, name, device, images, n_loaders))
             for number, device in enumerate(devices)
         ]
-        super().__init__(workers, say, ahead=ahead, weights=weights)
+        super().__init__(workers, console, ahead=ahead, weights=weights)
 
 
 def describe(build: Build, name: str) -> Told:
     """Build a runner in a process that ends with it, and return what it says of itself."""
-    with Workers(build, name, [None], {}, lambda message: None) as workers:
+    with Workers(build, name, [None], {}, QUIET) as workers:
         return workers.load()
 
 

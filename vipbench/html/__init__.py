@@ -1,10 +1,11 @@
 """The report: one page with tables, plots and a sample browser, that opens without a network."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from vipbench import files
 from vipbench.analysis.sweep.styles import sweep
+from vipbench.console import QUIET, Console
 from vipbench.errors import RunError
 from vipbench.html.dataset import collect
 from vipbench.html.page import Content, render
@@ -16,7 +17,6 @@ from vipbench.html.tables import leaderboards, slugs, task_part, troubles, with_
 MAX_INLINE = 500
 """Samples up to which pictures lie inside the page."""
 PAGE = "report.html"
-Say = Callable[[str], None]
 
 
 def write_report(
@@ -25,8 +25,7 @@ def write_report(
     *,
     embed_images: bool = False,
     max_inline: int = MAX_INLINE,
-    progress: bool = False,
-    say: Say | None = None,
+    console: Console = QUIET,
 ) -> Path:
     """Write `report.html`, and `report_files/` with plots and large sets of pictures beside it.
 
@@ -37,8 +36,7 @@ def write_report(
         out: a folder; what an earlier report wrote there is replaced.
         embed_images: show pictures of tasks with `redistribute: false` too.
         max_inline: samples up to which pictures lie inside the page.
-        progress: show a bar on stderr.
-        say: takes what the user should know.
+        console: takes what the user should know, and shows a bar.
 
     Returns:
         The page.
@@ -50,14 +48,13 @@ def write_report(
         raise RunError("report: no run is given; expected folders of finished runs")
     runs = read_runs(folders)
     dataset, scores, to_draw = collect(runs)
-    tell = say or (lambda _: None)
     drawn = add_pictures(
         *(dataset, to_draw, out),
         embed_images=embed_images,
         max_inline=max_inline,
-        progress=progress,
+        console=console,
     )
-    _tell(drawn, len(to_draw), tell)
+    _tell(drawn, len(to_draw), console)
     labels = task_labels(dataset.tasks)
     names = slugs(list(labels.values()))
     parts = with_holm(
@@ -79,14 +76,14 @@ def write_report(
     return out / PAGE
 
 
-def _tell(drawn: Drawn, n: int, say: Say) -> None:
+def _tell(drawn: Drawn, n: int, console: Console) -> None:
     if drawn.n_withheld:
-        say(
+        console.say(
             f"pictures: {drawn.n_withheld:,} of {n:,} are left out, since their tasks may not be "
             "redistributed; --embed-images shows them"
         )
     if drawn.n_failed:
-        say(
+        console.say(
             f"pictures: {drawn.n_failed:,} of {n:,} cannot be drawn; the first: "
             f"{drawn.first_failure}"
         )

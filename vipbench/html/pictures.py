@@ -6,13 +6,13 @@ import hashlib
 import io
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from PIL import Image
-from tqdm import tqdm
 
+from vipbench.console import QUIET, Console
 from vipbench.errors import DataError, RunError
 from vipbench.html.dataset import NONE, Dataset, ToDraw
 from vipbench.html.runs import Run, image_size, shown
@@ -57,7 +57,7 @@ def add_pictures(
     *,
     embed_images: bool,
     max_inline: int,
-    progress: bool = False,
+    console: Console = QUIET,
 ) -> Drawn:
     """Draw the picture of each question that may be shown, and tell the data set of it.
 
@@ -71,7 +71,7 @@ def add_pictures(
         embed_images: show pictures of tasks with `redistribute: false` too; synthetic ones are
             shown always.
         max_inline: samples.
-        progress: show a bar on stderr.
+        console: shows how far it is.
 
     Raises:
         RunError: A file cannot be written.
@@ -86,7 +86,7 @@ def add_pictures(
     withheld = "not shown: its task may not be redistributed; --embed-images shows it"
     for each in to_draw:
         asks.why[each.ask] = texts.place(withheld)
-    for each in _bar(allowed, progress):
+    for each in console.bar("pictures", allowed, unit="", leave=False, in_logs=False):
         try:
             pixels = load_image(each.request, each.images, size)
         except DataError as error:
@@ -117,11 +117,6 @@ def _may_travel(runs: Sequence[Run], picture: ToDraw) -> bool:
     """Say whether all runs that have the task allow its pictures to be shown elsewhere."""
     tasks = [task for run in runs if (task := run.task(picture.task)) is not None]
     return all(task.redistribute or task.synthetic for task in tasks)
-
-
-def _bar(pictures: Sequence[ToDraw], progress: bool) -> Iterator[ToDraw]:
-    disable = None if progress else True  # None: where nobody watches
-    return iter(tqdm(pictures, desc="pictures", unit="", disable=disable, leave=False))
 
 
 def _encode(image: Image.Image) -> _Encoded:

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pydantic import Field
-from tqdm import tqdm
 
+from vipbench.console import QUIET, Console
 from vipbench.endpoints.chat import (
     BYTES_PER_TOKEN,
     SHOWN,
@@ -23,7 +23,6 @@ from vipbench.endpoints.chat import (
     Limits,
     Meter,
     NoReply,
-    Say,
     Stopped,
     Tally,
     estimated_tokens,
@@ -144,8 +143,7 @@ def grade(
     settings: JudgeSettings,
     ledger: Path,
     *,
-    progress: bool = False,
-    say: Say | None = None,
+    console: Console = QUIET,
 ) -> Graded:
     """Ask the judge for every grade that the ledger does not hold yet.
 
@@ -156,8 +154,7 @@ def grade(
         items: answers to grade; equal ones are asked once.
         settings: who is asked.
         ledger: file of grades; made where it is missing.
-        progress: show a bar on stderr.
-        say: takes the estimate, and what goes wrong.
+        console: takes the estimate, and what goes wrong; shows a bar.
 
     Raises:
         JudgeError: The estimate exceeds a limit; nothing was asked.
@@ -174,10 +171,10 @@ def grade(
             for key in dict.fromkeys(keys[item.name] for item in items)
             if not _is_complete(book.get(key, run))
         ]
-        work = _Work(settings, judge, book, say)
+        work = _Work(settings, judge, book, console)
         if jobs:
-            _check_estimate(jobs, settings, say)
-            _ask_all(work, jobs, len(by_key) * settings.n_runs, progress)
+            _check_estimate(jobs, settings, console)
+            _ask_all(work, jobs, len(by_key) * settings.n_runs, console)
         stopped = work.stopped
         rest = f"not asked: {stopped}" if stopped else "not asked"
         return Graded(
@@ -238,13 +235,13 @@ class _Work:
     """What the threads share."""
 
     def __init__(
-        self, settings: JudgeSettings, judge: Judge, book: Ledger, say: Say | None
+        self, settings: JudgeSettings, judge: Judge, book: Ledger, console: Console
     ) -> None:
         self.settings = settings
         self.judge = judge
         self.book = book
         self.chat = Chat(
-            settings.endpoint, Meter(settings.limits), connections=settings.workers, say=say
+            settings.endpoint, Meter(settings.limits), connections=settings.workers, console=console
         )
         self.added: list[Grade] = []
         self.stopped: JudgeError | None = None
@@ -327,17 +324,11 @@ class _Work:
         self.chat.stop.set()
 
 
-def _ask_all(work: _Work, jobs: Sequence[_Job], n_all: int, progress: bool) -> None:
+def _ask_all(work: _Work, jobs: Sequence[_Job], n_all: int, console: Console) -> None:
     """Ask for all grades; the first alone, since a wrong key or address shows there."""
     pool = ThreadPoolExecutor(work.settings.workers, thread_name_prefix="judge")
-    with tqdm(
-        desc="grading",
-        total=n_all,
-        initial=n_all - len(jobs),
-        unit=" grades",
-        disable=not progress,
-        dynamic_ncols=True,
-    ) as bar:
+    done = n_all - len(jobs)
+    with console.bar("grading", total=n_all, initial=done, unit=" grades") as bar:
         try:
             pool.submit(work.do, jobs[0]).result()
             bar.update()
@@ -358,7 +349,7 @@ def _ask_all(work: _Work, jobs: Sequence[_Job], n_all: int, progress: bool) -> N
             work.chat.close()
 
 
-def _check_estimate(jobs: Sequence[_Job], settings: JudgeSettings, say: Say | None) -> None:
+def _check_estimate(jobs: Sequence[_Job], settings: JudgeSettings, console: Console) -> None:
     """Say what the calls will take without retries; JudgeError where that exceeds a limit."""
     limits, prompt = settings.limits, settings.prompt
     n_prompt = sum(
@@ -383,8 +374,7 @@ def _check_estimate(jobs: Sequence[_Job], settings: JudgeSettings, say: Say | No
             f"--judge-budget {limits.budget:g}: an estimated {text} are needed; {advice}: raise "
             "it, or lower --judge-runs"
         )
-    if say:
-        say(f"judge {settings.endpoint.model} at {settings.endpoint.url}: about {text}")
+    console.say(f"judge {settings.endpoint.model} at {settings.endpoint.url}: about {text}")
 
 
 # --- what the ledger holds

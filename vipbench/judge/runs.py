@@ -10,7 +10,8 @@ from typing import NamedTuple
 from pydantic import ValidationError
 
 from vipbench import files
-from vipbench.endpoints.chat import Limits, Say
+from vipbench.console import QUIET, Console
+from vipbench.endpoints.chat import Limits
 from vipbench.errors import JudgeError, RunError
 from vipbench.judge.grading import (
     MAX_TOKENS,
@@ -58,8 +59,7 @@ def judge_run(
     settings: JudgeSettings | None = None,
     ledger: Path | None = None,
     *,
-    progress: bool = False,
-    say: Say | None = None,
+    console: Console = QUIET,
 ) -> Judged:
     """Grade the answers of a run and write its `judge.json`.
 
@@ -69,8 +69,7 @@ def judge_run(
         settings: who grades; None: nobody is asked, and the grades of the judge that `judge.json`
             names are used, if there is one.
         ledger: where the ledger lies now, if that is not where `judge.json` says.
-        progress: show a bar on stderr.
-        say: takes the estimate, what goes wrong, and what the numbers do not show.
+        console: takes the estimate, what goes wrong, and what the numbers do not show; shows a bar.
 
     Raises:
         JudgeError: Nothing is to be graded, or the estimate exceeds a limit.
@@ -92,16 +91,15 @@ def judge_run(
         raise JudgeError(f"{folder}: no task of this run is of kind graded; leave the judge out")
     if settings is not None:
         place = folder / GRADES if settings.ledger is None else settings.ledger
-        graded = grade(items, settings, place, progress=progress, say=say)
+        graded = grade(items, settings, place, console=console)
         report = new_report(items, graded, settings)
     else:
         assert report is not None
         graded = _recall(folder, items, report, ledger)
         report = renewed(report, items, graded)
     files.write_json(folder / JUDGE, report.model_dump(mode="json"))
-    if say:
-        for note in notes(report):
-            say(note)
+    for note in notes(report):
+        console.say(note)
     return Judged(graded.samples, graded.stopped)
 
 

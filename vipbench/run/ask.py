@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from vipbench.console import Console
 from vipbench.engine.batches import answer_batches
 from vipbench.engine.loaders import count_ahead, count_loaders
 from vipbench.engine.ray_actors import Actors
@@ -14,7 +15,6 @@ from vipbench.engine.workers import Build, Crew, Workers
 from vipbench.run.describe import Clock
 from vipbench.run.model import Model
 from vipbench.run.prepare import Prepared, is_given
-from vipbench.run.progress import Say, _bar
 from vipbench.run.resume import Started, _mine
 from vipbench.run.settings import RunSettings
 from vipbench.runfolder import answers_file
@@ -53,7 +53,7 @@ def _load(
     prepared: Prepared,
     started: Started,
     settings: RunSettings,
-    say: Say,
+    console: Console,
     clock: Clock,
 ) -> _Loaded:
     """Load the model, here or in workers that end with `stack`."""
@@ -66,12 +66,12 @@ def _load(
     if not settings.has_workers or model.build is None:
         runner = clock.runner = model.load(started.trials, token_budget)
         ahead = count_ahead(n_loaders, model.device)
-        ask = partial(answer_batches, ahead=ahead, n_loaders=n_loaders, say=say)
+        ask = partial(answer_batches, ahead=ahead, n_loaders=n_loaders, console=console)
         told = settings_of(runner, settings.runner)
         return _Loaded(partial(ask, runner, settings.runner, images=images), told.token_budget)
     build = partial(model.build, token_budget=token_budget) if token_budget else model.build
     n = min(settings.workers, len(started.todo))
-    crew = _hire(model, build, n, n_loaders, images, settings, say)
+    crew = _hire(model, build, n, n_loaders, images, settings, console)
     clock.workers = stack.enter_context(crew)
     return _Loaded(crew.answer, crew.load().settings.token_budget)
 
@@ -83,27 +83,27 @@ def _hire(
     n_loaders: int,
     images: Mapping[str, Path],
     settings: RunSettings,
-    say: Say,
+    console: Console,
 ) -> Crew:
     """Choose `n` workers, here or on a cluster; none of them is started yet."""
     ahead = count_ahead(n_loaders, model.device)
     is_built_in = settings.runner in RUNNERS  # others choose their device themselves
     if settings.engine == "ray":
         return Actors(
-            *(build, settings.runner, [model.device if is_built_in else None] * n, images, say),
+            *(build, settings.runner, [model.device if is_built_in else None] * n, images, console),
             resource="GPU" if model.device.startswith("cuda") else "CPU",
             ahead=ahead,
             n_loaders=n_loaders,
             weights=model.weights,
         )
     if model.device == "cpu" and settings.workers > (os.cpu_count() or 1):
-        say(f"--workers {settings.workers}: are more than the {os.cpu_count()} cores here")
+        console.say(f"--workers {settings.workers}: are more than the {os.cpu_count()} cores here")
     return Workers(
         build,
         settings.runner,
         spread(find_device(model.device), n) if is_built_in else [None] * n,
         images,
-        say,
+        console,
         ahead=ahead,
         n_loaders=n_loaders,
         weights=model.weights,
@@ -114,7 +114,7 @@ def answer(
     folder: Path,
     started: Started,
     ask: Ask,
-    progress: bool,
+    console: Console,
     clock: Clock,
 ) -> None:
     """Answer the batches that are left; each is on the disk before the next is asked."""
@@ -123,7 +123,7 @@ def answer(
     n_all, n_left = (
         sum(len(started.plan[batch]) for batch in batches) for batches in (mine, started.todo)
     )
-    with _bar(None, "answering", progress, total=n_all, initial=n_all - n_left) as bar:
+    with console.bar("answering", total=n_all, initial=n_all - n_left) as bar:
 
         def write(lines: list[ResponseLine]) -> None:
             answers_file.append_responses(responses, lines)

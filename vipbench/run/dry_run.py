@@ -5,6 +5,7 @@ from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
+from vipbench.console import QUIET, Console
 from vipbench.errors import RunError
 from vipbench.run.loop import RUNS
 from vipbench.run.prepare import _prepare
@@ -38,7 +39,7 @@ class DryRun(NamedTuple):
     notes: tuple[str, ...]
 
 
-def dry_run(settings: RunSettings, *, progress: bool = False) -> DryRun:
+def dry_run(settings: RunSettings, console: Console = QUIET) -> DryRun:
     """Say what a run would do; reads all data and checks the model, but loads and writes nothing.
 
     Raises:
@@ -47,7 +48,7 @@ def dry_run(settings: RunSettings, *, progress: bool = False) -> DryRun:
     settings = placed(settings)
     with tempfile.TemporaryDirectory() as scratch:
         draft = Path(scratch) / REQUESTS
-        prepared = _prepare(settings, draft, progress, None)
+        prepared = _prepare(settings, draft, None)
         n_bytes = draft.stat().st_size + LINE_BYTES * len(prepared.trials)
     folder = settings.out or RUNS / folder_name(prepared.identity, settings)
     goes_on = (folder / MANIFEST).exists() and not settings.fresh

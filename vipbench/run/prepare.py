@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from vipbench.console import QUIET, Console
 from vipbench.errors import TooManyErrors
 from vipbench.exchange.formats import read_answers
 from vipbench.run.model import (
@@ -17,7 +18,6 @@ from vipbench.run.model import (
     find_sizing,
     unused,
 )
-from vipbench.run.progress import Say, _bar
 from vipbench.run.settings import RunSettings
 from vipbench.runfolder import trials_file
 from vipbench.runfolder.manifest import Identity
@@ -51,12 +51,12 @@ class Prepared(NamedTuple):
 # --- before the model is loaded
 
 
-def _prepare(settings: RunSettings, draft: Path, progress: bool, say: Say | None) -> Prepared:
+def _prepare(settings: RunSettings, draft: Path, console: Console | None) -> Prepared:
     """Resolve names, check the checkpoint, read the data, write the requests to `draft`.
 
-    Without `say`, data of which too many samples cannot be asked are no error.
+    Without `console`, data of which too many samples cannot be asked are no error.
     """
-    begun = time.monotonic()
+    bars, begun = console or QUIET, time.monotonic()
     info = check_settings(settings)
     files = {
         task: read_answers(path, settings.answers_format) for task, path in settings.answers.items()
@@ -76,7 +76,7 @@ def _prepare(settings: RunSettings, draft: Path, progress: bool, say: Say | None
     facts: dict[str, TaskFacts] = {}
 
     def watch(loop: Iterable[Sample | Problem], what: str) -> Iterator[Sample | Problem]:
-        return iter(_bar(loop, what, progress, leave=False))
+        return iter(bars.bar(what, loop, leave=False))
 
     sizing = find_sizing(settings, selection.prompt_format, info)
     trials = trials_file.write_trials(
@@ -97,9 +97,9 @@ def _prepare(settings: RunSettings, draft: Path, progress: bool, say: Say | None
     if files:
         matched = match_answers(files, trials, {task: each.ids for task, each in facts.items()})
         selection = selection._replace(notes=(*selection.notes, *matched.notes))
-    if say is not None:
+    if console is not None:
         for note in (*selection.notes, *unused(settings, selection.prompt_format)):
-            say(note)
+            console.say(note)
         _check_data(facts, settings.max_errors)
     if matched is None:
         model = describe_model(settings, selection.prompt_format, info)

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vipbench import environment
+from vipbench.console import Console
 from vipbench.errors import RunError
 from vipbench.files import made
 from vipbench.run.describe import new_manifest
 from vipbench.run.prepare import Prepared, is_given
-from vipbench.run.progress import Say
 from vipbench.run.score import Results
 from vipbench.run.settings import VIPLLAVA, RunSettings
 from vipbench.runfolder import answers_file, summary, trials_file
@@ -98,7 +98,7 @@ def _finished(folder: Path, identity: Identity, settings: RunSettings) -> Result
     return Results(folder, summary.read_summary(folder), manifest, 0)
 
 
-def _plan(folder: Path, prepared: Prepared, settings: RunSettings, say: Say) -> Started:
+def _plan(folder: Path, prepared: Prepared, settings: RunSettings, console: Console) -> Started:
     """Say what a new run asks, or find what is left of one that was stopped."""
     found = [name for name in FILES if (folder / name).exists()]
     then = None
@@ -119,9 +119,9 @@ def _plan(folder: Path, prepared: Prepared, settings: RunSettings, say: Say) -> 
             "on with that version, or use --fresh to start over"
         )
     done = answers_file.resume_responses(folder / RESPONSES, plan, prepared.trials)
-    say(f"{folder}: goes on; {len(done)} of {len(mine)} batches are answered")
+    console.say(f"{folder}: goes on; {len(done)} of {len(mine)} batches are answered")
     if is_given(settings) and then.batch_limit != prepared.limit:
-        say(
+        console.say(
             f"{folder}: keeps the batches of {then.batch_limit} of its first start, not "
             f"{prepared.limit}, so that the answers are those of an uninterrupted run"
         )
@@ -132,7 +132,7 @@ def _plan(folder: Path, prepared: Prepared, settings: RunSettings, say: Say) -> 
         if now.get(name) != old
     ]
     if changed:
-        say(f"{folder}: was started with other versions: {', '.join(changed)}")
+        console.say(f"{folder}: was started with other versions: {', '.join(changed)}")
     manifest = then.model_copy(
         update={
             "n_starts": then.n_starts + 1,

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, get_args
 
 from vipbench import files
+from vipbench.console import QUIET, Console
 from vipbench.errors import JudgeError, RunError, TooManyErrors, nearest
 from vipbench.judge.grading import JudgeSettings
 from vipbench.judge.runs import judge_run
-from vipbench.run.progress import Say
 from vipbench.runfolder import answers_file, trials_file
 from vipbench.runfolder import manifest as manifests
 from vipbench.runfolder.folder import MANIFEST, REQUESTS, RESPONSES, SCORES, SUMMARY
@@ -56,8 +56,7 @@ def score(
     judge: JudgeSettings | None = None,
     ledger: Path | None = None,
     *,
-    progress: bool = False,
-    say: Say | None = None,
+    console: Console = QUIET,
 ) -> Results:
     """Score a finished run again from its requests and responses, without a model.
 
@@ -67,8 +66,7 @@ def score(
         judge: is asked for the grades that its ledger does not hold; None: nobody is asked, and a
             run that was judged keeps those grades.
         ledger: where the grades of a run that was judged lie now.
-        progress: show a bar on stderr while grading.
-        say: takes what the user should know of the judge.
+        console: takes what the user should know of the judge, and shows a bar while grading.
 
     Raises:
         RunError: The folder holds no run, answers are missing, or a metric is unknown.
@@ -83,7 +81,7 @@ def score(
         if added != manifest.metrics:
             manifest = manifest.model_copy(update={"metrics": added})
             manifests.write(folder, manifest)
-        rows = _score(folder, manifest, judge, ledger, progress=progress, say=say)
+        rows = _score(folder, manifest, judge, ledger, console=console)
     return Results(folder, rows, manifest, 0)
 
 
@@ -113,8 +111,7 @@ def _score(
     judge: JudgeSettings | None = None,
     ledger: Path | None = None,
     *,
-    progress: bool = False,
-    say: Say | None = None,
+    console: Console = QUIET,
 ) -> list[Row]:
     """Write `scores.jsonl` and `summary.json` from requests and responses; no times in them.
 
@@ -128,10 +125,12 @@ def _score(
     answered = _answered(folder, manifest)
     extra = set(manifest.metrics)
     if not answered.has_option_logprobs:
-        if say and scorers.OPTION_ARGMAX in extra:
-            say(f"{folder}: metric {scorers.OPTION_ARGMAX}: {scorers.NO_LOGPROBS}; it is left out")
+        if scorers.OPTION_ARGMAX in extra:
+            console.say(
+                f"{folder}: metric {scorers.OPTION_ARGMAX}: {scorers.NO_LOGPROBS}; it is left out"
+            )
         extra.discard(scorers.OPTION_ARGMAX)
-    judged = judge_run(folder, answered, judge, ledger, progress=progress, say=say)
+    judged = judge_run(folder, answered, judge, ledger, console=console)
     options, summary = scorers.OptionNote(), Summary(manifest)
 
     def own_lines() -> Iterator[ScoreLine]:
@@ -140,8 +139,7 @@ def _score(
                 yield scorers.score_line(trial, response, metric)
             if graded := judged.line(trial, response):
                 yield graded
-            if say:
-                options.add(trial, response)
+            options.add(trial, response)
 
     def lines() -> Iterator[ScoreLine]:
         for line in _with_joints(manifest, own_lines()):
@@ -149,8 +147,8 @@ def _score(
             yield line
 
     files.write_lines(folder / SCORES, lines())
-    if say and (note := options.text()):
-        say(note)
+    if note := options.text():
+        console.say(note)
     rows = summary.rows()
     files.write_json(folder / SUMMARY, [row.model_dump(mode="json") for row in rows])
     if judged.stopped is not None:

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from vipbench import files
+from vipbench.console import QUIET, Console
 from vipbench.errors import RunError
 from vipbench.run.loop import run
-from vipbench.run.progress import Say
 from vipbench.run.settings import RunSettings
 from vipbench.runfolder.summary import SeedRow
 from vipbench.scoring import summary
@@ -14,7 +14,7 @@ SEEDS = "seeds.json"
 
 
 def run_seeds(
-    settings: RunSettings, n: int, *, progress: bool = False, say: Say | None = None
+    settings: RunSettings, n: int, console: Console = QUIET
 ) -> tuple[Path, list[SeedRow]]:
     """Run the same with `n` seeds, from `settings.seed` on, and sum up the spread over them.
 
@@ -37,7 +37,7 @@ def run_seeds(
     for seed in range(settings.seed, settings.seed + n):
         out = settings.out / f"seed-{seed}" if settings.out else None
         changes = {"seed": seed, "subset_seed": settings.seed, "out": out}
-        done.append(run(settings.model_copy(update=changes), progress=progress, say=say))
+        done.append(run(settings.model_copy(update=changes), console))
     rows = summary.over_seeds([results.rows for results in done])
     first = done[0].path
     path = settings.out / SEEDS if settings.out else first.with_name(f"{first.name}-{n}-{SEEDS}")

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar, get_args
 
 import numpy as np
-from tqdm import tqdm
 
+from vipbench.console import QUIET, Console
 from vipbench.data.synthetic import is_synthetic
 from vipbench.data.tasks import inspect_image, load_samples
 from vipbench.errors import DataError, TaskError, VipbenchError
@@ -92,6 +92,8 @@ def check_tasks(
     data: Mapping[str, DataSource],
     styles: str | None = None,
     include: Sequence[Path] = (),
+    *,
+    console: Console = QUIET,
 ) -> list[CheckReport]:
     """Check several tasks, a joint one by its parts; broken data of one do not hide the next.
 
@@ -100,6 +102,7 @@ def check_tasks(
         data: where the data of each key lie.
         styles: expression as for `--styles`; None: the headline style of each task.
         include: further folders of task files.
+        console: shows how far it is.
 
     Raises TaskError for an unknown task or style and for a broken task file.
     """
@@ -113,32 +116,34 @@ def check_tasks(
             continue
         for choice in chosen.tasks:
             if choice.spec.name not in reports:
-                reports[choice.spec.name] = check_task(choice)
+                reports[choice.spec.name] = check_task(choice, console)
         for joint in chosen.joints:
             reports[joint.name] = _check_joint(joint, [reports[part] for part in joint.data])
     return list(reports.values())
 
 
-def check_task(choice: TaskChoice) -> CheckReport:
+def check_task(choice: TaskChoice, console: Console = QUIET) -> CheckReport:
     """Read every record of a task, decode every image, build and draw every request."""
     name, source = choice.spec.name, choice.source
     problems: list[Problem] = []
     samples: list[Sample] = []
     usable: list[Sample] = []
     try:
-        for record in tqdm(load_samples(choice.spec, source), f"{name}: read", disable=None):
+        for record in console.bar(
+            f"{name}: read", load_samples(choice.spec, source), in_logs=False
+        ):
             if isinstance(record, Sample):
                 samples.append(record)
             else:
                 problems.append(record)
         n_records = len(samples) + sum(not problem.warning for problem in problems)
-        for sample in tqdm(samples, f"{name}: headers", disable=None):
+        for sample in console.bar(f"{name}: headers", samples, in_logs=False):
             inspected, found = inspect_image(sample, source)
             problems.extend(found)
             if inspected:
                 usable.append(inspected)
         draw = partial(_draw_image, choice=choice)
-        problems.extend(_map_images(draw, usable, f"{name}: draw"))
+        problems.extend(_map_images(draw, usable, f"{name}: draw", console))
         problems.extend(_check_count(choice, n_records))
     except VipbenchError as error:
         n_records = len(samples)
@@ -201,12 +206,15 @@ def _check_joint(spec: TaskSpec, parts: Sequence[CheckReport]) -> CheckReport:
 
 
 def _map_images(
-    work: Callable[[Sequence[Sample]], list[FoundT]], samples: Sequence[Sample], label: str
+    work: Callable[[Sequence[Sample]], list[FoundT]],
+    samples: Sequence[Sample],
+    label: str,
+    console: Console,
 ) -> Iterator[FoundT]:
     """Yield what is found of the samples of each image, in worker processes."""
     by_image = groupby(sorted(samples, key=attrgetter("image")), key=attrgetter("image"))
     jobs = [tuple(group) for _, group in by_image]
-    bar = partial(tqdm, desc=label, total=len(jobs), unit="image", disable=None)
+    bar = partial(console.bar, label, total=len(jobs), unit=" images", in_logs=False)
     workers = min(os.cpu_count() or 1, 16)
     if len(jobs) <= SERIAL or workers == 1:
         yield from _flat(bar(map(work, jobs)))
@@ -328,6 +336,7 @@ def check_visibility(
     fit: Fit | None = None,
     size: int = SIDE,
     patch_size: int = PATCH,
+    console: Console = QUIET,
 ) -> list[VisibilityReport]:
     """Measure what is left of the marks of several tasks, a joint one by its parts; seed 0.
 
@@ -339,6 +348,7 @@ def check_visibility(
         fit: this one alone; None: that of the task, and the others for comparison.
         size: side of the model's square in px.
         patch_size: side of its patches in px.
+        console: shows how far it is.
 
     Raises VipbenchError where tasks, styles or data cannot be used.
     """
@@ -349,16 +359,16 @@ def check_visibility(
             others = [other for other in get_args(Fit) if not fit and other != choice.fit]
             if choice.spec.name not in reports:
                 fits = (choice.fit, *others)
-                reports[choice.spec.name] = _see_task(choice, fits, size, patch_size)
+                reports[choice.spec.name] = _see_task(choice, fits, size, patch_size, console)
     return list(reports.values())
 
 
 def _see_task(
-    choice: TaskChoice, fits: Sequence[Fit], size: int, patch_size: int
+    choice: TaskChoice, fits: Sequence[Fit], size: int, patch_size: int, console: Console
 ) -> VisibilityReport:
     name, source = choice.spec.name, choice.source
     samples: list[Sample | None] = []
-    for record in tqdm(load_samples(choice.spec, source), f"{name}: headers", disable=None):
+    for record in console.bar(f"{name}: headers", load_samples(choice.spec, source), in_logs=False):
         if isinstance(record, Sample):
             samples.append(inspect_image(record, source)[0])
         elif not record.warning:
@@ -370,7 +380,7 @@ def _see_task(
         see = partial(_see_image, style=style, fits=fits, size=size, patch_size=patch_size)
         changed = [*_changed(samples, style, refused)]
         found = []
-        for seen in _map_images(see, changed, f"{name}: {style.name}"):
+        for seen in _map_images(see, changed, f"{name}: {style.name}", console):
             if seen.by_fit is None:
                 refused.add(seen.id)
             else:

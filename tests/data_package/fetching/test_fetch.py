@@ -16,6 +16,7 @@ import pytest
 
 from tests.data_package.fetching.test_hub import environment
 from tests.servers import Served, Server, add_data_set, serving
+from vipbench.console import Console
 from vipbench.data import locate as data
 from vipbench.data.cache import FETCHED, fetched_folder
 from vipbench.data.fetching.fetch import (
@@ -113,7 +114,7 @@ def test_a_set_is_loaded_unpacked_and_recorded(
     source: Source, server: Server, tmp_path: Path
 ) -> None:
     said: list[str] = []
-    folder = fetch(source, tmp_path / "out", settings=SETTINGS, say=said.append)
+    folder = fetch(source, tmp_path / "out", settings=SETTINGS, console=Console(said.append))
     assert folder == tmp_path / "out"
     assert files(folder) == WHOLE
     assert states(source, folder) == {
@@ -143,7 +144,7 @@ def test_a_second_fetch_asks_nobody_and_checks_all(
     before = (tmp_path / FETCHED).read_text()
     server.asked.clear()
     said: list[str] = []
-    fetch(source, tmp_path, settings=SETTINGS, say=said.append)
+    fetch(source, tmp_path, settings=SETTINGS, console=Console(said.append))
     assert not server.asked
     assert sum("unchanged since" in message for message in said) == 2
     assert (tmp_path / FETCHED).read_text() == before
@@ -362,7 +363,7 @@ def test_files_that_changed_here_are_seen(source: Source, tmp_path: Path) -> Non
         "more": "not fetched",
     }
     said: list[str] = []
-    fetch(source, tmp_path, settings=ACCEPT, say=said.append)
+    fetch(source, tmp_path, settings=ACCEPT, console=Console(said.append))
     assert ["taken as it is" in message for message in said] == [False, True, False, True]
     assert set(states(source, tmp_path).values()) == {"complete", "not fetched"}
     fetch(source, tmp_path, settings=SETTINGS)

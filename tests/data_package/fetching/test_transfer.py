@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.servers import Served, Server, serving
+from vipbench.console import Console
 from vipbench.data.fetching import transfer
 from vipbench.data.fetching.transfer import Patience, download, finish, plain_url
 from vipbench.errors import DataError
@@ -365,7 +366,7 @@ def test_what_was_loaded_is_on_the_disk_at_once(server: Server, part: Path) -> N
 def test_a_bar_shows_the_rate(
     server: Server, part: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    download(serve(server), part, patience=QUICK, progress=True)
+    download(serve(server), part, patience=QUICK, console=Console(shows_bars=True))
     shown = capsys.readouterr().err
     assert "file.zip: 100%" in shown
     assert "300k/300k" in shown

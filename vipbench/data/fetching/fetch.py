@@ -8,15 +8,15 @@ later one. Transfers and unfinished folders lie in `.vipbench-fetch` until they 
 
 import re
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal, NamedTuple, Self
 
 from pydantic import Field, ValidationError, model_validator
-from tqdm import tqdm
 
+from vipbench.console import QUIET, Console
 from vipbench.data.cache import FETCHED, fetched_folder
 from vipbench.data.fetching.archives import safe_name, tree, tree_size, unpack
 from vipbench.data.fetching.transfer import Patience, download, finish, note, plain_url
@@ -34,7 +34,6 @@ STAGE = ".vipbench-fetch"
 
 State = Literal["not fetched", "partial", "complete", "changed", "in place", "by hand"]
 """`in place`: the files are there, but vipbench did not fetch them. `by hand`: it cannot."""
-Say = Callable[[str], object]
 Bytes = Annotated[int, Field(gt=0)]
 
 
@@ -149,7 +148,6 @@ class FetchSettings(NamedTuple):
     """Record what differs from the first fetch, instead of refusing it."""
     keep_archives: bool = False
     """Keep archives in `archives/` after they are unpacked."""
-    progress: bool = False
     patience: Patience = Patience()
 
 
@@ -288,7 +286,7 @@ def fetch(
     folder: Path | None = None,
     parts: Sequence[str] = (),
     settings: FetchSettings = FetchSettings(),  # noqa: B008  # immutable
-    say: Say = lambda message: None,
+    console: Console = QUIET,
 ) -> Path:
     """Load the parts of a set that are missing, and check those that are here; return the folder.
 
@@ -297,7 +295,7 @@ def fetch(
         folder: where to; None: the folder of the key in the cache.
         parts: names of parts; empty: all but the optional ones.
         settings: how.
-        say: is told in one line what happens.
+        console: is told in one line what happens, and shows bars.
 
     Raises:
         DataError: A file cannot be loaded, or differs in size or digest from what is recorded.
@@ -319,19 +317,19 @@ def fetch(
     with locked(folder), _stoppable(folder):
         _check_room(folder, chosen, _read_lock(folder, source.key))
         for name, part in chosen.items():
-            say(f"{source.key} {name}: {part.title}; licence: {part.licence}")
+            console.say(f"{source.key} {name}: {part.title}; licence: {part.licence}")
             for file in part.files:
-                _check_or_load(folder, name, file, source.key, settings, say)
+                _check_or_load(folder, name, file, source.key, settings, console)
     return folder
 
 
 def _check_or_load(
-    folder: Path, part: str, file: RemoteFile, key: str, settings: FetchSettings, say: Say
+    folder: Path, part: str, file: RemoteFile, key: str, settings: FetchSettings, console: Console
 ) -> None:
-    if _check(folder, part, file, _read_lock(folder, key), settings, say):
+    if _check(folder, part, file, _read_lock(folder, key), settings, console):
         return
     with made(folder / STAGE):
-        _load(folder, part, file, _read_lock(folder, key), settings)
+        _load(folder, part, file, _read_lock(folder, key), settings, console)
 
 
 @contextmanager
@@ -366,7 +364,7 @@ def _check_room(folder: Path, parts: Mapping[str, Part], lock: Lock) -> None:
 
 
 def _check(
-    folder: Path, part: str, file: RemoteFile, lock: Lock, settings: FetchSettings, say: Say
+    folder: Path, part: str, file: RemoteFile, lock: Lock, settings: FetchSettings, console: Console
 ) -> bool:
     """Say whether a file is here and the same as at the first fetch; False: it is to be loaded.
 
@@ -379,7 +377,7 @@ def _check(
     for each in present:
         path = _target(folder, each)
         before = each.tree_sha256 or each.sha256
-        with _bar(f"checking {path.name}", settings.progress) as bar:
+        with console.bar(f"checking {path.name}", unit="B", leave=False) as bar:
             now = file_digest(path) if path.is_file() else tree(path, bar.update).sha256
         if now == before:
             continue
@@ -390,10 +388,10 @@ def _check(
             )
         lock = _accepted(lock, each, path, now)
         _write_lock(folder, lock)
-        say(f"{path}: taken as it is; sha256 {now}")
+        console.say(f"{path}: taken as it is; sha256 {now}")
     if recorded and len(present) == len(recorded):
         if lock.of(part, file.to) == recorded:
-            say(f"{folder / file.to}: here, and unchanged since {recorded[0].time}")
+            console.say(f"{folder / file.to}: here, and unchanged since {recorded[0].time}")
         return True
     return False
 
@@ -410,9 +408,16 @@ def _accepted(lock: Lock, fetched: Fetched, path: Path, digest: str) -> Lock:
     return lock.model_copy(update={"files": tuple(files)})
 
 
-def _load(folder: Path, part: str, file: RemoteFile, lock: Lock, settings: FetchSettings) -> None:
+def _load(
+    folder: Path,
+    part: str,
+    file: RemoteFile,
+    lock: Lock,
+    settings: FetchSettings,
+    console: Console,
+) -> None:
     if file.hub:
-        _load_from_hub(folder, part, file, lock, settings)
+        _load_from_hub(folder, part, file, lock, settings, console)
         return
     assert file.url is not None  # checked when the source was loaded
     staged = _staged(folder, file)
@@ -421,7 +426,7 @@ def _load(folder: Path, part: str, file: RemoteFile, lock: Lock, settings: Fetch
         staged,
         size=None if settings.accept_changed else file.size,
         patience=settings.patience,
-        progress=settings.progress,
+        console=console,
     )
     url = plain_url(file.url)
     name = PurePosixPath(url).name if file.unpack else file.to
@@ -440,7 +445,7 @@ def _load(folder: Path, part: str, file: RemoteFile, lock: Lock, settings: Fetch
         finish(staged, folder / file.to)
         return
     unpacked = folder / STAGE / f"{staged.name.removesuffix('.part')}.unpacked"
-    with _bar(f"unpacking {name}", settings.progress) as bar:
+    with console.bar(f"unpacking {name}", unit="B", leave=False) as bar:
         found = unpack(staged, unpacked, bar.update)
     root, digest, n_files, n_bytes = found.root, found.tree.sha256, *found.tree[:2]
     if file.take:
@@ -469,7 +474,12 @@ def _wanted(folder: Path, name: str, archive: Path) -> Path:
 
 
 def _load_from_hub(
-    folder: Path, part: str, file: RemoteFile, lock: Lock, settings: FetchSettings
+    folder: Path,
+    part: str,
+    file: RemoteFile,
+    lock: Lock,
+    settings: FetchSettings,
+    console: Console,
 ) -> None:
     """Load files of a data set at one commit; whole files that an earlier call loaded are kept."""
     from vipbench.data.fetching import hub  # takes half a second
@@ -478,7 +488,7 @@ def _load_from_hub(
     listed = hub.list_files(wanted)
     _check_hub_sizes(folder, file, sum(each.size for each in listed), settings)
     staged = _staged(folder, file)
-    hub.download_files(wanted, listed, staged, progress=settings.progress)
+    hub.download_files(wanted, listed, staged, console=console)
     recorded = {each.name: each for each in lock.of(part, file.to)}
     moves, kept = [], []
     for each in listed:
@@ -555,12 +565,6 @@ def _with(lock: Lock, part: str, to: str, loaded: Iterable[Fetched]) -> Lock:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-@contextmanager
-def _bar(what: str, progress: bool) -> Iterator["tqdm[object]"]:
-    with tqdm(desc=what, unit="B", unit_scale=True, disable=not progress, leave=False) as bar:
-        yield bar
 
 
 def _move(path: Path, target: Path) -> None:

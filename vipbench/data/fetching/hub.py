@@ -15,6 +15,7 @@ from huggingface_hub import errors as hub_errors
 from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils.tqdm import disable_progress_bars, enable_progress_bars
 
+from vipbench.console import QUIET, Console
 from vipbench.data.fetching.archives import safe_name
 from vipbench.digests import file_digest
 from vipbench.errors import DataError
@@ -78,13 +79,13 @@ def list_files(wanted: Wanted) -> list[Listed]:
 
 
 def download_files(
-    wanted: Wanted, listed: Sequence[Listed], folder: Path, *, progress: bool = False
+    wanted: Wanted, listed: Sequence[Listed], folder: Path, *, console: Console = QUIET
 ) -> None:
     """Load what was listed to its paths below a folder; files that are whole there already stay.
 
     Raises DataError where a file does not arrive with the size and the digest that were listed.
     """
-    if not progress:
+    if not console.shows_bars:
         disable_progress_bars()
     try:
         with _explained(wanted):
@@ -97,7 +98,7 @@ def download_files(
                 ignore_patterns=[f"*{JUNK}"],
             )
     finally:
-        if not progress:
+        if not console.shows_bars:
             enable_progress_bars()
     for each in listed:
         path = folder / each.path

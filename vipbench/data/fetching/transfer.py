@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from tqdm import tqdm
 
 from vipbench._version import __version__
+from vipbench.console import QUIET, Console
 from vipbench.errors import DataError, RunError
 from vipbench.files import read_json, size_in_words, unwritten, write_json
 from vipbench.schema import Record
@@ -70,7 +71,7 @@ def download(
     *,
     size: int | None = None,
     patience: Patience = Patience(),  # noqa: B008  # immutable
-    progress: bool = False,
+    console: Console = QUIET,
 ) -> int:
     """Load a file into `part`, going on with what an earlier call left there; return its size.
 
@@ -79,7 +80,7 @@ def download(
         part: where the bytes go; the folder is made.
         size: bytes that the file must have, where that is known.
         patience: how often and how long to try.
-        progress: show a bar with the rate on stderr.
+        console: shows a bar with the rate.
 
     Raises:
         DataError: The server refuses, sends another size or a web page, or stays away; the disk is
@@ -91,13 +92,7 @@ def download(
         raise unwritten(part, error, "nothing was loaded") from error
     timeout = httpx2.Timeout(patience.timeout)
     headers = {"User-Agent": f"vipbench/{__version__}", "Accept-Encoding": "identity"}
-    bar = tqdm(
-        desc=part.name.removesuffix(".part"),
-        total=size,
-        unit="B",
-        unit_scale=True,
-        disable=not progress,
-    )
+    bar: tqdm[object] = console.bar(part.name.removesuffix(".part"), total=size, unit="B")
     failed, best = 0, 0
     with bar, httpx2.Client(headers=headers, timeout=timeout, follow_redirects=False) as client:
         while True:
