@@ -22,13 +22,13 @@ from vipbench.data.tasks import load_suite
 from vipbench.errors import RunError, RunnerError
 from vipbench.run.loop import run
 from vipbench.run.score import Results
-from vipbench.run.settings import VIPLLAVA, RunSettings
+from vipbench.run.settings import RunSettings
 from vipbench.runfolder import answers_file, folder
 from vipbench.runfolder.lines import ResponseLine, ScoreLine, TrialId, trial_id
 from vipbench.runfolder.manifest import CERTIFICATES, Manifest
 from vipbench.runfolder.plan import BatchLimit
 from vipbench.runners.checkpoints.loading import LOAD_ERRORS, inference
-from vipbench.runners.registry import WITH_CHECKPOINT
+from vipbench.runners.registry import find_spec, with_checkpoint
 from vipbench.schema import AnswerPath, PromptFormat, Record
 from vipbench.stats import clustered_mean
 from vipbench.trials.selection import select
@@ -153,16 +153,17 @@ def certify(
     Raises:
         VipbenchError: Settings, data or model cannot be used, or no sample is answered in float32.
     """
-    if settings.runner not in WITH_CHECKPOINT or settings.model is None:
+    spec = find_spec(settings.runner)
+    if not spec.loads_checkpoint or settings.model is None:
         raise RunnerError(
             f"runner {settings.runner}: has no rounding to certify; expected a checkpoint; give "
-            f"--model, and --runner {' or '.join(WITH_CHECKPOINT)}"
+            f"--model, and --runner {' or '.join(with_checkpoint())}"
         )
     asked = _samples(settings, n)
     all_of_them: dict[str, object] = {"max_errors": 1.0}  # errors are counted here
     one_by_one = {"batch_size": 1, "token_budget": None, "workers": 1}
     plain = all_of_them | one_by_one | {"dtype": "float32"}
-    if settings.runner == VIPLLAVA:
+    if "path" in spec.heeds:
         plain["path"] = "reference"
     with tempfile.TemporaryDirectory(prefix="vipbench-certify-") as scratch:
         reference, certified = (

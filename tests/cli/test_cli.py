@@ -279,8 +279,8 @@ def test_run_again_reprints_and_fresh_redoes(vipbench: Vipbench, data: list[str]
     command = ("run", "--runner", "random", *data)
     first, again, fresh = vipbench(*command), vipbench(*command), vipbench(*command, "--fresh")
     assert first.out == again.out == fresh.out
-    assert "had been finished" in again.err
-    assert "had been finished" not in fresh.err
+    assert "was already finished" in again.err
+    assert "was already finished" not in fresh.err
 
 
 def test_lists_are_repeated_or_have_commas(vipbench: Vipbench, data: list[str]) -> None:
@@ -289,7 +289,7 @@ def test_lists_are_repeated_or_have_commas(vipbench: Vipbench, data: list[str]) 
     command = ("run", "--runner", "oracle", "--styles", "demo", *data)
     assert vipbench(*command, *repeated).code == 0
     again = vipbench(*command, *commas)
-    assert "had been finished" in again.err
+    assert "was already finished" in again.err
     [folder] = Path("results/runs").iterdir()
     trials = trials_file.open_trials(folder / REQUESTS)
     assert [(entry.name.task, entry.name.id) for entry in trials.entries] == [

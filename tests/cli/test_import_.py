@@ -365,7 +365,7 @@ def test_the_same_command_prints_it_again_and_another_file_is_another_run(
     words = ("--model", "mixed", "--max-errors", "1", "-o", "mixed")
     ran = vipbench("import", "visual7w_pointing=mixed.jsonl", *place, *words)
     assert ran.code == 0
-    assert "had been finished" in ran.err
+    assert "was already finished" in ran.err
     text = Path("mixed.jsonl").read_text()
     Path("mixed.jsonl").write_text(text.replace('"B"', '"A"'))
     ran = vipbench("import", "visual7w_pointing=mixed.jsonl", *place, *words)

@@ -294,7 +294,7 @@ def test_loaders_are_no_part_of_a_run(tmp_path: Path) -> None:
     first, _ = asked(make_task(tmp_path), "run", loaders=1)
     again, said = asked(tmp_path, "run", loaders=2)
     assert again.n_answered == 0
-    assert "had been finished" in said[0]
+    assert "was already finished" in said[0]
     assert first.manifest.identity == again.manifest.identity
 
 

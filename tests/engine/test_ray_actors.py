@@ -253,7 +253,7 @@ def test_a_lost_actor_goes_to_another_node_until_none_is_left(
     nodes.have(1)
     results, messages = said(tmp_path, runner=WAITING, workers=1)
     # Each of the two answered a batch before it waited.
-    assert messages == [f"{tmp_path / 'run'}: goes on; 2 of 5 batches are answered"]
+    assert messages == [f"{tmp_path / 'run'}: resumes; 2 of 5 batches are answered"]
     assert results.n_answered == 12
     assert results.manifest.n_worker_restarts == 2
     assert files(results.path) == files(whole)

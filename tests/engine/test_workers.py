@@ -204,7 +204,7 @@ def test_a_batch_that_kills_each_worker_ends_the_run_and_loses_nothing(
     n_kept = len(answers(tmp_path / "run"))
     results, messages = said(tmp_path)
     assert results.n_answered == 20 - n_kept
-    assert messages == [f"{tmp_path / 'run'}: goes on; {n_kept // 4} of 5 batches are answered"]
+    assert messages == [f"{tmp_path / 'run'}: resumes; {n_kept // 4} of 5 batches are answered"]
     assert files(results.path) == files(whole)
     assert results.manifest.n_worker_restarts == 2
 
@@ -222,7 +222,7 @@ def test_when_the_driver_is_killed_no_worker_is_left_and_the_run_goes_on(
     assert len(answers(tmp_path / "run")) == 8
     (fates / "stall").unlink()
     results, messages = said(tmp_path)
-    assert messages == [f"{tmp_path / 'run'}: goes on; 2 of 5 batches are answered"]
+    assert messages == [f"{tmp_path / 'run'}: resumes; 2 of 5 batches are answered"]
     assert results.n_answered == 12
     assert files(results.path) == files(whole)
     assert answers(results.path) == answers(whole)
@@ -238,7 +238,7 @@ def test_ctrl_c_ends_all_and_keeps_what_is_answered(
     _, err = driver.communicate(timeout=PATIENCE)
     assert driver.returncode == 130
     assert "Traceback" not in err
-    assert err.rstrip().endswith("what is answered is kept: give the same command to go on")
+    assert err.rstrip().endswith("what is answered is kept: give the same command to resume")
     wait_until(lambda: not any(map(is_alive, stalled(fates))), "the end of the workers")
     assert len(answers(tmp_path / "run")) == 8
     (fates / "stall").unlink()

@@ -212,7 +212,7 @@ def test_killed_at_every_batch_it_ends_as_if_it_had_not_been(tmp_path: Path) -> 
             score(folder)
         results, messages = said(tmp_path, out=folder, styles="demo,blind")
         assert results.n_answered == 40 - 4 * kill_at
-        assert messages == [f"{folder}: goes on; {kill_at} of 10 batches are answered"]
+        assert messages == [f"{folder}: resumes; {kill_at} of 10 batches are answered"]
         assert files(folder) == files(whole.path)
         assert results.manifest.n_starts == 2
         assert list(folder.parent.glob(".requests*")) == []
@@ -258,7 +258,7 @@ def test_killed_between_manifest_and_requests_it_goes_on(
         (tmp_path / "run" / name).write_text("")
     results, messages = said(tmp_path)
     assert results.n_answered == 20
-    assert messages == [f"{tmp_path / 'run'}: goes on; 0 of 5 batches are answered"]
+    assert messages == [f"{tmp_path / 'run'}: resumes; 0 of 5 batches are answered"]
     assert files(tmp_path / "run") == files(tmp_path / "whole")
 
 
@@ -311,12 +311,12 @@ def test_ctrl_c_keeps_what_is_answered_and_says_how_to_go_on(
 ) -> None:
     make_task(tmp_path)
     monkeypatch.setenv(INTERRUPT_AT, "2")
-    with pytest.raises(RunInterrupted, match="same command to go on") as caught:
+    with pytest.raises(RunInterrupted, match="same command to resume") as caught:
         run(settings(tmp_path))
     assert caught.value.exit_code == 130
     monkeypatch.delenv(INTERRUPT_AT)
     results, messages = said(tmp_path)
-    assert messages == [f"{tmp_path / 'run'}: goes on; 2 of 5 batches are answered"]
+    assert messages == [f"{tmp_path / 'run'}: resumes; 2 of 5 batches are answered"]
     assert results.n_answered == 12
     whole = run(settings(tmp_path, out=tmp_path / "whole"))
     assert files(whole.path) == files(results.path)
@@ -328,7 +328,7 @@ def test_a_finished_run_is_told_again_without_a_model(tmp_path: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in first.path.iterdir()}
     again, messages = said(tmp_path)
     assert (again.n_answered, again.rows) == (0, first.rows)
-    assert "had been finished" in messages[0]
+    assert "was already finished" in messages[0]
     assert {path: path.stat().st_mtime_ns for path in first.path.iterdir()} == before
 
 
@@ -572,6 +572,7 @@ def test_a_disk_that_fills_up_loses_nothing(tmp_path: Path) -> None:
         "import resource, sys\n"
         "from pathlib import Path\n"
         "from tests.runs import settings\n"
+        "from vipbench.console import Console\n"
         "from vipbench.run.loop import run\n"
         "def fill(message):\n"  # what is said comes when the requests are written
         "    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, -1))\n"

@@ -83,7 +83,7 @@ def test_a_shard_answers_its_batches_and_has_no_scores(tmp_path: Path) -> None:
         settings(tmp_path, shard=shard, out=tmp_path / "out"), console=Console(messages.append)
     )
     assert again.n_answered == 0
-    assert "had been finished" in messages[0]
+    assert "was already finished" in messages[0]
 
 
 def test_a_shard_without_out_is_named_by_what_is_run(
@@ -117,7 +117,7 @@ def test_a_stopped_shard_goes_on_and_is_not_merged_before(
     result = run(
         settings(tmp_path, shard=shard, out=tmp_path / "out"), console=Console(messages.append)
     )
-    assert messages == [f"{first}: goes on; 1 of 3 batches are answered"]
+    assert messages == [f"{first}: resumes; 1 of 3 batches are answered"]
     assert result.n_answered == 8
     assert files(merge([first, second], tmp_path / "merged").path) == files(whole.path)
 

@@ -7,7 +7,7 @@ import pytest
 
 from vipbench.errors import RunnerError
 from vipbench.runners.contract import RunnerSettings, check_responses, reads_images, settings_of
-from vipbench.runners.registry import RUNNERS, list_runners, make_runner
+from vipbench.runners.registry import BUILT_IN, list_runners, make_runner
 from vipbench.schema import Request, Response, Trial
 
 PLUGIN = """
@@ -66,7 +66,10 @@ def test_plugins_come_by_entry_point_and_by_path(name: str) -> None:
 
 @pytest.mark.usefixtures("plugin")
 def test_a_plugin_does_not_replace_a_built_in_runner() -> None:
-    assert list_runners() == RUNNERS | {"parrot": "plugin: parrot_runner:Parrot"}
+    runners = list_runners()
+    assert list(runners) == [*BUILT_IN, "parrot"]
+    assert runners["oracle"] == "baseline: the right answer"
+    assert runners["parrot"] == "plugin: parrot_runner:Parrot"
     oracle = make_runner("oracle", trials=[Trial(
         task="t", style="s", id="1", kind="choice", target="C", group="g", tags={}
     )])  # fmt: skip
@@ -82,7 +85,7 @@ def test_a_plugin_does_not_replace_a_built_in_runner() -> None:
         ("parrot_runner:Parot", "no class 'Parot'; did you mean 'Parrot'"),
         ("parrot_runer:Parrot", "'parrot_runer' cannot be imported"),
         (":Parrot", "'' cannot be imported"),
-        ("parrot_runner:Mute", "Mute is no runner .* image_size"),
+        ("parrot_runner:Mute", "Mute is not a runner .* image_size"),
         ("parrot_runner:Deaf", "cannot be built with the text of --model"),
         ("vipllava", "no model given .*--model"),
     ],

@@ -84,7 +84,7 @@ def _runner_rows() -> Iterable[Sequence[str]]:
 
 
 def _run_rows(folder: Path | None) -> Iterable[Sequence[str]]:
-    from vipbench.run.loop import RUNS
+    from vipbench.run.claim import RUNS
     from vipbench.runfolder import manifest as manifests
     from vipbench.runfolder.folder import MANIFEST
 

@@ -1,82 +1,131 @@
-"""ask: part of what was vipbench/run/loop.py."""
+"""Steps 3 and 4: pixels, then responses, by a model here or in other processes."""
 
 import contextlib
 import os
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple, Protocol
 
 from vipbench.console import Console
-from vipbench.engine.batches import answer_batches
+from vipbench.engine.in_process import Engine, InProcess
 from vipbench.engine.loaders import count_ahead, count_loaders
 from vipbench.engine.ray_actors import Actors
-from vipbench.engine.workers import Build, Crew, Workers
-from vipbench.run.describe import Clock
-from vipbench.run.model import Model
-from vipbench.run.prepare import Prepared, is_given
-from vipbench.run.resume import Started, _mine
+from vipbench.engine.workers import Crew, Workers
+from vipbench.errors import RunError
+from vipbench.run.describe import Clock, add_times
+from vipbench.run.prepare import Prepared, is_limit_given, token_limit
+from vipbench.run.resume import Started, plan_run
 from vipbench.run.settings import RunSettings
-from vipbench.runfolder import answers_file
-from vipbench.runfolder.folder import RESPONSES
+from vipbench.runfolder import manifest as manifests
+from vipbench.runfolder.answers_file import append_responses
+from vipbench.runfolder.folder import REQUESTS, RESPONSES, remove_run
 from vipbench.runfolder.lines import ResponseLine
-from vipbench.runfolder.trials_file import Trials
+from vipbench.runfolder.trials_file import Trials, move_trials
 from vipbench.runners.contract import settings_of
-from vipbench.runners.device import find_device, spread
-from vipbench.runners.registry import RUNNERS
+from vipbench.runners.device import spread
+from vipbench.runners.spec import Build, Model
 
 
-class Ask(Protocol):
-    """Answers batches of a plan, as `engine.answer_batches` and `Workers.answer` do."""
+def answer(
+    prepared: Prepared, started: Started, settings: RunSettings, console: Console
+) -> Started:
+    """Answer the batches that are left; each is on the disk before the next is asked.
 
-    def __call__(
-        self,
-        trials: Trials,
-        plan: Sequence[Sequence[int]],
-        todo: Sequence[int],
-        *,
-        write: Callable[[list[ResponseLine]], None],
-    ) -> None:
-        """Answer the batches `todo` of a plan; `write` takes the lines of each."""
+    Returns:
+        The same run, its manifest with what this start took.
 
-
-class _Loaded(NamedTuple):
-    """A model, here or in workers."""
-
-    ask: Ask
-    token_budget: int | None
-    """What fits into its memory, where that was tried."""
+    Raises:
+        VipbenchError: The model cannot be loaded or broke its contract, or the disk is full.
+    """
+    clock = Clock()
+    with contextlib.ExitStack() as stack:
+        engine = None
+        # First the model, so that one which cannot be loaded leaves nothing behind.
+        if started.todo:
+            engine, started = _load(prepared, started, settings, console, stack)
+        clock.loaded = time.monotonic()
+        trials = _begin(prepared.trials, started, fresh=settings.fresh)
+        try:
+            if engine is not None:
+                _answer(engine, trials, started, console, clock)
+        finally:
+            clock.answered = time.monotonic()
+            stack.close()  # the memory of workers is known when they have ended
+            manifest = add_times(started.manifest, prepared.seconds, clock, engine)
+            with contextlib.suppress(RunError):  # where the disk is full, that is said already
+                manifests.write(started.folder, manifest)
+    return started._replace(manifest=manifest)
 
 
 def _load(
-    stack: contextlib.ExitStack,
     prepared: Prepared,
     started: Started,
     settings: RunSettings,
     console: Console,
-    clock: Clock,
-) -> _Loaded:
-    """Load the model, here or in workers that end with `stack`."""
+    stack: contextlib.ExitStack,
+) -> tuple[Engine, Started]:
+    """Load the model, here or in workers that end with `stack`.
+
+    Where less fits into its memory than was planned with, the run is planned again.
+    """
     # What the user chose is not tried, nor is what a run was begun with.
-    chosen = is_given(settings) or started.manifest.n_starts > 1
-    token_budget = None if chosen else started.manifest.token_budget
+    is_tried = not is_limit_given(settings) and started.manifest.n_starts == 1
+    token_budget = started.manifest.token_budget if is_tried else None
     images = {choice.spec.name: choice.source.images for choice in prepared.selection.tasks}
     model = prepared.model
     n_loaders = count_loaders(settings.loaders, model.device, settings.workers)
+    ahead = count_ahead(n_loaders, model.device)
+    engine: Engine
     if not settings.has_workers or model.build is None:
-        runner = clock.runner = model.load(started.trials, token_budget)
-        ahead = count_ahead(n_loaders, model.device)
-        ask = partial(answer_batches, ahead=ahead, n_loaders=n_loaders, console=console)
-        told = settings_of(runner, settings.runner)
-        return _Loaded(partial(ask, runner, settings.runner, images=images), told.token_budget)
-    build = partial(model.build, token_budget=token_budget) if token_budget else model.build
-    n = min(settings.workers, len(started.todo))
-    crew = _hire(model, build, n, n_loaders, images, settings, console)
-    clock.workers = stack.enter_context(crew)
-    return _Loaded(crew.answer, crew.load().settings.token_budget)
+        runner = model.load(prepared.trials, token_budget)
+        engine = InProcess(
+            runner, settings.runner, images, ahead=ahead, n_loaders=n_loaders, console=console
+        )
+        fitting = settings_of(runner, settings.runner).token_budget
+    else:
+        n = min(settings.workers, len(started.todo))
+        build = partial(model.build, token_budget=token_budget) if token_budget else model.build
+        pool = _make_pool(model, build, n, n_loaders, images, settings, console)
+        engine = stack.enter_context(pool)
+        fitting = pool.load().settings.token_budget
+    if fitting is None:
+        return engine, started
+    limit, previous = token_limit(prepared.trials, fitting), started.manifest.batch_limit
+    if limit == previous:
+        return engine, started
+    console.say(f"{started.folder}: {previous} do not fit into memory: {limit} a batch")
+    return engine, plan_run(started.folder, prepared, settings, limit)
 
 
-def _hire(
+def _begin(trials: Trials, started: Started, *, fresh: bool) -> Trials:
+    """Write what a run consists of before its first answer; return its trials where they lie now.
+
+    The manifest comes first: files without one are somebody else's.
+    """
+    if fresh:
+        remove_run(started.folder)
+    manifests.write(started.folder, started.manifest)
+    append_responses(started.folder / RESPONSES, [])  # a run without any answer ends, too
+    # The same bytes, if it is there already; and nobody reads it meanwhile.
+    return move_trials(trials, started.folder / REQUESTS)
+
+
+def _answer(
+    engine: Engine, trials: Trials, started: Started, console: Console, clock: Clock
+) -> None:
+    n_done = started.n_all - started.n_left
+    with console.bar("answering", total=started.n_all, initial=n_done) as bar:
+
+        def write(lines: list[ResponseLine]) -> None:
+            append_responses(started.folder / RESPONSES, lines)
+            clock.n_answered += len(lines)
+            bar.update(len(lines))
+
+        engine.answer(trials, started.plan, started.todo, write=write)
+
+
+def _make_pool(
     model: Model,
     build: Build,
     n: int,
@@ -86,11 +135,14 @@ def _hire(
     console: Console,
 ) -> Crew:
     """Choose `n` workers, here or on a cluster; none of them is started yet."""
-    ahead = count_ahead(n_loaders, model.device)
-    is_built_in = settings.runner in RUNNERS  # others choose their device themselves
+    ahead, placement = count_ahead(n_loaders, model.device), model.placement
     if settings.engine == "ray":
         return Actors(
-            *(build, settings.runner, [model.device if is_built_in else None] * n, images, console),
+            build,
+            settings.runner,
+            [placement.device if placement else None] * n,
+            images,
+            console,
             resource="GPU" if model.device.startswith("cuda") else "CPU",
             ahead=ahead,
             n_loaders=n_loaders,
@@ -101,33 +153,10 @@ def _hire(
     return Workers(
         build,
         settings.runner,
-        spread(find_device(model.device), n) if is_built_in else [None] * n,
+        spread(placement.torch_device(), n) if placement else [None] * n,
         images,
         console,
         ahead=ahead,
         n_loaders=n_loaders,
         weights=model.weights,
     )
-
-
-def answer(
-    folder: Path,
-    started: Started,
-    ask: Ask,
-    console: Console,
-    clock: Clock,
-) -> None:
-    """Answer the batches that are left; each is on the disk before the next is asked."""
-    responses = folder / RESPONSES
-    mine = _mine(started.manifest.shard, len(started.plan))
-    n_all, n_left = (
-        sum(len(started.plan[batch]) for batch in batches) for batches in (mine, started.todo)
-    )
-    with console.bar("answering", total=n_all, initial=n_all - n_left) as bar:
-
-        def write(lines: list[ResponseLine]) -> None:
-            answers_file.append_responses(responses, lines)
-            clock.n_answered += len(lines)
-            bar.update(len(lines))
-
-        ask(started.trials, started.plan, started.todo, write=write)

@@ -1,4 +1,4 @@
-"""describe: part of what was vipbench/run/loop.py."""
+"""The manifest: what is run, described before the first answer, and what it took."""
 
 import time
 from collections import Counter
@@ -7,13 +7,12 @@ from dataclasses import dataclass, field
 
 from vipbench import environment
 from vipbench.data.synthetic import is_synthetic
-from vipbench.engine.workers import Crew
+from vipbench.engine.in_process import Engine
 from vipbench.run.prepare import Prepared
-from vipbench.run.settings import VIPLLAVA, RunSettings
+from vipbench.run.settings import RunSettings
 from vipbench.runfolder import manifest as manifests
 from vipbench.runfolder.manifest import Manifest, TaskRun, Times
 from vipbench.runfolder.plan import BatchLimit, plan_digest
-from vipbench.runners.contract import Runner, splits_of
 from vipbench.schema import TaskSpec
 from vipbench.trials.selection import Selection
 
@@ -28,14 +27,12 @@ class Clock:
     answered: float | None = None
     """When all was answered, or this start ended before; None before."""
     n_answered: int = 0
-    workers: Crew | None = None
-    """Of this start, where there are any; else `runner` answers here."""
-    runner: Runner | None = None
 
 
 def new_manifest(
     prepared: Prepared, settings: RunSettings, limit: BatchLimit, plan: Sequence[Sequence[int]]
 ) -> Manifest:
+    """Describe a run before its first answer."""
     commit, dirty = environment.checkout()
     settings_digest = manifests.settings_digest(prepared.identity.settings)
     return Manifest(
@@ -46,11 +43,11 @@ def new_manifest(
         tasks=_task_runs(prepared),
         n_requests=len(prepared.trials),
         metrics=tuple(dict.fromkeys((*prepared.selection.metrics, *settings.metrics))),
-        path=settings.path if settings.runner == VIPLLAVA else None,
+        path=prepared.spec.path,
         replay=settings.replay,
         converted_from=prepared.model.converted_from,
         image_size=prepared.model.image_size,
-        notes=prepared.selection.notes,
+        notes=prepared.notes,
         batch_size=limit.requests,
         token_budget=limit.tokens,
         n_batches=len(plan),
@@ -112,29 +109,24 @@ def _axes(selection: Selection, spec: TaskSpec) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*selection.breakdown, *swept, *moved, *spec.breakdown)))
 
 
-def add_times(manifest: Manifest, prepare: float, clock: Clock) -> Manifest:
-    then, now = manifest.times, clock.answered or time.monotonic()
+def add_times(manifest: Manifest, prepare: float, clock: Clock, engine: Engine | None) -> Manifest:
+    """Add what one start took: the seconds before the model was loaded, and those of its clock."""
+    previous, now = manifest.times, clock.answered or time.monotonic()
     loaded = now if clock.loaded is None else clock.loaded
     load, generate = loaded - clock.begun, now - loaded
     times = Times(
-        prepare=round(then.prepare + prepare, 3),
-        load=round(then.load + load, 3),
-        generate=round(then.generate + generate, 3),
-        n_answered=then.n_answered + clock.n_answered,
-        total=round(then.total + prepare + load + generate, 3),
+        prepare=round(previous.prepare + prepare, 3),
+        load=round(previous.load + load, 3),
+        generate=round(previous.generate + generate, 3),
+        n_answered=previous.n_answered + clock.n_answered,
+        total=round(previous.total + prepare + load + generate, 3),
     )
     peak = max(manifest.peak_memory_mib, environment.peak_memory_mib())
-    n_restarts, n_splits = manifest.n_worker_restarts, manifest.n_splits
-    if clock.workers is not None:
-        n_restarts += clock.workers.n_restarts
-        n_splits += clock.workers.n_splits
-    elif clock.runner is not None:
-        n_splits += splits_of(clock.runner)
     return manifest.model_copy(
         update={
             "times": times,
             "peak_memory_mib": peak,
-            "n_worker_restarts": n_restarts,
-            "n_splits": n_splits,
+            "n_worker_restarts": manifest.n_worker_restarts + (engine.n_restarts if engine else 0),
+            "n_splits": manifest.n_splits + (engine.n_splits if engine else 0),
         }
     )

@@ -1,15 +1,16 @@
-"""dry_run: part of what was vipbench/run/loop.py."""
+"""What a run would do, said without loading a model or writing anything."""
 
 import tempfile
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from vipbench.console import QUIET, Console
 from vipbench.errors import RunError
-from vipbench.run.loop import RUNS
-from vipbench.run.prepare import _prepare
-from vipbench.run.resume import _mine, check_path, folder_name, placed, plan_trials
+from vipbench.run.claim import run_folder, with_shard_folder
+from vipbench.run.prepare import Prepared, prepare
+from vipbench.run.resume import check_same_run, own_batches, plan_trials
 from vipbench.run.settings import RunSettings
 from vipbench.runfolder import answers_file
 from vipbench.runfolder import manifest as manifests
@@ -45,22 +46,15 @@ def dry_run(settings: RunSettings, console: Console = QUIET) -> DryRun:
     Raises:
         VipbenchError: As `run`, for what can be known before the model is loaded.
     """
-    settings = placed(settings)
+    settings = with_shard_folder(settings)
     with tempfile.TemporaryDirectory() as scratch:
         draft = Path(scratch) / REQUESTS
-        prepared = _prepare(settings, draft, None)
+        # However many samples cannot be asked, that is what a dry run is to say.
+        lenient = settings.model_copy(update={"max_errors": 1.0})
+        prepared = prepare(lenient, draft, replace(console, say=QUIET.say))
         n_bytes = draft.stat().st_size + LINE_BYTES * len(prepared.trials)
-    folder = settings.out or RUNS / folder_name(prepared.identity, settings)
-    goes_on = (folder / MANIFEST).exists() and not settings.fresh
-    then = manifests.read(folder) if goes_on else None
-    plan = plan_trials(prepared.trials, then.batch_limit if then else prepared.limit)
-    mine = _mine(settings.shard, len(plan))
-    keys = {prepared.trials.entries[place].name for batch in mine for place in plan[batch]}
-    n_left = len(keys)
-    if then is not None:
-        manifests.check_same(folder, then.identity, prepared.identity)
-        check_path(folder, then, settings.path)
-        n_left -= len(keys & set(answers_file.read_responses(folder / RESPONSES)))
+    folder = run_folder(prepared.identity, settings)
+    n_left = _count_left(folder, prepared, settings)
     per_request, seconds_from = _measured(folder.parent, prepared.identity)
     counts = Counter((name.task, name.style) for name, *_ in prepared.trials.entries)
     return DryRun(
@@ -71,8 +65,24 @@ def dry_run(settings: RunSettings, console: Console = QUIET) -> DryRun:
         seconds=None if per_request is None else per_request * n_left,
         seconds_from=seconds_from,
         n_bytes=n_bytes,
-        notes=prepared.selection.notes,
+        notes=prepared.notes,
     )
+
+
+def _count_left(folder: Path, prepared: Prepared, settings: RunSettings) -> int:
+    """Count the requests that have no answer yet, in this shard if it is one."""
+    resumes = (folder / MANIFEST).exists() and not settings.fresh
+    previous = manifests.read(folder) if resumes else None
+    plan = plan_trials(prepared.trials, previous.batch_limit if previous else prepared.limit)
+    names = {
+        prepared.trials.entries[index].name
+        for batch in own_batches(settings.shard, plan)
+        for index in plan[batch]
+    }
+    if previous is None:
+        return len(names)
+    check_same_run(folder, previous, prepared)
+    return len(names - set(answers_file.read_responses(folder / RESPONSES)))
 
 
 def _measured(runs: Path, identity: Identity) -> tuple[float | None, str]:
@@ -83,8 +93,8 @@ def _measured(runs: Path, identity: Identity) -> tuple[float | None, str]:
             manifest = manifests.read(path.parent)
         except RunError:
             continue  # another version's, or broken: no measure
-        then = manifest.identity
-        same = (then.model, then.runner, then.settings) == (
+        other = manifest.identity
+        same = (other.model, other.runner, other.settings) == (
             identity.model,
             identity.runner,
             identity.settings,

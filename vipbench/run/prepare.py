@@ -1,43 +1,32 @@
-"""prepare: part of what was vipbench/run/loop.py."""
+"""Steps 1 and 2: samples, then requests; and all else that is known before the model is loaded."""
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from vipbench.console import QUIET, Console
-from vipbench.errors import TooManyErrors
-from vipbench.exchange.formats import read_answers
-from vipbench.run.model import (
-    Model,
-    check_answers,
-    check_settings,
-    describe_answers,
-    describe_model,
-    find_sizing,
-    unused,
-)
+from vipbench.console import Console
+from vipbench.engine.ray_actors import import_ray
+from vipbench.engine.workers import describe
+from vipbench.errors import RunError, TooManyErrors
 from vipbench.run.settings import RunSettings
-from vipbench.runfolder import trials_file
 from vipbench.runfolder.manifest import Identity
 from vipbench.runfolder.plan import BatchLimit, prompt_length
-from vipbench.runfolder.trials_file import Trials
-from vipbench.runners.imported import digest_files, match_answers, name_model
+from vipbench.runfolder.trials_file import Trials, write_trials
+from vipbench.runners.registry import find_spec
+from vipbench.runners.spec import Model, ModelChoice, RunnerSpec
 from vipbench.schema import Problem, Sample, TaskSpec
 from vipbench.trials.make import TaskFacts, make_trials
 from vipbench.trials.selection import Selection, select
 
-AUTO_BATCH_SIZE = 32
-"""Requests in a batch under `auto` where a runner does not count tokens; those of this package
-halve a batch that does not fit into memory."""
-AUTO_BATCH_SIZE_BASELINE = 1024
 SHOWN_PROBLEMS = 5
 
 
 class Prepared(NamedTuple):
     """All that is known before the model is loaded."""
 
+    spec: RunnerSpec
     model: Model
     selection: Selection
     trials: Trials
@@ -45,23 +34,28 @@ class Prepared(NamedTuple):
     limit: BatchLimit
     """Of batches, unless the run was begun with another."""
     identity: Identity
+    notes: tuple[str, ...]
+    """What the user should know of tasks, styles, data and model; kept in the manifest."""
     seconds: float
+    """That this took."""
 
 
-# --- before the model is loaded
+def prepare(settings: RunSettings, draft: Path, console: Console) -> Prepared:
+    """Check the model as far as is possible unloaded, read the data, write the requests.
 
+    Args:
+        settings: of the run.
+        draft: the file that takes the requests.
+        console: is told what is left out, and what is not as it should be; shows bars.
 
-def _prepare(settings: RunSettings, draft: Path, console: Console | None) -> Prepared:
-    """Resolve names, check the checkpoint, read the data, write the requests to `draft`.
-
-    Without `console`, data of which too many samples cannot be asked are no error.
+    Raises:
+        TooManyErrors: More samples of a task cannot be asked than `max_errors` allows.
+        VipbenchError: Settings, data or model cannot be used, or the disk is full.
     """
-    bars, begun = console or QUIET, time.monotonic()
-    info = check_settings(settings)
-    files = {
-        task: read_answers(path, settings.answers_format) for task, path in settings.answers.items()
-    }
-    name = name_model(files, settings.model) if files else ""
+    begun = time.monotonic()
+    _check_processes(settings)
+    spec = find_spec(settings.runner)(choice_of(settings))
+    spec.check()
     selection = select(
         suite=settings.suite,
         tasks=settings.tasks,
@@ -69,17 +63,16 @@ def _prepare(settings: RunSettings, draft: Path, console: Console | None) -> Pre
         data=settings.data,
         include=settings.include,
         fit=settings.fit,
-        fit_hint=info.hints.fit if info else None,
+        fit_hint=spec.fit_hint,
     )
-    if files:
-        check_answers(files, selection)
+    spec.check_selection(selection)
+    sizing = spec.size(selection.prompt_format)
     facts: dict[str, TaskFacts] = {}
 
     def watch(loop: Iterable[Sample | Problem], what: str) -> Iterator[Sample | Problem]:
-        return iter(bars.bar(what, loop, leave=False))
+        return iter(console.bar(what, loop, leave=False))
 
-    sizing = find_sizing(settings, selection.prompt_format, info)
-    trials = trials_file.write_trials(
+    trials = write_trials(
         draft,
         make_trials(
             selection,
@@ -93,21 +86,16 @@ def _prepare(settings: RunSettings, draft: Path, console: Console | None) -> Pre
         ),
         sizing.count if sizing else prompt_length,
     )
-    matched = None
-    if files:
-        matched = match_answers(files, trials, {task: each.ids for task, each in facts.items()})
-        selection = selection._replace(notes=(*selection.notes, *matched.notes))
-    if console is not None:
-        for note in (*selection.notes, *unused(settings, selection.prompt_format)):
-            console.say(note)
-        _check_data(facts, settings.max_errors)
-    if matched is None:
-        model = describe_model(settings, selection.prompt_format, info)
-    else:
-        model = describe_answers(name, digest_files(files), matched)
+    ids = {task: found.ids for task, found in facts.items()}
+    for note in (*selection.notes, *spec.unused(selection.prompt_format)):
+        console.say(note)
+    _check_data(facts, settings.max_errors)
+    model = spec.describe(selection.prompt_format, trials, ids, describe)
+    for note in model.notes:
+        console.say(note)
     identity = Identity(
         suite=selection.suite,
-        tasks={spec.name: spec.version for spec in _specs(selection)},
+        tasks={task.name: task.version for task in _specs(selection)},
         styles={choice.spec.name: choice.styles for choice in selection.tasks},
         seed=settings.seed,
         limit=settings.limit,
@@ -116,42 +104,54 @@ def _prepare(settings: RunSettings, draft: Path, console: Console | None) -> Pre
         runner=settings.runner,
         model=model.name,
         settings=model.settings,
-        requests={name: found.digest for name, found in facts.items()},
+        requests={task: found.digest for task, found in facts.items()},
     )
-    limit = _batch_limit(settings, model, trials, sizing.budget if sizing else None)
-    seconds = time.monotonic() - begun
-    return Prepared(model, selection, trials, facts, limit, identity, seconds)
+    return Prepared(
+        spec=spec,
+        model=model,
+        selection=selection,
+        trials=trials,
+        facts=facts,
+        limit=_batch_limit(settings, spec, trials, sizing.budget if sizing else None),
+        identity=identity,
+        notes=(*selection.notes, *model.notes),
+        seconds=time.monotonic() - begun,
+    )
 
 
-def _specs(selection: Selection) -> list[TaskSpec]:
-    return [*(choice.spec for choice in selection.tasks), *selection.joints]
+def choice_of(settings: RunSettings) -> ModelChoice:
+    """Return what of a run's settings a runner may look at."""
+    return ModelChoice(
+        runner=settings.runner,
+        model=settings.model,
+        live_model=settings.live_model,
+        processor=settings.processor,
+        prompt_format=settings.prompt_format,
+        dtype=settings.dtype,
+        device=settings.device,
+        path=settings.path,
+        replay=settings.replay,
+        seed=settings.seed,
+        token_budget=settings.token_budget,
+        workers=settings.workers,
+        engine=settings.engine,
+        answers=settings.answers,
+        answers_format=settings.answers_format,
+    )
 
 
-def _check_data(found: dict[str, TaskFacts], max_errors: float) -> None:
-    """Stop before the model is loaded if too many samples cannot be asked at all."""
-    messages = []
-    for task, facts in found.items():
-        errors = facts.errors
-        if len(errors) <= max_errors * facts.n_asked:
-            continue
-        codes = ", ".join(f"{n} {code}" for code, n in Counter(e.code for e in errors).items())
-        first = "; ".join(f"{error.id}: {error.message}" for error in errors[:SHOWN_PROBLEMS])
-        messages.append(
-            f"{task}: {len(errors):,} of {facts.n_asked:,} samples cannot be asked ({codes}), more "
-            f"than --max-errors {max_errors:g} allows; the first: {first}"
-        )
-    if messages:
-        advice = "nothing was asked; `vipbench check TASK` lists all"
-        raise TooManyErrors(f"{' · '.join(messages)} · {advice}")
-
-
-def is_given(settings: RunSettings) -> bool:
-    """Whether the user says how large a batch may become."""
+def is_limit_given(settings: RunSettings) -> bool:
+    """Say whether the user says how large a batch may become."""
     return settings.batch_size != "auto" or settings.token_budget is not None
 
 
+def token_limit(trials: Trials, token_budget: int) -> BatchLimit:
+    """Limit batches to what fits; a request that has more is asked all the same."""
+    return BatchLimit(tokens=max([token_budget, *(entry.length for entry in trials.entries)]))
+
+
 def _batch_limit(
-    settings: RunSettings, model: Model, trials: Trials, token_budget: int | None
+    settings: RunSettings, spec: RunnerSpec, trials: Trials, token_budget: int | None
 ) -> BatchLimit:
     """Say how large a batch may become: as the user says, else as fits into memory."""
     if settings.batch_size != "auto":
@@ -160,9 +160,37 @@ def _batch_limit(
         return BatchLimit(tokens=settings.token_budget)
     if token_budget is not None:
         return token_limit(trials, token_budget)
-    return BatchLimit(AUTO_BATCH_SIZE_BASELINE if model.is_baseline else AUTO_BATCH_SIZE)
+    return BatchLimit(spec.batch_size)
 
 
-def token_limit(trials: Trials, token_budget: int) -> BatchLimit:
-    """Limit batches to what fits; a request that has more is asked all the same."""
-    return BatchLimit(tokens=max([token_budget, *(entry.length for entry in trials.entries)]))
+def _specs(selection: Selection) -> list[TaskSpec]:
+    return [*(choice.spec for choice in selection.tasks), *selection.joints]
+
+
+def _check_processes(settings: RunSettings) -> None:
+    """Refuse a judge for a shard, and Ray where it is not installed."""
+    if settings.shard is not None and settings.judge is not None:
+        raise RunError(
+            f"--shard {settings.shard} with --judge-url: a shard has no scores; merge the shards, "
+            "then give the judge to `vipbench score`"
+        )
+    if settings.engine == "ray":
+        import_ray()
+
+
+def _check_data(facts: Mapping[str, TaskFacts], max_errors: float) -> None:
+    """Stop before the model is loaded if too many samples cannot be asked at all."""
+    messages = []
+    for task, found in facts.items():
+        errors = found.errors
+        if len(errors) <= max_errors * found.n_asked:
+            continue
+        codes = ", ".join(f"{n} {code}" for code, n in Counter(e.code for e in errors).items())
+        first = "; ".join(f"{error.id}: {error.message}" for error in errors[:SHOWN_PROBLEMS])
+        messages.append(
+            f"{task}: {len(errors):,} of {found.n_asked:,} samples cannot be asked ({codes}), more "
+            f"than --max-errors {max_errors:g} allows; the first: {first}"
+        )
+    if messages:
+        advice = "nothing was asked; `vipbench check TASK` lists all"
+        raise TooManyErrors(f"{' · '.join(messages)} · {advice}")

@@ -1,22 +1,17 @@
-"""resume: part of what was vipbench/run/loop.py."""
+"""What of a run is left to do: all of a new one, nothing of a finished one."""
 
-import contextlib
-import os
-import time
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from vipbench import environment
 from vipbench.console import Console
 from vipbench.errors import RunError
-from vipbench.files import made
 from vipbench.run.describe import new_manifest
-from vipbench.run.prepare import Prepared, is_given
-from vipbench.run.score import Results
-from vipbench.run.settings import VIPLLAVA, RunSettings
-from vipbench.runfolder import answers_file, summary, trials_file
+from vipbench.run.prepare import Prepared, is_limit_given
+from vipbench.run.settings import RunSettings
 from vipbench.runfolder import manifest as manifests
+from vipbench.runfolder.answers_file import resume_responses
 from vipbench.runfolder.folder import (
     FILES,
     MANIFEST,
@@ -24,136 +19,88 @@ from vipbench.runfolder.folder import (
     RESPONSES,
     SCORES,
     SUMMARY,
-    remove_run,
 )
-from vipbench.runfolder.manifest import Identity, Manifest
+from vipbench.runfolder.manifest import Manifest
 from vipbench.runfolder.plan import BatchLimit, plan_batches, plan_digest
 from vipbench.runfolder.shard import Shard
 from vipbench.runfolder.trials_file import Trials
 from vipbench.schema import AnswerPath
 
-DRAFT_SECONDS = 86_400
-"""Age at which an unfinished list of requests belongs to no process any more."""
-
 
 class Started(NamedTuple):
-    """A run folder, ready to be gone on with."""
+    """A run, and how far it has come."""
 
+    folder: Path
     manifest: Manifest
-    trials: Trials
     plan: list[tuple[int, ...]]
+    """The indices in the trials that each batch holds."""
     todo: list[int]
     """Batches without answers."""
+    is_finished: bool = False
+    """Whether scores and summary are there, or, of a shard, all answers."""
+
+    @property
+    def n_left(self) -> int:
+        """Requests without an answer."""
+        return sum(len(self.plan[batch]) for batch in self.todo)
+
+    @property
+    def n_all(self) -> int:
+        """Requests of the run, or of this shard of it."""
+        return sum(len(self.plan[batch]) for batch in own_batches(self.manifest.shard, self.plan))
 
 
-# --- the run folder
+def resume(folder: Path, prepared: Prepared, settings: RunSettings, console: Console) -> Started:
+    """Find what is left of a run in a folder, or plan a new one.
 
-
-def check_path(folder: Path, then: Manifest, path: AnswerPath) -> None:
-    """Refuse to mix the paths of a runner in one folder: in 16 bit they round otherwise."""
-    if then.identity.runner == VIPLLAVA and (then.path or "fast") != path:
+    Raises:
+        RunError: The folder holds another run, or files that cannot be told.
+    """
+    present = [name for name in FILES if (folder / name).exists()]
+    if not present or settings.fresh:
+        return plan_run(folder, prepared, settings, prepared.limit)
+    if MANIFEST not in present:
         raise RunError(
-            f"{folder}: was answered on path {then.path or 'fast'}, not {path}; give "
-            f"--path {then.path or 'fast'} to go on with it, another -o, or --fresh to replace it"
+            f"{folder}: holds {present[0]} without {MANIFEST}, so nobody knows what was "
+            "asked; give another -o, or --fresh to replace it"
         )
-
-
-def placed(settings: RunSettings) -> RunSettings:
-    """Give a shard a folder of its own below the one that is named for all of them."""
-    if settings.shard is None or settings.out is None:
-        return settings
-    return settings.model_copy(update={"out": settings.out / settings.shard.folder})
-
-
-def _mine(shard: Shard | None, n: int) -> range:
-    """Return which of `n` batches are asked."""
-    return range(n) if shard is None else shard.batches(n)
-
-
-def folder_name(identity: Identity, settings: RunSettings) -> str:
-    """Name the folder of a run, or of a shard of it, for which no -o is given."""
-    name = manifests.run_id(identity)
-    return name if settings.shard is None else f"{name}-{settings.shard.folder}"
-
-
-def _finished(folder: Path, identity: Identity, settings: RunSettings) -> Results | None:
-    """Read a run that has ended already; None where there is something left to do."""
-    if not (folder / MANIFEST).exists():
-        return None
     manifest = manifests.read(folder)
-    manifests.check_same(folder, manifest.identity, identity)
-    check_path(folder, manifest, settings.path)
-    shard = settings.shard
-    if manifest.shard != shard:
-        then, now = (f"shard {each}" if each else "a whole run" for each in (manifest.shard, shard))
+    check_same_run(folder, manifest, prepared)
+    _check_shard(folder, manifest, settings.shard)
+    if _is_finished(folder, manifest):
+        console.say(f"{folder}: was already finished; nothing is asked again (--fresh redoes it)")
+        return Started(folder, manifest, [], [], is_finished=True)
+    plan = plan_trials(prepared.trials, manifest.batch_limit)
+    if manifest.plan_digest != plan_digest(plan):
         raise RunError(
-            f"{folder}: holds {then}, not {now}; give another -o, or --fresh to replace it"
+            f"{folder}: vipbench {manifest.versions.get('vipbench')} planned its batches "
+            "differently; resume with that version, or use --fresh to start over"
         )
-    if shard is not None:
-        is_done = manifest.finished is not None and (folder / REQUESTS).exists()
-        return Results(folder, [], manifest, 0) if is_done else None
-    files = (REQUESTS, RESPONSES, SCORES, SUMMARY)
-    if manifest.finished is None or not all((folder / name).exists() for name in files):
-        return None
-    return Results(folder, summary.read_summary(folder), manifest, 0)
-
-
-def _plan(folder: Path, prepared: Prepared, settings: RunSettings, console: Console) -> Started:
-    """Say what a new run asks, or find what is left of one that was stopped."""
-    found = [name for name in FILES if (folder / name).exists()]
-    then = None
-    if found and not settings.fresh:
-        if MANIFEST not in found:
-            raise RunError(
-                f"{folder}: holds {found[0]} without {MANIFEST}, so nobody knows what was "
-                "asked; give another -o, or --fresh to replace it"
-            )
-        then = manifests.read(folder)
-    if then is None:
-        return planned(prepared, settings, prepared.limit)
-    plan = plan_trials(prepared.trials, then.batch_limit)
-    mine = _mine(settings.shard, len(plan))
-    if then.plan_digest != plan_digest(plan):
-        raise RunError(
-            f"{folder}: vipbench {then.versions.get('vipbench')} planned its batches otherwise; go "
-            "on with that version, or use --fresh to start over"
-        )
-    done = answers_file.resume_responses(folder / RESPONSES, plan, prepared.trials)
-    console.say(f"{folder}: goes on; {len(done)} of {len(mine)} batches are answered")
-    if is_given(settings) and then.batch_limit != prepared.limit:
-        console.say(
-            f"{folder}: keeps the batches of {then.batch_limit} of its first start, not "
-            f"{prepared.limit}, so that the answers are those of an uninterrupted run"
-        )
-    now = environment.versions()
-    changed = [
-        f"{name} {old} → {now.get(name)}"
-        for name, old in then.versions.items()
-        if now.get(name) != old
-    ]
-    if changed:
-        console.say(f"{folder}: was started with other versions: {', '.join(changed)}")
-    manifest = then.model_copy(
+    answered = resume_responses(folder / RESPONSES, plan, prepared.trials)
+    batches = own_batches(settings.shard, plan)
+    console.say(f"{folder}: resumes; {len(answered)} of {len(batches)} batches are answered")
+    _say_changes(folder, manifest, prepared, settings, console)
+    manifest = manifest.model_copy(
         update={
-            "n_starts": then.n_starts + 1,
+            "n_starts": manifest.n_starts + 1,
             "finished": None,
             "workers": settings.workers,
             "engine": settings.engine,
         }
     )
-    todo = [i for i in mine if i not in done]
-    return Started(manifest, prepared.trials, plan, todo)
+    todo = [batch for batch in batches if batch not in answered]
+    return Started(folder, manifest, plan, todo)
 
 
-def planned(prepared: Prepared, settings: RunSettings, limit: BatchLimit) -> Started:
-    """Plan a new run."""
+def plan_run(folder: Path, prepared: Prepared, settings: RunSettings, limit: BatchLimit) -> Started:
+    """Plan all of a new run, with batches of at most `limit`."""
     plan = plan_trials(prepared.trials, limit)
     manifest = new_manifest(prepared, settings, limit, plan)
-    return Started(manifest, prepared.trials, plan, list(_mine(settings.shard, len(plan))))
+    return Started(folder, manifest, plan, list(own_batches(settings.shard, plan)))
 
 
 def plan_trials(trials: Trials, limit: BatchLimit) -> list[tuple[int, ...]]:
-    """Return the places in `trials` that each batch of a run holds."""
+    """Return the indices in `trials` that each batch of a run holds."""
     asked = [i for i, entry in enumerate(trials.entries) if entry.key is not None]
     entries = [trials.entries[i] for i in asked]
     samples = [(entry.name.task, entry.name.id) for entry in entries]
@@ -161,37 +108,54 @@ def plan_trials(trials: Trials, limit: BatchLimit) -> list[tuple[int, ...]]:
     return [tuple(asked[i] for i in batch) for batch in batches]
 
 
-def begin(folder: Path, started: Started, *, fresh: bool) -> Trials:
-    """Write what a run consists of before its first answer; return its trials where they lie now.
+def own_batches(shard: Shard | None, plan: Sequence[object]) -> range:
+    """Return which batches of a plan are asked here."""
+    return range(len(plan)) if shard is None else shard.batches(len(plan))
 
-    The manifest comes first: files without one are somebody else's.
+
+def check_same_run(folder: Path, manifest: Manifest, prepared: Prepared) -> None:
+    """Refuse to mix two runs in one folder, or two paths of one: in 16 bit they round differently.
+
+    Raises:
+        RunError: Shows the difference.
     """
-    if fresh:
-        remove_run(folder)
-    manifests.write(folder, started.manifest)
-    answers_file.append_responses(folder / RESPONSES, [])  # a run without any answer ends, too
-    # The same bytes, if it is there already; and nobody reads it meanwhile.
-    return trials_file.move_trials(started.trials, folder / REQUESTS)
+    manifests.check_same(folder, manifest.identity, prepared.identity)
+    path: AnswerPath | None = prepared.spec.path
+    previous = manifest.path or "fast"
+    if path is not None and path != previous:
+        raise RunError(
+            f"{folder}: was answered on path {previous}, not {path}; give --path {previous} to "
+            "resume it, another -o, or --fresh to replace it"
+        )
 
 
-# --- small things
+def _check_shard(folder: Path, manifest: Manifest, shard: Shard | None) -> None:
+    if manifest.shard != shard:
+        previous, now = (f"shard {s}" if s else "a whole run" for s in (manifest.shard, shard))
+        raise RunError(
+            f"{folder}: holds {previous}, not {now}; give another -o, or --fresh to replace it"
+        )
 
 
-@contextlib.contextmanager
-def _draft(place: Path, *, alone: bool) -> Iterator[Path]:
-    """Lend a file beside which the run folder is, or in it; what is left there is removed.
+def _is_finished(folder: Path, manifest: Manifest) -> bool:
+    needed = (REQUESTS,) if manifest.shard else (REQUESTS, RESPONSES, SCORES, SUMMARY)
+    return manifest.finished is not None and all((folder / name).exists() for name in needed)
 
-    So is what a killed process has left: at once where no other process can be at work in the
-    folder (`alone`), else after a day.
-    """
-    draft = place / f".requests-{os.getpid()}-{time.monotonic_ns()}.part"
-    with made(place):
-        for stale in place.glob(".requests-*.part"):
-            with contextlib.suppress(OSError):
-                if alone or time.time() - stale.stat().st_mtime > DRAFT_SECONDS:
-                    stale.unlink()
-        try:
-            yield draft
-        finally:
-            with contextlib.suppress(OSError):
-                draft.unlink(missing_ok=True)
+
+def _say_changes(
+    folder: Path, manifest: Manifest, prepared: Prepared, settings: RunSettings, console: Console
+) -> None:
+    """Say what is another way than when the run was begun."""
+    if is_limit_given(settings) and manifest.batch_limit != prepared.limit:
+        console.say(
+            f"{folder}: keeps the batches of {manifest.batch_limit} of its first start, not "
+            f"{prepared.limit}, so that the answers are those of an uninterrupted run"
+        )
+    versions = environment.versions()
+    changed = [
+        f"{name} {old} → {versions.get(name)}"
+        for name, old in manifest.versions.items()
+        if versions.get(name) != old
+    ]
+    if changed:
+        console.say(f"{folder}: was started with other versions: {', '.join(changed)}")

@@ -1,21 +1,22 @@
-"""score: part of what was vipbench/run/loop.py."""
+"""Steps 5 and 6: scores, then rows, from requests and responses alone."""
 
 import contextlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, get_args
 
-from vipbench import files
+from vipbench import environment, files
 from vipbench.console import QUIET, Console
 from vipbench.errors import JudgeError, RunError, TooManyErrors, nearest
 from vipbench.judge.grading import JudgeSettings
 from vipbench.judge.runs import judge_run
+from vipbench.run.resume import Started
 from vipbench.runfolder import answers_file, trials_file
 from vipbench.runfolder import manifest as manifests
 from vipbench.runfolder.folder import MANIFEST, REQUESTS, RESPONSES, SCORES, SUMMARY
 from vipbench.runfolder.lines import ScoreLine
 from vipbench.runfolder.manifest import Manifest
-from vipbench.runfolder.summary import ALL, Row
+from vipbench.runfolder.summary import ALL, Row, read_summary
 from vipbench.schema import ExtraMetric
 from vipbench.scoring import scorers
 from vipbench.scoring.summary import Summary
@@ -31,7 +32,7 @@ class Results(NamedTuple):
     rows: list[Row]
     manifest: Manifest
     n_answered: int
-    """Requests that were answered just now; 0 where the run had been finished before."""
+    """Requests that were answered just now; 0 where the run was already finished."""
 
     @property
     def summary(self) -> "pd.DataFrame":
@@ -48,6 +49,26 @@ class Results(NamedTuple):
         lines = files.read_lines(self.path / SCORES, ScoreLine)
         columns = list(ScoreLine.model_fields)
         return pd.DataFrame([line.model_dump() for line in lines], columns=columns)
+
+
+def finish(started: Started, judge: JudgeSettings | None, console: Console) -> Results:
+    """Score what is answered, unless that is done; then let the judge grade, if there is one.
+
+    A shard has no scores: it is merged with the others first.
+    """
+    folder, manifest = started.folder, started.manifest
+    rows: list[Row] = []
+    if manifest.shard is None and started.is_finished:
+        rows = read_summary(folder)
+    elif manifest.shard is None:
+        # What is to be said of the scores, the judge's pass says.
+        rows = write_scores(folder, manifest, console=console if judge is None else QUIET)
+    if not started.is_finished:
+        manifest = manifest.model_copy(update={"finished": environment.now()})
+        manifests.write(folder, manifest)
+    if judge is not None:
+        rows = write_scores(folder, manifest, judge, console=console)
+    return Results(folder, rows, manifest, started.n_left)
 
 
 def score(
@@ -81,7 +102,7 @@ def score(
         if added != manifest.metrics:
             manifest = manifest.model_copy(update={"metrics": added})
             manifests.write(folder, manifest)
-        rows = _score(folder, manifest, judge, ledger, console=console)
+        rows = write_scores(folder, manifest, judge, ledger, console=console)
     return Results(folder, rows, manifest, 0)
 
 
@@ -105,7 +126,7 @@ def check_errors(result: Results, max_errors: float) -> None:
 # --- after the model
 
 
-def _score(
+def write_scores(
     folder: Path,
     manifest: Manifest,
     judge: JudgeSettings | None = None,

@@ -1,4 +1,4 @@
-"""seeds: part of what was vipbench/run/loop.py."""
+"""The same run under several seeds, and the spread over them."""
 
 from pathlib import Path
 

@@ -7,7 +7,6 @@ from pydantic import Field
 
 from vipbench.judge.grading import JudgeSettings
 from vipbench.runfolder.shard import Shard
-from vipbench.runners.registry import RUNNERS, WITH_CHECKPOINT
 from vipbench.schema import (
     AnswerPath,
     DataSource,
@@ -20,8 +19,6 @@ from vipbench.schema import (
 )
 
 VIPLLAVA = "vipllava"
-HF = "hf"
-BASELINES = tuple(name for name in RUNNERS if name not in WITH_CHECKPOINT)
 
 
 class RunSettings(Record):

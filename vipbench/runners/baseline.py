@@ -5,14 +5,19 @@ They are built from the trials of the run, the only runners that may see targets
 
 import random
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import TypeVar
 
 import numpy as np
 
 from vipbench.errors import RunnerError, nearest
+from vipbench.runfolder.manifest import Settings
+from vipbench.runfolder.trials_file import Trials
 from vipbench.runners.contract import RunnerSettings
-from vipbench.schema import Request, Response, Trial
+from vipbench.runners.device import Placement
+from vipbench.runners.spec import Model, ModelChoice, Probe, RunnerSpec
+from vipbench.schema import PromptFormat, Request, Response, Trial
 
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
@@ -37,7 +42,7 @@ class BaselineRunner:
         return [Response(text=self._answer(request)) for request in requests]
 
 
-def make_baseline(name: str, trials: Sequence[Trial], seed: int) -> BaselineRunner:
+def make_baseline(name: str, trials: Iterable[Trial], seed: int) -> BaselineRunner:
     """Build `oracle`, `constant`, `random` or `majority` from the trials of a run.
 
     `random` draws uniformly among a request's options, for an open answer among the task's
@@ -93,3 +98,71 @@ def _known(name: str, table: Mapping[_Key, _Value], key: _Key) -> _Value:
             f"runner {name}: no trial for {key!r} · expected the trials of the run that is asked"
         )
     return table[key]
+
+
+class BaselineSpec(RunnerSpec):
+    """A baseline: needs no model, and answers at once."""
+
+    batch_size = 1024
+
+    def check(self) -> None:
+        """Refuse a model, which would not be looked at."""
+        super().check()
+        if self.choice.model is not None or self.choice.live_model is not None:
+            raise RunnerError(f"runner {self.name}: takes no model; leave --model out")
+
+    def describe(
+        self,
+        suite_format: PromptFormat | None,
+        trials: Trials,
+        ids: Mapping[str, AbstractSet[str]],
+        probe: Probe,
+    ) -> Model:
+        """Say that an answer depends on nothing but the request."""
+        choice = self.choice
+        return Model(
+            name=self.name,
+            settings=Settings(weights=None, prompt_format=None, dtype=None, decoding=None),
+            load=lambda trials, token_budget: self.build(choice, trials=trials),
+            device="cpu",
+        )
+
+    @classmethod
+    def build(
+        cls,
+        choice: ModelChoice,
+        *,
+        trials: Iterable[Trial] = (),
+        placement: Placement | None = None,
+        threads: int | None = None,
+        token_budget: int | None = None,
+    ) -> BaselineRunner:
+        """Build the rule from the trials of the run."""
+        return make_baseline(choice.runner, trials, choice.seed)
+
+    def _fault_in_processes(self) -> str:
+        return f"runner {self.name} has no model to load in other processes; leave it out"
+
+
+class OracleSpec(BaselineSpec):
+    """The ceiling."""
+
+    summary = "baseline: the right answer"
+
+
+class ConstantSpec(BaselineSpec):
+    """The floor that needs no luck."""
+
+    summary = "baseline: always A"
+
+
+class RandomSpec(BaselineSpec):
+    """The floor by chance."""
+
+    summary = "baseline: a random option, or a random target of the task"
+
+
+class MajoritySpec(BaselineSpec):
+    """The floor that knows how often each answer is right."""
+
+    summary = "baseline: the most frequent target of the task"

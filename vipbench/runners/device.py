@@ -1,7 +1,7 @@
 """Where a model computes, and in which numbers; torch is imported only where it has to tell."""
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from vipbench.errors import RunnerError, nearest
 
@@ -21,6 +21,28 @@ DTYPES = {
 _DEVICE = re.compile(r"auto|(cpu|cuda|mps)(:[1-9]?[0-9])?")
 
 
+class Placement(NamedTuple):
+    """Where a model computes, and in which numbers: torch's names, resolved once a run."""
+
+    device: str
+    """Such as `cuda:1`."""
+    dtype: str
+    """Such as `float16`."""
+
+    def torch_device(self) -> "torch.device":
+        """Return the device as torch has it."""
+        import torch  # takes seconds
+
+        return torch.device(self.device)
+
+    def torch_dtype(self) -> "torch.dtype":
+        """Return the dtype as torch has it."""
+        import torch  # takes seconds
+
+        dtype: torch.dtype = getattr(torch, self.dtype)
+        return dtype
+
+
 def check_names(device: str | None, dtype: str | None) -> None:
     """Check without torch that there are such names; RunnerError suggests the nearest."""
     if device is not None and not _DEVICE.fullmatch(device):
@@ -30,6 +52,23 @@ def check_names(device: str | None, dtype: str | None) -> None:
         )
     if dtype is not None and dtype not in (*DTYPES, "auto"):
         raise RunnerError(f"dtype {dtype!r} is not known{nearest(dtype, (*DTYPES, 'auto'))}")
+
+
+def find_placement(device: str | None, dtype: str | None) -> Placement:
+    """Resolve what the user says into a device that exists here, and a dtype.
+
+    A device of None or `auto` is the first of CUDA, MPS and CPU; a dtype of None or `auto` is
+    float16 on CUDA, float32 elsewhere.
+
+    Raises:
+        RunnerError: There is no such name, or no such device here.
+    """
+    check_names(device, dtype)
+    found = find_device(device)
+    if dtype is None or dtype == "auto":
+        # Official: float16 (llava/model/builder.py). On a CPU 16 bit is several times slower.
+        return Placement(str(found), "float16" if found.type == "cuda" else "float32")
+    return Placement(str(found), DTYPES[dtype])
 
 
 def find_device(name: str | None) -> "torch.device":

@@ -6,14 +6,19 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 
-from vipbench.errors import DataError
-from vipbench.exchange.formats import Answer, AnswerFile
+from vipbench.errors import DataError, RunError, RunnerError
+from vipbench.exchange.formats import Answer, AnswerFile, read_answers
+from vipbench.runfolder.manifest import IMPORTED, Settings
+from vipbench.runfolder.trials_file import Trials
 from vipbench.runners.contract import RunnerSettings
-from vipbench.schema import Request, Response, Trial
+from vipbench.runners.spec import Model, Probe, RunnerSpec
+from vipbench.schema import PromptFormat, Request, Response, Trial
+from vipbench.trials.selection import Selection
 from vipbench.validation import shown
 
 PREFIXES = ("v7w-", "v1_")
@@ -279,3 +284,72 @@ def digest_files(files: Mapping[str, AnswerFile]) -> str:
         return next(iter(files.values())).digest
     facts = json.dumps({task: file.digest for task, file in files.items()}, sort_keys=True)
     return hashlib.sha256(facts.encode()).hexdigest()
+
+
+class ImportedSpec(RunnerSpec):
+    """Answers made elsewhere, in place of a model; `vipbench import` takes them."""
+
+    summary = "answers made elsewhere, from files"
+    batch_size = 1024
+
+    @cached_property
+    def files(self) -> dict[str, AnswerFile]:
+        """Task -> its answers; DataError where a file cannot be read."""
+        return {
+            task: read_answers(path, self.choice.answers_format)
+            for task, path in self.choice.answers.items()
+        }
+
+    def check(self) -> None:
+        """Read the files, and find out who gave the answers."""
+        super().check()
+        name_model(self.files, self.choice.model)
+
+    def check_selection(self, selection: Selection) -> None:
+        """Refuse files and tasks that do not go together; RunError says what to give."""
+        asked = {choice.spec.name: choice for choice in selection.tasks}
+        for joint in selection.joints:
+            parts = [str(part) for part in joint.data]
+            if joint.name in self.files or not self.files.keys() >= set(parts):
+                wanted = " ".join(f"{part}=FILE" for part in parts)
+                raise RunError(f"{joint.name}: is scored from its parts; give {wanted}")
+        for name in self.files.keys() - asked.keys():
+            raise RunError(f"{name}: is not asked; {'; '.join(selection.notes)}")
+        for name, choice in asked.items():
+            if len(choice.styles) > 1:
+                styles = ", ".join(style.name for style in choice.styles)
+                raise RunError(
+                    f"{name}: answers were made under one style, not under {styles}; give one "
+                    "--styles"
+                )
+
+    def describe(
+        self,
+        suite_format: PromptFormat | None,
+        trials: Trials,
+        ids: Mapping[str, AbstractSet[str]],
+        probe: Probe,
+    ) -> Model:
+        """Match answers and samples; only the files are known of who gave them."""
+        matched = match_answers(self.files, trials, ids)
+        name = name_model(self.files, self.choice.model)
+        runner = ImportedRunner(name, matched.responses)
+        return Model(
+            name=name,
+            settings=Settings(
+                weights=digest_files(self.files), prompt_format=None, dtype=None, decoding=IMPORTED
+            ),
+            load=lambda trials, token_budget: runner,
+            device="",
+            notes=matched.notes,
+        )
+
+    def _fault_in_processes(self) -> str:
+        return f"runner {self.name} has no model to load in other processes; leave it out"
+
+    def _check_answers(self) -> None:
+        if not self.choice.answers:
+            raise RunnerError(
+                f"runner {self.name}: has no answers; give answers made elsewhere to "
+                "`vipbench import TASK=FILE`"
+            )

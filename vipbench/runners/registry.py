@@ -1,27 +1,58 @@
-"""registry: part of what was vipbench/runners/__init__.py."""
+"""Which runners there are: a line for each that is built in; all others are plugins."""
 
 import importlib
-import inspect
-from collections.abc import Callable, Sequence
-from importlib.metadata import EntryPoint, entry_points
+import os
+from collections.abc import Iterable
 from typing import Any, cast
 
 from vipbench.errors import RunnerError, nearest
 from vipbench.runners.contract import Runner
+from vipbench.runners.plugin import PluginSpec, list_plugins
+from vipbench.runners.spec import ModelChoice, RunnerSpec
 from vipbench.schema import AnswerPath, PromptFormat, Trial
 
-GROUP = "vipbench.runners"
-RUNNERS = {
-    "vipllava": "a VipLlava checkpoint, through transformers",
-    "hf": "any image-text-to-text checkpoint of transformers, such as LLaVA-1.5",
-    "oracle": "baseline: the right answer",
-    "constant": "baseline: always A",
-    "random": "baseline: a random option, or a random target of the task",
-    "majority": "baseline: the most frequent target of the task",
+BUILT_IN = {
+    "vipllava": "vipbench.runners.vipllava.spec:VipLlavaSpec",
+    "hf": "vipbench.runners.hf.spec:HfSpec",
+    "oracle": "vipbench.runners.baseline:OracleSpec",
+    "constant": "vipbench.runners.baseline:ConstantSpec",
+    "random": "vipbench.runners.baseline:RandomSpec",
+    "majority": "vipbench.runners.baseline:MajoritySpec",
 }
-"""Built-in runners, and what they are."""
-WITH_CHECKPOINT = ("vipllava", "hf")
-"""Built-in runners that load a checkpoint; the others are baselines."""
+"""Name -> where its `RunnerSpec` is."""
+IMPORTED = "imported"
+UNLISTED = {IMPORTED: "vipbench.runners.imported:ImportedSpec"}
+"""Built in too, but chosen by a command of its own."""
+
+
+def find_spec(name: str) -> type[RunnerSpec]:
+    """Return what a runner says of itself, by its name, or by `package.module:Class`.
+
+    Raises:
+        RunnerError: There is no such runner.
+    """
+    path = (BUILT_IN | UNLISTED).get(name)
+    if path is not None:
+        module, _, cls = path.partition(":")
+        return cast(type[RunnerSpec], getattr(importlib.import_module(module), cls))
+    if ":" not in name and name not in (plugins := list_plugins()):
+        raise RunnerError(
+            f"runner {name!r} is not known{nearest(name, (*BUILT_IN, *plugins))} · a plugin may "
+            "be named as package.module:Class"
+        )
+    return PluginSpec
+
+
+def list_runners() -> dict[str, str]:
+    """Return all runners that can be named, and what they are; a built-in name stays built in."""
+    built_in = {name: find_spec(name).summary for name in BUILT_IN}
+    plugins = {name: f"plugin: {point.value}" for name, point in list_plugins().items()}
+    return built_in | {name: what for name, what in plugins.items() if name not in built_in}
+
+
+def with_checkpoint() -> list[str]:
+    """Return the names of the built-in runners that load a checkpoint."""
+    return [name for name in BUILT_IN if find_spec(name).loads_checkpoint]
 
 
 def make_runner(
@@ -29,7 +60,7 @@ def make_runner(
     *,
     model: Any = None,
     processor: Any = None,
-    trials: Sequence[Trial] = (),
+    trials: Iterable[Trial] = (),
     seed: int = 0,
     prompt_format: PromptFormat | None = None,
     dtype: str | None = None,
@@ -56,90 +87,16 @@ def make_runner(
     Raises:
         RunnerError: there is no such runner, or it cannot be built.
     """
-    if name == "vipllava":
-        if model is None:
-            raise RunnerError("runner vipllava: no model given · give --model FOLDER or a hub id")
-        from vipbench.runners.vipllava.runner import VipLlavaRunner
-
-        return VipLlavaRunner(
-            model,
-            processor,
-            prompt_format=prompt_format,
-            dtype=dtype,
-            device=device,
-            threads=threads,
-            path=path,
-            token_budget=token_budget,
-        )
-    if name == "hf":
-        if model is None:
-            raise RunnerError("runner hf: no model given · give --model FOLDER or a hub id")
-        from vipbench.runners.hf import HfRunner
-
-        return HfRunner(
-            model, prompt_format=prompt_format, dtype=dtype, device=device, threads=threads
-        )
-    if name in RUNNERS:
-        from vipbench.runners import baseline
-
-        return baseline.make_baseline(name, trials, seed)
-    factory = find_plugin(name)
-    argument = None if model is None else str(model)
-    try:
-        inspect.signature(factory).bind(argument)
-    except TypeError as error:
-        raise RunnerError(
-            f"runner {name}: cannot be built with the text of --model, or None, as its only "
-            f"argument ({error}) · expected a class that can"
-        ) from error
-    except ValueError:
-        pass  # written in C, without a signature
-    runner = factory(argument)
-    if not hasattr(runner, "image_size") or not callable(getattr(runner, "generate", None)):
-        raise RunnerError(
-            f"runner {name}: {type(runner).__name__} is no runner · expected the attribute "
-            "image_size and the method generate(requests, images)"
-        )
-    return cast(Runner, runner)
-
-
-def find_plugin(name: str) -> Callable[[str | None], object]:
-    """Import the class of a runner that is not built in; RunnerError where there is none."""
-    if ":" in name:
-        return _import(name)
-    plugins = _plugins()
-    if name not in plugins:
-        raise RunnerError(
-            f"runner {name!r} is not known{nearest(name, (*RUNNERS, *plugins))} · a plugin may "
-            "be named as package.module:Class"
-        )
-    return _import(plugins[name].value)
-
-
-def list_runners() -> dict[str, str]:
-    """Return all runners that can be named, and what they are."""
-    return RUNNERS | {name: f"plugin: {point.value}" for name, point in _plugins().items()}
-
-
-def _plugins() -> dict[str, EntryPoint]:
-    """Installed runners of other packages; a built-in name stays built in."""
-    return {point.name: point for point in entry_points(group=GROUP) if point.name not in RUNNERS}
-
-
-def _import(path: str) -> Callable[[str | None], object]:
-    """Import `package.module:Class`."""
-    module_name, _, class_name = path.partition(":")
-    try:
-        module = importlib.import_module(module_name)
-    except (ImportError, ValueError, TypeError) as error:
-        raise RunnerError(
-            f"runner {path}: {module_name!r} cannot be imported ({error}) · expected "
-            "package.module:Class of an installed package, or one in the current folder's path"
-        ) from error
-    factory = getattr(module, class_name, None)
-    if not callable(factory):
-        known = [name for name, value in vars(module).items() if isinstance(value, type)]
-        raise RunnerError(
-            f"runner {path}: {module_name} has no class {class_name!r}{nearest(class_name, known)}"
-        )
-    return cast(Callable[[str | None], object], factory)
+    is_live = model is not None and not isinstance(model, str | os.PathLike)
+    choice = ModelChoice(
+        runner=name,
+        model=None if is_live or model is None else str(model),
+        live_model=model if is_live else None,
+        processor=processor,
+        prompt_format=prompt_format,
+        dtype=dtype,
+        device=device,
+        path=path,
+        seed=seed,
+    )
+    return find_spec(name).build(choice, trials=trials, threads=threads, token_budget=token_budget)

@@ -20,12 +20,12 @@ from vipbench.runners.checkpoints.sizing import (
     size_live,
     token_budget,
 )
+from vipbench.runners.device import Placement
 from vipbench.runners.vipllava.runner import VipLlavaRunner
 from vipbench.schema import PromptFormat, Request
 
 GIB = 1 << 30
 SEVEN_B = shape_of(random_config("7b"))
-CPU = torch.device("cpu")
 
 
 def request(text: str) -> Request:
@@ -35,12 +35,15 @@ def request(text: str) -> Request:
     )  # fmt: skip
 
 
+HERE = Placement("cpu", "float32")
+
+
 @pytest.mark.parametrize("prompt_format", ["hf", "llava_v1", None])
 def test_tokens_are_counted_as_the_runner_reads_them(
     checkpoint: Path, prompt_format: PromptFormat | None
 ) -> None:
     runner = VipLlavaRunner(checkpoint, prompt_format=prompt_format)
-    found = size_checkpoint(check_checkpoint(checkpoint), prompt_format, torch.float32, CPU)
+    found = size_checkpoint(check_checkpoint(checkpoint), prompt_format, HERE)
     live = size_live(runner.model, build_processor(), prompt_format)
     for text in ("?", "What is within the red rectangle?", "A <image> that is none"):
         n = len(runner.encode(request(text)))
@@ -49,7 +52,7 @@ def test_tokens_are_counted_as_the_runner_reads_them(
 
 
 def test_what_is_too_long_to_be_read_does_not_count_as_longer(checkpoint: Path) -> None:
-    found = size_checkpoint(check_checkpoint(checkpoint), None, torch.float32, CPU)
+    found = size_checkpoint(check_checkpoint(checkpoint), None, HERE)
     config: Any = VipLlavaRunner(checkpoint).model.config
     longest = config.text_config.max_position_embeddings
     assert found.count(request("word " * 10_000)) == longest

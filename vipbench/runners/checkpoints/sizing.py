@@ -1,7 +1,6 @@
 """How many tokens each request has, and how many fit into a batch, before a model is loaded."""
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from transformers import VipLlavaConfig
@@ -10,7 +9,9 @@ from vipbench.errors import RunnerError
 from vipbench.runners.checkpoints.checkpoint import CheckpointInfo
 from vipbench.runners.checkpoints.loading import LOAD_ERRORS, check_live, load_tokenizer, one_line
 from vipbench.runners.checkpoints.shape import Shape, shape_of
+from vipbench.runners.device import Placement
 from vipbench.runners.prompt_formats import PromptEncoder
+from vipbench.runners.spec import Sizing
 from vipbench.schema import PromptFormat, Request
 
 CPU_TOKENS = 2048
@@ -29,20 +30,10 @@ _STEP = 1024
 """Budgets are multiples of it, so that cards of one kind have one budget."""
 
 
-class Sizing(NamedTuple):
-    """What batches are cut by."""
-
-    count: Callable[[Request], int]
-    """Tokens of a request's prompt, those of the image among them."""
-    budget: int
-    """Tokens of a batch, padding included."""
-
-
 def size_checkpoint(
     info: CheckpointInfo,
     prompt_format: PromptFormat | None,
-    dtype: torch.dtype,
-    device: torch.device,
+    placement: Placement,
 ) -> Sizing:
     """Size the batches of a checkpoint on disk.
 
@@ -57,7 +48,7 @@ def size_checkpoint(
         n_image_tokens=info.n_image_tokens,
         chat_template=info.chat_template,
     )
-    return _size(encoder, config, dtype, device)
+    return _size(encoder, config, placement.torch_dtype(), placement.torch_device())
 
 
 def size_live(model: Any, processor: Any, prompt_format: PromptFormat | None) -> Sizing:

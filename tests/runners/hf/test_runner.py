@@ -33,7 +33,7 @@ from vipbench.run.settings import RunSettings
 from vipbench.runfolder import answers_file
 from vipbench.runfolder.folder import MANIFEST, RESPONSES, SCORES, SUMMARY
 from vipbench.runners.checkpoints.checkpoint import CLIP_MEAN, CLIP_STD, FREE_SIDE, check_model
-from vipbench.runners.hf import HfRunner
+from vipbench.runners.hf.runner import HfRunner
 from vipbench.runners.registry import make_runner
 from vipbench.schema import Request, Response
 

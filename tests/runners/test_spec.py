@@ -1,0 +1,61 @@
+"""What runners say of themselves, and how one more is added: one file and one line."""
+
+from pathlib import Path
+
+import pytest
+
+from tests import toy_runner
+from tests.runs import make_task, settings
+from vipbench.errors import RunnerError
+from vipbench.run.loop import run
+from vipbench.runfolder import manifest as manifests
+from vipbench.runners.device import Placement, find_placement
+from vipbench.runners.registry import BUILT_IN, find_spec, list_runners, with_checkpoint
+from vipbench.runners.spec import ModelChoice
+
+
+@pytest.fixture
+def toy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(BUILT_IN, "toy", "tests.toy_runner:ToySpec")
+
+
+@pytest.mark.usefixtures("toy")
+def test_a_built_in_runner_is_one_file_and_one_line(tmp_path: Path) -> None:
+    assert len(Path(toy_runner.__file__).read_text().splitlines()) <= 40
+    assert list_runners()["toy"] == "a toy: always the last option"
+    make_task(tmp_path)
+    done = run(settings(tmp_path, runner="toy", batch_size="auto"))
+    assert set(done.scores.answer.dropna()) == {"C"}
+    manifest = manifests.read(done.path)
+    assert (manifest.identity.model, manifest.batch_size) == ("toy", 5)
+    assert manifest.path is None
+
+
+@pytest.mark.usefixtures("toy")
+def test_it_says_itself_what_it_does_not_do(tmp_path: Path) -> None:
+    spec = find_spec("toy")(ModelChoice(runner="toy", dtype="float16", path="reference"))
+    assert spec.unused(None) == ["runner toy: does not use --dtype, --path"]
+    make_task(tmp_path)
+    with pytest.raises(RunnerError, match="runner toy does not count tokens; give --batch-size N"):
+        run(settings(tmp_path, runner="toy", token_budget=100, batch_size="auto"))
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_each_built_in_runner_is_described(name: str) -> None:
+    assert find_spec(name).summary
+    assert find_spec(name)(ModelChoice(runner=name)).name == name
+
+
+def test_runners_with_a_checkpoint_are_found_by_what_they_say() -> None:
+    assert with_checkpoint() == ["vipllava", "hf"]
+
+
+def test_an_unknown_runner_gets_the_nearest_name() -> None:
+    with pytest.raises(RunnerError, match="'vipllave' is not known; did you mean 'vipllava'"):
+        find_spec("vipllave")
+
+
+def test_a_placement_is_what_torch_calls_it() -> None:
+    assert find_placement("cpu", "fp16") == Placement("cpu", "float16")
+    assert find_placement("cpu", None) == find_placement("cpu", "auto")
+    assert find_placement("cpu", None).dtype == "float32"

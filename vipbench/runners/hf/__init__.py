@@ -1,0 +1,1 @@
+"""Runner `hf`: any image-text-to-text checkpoint of transformers, asked in its chat template."""
