@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -43,3 +44,12 @@ def test_image_tokens_must_match_the_features(path: AnswerPath) -> None:
     runner.net.prompts._tokens.n_image_tokens = 0
     with pytest.raises(RunnerError, match=r"hold \[0\] image tokens"):
         runner.generate([ask("a")], pictures(1))
+
+
+def test_a_live_model_that_its_owner_casts_answers_in_its_new_dtype() -> None:
+    runner = VipLlavaRunner(build_model(), build_processor())
+    runner.model.to(torch.bfloat16)  # type: ignore[arg-type]
+    assert runner.net.dtype == torch.bfloat16
+    pixels = torch.from_numpy(np.stack(pictures(2)))
+    assert normalise(runner.net, pixels).dtype == torch.bfloat16
+    assert all(answer.text for answer in runner.generate([ask("a"), ask("b c")], pictures(2)))

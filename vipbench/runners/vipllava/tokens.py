@@ -53,10 +53,10 @@ def encode(net: Net, request: Request) -> list[int]:
         RunnerError: the tokenizer gives an id that the model has no embedding for.
     """
     ids = net.prompts.encode(request)
-    unknown = [i for i in set(ids) - {net.image_token_id} if i >= net.n_embeddings]
-    if unknown:
+    highest = max(set(ids) - {net.image_token_id}, default=0)
+    if highest >= net.n_embeddings:
         raise RunnerError(
-            f"{net.info.name}: the tokenizer gives id {max(unknown)}, but the model has "
+            f"{net.info.name}: the tokenizer gives id {highest}, but the model has "
             f"{net.n_embeddings} embeddings · expected a tokenizer made for this model"
         )
     return ids
