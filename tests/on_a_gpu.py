@@ -410,7 +410,7 @@ def tell_kernels(sizes: Sizes) -> dict[str, Any]:
     from vipbench.runners.checkpoints import loading
 
     runner, requests, images = _ask(sizes, max(sizes.rows), 1)
-    usual = list(loading._ATTENTION)
+    usual = list(loading.ATTENTION_BACKENDS)
     n = min(32, len(requests))
     tried = {
         "math": [SDPBackend.MATH],
@@ -423,14 +423,14 @@ def tell_kernels(sizes: Sizes) -> dict[str, Any]:
     prefill: dict[str, Any] = {}
     first: list[Any] = []
     for name, backends in tried.items():
-        loading._ATTENTION[:] = backends
+        loading.ATTENTION_BACKENDS[:] = backends
         try:
             found = [_timed(runner, requests[:n], images[:n]) for _ in range(4)]
         except RuntimeError as error:  # there is none of this kind here
             prefill[name] = {"error": " ".join(str(error).split())[:200]}
             continue
         finally:
-            loading._ATTENTION[:] = usual
+            loading.ATTENTION_BACKENDS[:] = usual
         first = first or found[0][1]
         shifts = [
             abs(a - b)

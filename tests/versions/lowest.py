@@ -34,9 +34,9 @@ EXPECTED = [
 TESTS = (
     "tests/runners",
     "tests/test_certify.py",
-    "tests/test_engine.py",
-    "tests/test_hub.py",
-    "tests/test_workers.py::test_two_workers_with_the_embedded_checkpoint",
+    "tests/engine/test_batches.py",
+    "tests/data_package/fetching/test_hub.py",
+    "tests/engine/test_workers.py::test_two_workers_with_the_embedded_checkpoint",
     "tests/cli/test_convert.py",
 )
 RUNS = (

@@ -168,17 +168,17 @@ def option_tokens(tokenizer: PromptTokenizer, after: str, letter: str) -> tuple[
     The letter is tokenised behind the prompt, with and without a space between: Llama's
     SentencePiece has `▁A` and `A`, byte-level BPE `ĠA` and `A`. Where the end of the prompt melts
     into the letter (a prompt that ends with a space), the letter's token in a text of its own
-    counts. Empty where the letter is no single token.
+    counts. Empty where the letter is not a single token.
     """
     start = tokenizer.encode(after)
-    found = []
+    tokens = []
     for text in (f" {letter}", letter):
         behind, alone = tokenizer.encode(after + text), tokenizer.encode(text)
         if behind[:-1] == start:
-            found.append(behind[-1])
+            tokens.append(behind[-1])
         elif len(alone) == 1:
-            found.append(alone[0])
-    return tuple(dict.fromkeys(found))
+            tokens.append(alone[0])
+    return tuple(dict.fromkeys(tokens))
 
 
 def special_tokens(
@@ -231,10 +231,10 @@ def _apply_chat_template(
         raise RunnerError(
             f"{where}: the checkpoint has no chat template · use --prompt-format hf or llava_v1"
         )
-    places = [f"{_OPEN}turn {i}{_CLOSE}" for i in range(len(texts))]
+    placeholders = [f"{_OPEN}turn {i}{_CLOSE}" for i in range(len(texts))]
     messages: list[dict[str, Any]] = [
-        {"role": "assistant" if i % 2 else "user", "content": [{"type": "text", "text": place}]}
-        for i, place in enumerate(places)
+        {"role": "assistant" if i % 2 else "user", "content": [{"type": "text", "text": text}]}
+        for i, text in enumerate(placeholders)
     ]
     messages[0]["content"].insert(0, {"type": "image"})
     try:
@@ -265,11 +265,12 @@ def _apply_chat_template(
             for side in (before, after)
         )
     prompt = f"{before}{_IMAGE}{after}"
-    for i, (place, text) in enumerate(zip(places, texts, strict=True)):
-        if prompt.count(place) != 1:
+    for i, (placeholder, text) in enumerate(zip(placeholders, texts, strict=True)):
+        n_written = prompt.count(placeholder)
+        if n_written != 1:
             raise RunnerError(
                 f"{where}: the checkpoint's template writes turn {i + 1} of {len(texts)} "
-                f"{prompt.count(place)} times · expected once · use --prompt-format hf or llava_v1"
+                f"{n_written} times · expected once · use --prompt-format hf or llava_v1"
             )
-        prompt = prompt.replace(place, text)
+        prompt = prompt.replace(placeholder, text)
     return prompt

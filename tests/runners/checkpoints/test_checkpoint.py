@@ -229,13 +229,13 @@ def test_torn_weights_are_refused(folder: Path) -> None:
     path.write_bytes(raw[:-100])
     refused(folder, f"has {len(raw) - 100} bytes · its header promises {len(raw)}")
     path.write_bytes(raw[:100])
-    refused(folder, r"no whole safetensors file \(100 bytes\)")
+    refused(folder, r"is not a whole safetensors file \(100 bytes\)")
     path.write_bytes(raw[:8] + b"x" + raw[9:])
     refused(folder, "broken safetensors header")
     path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
     refused(folder, "is a Git LFS pointer")
     path.write_bytes(b"")
-    refused(folder, "no whole safetensors file")
+    refused(folder, "is not a whole safetensors file")
 
 
 def test_weights_of_another_model_are_refused(folder: Path) -> None:

@@ -393,8 +393,8 @@ def test_the_official_loader_s_file_comes_first(original: Path, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda raw: raw[:-3], "is torn or no SentencePiece model"),
-        (lambda raw: b"\xff" * 40, "is torn or no SentencePiece model"),
+        (lambda raw: raw[:-3], "is torn or not a SentencePiece model"),
+        (lambda raw: b"\xff" * 40, "is torn or not a SentencePiece model"),
         (lambda raw: b"version https://git-lfs.github.com/spec/v1\n", "is a Git LFS pointer"),
         (lambda raw: b"", "has 0 pieces"),
         (lambda raw: raw.replace(b"\x18\x02\x20", b"\x18\x01\x20"), "model type 1"),
@@ -442,7 +442,7 @@ def test_other_tokenizers_are_refused(
         ({"num_hidden_layers": 6}, "missing tensors: language_model.model.layers.5"),
         ({"intermediate_size": 380}, r"down_proj.weight has the shape \[128, 384\] · .*128, 380"),
         ({"vocab_size": 500}, r"embed_tokens.weight has the shape \[548, 128\] .*\[500, 128\]"),
-        ({"num_attention_heads": 3}, "is no configuration of Llama"),
+        ({"num_attention_heads": 3}, "is not a configuration of Llama"),
         ({"mm_hidden_size": 128}, "mm_hidden_size is 128, and 5 layers"),
         ({"mm_vision_select_layer": -2}, r"sees the layers \[-2, -5, -8, -11, 6\], .* has 4"),
         ({"mm_vision_select_layer": [-1, "x", 0, 1, 2]}, "expected numbers of its layers"),
@@ -545,9 +545,9 @@ def test_pickles_are_read_as_tensors_only(form: Form, tmp_path: Path, tower: Pat
     refused(original, tower, "pytorch_model.bin: ")
     assert not (tmp_path / "exploded").exists()
     torch.save([torch.ones(1)], path)
-    refused(original, tower, "holds no plain tensors under their names")
+    refused(original, tower, "does not hold plain tensors under their names")
     torch.save({"state": {"x": torch.ones(1)}}, path)
-    refused(original, tower, "holds no plain tensors under their names")
+    refused(original, tower, "does not hold plain tensors under their names")
     torch.save({"lm_head.weight": torch.ones(1, dtype=torch.int64)}, path)
     refused(original, tower, "stored as torch.int64")
 

@@ -39,12 +39,12 @@ def test_it_holds_what_was_added() -> None:
 def test_former_tokens_stay_where_they_are() -> None:
     layer = RoomyLayer(*states(5, 0))
     layer.update(*states(1, 1))
-    place = layer.keys.data_ptr()
+    address = layer.keys.data_ptr()
     for step in range(ROOM):
         layer.update(*states(1, step))
-    assert layer.keys.data_ptr() == place
+    assert layer.keys.data_ptr() == address
     layer.update(*states(1, 0))
-    assert layer.keys.data_ptr() != place
+    assert layer.keys.data_ptr() != address
 
 
 @pytest.mark.parametrize("text", ["llama", "mistral"])

@@ -1,1 +1,1 @@
-"""checkpoints: what this package is for."""
+"""Checkpoints in transformers' layout: checking them, their sizes, and loading them."""

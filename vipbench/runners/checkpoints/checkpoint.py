@@ -1,4 +1,4 @@
-"""What can be known of a checkpoint without torch: `check_checkpoint` for VipLlava, `check_model`.
+"""What is known of a checkpoint without torch: `check_checkpoint` for VipLlava, `check_model`.
 
 Nothing of a checkpoint is executed: pickled weights and remote code are refused here, before any
 library that could run them sees the folder.
@@ -33,12 +33,21 @@ FREE_SIDE = 672
 multiple of the patches that are common (14, 16, 28 and 32 px), and no smaller than most photographs
 of the tasks."""
 _AREA = 4096
-"""A `longest_edge` above it is no side but a number of pixels (Qwen2-VL's processors)."""
+"""A `longest_edge` above it is not a side but a number of pixels (Qwen2-VL's processors)."""
 
 SMALL_FILES = ("*.json", "*.jinja", "*.txt", "*.model")
 _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json")
 _WEIGHTS, _INDEX = "model.safetensors", "model.safetensors.index.json"
 _PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
+_HEADER_ERRORS = (
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    IndexError,
+    RecursionError,
+)
+"""What reading raises where safetensors did not write the header."""
 # Files beside the weights that change what a model sees or answers.
 _SETTINGS = (
     "config.json",
@@ -221,13 +230,13 @@ def _square(folder: Path, config: dict[str, Any]) -> int:
     size = processor.get("size")
     crop = processor.get("crop_size") if processor.get("do_center_crop") else None
     for square in (crop, size):
-        found = [square]
+        sides = [square]
         if isinstance(square, dict):
-            found = [square.get("height"), square.get("width")]
+            sides = [square.get("height"), square.get("width")]
             if set(square) == {"shortest_edge"}:
-                found = [square["shortest_edge"]]
-        if len(set(found)) == 1 and _is_side(found[0]):
-            return int(found[0])
+                sides = [square["shortest_edge"]]
+        if len(set(sides)) == 1 and _is_side(sides[0]):
+            return int(sides[0])
     vision = config.get("vision_config")
     side = vision.get("image_size") if size is None and isinstance(vision, dict) else None
     return int(side) if _is_side(side) else FREE_SIDE
@@ -369,7 +378,7 @@ def remote_code(config: dict[str, Any]) -> str:
                 return f"{where}auto_map"
             left += [(f"{where}{key}.", entry) for key, entry in value.items()]
         elif isinstance(value, list):
-            left += [(f"{where}{place}.", entry) for place, entry in enumerate(value)]
+            left += [(f"{where}{i}.", entry) for i, entry in enumerate(value)]
     return ""
 
 
@@ -394,8 +403,10 @@ def _vision_config(
         raise RunnerError(f"{path}: vision_config is {vision!r} · expected a mapping")
     numbers = []
     for name, default in (
-        *(("image_size", 224), ("patch_size", 32)),
-        *(("num_hidden_layers", 12), ("hidden_size", 768)),
+        ("image_size", 224),
+        ("patch_size", 32),
+        ("num_hidden_layers", 12),
+        ("hidden_size", 768),
     ):
         value = vision.get(name, default)
         if type(value) is not int or value < 1:
@@ -437,7 +448,7 @@ def _processor_config(folder: Path, key: str = "image_mean") -> dict[str, Any]:
 
 
 def _chat_template(folder: Path) -> str | None:
-    """The processor's chat template, in the three places that it has been saved in."""
+    """The processor's chat template, in the three files that it has been saved in."""
     path = folder / "chat_template.jinja"
     if path.exists():
         try:
@@ -505,16 +516,15 @@ def tensor_shapes(path: Path) -> dict[str, list[int]]:
             raise RunnerError(f"{path}: is a Git LFS pointer · fetch the file with git lfs pull")
         length = struct.unpack("<Q", start)[0] if len(start) == 8 else size
         if length > size - 8:
-            raise RunnerError(f"{path}: no whole safetensors file ({size} bytes) · fetch it again")
+            raise RunnerError(
+                f"{path}: is not a whole safetensors file ({size} bytes) · fetch it again"
+            )
         try:
             header: dict[str, dict[str, Any]] = json.loads(file.read(length))
             header.pop("__metadata__", None)
             end = max((tensor["data_offsets"][1] for tensor in header.values()), default=0)
             shapes = {name: [int(n) for n in tensor["shape"]] for name, tensor in header.items()}
-        except (
-            *(ValueError, KeyError, TypeError, AttributeError, IndexError),
-            RecursionError,
-        ) as error:
+        except _HEADER_ERRORS as error:
             raise RunnerError(f"{path}: broken safetensors header · fetch it again") from error
     if 8 + length + end != size:
         raise RunnerError(

@@ -19,9 +19,9 @@ from vipbench.errors import RunnerError
 from vipbench.runners.checkpoints.checkpoint import ModelInfo
 from vipbench.schema import Request
 
-# cuDNN's attention is left out: on some GPUs it misreads masks and grouped key-value heads
-# (pytorch issues 134001 and 193893).
-_ATTENTION = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
+ATTENTION_BACKENDS = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
+"""What may compute attention. Not cuDNN: on some GPUs it misreads masks and grouped key-value heads
+(pytorch issues 134001 and 193893)."""
 
 LOAD_ERRORS = (
     OSError,
@@ -38,12 +38,12 @@ LOAD_ERRORS = (
 
 @contextmanager
 def inference(model: torch.nn.Module) -> Iterator[None]:
-    """Evaluation mode without gradients, for as long as it takes; then the model is as it was."""
+    """Evaluation mode without gradients; afterwards the model is in the mode it was in."""
     training = [module for module in model.modules() if module.training]
     if training:  # a live model's; to walk through all of it takes milliseconds a batch
         model.eval()
     try:
-        with torch.inference_mode(), sdpa_kernel(_ATTENTION):
+        with torch.inference_mode(), sdpa_kernel(ATTENTION_BACKENDS):
             yield
     finally:
         for module in training:
@@ -118,7 +118,7 @@ def _readable_key(key: object) -> str:
 
 
 def check_live(model: Any, processor: Any) -> None:
-    """Refuse a model in memory that is no VipLlava, or comes without its processor."""
+    """Refuse a model in memory that is not a VipLlava, or comes without its processor."""
     if not isinstance(model, VipLlavaForConditionalGeneration):
         kind = getattr(getattr(model, "config", None), "model_type", type(model).__name__)
         raise RunnerError(
@@ -170,10 +170,10 @@ def end_ids(model: Any, tokenizer: Any) -> frozenset[int]:
         ids = tokenizer.eos_token_id
     if ids is None:
         return frozenset()
-    found = [ids] if isinstance(ids, int) else list(ids)
-    if not all(isinstance(each, int) for each in found):
+    tokens = [ids] if isinstance(ids, int) else list(ids)
+    if not all(isinstance(token, int) for token in tokens):
         raise RunnerError(f"model: eos_token_id is {ids!r} · expected the number of a token")
-    return frozenset(found)
+    return frozenset(tokens)
 
 
 def one_line(error: BaseException) -> str:

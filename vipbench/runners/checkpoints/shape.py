@@ -43,8 +43,8 @@ class Shape(Record):
 def shape_of(config: Any) -> Shape:
     """Read the sizes from a `VipLlavaConfig`."""
     vision, text = config.vision_config, config.text_config
-    found = config.vision_feature_layers
-    indices = [found] if isinstance(found, int) else list(found)
+    layers = config.vision_feature_layers
+    indices = [layers] if isinstance(layers, int) else list(layers)
     depth = vision.num_hidden_layers
     return Shape(
         image_size=vision.image_size,

@@ -108,15 +108,15 @@ def token_budget(shape: Shape, itemsize: int, memory: int | None) -> int:
 def bytes_per_token(shape: Shape, itemsize: int) -> float:
     """Estimate the memory that a token of a prompt takes while a batch is read and answered.
 
-    It is kept for the answer: keys and values, also of the answer's tokens. And for a moment it is
-    in the widest place of a layer, or, before that, its patch is in one of the vision tower.
+    Some is kept for the answer: keys and values, also of the answer's tokens. The rest is needed
+    for a moment, at the widest point of a layer or, before that, of one of the vision tower.
     """
     width, mlp = shape.width, shape.mlp
     cache = 2 * shape.layers * shape.key_value_heads * shape.head_width * itemsize
     answer = ANSWER_TOKENS / (shape.n_image_tokens + 1)
     # Gate, up and their product; the residual, its norm (in float32, twice), input and output.
     text = (3 * mlp + 4 * width) * itemsize + 2 * width * 4
-    # The states that are kept for the projector, then the same widest place, per patch.
+    # The states that are kept for the projector, then the same widest point, per patch.
     kept = shape.n_features * shape.vision_width
     vision = (kept + 2 * shape.vision_mlp + 6 * shape.vision_width + 2 * width) * itemsize
     return cache * (1 + answer) + max(text, vision)

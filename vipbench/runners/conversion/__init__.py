@@ -1,1 +1,1 @@
-"""conversion: what this package is for."""
+"""Conversion of checkpoints in the layout of the official ViP-LLaVA code: `vipbench convert`."""

@@ -95,8 +95,8 @@ def convert(
             that its configuration stands for. Where the original holds the tower, only the
             configuration of this one is read.
         dtype: how the weights are stored; `keep`: each tensor as it is in the original.
-        on_plan: is told the bytes that will be written.
-        on_written: is told the bytes of each tensor when it is written.
+        on_plan: called with the bytes that will be written.
+        on_written: called with the bytes of each tensor when it is written.
 
     Raises:
         RunnerError: the original or the tower cannot be converted, or `out` not be written.
@@ -271,7 +271,7 @@ def _read(
     if converted.dtype != tensor.dtype and not bool(torch.isfinite(converted).all()):
         raise RunnerError(
             f"{weights.stored[name].path}: {name} has values that {dtype} cannot hold, or that are "
-            "no numbers · use --dtype keep or float32"
+            "NaN or infinite · use --dtype keep or float32"
         )
     return converted
 
@@ -373,7 +373,7 @@ def _replacing(part: Path, out: Path) -> Iterator[None]:
     if part.exists() and (
         not part.is_dir() or (any(part.iterdir()) and not (part / _MARK).is_file())
     ):
-        raise RunnerError(f"{part}: is in the way, and no unfinished conversion · remove it")
+        raise RunnerError(f"{part}: is in the way, and is not an unfinished conversion · remove it")
     with locked(part):
         done = False
         try:

@@ -37,7 +37,7 @@ _NAMES = ("bos_token", "eos_token", "unk_token", "pad_token")
 
 
 class Piece(NamedTuple):
-    """One entry of a SentencePiece vocabulary; its id is its place."""
+    """One entry of a SentencePiece vocabulary; its id is its index."""
 
     text: str
     score: float
@@ -59,7 +59,7 @@ def load_original_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
     Tokens that the folder adds (`added_tokens.json`, `tokenizer_config.json`) are added.
 
     Raises:
-        RunnerError: there is neither file, it is broken, or no tokenizer of Llama's kind.
+        RunnerError: there is neither file, it is broken, or not a tokenizer of Llama's kind.
     """
     config_path = folder / "tokenizer_config.json"
     config = read_json(config_path) if config_path.is_file() else {}
@@ -68,12 +68,12 @@ def load_original_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
         model = read_sentencepiece(folder / "tokenizer.model")
         backend = _build(model, legacy=config.get("legacy") is not False)
         pieces = model.pieces
-        for name, place in (
+        for name, index in (
             ("bos_token", model.bos_id),
             ("eos_token", model.eos_id),
             ("unk_token", model.unk_id),
         ):
-            names.setdefault(name, pieces[place].text)
+            names.setdefault(name, pieces[index].text)
         if config.get("add_bos_token") is not False:
             _add_bos(backend, names["bos_token"])
     elif (folder / "tokenizer.json").is_file():
@@ -135,7 +135,7 @@ def read_sentencepiece(path: Path) -> SentencePieceModel:
         prepends = bool(int(normaliser.get(3, 1)))
     except (ValueError, IndexError, struct.error) as error:
         raise RunnerError(
-            f"{path}: is torn or no SentencePiece model ({len(raw)} bytes) · fetch it again"
+            f"{path}: is torn or not a SentencePiece model ({len(raw)} bytes) · fetch it again"
         ) from error
     if not all(0 <= i < len(pieces) for i in model[1:]):
         raise RunnerError(
@@ -254,40 +254,40 @@ def _add_tokens(folder: Path, backend: Tokenizer, config: Mapping[str, object]) 
 
 def _fields(raw: bytes) -> Iterator[tuple[int, bytes | int | float]]:
     """Yield number and value of each field of a protocol buffer; ValueError where it is torn."""
-    place = 0
-    while place < len(raw):
-        tag, place = _varint(raw, place)
+    position = 0
+    while position < len(raw):
+        tag, position = _varint(raw, position)
         kind = tag & 7
         if kind == _VARINT:
-            number, place = _varint(raw, place)
+            number, position = _varint(raw, position)
             yield tag >> 3, number
             continue
         if kind == _TEXT:
-            size, place = _varint(raw, place)
+            size, position = _varint(raw, position)
         elif kind in (_EIGHT_BYTES, _FOUR_BYTES):
             size = 8 if kind == _EIGHT_BYTES else 4
         else:
             raise ValueError(f"field of kind {kind}")
-        value = raw[place : place + size]
+        value = raw[position : position + size]
         if len(value) < size:
             raise ValueError("the last field is cut off")
-        place += size
+        position += size
         yield tag >> 3, struct.unpack("<f", value)[0] if kind == _FOUR_BYTES else value
 
 
-def _varint(raw: bytes, place: int) -> tuple[int, int]:
-    """Read a number of seven bits a byte; return it and the place after it."""
+def _varint(raw: bytes, position: int) -> tuple[int, int]:
+    """Read a number of seven bits a byte; return it and the position after it."""
     number = shift = 0
     while True:
-        byte = raw[place]
+        byte = raw[position]
         number |= (byte & 0x7F) << shift
-        place += 1
+        position += 1
         if byte < 0x80:
-            return number, place
+            return number, position
         shift += 7
 
 
 def _bytes(value: bytes | int | float) -> bytes:
     if not isinstance(value, bytes):
-        raise ValueError("a number in the place of a text")
+        raise ValueError("a number where a text should be")
     return value

@@ -1,7 +1,7 @@
 """Checkpoints in the layout of the official ViP-LLaVA code: what they hold, by which names.
 
 The official code is a subclass of Llama with a projector (`model.mm_projector.*`) and, in some
-checkpoints, the vision tower inside (ViP-LLaVA, llava/model). What VipLlava has no place for is
+checkpoints, the vision tower inside (ViP-LLaVA, llava/model). What VipLlava cannot hold is
 refused here.
 """
 
@@ -133,7 +133,7 @@ class Tower(NamedTuple):
 
 
 def check_original(original: str | Path) -> Original:
-    """Find the checkpoint, and refuse what is no ViP-LLaVA of a Llama in the official layout."""
+    """Find the checkpoint, and refuse what is not a ViP-LLaVA of a Llama in the official layout."""
     folder, name = find_folder(original)
     if any(folder.glob("adapter_*")) or (folder / "non_lora_trainables.bin").exists():
         raise RunnerError(
@@ -156,7 +156,7 @@ def check_original(original: str | Path) -> Original:
         text = LlamaConfig(**{key: config[key] for key in _TEXT_KEYS if key in config})
     except _CONFIG_ERRORS as error:
         reason = " ".join(str(error).split())[:200]
-        raise RunnerError(f"{path}: is no configuration of Llama ({reason})") from error
+        raise RunnerError(f"{path}: is not a configuration of Llama ({reason})") from error
     return Original(folder, name, config, text)
 
 
@@ -166,7 +166,7 @@ def _check_layout(path: Path, config: Mapping[str, Any]) -> None:
     classes = ", ".join(map(str, named)) if isinstance(named, list) else str(named)
     if kind == "vipllava":
         raise RunnerError(
-            f"{path}: is a VipLlava checkpoint already · nothing is to be converted · give it to "
+            f"{path}: is a VipLlava checkpoint already · there is nothing to convert · give it to "
             "vipbench run as it is"
         )
     what = f"{path}: model_type is {kind!r} ({classes or 'no class named'})"
@@ -193,7 +193,7 @@ def _check_layout(path: Path, config: Mapping[str, Any]) -> None:
 
 
 def _check_projector(path: Path, config: Mapping[str, Any]) -> None:
-    """Refuse settings of the official code that VipLlava has no place for."""
+    """Refuse settings of the official code that VipLlava does not have."""
     # The official default of a missing type is `linear`.
     for key, default, allowed in (
         ("mm_projector_type", "linear", ("mlp2x_gelu",)),
@@ -204,7 +204,7 @@ def _check_projector(path: Path, config: Mapping[str, Any]) -> None:
         if value not in allowed:
             raise RunnerError(
                 f"{path}: {key} is {value!r} · expected {allowed[0]!r}, as in the published "
-                "ViP-LLaVA checkpoints · VipLlava has no place for anything else"
+                "ViP-LLaVA checkpoints · VipLlava has nothing else"
             )
     if config.get("image_aspect_ratio") == "anyres":
         raise RunnerError(
@@ -315,7 +315,7 @@ def _vision_config(path: Path, sizes: Mapping[str, Any]) -> tuple[CLIPVisionConf
         config = CLIPVisionConfig(**{key: sizes[key] for key in _VISION_KEYS if key in sizes})
     except _CONFIG_ERRORS as error:
         reason = " ".join(str(error).split())[:200]
-        raise RunnerError(f"{path}: is no configuration of a CLIP model ({reason})") from error
+        raise RunnerError(f"{path}: is not a configuration of a CLIP model ({reason})") from error
     return config, int(sizes["image_size"]), int(sizes["patch_size"])
 
 
@@ -357,7 +357,7 @@ def official_fit(name: str, config: Mapping[str, Any]) -> Fit:
 
 
 def names_error(where: Path, what: str, names: list[str]) -> RunnerError:
-    """Make the error about tensors that are missing or that nothing is known of."""
+    """Make the error about tensors that are missing or that are not known."""
     return RunnerError(
         f"{where}: {what} tensors: {', '.join(names[:3])}{', …' * (len(names) > 3)} ({len(names)} "
         "in all) · expected the tensors of ViP-LLaVA in its official layout · fetch it again, or "

@@ -24,7 +24,7 @@ MAX_SHARD = 4 * 2**30
 _CODES = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16"}
 _DTYPES = {code: dtype for dtype, code in _CODES.items()}
 _BROKEN = (OSError, RuntimeError, ValueError, KeyError, TypeError, AttributeError, EOFError)
-"""What `torch.load` raises for a file that is torn or no file of tensors."""
+"""What `torch.load` raises for a file that is torn or not one of tensors."""
 
 
 class Stored(NamedTuple):
@@ -84,16 +84,16 @@ class Weights:
         if path.suffix == ".safetensors":
             tensor_shapes(path)  # a torn file is found, and called by its fault
             with _open_safetensors(path) as file:
-                for name in file.keys():  # noqa: SIM118 (no mapping)
+                for name in file.keys():  # noqa: SIM118 (not a mapping)
                     part = file.get_slice(name)
                     dtype = _DTYPES.get(part.get_dtype())
                     if dtype is None and not is_buffer(name):
-                        raise _no_float(path, name, part.get_dtype())
+                        raise _not_float(path, name, part.get_dtype())
                     yield name, tuple(part.get_shape()), dtype or torch.float32
             return
         for name, tensor in self._load(path).items():
             if tensor.dtype not in _CODES and not is_buffer(name):
-                raise _no_float(path, name, str(tensor.dtype))
+                raise _not_float(path, name, str(tensor.dtype))
             yield name, tuple(tensor.shape), tensor.dtype
 
     def _load(self, path: Path) -> Mapping[str, torch.Tensor]:
@@ -141,7 +141,7 @@ def write_weights(
 ) -> None:
     """Write tensors in their order as safetensors, with an index where one file is not enough.
 
-    `on_written` is told the bytes of each tensor when it is written.
+    `on_written` is called with the bytes of each tensor when it is written.
 
     Raises:
         OSError: the disk refuses.
@@ -157,14 +157,14 @@ def write_weights(
     if len(shards) == 1:
         _write_shard(folder / "model.safetensors", shards[0], on_written)
         return
-    places: dict[str, str] = {}
+    files: dict[str, str] = {}
     for number, shard in enumerate(shards, 1):
         name = f"model-{number:05}-of-{len(shards):05}.safetensors"
         _write_shard(folder / name, shard, on_written)
-        places.update({tensor.name: name for tensor in shard})
+        files.update({tensor.name: name for tensor in shard})
     index = {
         "metadata": {"total_size": sum(tensor.n_bytes for tensor in tensors)},
-        "weight_map": dict(sorted(places.items())),
+        "weight_map": dict(sorted(files.items())),
     }
     text = json.dumps(index, indent=2) + "\n"
     (folder / "model.safetensors.index.json").write_text(text, encoding="utf-8")
@@ -240,11 +240,13 @@ def _load_pickle(path: Path) -> Mapping[str, torch.Tensor]:
     if not isinstance(content, dict) or not all(
         isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in content.items()
     ):
-        raise RunnerError(f"{path}: holds no plain tensors under their names · expected weights")
+        raise RunnerError(
+            f"{path}: does not hold plain tensors under their names · expected weights"
+        )
     return content
 
 
-def _no_float(path: Path, name: str, dtype: str) -> RunnerError:
+def _not_float(path: Path, name: str, dtype: str) -> RunnerError:
     return RunnerError(
         f"{path}: {name} is stored as {dtype} · expected float32, float16 or bfloat16 · take a "
         "checkpoint that is not quantised"

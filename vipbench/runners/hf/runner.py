@@ -36,6 +36,7 @@ from vipbench.runners.checkpoints.loading import (
 )
 from vipbench.runners.contract import RunnerSettings
 from vipbench.runners.device import find_device, find_dtype
+from vipbench.runners.memory import free_memory, out_of_memory
 from vipbench.runners.prompt_formats import special_tokens
 from vipbench.schema import PromptFormat, Request, Response
 
@@ -62,7 +63,7 @@ class _Row(NamedTuple):
 
 
 class _Answer(NamedTuple):
-    """New tokens without the end token; finish `error` where the logits are no numbers."""
+    """New tokens without the end token; finish `error` where the logits are NaN or infinite."""
 
     tokens: list[int]
     finish: Literal["stop", "length", "error"]
@@ -102,18 +103,11 @@ class HfRunner:
         if threads is not None:
             torch.set_num_threads(threads)
         self.info: ModelInfo = check_model(model, prompt_format)
-        place = find_device(device)
-        number_type = find_dtype(dtype, place)
+        torch_device = find_device(device)
+        torch_dtype = find_dtype(dtype, torch_device)
         self.processor = _load_processor(self.info)
-        self.model: Any = load_model(
-            AutoModelForImageTextToText, self.info, number_type, place, trust_remote_code=False
-        )
+        self.model = _load_model(self.info, torch_dtype, torch_device)
         config: Any = self.model.config
-        if config.is_encoder_decoder:
-            raise RunnerError(
-                f"{self.info.name}: {type(self.model).__name__} is an encoder-decoder · expected "
-                "a model that goes on writing its prompt"
-            )
         self.image_size: int = self.info.image_size
         self.patch_size: int | None = None
         self.n_splits = 0
@@ -136,10 +130,7 @@ class HfRunner:
         pad = tokenizer.pad_token_id
         self._pad_id: int = min(self._end_ids, default=0) if pad is None else int(pad)
         # The checkpoint's own would bring its sampling and penalties into greedy answers.
-        make: Any = GenerationConfig
-        self.model.generation_config = make(
-            do_sample=False, eos_token_id=sorted(self._end_ids) or None, pad_token_id=self._pad_id
-        )
+        self.model.generation_config = _greedy(self._end_ids, self._pad_id)
         self.n_image_tokens = self._try_out()
 
     def generate(self, requests: Sequence[Request], images: Sequence[np.ndarray]) -> list[Response]:
@@ -159,11 +150,11 @@ class HfRunner:
                     f"runner hf: sample {request.id} is to be sampled at temperature "
                     f"{request.temperature:g} · expected 0, since this runner answers greedily"
                 )
-        rows = [self._encode(each, image) for each, image in zip(requests, images, strict=True)]
+        rows = [self._encode(r, image) for r, image in zip(requests, images, strict=True)]
         asked = [i for i, row in enumerate(rows) if row.error is None]
         with inference(self.model):
-            found = self._answer([rows[i] for i in asked]) if asked else []
-        answers = dict(zip(asked, found, strict=True))
+            decoded = self._answer([rows[i] for i in asked]) if asked else []
+        answers = dict(zip(asked, decoded, strict=True))
         return [self._respond(row, answers.get(i)) for i, row in enumerate(rows)]
 
     def prompt(self, request: Request) -> str:
@@ -200,26 +191,26 @@ class HfRunner:
 
     def _find_control(self, turns: Sequence[str]) -> str | None:
         """Name a special token that a text spells out; the tokenizer would take it for one."""
-        found = (token for token in self._controls for turn in turns if token in turn)
-        token = next(found, None)
+        spelled = (token for token in self._controls for turn in turns if token in turn)
+        token = next(spelled, None)
         return None if token is None else f"the text holds {token!r}, a special token of the model"
 
     def _find_loss(self, n_turns: int) -> str | None:
         """Name a turn of a conversation that the template does not write."""
-        places = [f"(turn {i} of {n_turns})" for i in range(1, n_turns + 1)]
-        prompt = self._render(places)
-        lost = next((place for place in places if place not in prompt), None)
+        turns = [f"(turn {i} of {n_turns})" for i in range(1, n_turns + 1)]
+        prompt = self._render(turns)
+        lost = next((turn for turn in turns if turn not in prompt), None)
         return None if lost is None else f"the chat template leaves out a turn {lost}"
 
     def _process(self, turns: Sequence[str], image: np.ndarray) -> dict[str, torch.Tensor]:
-        made = self.processor.apply_chat_template(
+        inputs = self.processor.apply_chat_template(
             [_conversation(turns, Image.fromarray(image))],
             tokenize=True,
             add_generation_prompt=True,
             return_dict=True,
             return_tensors="pt",
         )
-        return {key: value for key, value in made.items() if isinstance(value, torch.Tensor)}
+        return {key: value for key, value in inputs.items() if isinstance(value, torch.Tensor)}
 
     def _answer(self, rows: list[_Row]) -> list[_Answer]:
         """Generate for a batch; in halves where it does not fit into memory."""
@@ -227,13 +218,10 @@ class HfRunner:
             return self._generate(rows)
         except torch.OutOfMemoryError as error:
             if len(rows) == 1:
-                raise RunnerError(
-                    f"{self.info.name}: out of memory with one request of {rows[0].n_tokens} "
-                    f"tokens on {self.model.device} · use a larger device or a 16-bit --dtype"
-                ) from error
+                name, n_tokens = self.info.name, rows[0].n_tokens
+                raise out_of_memory(name, n_tokens, self.model.device) from error
         # Outside the handler, whose traceback would keep the failed batch in memory.
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        free_memory()
         self.n_splits += 1
         _log.warning("out of memory with %d requests: split in two", len(rows))
         half = len(rows) // 2
@@ -253,7 +241,7 @@ class HfRunner:
         if not torch.equal(output[:, :width], inputs["input_ids"]):
             raise RunnerError(
                 f"{self.info.name}: {type(self.model).__name__} returns other tokens than those of "
-                "the prompt before the answer · expected a model that goes on writing its prompt"
+                "the prompt before the answer · expected a model that continues its prompt"
             )
         answers = []
         for i, (row, tokens) in enumerate(zip(rows, output[:, width:].tolist(), strict=True)):
@@ -287,7 +275,7 @@ class HfRunner:
     def _respond(self, row: _Row, answer: _Answer | None) -> Response:
         error = row.error
         if answer is not None and answer.finish == "error":
-            error = f"the model's logits are no numbers in {self.settings.dtype}"
+            error = f"the model's logits are NaN or infinite in {self.settings.dtype}"
         if answer is None or error is not None:
             return Response(error=error, n_prompt_tokens=row.n_tokens, finish="error")
         text = self.processor.tokenizer.decode(
@@ -341,7 +329,7 @@ class HfRunner:
 
 
 class _Finite(LogitsProcessor):
-    """Notes rows whose logits are no numbers, and ends them where the model has an end token."""
+    """Notes rows whose logits are NaN or infinite, and ends them if the model has an end token."""
 
     def __init__(self, end_id: int | None) -> None:
         self.failed: dict[int, int] = {}
@@ -383,6 +371,12 @@ def _conversation(turns: Sequence[str], image: Image.Image | None = None) -> lis
     return messages
 
 
+def _greedy(end_ids: frozenset[int], pad_id: int) -> GenerationConfig:
+    return GenerationConfig(  # type: ignore[no-untyped-call]  # transformers' own
+        do_sample=False, eos_token_id=sorted(end_ids) or None, pad_token_id=pad_id
+    )
+
+
 def _load_processor(info: ModelInfo) -> Any:
     load: Any = AutoProcessor.from_pretrained
     try:
@@ -399,6 +393,16 @@ def _load_processor(info: ModelInfo) -> Any:
     return processor
 
 
+def _load_model(info: ModelInfo, dtype: torch.dtype, device: torch.device) -> Any:
+    model = load_model(AutoModelForImageTextToText, info, dtype, device, trust_remote_code=False)
+    if model.config.is_encoder_decoder:
+        raise RunnerError(
+            f"{info.name}: {type(model).__name__} is an encoder-decoder · expected a model that "
+            "continues its prompt"
+        )
+    return model
+
+
 def _image_id(info: ModelInfo, config: Any, processor: Any) -> int:
     """Token that stands for a feature of the image."""
     for owner, name in (
@@ -406,9 +410,9 @@ def _image_id(info: ModelInfo, config: Any, processor: Any) -> int:
         (config, "image_token_index"),
         (processor, "image_token_id"),
     ):
-        found = getattr(owner, name, None)
-        if isinstance(found, int):
-            return found
+        token = getattr(owner, name, None)
+        if isinstance(token, int):
+            return token
     raise RunnerError(
         f"{info.path}: neither config nor processor names the image token (image_token_id) · "
         "expected a model whose prompt holds the image's features"
@@ -416,11 +420,11 @@ def _image_id(info: ModelInfo, config: Any, processor: Any) -> int:
 
 
 def _controls(processor: Any, image_id: int) -> tuple[str, ...]:
-    """Texts that the tokenizer or the processor takes for something else than text."""
-    found = set(special_tokens(processor.tokenizer, image_id))
-    found |= {
+    """Texts that the tokenizer or the processor takes for something other than text."""
+    texts = set(special_tokens(processor.tokenizer, image_id))
+    texts |= {
         value
         for name, value in vars(processor).items()
         if name.endswith(("_token", "_tag")) and isinstance(value, str) and value
     }
-    return tuple(sorted(found))
+    return tuple(sorted(texts))

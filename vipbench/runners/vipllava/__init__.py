@@ -1,1 +1,1 @@
-"""vipllava: what this package is for."""
+"""The runner of VipLlava checkpoints: loading, the fast path, and the reference that it equals."""

@@ -46,9 +46,9 @@ class RoomyLayer(DynamicLayer):
 
 def make_room(cache: Cache) -> None:
     """Let the ordinary layers of a cache grow in place from now on; others stay as they are."""
-    for place, layer in enumerate(cache.layers):
+    for index, layer in enumerate(cache.layers):
         if type(layer) is DynamicLayer and layer.keys is not None and layer.values is not None:
-            cache.layers[place] = RoomyLayer(layer.keys, layer.values)
+            cache.layers[index] = RoomyLayer(layer.keys, layer.values)
 
 
 def _enlarge(states: torch.Tensor, n: int) -> torch.Tensor:

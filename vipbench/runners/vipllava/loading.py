@@ -1,20 +1,61 @@
-"""loading: part of what was vipbench/runners/vipllava/runner.py."""
+"""Loading: a checkpoint on disk, or a live model, made ready to decode."""
 
 import hashlib
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import VipLlavaForConditionalGeneration
+from transformers import PreTrainedTokenizerBase, VipLlavaForConditionalGeneration
 
-from vipbench.runners.checkpoints.checkpoint import CheckpointInfo, image_statistics
-from vipbench.runners.checkpoints.loading import check_live, load_model
+from vipbench.runners.checkpoints.checkpoint import (
+    CheckpointInfo,
+    check_checkpoint,
+    image_statistics,
+)
+from vipbench.runners.checkpoints.loading import check_live, end_ids, load_model, load_tokenizer
 from vipbench.runners.checkpoints.sizing import read_config
+from vipbench.runners.device import find_device, find_dtype
+from vipbench.runners.prompt_formats import PromptEncoder
+from vipbench.runners.vipllava.net import Net
+from vipbench.schema import PromptFormat
 
 
-def _load_model(
+def load(
+    model: str | Path | VipLlavaForConditionalGeneration,
+    processor: Any = None,
+    *,
+    prompt_format: PromptFormat | None = None,
+    dtype: str | None = None,
+    device: str | None = None,
+) -> Net:
+    """Load a checkpoint folder or hub id, or wrap a live model, which is not moved or cast.
+
+    Args:
+        model: folder, hub id, or live model.
+        processor: processor or tokenizer of a live model; not used otherwise.
+        prompt_format: default: the one in the checkpoint's `vipbench.json`, else `hf`.
+        dtype: see `find_dtype`; not used of a live model.
+        device: see `find_device`; not used of a live model.
+
+    Raises:
+        RunnerError: the checkpoint, tokenizer, prompt format, dtype or device cannot be used.
+    """
+    if isinstance(model, str | Path):
+        info = check_checkpoint(model)
+        torch_device = find_device(device)
+        torch_dtype = find_dtype(dtype, torch_device)
+        tokenizer = load_tokenizer(info)
+        loaded = load_weights(info, torch_dtype, torch_device)
+        return _make_net(info, loaded, tokenizer, prompt_format)
+    info = describe_live(model, processor)
+    return _make_net(info, model, getattr(processor, "tokenizer", processor), prompt_format)
+
+
+def load_weights(
     info: CheckpointInfo, dtype: torch.dtype, device: torch.device
 ) -> VipLlavaForConditionalGeneration:
+    """Load a checkpoint's weights, without the vision layers that nothing reads."""
     model: VipLlavaForConditionalGeneration = load_model(
         VipLlavaForConditionalGeneration,
         info,
@@ -23,7 +64,32 @@ def _load_model(
         config=read_config(info),
         attn_implementation="sdpa",
     )
+    drop_unused_layers(model, info.vision_feature_layers)
     return model
+
+
+def _make_net(
+    info: CheckpointInfo,
+    model: VipLlavaForConditionalGeneration,
+    tokenizer: PreTrainedTokenizerBase,
+    prompt_format: PromptFormat | None,
+) -> Net:
+    config: Any = model.config
+    return Net(
+        info=info,
+        model=model,
+        tokenizer=tokenizer,
+        prompts=PromptEncoder(
+            tokenizer,
+            prompt_format or info.hints.prompt_format or "hf",
+            image_token_id=int(config.image_token_id),
+            n_image_tokens=info.n_image_tokens,
+            chat_template=info.chat_template,
+        ),
+        end_ids=end_ids(model, tokenizer),
+        image_mean=torch.tensor(info.image_mean, device=model.device).view(1, 3, 1, 1),
+        image_std=torch.tensor(info.image_std, device=model.device).view(1, 3, 1, 1),
+    )
 
 
 def drop_unused_layers(model: VipLlavaForConditionalGeneration, layers: Sequence[int]) -> None:
@@ -43,8 +109,8 @@ def drop_unused_layers(model: VipLlavaForConditionalGeneration, layers: Sequence
     if used == len(blocks):
         return
     encoder.layers = blocks[:used]
-    for each in (config.vision_config, tower.config, encoder.config):
-        each.num_hidden_layers = used
+    for owner in (config.vision_config, tower.config, encoder.config):
+        owner.num_hidden_layers = used
     config.vision_feature_layers = absolute
 
 
@@ -55,11 +121,6 @@ def describe_live(model: VipLlavaForConditionalGeneration, processor: Any) -> Ch
     layers: Any = model.config.vision_feature_layers
     image_processor = getattr(processor, "image_processor", None)
     mean, std = image_statistics(getattr(image_processor, "to_dict", dict)())
-    digest = hashlib.sha256()
-    for name, tensor in sorted(model.state_dict().items()):
-        raw = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        digest.update(raw.numpy())
     return CheckpointInfo(
         name="live",
         path=None,
@@ -70,6 +131,16 @@ def describe_live(model: VipLlavaForConditionalGeneration, processor: Any) -> Ch
         image_mean=mean,
         image_std=std,
         chat_template=getattr(processor, "chat_template", None),
-        weights=digest.hexdigest(),
+        weights=digest_weights(model),
         settings="",
     )
+
+
+def digest_weights(model: torch.nn.Module) -> str:
+    """Sha256 over names, dtypes, shapes and bytes of a model's tensors."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        raw = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(raw.numpy())
+    return digest.hexdigest()

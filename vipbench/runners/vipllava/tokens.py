@@ -1,15 +1,22 @@
-"""tokens: part of what was vipbench/runners/vipllava/runner.py."""
+"""Tokens on their way in and out: rows of a batch, the letters of options, sampling."""
 
 from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
 
+from vipbench.errors import RunnerError
+from vipbench.runners.vipllava.net import Net
+from vipbench.schema import Request
+
 TOP_K = 50
 """Likeliest tokens that sampling draws from. Source: the default of `generate` in transformers
 4.37, which the official loader (`model_vqa_loader_vip.py`) leaves as it is."""
 _LOGPROB_DIGITS = 6
-"""Decimals that are kept: float32 has no more of them to tell."""
+"""Decimals that are kept: float32 does not resolve more."""
+
+Finish = Literal["stop", "length", "error"]
+"""Why an answer ends: at an end token, at its limit, or at logits that are NaN or infinite."""
 
 
 class Row(NamedTuple):
@@ -22,18 +29,55 @@ class Row(NamedTuple):
     seed: int
     """Of the draws, one a token, where the temperature is above 0."""
     options: tuple[tuple[int, ...], ...] = ()
-    """Tokens that say each option letter; empty where nothing is to be known of options."""
+    """Tokens that stand for each option letter; empty where no log-probabilities are wanted."""
+
+    def generator(self) -> np.random.Generator:
+        """Return the generator of the row's draws, from its start."""
+        return np.random.Generator(np.random.PCG64(self.seed))
 
 
 class Answer(NamedTuple):
-    """New tokens without the end token; finish `error` where the logits are no numbers."""
+    """What the model answered to a row."""
 
     tokens: list[int]
-    finish: Literal["stop", "length", "error"]
+    """New tokens, without the end token."""
+    finish: Finish
     option_logprobs: tuple[float, ...] | None = None
+    """Natural logarithms, one an option."""
 
 
-def _option_logprobs(logits: torch.Tensor, rows: list[Row]) -> list[tuple[float, ...] | None]:
+def encode(net: Net, request: Request) -> list[int]:
+    """Return the token ids of a request's prompt, the image token once a feature.
+
+    Raises:
+        RunnerError: the tokenizer gives an id that the model has no embedding for.
+    """
+    ids = net.prompts.encode(request)
+    highest = max(set(ids) - {net.image_token_id}, default=0)
+    if highest >= net.n_embeddings:
+        raise RunnerError(
+            f"{net.info.name}: the tokenizer gives id {highest}, but the model has "
+            f"{net.n_embeddings} embeddings · expected a tokenizer made for this model"
+        )
+    return ids
+
+
+def letter_tokens(net: Net, letter: str) -> tuple[int, ...]:
+    """Return the tokens with which an answer that is one bare letter may begin.
+
+    They are what the tokenizer gives for the letter behind the end of the prompt, with and without
+    a space between (`▁A` and `A`): an answer is stripped before it is compared. Empty where the
+    letter has no token of its own.
+    """
+    return tuple(
+        token
+        for token in net.prompts.option_tokens(letter)
+        if token < net.n_embeddings
+        and str(net.tokenizer.decode([token], skip_special_tokens=True)).strip() == letter
+    )
+
+
+def option_logprobs(logits: torch.Tensor, rows: list[Row]) -> list[tuple[float, ...] | None]:
     """Return the natural-log probabilities of each row's option letters, from its first logits.
 
     `logits` (batch, vocabulary) are normalised over the whole vocabulary, in float32; a letter with
@@ -49,14 +93,20 @@ def _option_logprobs(logits: torch.Tensor, rows: list[Row]) -> list[tuple[float,
             table[i, j, : len(tokens)] = tokens
     ids = torch.from_numpy(table).to(logits.device)
     logprobs = torch.log_softmax(logits.float(), -1)
-    each = logprobs.gather(1, ids.clamp(min=0).flatten(1)).view(ids.shape)
-    values = each.masked_fill(ids < 0, -torch.inf).logsumexp(-1).tolist()
+    by_token = logprobs.gather(1, ids.clamp(min=0).flatten(1)).view(ids.shape)
+    by_letter = by_token.masked_fill(ids < 0, -torch.inf).logsumexp(-1).tolist()
     return [
-        tuple(round(value, _LOGPROB_DIGITS) for value in found[: len(row.options)])
+        tuple(round(value, _LOGPROB_DIGITS) for value in values[: len(row.options)])
         if row.options
         else None
-        for found, row in zip(values, rows, strict=True)
+        for values, row in zip(by_letter, rows, strict=True)
     ]
+
+
+def finite_rows(logits: torch.Tensor) -> list[bool]:
+    """Whether a token can be chosen for each row of logits (batch, vocabulary)."""
+    finite: list[bool] = torch.isfinite(logits.float().max(-1).values).tolist()
+    return finite
 
 
 def sample(logits: torch.Tensor, temperature: float, draw: float) -> torch.Tensor:
@@ -64,5 +114,5 @@ def sample(logits: torch.Tensor, temperature: float, draw: float) -> torch.Tenso
     values, ids = logits.float().topk(min(TOP_K, len(logits)))
     # In float64, which MPS lacks.
     cumulative = torch.softmax(values.cpu().double() / temperature, -1).cumsum(-1)
-    place = int(torch.searchsorted(cumulative, draw * float(cumulative[-1]), right=True))
-    return ids[min(place, len(ids) - 1)]
+    index = int(torch.searchsorted(cumulative, draw * float(cumulative[-1]), right=True))
+    return ids[min(index, len(ids) - 1)]
