@@ -13,6 +13,7 @@ from vipbench.html.page import Plot
 from vipbench.html.pictures import FOLDER
 from vipbench.html.runs import Run, shown
 from vipbench.html.tables import Bar, HeatMap, TaskPart
+from vipbench.report.text import percent, plot_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -113,7 +114,7 @@ def _heat_panel(axes: "Axes", heat_map: HeatMap, title: str) -> None:
                 axes.text(
                     x,
                     y,
-                    f"{100 * cell.mean:.0f}\n(n {cell.n})",
+                    f"{percent(cell.mean, 0)}\n(n {cell.n})",
                     ha="center",
                     va="center",
                     fontsize=6.5,
@@ -187,7 +188,7 @@ def _forest_of_differences(parts: Sequence[TaskPart], runs: Sequence[Run]) -> Fo
                 difference=100 * each.number.mean,
                 low=100 * each.number.low,
                 high=100 * each.number.high,
-                found=each.p < LEVEL,
+                is_finding=each.p < LEVEL,
                 heading=True,
             )
             for part, each in lines
@@ -202,4 +203,4 @@ def _title(part: TaskPart) -> str:
 
 def _plain(text: str) -> str:
     """Return a text that is drawn as it stands: a dollar would begin a formula."""
-    return shown(text).replace("$", r"\$")
+    return plot_text(shown(text))

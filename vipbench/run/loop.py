@@ -10,6 +10,7 @@ from pathlib import Path
 from vipbench import environment, files
 from vipbench.console import QUIET, Console
 from vipbench.errors import RunError, RunInterrupted
+from vipbench.report.rows import lost_marks
 from vipbench.run.ask import _load, answer
 from vipbench.run.describe import Clock, add_times
 from vipbench.run.prepare import Prepared, _prepare, token_limit
@@ -18,7 +19,6 @@ from vipbench.run.score import Results, _score, check_errors
 from vipbench.run.settings import RunSettings
 from vipbench.runfolder import manifest as manifests
 from vipbench.runfolder.folder import check_own
-from vipbench.scoring import summary
 
 RUNS = Path("results/runs")
 """Where run folders go, below the working directory."""
@@ -54,7 +54,7 @@ def run(settings: RunSettings, console: Console = QUIET) -> Results:
         raise RunInterrupted(
             f"{place}: interrupted; what is answered is kept: give the same command to go on"
         ) from None
-    for warning in summary.lost_marks(result.manifest, result.rows):
+    for warning in lost_marks(result.manifest, result.rows):
         console.say(warning)
     check_errors(result, settings.max_errors)
     return result
