@@ -65,7 +65,7 @@ def render(content: Content) -> str:
     runs, parts = content.dataset.runs, content.parts
     control_names = list(dict.fromkeys(name for part in parts for name in part.control_names))
     with_orders = any(part.orders for part in parts)
-    differences = [(each, part) for part in parts for each in part.differences]
+    differences = [(change, part) for part in parts for change in part.differences]
     return environment.from_string(template).render(
         title=_title(runs),
         counts=_counts(content),
@@ -81,7 +81,7 @@ def render(content: Content) -> str:
         control_names=control_names,
         with_gain=any(control.gain for part in parts for control in part.controls),
         with_differences=bool(differences),
-        other_differences=any(each.style not in part.headlines for each, part in differences),
+        other_differences=any(change.style not in part.headlines for change, part in differences),
         with_orders=with_orders,
         effects=_by_task(content.sweep),
         ranks=content.sweep.ranks,

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from tests.analysis.sweep.made import TASK, make
+from tests.analysis.sweep.made import TASK, Values, make
 from vipbench.analysis.sweep.scores import Scores, read_scores
 
 
 def read(tmp_path: Path) -> Scores:
-    values = {
+    values: Values = {
         "official_rectangles": [1, 1, None, 0],
         "none": [1, 1, 1, 1],
         "rectangle:red": [0, None, 1, 0],
