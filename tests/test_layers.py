@@ -89,6 +89,22 @@ def test_heavy_libraries_are_imported_only_by_runners_and_training(path: Path) -
     assert not heavy or part(path) in MAY_BE_HEAVY, f"{path.name} imports {heavy}"
 
 
+APART = {
+    "analysis": {"runners", "engine", "run"},
+    "images": {"prompts"},
+    "runfolder": {"run", "engine", "trials"},
+    "scoring": {"report", "judge"},
+}
+"""Packages that know nothing of some others, whatever their layers."""
+
+
+@pytest.mark.parametrize("package", APART)
+def test_packages_are_kept_apart(package: str) -> None:
+    for path in (PACKAGE / package).rglob("*.py"):
+        others = {name.split(".")[1] for name in imported(path) if name.startswith("vipbench.")}
+        assert not others & APART[package], f"{path} imports {others & APART[package]}"
+
+
 def loaded_after(code: str) -> set[str]:
     """Return the top-level modules that a fresh interpreter has loaded after some code."""
     program = f"{code}\nimport sys\nprint(*{{name.split('.')[0] for name in sys.modules}})"

@@ -7,14 +7,7 @@ import pytest
 REPO = Path(__file__).parent.parent
 ELSEWHERE = {
     "vipbench/_version.py": "tests/test_package.py",
-    "vipbench/analysis/reproduce/protocol.py": "tests/analysis/reproduce/test_verdicts.py",
     "vipbench/analysis/reproduce/records.py": "tests/analysis/reproduce/test_verdicts.py",
-    "vipbench/analysis/reproduce/results.py": "tests/analysis/reproduce/test_verdicts.py",
-    "vipbench/analysis/reproduce/text.py": "tests/analysis/reproduce/test_verdicts.py",
-    "vipbench/analysis/sweep/effects.py": "tests/analysis/sweep/test_styles.py",
-    "vipbench/analysis/sweep/ranking.py": "tests/analysis/sweep/test_styles.py",
-    "vipbench/analysis/sweep/scores.py": "tests/analysis/sweep/test_styles.py",
-    "vipbench/analysis/sweep/text.py": "tests/analysis/sweep/test_styles.py",
     "vipbench/bench/clocks.py": "tests/test_bench.py",
     "vipbench/bench/driver.py": "tests/test_bench.py",
     "vipbench/bench/floor.py": "tests/test_bench.py",
@@ -52,8 +45,6 @@ ELSEWHERE = {
     "vipbench/geometry.py": "tests/test_package.py",
     "vipbench/images/decode.py": "tests/data_package/test_locate.py",
     "vipbench/mentions.py": "tests/data_package/test_tasks.py",
-    "vipbench/report/terminal.py": "tests/report/test_leaderboard.py",
-    "vipbench/report/text.py": "tests/analysis/test_compare.py",
     "vipbench/run/ask.py": "tests/run/test_loop.py",
     "vipbench/run/claim.py": "tests/run/test_loop.py",
     "vipbench/run/describe.py": "tests/run/test_loop.py",
@@ -77,7 +68,6 @@ ELSEWHERE = {
     "vipbench/runners/plugin.py": "tests/runners/test_runners.py",
     "vipbench/runners/registry.py": "tests/runners/test_runners.py",
     "vipbench/runners/vipllava/spec.py": "tests/runners/test_spec.py",
-    "vipbench/scoring/summary.py": "tests/report/test_leaderboard.py",
     "vipbench/trials/selection.py": "tests/trials/test_make.py",
     "vipbench/validation.py": "tests/data_package/test_tasks.py",
 }

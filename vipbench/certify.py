@@ -20,6 +20,7 @@ from vipbench.analysis.pairs import pair_runs, read_side
 from vipbench.console import QUIET, Console
 from vipbench.data.tasks import load_suite
 from vipbench.errors import RunError, RunnerError
+from vipbench.report.text import percent
 from vipbench.run.loop import run
 from vipbench.run.score import Results
 from vipbench.run.settings import RunSettings
@@ -333,8 +334,8 @@ def report(found: Certificate) -> Mapping[str, str]:
         "settings": f"{found.model}, {found.dtype}, {found.prompt_format}, batches of "
         f"{batches}, {found.device}, {found.attention}",
         "flipped": f"{found.n_flipped:,} of {found.n:,} answers differ from float32 at batch 1",
-        "agreement": f"{100 * found.agreement:.1f} % "
-        f"[{100 * found.agreement_low:.1f}, {100 * found.agreement_high:.1f}]",
+        "agreement": f"{percent(found.agreement)} % "
+        f"[{percent(found.agreement_low)}, {percent(found.agreement_high)}]",
         "scores": f"{found.n_rescored:,} changed ({found.n_gained} gained, {found.n_lost} lost)",
     }
     if found.margins is not None:
@@ -342,6 +343,6 @@ def report(found: Certificate) -> Mapping[str, str]:
         lines["margins"] = (
             f"{low:.3g} at 5 %, {middle:.3g} at 50 % of {found.margins.n:,} choices; rounding "
             f"moves them by {found.margins.max_margin_shift:.3g} at most, more than the margin of "
-            f"{100 * found.margins.share_within:.1f} %"
+            f"{percent(found.margins.share_within)} %"
         )
     return lines

@@ -10,7 +10,6 @@ from tests.analysis.test_pairs import HEADLINE, V7W, VCR, run
 from tests.results import line, lines
 from vipbench.analysis.compare import CompareRow, Flip, compare, forest, markdown, write
 from vipbench.errors import RunError
-from vipbench.report.text import markdown_text, points
 from vipbench.runfolder.summary import ALL
 from vipbench.schema import PromptStyle, Tags
 
@@ -171,15 +170,3 @@ def test_the_plot_keeps_to_what_can_be_read(runs: tuple[str, str], tmp_path: Pat
     many = compare([run(tmp_path / "a", scores), run(tmp_path / "b", scores)])
     assert len(many.rows) == 101
     assert [mark.label for mark in forest(many).marks] == [V7W]
-
-
-def test_cells_hold_any_text() -> None:
-    assert markdown_text("a|b\n<i>`*") == r"a\|b \<i>\`\*"
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [(None, "-"), (0.0, "0.0"), (-0.0, "0.0"), (-0.0004, "0.0"), (0.031, "+3.1"), (-1, "-100.0")],
-)
-def test_differences_have_their_sign(value: float | None, text: str) -> None:
-    assert points(value) == text

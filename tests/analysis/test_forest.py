@@ -8,17 +8,19 @@ from PIL import Image
 from vipbench.analysis.forest import BETTER, NONE, WORSE, Forest, Mark, forest_files
 
 
-def mark(difference: float, *, found: bool, label: str = "a task") -> Mark:
-    return Mark(label, difference, difference - 2, difference + 2, found=found, heading=True)
+def mark(difference: float, *, is_finding: bool, label: str = "a task") -> Mark:
+    return Mark(
+        label, difference, difference - 2, difference + 2, is_finding=is_finding, heading=True
+    )
 
 
 PLOT = Forest(
     "base → <new> & $x$",
     "difference",
     (
-        mark(-8, found=True, label="lost $100 & <b>"),
-        mark(1, found=False),
-        mark(9, found=True, label="shape=ellipse"),
+        mark(-8, is_finding=True, label="lost $100 & <b>"),
+        mark(1, is_finding=False),
+        mark(9, is_finding=True, label="shape=ellipse"),
     ),
 )
 
@@ -42,7 +44,7 @@ def test_a_plot_is_written_as_picture_and_as_drawing(tmp_path: Path) -> None:
 
 def test_only_findings_are_coloured(tmp_path: Path) -> None:
     assert [each.color for each in PLOT.marks] == [WORSE, NONE, BETTER]
-    plot = PLOT._replace(marks=tuple(each._replace(found=False) for each in PLOT.marks))
+    plot = PLOT._replace(marks=tuple(each._replace(is_finding=False) for each in PLOT.marks))
     forest_files(plot, tmp_path)
     words = "".join(Xml.parse(tmp_path / "forest.svg").getroot().itertext())
     assert ", worse" not in words
@@ -58,6 +60,6 @@ def test_the_same_plot_gives_the_same_drawing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("n", [0, 1, 80])
 def test_any_number_of_rows_fits(tmp_path: Path, n: int) -> None:
-    forest_files(Forest("t", "x", tuple(mark(i, found=False) for i in range(n))), tmp_path)
+    forest_files(Forest("t", "x", tuple(mark(i, is_finding=False) for i in range(n))), tmp_path)
     with Image.open(tmp_path / "forest.png") as picture:
         assert picture.height > 150 + 20 * n

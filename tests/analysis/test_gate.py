@@ -54,8 +54,8 @@ def test_a_drop_beyond_doubt_fails_and_a_run_against_itself_passes(tmp_path: Pat
     assert row.difference == pytest.approx(-0.1)
     assert -0.1 < row.upper < 0
     assert row.lost == tuple(f"q{i}" for i in range(20))
-    assert found.failures == [f"{V7W} -10.0 points (p <0.001)"]
-    assert verdict(found) == f"gate: failed: {V7W} -10.0 points (p <0.001)"
+    assert found.failures == [f"{V7W} -10.0 points (p < 0.001)"]
+    assert verdict(found) == f"gate: failed: {V7W} -10.0 points (p < 0.001)"
     for same in (base, new):
         itself = gate(same, same, Thresholds())
         assert itself.failures == []
@@ -119,7 +119,7 @@ def test_prompt_types_are_rows_where_asked(tmp_path: Path) -> None:
     assert [(row.group, row.failed) for row in rows] == [
         *(("all", True), ("shape=arrow", False), ("shape=ellipse", True)),
     ]
-    with pytest.raises(RunError, match=r"--by shapes: is no breakdown .*; did you mean 'shape'"):
+    with pytest.raises(RunError, match=r"--by shapes: is not a breakdown .*; did you mean 'shape'"):
         gate(base, new, Thresholds(), by=["shapes"])
 
 
@@ -359,7 +359,7 @@ def test_mistakes_in_thresholds_are_named(tmp_path: Path, text: str, reason: str
 def test_thresholds_for_what_is_no_row_are_refused(tmp_path: Path) -> None:
     folder = run(tmp_path / "a", answers(20))
     thresholds = Thresholds(tasks={"visual7w_pointin": TaskThresholds(max_drop=0.1)})
-    with pytest.raises(RunError, match=f"is no row of this gate; did you mean '{V7W}'"):
+    with pytest.raises(RunError, match=f"is not a row of this gate; did you mean '{V7W}'"):
         gate(folder, folder, thresholds)
 
 

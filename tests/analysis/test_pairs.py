@@ -162,7 +162,7 @@ def test_scores_of_a_task_that_the_run_does_not_have_are_refused(tmp_path: Path)
     other = line(VCR, "q9", 1).model_dump_json()
     with (tmp_path / "a" / "scores.jsonl").open("a") as file:
         file.write(f"{other}\n")
-    with pytest.raises(RunError, match="which is no task of the run"):
+    with pytest.raises(RunError, match="which is not a task of the run"):
         read_side(folder)
 
 

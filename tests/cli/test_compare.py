@@ -30,7 +30,7 @@ def test_compare_prints_a_table_and_writes_the_files(
     ran = vipbench("compare", *folders, "-o", "out")
     assert ran.code == 0
     assert "model: vip → new" in ran.err
-    assert re.search(rf"{V7W} │ 100.0 │ 90.0 │ -10.0 \[-1\d.\d, -\d.\d\] │ <0.001", ran.out)
+    assert re.search(rf"{V7W} │ 100.0 │ 90.0 │ -10.0 \[-1\d.\d, -\d.\d\] │ < 0.001", ran.out)
     for name in ("compare.md", "compare.csv", "compare.json", "flips.csv", "forest.svg"):
         assert f"out/{name}" in ran.out
         assert Path("out", name).exists()
@@ -72,7 +72,7 @@ def test_runs_that_cannot_be_paired_are_a_mistake_of_the_user(
 def test_the_gate_ends_with_its_exit_code(vipbench: Vipbench, folders: tuple[str, str]) -> None:
     failed = vipbench("gate", *folders, "--junit", "ci/junit.xml", "--summary", "ci/summary.md")
     assert failed.code == 1
-    assert f"error: gate: failed: {V7W} -10.0 points (p <0.001)" in failed.err
+    assert f"error: gate: failed: {V7W} -10.0 points (p < 0.001)" in failed.err
     assert Xml.parse("ci/junit.xml").getroot().get("failures") == "1"
     assert Path("ci/summary.md").read_text(encoding="utf-8").startswith("## FAILED")
     passed = vipbench("gate", folders[0], folders[0])

@@ -14,7 +14,7 @@ def test_sweep_prints_and_writes_what_styles_do(vipbench: Vipbench) -> None:
     code, out, err = vipbench("sweep", "oracle", "constant", "-o", "out")
     assert (code, err) == (0, "")
     assert "own: oracle beats constant under 5 of 5 styles" in out
-    assert "own, oracle: gain from the mark +0.0" in out
+    assert "own, oracle: gain from the mark 0.0 [" in out
     assert out.splitlines()[-2:] == ["out/sweep.json", "out/sweep.md"]
     rows = json.loads(Path("out/sweep.json").read_text())["styles"]
     assert {row["style"] for row in rows} >= {"demo", "none", "rectangle:red", "ellipse:blue"}

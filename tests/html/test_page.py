@@ -9,8 +9,8 @@ import pytest
 
 from tests.html.made import Item, Page, write_run
 from tests.runs import make_task, settings
-from vipbench.analysis.sweep.styles import sweep
-from vipbench.analysis.sweep.text import points_text
+from vipbench.analysis.sweep.overview import sweep
+from vipbench.analysis.sweep.text import effect_text
 from vipbench.console import Console
 from vipbench.demo import sources
 from vipbench.demo.generate import make
@@ -173,7 +173,7 @@ def test_effects_and_ranks_of_a_sweep_are_on_the_page(tmp_path: Path) -> None:
     found = sweep(done)
     assert {attrs.get("href") for attrs in page.named("a")} >= {"#effects", "#ranking"}
     for row in (found.effects[0], found.effects[-1]):
-        assert points_text(row.effect, row.ci_low, row.ci_high) in page.text
+        assert effect_text(row).replace("-", "\N{MINUS SIGN}") in page.text
     assert "shape x color" in page.text
     [first, second] = found.ranks
     assert (first.n_styles, first.tau, second.tau) == (5, first.tau, first.tau)
@@ -183,9 +183,9 @@ def test_effects_and_ranks_of_a_sweep_are_on_the_page(tmp_path: Path) -> None:
     assert "Kendall's tau" not in alone.text
 
 
-def test_why_the_order_is_not_told_is_on_the_page(tmp_path: Path) -> None:
+def test_why_the_order_is_not_shown_is_on_the_page(tmp_path: Path) -> None:
     folder = make_task(tmp_path / "task", n=6)
     done = [runs.run(settings(folder, seed=seed, out=tmp_path / str(seed))).path for seed in (0, 1)]
     text = Page(write_report(done, tmp_path / "report")).text
-    assert "the order of the models is not told" in text
+    assert "the order of the models is not shown" in text
     assert "are both of model" in text

@@ -1,231 +1,23 @@
+"""Leaderboards and breakdowns of several runs."""
+
 import csv
-import io
 import json
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console, RenderableType
+from rich.console import Console
 
+from tests.small_runs import BLUE, RED, line, manifest, save, task
 from vipbench import files
 from vipbench.errors import RunError
 from vipbench.report.leaderboard import leaderboard
-from vipbench.report.terminal import BreakdownTable, run_table, seed_table
+from vipbench.report.terminal import BreakdownTable, run_table
 from vipbench.runfolder import manifest as manifests
 from vipbench.runfolder import summary
 from vipbench.runfolder.folder import SUMMARY
-from vipbench.runfolder.lines import ScoreLine
-from vipbench.runfolder.manifest import Identity, Manifest, Settings, TaskRun
 from vipbench.runfolder.summary import Row
-from vipbench.schema import PromptStyle, Suite, Tags
-from vipbench.scoring.summary import over_seeds, summarise
-
-RED: Tags = {"shape": ("rectangle",), "color": ("red",), "size": ("small",), "n_marks": ("1",)}
-BLUE: Tags = {"shape": ("ellipse",), "color": ("blue",), "size": ("large",), "n_marks": ("10",)}
-
-
-def line(
-    id_: str,
-    value: float | None = 1.0,
-    *,
-    task: str = "own",
-    style: str = "demo",
-    tags: Tags = RED,
-    **fields: Any,
-) -> ScoreLine:
-    given: dict[str, Any] = {
-        "metric": "text_match",
-        "answer": None if value is None else "A",
-        "target": "A",
-        "group": id_,
-        "truncated": False,
-        "error": "no image" if value is None else None,
-    }
-    return ScoreLine(task=task, style=style, id=id_, value=value, tags=tags, **(given | fields))
-
-
-AXES: tuple[str, ...] = Suite.model_fields["breakdown"].default
-
-
-def task(n_samples: int, **fields: Any) -> TaskRun:
-    given: dict[str, Any] = {
-        "version": 1,
-        "kind": "choice",
-        "headline": "demo",
-        "fit": "pad",
-        "breakdown": AXES,
-    }
-    return TaskRun(n_samples=n_samples, **(given | fields))
-
-
-def manifest(tasks: dict[str, TaskRun], **fields: Any) -> Manifest:
-    settings = Settings(
-        weights="a" * 64, prompt_format="hf", dtype="float32", decoding="greedy"
-    ).model_copy(update=fields.pop("settings", {}))
-    identity: dict[str, Any] = {"model": "vip", "seed": 0} | fields
-    return Manifest(
-        run_id="run",
-        identity=Identity(
-            suite="custom",
-            tasks={name: each.version for name, each in tasks.items()},
-            styles={name: (PromptStyle(name="demo"),) for name in tasks},
-            limit=None,
-            ids=(),
-            fits={},
-            runner="vipllava",
-            settings=settings,
-            requests={},
-            **identity,
-        ),
-        settings_digest="b" * 64,
-        tasks=tasks,
-        n_requests=1,
-        batch_size=1,
-        plan_digest="c" * 64,
-        versions={},
-        commit=None,
-        dirty=None,
-        started="2026-01-01T00:00:00+00:00",
-    )
-
-
-def save(folder: Path, made: Manifest, lines: Iterable[ScoreLine]) -> Path:
-    """Write the folder of a finished run."""
-    rows = [row.model_dump(mode="json") for row in summarise(made, lines)]
-    manifests.write(folder, made)
-    files.write_json(folder / SUMMARY, rows)
-    return folder
-
-
-def shown(renderable: RenderableType, width: int) -> str:
-    console = Console(width=width, color_system=None)
-    with console.capture() as capture:
-        console.print(renderable)
-    return capture.get()
-
-
-# --- rows
-
-
-def test_rows_count_what_was_scored_and_what_was_not() -> None:
-    lines = [
-        line("1", 1.0),
-        line("2", 0.0, group="1"),
-        line("3", 0.0, answer=None),
-        line("4", 1.0, truncated=True),
-        line("5", None),
-    ]
-    row = summarise(manifest({"own": task(5)}), lines)[0]
-    assert (row.n, row.n_expected, row.n_errors) == (4, 5, 1)
-    assert (row.n_unparsed, row.n_truncated, row.n_clusters) == (1, 1, 3)
-    assert row.accuracy == 0.5
-    assert row.stderr is not None
-    assert row.group == "all"
-
-
-def test_a_row_has_the_fields_that_others_read_in_their_order() -> None:
-    row = summarise(manifest({"own": task(1)}), [line("1")])[0]
-    expected = (
-        "task, task_version, style, model, prompt_format, fit, decoding, dtype, seed, metric, "
-        "group, n, n_expected, n_clusters, n_errors, n_unparsed, n_truncated, accuracy, stderr, "
-        "ci_low, ci_high, synthetic, n_ungraded, n_marks_lost, n_marks_cut, agreement, "
-        "margin"
-    )
-    assert ", ".join(row.model_dump()) == expected
-    assert (row.model, row.prompt_format, row.dtype, row.fit) == ("vip", "hf", "float32", "pad")
-
-
-def test_each_metric_has_rows_of_its_own_the_headline_first() -> None:
-    lines = [
-        line(id_, value, metric=metric, tags=RED)
-        for id_, strict in (("1", 1.0), ("2", 0.0))
-        for metric, value in (("text_match", strict), ("lenient", 1.0))
-    ]
-    rows = summarise(manifest({"own": task(2)}), lines)
-    found = [(row.metric, row.n, row.accuracy) for row in rows if row.group == "all"]
-    assert found == [("text_match", 2, 0.5), ("lenient", 2, 1.0)]
-    assert len(rows) == 2 * len([row for row in rows if row.metric == "lenient"])
-    assert {row.metric for row in BreakdownTable(rows).rows} == {"text_match"}
-    console = Console(width=100, record=True, file=io.StringIO())
-    console.print(run_table(rows))
-    text = console.export_text()
-    assert "50.0" in text
-    assert "(lenient)" in text
-
-
-def test_an_answer_without_a_grade_is_neither_right_nor_wrong_nor_an_error() -> None:
-    lines = [
-        line("1", 1.0, metric="judge"),
-        line("2", None, metric="judge", error=None, ungraded="prose"),
-        line("3", None, metric="judge"),
-    ]
-    [row] = [r for r in summarise(manifest({"own": task(3)}), lines) if r.group == "all"]
-    assert (row.n, row.accuracy, row.n_errors, row.n_ungraded) == (1, 1.0, 1, 1)
-
-
-def test_the_spread_over_seeds() -> None:
-    runs = [
-        summarise(manifest({"own": task(4)}, seed=seed), [line(str(i), v) for i, v in values])
-        for seed, values in ((3, [(0, 1.0), (1, 0.0)]), (4, [(0, 1.0), (1, 1.0)]), (5, [(0, None)]))
-    ]
-    [row] = over_seeds(runs)
-    assert (row.task, row.metric, row.seeds) == ("own", "text_match", (3, 4, 5))
-    assert row.accuracies == (0.5, 1.0, None)
-    assert (row.mean, row.lowest, row.highest) == (0.75, 0.5, 1.0)
-    assert row.sd == pytest.approx(0.5 / 2**0.5)
-    console = Console(width=100, record=True, file=io.StringIO())
-    console.print(seed_table([row]))
-    assert "35.36" in console.export_text()
-
-
-def test_where_nothing_was_scored_there_is_no_accuracy() -> None:
-    row = summarise(manifest({"own": task(1)}), [line("1", None)])[0]
-    assert (row.n, row.n_errors) == (0, 1)
-    assert (row.accuracy, row.stderr, row.ci_low, row.ci_high) == (None,) * 4
-
-
-def test_groups_are_the_axes_of_all_tasks_and_the_tasks_own_in_order() -> None:
-    tags: list[Tags] = [
-        RED | {"skill": ("ocr", "math"), "unlisted": ("x",)},
-        BLUE | {"skill": ("ocr",)},
-        RED | {"n_marks": ("2",), "color": ("mixed",)},
-        {"skill": ("math",)},
-    ]
-    lines = [line(str(i), float(i % 2), tags=each) for i, each in enumerate(tags)]
-    rows = summarise(manifest({"own": task(4, breakdown=(*AXES, "skill"))}), lines)
-    assert {row.group: row.n for row in rows} == {
-        "all": 4,
-        "shape=rectangle": 2,
-        "shape=ellipse": 1,
-        "color=red": 1,
-        "color=blue": 1,
-        "color=mixed": 1,
-        "size=small": 2,
-        "size=large": 1,
-        "n_marks=1": 1,
-        "n_marks=2": 1,
-        "n_marks=10": 1,
-        "skill=math": 2,
-        "skill=ocr": 2,
-    }
-    assert [row.group for row in rows] == list({row.group: 0 for row in rows})
-    numbers = [row.group for row in rows if row.group.startswith("n_marks")]
-    assert numbers == ["n_marks=1", "n_marks=2", "n_marks=10"]
-
-
-def test_tasks_and_styles_keep_their_order_and_stay_apart() -> None:
-    lines = [
-        line("1", 1.0, task="b", style="demo"),
-        line("1", 0.0, task="b", style="none"),
-        line("1", 1.0, task="a", style="demo"),
-    ]
-    rows = summarise(manifest({"b": task(1), "a": task(1)}), lines)
-    found = [(row.task, row.style, row.accuracy) for row in rows if row.group == "all"]
-    assert found == [("b", "demo", 1.0), ("b", "none", 0.0), ("a", "demo", 1.0)]
-
-
-# --- leaderboards
+from vipbench.scoring.summary import summarise
 
 
 def table(path: Path, title: str) -> list[list[str]]:
@@ -381,7 +173,10 @@ def test_synthetic_data_are_called_so_everywhere(tmp_path: Path) -> None:
         assert "own v1 (pad, synthetic, n 1)" in (tmp_path / name).read_text().replace("\\_", "_")
     rows = summarise(made, [line("1")])
     for renderable in (run_table(rows), BreakdownTable(rows)):
-        assert "synthetic data" in " ".join(shown(renderable, 100).split())
+        console = Console(width=100, color_system=None)
+        with console.capture() as capture:
+            console.print(renderable)
+        assert "synthetic data" in " ".join(capture.get().split())
 
 
 def test_a_breakdown_has_models_side_by_side(tmp_path: Path) -> None:
@@ -425,29 +220,3 @@ def test_no_leaderboard_of_what_has_not_ended(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"summary.json: 0.task_version: "):
         leaderboard([tmp_path], tmp_path / "out")
     assert not (tmp_path / "out").exists()
-
-
-# --- tables for a terminal
-
-
-def test_the_table_of_a_run_has_styles_side_by_side() -> None:
-    lines = [line("1"), line("2", 0.0), line("1", style="none"), line("2", None, style="none")]
-    rows = summarise(manifest({"own": task(2)}), lines)
-    text = shown(run_table(rows), 100)
-    assert "50.0 [1-99]?" in text
-    assert "100.0 [3-100]? (1 of 2)" in text
-    assert "errors" in text
-    assert "unparsed" not in text
-
-
-def test_a_breakdown_table_is_no_wider_than_the_terminal() -> None:
-    names = [f"a_task_with_a_long_name_{i}" for i in range(9)]
-    lines = [line("1", task=name, style=style) for name in names for style in ("demo", "none")]
-    rows = summarise(manifest({name: task(1) for name in names}), lines)
-    for width in (60, 100, 250):
-        text = shown(BreakdownTable(rows, {"demo"}), width)
-        assert max(map(len, text.splitlines())) <= width
-        assert text.count("100.0 (1)") == 9 * 2
-        assert "none" not in text
-        assert "size=" not in text
-    assert text.count("accuracy by kind of mark") < 9

@@ -137,30 +137,6 @@ def test_likeliest_options_are_joined() -> None:
     assert joined.ungraded == "second: the runner gave no probabilities of the options"
 
 
-def test_a_note_compares_texts_and_letters() -> None:
-    asked = trial("choice", "B", ("A", "B"))
-    answered: list[tuple[Trial, Response | None]] = [
-        (asked, Response(text="B", option_logprobs=(-3.0, -1.0))),
-        (asked, Response(text="A", option_logprobs=(-3.0, -1.0))),
-        (asked, Response(text="A")),  # unknown: not counted
-        (asked, Response(error="broken")),
-        (trial("short_answer", "red"), Response(text="red")),
-        (asked, None),
-    ]
-    assert note(answered) == (
-        "options: text and likeliest letter agree in 50.0% of 2 choices; the letter is right in "
-        "100.0%, the text in 50.0%; median margin 2.00 nats"
-    )
-    assert note(answered[2:]) is None
-
-
-def note(answered: list[tuple[Trial, Response | None]]) -> str | None:
-    options = scorers.OptionNote()
-    for trial, response in answered:
-        options.add(trial, response)
-    return options.text()
-
-
 def join(name: str, parts: tuple[str, ...], lines: Iterable[ScoreLine]) -> list[ScoreLine]:
     with scorers.Joint(name, parts) as joint:
         for line in lines:

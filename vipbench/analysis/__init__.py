@@ -1,1 +1,1 @@
-"""analysis: what this package is for."""
+"""What finished runs show: compared, gated, swept over styles, held against published numbers."""

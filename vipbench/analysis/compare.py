@@ -1,7 +1,5 @@
 """Compare runs on the same samples: differences with intervals, flips, tables. Runs no model."""
 
-import csv
-import io
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -12,17 +10,27 @@ from vipbench.analysis.pairs import (
     Pair,
     Pairing,
     Side,
+    change,
     differences,
+    is_unparsed,
     pair_runs,
     read_side,
     rounding_of,
 )
 from vipbench.errors import RunError
-from vipbench.report.text import MISSING, markdown_table, markdown_text, p_text, percent, points
-from vipbench.runfolder.lines import ScoreLine
+from vipbench.report.text import (
+    Grid,
+    csv_table,
+    markdown_page,
+    markdown_table,
+    markdown_text,
+    p_text,
+    percent,
+    points_interval,
+)
 from vipbench.runfolder.summary import ALL, HEADLINE_METRIC
 from vipbench.schema import Record
-from vipbench.stats import Paired, bootstrap_mean, holm, paired
+from vipbench.stats import bootstrap_mean, holm
 
 LEVEL = 0.05
 """Adjusted p-values below count as findings in tables and plots."""
@@ -34,7 +42,7 @@ class CompareRow(Record):
     """One task, metric and group in two runs: an entry of `compare.json`. Fractions."""
 
     base: str
-    """The first run, as it was given."""
+    """The first run, as it was named."""
     new: str
     task: str
     task_version: int
@@ -132,12 +140,12 @@ def compare(runs: Sequence[str], *, metric: str | None = None, partial: bool = F
     base, *others = sides
     rows: list[CompareRow] = []
     flips: list[Flip] = []
-    roundings = (rounding_of(side, LEVEL) for side in sides)
-    notes = [f"rounding: {found.words}" for found in roundings if found.certificate is not None]
+    roundings = [rounding_of(side, LEVEL) for side in sides]
+    notes = [f"rounding: {known.words}" for known in roundings if known.certificate is not None]
     for new in others:
         pairings = pair_runs(base, new, metric=metric, partial=partial)
-        found = differences(base, new)
-        notes.append(f"{base.name} → {new.name}: {'; '.join(found) or 'the same run'}")
+        settings = differences(base, new)
+        notes.append(f"{base.name} → {new.name}: {'; '.join(settings) or 'the same run'}")
         left_out = sorted({*base.manifest.tasks} - {pairing.task for pairing in pairings})
         if left_out:
             notes.append(f"{new.name}: not compared: {', '.join(left_out)}")
@@ -147,28 +155,19 @@ def compare(runs: Sequence[str], *, metric: str | None = None, partial: bool = F
     return Comparison(tuple(sides), tuple(_adjusted(rows)), tuple(flips), tuple(notes))
 
 
-def write(found: Comparison, out: Path) -> list[Path]:
+def write(comparison: Comparison, out: Path) -> list[Path]:
     """Write `compare.{md,csv,json}`, `flips.csv` and `forest.{png,svg}`; returns the paths."""
+    rows = [row.model_dump(mode="json") for row in comparison.rows]
     texts = {
-        "compare.md": markdown(found),
-        "compare.csv": _csv(CompareRow.model_fields, (r.model_dump() for r in found.rows)),
-        "flips.csv": _csv(Flip._fields, (flip._asdict() for flip in found.flips)),
+        "compare.md": markdown(comparison),
+        "compare.csv": csv_table(CompareRow.model_fields, rows),
+        "flips.csv": csv_table(Flip._fields, (flip._asdict() for flip in comparison.flips)),
     }
     for name, text in texts.items():
         files.write_text(out / name, [text])
-    files.write_json(out / "compare.json", [row.model_dump(mode="json") for row in found.rows])
-    plots = forest_files(forest(found), out)
+    files.write_json(out / "compare.json", rows)
+    plots = forest_files(forest(comparison), out)
     return sorted([*(out / name for name in texts), out / "compare.json", *plots])
-
-
-def change(pairs: Iterable[Pair]) -> Paired | None:
-    """Return the paired difference of what has a score in both runs; None where nothing has."""
-    scored = [(pair.values, pair.base.group) for pair in pairs if pair.values is not None]
-    values = [each for each, _ in scored if each is not None]
-    if not values:
-        return None
-    base, new = zip(*values, strict=True)
-    return paired(base, new, [cluster for _, cluster in scored])
 
 
 def _rows(pairing: Pairing) -> Iterator[CompareRow]:
@@ -177,10 +176,10 @@ def _rows(pairing: Pairing) -> Iterator[CompareRow]:
 
 
 def _row(pairing: Pairing, group: str, pairs: Sequence[Pair]) -> CompareRow:
-    found = change(pairs)
+    paired = change(pairs)
     values = [pair.values for pair in pairs if pair.values is not None]
-    low, high = found.bounds() if found else (None, None)
-    boot = _bootstrap(pairing, pairs) if found and group == ALL else (None, None)
+    low, high = paired.bounds() if paired else (None, None)
+    boot = _bootstrap(pairing, pairs) if paired and group == ALL else (None, None)
     style_base, style_new = pairing.styles
     spec = pairing.base.manifest.tasks[pairing.task]
     return CompareRow(
@@ -193,20 +192,20 @@ def _row(pairing: Pairing, group: str, pairs: Sequence[Pair]) -> CompareRow:
         style_new=style_new,
         group=group,
         n=len(values),
-        n_clusters=found.n_clusters if found else 0,
+        n_clusters=paired.n_clusters if paired else 0,
         accuracy_base=sum(base for base, _ in values) / len(values) if values else None,
         accuracy_new=sum(new for _, new in values) / len(values) if values else None,
-        difference=found.difference if found else None,
-        stderr=found.stderr if found else None,
+        difference=paired.difference if paired else None,
+        stderr=paired.stderr if paired else None,
         ci_low=low,
         ci_high=high,
         boot_low=boot[0],
         boot_high=boot[1],
-        p=found.p_two_sided() if found else None,
+        p=paired.p_two_sided() if paired else None,
         p_holm=None,
-        p_mcnemar=found.p_mcnemar() if found else None,
-        n_gained=found.n_gained if found else 0,
-        n_lost=found.n_lost if found else 0,
+        p_mcnemar=paired.p_mcnemar() if paired else None,
+        n_gained=paired.n_gained if paired else 0,
+        n_lost=paired.n_lost if paired else 0,
         n_errors_base=sum(pair.base.error is not None for pair in pairs),
         n_errors_new=sum(pair.new.error is not None for pair in pairs),
         n_unparsed_base=sum(is_unparsed(pair.base) for pair in pairs),
@@ -215,14 +214,9 @@ def _row(pairing: Pairing, group: str, pairs: Sequence[Pair]) -> CompareRow:
         n_ungraded_new=sum(pair.new.ungraded is not None for pair in pairs),
         n_base_only=pairing.n_base_only if group == ALL else 0,
         n_new_only=pairing.n_new_only if group == ALL else 0,
-        reliable=found.reliable if found else False,
+        reliable=paired.reliable if paired else False,
         synthetic=spec.synthetic,
     )
-
-
-def is_unparsed(line: ScoreLine) -> bool:
-    """Say whether an answer counts as wrong because it could not be parsed."""
-    return line.value is not None and line.answer is None
 
 
 def _bootstrap(pairing: Pairing, pairs: Iterable[Pair]) -> tuple[float, float]:
@@ -238,14 +232,14 @@ def _adjusted(rows: Sequence[CompareRow]) -> list[CompareRow]:
     """Adjust p-values: whole tasks for their number, groups for theirs."""
     adjusted = list(rows)
     for whole in (True, False):
-        places = [
-            place
-            for place, row in enumerate(rows)
+        family = [
+            (index, row.p)
+            for index, row in enumerate(rows)
             if (row.group == ALL) is whole and row.p is not None
         ]
-        p_values = holm([row.p for row in (rows[place] for place in places) if row.p is not None])
-        for place, p in zip(places, p_values, strict=True):
-            adjusted[place] = rows[place].model_copy(update={"p_holm": p})
+        p_values = holm([p for _, p in family])
+        for (index, _), p in zip(family, p_values, strict=True):
+            adjusted[index] = rows[index].model_copy(update={"p_holm": p})
     return adjusted
 
 
@@ -273,38 +267,48 @@ def _flips(pairing: Pairing) -> Iterator[Flip]:
         )
 
 
-def interval(row: CompareRow) -> str:
-    """Write a difference with its interval: `-3.2 [-5.1, -1.3]`, marked where unreliable."""
-    if row.difference is None:
-        return MISSING
-    mark = "" if row.reliable else " (unreliable)"
-    return f"{points(row.difference)} [{points(row.ci_low)}, {points(row.ci_high)}]{mark}"
+# --- what readers see
 
 
 HEADER = (
-    *("task", "base", "new", "difference", "p", "Holm", "gained", "lost", "n", "images"),
-    *("errors", "unparsed"),
+    "task",
+    "base",
+    "new",
+    "difference",
+    "p",
+    "Holm",
+    "gained",
+    "lost",
+    "n",
+    "images",
+    "errors",
+    "unparsed",
 )
-"""Columns of `table_rows`, after that of the run where there are several."""
 
 
-def table_rows(rows: Iterable[CompareRow]) -> Iterator[tuple[str, ...]]:
-    """Yield the cells of rows under `HEADER`."""
-    for row in rows:
-        yield (
-            _row_name(row),
-            percent(row.accuracy_base),
-            percent(row.accuracy_new),
-            interval(row),
-            p_text(row.p),
-            p_text(row.p_holm),
-            str(row.n_gained),
-            str(row.n_lost),
-            f"{row.n:,}",
-            f"{row.n_clusters:,}",
-            f"{row.n_errors_base} → {row.n_errors_new}",
-            f"{row.n_unparsed_base} → {row.n_unparsed_new}",
-        )
+def table(title: str, rows: Iterable[CompareRow]) -> Grid:
+    """Lay out rows, in percent and percentage points; unreliable intervals are marked."""
+    return Grid(title, HEADER, [_cells(row) for row in rows], words=(0,))
+
+
+def _cells(row: CompareRow) -> tuple[str, ...]:
+    difference = points_interval(row.difference, row.ci_low, row.ci_high)
+    if row.difference is not None and not row.reliable:
+        difference += " (unreliable)"
+    return (
+        _row_name(row),
+        percent(row.accuracy_base),
+        percent(row.accuracy_new),
+        difference,
+        p_text(row.p),
+        p_text(row.p_holm),
+        str(row.n_gained),
+        str(row.n_lost),
+        f"{row.n:,}",
+        f"{row.n_clusters:,}",
+        f"{row.n_errors_base} → {row.n_errors_new}",
+        f"{row.n_unparsed_base} → {row.n_unparsed_new}",
+    )
 
 
 def _row_name(row: CompareRow) -> str:
@@ -312,8 +316,8 @@ def _row_name(row: CompareRow) -> str:
     return f"{row.task}{metric}" if row.group == ALL else f"{row.task}{metric}: {row.group}"
 
 
-def markdown(found: Comparison) -> str:
-    """Lay out a comparison: for each run a table of tasks, then one of groups."""
+def markdown(comparison: Comparison) -> str:
+    """Lay out a comparison: for each run a table of tasks, after it one of groups."""
     parts = [
         "# Comparison",
         "Accuracy in percent; difference, new minus base, in percentage points with its 95 % "
@@ -322,21 +326,22 @@ def markdown(found: Comparison) -> str:
         "listed in flips.csv. Errors have no score and are left out of the difference; answers "
         "that could not be parsed count as wrong.",
     ]
-    if any(row.synthetic for row in found.rows):
+    if any(row.synthetic for row in comparison.rows):
         parts.append("Synthetic data: the embedded benchmark, not the published data.")
-    parts += [f"- {markdown_text(note)}" for note in found.notes]
-    for new in dict.fromkeys(row.new for row in found.rows):
-        rows = [row for row in found.rows if row.new == new]
-        parts.append(f"## {markdown_text(f'{rows[0].base} → {new}')}")
+    parts += [f"- {markdown_text(note)}" for note in comparison.notes]
+    for new in dict.fromkeys(row.new for row in comparison.rows):
+        rows = [row for row in comparison.rows if row.new == new]
+        title = f"{rows[0].base} → {new}"
+        parts.append(f"## {markdown_text(title)}")
         styles = dict.fromkeys((row.style_base, row.style_new) for row in rows)
         parts.append("Style: " + "; ".join(a if a == b else f"{a} → {b}" for a, b in styles))
         if any(row.n_base_only or row.n_new_only for row in rows):
             parts.append(_overlap(rows))
-        for group in (True, False):
-            chosen = [row for row in rows if (row.group == ALL) is group]
+        for whole in (True, False):
+            chosen = [row for row in rows if (row.group == ALL) is whole]
             if chosen:
-                parts.append(markdown_table(HEADER, table_rows(chosen)))
-    return "\n\n".join(parts) + "\n"
+                parts.append(markdown_table(table(title, chosen)))
+    return markdown_page(parts)
 
 
 def _overlap(rows: Iterable[CompareRow]) -> str:
@@ -348,36 +353,25 @@ def _overlap(rows: Iterable[CompareRow]) -> str:
     return f"Overlap in part; samples that only base, and only new has: {', '.join(lone)}."
 
 
-def _csv(header: Iterable[str], rows: Iterable[dict[str, object]]) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(header), lineterminator="\n")
-    writer.writeheader()
-    for row in rows:
-        writer.writerow(
-            {key: str(v).lower() if isinstance(v, bool) else v for key, v in row.items()}
-        )
-    return text.getvalue()
-
-
-def forest(found: Comparison) -> Forest:
+def forest(comparison: Comparison) -> Forest:
     """Make the plot of the differences: each task, and below it as many axes as there is room for.
 
     Groups whose interval is not to be relied on are left out, for they would stretch the scale, and
     those that are the whole task.
     """
-    whole = {(row.new, row.task): row.n for row in found.rows if row.group == ALL}
-    known = [
+    whole = {(row.new, row.task): row.n for row in comparison.rows if row.group == ALL}
+    candidates = [
         row
-        for row in found.rows
+        for row in comparison.rows
         if row.group == ALL or (row.reliable and row.n < whole[row.new, row.task])
     ]
-    axes = [ALL, *dict.fromkeys(_axis(row) for row in known if row.group != ALL)]
+    axes = [ALL, *dict.fromkeys(_axis(row) for row in candidates if row.group != ALL)]
     for n_axes in range(len(axes), 0, -1):
-        rows = [row for row in known if _axis(row) in axes[:n_axes]]
+        rows = [row for row in candidates if _axis(row) in axes[:n_axes]]
         if len(rows) <= PLOTTED:
             break
-    several = len({row.new for row in found.rows}) > 1
-    base, *others = (side.name for side in found.sides)
+    several = len({row.new for row in comparison.rows}) > 1
+    base, *others = (side.name for side in comparison.sides)
     return Forest(
         title=f"{base} → {', '.join(others)}",
         axis="difference of accuracy, new minus base\n(percentage points, 95 % interval)",
@@ -388,7 +382,7 @@ def forest(found: Comparison) -> Forest:
                 difference=100 * row.difference,
                 low=100 * row.ci_low,
                 high=100 * row.ci_high,
-                found=row.p_holm is not None and row.p_holm < LEVEL,
+                is_finding=row.p_holm is not None and row.p_holm < LEVEL,
                 heading=row.group == ALL,
             )
             for row in rows

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vipbench import files
+from vipbench.report.text import plot_text, signed
 
 WORSE, BETTER, NONE = "#d55e00", "#0072b2", "#666666"
 """Colours that differ for colour-blind readers too (Okabe and Ito, Color Universal Design, 2008);
@@ -24,15 +25,15 @@ class Mark(NamedTuple):
     difference: float
     low: float
     high: float
-    found: bool
-    """Whether the difference is a finding."""
+    is_finding: bool
+    """Whether the difference is beyond doubt."""
     heading: bool
     """Set apart from the row before."""
 
     @property
     def color(self) -> str:
-        """Say by a colour what was found."""
-        if not self.found:
+        """Say by a colour whether it is worse, better or not a finding."""
+        if not self.is_finding:
             return NONE
         return WORSE if self.difference < 0 else BETTER
 
@@ -54,21 +55,21 @@ def forest_files(plot: Forest, out: Path) -> list[Path]:
         height = 1.6 + ROW_INCHES * max(1, len(plot.marks))
         figure = Figure(figsize=(8, height), dpi=150, layout="constrained")
         axes = figure.add_subplot()
-        for place, mark in enumerate(plot.marks):
-            axes.plot((mark.low, mark.high), (place, place), color=mark.color, linewidth=1.5)
-            axes.plot(mark.difference, place, SHAPES[mark.color], color=mark.color, clip_on=False)
-            if mark.heading and place:
-                axes.axhline(place - 0.5, color="#dddddd", linewidth=0.8)
+        for y, mark in enumerate(plot.marks):
+            axes.plot((mark.low, mark.high), (y, y), color=mark.color, linewidth=1.5)
+            axes.plot(mark.difference, y, SHAPES[mark.color], color=mark.color, clip_on=False)
+            if mark.heading and y:
+                axes.axhline(y - 0.5, color="#dddddd", linewidth=0.8)
         for color in (WORSE, NONE, BETTER):
             axes.plot([], [], SHAPES[color], color=color, label=MEANINGS[color])
         axes.axvline(0, color="black", linewidth=0.8)
-        axes.set_yticks(range(len(plot.marks)), [_plain(mark.label) for mark in plot.marks])
+        axes.set_yticks(range(len(plot.marks)), [plot_text(mark.label) for mark in plot.marks])
         for label, mark in zip(axes.get_yticklabels(), plot.marks, strict=True):
             label.set_fontweight("bold" if mark.heading else "normal")
         axes.set_ylim(max(1, len(plot.marks)) - 0.5, -0.5)
         axes.set_xlabel(plot.axis)
         title = textwrap.fill(plot.title, TITLE_WIDTH)
-        figure.suptitle(_plain(title), x=0.01, ha="left", fontsize=10)
+        figure.suptitle(plot_text(title), x=0.01, ha="left", fontsize=10)
         figure.legend(loc="outside lower center", ncols=3, frameon=False)
         described = {"Title": plot.title, "Description": _words(plot), "Date": None}
         paths = []
@@ -80,16 +81,11 @@ def forest_files(plot: Forest, out: Path) -> list[Path]:
     return paths
 
 
-def _plain(text: str) -> str:
-    """Keep matplotlib from reading dollar signs as mathematics."""
-    return text.replace("$", r"\$")
-
-
 def _words(plot: Forest) -> str:
     """Say what the plot shows, for readers who do not see it."""
     rows = (
-        f"{mark.label}: {mark.difference:+.1f} [{mark.low:+.1f}, {mark.high:+.1f}]"
-        f"{f', {MEANINGS[mark.color]}' if mark.found else ''}"
+        f"{mark.label}: {signed(mark.difference, 1)} [{signed(mark.low, 1)}, "
+        f"{signed(mark.high, 1)}]{f', {MEANINGS[mark.color]}' if mark.is_finding else ''}"
         for mark in plot.marks
     )
     return f"{' '.join(plot.axis.split())}. {'; '.join(rows)}"

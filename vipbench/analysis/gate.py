@@ -1,7 +1,6 @@
 """The gate: did a checkpoint get worse? Rows, verdicts, and what CI reads. Runs no model."""
 
-import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 from xml.etree import ElementTree as Xml  # only written, never read
@@ -9,20 +8,32 @@ from xml.etree import ElementTree as Xml  # only written, never read
 from pydantic import Field
 
 from vipbench import files
-from vipbench.analysis.compare import change, is_unparsed
 from vipbench.analysis.pairs import (
     Pair,
     Pairing,
     Rounding,
     Side,
+    change,
     differences,
+    is_unparsed,
     pair_runs,
     read_side,
     rounding_of,
 )
 from vipbench.data.tasks import find_suites, load_suite
 from vipbench.errors import RunError, nearest
-from vipbench.report.text import MISSING, markdown_table, markdown_text, p_text, percent, points
+from vipbench.report.text import (
+    Grid,
+    counted,
+    markdown_page,
+    markdown_table,
+    markdown_text,
+    number,
+    p_text,
+    percent,
+    points,
+    xml_text,
+)
 from vipbench.runfolder.lines import ScoreLine
 from vipbench.runfolder.manifest import marked_styles
 from vipbench.runfolder.summary import ALL
@@ -133,13 +144,13 @@ class Gate(NamedTuple):
 
     @property
     def failures(self) -> list[str]:
-        """Say what failed, each in a few words; empty where the gate is passed."""
+        """Say what failed, in a few words each; empty where the gate is passed."""
         rows = [
             f"{_name(row)} {points(row.difference)} points (p {p_text(row.p_holm)})"
             for row in self.rows
             if row.failed
         ]
-        return rows + [f"{each.task}: {each.message}" for each in self.findings if each.failed]
+        return rows + [f"{other.task}: {other.message}" for other in self.findings if other.failed]
 
 
 def read_thresholds(path: Path | None) -> Thresholds:
@@ -194,8 +205,8 @@ def gate(
     goal = _goal(thresholds, sides[0].manifest.identity.suite)
     rows = _adjusted([_row(*test, thresholds, goal, roundings) for test in tests], thresholds.alpha)
     findings = [
-        *(finding for each in pairings for finding in _troubles(each, thresholds)),
-        *(each for row in rows for each in _doubts(row, thresholds, goal, require_power)),
+        *(finding for pairing in pairings for finding in _troubles(pairing, thresholds)),
+        *(finding for row in rows for finding in _doubts(row, thresholds, goal, require_power)),
     ]
     lines = tuple(_rounding_lines(rows, roundings))
     return Gate(*sides, thresholds, tuple(rows), tuple(findings), tuple(notes), lines)
@@ -204,9 +215,9 @@ def gate(
 def _goal(thresholds: Thresholds, suite: str) -> PowerGoal:
     """Say which drop a row should find: as the thresholds say, else the suite, else our default."""
     stated = load_suite(suite).power if suite in find_suites() else None
-    found = stated or PowerGoal(drop=DETECT, discordance=DISCORDANCE)
-    given = {"drop": thresholds.detect, "discordance": thresholds.discordance}
-    return found.model_copy(update={key: each for key, each in given.items() if each is not None})
+    default = stated or PowerGoal(drop=DETECT, discordance=DISCORDANCE)
+    wanted = {"drop": thresholds.detect, "discordance": thresholds.discordance}
+    return default.model_copy(update={key: v for key, v in wanted.items() if v is not None})
 
 
 def _headlines(base: Side, new: Side) -> tuple[list[Pairing], list[str]]:
@@ -214,16 +225,16 @@ def _headlines(base: Side, new: Side) -> tuple[list[Pairing], list[str]]:
     kept, notes = [], differences(base, new)
     marked = marked_styles(base.manifest.identity)
     for pairing in pair_runs(base, new):
-        here, there = pairing.styles
-        if here != there:
+        style, other = pairing.styles
+        if style != other:
             raise RunError(
                 f"{base.name} and {new.name} cannot be paired: the headline style of "
-                f"{pairing.task} is {here} in one, {there} in the other; run both with one suite"
+                f"{pairing.task} is {style} in one, {other} in the other; run both with one suite"
             )
-        if here in marked:
+        if style in marked:
             kept.append(pairing)
         else:
-            notes.append(f"{pairing.task}: style {here} shows no marks: a control, no row")
+            notes.append(f"{pairing.task}: style {style} shows no marks: a control, not a row")
     if not kept:
         raise RunError(f"{base.name}: no task has a headline style with marks; nothing to test")
     return kept, notes
@@ -233,13 +244,15 @@ def _check_names(thresholds: Thresholds, by: Sequence[str], pairings: Sequence[P
     tasks = [pairing.task for pairing in pairings]
     for task in thresholds.tasks:
         if task not in tasks:
-            raise RunError(f"thresholds: tasks.{task} is no row of this gate{nearest(task, tasks)}")
+            raise RunError(
+                f"thresholds: tasks.{task} is not a row of this gate{nearest(task, tasks)}"
+            )
     axes = {
         axis for pairing in pairings for axis in pairing.base.manifest.tasks[pairing.task].breakdown
     }
     for axis in by:
         if axis not in axes:
-            raise RunError(f"--by {axis}: is no breakdown of these runs{nearest(axis, axes)}")
+            raise RunError(f"--by {axis}: is not a breakdown of these runs{nearest(axis, axes)}")
 
 
 def _groups(pairing: Pairing, by: Sequence[str]) -> Iterator[tuple[str, Sequence[Pair]]]:
@@ -257,49 +270,49 @@ def _row(
     assumed: PowerGoal,
     roundings: Sequence[Rounding],
 ) -> GateRow:
-    found = change(pairs)
-    if found is None:
+    paired = change(pairs)
+    if paired is None:
         raise ValueError(f"{pairing.task} {group}: nothing to compare")
     values = [pair.values for pair in pairs if pair.values is not None]
     max_drop = _allowed(thresholds, pairing.task, roundings)
-    expected = _total([each.expected for each in roundings])
-    worst = _total([each.upper for each in roundings])
+    expected = _total([rounding.expected for rounding in roundings])
+    worst = _total([rounding.upper for rounding in roundings])
     design = Design(
-        n=found.n,
-        discordance=max(assumed.discordance, found.churn),
-        design_effect=max(1.0, found.design_effect),
+        n=paired.n,
+        discordance=max(assumed.discordance, paired.churn),
+        design_effect=max(1.0, paired.design_effect),
         alpha=thresholds.alpha,
         power=thresholds.power,
     )
-    p = found.p_below(-max_drop)
+    p = paired.p_below(-max_drop)
     return GateRow(
         task=pairing.task,
         metric=pairing.metric,
         style=pairing.styles[0],
         group=group,
-        n=found.n,
-        n_clusters=found.n_clusters,
-        accuracy_base=sum(base for base, _ in values) / found.n,
-        accuracy_new=sum(new for _, new in values) / found.n,
-        difference=found.difference,
-        upper=found.bounds(thresholds.alpha)[1],
+        n=paired.n,
+        n_clusters=paired.n_clusters,
+        accuracy_base=sum(base for base, _ in values) / paired.n,
+        accuracy_new=sum(new for _, new in values) / paired.n,
+        difference=paired.difference,
+        upper=paired.bounds(thresholds.alpha)[1],
         max_drop=max_drop,
         p=p,
         p_holm=p,
         failed=False,
-        reliable=found.reliable,
+        reliable=paired.reliable,
         smallest_drop=design.smallest_drop(),
         lost=tuple(
             pair.base.id for pair in pairs if pair.values and pair.values[1] < pair.values[0]
         ),
-        n_gained=found.n_gained,
-        rounding_lost=None if expected is None else found.n * expected / 2,
-        rounding_worst=None if worst is None else found.n * worst,
+        n_gained=paired.n_gained,
+        rounding_lost=None if expected is None else paired.n * expected / 2,
+        rounding_worst=None if worst is None else paired.n * worst,
     )
 
 
 def _check_certificates(roundings: Sequence[Rounding], thresholds: Thresholds) -> None:
-    unknown = [each.words for each in roundings if each.upper is None]
+    unknown = [rounding.words for rounding in roundings if rounding.upper is None]
     if unknown and thresholds.rounding == "widen":
         raise RunError(f"rounding: widen: {'; '.join(unknown)}; certify it, or use report")
 
@@ -314,7 +327,7 @@ def _allowed(thresholds: Thresholds, task: str, roundings: Sequence[Rounding]) -
     """
     allowed = thresholds.max_drop_of(task)
     if thresholds.rounding == "widen":
-        allowed += _total([each.upper for each in roundings]) or 0.0
+        allowed += _total([rounding.upper for rounding in roundings]) or 0.0
     return min(allowed, 1.0)
 
 
@@ -329,16 +342,16 @@ def _rounding_lines(rows: Sequence[GateRow], roundings: Sequence[Rounding]) -> I
 
     One line for each run, then one for each task; of a run against itself they are the same.
     """
-    if all(each.upper == 0 for each in roundings):
+    if all(rounding.upper == 0 for rounding in roundings):
         return
-    yield from dict.fromkeys(each.words for each in roundings)
+    yield from dict.fromkeys(rounding.words for rounding in roundings)
     for row in rows:
         if row.rounding_lost is None or row.rounding_worst is None or row.group != ALL:
             continue
         line = (
             f"{row.task}: {len(row.lost)} lost; rounding is expected to lose about "
-            f"{row.rounding_lost:.1f} and to gain as many, and could lose {row.rounding_worst:.0f} "
-            "at worst"
+            f"{number(row.rounding_lost, 1)} and to gain as many, and could lose "
+            f"{number(row.rounding_worst, 0)} at worst"
         )
         net = len(row.lost) - row.n_gained
         if row.failed and net <= row.rounding_worst:
@@ -361,13 +374,13 @@ def _troubles(pairing: Pairing, thresholds: Thresholds) -> Iterator[Finding]:
         ("errors", lambda line: line.error is not None, thresholds.max_errors),
         ("unparsed", is_unparsed, thresholds.max_unparsed),
     )
-    for about, is_trouble, allowed in checks:
+    for trouble, is_trouble, allowed in checks:
         before, now, n = sum(map(is_trouble, base)), sum(map(is_trouble, new)), len(new)
         if now > before:
             failed = allowed is not None and (now - before) / n > allowed
             limit = "" if allowed is None else f"; allowed: a rise by {percent(allowed)} %"
-            message = f"{about} rose from {before:,} to {now:,} of {n:,} samples{limit}"
-            yield Finding(pairing.task, about, message, failed)
+            message = f"{trouble} rose from {before:,} to {now:,} of {n:,} samples{limit}"
+            yield Finding(pairing.task, trouble, message, failed)
 
 
 def _doubts(
@@ -391,109 +404,110 @@ def _doubts(
 
 # --- what people and CI read
 
-HEADER = ("row", "base", "new", "difference", "upper", "allowed", "Holm", "finds", "lost", "n")
-"""Columns of `table_rows`, after the verdict."""
+HEADER = ("", "row", "base", "new", "difference", "upper", "allowed", "Holm", "finds", "lost", "n")
 
 
-def table_rows(rows: Iterable[GateRow]) -> Iterator[tuple[str, ...]]:
-    """Yield the cells of rows under `HEADER`, the verdict first."""
-    for row in rows:
-        yield (
-            "FAIL" if row.failed else "pass",
-            _name(row),
-            percent(row.accuracy_base),
-            percent(row.accuracy_new),
-            points(row.difference),
-            points(row.upper),
-            points(-row.max_drop),
-            p_text(row.p_holm),
-            MISSING if row.smallest_drop is None else percent(row.smallest_drop),
-            f"{len(row.lost)} (gained {row.n_gained})",
-            f"{row.n:,} on {row.n_clusters:,} images",
-        )
+def table(outcome: Gate) -> Grid:
+    """Lay out the rows, the verdict first, in percent and percentage points."""
+    title = f"{outcome.base.name} → {outcome.new.name}: percent and percentage points"
+    return Grid(title, HEADER, [_cells(row) for row in outcome.rows], words=(0,))
+
+
+def _cells(row: GateRow) -> tuple[str, ...]:
+    return (
+        "FAIL" if row.failed else "pass",
+        _name(row),
+        percent(row.accuracy_base),
+        percent(row.accuracy_new),
+        points(row.difference),
+        points(row.upper),
+        points(-row.max_drop),
+        p_text(row.p_holm),
+        percent(row.smallest_drop),
+        f"{len(row.lost)} (gained {row.n_gained})",
+        f"{row.n:,} on {row.n_clusters:,} images",
+    )
 
 
 def _name(row: GateRow) -> str:
     return row.task if row.group == ALL else f"{row.task} {row.group}"
 
 
-def verdict(found: Gate) -> str:
+def verdict(outcome: Gate) -> str:
     """Say in one line how the gate ended."""
-    failures = found.failures
-    n = len(found.rows)
+    failures = outcome.failures
     if failures:
         return f"gate: failed: {'; '.join(failures)}"
-    return f"gate: passed: none of {n} row{'s' * (n != 1)} got worse"
+    return f"gate: passed: none of {counted(len(outcome.rows), 'row')} got worse"
 
 
-def summary(found: Gate) -> str:
+def summary(outcome: Gate) -> str:
     """Write the verdict as Markdown, for the summary of a CI job."""
     parts = [
-        f"## {'FAILED' if found.failures else 'Passed'}: {markdown_text(found.new.name)} against "
-        f"{markdown_text(found.base.name)}",
-        markdown_table(("", *HEADER), table_rows(found.rows)),
+        f"## {'FAILED' if outcome.failures else 'Passed'}: "
+        f"{markdown_text(outcome.new.name)} against {markdown_text(outcome.base.name)}",
+        markdown_table(table(outcome)),
         "Percent and percentage points, headline metric and style. A row fails where the upper "
-        f"bound of the one-sided {100 * (1 - found.thresholds.alpha):g} % interval of the "
+        f"bound of the one-sided {100 * (1 - outcome.thresholds.alpha):g} % interval of the "
         "difference, paired and clustered by image, is below what is allowed, by Holm's method "
         "over all rows. Finds: the smallest drop that the row would show with "
-        f"{100 * found.thresholds.power:g} % power.",
+        f"{100 * outcome.thresholds.power:g} % power.",
     ]
     parts += [
-        f"- **{'FAIL' if each.failed else 'warning'}** {markdown_text(each.task)}: "
-        f"{markdown_text(each.message)}"
-        for each in found.findings
+        f"- **{'FAIL' if finding.failed else 'warning'}** {markdown_text(finding.task)}: "
+        f"{markdown_text(finding.message)}"
+        for finding in outcome.findings
     ]
-    for row in (row for row in found.rows if row.failed and row.lost):
-        shown = ", ".join(f"`{each}`" for each in map(markdown_text, row.lost[:SHOWN_FLIPS]))
+    for row in (row for row in outcome.rows if row.failed and row.lost):
+        shown = ", ".join(f"`{markdown_text(id_)}`" for id_ in row.lost[:SHOWN_FLIPS])
         more = f" and {len(row.lost) - SHOWN_FLIPS:,} more" * (len(row.lost) > SHOWN_FLIPS)
         parts.append(
             f"Lost in {markdown_text(_name(row))}: {shown}{more} "
-            f"(`vipbench show {markdown_text(str(found.new.folder))} ID` prints one)"
+            f"(`vipbench show {markdown_text(str(outcome.new.folder))} ID` prints one)"
         )
-    parts += [f"- rounding: {markdown_text(line)}" for line in found.rounding]
-    parts += [f"- differs: {markdown_text(note)}" for note in found.notes]
-    return "\n\n".join(parts) + "\n"
+    parts += [f"- rounding: {markdown_text(line)}" for line in outcome.rounding]
+    parts += [f"- differs: {markdown_text(note)}" for note in outcome.notes]
+    return markdown_page(parts)
 
 
-def junit(found: Gate) -> str:
+def junit(outcome: Gate) -> str:
     """Write the verdict as JUnit XML: a test case for each row and each other finding."""
-    n_failed = len(found.failures)
+    n_failed = len(outcome.failures)
     suite = Xml.Element(
         "testsuite",
         name="vipbench gate",
-        tests=str(len(found.rows) + len(found.findings)),
+        tests=str(len(outcome.rows) + len(outcome.findings)),
         failures=str(n_failed),
         errors="0",
         skipped="0",
     )
-    for row in found.rows:
-        case = Xml.SubElement(suite, "testcase", classname=_text(row.task), name=_text(_name(row)))
+    for row in outcome.rows:
+        case = Xml.SubElement(
+            suite, "testcase", classname=xml_text(row.task), name=xml_text(_name(row))
+        )
         message = (
             f"{points(row.difference)} points, upper bound {points(row.upper)}, allowed "
             f"{points(-row.max_drop)}, p {p_text(row.p_holm)} (Holm), n {row.n}"
         )
         if row.failed:
             failure = Xml.SubElement(case, "failure", message=message, type="worse")
-            failure.text = _text("lost: " + ", ".join(row.lost))
+            failure.text = xml_text("lost: " + ", ".join(row.lost))
         else:
             Xml.SubElement(case, "system-out").text = message
-    for finding in found.findings:
+    for finding in outcome.findings:
         name = f"{finding.task} {finding.about}"
-        case = Xml.SubElement(suite, "testcase", classname=_text(finding.task), name=_text(name))
+        case = Xml.SubElement(
+            suite, "testcase", classname=xml_text(finding.task), name=xml_text(name)
+        )
         if finding.failed:
-            Xml.SubElement(case, "failure", message=_text(finding.message), type=finding.about)
+            Xml.SubElement(case, "failure", message=xml_text(finding.message), type=finding.about)
         else:
-            Xml.SubElement(case, "system-out").text = _text(f"warning: {finding.message}")
+            Xml.SubElement(case, "system-out").text = xml_text(f"warning: {finding.message}")
     whole = Xml.Element("testsuites", tests=suite.get("tests", ""), failures=str(n_failed))
     whole.append(suite)
     Xml.indent(whole)
     body = Xml.tostring(whole, encoding="unicode")
     return f'<?xml version="1.0" encoding="utf-8"?>\n{body}\n'
-
-
-def _text(text: str) -> str:
-    """Replace the characters that XML 1.0 cannot hold, which ids of samples may."""
-    return re.sub("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "�", text)
 
 
 def write(text: str, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Two runs, sample by sample: what can be paired, and why other things cannot."""
+"""Two runs, sample by sample: what can be paired, how it differs, why other things cannot be."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -7,11 +7,12 @@ from typing import NamedTuple
 
 from vipbench import files
 from vipbench.errors import RunError, nearest
+from vipbench.report.text import percent
 from vipbench.runfolder import manifest as manifests
 from vipbench.runfolder.folder import SCORES
 from vipbench.runfolder.lines import ScoreLine
 from vipbench.runfolder.manifest import CertificateRef, Manifest
-from vipbench.stats import share_bound
+from vipbench.stats import Paired, paired, share_bound
 
 SHOWN_IDS = 3
 
@@ -38,8 +39,12 @@ class Side(NamedTuple):
     def permutes(self, task: str) -> bool:
         """Say whether the style moves the options, and with them the right letter."""
         name = self.style_of(task)
-        styles = (each for styles in self.manifest.identity.styles.values() for each in styles)
-        return any(style.name == name and style.kind == "permuted" for style in styles)
+        styles_by_task = self.manifest.identity.styles.values()
+        return any(
+            style.name == name and style.kind == "permuted"
+            for styles in styles_by_task
+            for style in styles
+        )
 
     def headline_metric(self, task: str) -> str | None:
         """Return the metric that a task reports first; None where it was not scored."""
@@ -83,8 +88,9 @@ class Pairing(NamedTuple):
         A pair belongs to the values that its two lines share, or that one has and the other, for
         which the axis means nothing, cannot have (such as shapes under style `none`).
         """
-        here, there = (side.manifest.tasks[self.task].breakdown for side in (self.base, self.new))
-        for axis in (axis for axis in here if axis in there):
+        base_axes = self.base.manifest.tasks[self.task].breakdown
+        new_axes = self.new.manifest.tasks[self.task].breakdown
+        for axis in (axis for axis in base_axes if axis in new_axes):
             groups: dict[str, list[Pair]] = defaultdict(list)
             for pair in self.pairs:
                 tags = [line.tags[axis] for line in pair if axis in line.tags]
@@ -113,17 +119,17 @@ def read_side(text: str) -> Side:
     if not (folder / SCORES).exists():
         raise RunError(
             f"{folder / SCORES}: does not exist; the run has not ended: give its command "
-            "again to go on with it"
+            "again to resume it"
         )
-    known = {each.name for styles in manifest.identity.styles.values() for each in styles}
+    known = {known.name for styles in manifest.identity.styles.values() for known in styles}
     if style is not None and style not in known:
         raise RunError(f"{folder}: has no style {style!r}{nearest(style, known)}")
     lines: dict[tuple[str, str], dict[str, ScoreLine]] = defaultdict(dict)
     for line in files.read_lines(folder / SCORES, ScoreLine):
         if line.task not in manifest.tasks:
             raise RunError(
-                f"{folder / SCORES}: holds scores of {line.task!r}, which is no task of the "
-                f"run; use `vipbench score {folder}` to redo it"
+                f"{folder / SCORES}: holds scores of {line.task!r}, which is not a task of "
+                f"the run; use `vipbench score {folder}` to redo it"
             )
         if line.style == (style or manifest.tasks[line.task].headline):
             lines[line.task, line.metric][line.id] = line
@@ -134,7 +140,7 @@ class Rounding(NamedTuple):
     """What rounding does to the scores of a run, by its numerics certificate."""
 
     certificate: CertificateRef | None
-    """None: there is none; `expected` and `upper` are then 0 in float32, else not known."""
+    """None: there is none, and `expected` and `upper` are 0 in float32, else not known."""
     expected: float | None
     """Share of the scores that rounding changes."""
     upper: float | None
@@ -159,25 +165,25 @@ def rounding_of(side: Side, tail: float) -> Rounding:
     """
     manifest = side.manifest
     dtype = manifest.identity.settings.dtype
-    found = manifest.certificate or manifests.find_certificate(
+    certificate = manifest.certificate or manifests.find_certificate(
         manifest.settings_digest, manifest.device
     )
     exact = dtype in (None, "float32")
-    if found is None:
+    if certificate is None:
         if exact:
             return Rounding(None, 0.0, 0.0, f"{side.name}: {dtype or 'no model'}, none")
         words = f"{side.name}: {dtype}, not known: no certificate (`vipbench certify` makes one)"
         return Rounding(None, None, None, words)
-    upper = share_bound(found.n_rescored, found.n, tail)
-    if exact and not found.n_flipped:
+    upper = share_bound(certificate.n_rescored, certificate.n, tail)
+    if exact and not certificate.n_flipped:
         upper = 0.0
     words = (
-        f"{side.name}: {dtype}, changed {found.n_flipped:,} of {found.n:,} answers and "
-        f"{found.n_rescored:,} scores (bound {100 * upper:.1f} %) in {found.path}"
+        f"{side.name}: {dtype}, changed {certificate.n_flipped:,} of {certificate.n:,} answers and "
+        f"{certificate.n_rescored:,} scores (bound {percent(upper)} %) in {certificate.path}"
     )
-    if found.batch_limit != manifest.batch_limit:
-        words += f", in batches of {found.batch_limit}, not {manifest.batch_limit}"
-    return Rounding(found, found.n_rescored / found.n, upper, words)
+    if certificate.batch_limit != manifest.batch_limit:
+        words += f", in batches of {certificate.batch_limit}, not {manifest.batch_limit}"
+    return Rounding(certificate, certificate.n_rescored / certificate.n, upper, words)
 
 
 def pair_runs(
@@ -198,17 +204,17 @@ def pair_runs(
     lone = sorted(base.manifest.tasks.keys() ^ new.manifest.tasks.keys())
     if lone and not (partial and both):
         raise _refused(base, new, f"tasks that only one of them has: {', '.join(lone)}", partial)
-    found = []
+    pairings = []
     for task in both:
         _check_task(base, new, task)
         name = metric or _headline_metric(base, new, task)
         if name and all((task, name) in side.lines for side in (base, new)):
-            found.append(_pair_task(base, new, task, name, partial=partial))
-    if not found:
+            pairings.append(_pair_task(base, new, task, name, partial=partial))
+    if not pairings:
         known = {name for side in (base, new) for _, name in side.lines}
         what = f"metric {metric!r}{nearest(metric, known)}" if metric else "task under these styles"
         raise RunError(f"{base.name} and {new.name}: no score of a common {what}")
-    return found
+    return pairings
 
 
 def _check_task(base: Side, new: Side, task: str) -> None:
@@ -232,16 +238,16 @@ def _headline_metric(base: Side, new: Side, task: str) -> str | None:
 
 
 def _pair_task(base: Side, new: Side, task: str, metric: str, *, partial: bool) -> Pairing:
-    here, there = base.lines[task, metric], new.lines[task, metric]
-    lone = [id_ for id_ in (*here, *there) if (id_ in here) != (id_ in there)]
-    shared = [id_ for id_ in here if id_ in there]
+    base_lines, new_lines = base.lines[task, metric], new.lines[task, metric]
+    lone = [id_ for id_ in (*base_lines, *new_lines) if (id_ in base_lines) != (id_ in new_lines)]
+    shared = [id_ for id_ in base_lines if id_ in new_lines]
     if lone and not (partial and shared):
         what = (
             f"{len(lone):,} samples of {task} are in one of them only, such as "
-            f"{_ids(lone)} ({len(here):,} and {len(there):,} samples)"
+            f"{_ids(lone)} ({len(base_lines):,} and {len(new_lines):,} samples)"
         )
         raise _refused(base, new, what, partial)
-    pairs = tuple(Pair(here[id_], there[id_]) for id_ in shared)
+    pairs = tuple(Pair(base_lines[id_], new_lines[id_]) for id_ in shared)
     permuted = base.permutes(task) or new.permutes(task)
     changed = [
         pair.base.id
@@ -256,8 +262,29 @@ def _pair_task(base: Side, new: Side, task: str, metric: str, *, partial: bool) 
         )
         raise _refused(base, new, what, True)
     return Pairing(
-        base, new, task, metric, pairs, len(here) - len(shared), len(there) - len(shared)
+        base=base,
+        new=new,
+        task=task,
+        metric=metric,
+        pairs=pairs,
+        n_base_only=len(base_lines) - len(shared),
+        n_new_only=len(new_lines) - len(shared),
     )
+
+
+def change(pairs: Iterable[Pair]) -> Paired | None:
+    """Return the paired difference of what has a score in both runs; None where nothing has."""
+    scored = [(pair.values, pair.base.group) for pair in pairs if pair.values is not None]
+    values = [both for both, _ in scored if both is not None]
+    if not values:
+        return None
+    base, new = zip(*values, strict=True)
+    return paired(base, new, [cluster for _, cluster in scored])
+
+
+def is_unparsed(line: ScoreLine) -> bool:
+    """Say whether an answer counts as wrong because it could not be parsed."""
+    return line.value is not None and line.answer is None
 
 
 def _refused(base: Side, new: Side, difference: str, partial: bool) -> RunError:
@@ -281,7 +308,7 @@ def differences(base: Side, new: Side) -> list[str]:
         if task in new.manifest.tasks and base.style_of(task) == new.style_of(task)
     }
     return [
-        each
-        for each in manifests.differences(base.manifest.identity, new.manifest.identity)
-        if not each.startswith(left_out) or each.startswith(tuple(common))
+        difference
+        for difference in manifests.differences(base.manifest.identity, new.manifest.identity)
+        if not difference.startswith(left_out) or difference.startswith(tuple(common))
     ]

@@ -3,8 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from vipbench.analysis.compare import change
-from vipbench.analysis.pairs import Side, pair_runs, read_side
+from vipbench.analysis.pairs import Side, change, pair_runs, read_side
 from vipbench.stats import Design, clustered_mean
 
 DISCORDANCES = (0.05, 0.1, 0.2)
@@ -52,17 +51,17 @@ def power_of_runs(
     side = read_side(base)
     designs = _assumed(side, discordance) if new is None else _measured(side, new, discordance)
     rows = []
-    for task, n_clusters, design in designs:
-        asked = design._replace(alpha=alpha, power=power)
+    for task, n_clusters, default in designs:
+        design = default._replace(alpha=alpha, power=power)
         rows.append(
             PowerRow(
                 task=task,
-                n=asked.n,
+                n=design.n,
                 n_clusters=n_clusters,
                 measured=new is not None and discordance is None,
-                design=asked,
-                smallest_drop=asked.smallest_drop(),
-                samples_needed=asked.samples_for(drop),
+                design=design,
+                smallest_drop=design.smallest_drop(),
+                samples_needed=design.samples_for(drop),
             )
         )
     return rows
@@ -76,20 +75,17 @@ def _assumed(side: Side, discordance: float | None) -> Iterator[tuple[str, int, 
         scored = [(line.value, line.group) for line in lines if line.value is not None]
         if not scored:
             continue
-        found = clustered_mean([value for value, _ in scored], [group for _, group in scored])
-        effect = max(1.0, found.n / found.n_effective)
+        mean = clustered_mean([value for value, _ in scored], [group for _, group in scored])
+        effect = max(1.0, mean.n / mean.n_effective)
         for share in shares:
-            yield task, found.n_clusters, Design(found.n, share, effect)
+            yield task, mean.n_clusters, Design(mean.n, share, effect)
 
 
 def _measured(side: Side, new: str, discordance: float | None) -> Iterator[tuple[str, int, Design]]:
     for pairing in pair_runs(side, read_side(new)):
-        found = change(pairing.pairs)
-        if found is not None:
-            # A net difference is what is looked for; it is no part of the design.
-            share = discordance or max(found.churn, DISCORDANCES[0])
-            yield (
-                pairing.task,
-                found.n_clusters,
-                Design(found.n, share, max(1.0, found.design_effect)),
-            )
+        difference = change(pairing.pairs)
+        if difference is not None:
+            # A net difference is what is looked for; it is not part of the design.
+            share = discordance or max(difference.churn, DISCORDANCES[0])
+            design = Design(difference.n, share, max(1.0, difference.design_effect))
+            yield pairing.task, difference.n_clusters, design

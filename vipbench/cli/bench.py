@@ -109,6 +109,7 @@ def bench(
     from vipbench.bench.driver import bench as measure
     from vipbench.bench.records import WAYS
     from vipbench.bench.settings import BenchSettings
+    from vipbench.report.text import number, percent
     from vipbench.validation import checked
 
     fields: dict[str, object] = {
@@ -133,25 +134,24 @@ def bench(
     heads = "way samples/s steady MFU waits processes threads batch padding n memory"
     rows = [tuple(heads.split())]
     for way, found in report.ways.items():
-        steady = found.samples_per_s_steady
         rows.append(
             (
                 way,
-                f"{found.samples_per_s:.1f}",
-                "-" if steady is None else f"{steady:.1f}",
-                f"{found.mfu:.1%}",
-                f"{found.wait_share:.1%}",
+                number(found.samples_per_s, 1),
+                number(found.samples_per_s_steady, 1),
+                f"{percent(found.mfu)} %",
+                f"{percent(found.wait_share)} %",
                 str(found.workers),
                 str(found.threads),
                 str(found.batch_size),
-                f"{found.padding_waste:.1%}",
+                f"{percent(found.padding_waste)} %",
                 f"{found.n:,}",
-                f"{found.memory_mib:.0f} MiB",
+                f"{number(found.memory_mib, 0)} MiB",
             )
         )
     print_columns(rows)
     ratios = (("official", report.ratio_official), ("usual", report.ratio_usual))
-    told = [f"{ratio:.2f} x the {way} way" for way, ratio in ratios if ratio is not None]
+    told = [f"{number(ratio, 2)} x the {way} way" for way, ratio in ratios if ratio is not None]
     if told:
         print(", ".join(told))
     agreement = report.agreement.items()
@@ -159,5 +159,7 @@ def bench(
     if report.answers_equal is not None:
         print(f"answers {'equal' if report.answers_equal else 'NOT equal'} ({agreed})")
     floor = report.floor
-    print(f"arithmetic alone: {floor.samples_per_s:.0f} samples/s at {floor.peak:.3g} FLOP/s")
+    print(
+        f"arithmetic alone: {number(floor.samples_per_s, 0)} samples/s at {floor.peak:.3g} FLOP/s"
+    )
     print(json)

@@ -11,6 +11,7 @@ from vipbench.cli.printing import say
 
 if TYPE_CHECKING:
     from vipbench.analysis.compare import Comparison
+    from vipbench.report.text import Grid
 
 
 @app.command()
@@ -56,7 +57,7 @@ def compare(
 
 
 def _print_comparison(found: "Comparison") -> None:
-    from vipbench.analysis.compare import HEADER, table_rows
+    from vipbench.analysis.compare import table
     from vipbench.runfolder.summary import ALL
 
     for new in dict.fromkeys(row.new for row in found.rows):
@@ -64,17 +65,13 @@ def _print_comparison(found: "Comparison") -> None:
         title = f"{rows[0].base} → {new}: accuracy, %"
         data = " · synthetic data" if any(row.synthetic for row in rows) else ""
         whole = [row for row in rows if row.group == ALL]
-        print_table(title + data, HEADER, list(table_rows(whole)))
+        print_table(table(title + data, whole))
 
 
-def print_table(title: str, header: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+def print_table(grid: "Grid") -> None:
+    """Print a table; into a file or a pipe, wider than a terminal's usual 80 columns."""
     from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
 
-    table = Table(title=Text(title), title_justify="left")
-    for place, name in enumerate(header):
-        table.add_column(Text(name), justify="left" if place == 0 else "right", overflow="fold")
-    for row in rows:
-        table.add_row(*map(Text, row))
-    Console(width=None if sys.stdout.isatty() else 160).print(table)
+    from vipbench.report.terminal import grid_table
+
+    Console(width=None if sys.stdout.isatty() else 160).print(grid_table(grid))

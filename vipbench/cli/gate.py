@@ -83,14 +83,13 @@ def gate(
 
 
 def _print_gate(found: "Gate") -> None:
-    from vipbench.analysis.gate import HEADER, table_rows
+    from vipbench.analysis.gate import table
 
     for note in found.notes:
         say(note)
     for line in found.rounding:
         say(f"rounding: {line}")
-    title = f"{found.base.name} → {found.new.name}: percent and percentage points"
-    print_table(title, ("", *HEADER), list(table_rows(found.rows)))
+    print_table(table(found))
     for finding in found.findings:
         word = "FAIL" if finding.failed else "warning"
         say(f"{word}: {finding.task}: {finding.message}")

@@ -59,6 +59,7 @@ def power(
     From a run (and a second one), or from numbers alone.
     """
     from vipbench.analysis import power as powers
+    from vipbench.report.text import MISSING, number, percent
     from vipbench.stats import Design
 
     if (base is None) == (n is None):
@@ -72,7 +73,7 @@ def power(
         designs = [Design(n or 0, share, design_effect, alpha, power_) for share in shares]
         found = [
             powers.PowerRow(
-                "-", each.n, 0, False, each, each.smallest_drop(), each.samples_for(drop)
+                MISSING, each.n, 0, False, each, each.smallest_drop(), each.samples_for(drop)
             )
             for each in designs
         ]
@@ -81,10 +82,10 @@ def power(
         (
             row.task,
             f"{row.n:,}",
-            f"{row.n_clusters:,}" if row.n_clusters else "-",
-            f"{100 * row.design.discordance:.1f} %{' (measured)' if row.measured else ''}",
-            f"{row.design.design_effect:.2f}",
-            "none" if row.smallest_drop is None else f"{100 * row.smallest_drop:.2f} points",
+            f"{row.n_clusters:,}" if row.n_clusters else MISSING,
+            f"{percent(row.design.discordance)} %{' (measured)' if row.measured else ''}",
+            number(row.design.design_effect, 2),
+            "none" if row.smallest_drop is None else f"{percent(row.smallest_drop, 2)} points",
             f"{row.samples_needed:,}",
         )
         for row in found

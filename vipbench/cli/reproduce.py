@@ -56,7 +56,7 @@ def reproduce(
         _print(found, paths)
     outside = found.verdicts("outside")
     if outside:
-        shown = "; ".join(text.title(each) for each in outside)
+        shown = "; ".join(text.title(comparison) for comparison in outside)
         raise CheckFailed(f"reproduce: {shown}")
 
 
@@ -64,11 +64,12 @@ def _print(found: "Reproduction", paths: list[Path]) -> None:
     from rich.console import Console
 
     from vipbench.analysis.reproduce import text
+    from vipbench.report.terminal import grid_table
 
     if found.comparisons:
         # Into a file or a pipe, a table may be wider than a terminal's usual 80 columns.
         console = Console(width=None if sys.stdout.isatty() else 160)
-        console.print(text.table(found))
+        console.print(grid_table(text.table(found)))
     for line in text.details(found):
         print(visible(line))
     print(text.summary(found))

@@ -25,13 +25,13 @@ def sweep(
     """Tell how answers depend on the style, and whether the order of several models does."""
     from rich.console import Console
 
-    from vipbench.analysis.sweep import styles as sweeps
-    from vipbench.analysis.sweep import text
+    from vipbench.analysis.sweep import overview, text
+    from vipbench.report.terminal import grid_table
 
-    found = sweeps.sweep(folders)
+    found = overview.sweep(folders)
     console = Console(width=None if sys.stdout.isatty() else 160)
     for table in text.tables(found):
-        console.print(table)
+        console.print(grid_table(table))
     for sentence in text.sentences(found):
         print(one_line(sentence))
     for path in text.write(found, out) if out else ():

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vipbench import files
-from vipbench.analysis.sweep.styles import sweep
+from vipbench.analysis.sweep.overview import sweep
 from vipbench.console import QUIET, Console
 from vipbench.errors import RunError
 from vipbench.html.dataset import collect

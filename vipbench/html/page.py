@@ -11,14 +11,14 @@ from markupsafe import Markup
 
 from vipbench._version import __version__
 from vipbench.analysis.sweep.effects import EffectRow
-from vipbench.analysis.sweep.styles import Sweep
-from vipbench.analysis.sweep.text import points_text
+from vipbench.analysis.sweep.overview import Sweep
+from vipbench.analysis.sweep.text import effect_text, span_text
 from vipbench.html.dataset import Dataset, as_json
 from vipbench.html.pictures import Drawn
 from vipbench.html.runs import Run, shown
 from vipbench.html.tables import Board, TaskPart, Trouble
 from vipbench.prompts.styles import COLORS
-from vipbench.report.text import p_text
+from vipbench.report.text import counted, number, p_text, percent, points
 from vipbench.stats import MIN_CLUSTERS
 
 
@@ -55,13 +55,17 @@ def render(content: Content) -> str:
     )
     environment.filters["shown"] = shown
     environment.filters["swatch"] = _swatch
+    environment.filters["number"] = number
+    environment.filters["percent"] = percent
+    environment.filters["points"] = lambda value: _with_minus(points(value))
+    environment.filters["effect_text"] = lambda row: _with_minus(effect_text(row))
     environment.filters["p_text"] = p_text
-    environment.filters["points"] = _points
+    environment.filters["span_text"] = span_text
     template = files(__package__).joinpath("page.html.jinja").read_text("utf-8")
     runs, parts = content.dataset.runs, content.parts
     control_names = list(dict.fromkeys(name for part in parts for name in part.control_names))
     with_orders = any(part.orders for part in parts)
-    differences = [(each, part) for part in parts for each in part.differences]
+    differences = [(change, part) for part in parts for change in part.differences]
     return environment.from_string(template).render(
         title=_title(runs),
         counts=_counts(content),
@@ -77,7 +81,7 @@ def render(content: Content) -> str:
         control_names=control_names,
         with_gain=any(control.gain for part in parts for control in part.controls),
         with_differences=bool(differences),
-        other_differences=any(each.style not in part.headlines for each, part in differences),
+        other_differences=any(change.style not in part.headlines for change, part in differences),
         with_orders=with_orders,
         effects=_by_task(content.sweep),
         ranks=content.sweep.ranks,
@@ -118,14 +122,15 @@ def _hash(text: str) -> str:
     return f"'sha256-{digest}'"
 
 
-def _points(row: EffectRow) -> str:
-    return points_text(row.effect, row.ci_low, row.ci_high)
+def _with_minus(text: str) -> str:
+    """Set a minus, which is as wide as a plus, for a hyphen."""
+    return text.replace("-", "\N{MINUS SIGN}")
 
 
-def _by_task(found: Sweep) -> dict[tuple[str, str], list[EffectRow]]:
+def _by_task(results: Sweep) -> dict[tuple[str, str], list[EffectRow]]:
     """Return the effects of each task and model."""
     by_task: dict[tuple[str, str], list[EffectRow]] = {}
-    for row in found.effects:
+    for row in results.effects:
         by_task.setdefault((row.task, row.model), []).append(row)
     return by_task
 
@@ -143,8 +148,8 @@ def _title(runs: Sequence[Run]) -> str:
 def _counts(content: Content) -> str:
     data = content.dataset
     return ", ".join(
-        f"{n:,} {word}{'s' * (n != 1)}"
-        for n, word in (
+        counted(n, noun)
+        for n, noun in (
             (len(data.runs), "run"),
             (len(data.tasks), "task"),
             (len(data.styles), "style"),

@@ -13,6 +13,7 @@ from vipbench.html.page import Plot
 from vipbench.html.pictures import FOLDER
 from vipbench.html.runs import Run, shown
 from vipbench.html.tables import Bar, HeatMap, TaskPart
+from vipbench.report.text import percent, plot_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -41,7 +42,7 @@ def write_plots(parts: Sequence[TaskPart], runs: Sequence[Run], out: Path) -> di
         RunError: A file cannot be written.
     """
     plots: dict[str, Plot] = {}
-    if any(each.style in part.headlines for part in parts for each in part.differences):
+    if any(change.style in part.headlines for part in parts for change in part.differences):
         plot = _forest_of_differences(parts, runs)
         files = forest_files(plot, out / FOLDER / PLOTS)
         plots["differences"] = Plot([path.relative_to(out).as_posix() for path in files])
@@ -113,7 +114,7 @@ def _heat_panel(axes: "Axes", heat_map: HeatMap, title: str) -> None:
                 axes.text(
                     x,
                     y,
-                    f"{100 * cell.mean:.0f}\n(n {cell.n})",
+                    f"{percent(cell.mean, 0)}\n(n {cell.n})",
                     ha="center",
                     va="center",
                     fontsize=6.5,
@@ -173,25 +174,29 @@ def _forest_panel(axes: "Axes", bars: Sequence[Bar], chance: float | None) -> No
 
 def _forest_of_differences(parts: Sequence[TaskPart], runs: Sequence[Run]) -> Forest:
     lines = [
-        (part, each) for part in parts for each in part.differences if each.style in part.headlines
+        (part, change)
+        for part in parts
+        for change in part.differences
+        if change.style in part.headlines
     ]
-    several = len({each.new for _, each in lines}) > 1
-    names = [shown(runs[new].label) for new in dict.fromkeys(each.new for _, each in lines)]
+    several = len({change.new for _, change in lines}) > 1
+    names = [shown(runs[new].label) for new in dict.fromkeys(change.new for _, change in lines)]
     synthetic = " (synthetic data)" if any(part.task.synthetic for part, _ in lines) else ""
     return Forest(
         title=f"{shown(runs[lines[0][1].base].label)} → {', '.join(names)}{synthetic}",
         axis="difference of accuracy, new minus base\n(percentage points, 95 % interval)",
         marks=tuple(
             Mark(
-                label=shown(part.label) + (f" · {shown(runs[each.new].label)}" if several else ""),
-                difference=100 * each.number.mean,
-                low=100 * each.number.low,
-                high=100 * each.number.high,
-                found=each.p < LEVEL,
+                label=shown(part.label)
+                + (f" · {shown(runs[change.new].label)}" if several else ""),
+                difference=100 * change.number.mean,
+                low=100 * change.number.low,
+                high=100 * change.number.high,
+                is_finding=change.p < LEVEL,
                 heading=True,
             )
-            for part, each in lines
-            if each.number.low is not None and each.number.high is not None
+            for part, change in lines
+            if change.number.low is not None and change.number.high is not None
         ),
     )
 
@@ -202,4 +207,4 @@ def _title(part: TaskPart) -> str:
 
 def _plain(text: str) -> str:
     """Return a text that is drawn as it stands: a dollar would begin a formula."""
-    return shown(text).replace("$", r"\$")
+    return plot_text(shown(text))

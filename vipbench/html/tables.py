@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 from vipbench.html.runs import (
     MARKED,
     Run,
+    Scored,
     Scores,
     TaskKey,
     headline_metric,
@@ -47,7 +48,7 @@ class Number(NamedTuple):
 
 
 class Column(NamedTuple):
-    """What stands in one column: no other version, metric, style or kind of data."""
+    """What one column is about: no other version, metric, style or kind of data is in it."""
 
     task: TaskKey
     label: str
@@ -144,7 +145,7 @@ class Order(NamedTuple):
     """The run that is behind more often."""
     ahead: int
     behind: list[str]
-    """Styles under which the order is turned round."""
+    """Styles under which the order is reversed."""
     ties: int
     n_styles: int
 
@@ -211,11 +212,11 @@ def _board(runs: Sequence[Run], columns: Sequence[Column]) -> Board:
 
 
 def _number(
-    runs: Sequence[Run], row: Row | None, label: str, task: TaskKey, **more: str
+    runs: Sequence[Run], row: Row | None, label: str, task: TaskKey, **filters: str
 ) -> Number | None:
     if row is None or row.accuracy is None:
         return None
-    fits = {found.fit for run in runs if (found := run.task(task)) is not None}
+    fits = {known.fit for run in runs if (known := run.task(task)) is not None}
     is_part = row.group == ALL and row.n < row.n_expected
     return Number(
         mean=row.accuracy,
@@ -225,7 +226,7 @@ def _number(
         n_clusters=row.n_clusters,
         whole=row.n_expected if is_part else 0,
         note=row.fit if len(fits) > 1 else "",
-        link=browse(task=label, style=row.style, **more),
+        link=browse(task=label, style=row.style, **filters),
     )
 
 
@@ -237,44 +238,46 @@ def browse(**filters: str) -> str:
 def troubles(runs: Sequence[Run], tasks: Sequence[TaskKey]) -> list[Trouble]:
     """List where answers are missing, unparsed or cut off."""
     labels = task_labels(tasks)
-    found = []
-    for number, run in enumerate(runs):
-        for key in tasks:
-            task = run.task(key)
-            for row in run.rows if task is not None else ():
-                if (
-                    task is not None
-                    and row.task == key.name
-                    and row.group == ALL
-                    and row.metric == headline_metric(task)
-                    and (row.n_errors or row.n_unparsed or row.n_truncated)
-                ):
-                    states = {"error": row.n_errors, "unparsed": row.n_unparsed}
-                    state = next((name for name, n in states.items() if n), "cut")
-                    link = browse(
-                        task=labels[key], style=row.style, run=str(number + 1), state=state
-                    )
-                    found.append(
-                        Trouble(
-                            *(number, labels[key], row.style, row.n + row.n_errors),
-                            *(row.n_errors, row.n_unparsed, row.n_truncated, link),
-                        )
-                    )
-    return found
+    return [
+        _trouble(number, labels[key], row)
+        for number, run in enumerate(runs)
+        for key in tasks
+        if (task := run.task(key)) is not None
+        for row in run.rows
+        if row.task == key.name
+        and row.group == ALL
+        and row.metric == headline_metric(task)
+        and (row.n_errors or row.n_unparsed or row.n_truncated)
+    ]
+
+
+def _trouble(number: int, label: str, row: Row) -> Trouble:
+    states = {"error": row.n_errors, "unparsed": row.n_unparsed}
+    state = next((name for name, n in states.items() if n), "cut")
+    return Trouble(
+        run=number,
+        task=label,
+        style=row.style,
+        n=row.n + row.n_errors,
+        errors=row.n_errors,
+        unparsed=row.n_unparsed,
+        truncated=row.n_truncated,
+        link=browse(task=label, style=row.style, run=str(number + 1), state=state),
+    )
 
 
 def task_part(runs: Sequence[Run], scores: Scores, key: TaskKey, label: str, slug: str) -> TaskPart:
     """Gather all that the report says of one task."""
-    mine = [(number, run) for number, run in enumerate(runs) if run.task(key) is not None]
-    first = mine[0][1].manifest.tasks[key.name]
+    having = [(number, run) for number, run in enumerate(runs) if run.task(key) is not None]
+    first = having[0][1].manifest.tasks[key.name]
     metric = headline_metric(first)
-    kinds = {style: kind for _, run in reversed(mine) for style, kind in run.kinds(key).items()}
+    kinds = {style: kind for _, run in reversed(having) for style, kind in run.kinds(key).items()}
     marked = [style for style, kind in kinds.items() if kind in MARKED]
     control_names = [style for style, kind in kinds.items() if kind not in MARKED]
     bars = [
         Bar(style, number, value)
         for style in marked
-        for number, run in mine
+        for number, run in having
         if (value := _number(runs, run.row(key, style, metric), label, key)) is not None
     ]
     return TaskPart(
@@ -284,78 +287,82 @@ def task_part(runs: Sequence[Run], scores: Scores, key: TaskKey, label: str, slu
         metric=metric,
         chance=first.chance,
         styles=Forest("style", bars),
-        groups=list(_groups(runs, mine, key, label, metric)),
-        heat_maps=list(_heat_maps(scores, mine, key, label)),
-        orders=_orders(mine, key, marked, metric),
+        groups=list(_groups(runs, having, key, label, metric)),
+        heat_maps=list(_heat_maps(scores, having, key, label)),
+        orders=_orders(having, key, marked, metric),
         control_names=control_names,
         controls=[
             _control(runs, run, number, scores, key, label, metric, control_names)
-            for number, run in mine
+            for number, run in having
             if control_names
         ],
-        headlines={run.manifest.tasks[key.name].headline for _, run in mine},
-        differences=list(_differences([number for number, _ in mine], scores, key, label, marked)),
+        headlines={run.manifest.tasks[key.name].headline for _, run in having},
+        differences=list(
+            _differences([number for number, _ in having], scores, key, label, marked)
+        ),
     )
 
 
 def _groups(
-    runs: Sequence[Run], mine: Sequence[tuple[int, Run]], key: TaskKey, label: str, metric: str
+    runs: Sequence[Run], having: Sequence[tuple[int, Run]], key: TaskKey, label: str, metric: str
 ) -> Iterator[Forest]:
     """Yield a forest for each axis of the breakdown on which there is more than one value."""
-    axes = dict.fromkeys(a for _, run in mine for a in run.manifest.tasks[key.name].breakdown)
+    axes = dict.fromkeys(a for _, run in having for a in run.manifest.tasks[key.name].breakdown)
     for axis in axes:
-        found: dict[str, list[Bar]] = {}
-        for number, run in mine:
+        by_value: dict[str, list[Bar]] = {}
+        for number, run in having:
             style = run.manifest.tasks[key.name].headline
             for row in run.rows:
                 name, _, value = row.group.partition("=")
                 if (row.task, row.style, row.metric, name) != (key.name, style, metric, axis):
                     continue
-                more = {axis: value} if axis in ("shape", "color") else {"q": row.group}
-                number_ = _number(runs, row, label, key, **more)
-                if number_ is not None:
-                    found.setdefault(value, []).append(Bar(value, number, number_))
-        if len(found) > 1:
+                filters = {axis: value} if axis in ("shape", "color") else {"q": row.group}
+                accuracy = _number(runs, row, label, key, **filters)
+                if accuracy is not None:
+                    by_value.setdefault(value, []).append(Bar(value, number, accuracy))
+        if len(by_value) > 1:
             title = AXIS_WORDS.get(axis, axis.replace("_", " "))
-            yield Forest(title, [bar for bars in found.values() for bar in bars])
+            yield Forest(title, [bar for bars in by_value.values() for bar in bars])
 
 
 def _heat_maps(
-    scores: Scores, mine: Sequence[tuple[int, Run]], key: TaskKey, label: str
+    scores: Scores, having: Sequence[tuple[int, Run]], key: TaskKey, label: str
 ) -> Iterator[HeatMap]:
     """Yield a heat map for each run in which marks of one shape and colour were asked about."""
-    plain = [
+    by_run = [
         {
-            mark: found
-            for mark, found in scores.by_mark.get((number, key), {}).items()
+            mark: scored
+            for mark, scored in scores.by_mark.get((number, key), {}).items()
             if MIXED not in mark
         }
-        for number, _ in mine
+        for number, _ in having
     ]
-    everywhere = [mark for marks in plain for mark in marks]
+    everywhere = [mark for marks in by_run for mark in marks]
     shapes = _ordered({shape for shape, _ in everywhere}, SHAPES)
     colors = _ordered({color for _, color in everywhere}, tuple(COLORS))
-    for (number, _), marks in zip(mine, plain, strict=True):
-        if not marks:
-            continue
-        cells: list[list[Number | None]] = []
-        for shape in shapes:
-            line: list[Number | None] = []
-            for color in colors:
-                found = marks.get((shape, color))
-                if not found:
-                    line.append(None)
-                    continue
-                estimate = clustered_mean([s.value for s in found], [s.group for s in found])
-                line.append(
-                    Number(
-                        *(estimate.mean, estimate.ci_low, estimate.ci_high),
-                        *(estimate.n, estimate.n_clusters),
-                        link=browse(task=label, shape=shape, color=color),
-                    )
-                )
-            cells.append(line)
-        yield HeatMap(number, shapes, colors, cells)
+    for (number, _), marks in zip(having, by_run, strict=True):
+        if marks:
+            cells = [
+                [_mark_number(marks.get((shape, color)), label, shape, color) for color in colors]
+                for shape in shapes
+            ]
+            yield HeatMap(number, shapes, colors, cells)
+
+
+def _mark_number(
+    scored: Sequence[Scored] | None, label: str, shape: str, color: str
+) -> Number | None:
+    if not scored:
+        return None
+    estimate = clustered_mean([s.value for s in scored], [s.group for s in scored])
+    return Number(
+        mean=estimate.mean,
+        low=estimate.ci_low,
+        high=estimate.ci_high,
+        n=estimate.n,
+        n_clusters=estimate.n_clusters,
+        link=browse(task=label, shape=shape, color=color),
+    )
 
 
 def _ordered(values: set[str], known: Sequence[str]) -> list[str]:
@@ -363,24 +370,25 @@ def _ordered(values: set[str], known: Sequence[str]) -> list[str]:
 
 
 def _orders(
-    mine: Sequence[tuple[int, Run]], key: TaskKey, marked: Sequence[str], metric: str
+    having: Sequence[tuple[int, Run]], key: TaskKey, marked: Sequence[str], metric: str
 ) -> list[Order]:
     """Count, for each two runs, the styles under which one is ahead; both must have the style."""
     orders = []
-    for (one, first), (two, second) in itertools.combinations(mine, 2):
-        pairs = {}
+    for (number_a, run_a), (number_b, run_b) in itertools.combinations(having, 2):
+        leads = {}
         for style in marked:
-            a, b = first.row(key, style, metric), second.row(key, style, metric)
+            a, b = run_a.row(key, style, metric), run_b.row(key, style, metric)
             if a and b and a.accuracy is not None and b.accuracy is not None:
-                pairs[style] = a.accuracy - b.accuracy
-        if len(pairs) < 2:
+                leads[style] = a.accuracy - b.accuracy
+        if len(leads) < 2:
             continue
-        wins = [style for style, difference in pairs.items() if difference > 0]
-        losses = [style for style, difference in pairs.items() if difference < 0]
-        ties = len(pairs) - len(wins) - len(losses)
-        if len(losses) > len(wins):
-            one, two, wins, losses = two, one, losses, wins
-        orders.append(Order(one, two, len(wins), losses, ties, len(pairs)))
+        wins_a = [style for style, lead in leads.items() if lead > 0]
+        wins_b = [style for style, lead in leads.items() if lead < 0]
+        n_ties = len(leads) - len(wins_a) - len(wins_b)
+        if len(wins_b) > len(wins_a):
+            orders.append(Order(number_b, number_a, len(wins_b), wins_a, n_ties, len(leads)))
+        else:
+            orders.append(Order(number_a, number_b, len(wins_a), wins_b, n_ties, len(leads)))
     return orders
 
 
@@ -398,8 +406,8 @@ def _control(
     none = next((style for style, kind in run.kinds(key).items() if kind == "none"), None)
     gain = None
     if none is not None:
-        found = _paired(scores, (number, key, none), (number, key, headline))
-        gain = None if found is None else found.number
+        change = _paired(scores, (number, key, none), (number, key, headline))
+        gain = None if change is None else change.number
     return Control(
         run=number,
         headline=_number(runs, run.row(key, headline, metric), label, key),
@@ -414,14 +422,14 @@ def _differences(
     """Compare each run with the first one that has the task."""
     base = numbers[0]
     for style, new in itertools.product(styles, numbers[1:]):
-        found = _paired(scores, (base, key, style), (new, key, style))
-        if found is None:
+        change = _paired(scores, (base, key, style), (new, key, style))
+        if change is None:
             continue
         links = [
             browse(task=label, style=style, between=f"{one + 1}-{two + 1}")
             for one, two in ((new, base), (base, new))
         ]
-        yield Difference(style, base, new, *found, *links)
+        yield Difference(style, base, new, *change, *links)
 
 
 def with_holm(parts: Sequence[TaskPart]) -> list[TaskPart]:
@@ -429,26 +437,26 @@ def with_holm(parts: Sequence[TaskPart]) -> list[TaskPart]:
     adjusted: dict[tuple[TaskKey, str, int], float] = {}
     for is_headline in (True, False):
         family = [
-            (part.task, each)
+            (part.task, difference)
             for part in parts
-            for each in part.differences
-            if (each.style in part.headlines) == is_headline
+            for difference in part.differences
+            if (difference.style in part.headlines) == is_headline
         ]
-        p_values = holm([each.p for _, each in family])
-        for (key, each), p in zip(family, p_values, strict=True):
-            adjusted[key, each.style, each.new] = p
+        p_values = holm([difference.p for _, difference in family])
+        for (key, difference), p in zip(family, p_values, strict=True):
+            adjusted[key, difference.style, difference.new] = p
     return [
         part._replace(
             differences=[
-                each._replace(p=adjusted[part.task, each.style, each.new])
-                for each in part.differences
+                difference._replace(p=adjusted[part.task, difference.style, difference.new])
+                for difference in part.differences
             ]
         )
         for part in parts
     ]
 
 
-class _Pair(NamedTuple):
+class _Change(NamedTuple):
     number: Number
     gained: int
     lost: int
@@ -457,33 +465,37 @@ class _Pair(NamedTuple):
 
 def _paired(
     scores: Scores, base: tuple[int, TaskKey, str], new: tuple[int, TaskKey, str]
-) -> _Pair | None:
+) -> _Change | None:
     """Compare two sets of answers on the samples that both have; None where there are none."""
     before, after = scores.by_style.get(base, {}), scores.by_style.get(new, {})
     shared = [id_ for id_ in before if id_ in after]
     if not shared:
         return None
-    found = paired(
+    change = paired(
         [before[id_].value for id_ in shared],
         [after[id_].value for id_ in shared],
         [before[id_].group for id_ in shared],
     )
     n_all = len(before.keys() | after.keys())
-    low, high = found.bounds()
+    low, high = change.bounds()
     number = Number(
-        *(found.difference, low, high, found.n, found.n_clusters),
+        mean=change.difference,
+        low=low,
+        high=high,
+        n=change.n,
+        n_clusters=change.n_clusters,
         whole=n_all if n_all > len(shared) else 0,
     )
-    return _Pair(number, found.n_gained, found.n_lost, found.p_two_sided())
+    return _Change(number, change.n_gained, change.n_lost, change.p_two_sided())
 
 
 def slugs(labels: Sequence[str]) -> list[str]:
-    """Return names for files and anchors: of plain letters, and each another."""
-    found: list[str] = []
+    """Return names for files and anchors: of plain letters, all different."""
+    names: list[str] = []
     for label in labels:
         kept = (c if (c.isascii() and c.isalnum()) or c in "_-" else "-" for c in label)
         slug = "".join(kept)[:60]
-        while slug in found:
+        while slug in names:
             slug += "-"
-        found.append(slug)
-    return found
+        names.append(slug)
+    return names

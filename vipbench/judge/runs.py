@@ -26,6 +26,7 @@ from vipbench.judge.grading import (
 )
 from vipbench.judge.ledger import GRADES, Judge
 from vipbench.judge.rubric import PUBLISHED_JUDGE, PUBLISHED_PROMPT, RUBRIC
+from vipbench.report.text import number
 from vipbench.runfolder.folder import JUDGE
 from vipbench.runfolder.lines import ScoreLine, TrialId, trial_id
 from vipbench.schema import Record, Response, Trial
@@ -248,10 +249,12 @@ def notes(report: JudgeReport) -> Iterator[str]:
     """Yield what a user should know of a report beside its numbers."""
     for result in report.results:
         if result.mean is not None:
-            parts = [f"{name} {part.points:.1f}" for name, part in result.capabilities.items()]
+            parts = [
+                f"{name} {number(part.points, 1)}" for name, part in result.capabilities.items()
+            ]
             yield (
-                f"judge: {result.task} under {result.style}: {result.mean:.1f} points, standard "
-                f"deviation {result.std:.2f} over {report.n_runs} runs"
+                f"judge: {result.task} under {result.style}: {number(result.mean, 1)} points, "
+                f"standard deviation {number(result.std, 2)} over {report.n_runs} runs"
                 + (f"; {', '.join(parts)}" if parts else "")
             )
         if result.n_ungraded:

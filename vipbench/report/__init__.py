@@ -1,4 +1,4 @@
-"""report: what this package is for."""
+"""Rows of metrics as tables: leaderboards, terminal, and how numbers and markup are written."""
 
 import importlib
 from typing import TYPE_CHECKING

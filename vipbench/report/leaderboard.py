@@ -1,28 +1,26 @@
-"""From scores to rows of metrics, leaderboards and breakdowns. Runs no model and opens no image."""
+"""Leaderboards and breakdowns of several runs, as Markdown, LaTeX, CSV and JSON.
 
-from collections.abc import Callable, Sequence
+Reads run folders; runs no model and opens no image.
+"""
+
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from vipbench import files
-from vipbench.report.text import MISSING, Grid, _csv, doubt, latex, markdown, row_percent
+from vipbench.report.rows import TROUBLES, accuracy_text, doubt
+from vipbench.report.text import (
+    MISSING,
+    Grid,
+    csv_table,
+    latex_page,
+    markdown_page,
+    markdown_section,
+)
 from vipbench.runfolder import manifest as manifests
 from vipbench.runfolder.summary import ALL, HEADLINE_METRIC, Row, read_summary
 from vipbench.schema import Fit
 from vipbench.stats import MIN_CLUSTERS
-
-TROUBLES: dict[str, Callable[[Row], int]] = {
-    "errors": lambda row: row.n_errors,
-    "unparsed": lambda row: row.n_unparsed,
-    "truncated": lambda row: row.n_truncated,
-    "ungraded": lambda row: row.n_ungraded,
-    "mark lost": lambda row: row.n_marks_lost,
-    "mark cut": lambda row: row.n_marks_cut,
-}
-"""What accuracy alone does not show; tables have a column for each that occurs."""
-
-
-# --- leaderboards over several runs
 
 
 class _Column(NamedTuple):
@@ -66,40 +64,50 @@ def leaderboard(runs: Sequence[Path], out: Path) -> list[Path]:
         RunError: A run has not ended or is broken.
     """
     cells = _cells(list(dict.fromkeys(run.resolve() for run in runs)))
-    rows = [cell.row for cell in cells if cell.row.group == ALL]
-    breakdown_rows = [cell.row for cell in cells if cell.row.group != ALL]
-    grids = _leaderboard_grids([cell for cell in cells if cell.row.group == ALL])
+    whole_cells = [cell for cell in cells if cell.row.group == ALL]
+    rows = [cell.row for cell in whole_cells]
+    group_rows = [cell.row for cell in cells if cell.row.group != ALL]
     notes = _notes(rows)
+    grids = _leaderboard_grids(whole_cells)
     texts = {
-        "leaderboard.md": markdown("Leaderboard", notes, grids),
+        "leaderboard.md": _markdown("Leaderboard", notes, grids),
         "leaderboard.csv": _csv(rows),
-        "leaderboard.tex": latex(notes, grids),
-        "breakdown.md": markdown("Breakdown", notes, _breakdown_grids(cells)),
-        "breakdown.csv": _csv(breakdown_rows),
+        "leaderboard.tex": latex_page(notes, grids),
+        "breakdown.md": _markdown("Breakdown", notes, _breakdown_grids(cells)),
+        "breakdown.csv": _csv(group_rows),
     }
     for name, text in texts.items():
         files.write_text(out / name, [text])
-    for name, listed in (("leaderboard.json", rows), ("breakdown.json", breakdown_rows)):
+    records = {"leaderboard.json": rows, "breakdown.json": group_rows}
+    for name, listed in records.items():
         files.write_json(out / name, [row.model_dump(mode="json") for row in listed])
-        texts[name] = ""
-    return sorted(out / name for name in texts)
+    return sorted(out / name for name in (*texts, *records))
+
+
+def _markdown(title: str, notes: Sequence[str], grids: Sequence[Grid]) -> str:
+    sections = [markdown_section(grid) for grid in grids if grid.rows]
+    return markdown_page([f"# {title}", *notes, *sections])
+
+
+def _csv(rows: Sequence[Row]) -> str:
+    return csv_table(Row.model_fields, (row.model_dump(mode="json") for row in rows))
 
 
 def _cells(folders: Sequence[Path]) -> list[_Cell]:
-    """Place all rows of all runs; runs of the same model and protocol share a line if they can."""
+    """Make the cells of all runs; runs of the same model and protocol share a line if they can."""
     cells: list[_Cell] = []
     taken: set[tuple[_Line, _Column]] = set()
     for folder in folders:
-        placed = [(row, _column(row)) for row in read_summary(folder)]
+        rows = [(row, _column(row)) for row in read_summary(folder)]
         headlines = {name: task.headline for name, task in manifests.read(folder).tasks.items()}
         copy = 0
-        while any((_line(row, copy), column) in taken for row, column in placed):
+        while any((_line(row, copy), column) in taken for row, column in rows):
             copy += 1
         cells += [
             _Cell(_line(row, copy), column, headlines.get(row.task) == row.style, row)
-            for row, column in placed
+            for row, column in rows
         ]
-        taken.update((_line(row, copy), column) for row, column in placed)
+        taken.update((_line(row, copy), column) for row, column in rows)
     return cells
 
 
@@ -132,13 +140,13 @@ def _grid(title: str, cells: Sequence[_Cell]) -> Grid:
     lines = sorted(dict.fromkeys(c.line for c in cells), key=lambda line: models.index(line.model))
     columns = list(dict.fromkeys(cell.column for cell in cells))
     rows = {column: [c.row for c in cells if c.column == column] for column in columns}
-    placed = {(cell.line, cell.column): cell.row for cell in cells}
+    row_at = {(cell.line, cell.column): cell.row for cell in cells}
     with_style = len({column.style for column in columns}) > 1
     body = [
         (
             line.model,
             _protocol(line),
-            *(_cell_text(placed.get((line, column)), rows[column]) for column in columns),
+            *(_cell_text(row_at.get((line, column)), rows[column]) for column in columns),
         )
         for line in lines
     ]
@@ -148,22 +156,22 @@ def _grid(title: str, cells: Sequence[_Cell]) -> Grid:
 
 def _column_text(column: _Column, rows: Sequence[Row], *, with_style: bool) -> str:
     """Head a column with all that its cells share; another number of samples stands in the cell."""
-    about = [column.style] if with_style else []
-    about.append(column.fit)
-    about += [column.metric] if column.metric != HEADLINE_METRIC else []
-    about += ["synthetic"] if column.synthetic else []
+    shared = [column.style] if with_style else []
+    shared.append(column.fit)
+    shared += [column.metric] if column.metric != HEADLINE_METRIC else []
+    shared += ["synthetic"] if column.synthetic else []
     sizes = {row.n_expected for row in rows if row.group == ALL}
-    about += [f"n {size:,}" for size in sizes] if len(sizes) == 1 else []
-    return f"{column.task} v{column.version}" + (f" ({', '.join(about)})" if about else "")
+    shared += [f"n {size:,}" for size in sizes] if len(sizes) == 1 else []
+    return f"{column.task} v{column.version} ({', '.join(shared)})"
 
 
 def _cell_text(row: Row | None, column: Sequence[Row]) -> str:
     if row is None:
         return MISSING
-    text = row_percent(row)
+    text = accuracy_text(row)
     if row.n < row.n_expected:
         text += f" ({row.n} of {row.n_expected})"
-    elif len({each.n_expected for each in column}) > 1:
+    elif len({other.n_expected for other in column}) > 1:
         text += f" (n {row.n})"
     return text
 
@@ -179,9 +187,13 @@ def _trouble_grid(cells: Sequence[_Cell]) -> Grid:
     rows = [cell.row for cell in cells]
     shown = {name: count for name, count in TROUBLES.items() if any(map(count, rows))}
     header = ("model", "protocol", "task", "style", "metric", *shown, "of")
-    lines = [
+    body = [
         (
-            *(line.model, _protocol(line), row.task, row.style, row.metric),
+            line.model,
+            _protocol(line),
+            row.task,
+            row.style,
+            row.metric,
             *(str(count(row)) for count in shown.values()),
             str(row.n + row.n_errors + row.n_ungraded),
         )
@@ -191,7 +203,7 @@ def _trouble_grid(cells: Sequence[_Cell]) -> Grid:
     title = "Errors, unparsed and truncated answers"
     if any(row.n_marks_lost or row.n_marks_cut for row in rows):
         title += ", lost and cut marks"
-    return Grid(title, header, lines)
+    return Grid(title, header, body)
 
 
 def _breakdown_grids(cells: Sequence[_Cell]) -> list[Grid]:
@@ -204,16 +216,16 @@ def _breakdown_grids(cells: Sequence[_Cell]) -> list[Grid]:
         if groups == [ALL]:
             continue
         lines = list(dict.fromkeys(cell.line for cell in inside))
-        placed = {(cell.line, cell.row.group): cell.row for cell in inside}
+        row_at = {(cell.line, cell.row.group): cell.row for cell in inside}
         same_name = len({line.model for line in lines}) < len(lines)
         heads = []
         for line in lines:
-            whole = placed[line, ALL]
+            whole = row_at[line, ALL]
             head = f"{line.model} ({_protocol(line)})" if same_name else line.model
             part = f" ({whole.n} of {whole.n_expected})" if whole.n < whole.n_expected else ""
             heads.append(head + part)
         body = [
-            (group, *(_group_text(placed.get((line, group))) for line in lines))
+            (group, *(_group_text(row_at.get((line, group))) for line in lines))
             for group in sorted(groups, key=lambda g: g != ALL)
         ]
         title = _column_text(column, rows, with_style=False)
@@ -222,7 +234,7 @@ def _breakdown_grids(cells: Sequence[_Cell]) -> list[Grid]:
 
 
 def _group_text(row: Row | None) -> str:
-    return MISSING if row is None else f"{row_percent(row)} (n {row.n})"
+    return MISSING if row is None else f"{accuracy_text(row)} (n {row.n})"
 
 
 def _notes(rows: Sequence[Row]) -> list[str]:

@@ -1,4 +1,4 @@
-"""terminal: part of what was vipbench/report/leaderboard.py."""
+"""Tables for a terminal: any grid, the rows of a run, their breakdown, the spread over seeds."""
 
 from collections.abc import Collection, Iterator, Sequence
 
@@ -6,12 +6,30 @@ from rich.console import Console, ConsoleOptions
 from rich.table import Table
 from rich.text import Text
 
-from vipbench.report.leaderboard import TROUBLES
-from vipbench.report.text import MISSING, doubt
+from vipbench.report.rows import TROUBLES, short_accuracy_text
+from vipbench.report.text import MISSING, Grid, percent
 from vipbench.runfolder.summary import ALL, HEADLINE_METRIC, Row, SeedRow
 from vipbench.scoring.summary import group_order
 
-# --- tables for a terminal
+
+def grid_table(grid: Grid, *, unbroken: int = 0) -> Table:
+    """Lay out a grid so that it loses no letter in a narrow terminal: cells are folded.
+
+    Args:
+        grid: The table.
+        unbroken: Number of first columns whose cells stay in one line.
+    """
+    table = Table(title=Text(grid.title), title_justify="left")
+    for column, name in enumerate(grid.header):
+        table.add_column(
+            Text(name),
+            justify="left" if column in grid.words else "right",
+            no_wrap=column < unbroken,
+            overflow="ellipsis" if column < unbroken else "fold",
+        )
+    for row in grid.rows:
+        table.add_row(*map(Text, row))
+    return table
 
 
 def run_table(rows: Sequence[Row]) -> Table:
@@ -19,30 +37,33 @@ def run_table(rows: Sequence[Row]) -> Table:
     rows = [row for row in rows if row.group == ALL]
     styles = list(dict.fromkeys(row.style for row in rows))
     shown = {name: count for name, count in TROUBLES.items() if any(map(count, rows))}
-    table = _table("accuracy, % [95 % interval]", rows, ("task",), (*styles, *shown))
+    body = []
     for task, metric in dict.fromkeys((row.task, row.metric) for row in rows):
-        mine = {row.style: row for row in rows if (row.task, row.metric) == (task, metric)}
+        by_style = {row.style: row for row in rows if (row.task, row.metric) == (task, metric)}
         label = task if metric == HEADLINE_METRIC else f"{task}\n({metric})"
-        cells = [_short_text(mine.get(style)) for style in styles]
-        counts = [str(sum(map(count, mine.values()))) for count in shown.values()]
-        table.add_row(*map(Text, (label, *cells, *counts)))
-    return table
+        cells = [_short_text(by_style.get(style)) for style in styles]
+        counts = [str(sum(map(count, by_style.values()))) for count in shown.values()]
+        body.append((label, *cells, *counts))
+    title = _title("accuracy, % [95 % interval]", rows)
+    return grid_table(Grid(title, ("task", *styles, *shown), body, words=(0,)), unbroken=1)
 
 
 def seed_table(rows: Sequence[SeedRow]) -> Table:
     """Lay out the spread over seeds: mean, standard deviation, lowest and highest in percent."""
     n = max((len(row.seeds) for row in rows), default=0)
-    table = Table(title=Text(f"accuracy over {n} seeds, %"), title_justify="left")
-    for name in ("task", "style"):
-        table.add_column(Text(name), no_wrap=True)
-    for name in ("mean", "sd", "lowest", "highest"):
-        table.add_column(Text(name), justify="right")
-    for row in rows:
-        label = row.task if row.metric == HEADLINE_METRIC else f"{row.task} ({row.metric})"
-        values = [(row.mean, 1), (row.sd, 2), (row.lowest, 1), (row.highest, 1)]
-        cells = [MISSING if v is None else f"{100 * v:.{digits}f}" for v, digits in values]
-        table.add_row(*map(Text, (label, row.style, *cells)))
-    return table
+    body = [
+        (
+            row.task if row.metric == HEADLINE_METRIC else f"{row.task} ({row.metric})",
+            row.style,
+            percent(row.mean),
+            percent(row.sd, 2),
+            percent(row.lowest),
+            percent(row.highest),
+        )
+        for row in rows
+    ]
+    header = ("task", "style", "mean", "sd", "lowest", "highest")
+    return grid_table(Grid(f"accuracy over {n} seeds, %", header, body), unbroken=2)
 
 
 class BreakdownTable:
@@ -81,36 +102,29 @@ class BreakdownTable:
 
     def _table(self, tasks: Sequence[str]) -> Table:
         rows = [row for row in self.rows if row.task in tasks]
-        placed = {(row.style, row.group, row.task): row for row in rows}
-        table = _table("accuracy by kind of mark, % (n)", rows, ("style", "group"), tasks)
+        row_at = {(row.style, row.group, row.task): row for row in rows}
+        title = _title("accuracy by kind of mark, % (n)", rows)
+        table = grid_table(Grid(title, ("style", "group", *tasks), []), unbroken=2)
         for style in dict.fromkeys(row.style for row in rows):
             groups = dict.fromkeys(row.group for row in rows if row.style == style)
             table.add_section()
             ordered = sorted(groups, key=lambda group: group_order(group, self.axes))
             for number, group in enumerate(ordered):
-                cells = [_count_text(placed.get((style, group, task))) for task in tasks]
+                cells = [_count_text(row_at.get((style, group, task))) for task in tasks]
                 table.add_row(*map(Text, ("" if number else style, group, *cells)))
         return table
 
 
-def _table(what: str, rows: Sequence[Row], names: Sequence[str], values: Sequence[str]) -> Table:
-    """Make an empty table that loses no letter in a narrow terminal."""
+def _title(what: str, rows: Sequence[Row]) -> str:
     models = ", ".join(dict.fromkeys(row.model for row in rows))
     data = " · synthetic data" if any(row.synthetic for row in rows) else ""
-    table = Table(title=Text(f"{models}: {what}{data}"), title_justify="left")
-    for name in names:
-        table.add_column(Text(name), no_wrap=True)
-    for value in values:
-        table.add_column(Text(value), justify="right", overflow="fold")
-    return table
+    return f"{models}: {what}{data}"
 
 
 def _short_text(row: Row | None) -> str:
-    """Write an accuracy with an interval in whole percent: `81.2 [76-85]`."""
-    if row is None or row.accuracy is None or row.ci_low is None or row.ci_high is None:
+    if row is None or row.accuracy is None:
         return MISSING
-    interval = f"[{100 * row.ci_low:.0f}-{100 * row.ci_high:.0f}]{doubt(row)}"
-    text = f"{100 * row.accuracy:.1f} {interval}"
+    text = short_accuracy_text(row)
     if row.n < row.n_expected:
         text += f" ({row.n} of {row.n_expected})"
     return text
@@ -119,4 +133,4 @@ def _short_text(row: Row | None) -> str:
 def _count_text(row: Row | None) -> str:
     if row is None or row.accuracy is None:
         return MISSING
-    return f"{100 * row.accuracy:.1f} ({row.n})"
+    return f"{percent(row.accuracy)} ({row.n})"

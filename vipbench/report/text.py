@@ -1,91 +1,144 @@
-"""numbers, Markdown, LaTeX, CSV: written in one place."""
+"""Numbers, tables and markup as readers see them: one spelling of each, for all that is written.
+
+Knows no run and no model. Fractions come in; percent and percentage points go out.
+"""
 
 import csv
 import io
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from vipbench.runfolder.summary import Row
-from vipbench.stats import MIN_CLUSTERS
+MISSING = "-"
+"""What is shown where there is no value."""
+SMALLEST_P = 0.001
+"""Smaller p-values are shown as smaller than this."""
 
-# --- words and tables
+
+# --- numbers
 
 
-def points(value: float | None) -> str:
-    """Write a difference in percentage points, with its sign: `-3.2`."""
+def number(value: float | None, digits: int) -> str:
+    """Write a number with a fixed number of decimals: `0.67`."""
+    return MISSING if value is None else f"{value:.{digits}f}"
+
+
+def signed(value: float | None, digits: int) -> str:
+    """Write a number with its sign, zero without one: `+0.67`, `0.00`."""
     if value is None:
         return MISSING
-    text = f"{100 * value:+.1f}"
+    text = f"{value:+.{digits}f}"
     return text[1:] if float(text) == 0 else text
 
 
-def percent(value: float | None) -> str:
-    """Write a share in percent: `81.2`."""
-    return MISSING if value is None else f"{100 * value:.1f}"
+def percent(value: float | None, digits: int = 1) -> str:
+    """Write a fraction in percent, without the unit: `81.2`."""
+    return MISSING if value is None else number(100 * value, digits)
+
+
+def points(value: float | None, digits: int = 1) -> str:
+    """Write a difference of fractions in percentage points, with its sign: `-3.2`."""
+    return MISSING if value is None else signed(100 * value, digits)
+
+
+def percent_interval(
+    value: float | None, low: float | None, high: float | None, digits: int = 1
+) -> str:
+    """Write a fraction in percent with its interval: `81.2 [76.1, 85.4]`."""
+    if value is None or low is None or high is None:
+        return MISSING
+    return f"{percent(value, digits)} [{percent(low, digits)}, {percent(high, digits)}]"
+
+
+def points_interval(value: float | None, low: float | None, high: float | None) -> str:
+    """Write a difference of fractions in points with its interval: `-3.2 [-5.1, -1.3]`."""
+    if value is None or low is None or high is None:
+        return MISSING
+    return f"{points(value)} [{points(low)}, {points(high)}]"
 
 
 def p_text(value: float | None) -> str:
-    """Write a p-value: `0.031`, `<0.001`."""
+    """Write a p-value: `0.031`, `< 0.001`."""
     if value is None:
         return MISSING
-    return "<0.001" if value < 0.001 else f"{value:.3f}"
+    return f"< {SMALLEST_P}" if value < SMALLEST_P else number(value, 3)
 
 
-def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Lay out a table, whatever its cells hold."""
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(map(markdown_text, line)) + " |" for line in lines)
+def counted(n: int, noun: str) -> str:
+    """Write a number of things whose plural has an s: `1 run`, `2,000 runs`."""
+    return f"{n:,} {noun}{'s' * (n != 1)}"
 
 
-def markdown_text(text: str) -> str:
-    """Escape what Markdown would read as more than text."""
-    return re.sub(r"([\\|<`*])", r"\\\1", " ".join(text.split()))
-
-
-MISSING = "-"
-"""What a table shows where there is no value."""
+# --- tables
 
 
 class Grid(NamedTuple):
-    """A table of plain text."""
+    """A table of plain text; what is markup in a format is escaped by the writer of the format."""
 
     title: str
     header: tuple[str, ...]
-    lines: list[tuple[str, ...]]
+    rows: Sequence[tuple[str, ...]]
+    words: tuple[int, ...] = (0, 1)
+    """Columns that are aligned left; the others hold numbers and are aligned right."""
 
 
-def row_percent(row: Row) -> str:
-    """Write an accuracy in percent with its interval: `81.2 [76.1, 85.4]`, `?` where unreliable."""
-    if row.accuracy is None or row.ci_low is None or row.ci_high is None:
-        return MISSING
-    interval = f"[{100 * row.ci_low:.1f}, {100 * row.ci_high:.1f}]"
-    return f"{100 * row.accuracy:.1f} {interval}{doubt(row)}"
+def markdown_table(grid: Grid) -> str:
+    """Lay out a table without its title, whatever its cells hold."""
+    lines = [grid.header, ["---"] * len(grid.header), *grid.rows]
+    return "\n".join("| " + " | ".join(map(markdown_text, line)) + " |" for line in lines)
 
 
-def doubt(row: Row) -> str:
-    return "?" if row.n_clusters < MIN_CLUSTERS else ""
+def markdown_section(grid: Grid) -> str:
+    """Lay out a table below its title."""
+    return f"## {markdown_text(grid.title)}\n\n{markdown_table(grid)}"
 
 
-# --- formats
+def markdown_list(items: Iterable[str]) -> str:
+    """Lay out texts as a list."""
+    return "\n".join(f"- {markdown_text(item)}" for item in items)
 
 
-def markdown(title: str, notes: Sequence[str], grids: Iterable[Grid]) -> str:
-    parts = [f"# {title}", *notes]
-    for grid in grids:
-        if grid.lines:
-            head = [_markdown_line(grid.header), "|" + " --- |" * len(grid.header)]
-            parts += [f"## {_markdown_text(grid.title)}"]
-            parts += ["\n".join([*head, *map(_markdown_line, grid.lines)])]
-    return "\n\n".join(parts) + "\n"
+def markdown_page(parts: Iterable[str]) -> str:
+    """Join the parts of a page, which are Markdown; empty ones are left out."""
+    return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _markdown_line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(map(_markdown_text, cells)) + " |"
-
-
-def _markdown_text(text: str) -> str:
+def markdown_text(text: str) -> str:
+    """Escape what Markdown would read as more than text; line breaks become spaces."""
     return re.sub(r"([\\|<`*])", r"\\\1", " ".join(text.split()))
+
+
+def latex_page(notes: Iterable[str], grids: Iterable[Grid]) -> str:
+    """Lay out tables one after another, below notes as comments; tables without rows are left out.
+
+    All columns of words come first.
+    """
+    parts = ["% Needs \\usepackage{booktabs}.", *(f"% {note}" for note in notes)]
+    for grid in grids:
+        if grid.rows:
+            parts += ["", *_latex_table(grid)]
+    return "\n".join(parts) + "\n"
+
+
+def _latex_table(grid: Grid) -> list[str]:
+    n_words = len(grid.words)
+    alignment = "l" * n_words + "r" * (len(grid.header) - n_words)
+    return [
+        r"\begin{table}",
+        rf"\caption{{{latex_text(grid.title)}}}",
+        rf"\begin{{tabular}}{{{alignment}}}",
+        r"\toprule",
+        _latex_line(grid.header),
+        r"\midrule",
+        *map(_latex_line, grid.rows),
+        r"\bottomrule",
+        r"\end{tabular}",
+        r"\end{table}",
+    ]
+
+
+def _latex_line(cells: Iterable[str]) -> str:
+    return " & ".join(map(latex_text, cells)) + r" \\"
 
 
 _LATEX = {
@@ -102,40 +155,31 @@ _LATEX = {
 }
 
 
-def latex(notes: Sequence[str], grids: Iterable[Grid]) -> str:
-    parts = ["% Needs \\usepackage{booktabs}.", *(f"% {note}" for note in notes)]
-    for grid in grids:
-        if not grid.lines:
-            continue
-        parts += [
-            "",
-            r"\begin{table}",
-            rf"\caption{{{_latex_text(grid.title)}}}",
-            rf"\begin{{tabular}}{{ll{'r' * (len(grid.header) - 2)}}}",
-            r"\toprule",
-            _latex_line(grid.header),
-            r"\midrule",
-            *map(_latex_line, grid.lines),
-            r"\bottomrule",
-            r"\end{tabular}",
-            r"\end{table}",
-        ]
-    return "\n".join(parts) + "\n"
-
-
-def _latex_line(cells: Sequence[str]) -> str:
-    return " & ".join(map(_latex_text, cells)) + r" \\"
-
-
-def _latex_text(text: str) -> str:
+def latex_text(text: str) -> str:
+    """Escape what LaTeX would read as more than text; line breaks become spaces."""
     return "".join(_LATEX.get(c, c) for c in " ".join(text.split()))
 
 
-def _csv(rows: Iterable[Row]) -> str:
+def csv_table(fields: Iterable[str], rows: Iterable[Mapping[str, object]]) -> str:
+    """Write records as CSV: a column a field, `true` and `false`, nothing for None."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, list(Row.model_fields), lineterminator="\n")
+    writer = csv.DictWriter(text, list(fields), lineterminator="\n")
     writer.writeheader()
     for row in rows:
-        fields = row.model_dump(mode="json")
-        writer.writerow(fields | {"synthetic": str(row.synthetic).lower()})
+        writer.writerow(
+            {key: str(v).lower() if isinstance(v, bool) else v for key, v in row.items()}
+        )
     return text.getvalue()
+
+
+# --- other markup
+
+
+def xml_text(text: str) -> str:
+    """Replace the characters that XML 1.0 cannot hold, which ids of samples may."""
+    return re.sub("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "�", text)
+
+
+def plot_text(text: str) -> str:
+    """Escape the dollar signs, between which matplotlib would read a formula."""
+    return text.replace("$", r"\$")

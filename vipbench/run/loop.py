@@ -5,13 +5,13 @@ model.
 """
 
 from vipbench.console import QUIET, Console
+from vipbench.report.rows import lost_marks
 from vipbench.run.ask import answer
 from vipbench.run.claim import claimed, with_shard_folder
 from vipbench.run.prepare import prepare
 from vipbench.run.resume import resume
 from vipbench.run.score import Results, check_errors, finish
 from vipbench.run.settings import RunSettings
-from vipbench.scoring.summary import lost_marks
 
 
 def run(settings: RunSettings, console: Console = QUIET) -> Results:

@@ -10,6 +10,7 @@ from vipbench.console import QUIET, Console
 from vipbench.errors import JudgeError, RunError, TooManyErrors, nearest
 from vipbench.judge.grading import JudgeSettings
 from vipbench.judge.runs import judge_run
+from vipbench.report.options import OptionNote
 from vipbench.run.resume import Started
 from vipbench.runfolder import answers_file, trials_file
 from vipbench.runfolder import manifest as manifests
@@ -152,7 +153,7 @@ def write_scores(
             )
         extra.discard(scorers.OPTION_ARGMAX)
     judged = judge_run(folder, answered, judge, ledger, console=console)
-    options, summary = scorers.OptionNote(), Summary(manifest)
+    options, summary = OptionNote(), Summary(manifest)
 
     def own_lines() -> Iterator[ScoreLine]:
         for trial, response in answered:

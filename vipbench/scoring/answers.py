@@ -17,7 +17,7 @@ def parse_choice(text: str, letters: Sequence[str]) -> str | None:
     """Return the letter that the whole text is, or None.
 
     Strict, as the official loader of ViP-LLaVA compares (`model_vqa_loader_vip.py`): only white
-    space around the letter and its case are ignored, so `A.` and `A. The cup` are no answers.
+    space around the letter and its case are ignored, so `A.` and `A. The cup` are not answers.
     """
     stripped = text.strip().lower()
     return next((letter for letter in letters if letter.lower() == stripped), None)
@@ -26,20 +26,21 @@ def parse_choice(text: str, letters: Sequence[str]) -> str | None:
 def find_choice(text: str, letters: Sequence[str]) -> str | None:
     """Return the one letter that a text answers with, or None: the lenient reading.
 
-    Beside what `parse_choice` takes: a letter that opens the text and is set off (`B.`, `(B)`,
-    `B: the cup`, or alone in its line), and one that the text names as the answer (`The answer is
-    B.`, `Option B`). Several different letters are no answer. A letter before a plain word is not
-    taken, since `A` is an article too. These rules are ours; no published number rests on them.
+    In addition to what `parse_choice` takes: a letter that opens the text and is set off (`B.`,
+    `(B)`, `B: the cup`, or alone on its line), and one that the text names as the answer (`The
+    answer is B.`, `Option B`). Several different letters are not an answer. A letter before a plain
+    word is not taken, since `A` is an article too. These rules are ours; no published number rests
+    on them.
     """
     strict = parse_choice(text, letters)
     if strict is not None:
         return strict
     opening = _OPENING.match(text)
-    found = set(_NAMED.findall(text))
+    named = set(_NAMED.findall(text))
     if opening:
-        found.add((opening[1] or opening[2]).upper())
-    named = [letter for letter in letters if letter in found]
-    return named[0] if len(named) == 1 and len(found) == 1 else None
+        named.add((opening[1] or opening[2]).upper())
+    options = [letter for letter in letters if letter in named]
+    return options[0] if len(options) == 1 and len(named) == 1 else None
 
 
 _OPENING = re.compile(r"\s*(?:[(\[]([A-Za-z])[)\]]|([A-Za-z])(?:[.:,)]|\s*$))", re.MULTILINE)
@@ -70,10 +71,10 @@ def matches_leniently(answer: str, target: str) -> bool:
     people` for 2); another target if the answer has the same words, apart from case, punctuation
     and articles. These rules are ours; no published number rests on them.
     """
-    found, sought = _plain_words(answer), _plain_words(target)
-    if len(sought) == 1 and sought[0].isdecimal():
-        return {word for word in found if word.isdecimal()} == set(sought)
-    return bool(sought) and found == sought
+    words, target_words = _plain_words(answer), _plain_words(target)
+    if len(target_words) == 1 and target_words[0].isdecimal():
+        return {word for word in words if word.isdecimal()} == set(target_words)
+    return bool(target_words) and words == target_words
 
 
 def _plain_words(text: str) -> list[str]:
@@ -109,12 +110,12 @@ def matches_graded(text: str, target: str) -> bool:
 
 
 def _occurs(phrase: str, text: str) -> bool:
-    sought, found = _words(phrase), _words(text)
-    if not sought:
+    phrase_words, words = _words(phrase), _words(text)
+    if not phrase_words:
         symbols = "".join(phrase.split())
         return bool(symbols) and symbols in text
-    length = len(sought)
-    return any(found[i : i + length] == sought for i in range(len(found) - length + 1))
+    length = len(phrase_words)
+    return any(words[i : i + length] == phrase_words for i in range(len(words) - length + 1))
 
 
 def _words(text: str) -> list[str]:

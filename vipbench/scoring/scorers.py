@@ -1,9 +1,7 @@
-"""Score answers: choice, short answer, graded, joint. Cannot see a model or an image."""
+"""Step 5: an answer -> its score, by the rule of its task: choice, short answer, graded, joint."""
 
 import heapq
 import math
-import statistics
-from array import array
 from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple, Self
 
@@ -51,7 +49,7 @@ def metrics_of(kind: Kind, extra: Collection[ExtraMetric]) -> tuple[str, ...]:
         "choice": ("lenient", "option_argmax"),
         "short_answer": ("lenient",),
     }
-    return (metric_name(kind), *(each for each in suitable.get(kind, ()) if each in extra))
+    return (metric_name(kind), *(metric for metric in suitable.get(kind, ()) if metric in extra))
 
 
 def likeliest_option(trial: Trial, response: Response) -> Option | None:
@@ -102,7 +100,7 @@ def score_line(trial: Trial, response: Response | None, metric: str | None = Non
     """Return what `scores.jsonl` says of a trial by one metric; an error has no value.
 
     `response` may be None only where the trial itself is an error. A text without probabilities of
-    the options is no error, but has no value by `option_argmax`.
+    the options is not an error, but has no value by `option_argmax`.
     """
     error = trial.error if response is None else response.error
     scored, option, agrees, ungraded = None, None, None, None
@@ -134,42 +132,6 @@ def score_line(trial: Trial, response: Response | None, metric: str | None = Non
     )
 
 
-class OptionNote:
-    """How the likeliest option letters compare with the texts, taken one answer after another."""
-
-    def __init__(self) -> None:
-        self._n = self._n_agree = 0
-        self._text_right = self._option_right = 0.0
-        self._margins = array("d")
-
-    def add(self, trial: Trial, response: Response | None) -> None:
-        """Take an answer; one without a likeliest option is passed over."""
-        if response is None or response.text is None or trial.kind != "choice":
-            return
-        option = likeliest_option(trial, response)
-        if option is None:
-            return
-        text = score(trial, response)
-        self._n += 1
-        self._n_agree += text.answer == option.letter
-        self._text_right += text.value
-        self._option_right += score(trial, response, OPTION_ARGMAX).value
-        if option.margin is not None:
-            self._margins.append(option.margin)
-
-    def text(self) -> str | None:
-        """Say it in a line; None where no likeliest option is known."""
-        n, margins = self._n, self._margins
-        if not n:
-            return None
-        median = f"; median margin {statistics.median(margins):.2f} nats" if margins else ""
-        return (
-            f"options: text and likeliest letter agree in {self._n_agree / n:.1%} of {n:,} "
-            f"choices; the letter is right in {self._option_right / n:.1%}, the text in "
-            f"{self._text_right / n:.1%}{median}"
-        )
-
-
 class Joint:
     """A joint task, scored from the lines of its parts; a context manager.
 
@@ -180,7 +142,8 @@ class Joint:
     def __init__(self, name: str, parts: Sequence[str]) -> None:
         """Take the name of the joint task and those of its parts."""
         self._name, self._parts = name, parts
-        self._places: dict[tuple[str, str, str, str], int] = {}
+        self._positions: dict[tuple[str, str, str, str], int] = {}
+        """Task, style, id, metric -> position of the line on the shelf."""
         self._shelf = Shelf(_SCORE_LINE)
 
     def __enter__(self) -> Self:
@@ -192,20 +155,19 @@ class Joint:
     def add(self, line: ScoreLine) -> None:
         """Take a line, if it is one of a part."""
         if line.task in self._parts:
-            place = self._shelf.put(line)
-            self._places[line.task, line.style, line.id, line.metric] = place
+            key = line.task, line.style, line.id, line.metric
+            self._positions[key] = self._shelf.put(line)
 
     def lines(self) -> Iterator[ScoreLine]:
         """Yield the lines of the joint task, in the order of its first part.
 
         An error in either part is an error. Raises RunError where a part lacks a sample.
         """
-        for task, *key in self._places:
+        for task, style, id_, metric in self._positions:
             if task != self._parts[0]:
                 continue
-            style, id_, metric = key
-            places = [self._places.get((part, style, id_, metric)) for part in self._parts]
-            present = [self._shelf[place] for place in places if place is not None]
+            keys = [(part, style, id_, metric) for part in self._parts]
+            present = [self._shelf[self._positions[key]] for key in keys if key in self._positions]
             if len(present) < len(self._parts):
                 raise RunError(
                     f"{self._name}: sample {id_} under {style} is not in each of "
@@ -252,7 +214,7 @@ def _shared_tags(tags: Sequence[Tags]) -> Iterator[tuple[str, tuple[str, ...]]]:
     for axis, values in tags[0].items():
         others = [other[axis] for other in tags[1:] if axis in other]
         if len(others) == len(tags) - 1:
-            yield axis, values if all(each == values for each in others) else ("mixed",)
+            yield axis, values if all(other == values for other in others) else ("mixed",)
 
 
 def _score_choice(text: str, target: str, letters: Sequence[str], *, lenient: bool) -> Score:

@@ -1,4 +1,4 @@
-"""6  scores -> rows."""
+"""Step 6: scores -> rows of metrics, by task, style and group, and their spread over seeds."""
 
 import math
 import re
@@ -50,11 +50,11 @@ class Summary:
         part = self._parts.get(name)
         if part is None:
             part = self._parts[name] = _Part()
-        place = part.add(line, self._images.setdefault(line.group, len(self._images)))
-        part.groups[ALL].append(place)
+        index = part.add(line, self._images.setdefault(line.group, len(self._images)))
+        part.groups[ALL].append(index)
         for axis in self._manifest.tasks[line.task].breakdown:
             for value in line.tags.get(axis, ()):
-                part.groups[f"{axis}={value}"].append(place)
+                part.groups[f"{axis}={value}"].append(index)
 
     def rows(self) -> list[Row]:
         """Return a row for each task, style, metric and group."""
@@ -77,24 +77,24 @@ class _Part:
         self.images = array("l")
         self.flags = array("H")
         self.groups: dict[str, array[int]] = defaultdict(partial(array, "l"))
-        """Places of the lines in each group."""
+        """Indices of the lines in each group."""
 
     def add(self, line: ScoreLine, image: int) -> int:
-        """Take a line and return its place."""
+        """Take a line and return its index."""
         self.values.append(math.nan if line.value is None else line.value)
         self.margins.append(math.nan if line.margin is None else line.margin)
         self.images.append(image)
         self.flags.append(_flags(line))
         return len(self.values) - 1
 
-    def take(self, places: "array[int]") -> "_Lines":
-        """Return the lines at some places."""
-        at = np.asarray(places)
+    def take(self, indices: "array[int]") -> "_Lines":
+        """Return the lines at some indices."""
+        chosen = np.asarray(indices)
         return _Lines(
-            values=np.asarray(self.values)[at],
-            margins=np.asarray(self.margins)[at],
-            images=np.asarray(self.images)[at],
-            flags=np.asarray(self.flags)[at],
+            values=np.asarray(self.values)[chosen],
+            margins=np.asarray(self.margins)[chosen],
+            images=np.asarray(self.images)[chosen],
+            flags=np.asarray(self.flags)[chosen],
         )
 
 
@@ -173,23 +173,6 @@ def _row(manifest: Manifest, name: tuple[str, str, str], group: str, lines: _Lin
     )
 
 
-def lost_marks(manifest: Manifest, rows: Iterable[Row]) -> list[str]:
-    """Say under which tasks and styles a model saw nothing of some marks: a line each."""
-    warnings = []
-    for row in rows:
-        if row.group != ALL or not row.n_marks_lost or manifest.tasks[row.task].parts:
-            continue
-        of = row.n + row.n_errors + row.n_ungraded
-        cut = f" (and in {row.n_marks_cut:,} one is cut)" if row.n_marks_cut else ""
-        advice = "use --fit pad" if row.fit == "crop" else "it is too small, or outside the image"
-        warnings.append(
-            f"{row.task} under {row.style}: in {row.n_marks_lost:,} of {of:,} samples a mark is "
-            f"lost{cut} under fit {row.fit}; {advice}; `vipbench check {row.task} --visibility` "
-            "compares the fits"
-        )
-    return list(dict.fromkeys(warnings))  # each metric has its rows
-
-
 def group_order(group: str, axes: Sequence[str]) -> tuple[int, int, list[tuple[int, str]]]:
     """Sort `all` first, then by axis, then values as they are listed elsewhere, numbers by size."""
     axis, _, value = group.partition("=")
@@ -201,11 +184,11 @@ def group_order(group: str, axes: Sequence[str]) -> tuple[int, int, list[tuple[i
 
 
 def over_seeds(runs: Sequence[Sequence[Row]]) -> list[SeedRow]:
-    """Sum up runs that differ in nothing but their seed; groups other than `all` are left out."""
-    found: dict[tuple[str, str, str], list[Row]] = defaultdict(list)
+    """Sum up runs that differ only by their seed; groups other than `all` are left out."""
+    alike: dict[tuple[str, str, str], list[Row]] = defaultdict(list)
     for row in (row for rows in runs for row in rows if row.group == ALL):
-        found[row.task, row.style, row.metric].append(row)
-    return [_seed_row(rows) for rows in found.values()]
+        alike[row.task, row.style, row.metric].append(row)
+    return [_seed_row(rows) for rows in alike.values()]
 
 
 def _seed_row(rows: Sequence[Row]) -> SeedRow:

@@ -1,1 +1,1 @@
-"""reproduce: what this package is for."""
+"""Finished runs against published numbers: reproduced, outside, or not comparable, and why."""

@@ -1,4 +1,7 @@
-"""protocol: part of what was vipbench/analysis/reproduce/verdicts.py."""
+"""How a run departs from the protocol of a published number.
+
+Reasons make the two incomparable; differences are shown and do not decide.
+"""
 
 from collections.abc import Iterable
 from functools import cache
@@ -9,9 +12,10 @@ from pydantic import ConfigDict, Field, ValidationError
 from vipbench import files
 from vipbench.analysis.reproduce.published import Published, Registry
 from vipbench.analysis.reproduce.records import FEW, JUDGE_METRIC, Case, Difference, Reason
-from vipbench.analysis.reproduce.results import Result, find
+from vipbench.analysis.reproduce.results import Result, find_row
 from vipbench.data.tasks import all_styles, load_task
 from vipbench.errors import RunError
+from vipbench.report.text import percent
 from vipbench.runfolder.folder import JUDGE
 from vipbench.runfolder.manifest import IMPORTED
 from vipbench.runfolder.summary import Row
@@ -44,10 +48,10 @@ class _JudgeFacts(Record):
 _SYNTHETIC = Reason(code="synthetic", text="the data are synthetic, from the demo generator")
 
 
-def _reasons(case: Case) -> Iterable[Reason]:
+def reasons_against(case: Case) -> Iterable[Reason]:
     """Yield everything that keeps a number from being compared; nothing where it can be."""
     number, task = case.number, case.number.task
-    if case.matched is None:
+    if case.match is None:
         text = f"the number is about {number.system}, the run about {case.result.model}"
         yield Reason(code="system", text=text)
     if case.result.manifest.tasks[task].synthetic:
@@ -113,7 +117,7 @@ def _n_asked(row: Row) -> int:
 
 
 def _judge_reasons(case: Case) -> Iterable[Reason]:
-    """Yield how grades came about otherwise than published; each reason once for all runs."""
+    """Yield how the grading differs from what was published; a reason only once for all runs."""
     published = case.protocol.judge
     texts: list[str] = []
     for run in case.result.runs:
@@ -121,7 +125,7 @@ def _judge_reasons(case: Case) -> Iterable[Reason]:
         if facts is None:
             texts.append(f"who graded is not known: {run.folder / JUDGE} does not exist")
         elif not facts.comparable:
-            texts += facts.not_comparable or ("it was graded otherwise than published",)
+            texts += facts.not_comparable or ("it was graded in another way than published",)
         elif published is not None and facts.names != {published}:
             names = ", ".join(sorted(facts.names)) or "nobody known"
             texts.append(f"graded by {names}, published with {published}")
@@ -168,7 +172,7 @@ def _bare(style: PromptStyle) -> PromptStyle:
 _DECODING = {"official": "sampled at T = 0.2 without a seed"}
 
 
-def _differences(case: Case) -> Iterable[Difference]:
+def protocol_differences(case: Case) -> Iterable[Difference]:
     """Yield what differs between run and publication without making them incomparable."""
     yield from _checkpoint_differences(case)
     manifest, protocol = case.result.manifest, case.protocol
@@ -203,19 +207,19 @@ def _differences(case: Case) -> Iterable[Difference]:
 
 def _checkpoint_differences(case: Case) -> Iterable[Difference]:
     """Yield in how far it is not certain that the published checkpoint itself was run."""
-    manifest, matched = case.result.manifest, case.matched
-    if matched is None:
+    manifest, match = case.result.manifest, case.match
+    if match is None:
         return
     model = manifest.identity.model
-    if matched.by != "id":
-        how = "by --system" if matched.by == "option" else "by its name only"
+    if match.by != "id":
+        how = "by --system" if match.by == "option" else "by its name only"
         text = f"{model}, taken for it {how}"
-        yield Difference(what="checkpoint", run=text, published=matched.model)
+        yield Difference(what="checkpoint", run=text, published=match.model)
     if manifest.converted_from is not None:
         text = f"{model}, converted from {manifest.converted_from}"
         yield Difference(what="conversion", run=text, published="the original")
-    elif matched.model in case.number.models[1:]:
-        text = f"{matched.model}, a conversion"
+    elif match.model in case.number.models[1:]:
+        text = f"{match.model}, a conversion"
         yield Difference(what="conversion", run=text, published=case.number.models[0])
 
 
@@ -235,12 +239,12 @@ def _size_differences(case: Case) -> Iterable[Difference]:
 def _polygon_differences(case: Case) -> Iterable[Difference]:
     """Yield how many samples have a mark that the official code cannot draw (VCR)."""
     about = (case.number.task, case.style, case.metric)
-    missing = find(case.result.rows, *about, "polygons=missing")
-    complete = find(case.result.rows, *about, "polygons=complete")
+    missing = find_row(case.result.rows, *about, "polygons=missing")
+    complete = find_row(case.result.rows, *about, "polygons=complete")
     if missing is not None:
-        text = f"{_n_asked(missing):,} samples have a mark drawn from a box for want of a polygon"
+        text = f"{_n_asked(missing):,} samples have a mark drawn from a box for lack of a polygon"
         if complete is not None and complete.accuracy is not None:
-            text += f" ({100 * complete.accuracy:.2f} % without them)"
+            text += f" ({percent(complete.accuracy, 2)} % without them)"
         published = "random other questions in their places"
         yield Difference(what="polygons", run=text, published=published)
 
@@ -249,7 +253,7 @@ def _judge_differences(case: Case) -> Iterable[Difference]:
     published = case.protocol.judge_runs
     if case.metric == JUDGE_METRIC and published is not None:
         facts = [_judge_facts(run.folder) for run in case.result.runs]
-        for n_runs in dict.fromkeys(each.n_runs for each in facts if each is not None):
+        for n_runs in dict.fromkeys(known.n_runs for known in facts if known is not None):
             if n_runs != published:
                 ours = "not recorded" if n_runs is None else str(n_runs)
                 yield Difference(what="runs of the judge", run=ours, published=str(published))
@@ -260,7 +264,7 @@ def _version(task: str) -> int:
     return load_task(task).version
 
 
-def _disagreeing(number: Published, file: Registry) -> Iterable[Published]:
+def disagreeing_numbers(number: Published, file: Registry) -> Iterable[Published]:
     """Yield other published values of the same thing that differ by more than rounding."""
     style = file.protocols[number.protocol].style
     for other in file.numbers:

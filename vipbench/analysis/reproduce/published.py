@@ -1,4 +1,4 @@
-"""Published numbers: the registry `results/reference/*.yaml`, one file a benchmark."""
+"""Published numbers: the registry `results/reference/*.yaml`, one file for each benchmark."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -30,7 +30,7 @@ class Protocol(Record):
     judge: str | None = None
     """Model that graded the answers."""
     judge_runs: int | None = None
-    """How often it graded each; the mean counts."""
+    """How often it graded an answer; the mean counts."""
 
 
 class Published(Record):
@@ -56,7 +56,7 @@ class Published(Record):
     protocol: str
     """Name of an entry of `protocols` in the same file."""
     not_comparable: str | None = None
-    """Why no run can be held against the number."""
+    """Why no run can be compared with the number."""
     remarks: str | None = None
 
 
@@ -94,12 +94,12 @@ def _read_file(path: Path) -> Registry:
     numbers = content.get("numbers")
     mistakes: list[str] = []
     records: list[Published] = []
-    for place, fields in enumerate(numbers if isinstance(numbers, list) else ()):
+    for index, fields in enumerate(numbers if isinstance(numbers, list) else ()):
         if not isinstance(fields, dict):
-            mistakes.append(f"numbers[{place}] = {shown(fields)}: expected a mapping")
+            mistakes.append(f"numbers[{index}] = {shown(fields)}: expected a mapping")
             continue
         try:
-            records.append(checked(Published, fields, f"numbers[{place}]"))
+            records.append(checked(Published, fields, f"numbers[{index}]"))
         except TaskError as error:
             mistakes.append(str(error))
     if isinstance(numbers, list):
@@ -126,8 +126,8 @@ def _inconsistencies(registry: Registry) -> Iterable[str]:
             hint = nearest(protocol.style, known_styles)
             yield f"protocols.{name}: style {protocol.style!r} is unknown{hint}"
     seen: set[Published] = set()
-    for place, number in enumerate(registry.numbers):
-        where = f"numbers[{place}]"
+    for index, number in enumerate(registry.numbers):
+        where = f"numbers[{index}]"
         if number.task not in registry.splits:
             yield f"{where}: task {number.task!r} is not in splits"
         if number.protocol not in registry.protocols:

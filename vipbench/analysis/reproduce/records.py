@@ -1,4 +1,4 @@
-"""records: part of what was vipbench/analysis/reproduce/verdicts.py."""
+"""What comes out of a reproduction, and the limits that decide it."""
 
 from typing import Literal, NamedTuple
 
@@ -10,7 +10,7 @@ from vipbench.schema import Record
 WIDENING = 0.5
 """Points (of 100) by which our 95 % interval is widened on each side before the published value is
 looked for in it. Published values carry an error of their own, which nobody states: one unseeded
-draw of marks and answers, and rounding."""
+draw of marks and answers, and rounding. Ours."""
 
 FEW = 0.01
 """Share of the samples that may lack a score, or that the task may have more or fewer than the
@@ -112,13 +112,13 @@ class Comparison(Record):
 
 
 class Unlisted(Record):
-    """Published numbers of a task that a result is not held against one by one."""
+    """Published numbers of a task with which a result is not compared one by one."""
 
     runs: tuple[str, ...]
     model: str
     task: str
     n: int
-    """Numbers of other systems; 0 where none is known for the task."""
+    """Numbers of other systems; 0 where no number is known for the task."""
     reasons: tuple[Reason, ...]
     """What else stands in the way of a comparison."""
 
@@ -133,11 +133,11 @@ class Reproduction(Record):
 
     def verdicts(self, verdict: Verdict) -> list[Comparison]:
         """Return the comparisons that ended with one verdict."""
-        return [each for each in self.comparisons if each.verdict == verdict]
+        return [comparison for comparison in self.comparisons if comparison.verdict == verdict]
 
 
 class Match(NamedTuple):
-    """How a run's model was found to be the system of a published number."""
+    """How a run's model was recognised as the system of a published number."""
 
     by: Literal["id", "folder", "option"]
     model: str
@@ -151,7 +151,8 @@ class Case(NamedTuple):
     number: Published
     file: Registry
     protocol: Protocol
-    matched: Match | None
+    match: Match | None
+    """None: the number is about another system."""
     style: str
     """The published one where the run has it, else the task's headline style."""
     metric: str

@@ -1,4 +1,4 @@
-"""results: part of what was vipbench/analysis/reproduce/verdicts.py."""
+"""Finished runs as results: one run, or several that differ by their seed only, averaged."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -14,34 +14,48 @@ from vipbench.runfolder.manifest import Manifest
 from vipbench.runfolder.summary import Row
 from vipbench.scoring.summary import summarise
 
-# --- results: one run, or runs that differ by their seed only
+LineName = tuple[str, str, str, str]
+"""Task, style, metric and id of a line of `scores.jsonl`."""
 
 
-class _Run(NamedTuple):
+class FinishedRun(NamedTuple):
+    """One run folder."""
+
     folder: Path
     manifest: Manifest
     rows: tuple[Row, ...]
 
+    @property
+    def seed(self) -> int:
+        """The seed of the run."""
+        return self.manifest.identity.seed
+
 
 class Result(NamedTuple):
-    runs: tuple[_Run, ...]
+    """What is held against published numbers."""
+
+    runs: tuple[FinishedRun, ...]
     rows: tuple[Row, ...]
     """Of the only run, or of the samples' means over all."""
 
     @property
     def manifest(self) -> Manifest:
+        """That of the first run; they differ by their seed only."""
         return self.runs[0].manifest
 
     @property
     def model(self) -> str:
+        """The name of the model, as the run has it."""
         return self.manifest.identity.model
 
     @property
     def folders(self) -> tuple[str, ...]:
+        """The run folders."""
         return tuple(str(run.folder) for run in self.runs)
 
 
-def find(rows: Iterable[Row], task: str, style: str, metric: str, group: str) -> Row | None:
+def find_row(rows: Iterable[Row], task: str, style: str, metric: str, group: str) -> Row | None:
+    """Return the row of a task, style, metric and group; None where there is none."""
     wanted = (task, style, metric, group)
     for row in rows:
         if (row.task, row.style, row.metric, row.group) == wanted:
@@ -49,47 +63,51 @@ def find(rows: Iterable[Row], task: str, style: str, metric: str, group: str) ->
     return None
 
 
-def results(folders: Sequence[Path]) -> list[Result]:
-    """Read runs, each once, and put those together that differ by their seed only."""
+def read_results(folders: Sequence[Path]) -> list[Result]:
+    """Read runs, each once, and put those together that differ by their seed only.
+
+    Raises:
+        RunError: A run has not ended, or is broken.
+    """
     unique: dict[Path, Path] = {}
     for folder in folders:
         unique.setdefault(folder.resolve(), folder)
-    alike: dict[str, list[_Run]] = {}
+    alike: dict[str, list[FinishedRun]] = {}
     for folder in unique.values():
-        run = _Run(folder, manifests.read(folder), tuple(summary.read_summary(folder)))
+        run = FinishedRun(folder, manifests.read(folder), tuple(summary.read_summary(folder)))
         seedless = run.manifest.identity.model_copy(update={"seed": 0, "requests": {}})
         alike.setdefault(manifests.identity_digest(seedless), []).append(run)
     return [result for runs in alike.values() for result in _by_samples(runs)]
 
 
-class _Scores(NamedTuple):
-    """What is kept in memory of a `scores.jsonl`; a line is named by task, style, metric, id."""
+class _SeedScores(NamedTuple):
+    """What is kept in memory of a `scores.jsonl`."""
 
-    values: dict[tuple[str, str, str, str], float]
-    lacking: dict[tuple[str, str, str, str], ScoreLine]
+    values: dict[LineName, float]
+    lacking: dict[LineName, ScoreLine]
     """Lines without a value."""
     samples: str
     """Digest of all names, targets and clusters."""
 
 
-def _by_samples(runs: Sequence[_Run]) -> list[Result]:
+def _by_samples(runs: Sequence[FinishedRun]) -> list[Result]:
     """Make one result of the runs with the same samples under different seeds."""
-    if len({seed(run) for run in runs}) == 1:  # repetitions: nothing to average
+    if len({run.seed for run in runs}) == 1:  # repetitions: nothing to average
         return [Result((run,), run.rows) for run in runs]
-    sets: list[list[tuple[_Run, _Scores]]] = []
+    sets: list[list[tuple[FinishedRun, _SeedScores]]] = []
     for run in runs:
         scores = _read_scores(run.folder)
         for members in sets:
-            is_new = seed(run) not in {seed(member) for member, _ in members}
+            is_new = run.seed not in {member.seed for member, _ in members}
             if is_new and members[0][1].samples == scores.samples:
                 members.append((run, scores))
                 break
         else:
             sets.append([(run, scores)])
-    return [_merged(members) for members in sets]
+    return [_averaged(members) for members in sets]
 
 
-def _merged(members: Sequence[tuple[_Run, _Scores]]) -> Result:
+def _averaged(members: Sequence[tuple[FinishedRun, _SeedScores]]) -> Result:
     first = members[0][0]
     rows = first.rows
     if len(members) > 1:
@@ -98,34 +116,31 @@ def _merged(members: Sequence[tuple[_Run, _Scores]]) -> Result:
     return Result(tuple(run for run, _ in members), rows)
 
 
-def seed(run: _Run) -> int:
-    return run.manifest.identity.seed
-
-
-def _name(line: ScoreLine) -> tuple[str, str, str, str]:
+def _line_name(line: ScoreLine) -> LineName:
     return line.task, line.style, line.metric, line.id
 
 
-def _read_scores(folder: Path) -> _Scores:
-    values: dict[tuple[str, str, str, str], float] = {}
-    lacking: dict[tuple[str, str, str, str], ScoreLine] = {}
+def _read_scores(folder: Path) -> _SeedScores:
+    values: dict[LineName, float] = {}
+    lacking: dict[LineName, ScoreLine] = {}
     facts: list[tuple[str, ...]] = []
     for line in files.read_lines(folder / SCORES, ScoreLine):
-        facts.append((*_name(line), line.target, line.group))
+        name = _line_name(line)
+        facts.append((*name, line.target, line.group))
         if line.value is None:
-            lacking[_name(line)] = line
+            lacking[name] = line
         else:
-            values[_name(line)] = line.value
-    return _Scores(values, lacking, digests.digest(sorted(facts)))
+            values[name] = line.value
+    return _SeedScores(values, lacking, digests.digest(sorted(facts)))
 
 
-def _means(folder: Path, scores: Sequence[_Scores]) -> Iterable[ScoreLine]:
-    """Yield each sample with its mean over the seeds; one that lacks a value lacks the mean."""
+def _means(folder: Path, seeds: Sequence[_SeedScores]) -> Iterable[ScoreLine]:
+    """Yield all samples with their means over the seeds; without one where a seed has no value."""
     for line in files.read_lines(folder / SCORES, ScoreLine):
-        name = _name(line)
-        lacking = next((each.lacking[name] for each in scores if name in each.lacking), None)
+        name = _line_name(line)
+        lacking = next((scores.lacking[name] for scores in seeds if name in scores.lacking), None)
         if lacking is not None:
             yield lacking
         else:
-            value = fmean(each.values[name] for each in scores)
+            value = fmean(scores.values[name] for scores in seeds)
             yield line.model_copy(update={"value": value})

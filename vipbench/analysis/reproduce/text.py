@@ -1,126 +1,128 @@
-"""text: part of what was vipbench/analysis/reproduce/verdicts.py."""
+"""What readers see of a reproduction: the table, the details, `reproduce.{md,json}`."""
 
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
-
-from rich.table import Table
-from rich.text import Text
 
 from vipbench import files
 from vipbench.analysis.reproduce.published import Published
 from vipbench.analysis.reproduce.records import Comparison, Ours, Reproduction, Unlisted, Verdict
-from vipbench.report.text import MISSING
+from vipbench.report.text import (
+    Grid,
+    counted,
+    markdown_list,
+    markdown_page,
+    markdown_table,
+    markdown_text,
+    percent,
+    percent_interval,
+    signed,
+)
 from vipbench.runfolder.summary import ALL
 
-# --- what is printed and written
+DIGITS = 2
+"""Decimals of a percentage: as many as most published numbers have."""
 
 
-def write(found: Reproduction, out: Path) -> list[Path]:
+def write(outcome: Reproduction, out: Path) -> list[Path]:
     """Write `reproduce.md` and `reproduce.json` to a folder; returns the paths written."""
     paths = [out / "reproduce.json", out / "reproduce.md"]
-    files.write_json(paths[0], found.model_dump(mode="json"))
-    files.write_text(paths[1], [_markdown(found)])
+    files.write_json(paths[0], outcome.model_dump(mode="json"))
+    files.write_text(paths[1], [markdown(outcome)])
     return paths
 
 
-def summary(found: Reproduction) -> str:
+def summary(outcome: Reproduction) -> str:
     """Say in one sentence what came out."""
     counts: dict[Verdict, int] = {
-        verdict: len(found.verdicts(verdict)) for verdict in ("reproduced", "outside")
+        verdict: len(outcome.verdicts(verdict)) for verdict in ("reproduced", "outside")
     }
-    if not any(counts.values()):
-        return "No published number is comparable with what was run."
     n = sum(counts.values())
-    of = f"Of {n} comparable published number{'s' * (n != 1)}, "
-    return f"{of}{counts['reproduced']} reproduced, {counts['outside']} outside."
+    if not n:
+        return "No published number is comparable with what was run."
+    numbers = counted(n, "comparable published number")
+    return f"Of {numbers}, {counts['reproduced']} reproduced, {counts['outside']} outside."
 
 
-_HEADER = ("task", "published", "value", "ours", "points", "verdict")
-
-
-def table(found: Reproduction) -> Table:
-    """Lay out all verdicts for a terminal; loses no letter in a narrow one."""
-    made = Table(title=Text("published numbers, % [95 % interval]"), title_justify="left")
-    for name in _HEADER:
-        right = name in ("value", "ours", "points")
-        made.add_column(Text(name), justify="right" if right else "left", overflow="fold")
-    for each in found.comparisons:
-        made.add_row(*map(Text, _cells(each)))
-    return made
-
-
-def _cells(each: Comparison) -> tuple[str, ...]:
-    number = each.published
-    group = "" if number.group == ALL else f" {number.group}"
-    return (
-        f"{number.task}{group}",
-        number.system,
-        f"{number.value:g}",
-        _percent(each.ours),
-        MISSING if each.points is None else f"{each.points:+.2f}",
-        _verdict_text(each),
+def table(outcome: Reproduction) -> Grid:
+    """Lay out all verdicts; percent and percentage points."""
+    return Grid(
+        title="published numbers, % [95 % interval]",
+        header=("task", "published", "value", "ours", "points", "verdict"),
+        rows=[_cells(comparison) for comparison in outcome.comparisons],
+        words=(0, 1, 5),
     )
 
 
-def _verdict_text(each: Comparison) -> str:
-    codes = dict.fromkeys(reason.code for reason in each.reasons)
-    return f"{each.verdict}: {', '.join(codes)}" if codes else each.verdict
+def _cells(comparison: Comparison) -> tuple[str, ...]:
+    number = comparison.published
+    codes = ", ".join(dict.fromkeys(reason.code for reason in comparison.reasons))
+    return (
+        _task_and_group(number),
+        number.system,
+        f"{number.value:g}",
+        _ours_percent(comparison.ours),
+        signed(comparison.points, DIGITS),
+        f"{comparison.verdict}: {codes}" if codes else comparison.verdict,
+    )
 
 
-def _percent(ours: Ours | None) -> str:
-    if ours is None or ours.accuracy is None or ours.ci_low is None or ours.ci_high is None:
-        return MISSING
-    return f"{100 * ours.accuracy:.2f} [{100 * ours.ci_low:.2f}, {100 * ours.ci_high:.2f}]"
+def _task_and_group(number: Published) -> str:
+    return number.task if number.group == ALL else f"{number.task} {number.group}"
 
 
-def details(found: Reproduction) -> list[str]:
+def _ours_percent(ours: Ours | None) -> str:
+    if ours is None:
+        return percent(None)
+    return percent_interval(ours.accuracy, ours.ci_low, ours.ci_high, DIGITS)
+
+
+def details(outcome: Reproduction) -> list[str]:
     """Return what stands under the table, line by line: all that a verdict rests on."""
     lines: list[str] = []
-    for each in found.comparisons:
-        lines.append(title(each))
-        lines += [f"  {name:<10} {text}" for name, text in _facts(each)]
-    lines += [_unlisted_text(each) for each in found.unlisted]
+    for comparison in outcome.comparisons:
+        lines.append(title(comparison))
+        lines += [f"  {name:<10} {text}" for name, text in _facts(comparison)]
+    lines += [_unlisted_text(unlisted) for unlisted in outcome.unlisted]
     return lines
 
 
-def title(each: Comparison) -> str:
+def title(comparison: Comparison) -> str:
     """Name a published number and its verdict in one line."""
-    number = each.published
-    group = "" if number.group == ALL else f" {number.group}"
-    return f"{number.task}{group}, {number.system} {number.value:g}: {each.verdict}"
+    number = comparison.published
+    return f"{_task_and_group(number)}, {number.system} {number.value:g}: {comparison.verdict}"
 
 
-def _facts(each: Comparison) -> list[tuple[str, str]]:
+def _facts(comparison: Comparison) -> list[tuple[str, str]]:
     """Return name and text of everything that is known of a comparison."""
-    number = each.published
-    facts = [("because", reason.text) for reason in each.reasons]
-    facts.append(("run", f"{', '.join(each.runs)} ({each.model})"))
-    if each.ours is not None:
-        facts.append(("ours", _ours_text(each.ours, each.seeds)))
-    if each.points is not None:
-        facts.append(("difference", f"{each.points:+.2f} points"))
+    number = comparison.published
+    facts = [("because", reason.text) for reason in comparison.reasons]
+    facts.append(("run", f"{', '.join(comparison.runs)} ({comparison.model})"))
+    if comparison.ours is not None:
+        facts.append(("ours", _ours_text(comparison.ours, comparison.seeds)))
+    if comparison.points is not None:
+        facts.append(("difference", f"{signed(comparison.points, DIGITS)} points"))
     facts.append(("source", _source(number)))
     if number.remarks:
         facts.append(("remark", number.remarks))
     facts += [
-        ("differs", f"{each.what}: {each.run}; published: {each.published}")
-        for each in each.differences
+        ("differs", f"{difference.what}: {difference.run}; published: {difference.published}")
+        for difference in comparison.differences
     ]
     facts += [
         ("disagrees", f"{other.value:g} ({other.system}): {_source(other)}")
-        for other in each.disagreeing
+        for other in comparison.disagreeing
     ]
     return facts
 
 
 def _ours_text(ours: Ours, seeds: Sequence[int]) -> str:
-    text = f"{_percent(ours)}, n {ours.n:,} of {ours.n_expected:,}, {ours.metric}, {ours.style}"
+    size = f"n {ours.n:,} of {ours.n_expected:,}"
+    text = f"{_ours_percent(ours)}, {size}, {ours.metric}, {ours.style}"
     if ours.spread is not None and ours.accuracy is not None:
-        each = ", ".join(f"{100 * accuracy:.2f}" for accuracy in ours.by_seed)
-        mean, spread = 100 * fmean(ours.by_seed), 100 * ours.spread
-        text += f"; {mean:.2f} ± {spread:.2f} over {len(seeds)} seeds ({each})"
+        by_seed = ", ".join(percent(accuracy, DIGITS) for accuracy in ours.by_seed)
+        mean, spread = percent(fmean(ours.by_seed), DIGITS), percent(ours.spread, DIGITS)
+        text += f"; {mean} ± {spread} over {len(seeds)} seeds ({by_seed})"
     return text
 
 
@@ -129,43 +131,33 @@ def _source(number: Published) -> str:
     return ", ".join(part for part in parts if part)
 
 
-def _unlisted_text(each: Unlisted) -> str:
-    reasons = "; ".join(reason.text for reason in each.reasons)
-    head = f"{each.task}, {', '.join(each.runs)} ({each.model}): "
-    if each.n == 0:
+def _unlisted_text(unlisted: Unlisted) -> str:
+    reasons = "; ".join(reason.text for reason in unlisted.reasons)
+    head = f"{unlisted.task}, {', '.join(unlisted.runs)} ({unlisted.model}): "
+    if unlisted.n == 0:
         text = "not comparable: no published number is known for this task"
     else:
-        numbers = f"{each.n} published number{'s' * (each.n != 1)}"
+        numbers = counted(unlisted.n, "published number")
         text = f"{numbers} of other systems not listed (--all lists them)"
         text = f"not comparable: {reasons}; {text}" if reasons else text
     return head + text
 
 
-def _markdown(found: Reproduction) -> str:
-    """Write the table, then a section on each number."""
-    notes = [
-        summary(found),
+def markdown(outcome: Reproduction) -> str:
+    """Lay out the table, after it a section on each number."""
+    parts = [
+        "# Published numbers and these runs",
+        summary(outcome),
         "A published number is reproduced where it lies inside our 95 % interval, clustered by "
-        f"image and widened by {found.widening:g} points on each side. Percent throughout.",
+        f"image and widened by {outcome.widening:g} points on each side. Percent throughout.",
     ]
-    parts = ["# Published numbers and these runs", *notes]
-    if found.comparisons:
-        lines = [_line(_HEADER), "|" + " --- |" * len(_HEADER)]
-        lines += [_line(_cells(each)) for each in found.comparisons]
-        parts.append("\n".join(lines))
-    for each in found.comparisons:
-        facts = [*_facts(each), ("published protocol", each.protocol.text)]
-        items = "\n".join(f"- {name}: {_escaped(text)}" for name, text in facts)
-        parts += [f"## {_escaped(title(each))}", items]
-    if found.unlisted:
-        items = "\n".join(f"- {_escaped(_unlisted_text(each))}" for each in found.unlisted)
+    if outcome.comparisons:
+        parts.append(markdown_table(table(outcome)))
+    for comparison in outcome.comparisons:
+        facts = [*_facts(comparison), ("published protocol", comparison.protocol.text)]
+        items = "\n".join(f"- {name}: {markdown_text(text)}" for name, text in facts)
+        parts += [f"## {markdown_text(title(comparison))}", items]
+    if outcome.unlisted:
+        items = markdown_list(_unlisted_text(unlisted) for unlisted in outcome.unlisted)
         parts += ["## Not listed", items]
-    return "\n\n".join(parts) + "\n"
-
-
-def _line(cells: Iterable[str]) -> str:
-    return "| " + " | ".join(map(_escaped, cells)) + " |"
-
-
-def _escaped(text: str) -> str:
-    return re.sub(r"([\\|<`*])", r"\\\1", " ".join(text.split()))
+    return markdown_page(parts)

@@ -1,13 +1,18 @@
-"""Runs against published numbers: reproduced, outside, or not comparable, and why.
+"""The verdicts: runs held against the registry of published numbers.
 
-Reads run folders and the registry of published numbers. Runs no model and opens no image.
+Runs no model and opens no image.
 """
 
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import stdev
 
-from vipbench.analysis.reproduce.protocol import _differences, _disagreeing, _reasons, shortcomings
+from vipbench.analysis.reproduce.protocol import (
+    disagreeing_numbers,
+    protocol_differences,
+    reasons_against,
+    shortcomings,
+)
 from vipbench.analysis.reproduce.published import Published, Registry, read_registry
 from vipbench.analysis.reproduce.records import (
     MEANINGLESS,
@@ -20,12 +25,10 @@ from vipbench.analysis.reproduce.records import (
     Unlisted,
     Verdict,
 )
-from vipbench.analysis.reproduce.results import Result, find, results, seed
+from vipbench.analysis.reproduce.results import Result, find_row, read_results
 from vipbench.errors import RunError, nearest
 from vipbench.runfolder.manifest import Manifest
 from vipbench.runfolder.summary import ALL, Row
-
-# --- verdicts
 
 
 def reproduce(
@@ -42,7 +45,7 @@ def reproduce(
 
     Args:
         folders: Run folders; runs that differ by their seed only are one result.
-        system: Name of the published system that the runs are of; default: told by their model.
+        system: Name of the published system that the runs are of; default: that of their model.
         everything: List the numbers of other systems too, which are never comparable.
         registry: Published numbers; default: those of vipbench.
 
@@ -50,25 +53,14 @@ def reproduce(
         RunError: A run has not ended or is broken, or no published number is about `system`.
         TaskError: The registry is broken.
     """
-    files = read_registry() if registry is None else tuple(registry)
+    registries = read_registry() if registry is None else tuple(registry)
     if system is not None:
-        names = {number.system for file in files for number in file.numbers}
-        if system.casefold() not in {name.casefold() for name in names}:
-            hint = nearest(system, names)
-            raise RunError(f"--system {system!r}: no published number is about it{hint}")
+        _check_system(system, registries)
     comparisons: list[Comparison] = []
     unlisted: list[Unlisted] = []
-    for result in results(folders):
+    for result in read_results(folders):
         for task in result.manifest.tasks:
-            listed: list[Comparison] = []
-            n_others = 0
-            numbers = [(file, each) for file in files for each in file.numbers if each.task == task]
-            for file, number in numbers:
-                matched = _matched(result.manifest, number, system)
-                if matched is None and not everything:
-                    n_others += 1
-                else:
-                    listed.append(_compared(_case(result, number, file, matched)))
+            listed, n_others = _compare_task(result, task, registries, system, everything)
             comparisons += listed
             if n_others or not listed:
                 reasons = () if listed else tuple(shortcomings(result, task))
@@ -84,7 +76,34 @@ def reproduce(
     return Reproduction(widening=WIDENING, comparisons=tuple(comparisons), unlisted=tuple(unlisted))
 
 
-def _matched(manifest: Manifest, number: Published, system: str | None) -> Match | None:
+def _check_system(system: str, registries: Sequence[Registry]) -> None:
+    names = {number.system for file in registries for number in file.numbers}
+    if system.casefold() not in {name.casefold() for name in names}:
+        hint = nearest(system, names)
+        raise RunError(f"--system {system!r}: no published number is about it{hint}")
+
+
+def _compare_task(
+    result: Result,
+    task: str,
+    registries: Sequence[Registry],
+    system: str | None,
+    everything: bool,
+) -> tuple[list[Comparison], int]:
+    """Compare a result with the numbers of a task; also count those that are left out."""
+    comparisons: list[Comparison] = []
+    n_others = 0
+    for file in registries:
+        for number in (number for number in file.numbers if number.task == task):
+            match = _find_match(result.manifest, number, system)
+            if match is None and not everything:
+                n_others += 1
+            else:
+                comparisons.append(_compare(_case(result, number, file, match)))
+    return comparisons, n_others
+
+
+def _find_match(manifest: Manifest, number: Published, system: str | None) -> Match | None:
     """Find the run's model, or what it was converted from, among those of a published number."""
     if system is not None:
         same = number.system.casefold() == system.casefold()
@@ -99,23 +118,31 @@ def _matched(manifest: Manifest, number: Published, system: str | None) -> Match
     return None
 
 
-def _case(result: Result, number: Published, file: Registry, matched: Match | None) -> Case:
+def _case(result: Result, number: Published, file: Registry, match: Match | None) -> Case:
     protocol = file.protocols[number.protocol]
-    mine = [row for row in result.rows if row.task == number.task]
+    rows = [row for row in result.rows if row.task == number.task]
     style = result.manifest.tasks[number.task].headline
-    if protocol.style is not None and protocol.style in {row.style for row in mine}:
+    if protocol.style is not None and protocol.style in {row.style for row in rows}:
         style = protocol.style
-    metrics = [row.metric for row in mine if row.style == style]
+    metrics = [row.metric for row in rows if row.style == style]
     metric = number.metric if number.metric in metrics else next(iter(metrics), number.metric)
-    row = find(mine, number.task, style, metric, number.group)
-    whole = find(mine, number.task, style, metric, ALL)
-    return Case(result, number, file, protocol, matched, style, metric, row, whole)
+    return Case(
+        result=result,
+        number=number,
+        file=file,
+        protocol=protocol,
+        match=match,
+        style=style,
+        metric=metric,
+        row=find_row(rows, number.task, style, metric, number.group),
+        whole=find_row(rows, number.task, style, metric, ALL),
+    )
 
 
-def _compared(case: Case) -> Comparison:
-    """Hold one published number against one result."""
+def _compare(case: Case) -> Comparison:
+    """Compare one published number with one result."""
     row, value = case.row, case.number.value
-    reasons = tuple(_reasons(case))
+    reasons = tuple(reasons_against(case))
     points = None
     if row is not None and row.accuracy is not None:
         meaningless = MEANINGLESS & {reason.code for reason in reasons}
@@ -123,15 +150,15 @@ def _compared(case: Case) -> Comparison:
     return Comparison(
         runs=case.result.folders,
         model=case.result.model,
-        seeds=tuple(map(seed, case.result.runs)),
+        seeds=tuple(run.seed for run in case.result.runs),
         published=case.number,
         protocol=case.protocol,
         ours=None if row is None else _ours(case.result, row),
         verdict="not comparable" if reasons else _verdict(value, row),
         reasons=reasons,
         points=points,
-        differences=tuple(_differences(case)),
-        disagreeing=tuple(_disagreeing(case.number, case.file)),
+        differences=tuple(protocol_differences(case)),
+        disagreeing=tuple(disagreeing_numbers(case.number, case.file)),
     )
 
 
@@ -146,11 +173,13 @@ def _verdict(published: float, row: Row | None) -> Verdict:
 
 
 def _ours(result: Result, row: Row) -> Ours:
+    by_seed = [
+        find_row(run.rows, row.task, row.style, row.metric, row.group) for run in result.runs
+    ]
     accuracies = [
-        each.accuracy
-        for run in result.runs
-        if (each := find(run.rows, row.task, row.style, row.metric, row.group)) is not None
-        and each.accuracy is not None
+        seed_row.accuracy
+        for seed_row in by_seed
+        if seed_row is not None and seed_row.accuracy is not None
     ]
     return Ours(
         style=row.style,

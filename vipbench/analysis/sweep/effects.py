@@ -1,4 +1,4 @@
-"""effects: part of what was vipbench/analysis/sweep/styles.py."""
+"""What shape, colour, width and opacity of the marks add to the accuracy, others being equal."""
 
 import itertools
 from collections import defaultdict
@@ -15,6 +15,8 @@ N_INTERACTIONS = 5
 """The largest ones that are listed."""
 AS_HEADLINE = "as headline"
 """Level of a width or an opacity that the style leaves to the headline style."""
+SMALLEST_WEIGHT = 1e-9
+"""Of a style in an interaction; smaller ones are 0 apart from rounding, and are left out."""
 
 
 class EffectRow(Record):
@@ -40,9 +42,6 @@ class EffectRow(Record):
     """Adjusted by Holm over the rows of the task and kind."""
 
 
-# --- factors
-
-
 def levels(style: PromptStyle, headline: PromptStyle) -> dict[str, str] | None:
     """Return the level of each factor that a style of one shape and one colour has, else None.
 
@@ -66,10 +65,14 @@ def effect_rows(scores: Scores, notes: list[str]) -> list[EffectRow]:
 
     Effects are linear in the scores, so that each is the mean of a weighted sum of every sample's
     scores, and has the clustered interval of such a mean.
+
+    Args:
+        scores: One task in one run.
+        notes: Takes a line where the styles cannot separate the factors.
     """
     headline = scores.styles[scores.headline]
-    found = {name: levels(style, headline) for name, style in scores.styles.items()}
-    design = {name: each for name, each in found.items() if each and name in scores.lines}
+    by_style = {name: levels(style, headline) for name, style in scores.styles.items()}
+    design = {name: row for name, row in by_style.items() if row and name in scores.lines}
     names = list(design)
     factors = [f for f in FACTORS if len({design[name][f] for name in names}) > 1]
     if not factors:
@@ -91,24 +94,29 @@ def effect_rows(scores: Scores, notes: list[str]) -> list[EffectRow]:
     for factor in factors:
         for level in columns[factor]:
             weight = _level_weights(weights, columns, factor, level)
-            having = [name for name in names if design[name][factor] == level]
-            main.append(_effect(scores, "main", factor, level, having, values @ weight, groups))
-    left = np.eye(len(names)) - matrix @ weights
-    pairs = []
+            n_styles = sum(row[factor] == level for row in design.values())
+            main.append(_effect(scores, "main", factor, level, n_styles, values @ weight, groups))
+    interactions = []
+    residual = np.eye(len(names)) - matrix @ weights
     for a, b in itertools.combinations(factors, 2):
-        cells: dict[tuple[str, str], list[int]] = defaultdict(list)
-        for place, name in enumerate(names):
-            cells[design[name][a], design[name][b]].append(place)
-        for (u, v), places in cells.items():
-            row = left[places].mean(0)
-            if np.abs(row).max() > 1e-9:
-                having = [names[place] for place in places]
-                factor, level = f"{a} x {b}", f"{u} x {v}"
-                pairs.append(
-                    _effect(scores, "interaction", factor, level, having, values @ row, groups)
+        for (level_a, level_b), rows in _cells(list(design.values()), a, b).items():
+            weight = residual[rows].mean(0)
+            if np.abs(weight).max() > SMALLEST_WEIGHT:
+                factor, level = f"{a} x {b}", f"{level_a} x {level_b}"
+                effect = values @ weight
+                interactions.append(
+                    _effect(scores, "interaction", factor, level, len(rows), effect, groups)
                 )
-    largest = sorted(_adjusted(pairs), key=lambda row: -abs(row.effect))[:N_INTERACTIONS]
+    largest = sorted(_adjusted(interactions), key=lambda row: -abs(row.effect))[:N_INTERACTIONS]
     return [*_adjusted(main), *largest]
+
+
+def _cells(design: Sequence[Mapping[str, str]], a: str, b: str) -> dict[tuple[str, str], list[int]]:
+    """Return, for the levels of two factors that occur together, the indices of their styles."""
+    cells: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for index, row in enumerate(design):
+        cells[row[a], row[b]].append(index)
+    return cells
 
 
 def _design_matrix(
@@ -131,8 +139,8 @@ def _level_weights(
     for name, known in columns.items():
         if name == factor:
             block = weights[start : start + len(known) - 1]
-            place = known.index(level)
-            return np.asarray(block[place] if place < len(block) else -block.sum(0))
+            index = known.index(level)
+            return np.asarray(block[index] if index < len(block) else -block.sum(0))
         start += len(known) - 1
     raise KeyError(factor)
 
@@ -142,11 +150,11 @@ def _effect(
     kind: str,
     factor: str,
     level: str,
-    having: Sequence[str],
+    n_styles: int,
     values: Floats,
     groups: Sequence[str],
 ) -> EffectRow:
-    found = contrast(values.tolist(), groups)
+    estimate = contrast(values.tolist(), groups)
     return EffectRow(
         run=scores.run,
         model=scores.model,
@@ -154,12 +162,12 @@ def _effect(
         kind=kind,
         factor=factor,
         level=level,
-        n_styles=len(having),
+        n_styles=n_styles,
         n=len(values),
-        effect=found.mean,
-        ci_low=max(-1.0, found.ci_low),
-        ci_high=min(1.0, found.ci_high),
-        p=found.p,
+        effect=estimate.mean,
+        ci_low=max(-1.0, estimate.ci_low),
+        ci_high=min(1.0, estimate.ci_high),
+        p=estimate.p,
     )
 
 

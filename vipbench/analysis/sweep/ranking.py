@@ -1,4 +1,4 @@
-"""ranking: part of what was vipbench/analysis/sweep/styles.py."""
+"""The order of several models: who beats whom under how many styles, and how stable that is."""
 
 import hashlib
 import itertools
@@ -48,70 +48,90 @@ class RankRow(Record):
     the same in each row of a task. None for fewer than two styles, or where all are tied."""
 
 
-# --- the order of several models
+def why_not_ranked(runs: Sequence[Scores]) -> str:
+    """Say why the models of some runs cannot be ranked; empty where they can."""
+    first = runs[0]
+    for other in runs[1:]:
+        obstacle = ""
+        if other.model in {run.model for run in runs if run is not other}:
+            obstacle = f"are both of model {other.model}"
+        elif other.manifest.tasks[first.task].version != first.manifest.tasks[first.task].version:
+            obstacle = "have different versions of the task"
+        elif other.metric != first.metric:
+            obstacle = f"report {first.metric} and {other.metric}"
+        elif other.lines[other.headline].keys() != first.lines[first.headline].keys():
+            obstacle = "hold different samples"
+        if obstacle:
+            return f"{first.run} and {other.run} {obstacle}"
+    return ""
 
 
 def order_rows(runs: Sequence[Scores]) -> tuple[list[OrderRow], list[RankRow]]:
-    """Return who is better under how many styles, and the ranks that each model takes."""
-    first = runs[0]
-    styles = [name for name in first.marked() if all(name in each.marked() for each in runs)]
-    ids = {
-        style: [id_ for id_ in first.common([style]) if all(id_ in set_ for set_ in others)]
-        for style in styles
-        for others in [[set(each.common([style])) for each in runs[1:]]]
-    }
-    styles = [style for style in styles if ids[style]]
+    """Return who is better under how many styles, and the ranks that the models take."""
+    samples = _shared_samples(runs)
+    styles = list(samples)
     if not styles:
         return [], []
     accuracies = np.array(
-        [[np.mean(each.values(style, ids[style])) for style in styles] for each in runs]
+        [[np.mean(run.values(style, samples[style])) for style in styles] for run in runs]
     )
-    drawn = _resampled(runs, styles, ids)
+    drawn = _resampled(runs, samples)
     orders = []
     for a, b in itertools.combinations(range(len(runs)), 2):
-        ahead = [
-            place for place in range(len(styles)) if accuracies[a, place] > accuracies[b, place]
-        ]
-        if 2 * len(ahead) < sum(accuracies[a] != accuracies[b]):
-            a, b = b, a
-        orders.append(_order_row(runs[a], runs[b], styles, ids, drawn[:, a], drawn[:, b]))
+        n_a = int((accuracies[a] > accuracies[b]).sum())
+        n_b = int((accuracies[b] > accuracies[a]).sum())
+        ahead, behind = (b, a) if n_b > n_a else (a, b)
+        orders.append(
+            _order_row(runs[ahead], runs[behind], samples, drawn[:, ahead], drawn[:, behind])
+        )
     ranks = _ranks(drawn)
     tau = _mean_tau(accuracies)
-    return orders, [
+    rank_rows = [
         RankRow(
-            task=first.task,
+            task=run.task,
             model=run.model,
             n_styles=len(styles),
-            mean=float(ranks[:, place].mean()),
-            low=float(np.quantile(ranks[:, place], 0.025)),
-            high=float(np.quantile(ranks[:, place], 0.975)),
+            mean=float(ranks[:, index].mean()),
+            low=float(np.quantile(ranks[:, index], 0.025)),
+            high=float(np.quantile(ranks[:, index], 0.975)),
             tau=tau,
         )
-        for place, run in enumerate(runs)
+        for index, run in enumerate(runs)
     ]
+    return orders, rank_rows
+
+
+def _shared_samples(runs: Sequence[Scores]) -> dict[str, list[str]]:
+    """Return, for the styles with marks that all runs have, the samples that all have scored."""
+    first, *others = runs
+    samples = {}
+    for style in first.marked():
+        if not all(style in run.marked() for run in others):
+            continue
+        sets = [set(run.common([style])) for run in others]
+        ids = [id_ for id_ in first.common([style]) if all(id_ in scored for scored in sets)]
+        if ids:
+            samples[style] = ids
+    return samples
 
 
 def _order_row(
     first: Scores,
     second: Scores,
-    styles: Sequence[str],
-    ids: Mapping[str, Sequence[str]],
+    samples: Mapping[str, Sequence[str]],
     drawn_first: Floats,
     drawn_second: Floats,
 ) -> OrderRow:
     changes = [
-        paired(
-            second.values(style, ids[style]),
-            first.values(style, ids[style]),
-            first.groups(ids[style]),
-        )
-        for style in styles
+        paired(second.values(style, ids), first.values(style, ids), first.groups(ids))
+        for style, ids in samples.items()
     ]
+    n_styles = len(samples)
     n_first = sum(change.difference > 0 for change in changes)
     n_second = sum(change.difference < 0 for change in changes)
-    clear = [change.bounds() for change in changes]
-    n_ties = len(styles) - n_first - n_second
-    sentence = f"{first.model} beats {second.model} under {n_first} of {len(styles)} styles"
+    bounds = [change.bounds() for change in changes]
+    n_ties = n_styles - n_first - n_second
+    sentence = f"{first.model} beats {second.model} under {n_first} of {n_styles} styles"
     if n_second or n_ties:
         rest = [f"loses under {n_second}" * bool(n_second), f"ties under {n_ties}" * bool(n_ties)]
         sentence += f", {' and '.join(part for part in rest if part)}"
@@ -119,11 +139,11 @@ def _order_row(
         task=first.task,
         first=first.model,
         second=second.model,
-        n_styles=len(styles),
+        n_styles=n_styles,
         n_first=n_first,
         n_second=n_second,
-        n_first_clear=sum(low > 0 for low, _ in clear),
-        n_second_clear=sum(high < 0 for _, high in clear),
+        n_first_clear=sum(low > 0 for low, _ in bounds),
+        n_second_clear=sum(high < 0 for _, high in bounds),
         resampled=float(
             (drawn_first > drawn_second).mean() + (drawn_first == drawn_second).mean() / 2
         ),
@@ -131,19 +151,17 @@ def _order_row(
     )
 
 
-def _resampled(
-    runs: Sequence[Scores], styles: Sequence[str], ids: Mapping[str, Sequence[str]]
-) -> Floats:
-    """Return accuracies (draws, models, styles), images being drawn anew with replacement."""
-    groups = list(dict.fromkeys(g for style in styles for g in runs[0].groups(ids[style])))
-    places = {group: place for place, group in enumerate(groups)}
-    sums = np.zeros((len(runs), len(styles), len(groups)))
-    sizes = np.zeros((len(styles), len(groups)))
-    for s, style in enumerate(styles):
-        at = [places[group] for group in runs[0].groups(ids[style])]
+def _resampled(runs: Sequence[Scores], samples: Mapping[str, Sequence[str]]) -> Floats:
+    """Return accuracies (draws, models, styles) over images drawn with replacement."""
+    groups = list(dict.fromkeys(g for ids in samples.values() for g in runs[0].groups(ids)))
+    columns = {group: column for column, group in enumerate(groups)}
+    sums = np.zeros((len(runs), len(samples), len(groups)))
+    sizes = np.zeros((len(samples), len(groups)))
+    for s, (style, ids) in enumerate(samples.items()):
+        at = [columns[group] for group in runs[0].groups(ids)]
         np.add.at(sizes[s], at, 1)
         for m, run in enumerate(runs):
-            np.add.at(sums[m, s], at, run.values(style, ids[style]))
+            np.add.at(sums[m, s], at, run.values(style, ids))
     key = hashlib.sha256(f"sweep {runs[0].task}".encode()).digest()
     rng = np.random.default_rng(int.from_bytes(key[:16]))
     shares = np.full(len(groups), 1 / len(groups))

@@ -1,13 +1,19 @@
-"""scores: part of what was vipbench/analysis/sweep/styles.py."""
+"""The scores of one task in one run under all of its styles, read from the run folder."""
 
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from vipbench import files
+from vipbench.runfolder import manifest as manifests
+from vipbench.runfolder.folder import SCORES
 from vipbench.runfolder.lines import ScoreLine
 from vipbench.runfolder.manifest import Manifest
+from vipbench.runfolder.summary import read_summary
 from vipbench.schema import PromptStyle, StyleKind
 
 MARKED: tuple[StyleKind, ...] = ("marks", "given")
@@ -38,21 +44,48 @@ class Scores(NamedTuple):
         return name != self.headline, list(self.styles).index(name)
 
     def common(self, styles: Sequence[str]) -> list[str]:
-        """Return the ids of the samples that have a score under each of some styles."""
+        """Return the ids of the samples that have a score under all of some styles."""
         first, *others = (self.lines[style] for style in styles)
         return [
             id_
             for id_, line in first.items()
             if line.value is not None
-            and all((found := other.get(id_)) and found.value is not None for other in others)
+            and all(id_ in other and other[id_].value is not None for other in others)
         ]
 
     def values(self, style: str, ids: Sequence[str]) -> list[float]:
         """Return the scores of samples that have one."""
-        found = (self.lines[style][id_].value for id_ in ids)
-        return [value for value in found if value is not None]
+        values = (self.lines[style][id_].value for id_ in ids)
+        return [value for value in values if value is not None]
 
     def groups(self, ids: Sequence[str]) -> list[str]:
         """Return the clusters of samples."""
         lines = self.lines[self.headline]
         return [lines[id_].group for id_ in ids]
+
+
+def read_scores(folder: Path) -> Iterator[Scores]:
+    """Yield the scores of all tasks of a finished run.
+
+    Raises:
+        RunError: The run has not ended, or is broken.
+    """
+    manifest = manifests.read(folder)
+    metrics = {row.task: row.metric for row in reversed(read_summary(folder))}
+    lines: dict[str, dict[str, dict[str, ScoreLine]]] = defaultdict(lambda: defaultdict(dict))
+    for line in files.read_lines(folder / SCORES, ScoreLine):
+        if line.metric == metrics.get(line.task):
+            lines[line.task][line.style][line.id] = line
+    for task, by_style in lines.items():
+        run = manifest.tasks[task]
+        styles = manifest.identity.styles[run.parts[0] if run.parts else task]
+        yield Scores(
+            run=str(folder),
+            model=manifest.identity.model,
+            manifest=manifest,
+            task=task,
+            metric=metrics[task],
+            styles={style.name: style for style in styles},
+            headline=run.headline,
+            lines=by_style,
+        )

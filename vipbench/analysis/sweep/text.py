@@ -1,111 +1,102 @@
-"""text: part of what was vipbench/analysis/sweep/styles.py."""
+"""What readers see of a sweep: tables, sentences, `sweep.md` and `sweep.json`."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from rich.table import Table
-from rich.text import Text
-
 from vipbench import files
 from vipbench.analysis.sweep.effects import EffectRow
+from vipbench.analysis.sweep.overview import Sweep
 from vipbench.analysis.sweep.ranking import RankRow
 from vipbench.analysis.sweep.scores import MARKED
-from vipbench.analysis.sweep.styles import StyleRow, Sweep
+from vipbench.analysis.sweep.styles import StyleRow
+from vipbench.report.text import (
+    Grid,
+    markdown_list,
+    markdown_page,
+    markdown_section,
+    number,
+    p_text,
+    percent_interval,
+    points_interval,
+)
 
-# --- tables
 
-
-def tables(found: Sweep) -> Iterator[Table]:
-    """Yield what a terminal shows: styles, effects, the order of models; percent and points."""
-    for model, task in dict.fromkeys((row.model, row.task) for row in found.styles):
+def tables(results: Sweep) -> Iterator[Grid]:
+    """Yield the tables of styles, effects and ranks; percent and percentage points."""
+    for model, task in dict.fromkeys((row.model, row.task) for row in results.styles):
         yield _style_table(
             f"{model}: {task} by style, % [95 % interval]; difference from the headline in points",
-            [row for row in found.styles if (row.model, row.task) == (model, task)],
+            [row for row in results.styles if (row.model, row.task) == (model, task)],
         )
-    for model, task in dict.fromkeys((row.model, row.task) for row in found.effects):
+    for model, task in dict.fromkeys((row.model, row.task) for row in results.effects):
         yield _effect_table(
             f"{model}: {task}, effects in points, the other factors being equal",
-            [row for row in found.effects if (row.model, row.task) == (model, task)],
+            [row for row in results.effects if (row.model, row.task) == (model, task)],
         )
-    if found.ranks:
-        yield _rank_table(found.ranks)
+    if results.ranks:
+        yield _rank_table(results.ranks)
 
 
-def _style_table(title: str, rows: Sequence[StyleRow]) -> Table:
-    table = _table(title, ("style", "", "n", "accuracy", "difference", "p"))
+def _style_table(title: str, rows: Sequence[StyleRow]) -> Grid:
+    body = []
     for row in rows:
         kind = "headline" if row.headline else "" if row.kind in MARKED else "control"
-        accuracy = f"{100 * row.accuracy:.1f} [{100 * row.ci_low:.1f}, {100 * row.ci_high:.1f}]"
-        change = points_text(row.difference, row.difference_low, row.difference_high)
-        last = ("", "") if row.headline else (change, _p(row.p))
-        table.add_row(*map(Text, (row.style, kind, f"{row.n:,}", accuracy, *last)))
-    return table
+        accuracy = percent_interval(row.accuracy, row.ci_low, row.ci_high)
+        change = points_interval(row.difference, row.difference_low, row.difference_high)
+        tested = ("", "") if row.headline else (change, p_text(row.p))
+        body.append((row.style, kind, f"{row.n:,}", accuracy, *tested))
+    return Grid(title, ("style", "", "n", "accuracy", "difference", "p"), body)
 
 
-def _effect_table(title: str, rows: Sequence[EffectRow]) -> Table:
-    table = _table(title, ("factor", "level", "styles", "effect", "p"))
-    for row in rows:
-        effect = points_text(row.effect, row.ci_low, row.ci_high)
-        table.add_row(*map(Text, (row.factor, row.level, str(row.n_styles), effect, _p(row.p))))
-    return table
+def _effect_table(title: str, rows: Sequence[EffectRow]) -> Grid:
+    body = [
+        (row.factor, row.level, str(row.n_styles), effect_text(row), p_text(row.p)) for row in rows
+    ]
+    return Grid(title, ("factor", "level", "styles", "effect", "p"), body)
 
 
-def _rank_table(rows: Sequence[RankRow]) -> Table:
-    table = _table("rank over styles and draws of images", ("task", "model", "mean", "95 %", "tau"))
-    for row in rows:
-        tau = "-" if row.tau is None else f"{row.tau:.2f}"
-        span = f"{row.low:g} to {row.high:g}"
-        table.add_row(*map(Text, (row.task, row.model, f"{row.mean:.2f}", span, tau)))
-    return table
+def effect_text(row: EffectRow) -> str:
+    """Write an effect in percentage points with its interval."""
+    return points_interval(row.effect, row.ci_low, row.ci_high)
 
 
-def _table(title: str, names: Sequence[str]) -> Table:
-    table = Table(title=Text(title), title_justify="left")
-    for place, name in enumerate(names):
-        table.add_column(Text(name), justify="left" if place < 2 else "right", overflow="fold")
-    return table
+def _rank_table(rows: Sequence[RankRow]) -> Grid:
+    title, header = "rank over styles and draws of images", ("task", "model", "mean", "95 %", "tau")
+    body = [
+        (row.task, row.model, number(row.mean, 2), span_text(row), number(row.tau, 2))
+        for row in rows
+    ]
+    return Grid(title, header, body)
 
 
-def points_text(value: float, low: float, high: float) -> str:
-    """Write a difference of fractions with its interval in points: `+1.0 [-2.0, +4.0]`."""
-    # + 0.0 turns -0.0 into 0.0
-    mean, start, end = (round(100 * each, 1) + 0.0 for each in (value, low, high))
-    return f"{mean:+.1f} [{start:+.1f}, {end:+.1f}]"
+def span_text(row: RankRow) -> str:
+    """Write the ranks between which 95 % lie: `1 to 2.5`."""
+    return f"{row.low:g} to {row.high:g}"
 
 
-def _p(value: float) -> str:
-    return "< 0.001" if value < 0.001 else f"{value:.3f}"
-
-
-def sentences(found: Sweep) -> Iterator[str]:
+def sentences(results: Sweep) -> Iterator[str]:
     """Yield what a reader needs in words: what the mark is worth, who beats whom, what is unknown.
 
     The gain from the mark is the accuracy under the headline style minus that under style `none`.
     """
-    for row in found.styles:
+    for row in results.styles:
         if row.kind == "none":
-            gain = points_text(-row.difference, -row.difference_high, -row.difference_low)
+            gain = points_interval(-row.difference, -row.difference_high, -row.difference_low)
             yield f"{row.task}, {row.model}: gain from the mark {gain} points"
-    for order in found.orders:
+    for order in results.orders:
         yield f"{order.task}: {order.sentence}"
-    yield from found.notes
+    yield from results.notes
 
 
-def write(found: Sweep, out: Path) -> list[Path]:
+def markdown(results: Sweep) -> str:
+    """Lay out all tables and sentences as one page."""
+    sections = [markdown_section(table) for table in tables(results)]
+    return markdown_page(["# Styles", *sections, markdown_list(sentences(results))])
+
+
+def write(results: Sweep, out: Path) -> list[Path]:
     """Write `sweep.json` and `sweep.md`; fractions in JSON, percent and points in Markdown."""
     paths = [out / "sweep.json", out / "sweep.md"]
-    files.write_json(paths[0], found.model_dump(mode="json"))
-    parts = ["# Styles"]
-    for table in tables(found):
-        parts.append(f"## {_escaped(str(table.title))}")
-        cells = [[_escaped(str(cell)) for cell in column.cells] for column in table.columns]
-        head = [_escaped(str(column.header)) for column in table.columns]
-        lines = [head, ["---"] * len(head), *map(list, zip(*cells, strict=True))]
-        parts.append("\n".join("| " + " | ".join(line) + " |" for line in lines))
-    parts.append("\n".join(f"- {_escaped(sentence)}" for sentence in sentences(found)))
-    files.write_text(paths[1], ["\n\n".join(part for part in parts if part), "\n"])
+    files.write_json(paths[0], results.model_dump(mode="json"))
+    files.write_text(paths[1], [markdown(results)])
     return paths
-
-
-def _escaped(text: str) -> str:
-    return "".join(f"\\{c}" if c in "\\|<`*" else c for c in " ".join(text.split()))

@@ -1,0 +1,37 @@
+"""What readers see of a sweep."""
+
+import io
+import json
+import re
+from pathlib import Path
+
+from rich.console import Console
+
+from tests.analysis.sweep.made import make, two
+from vipbench.analysis.sweep.overview import Sweep, sweep
+from vipbench.analysis.sweep.text import sentences, tables, write
+from vipbench.report.terminal import grid_table
+
+
+def test_what_is_written_is_what_is_shown(tmp_path: Path) -> None:
+    runs = two(tmp_path, [1, 20])
+    found = sweep(runs)
+    plain, text = write(found, tmp_path / "out")
+    assert Sweep.model_validate(json.loads(plain.read_text())) == found
+    console = Console(width=140, file=io.StringIO(), record=True)
+    for table in tables(found):
+        console.print(grid_table(table))
+    shown = console.export_text()
+    markdown = text.read_text()
+    for expected in ("rectangle:red", "headline", "100.0", "< 0.001"):
+        assert expected in shown
+        assert expected.replace("<", "\\<") in markdown
+    assert "- visual7w_pointing: A beats B under 2 of 2 styles" in markdown
+    assert len(re.findall(r"^\| --- ", markdown, re.MULTILINE)) == len(list(tables(found)))
+
+
+def test_the_gain_from_the_mark_is_said(tmp_path: Path) -> None:
+    values = {"official_rectangles": [1.0] * 30 + [0.0] * 10, "none": [1.0] * 10 + [0.0] * 30}
+    found = sweep([make(tmp_path, "m", values, same_image=1)])
+    [said] = sentences(found)
+    assert said.startswith("visual7w_pointing, m: gain from the mark +50.0 [+3")

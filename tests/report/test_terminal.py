@@ -1,0 +1,72 @@
+"""Tables for a terminal."""
+
+from rich.console import Console, RenderableType
+
+from tests.small_runs import RED, line, manifest, task
+from vipbench.report.terminal import BreakdownTable, grid_table, run_table, seed_table
+from vipbench.report.text import Grid
+from vipbench.scoring.summary import over_seeds, summarise
+
+
+def shown(renderable: RenderableType, width: int) -> str:
+    console = Console(width=width, color_system=None)
+    with console.capture() as capture:
+        console.print(renderable)
+    return capture.get()
+
+
+def test_a_grid_loses_no_letter_and_obeys_no_markup() -> None:
+    grid = Grid("[b]title", ("a task", "n"), [("[red]a_name_that_is_long", "1,000")], words=(0,))
+    text = shown(grid_table(grid), 20)
+    assert "[b]title" in text
+    assert "…" not in text
+    cells = [line.split("│")[1].strip() for line in text.splitlines() if line.startswith("│")]
+    assert "".join(cells) == "[red]a_name_that_is_long"
+    assert "1,000 │" in text
+
+
+def test_metrics_beside_the_headline_are_named_and_not_broken_down() -> None:
+    lines = [
+        line(id_, value, metric=metric, tags=RED)
+        for id_, strict in (("1", 1.0), ("2", 0.0))
+        for metric, value in (("text_match", strict), ("lenient", 1.0))
+    ]
+    rows = summarise(manifest({"own": task(2)}), lines)
+    assert {row.metric for row in BreakdownTable(rows).rows} == {"text_match"}
+    text = shown(run_table(rows), 100)
+    assert "50.0" in text
+    assert "(lenient)" in text
+
+
+def test_the_spread_over_seeds_is_shown_in_percent() -> None:
+    runs = [
+        summarise(manifest({"own": task(4)}, seed=seed), [line(str(i), v) for i, v in values])
+        for seed, values in ((3, [(0, 1.0), (1, 0.0)]), (4, [(0, 1.0), (1, 1.0)]), (5, [(0, None)]))
+    ]
+    text = shown(seed_table(over_seeds(runs)), 100)
+    assert "accuracy over 3 seeds, %" in text
+    for expected in ("75.0", "35.36", "50.0", "100.0"):
+        assert expected in text
+
+
+def test_the_table_of_a_run_has_styles_side_by_side() -> None:
+    lines = [line("1"), line("2", 0.0), line("1", style="none"), line("2", None, style="none")]
+    rows = summarise(manifest({"own": task(2)}), lines)
+    text = shown(run_table(rows), 100)
+    assert "50.0 [1-99]?" in text
+    assert "100.0 [3-100]? (1 of 2)" in text
+    assert "errors" in text
+    assert "unparsed" not in text
+
+
+def test_a_breakdown_table_is_no_wider_than_the_terminal() -> None:
+    names = [f"a_task_with_a_long_name_{i}" for i in range(9)]
+    lines = [line("1", task=name, style=style) for name in names for style in ("demo", "none")]
+    rows = summarise(manifest({name: task(1) for name in names}), lines)
+    for width in (60, 100, 250):
+        text = shown(BreakdownTable(rows, {"demo"}), width)
+        assert max(map(len, text.splitlines())) <= width
+        assert text.count("100.0 (1)") == 9 * 2
+        assert "none" not in text
+        assert "size=" not in text
+    assert text.count("accuracy by kind of mark") < 9

@@ -1,0 +1,115 @@
+"""Scores are summed up to rows of metrics."""
+
+import pytest
+
+from tests.small_runs import AXES, BLUE, RED, line, manifest, task
+from vipbench.schema import Tags
+from vipbench.scoring.summary import over_seeds, summarise
+
+
+def test_rows_count_what_was_scored_and_what_was_not() -> None:
+    lines = [
+        line("1", 1.0),
+        line("2", 0.0, group="1"),
+        line("3", 0.0, answer=None),
+        line("4", 1.0, truncated=True),
+        line("5", None),
+    ]
+    row = summarise(manifest({"own": task(5)}), lines)[0]
+    assert (row.n, row.n_expected, row.n_errors) == (4, 5, 1)
+    assert (row.n_unparsed, row.n_truncated, row.n_clusters) == (1, 1, 3)
+    assert row.accuracy == 0.5
+    assert row.stderr is not None
+    assert row.group == "all"
+
+
+def test_a_row_has_the_fields_that_others_read_in_their_order() -> None:
+    row = summarise(manifest({"own": task(1)}), [line("1")])[0]
+    expected = (
+        "task, task_version, style, model, prompt_format, fit, decoding, dtype, seed, metric, "
+        "group, n, n_expected, n_clusters, n_errors, n_unparsed, n_truncated, accuracy, stderr, "
+        "ci_low, ci_high, synthetic, n_ungraded, n_marks_lost, n_marks_cut, agreement, "
+        "margin"
+    )
+    assert ", ".join(row.model_dump()) == expected
+    assert (row.model, row.prompt_format, row.dtype, row.fit) == ("vip", "hf", "float32", "pad")
+
+
+def test_each_metric_has_rows_of_its_own_the_headline_first() -> None:
+    lines = [
+        line(id_, value, metric=metric, tags=RED)
+        for id_, strict in (("1", 1.0), ("2", 0.0))
+        for metric, value in (("text_match", strict), ("lenient", 1.0))
+    ]
+    rows = summarise(manifest({"own": task(2)}), lines)
+    found = [(row.metric, row.n, row.accuracy) for row in rows if row.group == "all"]
+    assert found == [("text_match", 2, 0.5), ("lenient", 2, 1.0)]
+    assert len(rows) == 2 * len([row for row in rows if row.metric == "lenient"])
+
+
+def test_an_answer_without_a_grade_is_neither_right_nor_wrong_nor_an_error() -> None:
+    lines = [
+        line("1", 1.0, metric="judge"),
+        line("2", None, metric="judge", error=None, ungraded="prose"),
+        line("3", None, metric="judge"),
+    ]
+    [row] = [r for r in summarise(manifest({"own": task(3)}), lines) if r.group == "all"]
+    assert (row.n, row.accuracy, row.n_errors, row.n_ungraded) == (1, 1.0, 1, 1)
+
+
+def test_the_spread_over_seeds() -> None:
+    runs = [
+        summarise(manifest({"own": task(4)}, seed=seed), [line(str(i), v) for i, v in values])
+        for seed, values in ((3, [(0, 1.0), (1, 0.0)]), (4, [(0, 1.0), (1, 1.0)]), (5, [(0, None)]))
+    ]
+    [row] = over_seeds(runs)
+    assert (row.task, row.metric, row.seeds) == ("own", "text_match", (3, 4, 5))
+    assert row.accuracies == (0.5, 1.0, None)
+    assert (row.mean, row.lowest, row.highest) == (0.75, 0.5, 1.0)
+    assert row.sd == pytest.approx(0.5 / 2**0.5)
+
+
+def test_where_nothing_was_scored_there_is_no_accuracy() -> None:
+    row = summarise(manifest({"own": task(1)}), [line("1", None)])[0]
+    assert (row.n, row.n_errors) == (0, 1)
+    assert (row.accuracy, row.stderr, row.ci_low, row.ci_high) == (None,) * 4
+
+
+def test_groups_are_the_axes_of_all_tasks_and_the_tasks_own_in_order() -> None:
+    tags: list[Tags] = [
+        RED | {"skill": ("ocr", "math"), "unlisted": ("x",)},
+        BLUE | {"skill": ("ocr",)},
+        RED | {"n_marks": ("2",), "color": ("mixed",)},
+        {"skill": ("math",)},
+    ]
+    lines = [line(str(i), float(i % 2), tags=each) for i, each in enumerate(tags)]
+    rows = summarise(manifest({"own": task(4, breakdown=(*AXES, "skill"))}), lines)
+    assert {row.group: row.n for row in rows} == {
+        "all": 4,
+        "shape=rectangle": 2,
+        "shape=ellipse": 1,
+        "color=red": 1,
+        "color=blue": 1,
+        "color=mixed": 1,
+        "size=small": 2,
+        "size=large": 1,
+        "n_marks=1": 1,
+        "n_marks=2": 1,
+        "n_marks=10": 1,
+        "skill=math": 2,
+        "skill=ocr": 2,
+    }
+    assert [row.group for row in rows] == list({row.group: 0 for row in rows})
+    numbers = [row.group for row in rows if row.group.startswith("n_marks")]
+    assert numbers == ["n_marks=1", "n_marks=2", "n_marks=10"]
+
+
+def test_tasks_and_styles_keep_their_order_and_stay_apart() -> None:
+    lines = [
+        line("1", 1.0, task="b", style="demo"),
+        line("1", 0.0, task="b", style="none"),
+        line("1", 1.0, task="a", style="demo"),
+    ]
+    rows = summarise(manifest({"b": task(1), "a": task(1)}), lines)
+    found = [(row.task, row.style, row.accuracy) for row in rows if row.group == "all"]
+    assert found == [("b", "demo", 1.0), ("b", "none", 0.0), ("a", "demo", 1.0)]

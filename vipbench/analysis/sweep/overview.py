@@ -1,0 +1,54 @@
+"""All that finished runs show of styles, task by task. Asks no model and opens no image."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from vipbench.analysis.sweep.effects import EffectRow, effect_rows
+from vipbench.analysis.sweep.ranking import OrderRow, RankRow, order_rows, why_not_ranked
+from vipbench.analysis.sweep.scores import read_scores
+from vipbench.analysis.sweep.styles import StyleRow, style_rows
+from vipbench.schema import Record
+
+
+class Sweep(Record):
+    """All that several runs show of styles."""
+
+    styles: tuple[StyleRow, ...]
+    effects: tuple[EffectRow, ...]
+    orders: tuple[OrderRow, ...]
+    ranks: tuple[RankRow, ...]
+    notes: tuple[str, ...]
+
+
+def sweep(folders: Sequence[Path]) -> Sweep:
+    """Sum up what the styles of finished runs do, task by task.
+
+    The order of several models is looked at where their runs hold the same samples, under the
+    styles that all of them have; where they do not, a note says why.
+
+    Raises:
+        RunError: A run has not ended, or is broken.
+    """
+    all_scores = [scores for folder in dict.fromkeys(folders) for scores in read_scores(folder)]
+    notes: list[str] = []
+    orders: list[OrderRow] = []
+    ranks: list[RankRow] = []
+    for task in dict.fromkeys(scores.task for scores in all_scores):
+        of_task = [scores for scores in all_scores if scores.task == task]
+        if len(of_task) < 2:
+            continue
+        obstacle = why_not_ranked(of_task)
+        if obstacle:
+            notes.append(f"{task}: the order of the models is not shown, since {obstacle}")
+            continue
+        task_orders, task_ranks = order_rows(of_task)
+        orders += task_orders
+        ranks += task_ranks
+    effects = [row for scores in all_scores for row in effect_rows(scores, notes)]
+    return Sweep(
+        styles=tuple(row for scores in all_scores for row in style_rows(scores)),
+        effects=tuple(effects),
+        orders=tuple(orders),
+        ranks=tuple(ranks),
+        notes=tuple(notes),
+    )

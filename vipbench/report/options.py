@@ -1,0 +1,44 @@
+"""How the likeliest option letters compare with the texts, in a line at the end of a run."""
+
+import statistics
+from array import array
+
+from vipbench.report.text import number, percent
+from vipbench.schema import Response, Trial
+from vipbench.scoring.scorers import OPTION_ARGMAX, likeliest_option, score
+
+
+class OptionNote:
+    """Agreement of letters and texts, and who is right, taken one answer after another."""
+
+    def __init__(self) -> None:
+        self._n = self._n_agree = 0
+        self._text_right = self._option_right = 0.0
+        self._margins = array("d")
+
+    def add(self, trial: Trial, response: Response | None) -> None:
+        """Take an answer; one without a likeliest option is passed over."""
+        if response is None or response.text is None or trial.kind != "choice":
+            return
+        option = likeliest_option(trial, response)
+        if option is None:
+            return
+        text = score(trial, response)
+        self._n += 1
+        self._n_agree += text.answer == option.letter
+        self._text_right += text.value
+        self._option_right += score(trial, response, OPTION_ARGMAX).value
+        if option.margin is not None:
+            self._margins.append(option.margin)
+
+    def text(self) -> str | None:
+        """Say it in a line; None where no likeliest option is known."""
+        n, margins = self._n, self._margins
+        if not n:
+            return None
+        median = f"; median margin {number(statistics.median(margins), 2)} nats" if margins else ""
+        return (
+            f"options: text and likeliest letter agree in {percent(self._n_agree / n)} % of {n:,} "
+            f"choices; the letter is right in {percent(self._option_right / n)} %, the text in "
+            f"{percent(self._text_right / n)} %{median}"
+        )
