@@ -12,10 +12,10 @@ from vipbench.judge.grading import JudgeSettings
 from vipbench.judge.runs import judge_run
 from vipbench.runfolder import answers_file, trials_file
 from vipbench.runfolder import manifest as manifests
-from vipbench.runfolder.folder import MANIFEST, REQUESTS, RESPONSES, SCORES, SUMMARY
-from vipbench.runfolder.lines import ScoreLine
+from vipbench.runfolder.folder import MANIFEST, REQUESTS, RESPONSES, SCORES
+from vipbench.runfolder.lines import ScoreLine, write_scores
 from vipbench.runfolder.manifest import Manifest
-from vipbench.runfolder.summary import ALL, Row
+from vipbench.runfolder.summary import ALL, Row, write_summary
 from vipbench.schema import ExtraMetric
 from vipbench.scoring import scorers
 from vipbench.scoring.summary import Summary
@@ -146,11 +146,11 @@ def _score(
             summary.add(line)
             yield line
 
-    files.write_lines(folder / SCORES, lines())
+    write_scores(folder, lines())
     if note := options.text():
         console.say(note)
     rows = summary.rows()
-    files.write_json(folder / SUMMARY, [row.model_dump(mode="json") for row in rows])
+    write_summary(folder, rows)
     if judged.stopped is not None:
         raise JudgeError(
             f"{judged.stopped} · {folder}: what is graded is kept and scored, the rest is "
