@@ -44,14 +44,15 @@ def digest(value: object) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def facts(record: Record) -> dict[str, Any]:
+def facts(record: Record, *, defaults: bool = False) -> dict[str, Any]:
     """Return a record as plain data to make a digest of.
 
-    Left out, here and in the records within it, is each field that has its default and is not among
-    the record's `FIRST_FIELDS`. Fields without a default are always there.
+    Left out, here and in the records within it, are the fields of `UNDIGESTED`, and each that has
+    its default and is not among the `FIRST_FIELDS`. Fields without a default are always there.
+    `defaults` keeps those that have their default, to show what differs.
     """
     plain = record.model_dump(mode="json")
-    _leave_out_defaults(record, plain)
+    _leave_out(record, plain, defaults=defaults)
     return plain
 
 
@@ -72,19 +73,28 @@ def _added_fields(kind: type[Record]) -> frozenset[str]:
     return frozenset(optional - kind.FIRST_FIELDS)
 
 
-def _leave_out_defaults(value: object, plain: Any) -> None:
+def _leave_out(value: object, plain: Any, *, defaults: bool) -> None:
     """Remove from `plain`, the dumped `value`, what `facts` leaves out."""
     if isinstance(value, Record):
-        added = _added_fields(type(value))
-        for name, field in type(value).model_fields.items():
-            child = getattr(value, name)
-            if name in added and child == field.get_default(call_default_factory=True):
+        dropped = value.UNDIGESTED | (frozenset() if defaults else _at_default(value))
+        for name in type(value).model_fields:
+            if name in dropped:
                 plain.pop(name, None)
             elif name in plain:
-                _leave_out_defaults(child, plain[name])
+                _leave_out(getattr(value, name), plain[name], defaults=defaults)
     elif isinstance(value, Mapping):
         for child, child_plain in zip(value.values(), plain.values(), strict=True):
-            _leave_out_defaults(child, child_plain)
+            _leave_out(child, child_plain, defaults=defaults)
     elif isinstance(value, tuple | list) and value and not isinstance(value[0], int | float | str):
         for child, child_plain in zip(value, plain, strict=True):
-            _leave_out_defaults(child, child_plain)
+            _leave_out(child, child_plain, defaults=defaults)
+
+
+def _at_default(record: Record) -> frozenset[str]:
+    """Return the fields that were added after version 1 and have their default."""
+    fields = type(record).model_fields
+    return frozenset(
+        name
+        for name in _added_fields(type(record))
+        if getattr(record, name) == fields[name].get_default(call_default_factory=True)
+    )

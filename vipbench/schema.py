@@ -41,6 +41,8 @@ class Record(BaseModel):
     FIRST_FIELDS: ClassVar[frozenset[str]] = frozenset()
     """The fields with a default that the record had in version 1 of the run folder. A field that is
     added later is left out of keys and digests while it has its default (see digests.py)."""
+    UNDIGESTED: ClassVar[frozenset[str]] = frozenset()
+    """Fields that are in no key and no digest, whatever their value."""
 
     # JSON has no infinity, which the logarithm of a probability may be: "-Infinity" comes back.
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
@@ -183,8 +185,9 @@ class PromptStyle(Record):
     """The policy that visual prompts and their wording are drawn from."""
 
     FIRST_FIELDS = frozenset(
-        {"kind", "shapes", "colors", "alpha", "width", "official", "inline", "shift"}
+        {"title", "kind", "shapes", "colors", "alpha", "width", "official", "inline", "shift"}
     )
+    UNDIGESTED = frozenset({"title"})
 
     name: str
     title: str = ""

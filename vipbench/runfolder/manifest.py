@@ -207,7 +207,7 @@ def settings_digest(settings: Settings) -> str:
 
 def identity_digest(identity: Identity) -> str:
     """Return the sha256 of an identity; titles of styles are words for readers, and left out."""
-    return digest(_comparable(facts(identity)))
+    return digest(_by_name(facts(identity)))
 
 
 def trial_facts(trial: Trial) -> bytes:
@@ -233,9 +233,7 @@ def run_id(identity: Identity) -> str:
 
 def differences(previous: Identity, current: Identity) -> list[str]:
     """List what differs as `field: previous → current`; empty if the two are the same run."""
-    old, new = (
-        _flat(_comparable(identity.model_dump(mode="json"))) for identity in (previous, current)
-    )
+    old, new = (_flat(_by_name(facts(identity, defaults=True))) for identity in (previous, current))
     return [
         f"{name}: {_shown(old.get(name))} → {_shown(new.get(name))}"
         for name in dict.fromkeys((*old, *new))
@@ -311,14 +309,10 @@ def find_certificate(settings: str, device: str) -> CertificateRef | None:
     return certificate if same_type else None
 
 
-def _comparable(plain: dict[str, Any]) -> dict[str, Any]:
-    """Return a dumped identity with styles by name and without their titles."""
+def _by_name(plain: dict[str, Any]) -> dict[str, Any]:
+    """Return the facts of an identity with the styles of each task by their names."""
     styles = {
-        task: {
-            style["name"]: {name: value for name, value in style.items() if name != "title"}
-            for style in listed
-        }
-        for task, listed in plain["styles"].items()
+        task: {style["name"]: style for style in listed} for task, listed in plain["styles"].items()
     }
     return plain | {"styles": styles}
 
