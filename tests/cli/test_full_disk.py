@@ -42,8 +42,8 @@ def test_commands_that_answer_nothing_speak_of_no_answers(vipbench: Vipbench, co
 
 
 def test_a_run_says_what_is_kept_and_is_resumed(vipbench: Vipbench) -> None:
-    command = ("run", "--runner", "majority", "--tasks", "vcr_q2ar", "--styles", "demo")
-    command += ("--data", f"vcr={DATA / 'vcr'}", "-o", "run")
+    command = ["run", "--runner", "majority", "--tasks", "vcr_q2ar", "--styles", "demo"]
+    command += ["--data", f"vcr={DATA / 'vcr'}", "-o", "run"]
     assert vipbench(*command).code == 0
     summary = Path("run", SUMMARY).read_bytes()
     largest = max(Path("run", name).stat().st_size for name in (REQUESTS, RESPONSES))

@@ -170,7 +170,8 @@ def test_every_metric_is_listed() -> None:
 def test_the_exit_codes_are_those_of_the_errors() -> None:
     section = TEXT.split("## Exit codes")[1]
     listed = {int(code) for code in re.findall(r"^\| (\d+) \|", section, re.MULTILINE)}
-    raised = {kind.exit_code for kind in (VipbenchError, *VipbenchError.__subclasses__())}
+    kinds: list[type[VipbenchError]] = [VipbenchError, *VipbenchError.__subclasses__()]
+    raised = {kind.exit_code for kind in kinds}
     assert listed == {0} | raised
 
 
