@@ -1,12 +1,20 @@
-"""digests: part of what was vipbench/data/locate.py."""
+"""What files, records and plain data are told apart by: sha256, in hex.
+
+A record that a digest is made of can grow: a field that was added after version 1 of the run folder
+is left out while it has its default, so that keys, settings digests and names of runs stay those of
+the code that knew nothing of it.
+"""
 
 import hashlib
 import json
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from vipbench.errors import DataError
 from vipbench.files import reason
+from vipbench.schema import Record
 
 REMEMBERED = 20_000
 """Images whose header and digest are remembered: more than a published test set has."""
@@ -34,3 +42,59 @@ def digest(value: object) -> str:
     """Return the sha256, in hex, of plain data as canonical JSON."""
     text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def facts(record: Record, *, defaults: bool = False) -> dict[str, Any]:
+    """Return a record as plain data to make a digest of.
+
+    Left out, here and in the records within it, are the fields of `UNDIGESTED`, and each that has
+    its default and is not among the `FIRST_FIELDS`. Fields without a default are always there.
+    `defaults` keeps those that have their default, to show what differs.
+    """
+    plain = record.model_dump(mode="json")
+    _leave_out(record, plain, defaults=defaults)
+    return plain
+
+
+def added_facts(record: Record) -> dict[str, Any]:
+    """Return what `facts` returns of the fields that were added after version 1.
+
+    For digests that are made of chosen fields of a record: what a later version adds counts too.
+    Empty for a record as it was in version 1.
+    """
+    added = _added_fields(type(record))
+    return {name: value for name, value in facts(record).items() if name in added} if added else {}
+
+
+@lru_cache
+def _added_fields(kind: type[Record]) -> frozenset[str]:
+    """Return the fields of a record that version 1 did not have: they all have a default."""
+    optional = {name for name, field in kind.model_fields.items() if not field.is_required()}
+    return frozenset(optional - kind.FIRST_FIELDS)
+
+
+def _leave_out(value: object, plain: Any, *, defaults: bool) -> None:
+    """Remove from `plain`, the dumped `value`, what `facts` leaves out."""
+    if isinstance(value, Record):
+        dropped = value.UNDIGESTED | (frozenset() if defaults else _at_default(value))
+        for name in type(value).model_fields:
+            if name in dropped:
+                plain.pop(name, None)
+            elif name in plain:
+                _leave_out(getattr(value, name), plain[name], defaults=defaults)
+    elif isinstance(value, Mapping):
+        for child, child_plain in zip(value.values(), plain.values(), strict=True):
+            _leave_out(child, child_plain, defaults=defaults)
+    elif isinstance(value, tuple | list) and value and not isinstance(value[0], int | float | str):
+        for child, child_plain in zip(value, plain, strict=True):
+            _leave_out(child, child_plain, defaults=defaults)
+
+
+def _at_default(record: Record) -> frozenset[str]:
+    """Return the fields that were added after version 1 and have their default."""
+    fields = type(record).model_fields
+    return frozenset(
+        name
+        for name in _added_fields(type(record))
+        if getattr(record, name) == fields[name].get_default(call_default_factory=True)
+    )

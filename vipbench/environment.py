@@ -1,4 +1,4 @@
-"""environment: part of what was vipbench/runfolder/manifest.py."""
+"""What a program runs on: versions, git checkout, time, memory."""
 
 import datetime
 import importlib.metadata
@@ -24,18 +24,18 @@ PACKAGES = (
 
 def versions() -> dict[str, str]:
     """Return the versions of Python and of all packages that may move a score."""
-    found = {"python": platform.python_version(), "vipbench": __version__}
+    names = {"python": platform.python_version(), "vipbench": __version__}
     for package in PACKAGES:
         try:
-            found[package] = importlib.metadata.version(package)
+            names[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
-            found[package] = "not installed"
-    return found
+            names[package] = "not installed"
+    return names
 
 
 def checkout() -> tuple[str | None, bool | None]:
     """Return commit and dirty flag of the git checkout that vipbench runs from, or two None."""
-    root = Path(__file__).resolve().parent.parent.parent
+    root = Path(__file__).resolve().parent.parent
     git = shutil.which("git")
     if git is None or not (root / ".git").exists():
         return None, None

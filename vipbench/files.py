@@ -1,4 +1,4 @@
-"""all-or-none writes, locks, JSON lines; knows no run."""
+"""Files that are written as a whole or not at all, locks, and JSON lines; knows nothing of runs."""
 
 import contextlib
 import errno
@@ -7,15 +7,48 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, NoReturn, TypeVar
+from typing import IO, NamedTuple, NoReturn, TypeVar
 
 from pydantic import ValidationError
 
 from vipbench.errors import DataError, RunError
 from vipbench.schema import Record
 
+LineT = TypeVar("LineT", bound=Record)
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class Advice(NamedTuple):
+    """The ends of messages about a file, said by whoever knows what the file is for."""
+
+    full: str = "make room, then give the same command again"
+    """Where the disk is full."""
+    broken: str = ""
+    """Where the content cannot be read."""
+    missing: str = ""
+    """Where there is no such file."""
+
+
+PLAIN = Advice()
+
+
+class RawLine(NamedTuple):
+    """One line of a file that was written to its end."""
+
+    number: int
+    """From 1."""
+    offset: int
+    """Byte at which it begins."""
+    content: bytes
+    """With the line feed."""
+
+
+# --- words
+
 
 def reason(error: BaseException) -> str:
+    """Say in a few words why something failed."""
     known = error.strerror if isinstance(error, OSError) else None
     return known or " ".join(str(error).split()) or type(error).__name__
 
@@ -28,26 +61,10 @@ def size_in_words(n_bytes: int) -> str:
     return f"{size:.3g} {units[0]}"
 
 
-def unwritten(path: Path, error: OSError, kept: str) -> DataError:
-    """Make the error for a file that cannot be written; `kept` says what is not lost."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return DataError(
-            f"{path}: cannot be written ({error.strerror}); {kept}: make room, then give the same"
-            " command again to go on"
-        )
-    return DataError(
-        f"{error.filename or path}: cannot be written or read ({reason(error)}); {kept}; expected"
-        " a folder that takes new files: name another with -o"
-    )
+# --- write
 
 
-LineT = TypeVar("LineT", bound=Record)
-
-START_OVER = "use --fresh to start over"
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-
-
-def append_lines(path: Path, records: Sequence[Record]) -> None:
+def append_lines(path: Path, records: Sequence[Record], advice: Advice = PLAIN) -> None:
     """Append records as JSON lines, all or none; they are on the disk when this returns."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -60,7 +77,7 @@ def append_lines(path: Path, records: Sequence[Record]) -> None:
             os.truncate(path, size)  # or the next line would begin within this one
             raise
     except OSError as error:
-        raise refused(path, error) from error
+        raise write_error(path, error, advice) from error
 
 
 def cut_torn_line(path: Path) -> None:
@@ -68,51 +85,32 @@ def cut_torn_line(path: Path) -> None:
     if not path.exists():
         return
     whole = 0
-    for _, offset, raw in _lines(path):
-        whole = offset + len(raw)
+    for line in raw_lines(path):
+        whole = line.offset + len(line.content)
     try:
         if whole < path.stat().st_size:
             os.truncate(path, whole)
     except OSError as error:
-        raise refused(path, error) from error
+        raise write_error(path, error) from error
 
 
-def read_lines(path: Path, kind: type[LineT], advice: str = START_OVER) -> Iterator[LineT]:
-    """Yield the records of a JSON-lines file but a torn last one; RunError names a broken line."""
-    return (parse(kind, raw, path, number, advice) for number, _, raw in _lines(path))
-
-
-def read_json(path: Path) -> object:
-    """Read a JSON file; RunError where it is missing or broken."""
-
-    def refuse(constant: str) -> NoReturn:
-        raise ValueError(f"{constant} is no number in JSON")
-
-    try:
-        value: object = json.loads(path.read_bytes(), parse_constant=refuse)
-    except OSError as error:
-        raise _unreadable(path, error) from error
-    except (ValueError, RecursionError) as error:  # the latter for thousands of brackets
-        raise RunError(f"{path}: not JSON ({error}); use --fresh to start over") from error
-    return value
-
-
-def write_lines(path: Path, records: Iterable[Record]) -> None:
+def write_lines(path: Path, records: Iterable[Record], advice: Advice = PLAIN) -> None:
     """Write records as JSON lines, all or none: a crash leaves the former file."""
-    write_text(path, (record.model_dump_json() + "\n" for record in records))
+    write_text(path, (record.model_dump_json() + "\n" for record in records), advice)
 
 
-def write_json(path: Path, value: object) -> None:
+def write_json(path: Path, value: object, advice: Advice = PLAIN) -> None:
     """Write plain data as indented JSON, all or none."""
-    write_text(path, (json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False), "\n"))
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+    write_text(path, (text, "\n"), advice)
 
 
-def write_text(path: Path, parts: Iterable[str]) -> None:
+def write_text(path: Path, parts: Iterable[str], advice: Advice = PLAIN) -> None:
     """Write text in UTF-8, all or none; RunError where the disk refuses."""
-    write_bytes(path, (part.encode() for part in parts))
+    write_bytes(path, (part.encode() for part in parts), advice)
 
 
-def write_bytes(path: Path, parts: Iterable[bytes]) -> None:
+def write_bytes(path: Path, parts: Iterable[bytes], advice: Advice = PLAIN) -> None:
     """Write a file, all or none; RunError where the disk refuses."""
     draft = path.with_name(f".{path.name}.part")
     try:
@@ -122,10 +120,106 @@ def write_bytes(path: Path, parts: Iterable[bytes]) -> None:
             sync(file)
         draft.replace(path)
     except OSError as error:
-        raise refused(path, error) from error
+        raise write_error(path, error, advice) from error
     finally:
         with contextlib.suppress(OSError):
             draft.unlink()  # unless it has its name
+
+
+def sync(file: IO[str] | IO[bytes]) -> None:
+    """Bring what was written to an open file to the disk."""
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def write_error(path: Path, error: OSError, advice: Advice = PLAIN) -> RunError:
+    """Make the error for a file or folder that cannot be written."""
+    if error.errno in _FULL:
+        return RunError(f"{path}: cannot be written ({error.strerror}); {advice.full}")
+    if isinstance(error, FileExistsError | NotADirectoryError):
+        file = next((parent for parent in (path, *path.parents) if parent.is_file()), path)
+        return RunError(f"{file}: is not a folder; expected one, or a new name")
+    return RunError(
+        f"{path}: cannot be written ({error.strerror}); expected a folder that takes new files; "
+        "name another"
+    )
+
+
+def unwritten(path: Path, error: OSError, kept: str) -> DataError:
+    """Make the error for a file of data that cannot be written; `kept` says what is not lost."""
+    if error.errno in _FULL:
+        return DataError(
+            f"{path}: cannot be written ({error.strerror}); {kept}: make room, then give the same"
+            " command again to resume"
+        )
+    return DataError(
+        f"{error.filename or path}: cannot be written or read ({reason(error)}); {kept}; expected"
+        " a folder that takes new files: name another with -o"
+    )
+
+
+# --- read
+
+
+def read_lines(path: Path, kind: type[LineT], advice: Advice = PLAIN) -> Iterator[LineT]:
+    """Yield the records of a JSON-lines file but a torn last one; RunError names a broken line."""
+    return (parse_line(kind, line, path, advice) for line in raw_lines(path, advice))
+
+
+def raw_lines(path: Path, advice: Advice = PLAIN) -> Iterator[RawLine]:
+    """Yield each line of a file but a torn last one; RunError where it cannot be read."""
+    offset = 0
+    try:
+        with path.open("rb") as file:
+            for number, content in enumerate(file, 1):
+                if not content.endswith(b"\n"):
+                    return
+                yield RawLine(number, offset, content)
+                offset += len(content)
+    except OSError as error:
+        raise _read_error(path, error, advice) from error
+
+
+def parse_line(kind: type[LineT], line: RawLine, path: Path, advice: Advice = PLAIN) -> LineT:
+    """Read a record from a line of the file `path`; RunError names the line if it is broken."""
+    try:
+        return kind.model_validate_json(line.content)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        key = ".".join(map(str, first["loc"]))
+        message = (
+            f"{path}:{line.number}: {key + ': ' if key else ''}{first['msg']}; expected a "
+            f"{kind.__name__}"
+        )
+        raise RunError(_joined(message, advice.broken)) from error
+
+
+def read_json(path: Path, advice: Advice = PLAIN) -> object:
+    """Read a JSON file; RunError where it is missing or broken."""
+
+    def refuse(constant: str) -> NoReturn:
+        raise ValueError(f"{constant} is not a number in JSON")
+
+    try:
+        value: object = json.loads(path.read_bytes(), parse_constant=refuse)
+    except OSError as error:
+        raise _read_error(path, error, advice) from error
+    except (ValueError, RecursionError) as error:  # the latter for thousands of brackets
+        raise RunError(_joined(f"{path}: not JSON ({error})", advice.broken)) from error
+    return value
+
+
+def _read_error(path: Path, error: OSError, advice: Advice) -> RunError:
+    if isinstance(error, FileNotFoundError):
+        return RunError(_joined(f"{path}: does not exist", advice.missing))
+    return RunError(f"{path}: cannot be read ({error.strerror})")
+
+
+def _joined(*parts: str) -> str:
+    return "; ".join(part for part in parts if part)
+
+
+# --- folders and locks
 
 
 @contextlib.contextmanager
@@ -134,20 +228,20 @@ def made(folder: Path) -> Iterator[None]:
     missing: list[Path] = []
     try:
         try:
-            missing = [each for each in (folder, *folder.parents) if not each.exists()]
+            missing = [path for path in (folder, *folder.parents) if not path.exists()]
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise refused(folder, error) from error
+            raise write_error(folder, error) from error
         yield
     finally:
-        for each in missing:
+        for path in missing:
             with contextlib.suppress(OSError):  # it holds something
-                each.rmdir()
+                path.rmdir()
 
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Keep a second process out of a run folder, until this one ends; RunError if there is one.
+    """Keep a second process out of a folder, until this one ends; RunError if there is one.
 
     A folder that does not exist is made, as by `made`.
     """
@@ -165,13 +259,13 @@ def locked_file(path: Path) -> Iterator[None]:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.open("a").close()
     except OSError as error:
-        raise refused(path, error) from error
+        raise write_error(path, error) from error
     with _lock(path):
         yield
 
 
 @contextlib.contextmanager
-def _lock(place: Path) -> Iterator[None]:
+def _lock(path: Path) -> Iterator[None]:
     """Lock a folder or a file."""
     if sys.platform == "win32":
         yield
@@ -179,71 +273,17 @@ def _lock(place: Path) -> Iterator[None]:
     import fcntl  # not on Windows
 
     try:
-        handle = os.open(place, os.O_RDONLY)
+        handle = os.open(path, os.O_RDONLY)
     except OSError as error:
-        raise refused(place, error) from error
+        raise write_error(path, error) from error
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         os.close(handle)
-        raise RunError(f"{place}: another process runs in it; wait for its end") from error
+        raise RunError(f"{path}: another process runs in it; wait for its end") from error
     except OSError:
         pass  # a network disk without locks
     try:
         yield
     finally:
         os.close(handle)
-
-
-def _lines(path: Path) -> Iterator[tuple[int, int, bytes]]:
-    """Yield number, offset and bytes of each line that was written to its end."""
-    offset = 0
-    try:
-        with path.open("rb") as file:
-            for number, raw in enumerate(file, 1):
-                if not raw.endswith(b"\n"):
-                    return
-                yield number, offset, raw
-                offset += len(raw)
-    except OSError as error:
-        raise _unreadable(path, error) from error
-
-
-def parse(
-    kind: type[LineT], line: bytes, path: Path, number: int, advice: str = START_OVER
-) -> LineT:
-    try:
-        return kind.model_validate_json(line)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        key = ".".join(map(str, first["loc"]))
-        raise RunError(
-            f"{path}:{number}: {key + ': ' if key else ''}{first['msg']}; expected a "
-            f"{kind.__name__}; {advice}"
-        ) from error
-
-
-def sync(file: IO[str] | IO[bytes]) -> None:
-    file.flush()
-    os.fsync(file.fileno())
-
-
-def _unreadable(path: Path, error: OSError) -> RunError:
-    if isinstance(error, FileNotFoundError):
-        return RunError(f"{path}: does not exist; expected the folder of a started run")
-    return RunError(f"{path}: cannot be read ({error.strerror})")
-
-
-def refused(path: Path, error: OSError) -> RunError:
-    if error.errno in _FULL:
-        return RunError(
-            f"{path}: cannot be written ({error.strerror}); nothing that was answered is lost: "
-            "make room, then give the same command again to go on"
-        )
-    if isinstance(error, FileExistsError | NotADirectoryError):
-        file = next((each for each in (path, *path.parents) if each.is_file()), path)
-        return RunError(f"{file}: is no folder; expected one, or a new name")
-    return RunError(
-        f"{path}: cannot be written ({error.strerror}); expected a folder that takes new files; "
-        "name another"
-    )

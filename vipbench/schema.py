@@ -5,7 +5,7 @@ is not applied), origin top left, x to the right, y down.
 """
 
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple, Self
+from typing import Annotated, ClassVar, Literal, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -38,12 +38,20 @@ Tags = dict[str, tuple[str, ...]]
 class Record(BaseModel):
     """Base of all records: immutable, unknown fields refused."""
 
+    FIRST_FIELDS: ClassVar[frozenset[str]] = frozenset()
+    """The fields with a default that the record had in version 1 of the run folder. A field that is
+    added later is left out of keys and digests while it has its default (see digests.py)."""
+    UNDIGESTED: ClassVar[frozenset[str]] = frozenset()
+    """Fields that are in no key and no digest, whatever their value."""
+
     # JSON has no infinity, which the logarithm of a probability may be: "-Infinity" comes back.
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
 
 
 class Region(Record):
     """A thing in the image that a question may refer to."""
+
+    FIRST_FIELDS = frozenset({"polygons", "label"})
 
     box: Box
     polygons: tuple[Polygon, ...] = ()
@@ -176,6 +184,11 @@ class Visibility(Record):
 class PromptStyle(Record):
     """The policy that visual prompts and their wording are drawn from."""
 
+    FIRST_FIELDS = frozenset(
+        {"title", "kind", "shapes", "colors", "alpha", "width", "official", "inline", "shift"}
+    )
+    UNDIGESTED = frozenset({"title"})
+
     name: str
     title: str = ""
     kind: StyleKind = "marks"
@@ -250,6 +263,8 @@ class PromptChoices(Record):
 class Request(Record):
     """What a model is asked: the final text, the image and every mark on it."""
 
+    FIRST_FIELDS = frozenset({"visual_prompts", "blind", "temperature", "seed", "options"})
+
     task: str
     style: str
     id: str
@@ -292,6 +307,8 @@ class Response(Record):
 
 class Trial(Record):
     """One sample under one style: the request, and what scoring and reports need beside it."""
+
+    FIRST_FIELDS = frozenset({"request", "error", "tags", "choice_ids"})
 
     task: str
     style: str

@@ -101,7 +101,7 @@ def test_all_lists_other_systems(vipbench: Vipbench) -> None:
         (["nowhere"], "nowhere"),
         (["run", "--system", "ViP-LLaVA-8B"], "did you mean 'ViP-LLaVA"),
         (["run", "unfinished"], "the run has not ended"),
-        (["run", "-o", "run/manifest.json"], "is no folder"),
+        (["run", "-o", "run/manifest.json"], "is not a folder"),
     ],
 )
 def test_the_users_mistake_is_one_line_and_exits_2(

@@ -1,10 +1,8 @@
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-import vipbench
 from vipbench import environment, files
 from vipbench.errors import RunError
 from vipbench.runfolder import folder
@@ -169,37 +167,10 @@ def test_marks_are_seen_under_styles_that_draw_or_have_them() -> None:
     assert manifests.marked_styles(identity(styles={"t": styles})) == {"red", "given"}
 
 
-def test_versions_name_what_may_move_a_score() -> None:
-    found = environment.versions()
-    assert {"python", "vipbench", "torch", "transformers", "pillow", "numpy"} <= set(found)
-    assert found["pillow"][0].isdigit()
-
-
-def test_commit_and_dirty_flag_are_those_of_git(tmp_path: Path) -> None:
-    commit, dirty = environment.checkout()
-    root = Path(manifests.__file__).parent.parent.parent
-    done = subprocess.run(
-        ["git", "-C", str(root), "rev-parse", "HEAD"], capture_output=True, text=True, check=False
-    )
-    if done.returncode == 0 and (root / ".git").exists():
-        assert commit == done.stdout.strip()
-        assert dirty in (True, False)
-    else:
-        assert (commit, dirty) == (None, None)
-
-
-def test_peak_memory_is_that_of_a_python_process() -> None:
-    assert 10 < environment.peak_memory_mib() < 100_000
-
-
 def test_a_manifest_that_contradicts_itself_is_refused(tmp_path: Path) -> None:
     manifests.write(tmp_path, manifest().model_copy(update={"tasks": {}}))
     with pytest.raises(RunError, match=r"tasks: holds none, but identity\.tasks vcr_qa"):
         manifests.read(tmp_path)
-
-
-def test_the_version_is_that_of_the_code_that_runs() -> None:
-    assert environment.versions()["vipbench"] == vipbench.__version__
 
 
 CERTIFICATE = {
@@ -233,5 +204,77 @@ def test_a_broken_certificate_is_named(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     files.write_json(manifests.CERTIFICATES / "x.json", content)
-    with pytest.raises(RunError, match=r"x.json: \w+: .* make it anew with `vipbench certify`"):
+    with pytest.raises(RunError, match=r"x.json: \w+: .* make it again with `vipbench certify`"):
         manifests.find_certificate("x", "cpu")
+
+
+# --- an identity that grows
+
+
+class Rotated(PromptStyle):
+    rotation: int = 0
+
+
+class GrownSettings(Settings):
+    attention: str | None = None
+
+
+class Grown(Identity):
+    styles: dict[str, tuple[Rotated, ...]]  # type: ignore[assignment]
+    settings: GrownSettings
+    images: int = 1
+
+
+class GrownTrial(Trial):
+    weight: float = 1.0
+
+
+def grown(rotation: int = 0, attention: str | None = None, images: int = 1) -> Grown:
+    """Return the identity above, as code that knows of more would."""
+    plain = identity().model_dump(exclude={"styles", "settings"})
+    return Grown(
+        **plain,
+        styles={"vcr_qa": (Rotated(**RED.model_dump(), rotation=rotation),)},
+        settings=GrownSettings(**SETTINGS.model_dump(), attention=attention),
+        images=images,
+    )
+
+
+def test_fields_that_were_added_do_not_count_at_their_defaults() -> None:
+    assert manifests.identity_digest(grown()) == manifests.identity_digest(identity())
+    assert manifests.run_id(grown()) == manifests.run_id(identity())
+    assert manifests.settings_digest(grown().settings) == manifests.settings_digest(SETTINGS)
+
+
+@pytest.mark.parametrize(
+    ("changes", "shown"),
+    [
+        ({"rotation": 30}, "styles.vcr_qa.red.rotation: 0 → 30"),
+        ({"attention": "eager"}, "settings.attention: none → eager"),
+        ({"images": 2}, "images: 1 → 2"),
+    ],
+)
+def test_fields_that_were_added_count_where_they_are_used(
+    changes: dict[str, Any], shown: str
+) -> None:
+    assert manifests.run_id(grown(**changes)) != manifests.run_id(identity())
+    assert manifests.differences(grown(), grown(**changes)) == [shown]
+
+
+def test_an_identity_without_the_new_fields_is_read_as_one_with_their_defaults() -> None:
+    old = Grown.model_validate(identity().model_dump(mode="json"))
+    assert manifests.differences(old, grown()) == []
+    manifests.check_same(Path("run"), old, grown())
+
+
+def test_settings_with_a_new_field_have_another_digest_where_it_is_used() -> None:
+    used = grown(attention="eager").settings
+    assert manifests.settings_digest(used) != manifests.settings_digest(SETTINGS)
+
+
+def test_facts_of_a_trial_hold_what_was_added_where_it_is_used() -> None:
+    fields: dict[str, Any] = {"task": "t", "style": "s", "id": "1", "target": "A", "group": "g"}
+    plain = Trial(kind="choice", **fields)
+    same, other = (GrownTrial(kind="choice", weight=weight, **fields) for weight in (1.0, 2.0))
+    assert manifests.trial_facts(same) == manifests.trial_facts(plain)
+    assert manifests.trial_facts(other) != manifests.trial_facts(plain)

@@ -9,16 +9,21 @@ from pathlib import Path
 from pydantic import Field
 
 from vipbench import files
-from vipbench.digests import digest
+from vipbench.digests import digest, facts
 from vipbench.schema import Record
 
 GRADES = "grades.jsonl"
 """The ledger's name in a run folder."""
-BROKEN = "remove the line: what it graded is asked again"
+_ADVICE = files.Advice(
+    full="nothing that was graded is lost: make room, then give the same command again to resume",
+    broken="remove the line: what it graded is asked again",
+)
 
 
 class Judge(Record):
     """What makes two grades comparable: a grade of one judge is never used for another."""
+
+    FIRST_FIELDS = frozenset({"temperature", "max_tokens"})
 
     model: str
     """As it is asked for."""
@@ -60,7 +65,7 @@ class Grade(Record):
 
 def grade_key(judge: Judge, question: str, answer: str, prediction: str) -> str:
     """Return what a grade is valid for."""
-    return digest([judge.model_dump(mode="json"), question, answer, prediction])
+    return digest([facts(judge), question, answer, prediction])
 
 
 class Ledger:
@@ -78,7 +83,7 @@ class Ledger:
     def add(self, grade: Grade) -> None:
         """Append a line; it is on the disk when this returns. RunError where the disk refuses."""
         with self._append:
-            files.append_lines(self.path, [grade])
+            files.append_lines(self.path, [grade], _ADVICE)
             self._keep(grade)
 
     def get(self, key: str, run: int) -> Grade | None:
@@ -114,7 +119,7 @@ class Ledger:
 
 def read(path: Path) -> Ledger:
     """Read a ledger without changing it; it may be missing. RunError names a broken line."""
-    lines = files.read_lines(path, Grade, BROKEN) if path.exists() else iter(())
+    lines = files.read_lines(path, Grade, _ADVICE) if path.exists() else iter(())
     return Ledger(path, lines)
 
 

@@ -4,12 +4,11 @@ Colours, shapes, geometry seeds, the final text and the key are settled here, be
 loaded, and written down.
 """
 
-import hashlib
 import itertools
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
+from vipbench.digests import added_facts, digest, facts
 from vipbench.errors import DataError, TaskError
 from vipbench.images.fit import fit_box
 from vipbench.mentions import FIELD, LETTERS, MENTION, mentions
@@ -116,22 +115,22 @@ def request_key(request: Request, task_version: int, image_digest: str) -> str:
 
     That is the task's version, the image file's bytes (the word `blind` where it is greyed), the
     visual prompts, the user's text or turns, the fit and `max_new_tokens`; where the answer is
-    sampled, temperature and seed too.
+    sampled, temperature and seed too; and what later versions add to a request, where it does not
+    have its default.
     """
     seen = {
         "task_version": task_version,
         "image": "blind" if request.blind else image_digest or request.image,
         "visual_prompts": []
         if request.blind
-        else [prompt.model_dump(mode="json") for prompt in request.visual_prompts],
+        else [facts(prompt) for prompt in request.visual_prompts],
         "turns": request.turns,
         "fit": request.fit,
         "max_new_tokens": request.max_new_tokens,
     }
     if request.temperature:
         seen |= {"temperature": request.temperature, "seed": request.seed}
-    text = json.dumps(seen, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
+    return digest(seen | added_facts(request))
 
 
 def lead_region(sample: Sample) -> int:

@@ -59,7 +59,7 @@ def merge(
     found = _find(parts, trials)
     n_batches = first.manifest.n_batches
     _check_complete(parts, found, n_batches)
-    if plan_digest(found[i].batch.places for i in range(n_batches)) != first.manifest.plan_digest:
+    if plan_digest(found[i].batch.indices for i in range(n_batches)) != first.manifest.plan_digest:
         raise RunError(
             f"{first.folder}: the answers are not in the batches that were planned; expected the "
             "files of one run as it has written them"

@@ -14,10 +14,10 @@ from vipbench.report.options import OptionNote
 from vipbench.run.resume import Started
 from vipbench.runfolder import answers_file, trials_file
 from vipbench.runfolder import manifest as manifests
-from vipbench.runfolder.folder import MANIFEST, REQUESTS, RESPONSES, SCORES, SUMMARY
-from vipbench.runfolder.lines import ScoreLine
+from vipbench.runfolder.folder import MANIFEST, REQUESTS, RESPONSES, SCORES
+from vipbench.runfolder.lines import ScoreLine, write_scores
 from vipbench.runfolder.manifest import Manifest
-from vipbench.runfolder.summary import ALL, Row, read_summary
+from vipbench.runfolder.summary import ALL, Row, read_summary, write_summary
 from vipbench.schema import ExtraMetric
 from vipbench.scoring import scorers
 from vipbench.scoring.summary import Summary
@@ -63,12 +63,12 @@ def finish(started: Started, judge: JudgeSettings | None, console: Console) -> R
         rows = read_summary(folder)
     elif manifest.shard is None:
         # What is to be said of the scores, the judge's pass says.
-        rows = write_scores(folder, manifest, console=console if judge is None else QUIET)
+        rows = score_answers(folder, manifest, console=console if judge is None else QUIET)
     if not started.is_finished:
         manifest = manifest.model_copy(update={"finished": environment.now()})
         manifests.write(folder, manifest)
     if judge is not None:
-        rows = write_scores(folder, manifest, judge, console=console)
+        rows = score_answers(folder, manifest, judge, console=console)
     return Results(folder, rows, manifest, started.n_left)
 
 
@@ -103,7 +103,7 @@ def score(
         if added != manifest.metrics:
             manifest = manifest.model_copy(update={"metrics": added})
             manifests.write(folder, manifest)
-        rows = write_scores(folder, manifest, judge, ledger, console=console)
+        rows = score_answers(folder, manifest, judge, ledger, console=console)
     return Results(folder, rows, manifest, 0)
 
 
@@ -127,7 +127,7 @@ def check_errors(result: Results, max_errors: float) -> None:
 # --- after the model
 
 
-def write_scores(
+def score_answers(
     folder: Path,
     manifest: Manifest,
     judge: JudgeSettings | None = None,
@@ -168,11 +168,11 @@ def write_scores(
             summary.add(line)
             yield line
 
-    files.write_lines(folder / SCORES, lines())
+    write_scores(folder, lines())
     if note := options.text():
         console.say(note)
     rows = summary.rows()
-    files.write_json(folder / SUMMARY, [row.model_dump(mode="json") for row in rows])
+    write_summary(folder, rows)
     if judged.stopped is not None:
         raise JudgeError(
             f"{judged.stopped} · {folder}: what is graded is kept and scored, the rest is "

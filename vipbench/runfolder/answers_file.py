@@ -1,4 +1,4 @@
-"""answers_file: part of what was vipbench/runfolder/folder.py."""
+"""`responses.jsonl`: answers, appended a batch at a time, resumed and read."""
 
 import os
 from array import array
@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vipbench.errors import RunError
-from vipbench.files import _lines, parse, read_lines, refused, sync
+from vipbench.files import RawLine, parse_line, raw_lines, read_lines, sync, write_error
+from vipbench.runfolder.folder import RUN_ADVICE
 from vipbench.runfolder.lines import ResponseLine, TrialId, trial_id
 from vipbench.runfolder.trials_file import Trials
 from vipbench.schema import Trial
 
-_NOWHERE = -1
-"""In place of the byte at which an answer begins, where there is none."""
+_NO_ANSWER = -1
+"""Stands for the byte at which an answer begins, where there is none."""
 
 
 class Span(NamedTuple):
@@ -27,8 +28,8 @@ class Span(NamedTuple):
 class WrittenBatch(NamedTuple):
     """A batch in `responses.jsonl`."""
 
-    places: tuple[int, ...]
-    """Of its requests in the run, in order."""
+    indices: tuple[int, ...]
+    """Of its requests among the trials of the run, in the order of its lines."""
     span: Span
 
 
@@ -39,7 +40,7 @@ def append_responses(path: Path, lines: Sequence[ResponseLine]) -> None:
             file.write("".join(line.model_dump_json() + "\n" for line in lines))
             sync(file)
     except OSError as error:
-        raise refused(path, error) from error
+        raise write_error(path, error, RUN_ADVICE) from error
 
 
 def resume_responses(path: Path, plan: Sequence[Sequence[int]], trials: Trials) -> set[int]:
@@ -50,7 +51,7 @@ def resume_responses(path: Path, plan: Sequence[Sequence[int]], trials: Trials) 
 
     Args:
         path: `responses.jsonl`; may be missing.
-        plan: the places in `trials` that each batch holds.
+        plan: the indices of the trials that each batch holds.
         trials: of the run.
 
     Raises:
@@ -64,7 +65,7 @@ def resume_responses(path: Path, plan: Sequence[Sequence[int]], trials: Trials) 
         if end_of_whole < path.stat().st_size:
             os.truncate(path, end_of_whole)
     except OSError as error:
-        raise refused(path, error) from error
+        raise write_error(path, error, RUN_ADVICE) from error
     return set(spans)
 
 
@@ -73,7 +74,7 @@ def answered_batches(path: Path, plan: Sequence[Sequence[int]], trials: Trials) 
 
     Args:
         path: `responses.jsonl`.
-        plan: the places in `trials` that each batch holds.
+        plan: the indices of the trials that each batch holds.
         trials: of the run.
 
     Raises:
@@ -83,17 +84,17 @@ def answered_batches(path: Path, plan: Sequence[Sequence[int]], trials: Trials) 
     entries = trials.entries
     spans: dict[int, Span] = {}
     missing: dict[TrialId, str | None] = {}
-    now, begin = -1, 0
-    for number, offset, raw in _lines(path):
-        line = parse(ResponseLine, raw, path, number)
-        if line.batch != now and not missing and line.batch not in spans:
-            now, begin = line.batch, offset
-            places = plan[now] if 0 <= now < len(plan) else ()
-            missing = {entries[i].name: entries[i].key for i in places}
-        if line.batch != now or missing.pop(trial_id(line), None) != line.key:
-            raise _foreign(path, number, line)
+    batch, begin = -1, 0
+    for raw in raw_lines(path, RUN_ADVICE):
+        answer = parse_line(ResponseLine, raw, path, RUN_ADVICE)
+        if answer.batch != batch and not missing and answer.batch not in spans:
+            batch, begin = answer.batch, raw.offset
+            indices = plan[batch] if 0 <= batch < len(plan) else ()
+            missing = {entries[i].name: entries[i].key for i in indices}
+        if answer.batch != batch or missing.pop(trial_id(answer), None) != answer.key:
+            raise _foreign(path, raw.number, answer)
         if not missing:
-            spans[now] = Span(begin, offset + len(raw))
+            spans[batch] = Span(begin, raw.offset + len(raw.content))
     return spans
 
 
@@ -108,25 +109,26 @@ def written_batches(path: Path, trials: Trials) -> dict[int, WrittenBatch]:
         RunError: A line is broken, answers no request of this run, or stands apart from the rest of
             its batch.
     """
-    places = {entry.name: place for place, entry in enumerate(trials.entries)}
+    indices = {entry.name: index for index, entry in enumerate(trials.entries)}
     batches: dict[int, WrittenBatch] = {}
-    now = -1
-    for number, offset, raw in _lines(path):
-        line = parse(ResponseLine, raw, path, number)
-        place = places.get(trial_id(line))
-        known = place is not None and trials.entries[place].key == line.key
-        if place is None or not known or (line.batch != now and line.batch in batches):
-            raise _foreign(path, number, line)
-        now, end = line.batch, offset + len(raw)
-        begun = batches.get(now, WrittenBatch((), Span(offset, end)))
-        batches[now] = WrittenBatch((*begun.places, place), Span(begun.span.begin, end))
+    batch = -1
+    for raw in raw_lines(path, RUN_ADVICE):
+        answer = parse_line(ResponseLine, raw, path, RUN_ADVICE)
+        index = indices.get(trial_id(answer))
+        is_asked = index is not None and trials.entries[index].key == answer.key
+        is_apart = answer.batch != batch and answer.batch in batches
+        if index is None or not is_asked or is_apart:
+            raise _foreign(path, raw.number, answer)
+        batch, end = answer.batch, raw.offset + len(raw.content)
+        begun = batches.get(batch, WrittenBatch((), Span(raw.offset, end)))
+        batches[batch] = WrittenBatch((*begun.indices, index), Span(begun.span.begin, end))
     return batches
 
 
-def _foreign(path: Path, number: int, line: ResponseLine) -> RunError:
+def _foreign(path: Path, number: int, answer: ResponseLine) -> RunError:
     return RunError(
-        f"{path}:{number}: holds an answer to {' '.join(trial_id(line))}, which this run does not "
-        f"ask in batch {line.batch}, or not there; use --fresh to start over"
+        f"{path}:{number}: holds an answer to {' '.join(trial_id(answer))}, which this run does "
+        f"not ask in batch {answer.batch}, or not there; {RUN_ADVICE.broken}"
     )
 
 
@@ -141,17 +143,17 @@ class Answered:
         self.has_option_logprobs = False
         """Whether some answer has them."""
         self._path = path
-        self._offsets = array("q", [_NOWHERE]) * len(trials)
-        places = {entry.name: place for place, entry in enumerate(trials.entries)}
+        self._offsets = array("q", [_NO_ANSWER]) * len(trials)
+        indices = {entry.name: index for index, entry in enumerate(trials.entries)}
         keys = [entry.key for entry in trials.entries]
-        for number, offset, raw in _lines(path) if path.exists() else ():
-            line = parse(ResponseLine, raw, path, number)
-            place = places.get(trial_id(line))
-            if place is not None:
-                self._offsets[place] = offset if line.key == keys[place] else _NOWHERE
-            self.has_option_logprobs |= line.option_logprobs is not None
+        for raw in raw_lines(path, RUN_ADVICE) if path.exists() else ():
+            answer = parse_line(ResponseLine, raw, path, RUN_ADVICE)
+            index = indices.get(trial_id(answer))
+            if index is not None:
+                self._offsets[index] = raw.offset if answer.key == keys[index] else _NO_ANSWER
+            self.has_option_logprobs |= answer.option_logprobs is not None
         self.n_missing = sum(
-            key is not None and offset == _NOWHERE
+            key is not None and offset == _NO_ANSWER
             for key, offset in zip(keys, self._offsets, strict=True)
         )
 
@@ -161,11 +163,12 @@ class Answered:
             yield from ((trial, None) for trial in self.trials)
             return
         with self._path.open("rb") as file:
-            for place, trial in enumerate(self.trials):
-                offset, answer = self._offsets[place], None
-                if offset != _NOWHERE:
+            for index, trial in enumerate(self.trials):
+                offset, answer = self._offsets[index], None
+                if offset != _NO_ANSWER:
                     file.seek(offset)
-                    answer = parse(ResponseLine, file.readline(), self._path, place + 1)
+                    line = RawLine(index + 1, offset, file.readline())
+                    answer = parse_line(ResponseLine, line, self._path, RUN_ADVICE)
                 yield trial, answer
 
 
@@ -173,4 +176,4 @@ def read_responses(path: Path) -> dict[TrialId, ResponseLine]:
     """Read the answers written so far; empty where there are none."""
     if not path.exists():
         return {}
-    return {trial_id(line): line for line in read_lines(path, ResponseLine)}
+    return {trial_id(line): line for line in read_lines(path, ResponseLine, RUN_ADVICE)}

@@ -1,4 +1,4 @@
-"""A run folder: append, resume, read.
+"""The files of a run folder: their names, whose they are, how a run is removed.
 
 `manifest.json`: what was run. `requests.jsonl`: one Trial a line, in request order.
 `responses.jsonl`: one answer a line, appended a batch at a time. `scores.jsonl`: one score a line,
@@ -9,7 +9,7 @@ Only one process writes.
 from pathlib import Path
 
 from vipbench.errors import RunError
-from vipbench.files import read_json, refused
+from vipbench.files import Advice, read_json, write_error
 
 MANIFEST = "manifest.json"
 REQUESTS = "requests.jsonl"
@@ -19,6 +19,12 @@ SUMMARY = "summary.json"
 FILES = (MANIFEST, REQUESTS, RESPONSES, SCORES, SUMMARY)
 JUDGE = "judge.json"
 """In the folder of a run that was judged, beside its ledger of grades."""
+RUN_ADVICE = Advice(
+    full="nothing that was answered is lost: make room, then give the same command again to resume",
+    broken="use --fresh to start over",
+    missing="expected the folder of a started run",
+)
+"""What is said of the files of a run that cannot be written or read."""
 
 
 def remove_run(folder: Path) -> None:
@@ -31,7 +37,7 @@ def remove_run(folder: Path) -> None:
         for name in (*FILES, JUDGE):
             (folder / name).unlink(missing_ok=True)
     except OSError as error:
-        raise refused(folder, error) from error
+        raise write_error(folder, error, RUN_ADVICE) from error
 
 
 def check_own(folder: Path) -> None:

@@ -1,7 +1,11 @@
-"""one line of each file of a run."""
+"""One line of each file of a run, and what names it."""
 
+from collections.abc import Iterable
+from pathlib import Path
 from typing import NamedTuple
 
+from vipbench import files
+from vipbench.runfolder.folder import RUN_ADVICE, SCORES
 from vipbench.schema import Record, Response, Tags, Trial, Visibility
 
 
@@ -20,7 +24,7 @@ class _Named(Record):
     key: str
     """Of the request that was answered."""
     batch: int
-    """Place of its batch in the plan."""
+    """Index of its batch in the plan."""
 
 
 class ResponseLine(Response, _Named):
@@ -68,3 +72,8 @@ class ScoreLine(Record):
 def trial_id(record: Trial | ResponseLine | ScoreLine) -> TrialId:
     """Return what names a trial, its response and its score."""
     return TrialId(record.task, record.style, record.id)
+
+
+def write_scores(folder: Path, lines: Iterable[ScoreLine]) -> None:
+    """Write `scores.jsonl` of a run, all or none; RunError where the disk refuses."""
+    files.write_lines(folder / SCORES, lines, RUN_ADVICE)

@@ -1,6 +1,7 @@
 """What was run, on what, with which weights and data: everything needed to repeat a run."""
 
 import hashlib
+import itertools
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,9 +10,9 @@ from typing import Any
 from pydantic import Field, ValidationError
 
 from vipbench import files
-from vipbench.digests import digest
+from vipbench.digests import added_facts, digest, facts
 from vipbench.errors import RunError
-from vipbench.runfolder.folder import MANIFEST
+from vipbench.runfolder.folder import MANIFEST, RUN_ADVICE
 from vipbench.runfolder.plan import BatchLimit
 from vipbench.runfolder.shard import Shard
 from vipbench.schema import (
@@ -30,6 +31,8 @@ from vipbench.schema import (
 SHOWN_DIFFERENCES = 5
 CERTIFICATES = Path("results/certificates")
 """Where numerics certificates lie, below the working directory: `<settings digest>.json`."""
+IMPORTED = "imported"
+"""Name of the runner of imported answers in a run's identity; `--runner` does not take it."""
 
 
 class Settings(Record):
@@ -171,7 +174,7 @@ class Manifest(Record):
     n_splits: int = 0
     """Times that a batch was split in two because it did not fit into memory, over all starts."""
     n_worker_restarts: int = 0
-    """Workers that were killed and started anew, over all starts."""
+    """Workers that were killed and restarted, over all starts."""
     device: str = ""
     versions: dict[str, str]
     commit: str | None
@@ -193,28 +196,30 @@ class Manifest(Record):
         return BatchLimit(self.batch_size, self.token_budget)
 
 
-_TOLD = ("device", "batch_size", "token_budget", "n", "n_flipped", "n_rescored")
+_CERTIFIED = ("device", "batch_size", "token_budget", "n", "n_flipped", "n_rescored")
 """What `CertificateRef` takes from the certificate itself."""
 
 
 def settings_digest(settings: Settings) -> str:
     """Return the sha256 of weights, prompt format, dtype and decoding."""
-    return digest(settings.model_dump(mode="json"))
+    return digest(facts(settings))
 
 
 def identity_digest(identity: Identity) -> str:
     """Return the sha256 of an identity; titles of styles are words for readers, and left out."""
-    return digest(_comparable(identity))
+    return digest(_by_name(facts(identity)))
 
 
 def trial_facts(trial: Trial) -> bytes:
     """Return what the model sees of a trial and what scoring compares with, as bytes to digest.
 
-    The words of an error are left out: they may name a place of this machine.
+    The words of an error are left out: they may name a path of this machine. What later versions
+    add to a trial follows at the end, where it does not have its default.
     """
     key = trial.request.key if trial.request is not None else "error"
-    facts = [trial.style, trial.id, key, trial.kind, trial.target, trial.group, trial.tags]
-    return json.dumps(facts, sort_keys=True).encode()
+    known = [trial.style, trial.id, key, trial.kind, trial.target, trial.group, trial.tags]
+    added = added_facts(trial)
+    return json.dumps([*known, added] if added else known, sort_keys=True).encode()
 
 
 def run_id(identity: Identity) -> str:
@@ -226,9 +231,9 @@ def run_id(identity: Identity) -> str:
     )
 
 
-def differences(then: Identity, now: Identity) -> list[str]:
-    """List what differs as `field: then → now`; empty if the two are the same run."""
-    old, new = _flat(_comparable(then)), _flat(_comparable(now))
+def differences(previous: Identity, current: Identity) -> list[str]:
+    """List what differs as `field: previous → current`; empty if the two are the same run."""
+    old, new = (_flat(_by_name(facts(identity, defaults=True))) for identity in (previous, current))
     return [
         f"{name}: {_shown(old.get(name))} → {_shown(new.get(name))}"
         for name in dict.fromkeys((*old, *new))
@@ -238,18 +243,18 @@ def differences(then: Identity, now: Identity) -> list[str]:
 
 def marked_styles(identity: Identity) -> frozenset[str]:
     """Return the names of the styles under which the model sees marks."""
-    styles = (style for each in identity.styles.values() for style in each)
+    styles = itertools.chain.from_iterable(identity.styles.values())
     return frozenset(style.name for style in styles if style.kind in ("marks", "given"))
 
 
-def check_same(folder: Path, then: Identity, now: Identity) -> None:
-    """Refuse to go on in a folder that holds another run; RunError shows the difference."""
-    found = differences(then, now)
-    if found:
-        more = len(found) - SHOWN_DIFFERENCES
-        shown = "; ".join(found[:SHOWN_DIFFERENCES]) + (f"; and {more} more" if more > 0 else "")
+def check_same(folder: Path, previous: Identity, current: Identity) -> None:
+    """Refuse to resume in a folder that holds another run; RunError shows the difference."""
+    changes = differences(previous, current)
+    if changes:
+        more = len(changes) - SHOWN_DIFFERENCES
+        shown = "; ".join(changes[:SHOWN_DIFFERENCES]) + (f"; and {more} more" if more > 0 else "")
         raise RunError(
-            f"{folder}: holds another run (then → now): {shown}; give the settings of then, "
+            f"{folder}: holds another run (its settings → these): {shown}; give its settings, "
             "another -o, or --fresh to replace it"
         )
 
@@ -258,7 +263,7 @@ def read(folder: Path) -> Manifest:
     """Read the manifest of a run folder; RunError where there is none or it is broken."""
     path = folder / MANIFEST
     try:
-        manifest = Manifest.model_validate(files.read_json(path))
+        manifest = Manifest.model_validate(files.read_json(path, RUN_ADVICE))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         key = ".".join(map(str, first["loc"])) or "the file"
@@ -276,7 +281,7 @@ def read(folder: Path) -> Manifest:
 
 def write(folder: Path, manifest: Manifest) -> None:
     """Write the manifest of a run folder."""
-    files.write_json(folder / MANIFEST, manifest.model_dump(mode="json"))
+    files.write_json(folder / MANIFEST, manifest.model_dump(mode="json"), RUN_ADVICE)
 
 
 def find_certificate(settings: str, device: str) -> CertificateRef | None:
@@ -289,37 +294,36 @@ def find_certificate(settings: str, device: str) -> CertificateRef | None:
     if not path.exists():
         return None
     content = files.read_json(path)
-    told = {name: content.get(name) for name in _TOLD} if isinstance(content, dict) else {}
-    raw = {"path": str(path), "sha256": hashlib.sha256(path.read_bytes()).hexdigest()} | told
+    certified = content if isinstance(content, dict) else {}
+    fields = {name: certified.get(name) for name in _CERTIFIED}
+    fields |= {"path": str(path), "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
     try:
-        found = CertificateRef.model_validate(raw)
+        certificate = CertificateRef.model_validate(fields)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         raise RunError(
             f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}; expected a certificate "
-            "of this version of vipbench; make it anew with `vipbench certify`, or remove it"
+            "of this version of vipbench; make it again with `vipbench certify`, or remove it"
         ) from error
-    same_type = found.device.partition(":")[0] == device.partition(":")[0]
-    return found if same_type else None
+    same_type = certificate.device.partition(":")[0] == device.partition(":")[0]
+    return certificate if same_type else None
 
 
-def _comparable(identity: Identity) -> dict[str, Any]:
-    """Return an identity as plain data, with styles by name and without their titles."""
-    plain = identity.model_dump(mode="json")
-    plain["styles"] = {
-        task: {style.name: style.model_dump(mode="json", exclude={"title"}) for style in styles}
-        for task, styles in identity.styles.items()
+def _by_name(plain: dict[str, Any]) -> dict[str, Any]:
+    """Return the facts of an identity with the styles of each task by their names."""
+    styles = {
+        task: {style["name"]: style for style in listed} for task, listed in plain["styles"].items()
     }
-    return plain
+    return plain | {"styles": styles}
 
 
 def _flat(value: Mapping[str, Any], path: str = "") -> dict[str, object]:
     flat: dict[str, object] = {}
-    for name, each in value.items():
-        if isinstance(each, dict) and each:
-            flat.update(_flat(each, f"{path}{name}."))
+    for name, child in value.items():
+        if isinstance(child, dict) and child:
+            flat.update(_flat(child, f"{path}{name}."))
         else:
-            flat[f"{path}{name}"] = each
+            flat[f"{path}{name}"] = child
     return flat
 
 
@@ -332,7 +336,3 @@ def _shown(value: object) -> str:
     if isinstance(value, Sequence) and len(value) > 4:
         return f"{len(value)} items ({digest(value)[:8]})"
     return str(value)
-
-
-IMPORTED = "imported"
-"""Name of this runner in a run's identity. It is not among those that `--runner` takes."""

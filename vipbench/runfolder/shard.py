@@ -42,13 +42,13 @@ def parse_shard(text: str, environment: Mapping[str, str]) -> Shard:
     """Read `i/n`, or `auto`: what a SLURM array or torchrun says of this process.
 
     Raises:
-        RunError: It is none, or the environment tells none.
+        RunError: The text is not a shard, or the environment does not say which one this is.
     """
     if text != AUTO:
-        found = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text)
-        if found is None:
+        match = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text)
+        if match is None:
             raise RunError(f"--shard {text!r}: expected i/n, such as 1/4, or auto")
-        return _shard(int(found[1]), int(found[2]), f"--shard {text}")
+        return _shard(int(match[1]), int(match[2]), f"--shard {text}")
     slurm, torchrun = "SLURM_ARRAY_TASK_ID" in environment, "RANK" in environment
     if slurm and torchrun:
         raise RunError(
@@ -65,8 +65,8 @@ def parse_shard(text: str, environment: Mapping[str, str]) -> Shard:
         )
     names = ("SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_COUNT", "SLURM_ARRAY_TASK_MIN")
     task, count, least = _numbers(environment, *names)
-    told = f"--shard auto: task {task} of a SLURM array of {count} from {least}"
-    return _shard(task - least + 1, count, f"{told} (expected numbers without gaps)")
+    where = f"--shard auto: task {task} of a SLURM array of {count} from {least}"
+    return _shard(task - least + 1, count, f"{where} (expected numbers without gaps)")
 
 
 def device_of_rank(device: str, environment: Mapping[str, str]) -> str:

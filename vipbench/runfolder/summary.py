@@ -1,12 +1,13 @@
-"""summary: part of what was vipbench/report/leaderboard.py."""
+"""The rows of a finished run, and of several seeds: `summary.json` and `seeds.json`."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
 from vipbench import files
 from vipbench.errors import RunError
-from vipbench.runfolder.folder import MANIFEST, SUMMARY
+from vipbench.runfolder.folder import MANIFEST, RUN_ADVICE, SUMMARY
 from vipbench.schema import Fit, Record
 
 ALL = "all"
@@ -84,6 +85,11 @@ class SeedRow(Record):
 _ROWS = TypeAdapter(list[Row])
 
 
+def write_summary(folder: Path, rows: Iterable[Row]) -> None:
+    """Write `summary.json` of a run, all or none; RunError where the disk refuses."""
+    files.write_json(folder / SUMMARY, [row.model_dump(mode="json") for row in rows], RUN_ADVICE)
+
+
 def read_summary(folder: Path) -> list[Row]:
     """Read the rows of a finished run; RunError where there are none or they are broken."""
     path = folder / SUMMARY
@@ -91,7 +97,7 @@ def read_summary(folder: Path) -> list[Row]:
         reason = "the run has not ended" if (folder / MANIFEST).exists() else "no run is here"
         raise RunError(f"{path}: does not exist ({reason}); expected the folder of a finished run")
     try:
-        return _ROWS.validate_python(files.read_json(path))
+        return _ROWS.validate_python(files.read_json(path, RUN_ADVICE))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"])) or "the file"

@@ -1,11 +1,11 @@
-"""trials_file: part of what was vipbench/runfolder/folder.py."""
+"""`requests.jsonl`: the trials of a run, written once and read where they lie."""
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple, overload
 
-from vipbench.files import _lines, parse, read_lines, refused
+from vipbench.files import RawLine, parse_line, raw_lines, read_lines, sync, write_error
+from vipbench.runfolder.folder import RUN_ADVICE
 from vipbench.runfolder.lines import TrialId, trial_id
 from vipbench.runfolder.plan import prompt_length
 from vipbench.schema import Request, Trial
@@ -18,7 +18,7 @@ class Entry(NamedTuple):
     key: str | None
     """None where the sample cannot be asked."""
     length: int
-    """Of the prompt: in characters, or as who wrote or opened the file measures it."""
+    """Of the prompt: in characters, or as whoever wrote or opened the file measures it."""
     offset: int
     """Byte at which the line begins."""
 
@@ -34,25 +34,27 @@ class Trials(Sequence[Trial]):
         return len(self.entries)
 
     def __iter__(self) -> Iterator[Trial]:
-        return read_lines(self.path, Trial)
+        return read_lines(self.path, Trial, RUN_ADVICE)
 
     @overload
-    def __getitem__(self, place: int) -> Trial: ...
+    def __getitem__(self, index: int) -> Trial: ...
 
     @overload
-    def __getitem__(self, place: slice) -> list[Trial]: ...
+    def __getitem__(self, index: slice) -> list[Trial]: ...
 
-    def __getitem__(self, place: int | slice) -> Trial | list[Trial]:
-        places = range(len(self))[place]
-        return self.read([places])[0] if isinstance(places, int) else self.read(places)
+    def __getitem__(self, index: int | slice) -> Trial | list[Trial]:
+        indices = range(len(self))[index]
+        return self.read([indices])[0] if isinstance(indices, int) else self.read(indices)
 
-    def read(self, places: Sequence[int]) -> list[Trial]:
-        """Read the trials at some places; safe to call from several threads."""
+    def read(self, indices: Sequence[int]) -> list[Trial]:
+        """Read some trials by their indices; safe to call from several threads."""
+        trials = []
         with self.path.open("rb") as file:
-            trials = []
-            for place in places:
-                file.seek(self.entries[place].offset)
-                trials.append(parse(Trial, file.readline(), self.path, place + 1))
+            for index in indices:
+                offset = self.entries[index].offset
+                file.seek(offset)
+                line = RawLine(index + 1, offset, file.readline())
+                trials.append(parse_line(Trial, line, self.path, RUN_ADVICE))
         return trials
 
 
@@ -70,10 +72,9 @@ def write_trials(
                 file.write(line)
                 entries.append(_entry(trial, offset, length))
                 offset += len(line)
-            file.flush()
-            os.fsync(file.fileno())
+            sync(file)
     except OSError as error:
-        raise refused(path, error) from error
+        raise write_error(path, error, RUN_ADVICE) from error
     return Trials(path, entries)
 
 
@@ -82,14 +83,16 @@ def move_trials(trials: Trials, path: Path) -> Trials:
     try:
         trials.path.replace(path)
     except OSError as error:
-        raise refused(path, error) from error
+        raise write_error(path, error, RUN_ADVICE) from error
     return Trials(path, trials.entries)
 
 
 def open_trials(path: Path, length: Callable[[Request], int] = prompt_length) -> Trials:
     """Open the `requests.jsonl` of an earlier run."""
-    lines = _lines(path)
-    return Trials(path, [_entry(parse(Trial, raw, path, n), at, length) for n, at, raw in lines])
+    entries = []
+    for line in raw_lines(path, RUN_ADVICE):
+        entries.append(_entry(parse_line(Trial, line, path, RUN_ADVICE), line.offset, length))
+    return Trials(path, entries)
 
 
 def _entry(trial: Trial, offset: int, length: Callable[[Request], int]) -> Entry:

@@ -405,7 +405,7 @@ def test_an_archive_that_reaches_outside_leaves_nothing(
 
 def test_a_file_below_a_file_cannot_be(source: Source, tmp_path: Path) -> None:
     (tmp_path / "out").write_text("")
-    with pytest.raises(RunError, match="is no folder"):
+    with pytest.raises(RunError, match="is not a folder"):
         fetch(source, tmp_path / "out", settings=SETTINGS)
 
 
