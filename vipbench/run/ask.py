@@ -3,7 +3,8 @@
 import contextlib
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -27,38 +28,69 @@ from vipbench.runners.device import spread
 from vipbench.runners.spec import Build, Model
 
 
-def answer(
-    prepared: Prepared, started: Started, settings: RunSettings, console: Console
-) -> Started:
-    """Answer the batches that are left; each is on the disk before the next is asked.
+@dataclass
+class Session:
+    """A loaded model in front of a run folder that is ready for its answers."""
 
-    Returns:
-        The same run, its manifest with what this start took.
+    engine: Engine | None
+    """None: nothing is left to ask."""
+    started: Started
+    trials: Trials
+    """Where they lie from now on."""
+    clock: Clock
+
+
+@contextlib.contextmanager
+def load(
+    prepared: Prepared, started: Started, settings: RunSettings, console: Console
+) -> Iterator[Session]:
+    """Load the model and begin the run folder; at the end, note what this start took.
+
+    Where less fits into memory than was planned with, the run is planned again.
 
     Raises:
-        VipbenchError: The model cannot be loaded or broke its contract, or the disk is full.
+        VipbenchError: The model cannot be loaded, or the disk is full.
     """
     clock = Clock()
     with contextlib.ExitStack() as stack:
         engine = None
         # First the model, so that one which cannot be loaded leaves nothing behind.
         if started.todo:
-            engine, started = _load(prepared, started, settings, console, stack)
+            engine, started = _load_engine(prepared, started, settings, console, stack)
         clock.loaded = time.monotonic()
         trials = _begin(prepared.trials, started, fresh=settings.fresh)
+        session = Session(engine, started, trials, clock)
         try:
-            if engine is not None:
-                _answer(engine, trials, started, console, clock)
+            yield session
         finally:
             clock.answered = time.monotonic()
             stack.close()  # the memory of workers is known when they have ended
             manifest = add_times(started.manifest, prepared.seconds, clock, engine)
+            session.started = started._replace(manifest=manifest)
             with contextlib.suppress(RunError):  # where the disk is full, that is said already
                 manifests.write(started.folder, manifest)
-    return started._replace(manifest=manifest)
 
 
-def _load(
+def answer(session: Session, console: Console) -> None:
+    """Answer the batches that are left; each is on the disk before the next is asked.
+
+    Raises:
+        VipbenchError: The model broke its contract, or the disk is full.
+    """
+    started = session.started
+    n_done = started.n_all - started.n_left
+    with console.bar("answering", total=started.n_all, initial=n_done) as bar:
+
+        def write(lines: list[ResponseLine]) -> None:
+            append_responses(started.folder / RESPONSES, lines)
+            session.clock.n_answered += len(lines)
+            bar.update(len(lines))
+
+        if session.engine is not None:
+            session.engine.answer(session.trials, started.plan, started.todo, write=write)
+
+
+def _load_engine(
     prepared: Prepared,
     started: Started,
     settings: RunSettings,
@@ -109,20 +141,6 @@ def _begin(trials: Trials, started: Started, *, fresh: bool) -> Trials:
     append_responses(started.folder / RESPONSES, [])  # a run without any answer ends, too
     # The same bytes, if it is there already; and nobody reads it meanwhile.
     return move_trials(trials, started.folder / REQUESTS)
-
-
-def _answer(
-    engine: Engine, trials: Trials, started: Started, console: Console, clock: Clock
-) -> None:
-    n_done = started.n_all - started.n_left
-    with console.bar("answering", total=started.n_all, initial=n_done) as bar:
-
-        def write(lines: list[ResponseLine]) -> None:
-            append_responses(started.folder / RESPONSES, lines)
-            clock.n_answered += len(lines)
-            bar.update(len(lines))
-
-        engine.answer(trials, started.plan, started.todo, write=write)
 
 
 def _make_pool(

@@ -1,16 +1,15 @@
-"""The way of a run, read aloud: samples, requests, pixels, responses, scores, rows.
+"""The way of a run, read aloud: prepare, resume, load, answer, score, check.
 
 The same command resumes a run where it was stopped, and a finished one is printed again without a
 model.
 """
 
 from vipbench.console import QUIET, Console
-from vipbench.report.rows import lost_marks
-from vipbench.run.ask import answer
+from vipbench.run.ask import answer, load
 from vipbench.run.claim import claimed, with_shard_folder
 from vipbench.run.prepare import prepare
 from vipbench.run.resume import resume
-from vipbench.run.score import Results, check_errors, finish
+from vipbench.run.score import Results, check, finish
 from vipbench.run.settings import RunSettings
 
 
@@ -29,13 +28,13 @@ def run(settings: RunSettings, console: Console = QUIET) -> Results:
     """
     settings = with_shard_folder(settings)
     with claimed(settings) as claim:
-        prepared = prepare(settings, claim.draft, console)  # 1 samples, 2 requests
+        prepared = prepare(settings, claim.draft, console)  # 1 samples -> requests
         folder = claim.folder(prepared.identity)
-        started = resume(folder, prepared, settings, console)
+        started = resume(folder, prepared, settings, console)  # 2 which of them are left
         if not started.is_finished:
-            started = answer(prepared, started, settings, console)  # 3 pixels, 4 responses
-        results = finish(started, settings.judge, console)  # 5 scores, 6 rows
-    for warning in lost_marks(results.manifest, results.rows):
-        console.say(warning)
-    check_errors(results, settings.max_errors)
+            with load(prepared, started, settings, console) as session:  # 3 the model
+                answer(session, console)  # 4 requests -> pixels -> responses
+            started = session.started
+        results = finish(started, settings.judge, console)  # 5 responses -> scores -> rows
+    check(results, settings.max_errors, console)  # 6 whether they can be relied on
     return results

@@ -11,6 +11,7 @@ from vipbench.errors import JudgeError, RunError, TooManyErrors, nearest
 from vipbench.judge.grading import JudgeSettings
 from vipbench.judge.runs import judge_run
 from vipbench.report.options import OptionNote
+from vipbench.report.rows import lost_marks
 from vipbench.run.resume import Started
 from vipbench.runfolder import answers_file, trials_file
 from vipbench.runfolder import manifest as manifests
@@ -107,14 +108,25 @@ def score(
     return Results(folder, rows, manifest, 0)
 
 
+def check(results: Results, max_errors: float, console: Console) -> None:
+    """Say what the numbers do not show, and refuse those of which too many samples failed.
+
+    Raises:
+        TooManyErrors: All others are scored nevertheless.
+    """
+    for warning in lost_marks(results.manifest, results.rows):
+        console.say(warning)
+    check_errors(results, max_errors)
+
+
 def check_errors(result: Results, max_errors: float) -> None:
     """Say after the run if too many samples failed in it."""
     messages = []
     for row in result.rows:
         n_asked = row.n + row.n_errors + row.n_ungraded
         if row.group == ALL and row.n_errors > max_errors * n_asked:
-            each = f"{row.task} under {row.style}: {row.n_errors:,} of {n_asked:,} samples failed"
-            messages += [each] if each not in messages else []  # once for all metrics
+            text = f"{row.task} under {row.style}: {row.n_errors:,} of {n_asked:,} samples failed"
+            messages += [text] if text not in messages else []  # once for all metrics
     if messages:
         lines = files.read_lines(result.path / SCORES, ScoreLine)
         first = next(f"{line.id}: {line.error}" for line in lines if line.error is not None)
@@ -122,9 +134,6 @@ def check_errors(result: Results, max_errors: float) -> None:
             f"{'; '.join(messages)}; more than --max-errors {max_errors:g} allows, such as {first} "
             f"· all others are scored in {result.path}"
         )
-
-
-# --- after the model
 
 
 def score_answers(
