@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from vipbench.errors import RunnerError
-from vipbench.runners.device import check_names, find_device, find_dtype
+from vipbench.runners.device import Placement, check_names, dtype_on, find_device, find_placement
 
 
 @pytest.mark.parametrize("device", [None, "auto", "cpu", "cuda", "cuda:1", "mps"])
@@ -38,10 +38,16 @@ def test_unknown_names_come_with_the_nearest(
 
 
 def test_a_cpu_computes_in_float32_unless_told_otherwise() -> None:
-    cpu = find_device("cpu")
-    assert find_dtype(None, cpu) is torch.float32
-    assert find_dtype("fp16", cpu) is torch.float16
-    assert find_dtype(None, torch.device("cuda")) is torch.float16
+    assert find_placement("cpu", None) == Placement("cpu", "float32")
+    assert find_placement("cpu", "auto") == Placement("cpu", "float32")
+    assert find_placement("cpu", "fp16") == Placement("cpu", "float16")
+    assert dtype_on("cuda", None) == "float16"
+
+
+def test_a_placement_is_what_torch_has() -> None:
+    placement = Placement("cpu", "bfloat16")
+    assert placement.torch_device() == torch.device("cpu")
+    assert placement.torch_dtype() is torch.bfloat16
 
 
 def test_a_device_that_is_not_here_is_said() -> None:

@@ -9,7 +9,6 @@ from tests.runs import make_task, settings
 from vipbench.errors import RunnerError
 from vipbench.run.loop import run
 from vipbench.runfolder import manifest as manifests
-from vipbench.runners.device import Placement, find_placement
 from vipbench.runners.registry import BUILT_IN, find_spec, list_runners, with_checkpoint
 from vipbench.runners.spec import ModelChoice
 
@@ -53,9 +52,3 @@ def test_runners_with_a_checkpoint_are_found_by_what_they_say() -> None:
 def test_an_unknown_runner_gets_the_nearest_name() -> None:
     with pytest.raises(RunnerError, match="'vipllave' is not known; did you mean 'vipllava'"):
         find_spec("vipllave")
-
-
-def test_a_placement_is_what_torch_calls_it() -> None:
-    assert find_placement("cpu", "fp16") == Placement("cpu", "float16")
-    assert find_placement("cpu", None) == find_placement("cpu", "auto")
-    assert find_placement("cpu", None).dtype == "float32"

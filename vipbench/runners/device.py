@@ -65,10 +65,15 @@ def find_placement(device: str | None, dtype: str | None) -> Placement:
     """
     check_names(device, dtype)
     found = find_device(device)
-    if dtype is None or dtype == "auto":
+    return Placement(str(found), dtype_on(found.type, dtype))
+
+
+def dtype_on(device_type: str, name: str | None) -> str:
+    """Return torch's name of a dtype; None or `auto`: float16 on CUDA, float32 elsewhere."""
+    if name is None or name == "auto":
         # Official: float16 (llava/model/builder.py). On a CPU 16 bit is several times slower.
-        return Placement(str(found), "float16" if found.type == "cuda" else "float32")
-    return Placement(str(found), DTYPES[dtype])
+        return "float16" if device_type == "cuda" else "float32"
+    return DTYPES[name]
 
 
 def find_device(name: str | None) -> "torch.device":
@@ -125,8 +130,5 @@ def find_dtype(name: str | None, device: "torch.device") -> "torch.dtype":
     import torch  # takes seconds
 
     check_names(None, name)
-    if name is None or name == "auto":
-        # Official: float16 (llava/model/builder.py). On a CPU 16 bit is several times slower.
-        return torch.float16 if device.type == "cuda" else torch.float32
-    dtype: torch.dtype = getattr(torch, DTYPES[name])
+    dtype: torch.dtype = getattr(torch, dtype_on(device.type, name))
     return dtype

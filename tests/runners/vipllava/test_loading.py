@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from tests.models import build_model, build_processor, build_tokenizer, make_old, save_checkpoint
 from tests.runners.vipllava.asking import pictures, questions
 from vipbench.errors import RunnerError
-from vipbench.runners.device import find_device, find_dtype
+from vipbench.runners.device import dtype_on, find_placement
 from vipbench.runners.vipllava.net import normalise
 from vipbench.runners.vipllava.runner import VipLlavaRunner
 
@@ -82,9 +82,7 @@ def test_stored_half_precision_is_run_in_float32_on_a_cpu(checkpoint: Path, tmp_
     assert runner.settings.dtype == "float32"
     assert runner.model.dtype == torch.float32
     assert VipLlavaRunner(half, device="cpu", dtype="bf16").settings.dtype == "bfloat16"
-    assert VipLlavaRunner(checkpoint).settings.dtype == str(
-        find_dtype(None, find_device(None))
-    ).removeprefix("torch.")
+    assert VipLlavaRunner(checkpoint).settings.dtype == find_placement(None, None).dtype
 
 
 def test_the_prompt_format_is_the_checkpoints_unless_given(
@@ -141,6 +139,6 @@ def test_unknown_devices_and_dtypes_are_refused(
 
 
 def test_float16_is_the_default_on_cuda_only() -> None:
-    assert find_dtype(None, torch.device("cuda")) == torch.float16
-    assert find_dtype("auto", torch.device("mps")) == torch.float32
-    assert find_dtype(None, torch.device("cpu")) == torch.float32
+    assert dtype_on("cuda", None) == "float16"
+    assert dtype_on("mps", "auto") == "float32"
+    assert dtype_on("cpu", None) == "float32"

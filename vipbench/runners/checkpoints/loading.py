@@ -17,6 +17,7 @@ from transformers.utils import logging as hf_logging
 
 from vipbench.errors import RunnerError
 from vipbench.runners.checkpoints.checkpoint import ModelInfo
+from vipbench.runners.device import Placement
 from vipbench.schema import Request
 
 ATTENTION_BACKENDS = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
@@ -65,8 +66,7 @@ def _no_bar() -> Iterator[None]:
 def load_model(
     model_class: Any,
     info: ModelInfo,
-    dtype: torch.dtype,
-    device: torch.device,
+    placement: Placement,
     **options: Any,
 ) -> Any:
     """Load safetensors weights; every tensor that the model needs must be among them.
@@ -74,8 +74,7 @@ def load_model(
     Args:
         model_class: a model or an auto class of transformers.
         info: the checked checkpoint.
-        dtype: of all weights.
-        device: where they go.
+        placement: where the weights go, and the dtype of all of them.
         options: for `from_pretrained`, beside those that are the same for all.
 
     Raises:
@@ -86,13 +85,13 @@ def load_model(
         with _no_bar():
             model, report = load(
                 str(info.path),
-                dtype=dtype,
+                dtype=placement.torch_dtype(),
                 use_safetensors=True,
                 output_loading_info=True,
                 ignore_mismatched_sizes=True,  # they are in the report, and refused below
                 **options,
             )
-        model.to(device)
+        model.to(placement.torch_device())
     except LOAD_ERRORS as error:
         raise RunnerError(f"{info.path}: cannot be loaded ({one_line(error)})") from error
     for problem in ("missing_keys", "mismatched_keys", "error_msgs"):
@@ -102,7 +101,7 @@ def load_model(
                 f"{info.path}: {problem.replace('_', ' ')} in the weights: {', '.join(names[:3])} "
                 f"({len(names)} in all) · expected every tensor of a {type(model).__name__}"
             )
-    if device.type == "cuda":
+    if placement.torch_device().type == "cuda":
         # TF32 keeps 10 bits of the mantissa: float32 in name only.
         torch.backends.cuda.matmul.allow_tf32 = False
         torch.backends.cudnn.allow_tf32 = False

@@ -35,7 +35,7 @@ from vipbench.runners.checkpoints.loading import (
     one_line,
 )
 from vipbench.runners.contract import RunnerSettings
-from vipbench.runners.device import find_device, find_dtype
+from vipbench.runners.device import Placement, find_placement
 from vipbench.runners.memory import free_memory, out_of_memory
 from vipbench.runners.prompt_formats import special_tokens
 from vipbench.schema import PromptFormat, Request, Response
@@ -81,6 +81,7 @@ class HfRunner:
         prompt_format: PromptFormat | None = None,
         dtype: str | None = None,
         device: str | None = None,
+        placement: Placement | None = None,
         threads: int | None = None,
     ) -> None:
         """Load a checkpoint folder or hub id, and ask it one question for a trial.
@@ -90,6 +91,7 @@ class HfRunner:
             prompt_format: None or `chat_template`.
             dtype: float32, float16 or bfloat16; default: float16 on CUDA, float32 elsewhere.
             device: such as `cuda`, `cuda:1`, `mps`, `cpu`; default: the first of these there is.
+            placement: both of them, resolved; the two above are not looked at then.
             threads: CPU threads that torch uses, process-wide; default: as it is.
 
         Raises:
@@ -103,10 +105,9 @@ class HfRunner:
         if threads is not None:
             torch.set_num_threads(threads)
         self.info: ModelInfo = check_model(model, prompt_format)
-        torch_device = find_device(device)
-        torch_dtype = find_dtype(dtype, torch_device)
+        placement = placement or find_placement(device, dtype)
         self.processor = _load_processor(self.info)
-        self.model = _load_model(self.info, torch_dtype, torch_device)
+        self.model = _load_model(self.info, placement)
         config: Any = self.model.config
         self.image_size: int = self.info.image_size
         self.patch_size: int | None = None
@@ -393,8 +394,8 @@ def _load_processor(info: ModelInfo) -> Any:
     return processor
 
 
-def _load_model(info: ModelInfo, dtype: torch.dtype, device: torch.device) -> Any:
-    model = load_model(AutoModelForImageTextToText, info, dtype, device, trust_remote_code=False)
+def _load_model(info: ModelInfo, placement: Placement) -> Any:
+    model = load_model(AutoModelForImageTextToText, info, placement, trust_remote_code=False)
     if model.config.is_encoder_decoder:
         raise RunnerError(
             f"{info.name}: {type(model).__name__} is an encoder-decoder · expected a model that "

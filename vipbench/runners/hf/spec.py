@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from vipbench.errors import RunnerError
 from vipbench.runners.checkpoints.checkpoint import ModelInfo, check_model
 from vipbench.runners.checkpoints.spec import CheckpointSpec
-from vipbench.runners.device import Placement, find_placement
+from vipbench.runners.device import Placement
 from vipbench.runners.spec import ModelChoice
 from vipbench.schema import PromptFormat
 
@@ -64,12 +64,11 @@ class HfSpec(CheckpointSpec):
         model = choice.model if choice.live_model is None else choice.live_model
         if model is None:
             raise RunnerError("runner hf: no model given · give --model FOLDER or a hub id")
-        if placement is None:
-            placement = find_placement(choice.device, choice.dtype)
         return HfRunner(
             model,  # type: ignore[arg-type]  # says itself what it does not take
             prompt_format=choice.prompt_format,
-            dtype=placement.dtype,
-            device=placement.device,
+            dtype=choice.dtype,
+            device=choice.device,
+            placement=placement,
             threads=threads,
         )

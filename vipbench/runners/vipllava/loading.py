@@ -15,7 +15,7 @@ from vipbench.runners.checkpoints.checkpoint import (
 )
 from vipbench.runners.checkpoints.loading import check_live, end_ids, load_model, load_tokenizer
 from vipbench.runners.checkpoints.sizing import read_config
-from vipbench.runners.device import find_device, find_dtype
+from vipbench.runners.device import Placement, find_placement
 from vipbench.runners.prompt_formats import PromptEncoder
 from vipbench.runners.vipllava.net import Net
 from vipbench.schema import PromptFormat
@@ -26,8 +26,7 @@ def load(
     processor: Any = None,
     *,
     prompt_format: PromptFormat | None = None,
-    dtype: str | None = None,
-    device: str | None = None,
+    placement: Placement | None = None,
 ) -> Net:
     """Load a checkpoint folder or hub id, or wrap a live model, which is not moved or cast.
 
@@ -35,32 +34,26 @@ def load(
         model: folder, hub id, or live model.
         processor: processor or tokenizer of a live model; not used otherwise.
         prompt_format: default: the one in the checkpoint's `vipbench.json`, else `hf`.
-        dtype: see `find_dtype`; not used of a live model.
-        device: see `find_device`; not used of a live model.
+        placement: where and in which numbers a checkpoint computes; None: see `find_placement`.
 
     Raises:
         RunnerError: the checkpoint, tokenizer, prompt format, dtype or device cannot be used.
     """
     if isinstance(model, str | Path):
         info = check_checkpoint(model)
-        torch_device = find_device(device)
-        torch_dtype = find_dtype(dtype, torch_device)
         tokenizer = load_tokenizer(info)
-        loaded = load_weights(info, torch_dtype, torch_device)
+        loaded = load_weights(info, placement or find_placement(None, None))
         return _make_net(info, loaded, tokenizer, prompt_format)
     info = describe_live(model, processor)
     return _make_net(info, model, getattr(processor, "tokenizer", processor), prompt_format)
 
 
-def load_weights(
-    info: CheckpointInfo, dtype: torch.dtype, device: torch.device
-) -> VipLlavaForConditionalGeneration:
+def load_weights(info: CheckpointInfo, placement: Placement) -> VipLlavaForConditionalGeneration:
     """Load a checkpoint's weights, without the vision layers that nothing reads."""
     model: VipLlavaForConditionalGeneration = load_model(
         VipLlavaForConditionalGeneration,
         info,
-        dtype,
-        device,
+        placement,
         config=read_config(info),
         attn_implementation="sdpa",
     )

@@ -18,6 +18,7 @@ from vipbench.errors import RunnerError, nearest
 from vipbench.runners.checkpoints.checkpoint import CheckpointInfo
 from vipbench.runners.checkpoints.loading import check_images, inference
 from vipbench.runners.contract import RunnerSettings
+from vipbench.runners.device import Placement, find_placement
 from vipbench.runners.memory import free_memory, out_of_memory
 from vipbench.runners.vipllava import fast, reference
 from vipbench.runners.vipllava.budget import find_fitting_budget
@@ -42,6 +43,7 @@ class VipLlavaRunner:
         prompt_format: PromptFormat | None = None,
         dtype: str | None = None,
         device: str | None = None,
+        placement: Placement | None = None,
         threads: int | None = None,
         path: AnswerPath = "fast",
         token_budget: int | None = None,
@@ -55,6 +57,7 @@ class VipLlavaRunner:
             dtype: float32, float16 or bfloat16; default: float16 on CUDA (as the official loader),
                 float32 elsewhere, whatever the weights are stored in.
             device: such as `cuda`, `cuda:1`, `mps`, `cpu`; default: the first of these there is.
+            placement: both of them, resolved; the two above are not looked at then.
             threads: CPU threads that torch uses, process-wide; default: as it is.
             path: `reference` answers through transformers' own `generate`, slower; in float32 the
                 answers are the same.
@@ -69,7 +72,9 @@ class VipLlavaRunner:
             raise RunnerError(f"path {path!r} is not known{nearest(path, get_args(AnswerPath))}")
         if threads is not None:
             torch.set_num_threads(threads)
-        self.net = load(model, processor, prompt_format=prompt_format, dtype=dtype, device=device)
+        if placement is None and isinstance(model, str | Path):
+            placement = find_placement(device, dtype)
+        self.net = load(model, processor, prompt_format=prompt_format, placement=placement)
         if path == "reference":
             reference.check_embeddings(self.net)
         self.path: AnswerPath = path

@@ -6,7 +6,7 @@ from vipbench.errors import RunnerError
 from vipbench.runners.checkpoints.checkpoint import CheckpointInfo, check_checkpoint
 from vipbench.runners.checkpoints.spec import CheckpointSpec
 from vipbench.runners.contract import RunnerSettings, settings_of
-from vipbench.runners.device import DTYPES, Placement, find_placement
+from vipbench.runners.device import DTYPES, Placement
 from vipbench.runners.spec import (
     Model,
     ModelChoice,
@@ -98,14 +98,13 @@ class VipLlavaSpec(CheckpointSpec):
         model: Any = choice.model if choice.live_model is None else choice.live_model
         if model is None:
             raise RunnerError("runner vipllava: no model given · give --model FOLDER or a hub id")
-        if placement is None and choice.live_model is None:
-            placement = find_placement(choice.device, choice.dtype)
         return VipLlavaRunner(
             model,
             choice.processor,
             prompt_format=choice.prompt_format,
-            dtype=placement.dtype if placement else None,
-            device=placement.device if placement else None,
+            dtype=choice.dtype,
+            device=choice.device,
+            placement=placement,
             threads=threads,
             path=choice.path,
             token_budget=token_budget,
