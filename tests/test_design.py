@@ -1,0 +1,88 @@
+"""`docs/design.md` against the code: its rooms, its arrows, its layers, and every name it gives."""
+
+import re
+
+import pytest
+
+from tests.test_layers import LAYERS, PACKAGE, RANK, imported, modules, part
+
+REPO = PACKAGE.parent
+TEXT = (REPO / "docs" / "design.md").read_text(encoding="utf-8")
+ROOMS = {path.name for path in PACKAGE.iterdir() if (path / "__init__.py").exists()}
+ARROWS = [
+    (left, right)
+    for line in re.findall(r"^    (\w+ --> [\w& ]+)$", TEXT, re.MULTILINE)
+    for left, _, rights in [line.partition(" --> ")]
+    for right in rights.split(" & ")
+]
+FILES = sorted(set(re.findall(r"`([\w/]+\.py)(?:: \w+)?`", TEXT)))
+NAMES = sorted(set(re.findall(r"`([\w/]+\.py): (\w+)`", TEXT)))
+
+
+def table(header: str) -> list[list[str]]:
+    """Return the cells of the table below a header, each row's."""
+    lines = TEXT.split(header)[1].splitlines()[2:]
+    rows = [line for line in lines[: lines.index("")] if line]
+    return [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
+
+
+def test_every_room_is_described_and_drawn() -> None:
+    described = {row[0].strip("`") for row in table("| room | what it is for |")}
+    assert described == ROOMS | {"stats"}
+    drawn = {room for arrow in ARROWS for room in arrow}
+    assert drawn == ROOMS | {"stats"}
+
+
+@pytest.mark.parametrize(("left", "right"), ARROWS)
+def test_an_arrow_is_an_import_that_goes_down(left: str, right: str) -> None:
+    names = {name for path in modules() if part(path) == left for name in imported(path)}
+    assert any(f"{name}.".startswith(f"vipbench.{right}.") for name in names)
+    assert RANK[right] <= RANK[left]
+
+
+def test_every_import_between_rooms_follows_the_arrows() -> None:
+    reached = {room: {right for left, right in ARROWS if left == room} for room in {*ROOMS, "stats"}}
+    for _ in ROOMS:
+        for rooms in reached.values():
+            rooms.update(*(reached[room] for room in set(rooms)))
+    undrawn = {
+        (part(path), name.split(".")[1])
+        for path in modules()
+        if part(path) in ROOMS
+        for name in imported(path)
+        if name.startswith("vipbench.") and name.split(".")[1] in ROOMS - {part(path)}
+    }
+    assert {pair for pair in undrawn if pair[1] not in reached[pair[0]]} == set()
+
+
+def test_the_layers_are_those_that_are_held() -> None:
+    rows = table("| layer | rooms and files |")
+    assert [set(re.findall(r"`(\w+)`", row[1])) for row in rows] == [set(row) for row in LAYERS]
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_that_is_named_is_there(name: str) -> None:
+    assert (PACKAGE / name).exists() or (REPO / name).exists() or name.startswith("vipbench/")
+    assert not name.startswith("vipbench/") or (REPO / name).exists()
+
+
+@pytest.mark.parametrize(("file", "name"), NAMES)
+def test_a_name_is_where_the_page_says(file: str, name: str) -> None:
+    text = (PACKAGE / file).read_text(encoding="utf-8")
+    assert re.search(rf"^(def|class) {name}\b|^{name} [:=]|^{name}: ", text, re.MULTILINE)
+
+
+def test_the_steps_are_the_calls_of_the_loop() -> None:
+    loop = (PACKAGE / "run" / "loop.py").read_text(encoding="utf-8")
+    steps = [row[1].strip("`") for row in table("| step | call |") if row[1]]
+    calls = [re.search(r"(\w+)\([^()]*(\([^()]*\))?[^()]*\)( as session)?:?  # (\d)", line)
+             for line in loop.splitlines()]  # fmt: skip
+    assert [call[1] for call in calls if call] == steps
+    assert [call[4] for call in calls if call] == list("123456")
+    assert len(loop.splitlines()) <= 160
+
+
+def test_the_page_gives_names() -> None:
+    assert len(FILES) > 25
+    assert len(NAMES) > 15
+    assert len(ARROWS) > 20
