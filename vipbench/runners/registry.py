@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any, cast
 
 from vipbench.errors import RunnerError, nearest
+from vipbench.runfolder.manifest import IMPORTED
 from vipbench.runners.contract import Runner
 from vipbench.runners.plugin import PluginSpec, list_plugins
 from vipbench.runners.spec import ModelChoice, RunnerSpec
@@ -20,7 +21,7 @@ BUILT_IN = {
     "majority": "vipbench.runners.baseline:MajoritySpec",
 }
 """Name -> where its `RunnerSpec` is."""
-IMPORTED = "imported"
+
 UNLISTED = {IMPORTED: "vipbench.runners.imported:ImportedSpec"}
 """Built in too, but chosen by a command of its own."""
 
