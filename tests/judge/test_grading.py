@@ -15,12 +15,14 @@ from pydantic import SecretStr
 
 from tests.judge_server import PROMPT_TOKENS, REPLY_TOKENS, Answer, Asked, JudgeServer, in_turn
 from vipbench.console import Console
-from vipbench.endpoints.chat import Endpoint, Limits, estimated_tokens
+from vipbench.endpoints.endpoint import Endpoint
+from vipbench.endpoints.meter import Limits, estimated_tokens
 from vipbench.errors import JudgeError, RunError, RunInterrupted
 from vipbench.judge import ledger
-from vipbench.judge.grading import Graded, Item, JudgeSettings, grade, make_item
+from vipbench.judge.grading import Graded, Item, grade, make_item
 from vipbench.judge.ledger import Grade
-from vipbench.judge.rubric import OWN_PROMPT, RUBRIC_REMINDER, Prompt
+from vipbench.judge.rubric import RUBRIC_REMINDER, Prompt
+from vipbench.judge.settings import JUDGE, JudgeSettings
 from vipbench.runfolder.lines import TrialId
 from vipbench.schema import Request, Trial
 
@@ -57,7 +59,7 @@ def settings(url: str, **fields: Any) -> JudgeSettings:
     endpoint |= {name: value for name, value in fields.items() if name in own}
     given: dict[str, Any] = {"n_runs": 2, "workers": 4}
     given |= {name: value for name, value in fields.items() if name not in own}
-    return JudgeSettings(endpoint=Endpoint(url=url, **endpoint), **given)
+    return JudgeSettings(endpoint=Endpoint(purpose=JUDGE, url=url, **endpoint), **given)
 
 
 @contextmanager
@@ -537,9 +539,3 @@ def test_what_the_judge_sees_of_an_answer() -> None:
         prediction="a\n| b",
         capabilities=("ocr", "rec"),
     )
-
-
-def test_the_published_parameters() -> None:
-    chosen = JudgeSettings(endpoint=Endpoint(url="http://localhost", model="gpt-4-0613"))
-    assert (chosen.n_runs, chosen.workers, chosen.prompt) == (5, 8, OWN_PROMPT)
-    assert (chosen.judge.temperature, chosen.judge.max_tokens) == (0.0, 3)
