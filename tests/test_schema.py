@@ -141,8 +141,8 @@ def test_yaml_read_twice_gives_copies_of_their_own(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("a: 1\nb: 2\na: 3\n", ":3:1: not plain YAML: key 'a' stands twice (first in line 1)"),
-        ("a:\n  b: 1\n  b: 2\n", ":3:3: not plain YAML: key 'b' stands twice (first in line 2)"),
+        ("a: 1\nb: 2\na: 3\n", ":3:1: not plain YAML: key 'a' occurs twice (first in line 1)"),
+        ("a:\n  b: 1\n  b: 2\n", ":3:3: not plain YAML: key 'b' occurs twice (first in line 2)"),
         ("a: !!python/object/apply:os.system [ls]", ":1:4: not plain YAML: could not determine"),
         ("a: !!python/name:os.system x", "tag:yaml.org,2002:python/name:os.system"),
         ("a: !own 1", "could not determine a constructor for the tag '!own'"),

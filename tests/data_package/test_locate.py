@@ -98,7 +98,7 @@ def test_mistakes_in_a_yaml_file_of_places_are_named_at_once(tmp_path: Path) -> 
     ):
         assert part in str(caught.value)
     path.write_text("vcr: {questions: ., images: .}\nvcr: {questions: ., images: .}\n")
-    with pytest.raises(DataError, match=r"places\.yaml:2:1: .* 'vcr' stands twice"):
+    with pytest.raises(DataError, match=r"places\.yaml:2:1: .* 'vcr' occurs twice"):
         parse_data_options([str(path)])
 
 

@@ -158,7 +158,7 @@ def test_mistakes_of_all_kinds_are_reported_at_once(make: Make) -> None:
 def test_a_key_that_stands_twice_is_an_error(make: Make) -> None:
     path = make() / "own.yaml"
     path.write_text(path.read_text(encoding="utf-8") + "title: again\n", encoding="utf-8")
-    with pytest.raises(TaskError, match=r"own\.yaml:8:1: .* key 'title' stands twice .*line 3"):
+    with pytest.raises(TaskError, match=r"own\.yaml:8:1: .* key 'title' occurs twice .*line 3"):
         load_task("own", (path.parent,))
 
 

@@ -433,7 +433,7 @@ import sys, threading
 from pathlib import Path
 from tests.judge.test_grading import items, settings
 from vipbench.judge.grading import grade
-grade(items(40), settings(sys.argv[1], workers=3), Path(sys.argv[2]))
+grade(items(16), settings(sys.argv[1], workers=3), Path(sys.argv[2]))
 """
 
 
@@ -441,7 +441,7 @@ def test_a_killed_process_loses_only_what_was_under_way(tmp_path: Path) -> None:
     path, never, hung = tmp_path / "g.jsonl", threading.Event(), threading.Semaphore(0)
 
     def answer(asked: Asked) -> Answer:
-        if asked.number < 30:
+        if asked.number < 10:
             return Answer("0.5")
         hung.release()
         return Answer("0.5", wait=never)
@@ -453,17 +453,17 @@ def test_a_killed_process_loses_only_what_was_under_way(tmp_path: Path) -> None:
             assert hung.acquire(timeout=60)
         process.send_signal(signal.SIGKILL)
         process.wait()
-        assert len(server.asked) == 33
-        assert len(lines(path)) == 30
+        assert len(server.asked) == 13
+        assert len(lines(path)) == 10
         never.set()
         server.answer = in_turn(Answer("0.5"))
-        graded = grade(items(40), settings(server.url), path)
+        graded = grade(items(16), settings(server.url), path)
         assert {each.value for each in graded.samples.values()} == {0.5}
-        assert len(server.asked) == 80 + 3
+        assert len(server.asked) == 32 + 3
         per_sample = Counter(map(number_of, server.asked))
-    assert sorted(per_sample.values()) == [2] * 37 + [3] * 3
-    assert counts(graded)[0] == 50
-    assert graded.spent.n_calls == 80
+    assert sorted(per_sample.values()) == [2] * 13 + [3] * 3
+    assert counts(graded)[0] == 22
+    assert graded.spent.n_calls == 32
 
 
 def test_ctrl_c_keeps_what_is_paid_for(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.data_package.fetching.test_hub import environment
+from tests.data_package.fetching.hub_process import HubProcess, Ran
 from tests.data_package.fetching.test_sources import GOOD, write_source
 from tests.servers import Served, Server, add_data_set, serving
 from vipbench.console import Console
@@ -471,30 +471,14 @@ def test_pointqa_can_be_checked(release: Path, server: Server, tmp_path: Path) -
     assert [report.n_errors for report in found] == [0, 0, 0]
 
 
-def from_hub(server: Server, tmp_path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the command line against a hub on loopback."""
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            "from vipbench.cli import main; main()",
-            "data",
-            "fetch",
-            *arguments,
-        ],
-        cwd=tmp_path,
-        env=environment(server, tmp_path)
-        | {"PYTHONPATH": str(Path(__file__).parent.parent.parent.parent)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert "Traceback" not in done.stderr
-    assert "hf_secret" not in done.stdout + done.stderr
-    return done
+def from_hub(hub: HubProcess, tmp_path: Path, *arguments: str) -> Ran:
+    program = "from vipbench.cli import main; main()"
+    ran = hub.run(program, "data", "fetch", *arguments, cwd=tmp_path)
+    assert "Traceback" not in ran.err
+    return ran
 
 
-def test_vip_bench_comes_from_the_hub(release: Path, server: Server, tmp_path: Path) -> None:
+def test_vip_bench_comes_from_the_hub(release: Path, hub: HubProcess, tmp_path: Path) -> None:
     folder, out = release / "vip_bench", tmp_path / "out"
     content = {
         path.relative_to(folder).as_posix(): path.read_bytes()
@@ -503,10 +487,10 @@ def test_vip_bench_comes_from_the_hub(release: Path, server: Server, tmp_path: P
     }
     content["README.md"] = b"not wanted"
     [file] = load_source("vip_bench").parts["release"].files
-    add_data_set(server, str(file.hub), str(file.revision), content)
-    done = from_hub(server, tmp_path, "vip_bench", "-o", str(out))
-    assert done.returncode == 0, done.stderr
-    assert done.stdout == f"--data vip_bench={out}\n"
+    add_data_set(hub.server, str(file.hub), str(file.revision), content)
+    done = from_hub(hub, tmp_path, "vip_bench", "-o", str(out))
+    assert done.code == 0, done.err
+    assert done.out == f"--data vip_bench={out}\n"
     names = ["vip_bench_bbox", "vip_bench_human", "vip_bench_drawn"]
     found = check_tasks(names, {"vip_bench": DataSource(out, out)})
     assert [report.n_errors for report in found] == [0, 0, 0]
@@ -524,47 +508,45 @@ def test_vip_bench_comes_from_the_hub(release: Path, server: Server, tmp_path: P
     # A file that is lost comes back; the others stay, also those that the user changed and took.
     (out / "bbox/questions.jsonl").unlink()
     (out / "human/questions.jsonl").write_bytes(b"mine")
-    done = from_hub(server, tmp_path, "vip_bench", "-o", str(out))
-    assert "human/questions.jsonl: has changed since it was fetched" in done.stderr
-    done = from_hub(server, tmp_path, "vip_bench", "-o", str(out), "--accept-changed")
-    assert done.returncode == 0, done.stderr
+    done = from_hub(hub, tmp_path, "vip_bench", "-o", str(out))
+    assert "human/questions.jsonl: has changed since it was fetched" in done.err
+    done = from_hub(hub, tmp_path, "vip_bench", "-o", str(out), "--accept-changed")
+    assert done.code == 0, done.err
     assert (out / "human/questions.jsonl").read_bytes() == b"mine"
     assert (out / "bbox/questions.jsonl").read_bytes() == content["bbox/questions.jsonl"]
     # Another content is refused.
     (out / "bbox/questions.jsonl").unlink()
-    assert from_hub(server, tmp_path, "vip_bench", "-o", str(out)).returncode == 0
+    assert from_hub(hub, tmp_path, "vip_bench", "-o", str(out)).code == 0
     assert (out / "bbox/questions.jsonl").read_bytes() == content["bbox/questions.jsonl"]
     (out / "bbox/questions.jsonl").unlink()
     content["bbox/questions.jsonl"] += b"\n"
-    add_data_set(server, str(file.hub), str(file.revision), content)
-    done = from_hub(server, tmp_path, "vip_bench", "-o", str(out))
-    assert done.returncode == 2
-    assert "bbox/questions.jsonl: has changed since it was fetched on" in done.stderr
-    assert (
-        from_hub(server, tmp_path, "vip_bench", "-o", str(out), "--accept-changed").returncode == 0
-    )
+    add_data_set(hub.server, str(file.hub), str(file.revision), content)
+    done = from_hub(hub, tmp_path, "vip_bench", "-o", str(out))
+    assert done.code == 2
+    assert "bbox/questions.jsonl: has changed since it was fetched on" in done.err
+    assert from_hub(hub, tmp_path, "vip_bench", "-o", str(out), "--accept-changed").code == 0
     assert (out / "bbox/questions.jsonl").read_bytes() == content["bbox/questions.jsonl"]
 
 
 def test_preprocessed_questions_come_from_the_hub(
-    release: Path, server: Server, tmp_path: Path
+    release: Path, hub: HubProcess, tmp_path: Path
 ) -> None:
     content = {
         name: (release / key / name).read_bytes()
         for key, name in (("visual7w", "v7w-test.json"), ("pointqa", "pointQA_twice_test.json"))
     }
     [file] = load_source("visual7w").parts["preprocessed"].files
-    add_data_set(server, str(file.hub), str(file.revision), content)
+    add_data_set(hub.server, str(file.hub), str(file.revision), content)
     for key, name in (("visual7w", "v7w-test.json"), ("pointqa", "pointQA_twice_test.json")):
-        done = from_hub(server, tmp_path, key, "--part", "preprocessed", "-o", key)
-        assert done.returncode == 0, done.stderr
+        done = from_hub(hub, tmp_path, key, "--part", "preprocessed", "-o", key)
+        assert done.code == 0, done.err
         assert files(tmp_path / key) == {name: content[name]}
     (tmp_path / "pointqa" / "pointQA_twice_test.json").unlink()
     (tmp_path / "pointqa" / FETCHED).unlink()
     (tmp_path / "pointqa" / "pointQA_twice_test.json").write_bytes(b"mine")
-    done = from_hub(server, tmp_path, "pointqa", "--part", "preprocessed", "-o", "pointqa")
-    assert done.returncode == 2
-    assert "is there already, and was not fetched by vipbench" in done.stderr
+    done = from_hub(hub, tmp_path, "pointqa", "--part", "preprocessed", "-o", "pointqa")
+    assert done.code == 2
+    assert "is there already, and was not fetched by vipbench" in done.err
 
 
 # --- a run finds what was fetched
