@@ -52,7 +52,6 @@ ELSEWHERE = {
     "vipbench/runners/registry.py": "tests/runners/test_runners.py",
     "vipbench/runners/vipllava/spec.py": "tests/runners/test_spec.py",
     "vipbench/trials/selection.py": "tests/trials/test_make.py",
-    "vipbench/validation.py": "tests/data_package/test_tasks.py",
 }
 """Modules that are tested under another name, because others show them at work."""
 
