@@ -100,6 +100,7 @@ class _Job:
     console: Console
 
     def read_lock(self) -> Lock:
+        """Read what was fetched into the folder so far."""
         return read_lock(self.folder, self.key)
 
     def record(self, lock: Lock, loaded: Sequence[Fetched]) -> None:
