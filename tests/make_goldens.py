@@ -15,7 +15,8 @@ import numpy as np
 from PIL import Image
 
 from vipbench.data.locate import locate
-from vipbench.data.tasks import all_styles, find_tasks, inspect_image, load_samples, load_task
+from vipbench.data.samples import inspect_image, load_samples
+from vipbench.data.tasks import all_styles, find_tasks, load_task
 from vipbench.images.draw import render
 from vipbench.prompts.request import build_request
 from vipbench.prompts.styles import color_group, parse_styles

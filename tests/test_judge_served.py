@@ -18,9 +18,10 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from tests.runs import make_task
 from tests.runs import settings as run_settings
 from vipbench import files
-from vipbench.endpoints.chat import Endpoint
-from vipbench.judge.grading import JudgeSettings
-from vipbench.judge.runs import METRIC, read_report
+from vipbench.endpoints.endpoint import Endpoint
+from vipbench.judge.report import read_report
+from vipbench.judge.runs import METRIC
+from vipbench.judge.settings import JUDGE, JudgeSettings
 from vipbench.run import loop, score
 from vipbench.runfolder.folder import RESPONSES, SCORES
 from vipbench.runfolder.lines import ResponseLine, ScoreLine
@@ -122,7 +123,7 @@ def test_answers_are_graded_by_a_served_model(served: tuple[str, str], tmp_path:
         said[line.id] = ("a cup", "a purple cup", "mumble mumble")[number % 3]
     changed = [line.model_copy(update={"text": f"{said[line.id]} {line.id}"}) for line in lines]
     files.write_lines(own / "run" / RESPONSES, changed)
-    endpoint = Endpoint(url=url, model=model)
+    endpoint = Endpoint(purpose=JUDGE, url=url, model=model)
     settings = JudgeSettings(endpoint=endpoint, n_runs=2, workers=2)
     score.score(own / "run", judge=settings)
     found = {

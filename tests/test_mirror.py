@@ -34,9 +34,6 @@ ELSEWHERE = {
     "vipbench/cli/run.py": "tests/cli/test_cli.py",
     "vipbench/cli/score.py": "tests/cli/test_cli.py",
     "vipbench/cli/show.py": "tests/cli/test_cli.py",
-    "vipbench/data/cache.py": "tests/data_package/test_locate.py",
-    "vipbench/data/hub_rows.py": "tests/data_package/test_locate.py",
-    "vipbench/data/synthetic.py": "tests/data_package/test_locate.py",
     "vipbench/engine/in_process.py": "tests/engine/test_batches.py",
     "vipbench/exchange/export.py": "tests/cli/test_import_.py",
     "vipbench/geometry.py": "tests/test_package.py",
@@ -55,7 +52,6 @@ ELSEWHERE = {
     "vipbench/runners/registry.py": "tests/runners/test_runners.py",
     "vipbench/runners/vipllava/spec.py": "tests/runners/test_spec.py",
     "vipbench/trials/selection.py": "tests/trials/test_make.py",
-    "vipbench/validation.py": "tests/data_package/test_tasks.py",
 }
 """Modules that are tested under another name, because others show them at work."""
 

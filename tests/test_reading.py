@@ -226,6 +226,6 @@ def test_a_key_that_stands_twice_is_refused_in_what_is_written_by_hand(
 ) -> None:
     path = tmp_path / "q.json"
     path.write_text(content, encoding="utf-8")
-    with pytest.raises(DataError, match=rf"q\.json:{place}: .*stands twice"):
+    with pytest.raises(DataError, match=rf"q\.json:{place}: .*occurs twice"):
         read_questions(path, written_by_hand=True)
     read_questions(path)  # the releases are as they are

@@ -10,7 +10,8 @@ from vipbench._version import __version__ as __version__
 
 if TYPE_CHECKING:
     from vipbench.api import evaluate
-    from vipbench.data.tasks import load_samples, load_task
+    from vipbench.data.samples import load_samples
+    from vipbench.data.tasks import load_task
     from vipbench.errors import VipbenchError
     from vipbench.images.draw import render
     from vipbench.prompts.request import build_request
@@ -38,7 +39,7 @@ _HOMES = {
     "build_request": "prompts.request",
     "Results": "run.score",
     "parse_styles": "prompts.styles",
-    "load_samples": "data.tasks",
+    "load_samples": "data.samples",
     "load_task": "data.tasks",
 } | dict.fromkeys(
     (

@@ -21,7 +21,7 @@ Xyxy = Annotated[tuple[Number, Number, Number, Number], Strict(False)]
 """A JSON list of four finite numbers x0, y0, x1, y1."""
 
 MAX_UNNAMED_BYTES = 500_000_000
-"""Larger files are opened only under their official name: training mixes of gigabytes lie about."""
+"""Larger files are opened only under their official name: training mixes have gigabytes."""
 
 _RESERVED = re.compile(r"<r\d+>")
 
@@ -53,10 +53,10 @@ class QuestionFile(NamedTuple):
     """For JSON lines: the line of each value, counted from 1."""
 
     def records(self) -> Iterator[tuple[str, object]]:
-        """Yield each entry of a list with the words that say where it stands."""
+        """Yield the entries of a list, with the words that say where they are."""
         content = self.content if isinstance(self.content, list) else [self.content]
-        for place, value in enumerate(content):
-            where = f"line {self.lines[place]}" if self.lines else f"record {place}"
+        for index, value in enumerate(content):
+            where = f"line {self.lines[index]}" if self.lines else f"record {index}"
             yield f"{self.path.name} {where}", value
 
 
@@ -74,11 +74,11 @@ class Layout(NamedTuple):
 def read_questions(path: Path, *, written_by_hand: bool = False) -> QuestionFile:
     """Read a JSON file, or one JSON value a line; told apart by the content, not by the name.
 
-    In a file `written_by_hand`, a key that stands twice in an object is an error, too; in others
+    In a file `written_by_hand`, a key that occurs twice in an object is an error, too; in others
     the last one counts, as for the authors of the releases.
 
     Raises DataError with file, line and column for broken JSON, and for a file that is missing,
-    empty or no UTF-8 text.
+    empty or not UTF-8 text.
     """
     text = _text(path)
     if not text.strip():
@@ -117,15 +117,15 @@ def _decode(text: str, *, unique: bool) -> object:
         raise json.JSONDecodeError(f"{constant} is not JSON", text, max(text.find(constant), 0))
 
     def distinct(pairs: list[tuple[str, object]]) -> dict[str, object]:
-        found = dict(pairs)
-        if len(found) < len(pairs):
+        decoded = dict(pairs)
+        if len(decoded) < len(pairs):
             key, _ = Counter(key for key, _ in pairs).most_common(1)[0]
             # Close enough: an object that names its key twice, without another in between.
             name = re.escape(json.dumps(key, ensure_ascii=False))
             match = re.search(rf"{name}\s*:[^{{}}]*?({name})\s*:", text)
-            place = match.start(1) if match else 0
-            raise json.JSONDecodeError(f"key {key!r} stands twice in one object", text, place)
-        return found
+            position = match.start(1) if match else 0
+            raise json.JSONDecodeError(f"key {key!r} occurs twice in one object", text, position)
+        return decoded
 
     try:
         return json.loads(
@@ -165,14 +165,14 @@ def recognise(
         if name := _layout(file, layouts):
             return name, file
         seen.append(f"{path.name} holds {describe(file.content)}")
-    found: dict[str, list[QuestionFile]] = {}
+    others: dict[str, list[QuestionFile]] = {}
     for path in _others(questions, official, skip):
         file = read_questions(path)
         if name := _layout(file, layouts):
-            found.setdefault(name, []).append(file)
+            others.setdefault(name, []).append(file)
         seen.append(f"{path.name} holds {describe(file.content)}")
     for name in layouts:
-        files = found.get(name, [])
+        files = others.get(name, [])
         if len(files) == 1:
             return name, files[0]
         if files:
@@ -221,32 +221,33 @@ def entries(content: object) -> list[dict[str, object]]:
 
 
 def parse(model: type[DataRecordT], value: object, where: str) -> DataRecordT:
-    """Check one record; BadRecord names place, key, value and the nearest valid key."""
+    """Check one record; BadRecord names where it is, key, value and the nearest valid key."""
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        found = error.errors(include_url=False, include_context=False)
-        mistakes = [_mistake(model, value, e["loc"], e["type"], e["msg"]) for e in found[:3]]
+        errors = error.errors(include_url=False, include_context=False)
+        mistakes = [_mistake(model, value, e["loc"], e["type"], e["msg"]) for e in errors[:3]]
         raise BadRecord(f"{where}: {'; '.join(mistakes)}") from error
 
 
 def _mistake(
-    model: type[DataRecord], value: object, place: tuple[int | str, ...], kind: str, message: str
+    model: type[DataRecord], value: object, path: tuple[int | str, ...], kind: str, message: str
 ) -> str:
-    for step in place[:-1]:
+    for step in path[:-1]:
         value = _step(value, step)
-    key = ".".join(map(str, place)) or "the record"
+    key = ".".join(map(str, path)) or "the record"
     if kind == "missing" and isinstance(value, dict):
-        return f"key {key!r} is missing{nearest(str(place[-1]), value)}"
+        return f"key {key!r} is missing{nearest(str(path[-1]), value)}"
     if kind == "missing":
-        return f"{'.'.join(map(str, place[:-1]))} = {value!r:.60}: has too few entries"
+        return f"{'.'.join(map(str, path[:-1]))} = {value!r:.60}: has too few entries"
     if kind == "extra_forbidden":
-        return f"unknown key {key!r}{nearest(str(place[-1]), model.model_fields)}"
-    shown = _step(value, place[-1]) if place else value
+        return f"unknown key {key!r}{nearest(str(path[-1]), model.model_fields)}"
+    shown = _step(value, path[-1]) if path else value
     return f"{key} = {shown!r:.60}: {message[:1].lower()}{message[1:]}"
 
 
 def _step(value: object, step: int | str) -> object:
+    """Return what a key or an index leads to; the value itself where it leads nowhere."""
     if isinstance(value, dict):
         return value.get(step)
     if isinstance(value, list) and isinstance(step, int) and step < len(value):
@@ -256,9 +257,9 @@ def _step(value: object, step: int | str) -> object:
 
 def plain(text: str) -> str:
     """Return text of the data unchanged; BadRecord where it would be taken for a mention."""
-    if found := _RESERVED.search(text):
+    if match := _RESERVED.search(text):
         raise BadRecord(
-            f"the text holds {found[0]!r}, which stands for a region in vipbench: {text!r:.80}",
+            f"the text holds {match[0]!r}, which stands for a region in vipbench: {text!r:.80}",
             "reserved_text",
         )
     return text
@@ -285,8 +286,8 @@ def find_image(root: Path, image: str, folders: Sequence[str]) -> str:
         image: path or file name from the data.
         folders: folders below the root to look in, `""` for the root itself.
 
-    The path as given goes first, then without its leading folders, one after another. What is
-    found nowhere, or would leave the root, is returned as given, for the checks to report.
+    The whole path is tried first, then without its leading folders, one after another. What is
+    nowhere, or would leave the root, is returned as it is, for the checks to report.
     """
     pure = PurePosixPath(image)
     if pure.is_absolute() or ".." in pure.parts or (root / pure).is_file():

@@ -128,7 +128,7 @@ class Sample(Record):
     image_size: tuple[int, int] | None = None
     """Width and height in px, once the image's header has been read."""
     task: TaskSpec | None = Field(default=None, exclude=True, repr=False)
-    """The task that the sample was loaded for; set by `tasks.load_samples`, not by readers."""
+    """The task that the sample was loaded for; set by `samples.load_samples`, not by readers."""
 
 
 class Problem(Record):

@@ -1,4 +1,4 @@
-"""validation: part of what was vipbench/schema.py."""
+"""What a user wrote: YAML as plain data, checked by a record, with its mistakes in words."""
 
 import copy
 import itertools
@@ -18,7 +18,6 @@ from vipbench.schema import Record
 
 RecordT = TypeVar("RecordT", bound=Record)
 
-
 MAX_VALUES = 100_000
 """More than any file written by hand holds; a few lines of aliases can stand for billions."""
 
@@ -34,47 +33,53 @@ def checked(
 ) -> RecordT:
     """Make a record from fields that a user wrote; TaskError names every mistake at once.
 
-    `mistakes` are those that the caller has found; they are reported with the record's own.
+    Args:
+        kind: the record's class.
+        fields: its values; with the lines of a `YamlMapping`, mistakes name them.
+        where: the file, which begins the message.
+        mistakes: what the caller has found wrong; reported with the record's own mistakes.
     """
-    found = list(mistakes)
     try:
         record = kind.model_validate(fields)
     except ValidationError as error:
-        found = _mistakes(kind, fields, error) + found
-        raise TaskError(f"{where}: {'; and '.join(found)}") from error
-    if found:
-        raise TaskError(f"{where}: {'; and '.join(found)}")
+        own = _mistakes(kind, fields, error)
+        raise TaskError(f"{where}: {'; and '.join([*own, *mistakes])}") from error
+    if mistakes:
+        raise TaskError(f"{where}: {'; and '.join(mistakes)}")
     return record
 
 
 def _mistakes(kind: type[Record], fields: dict[str, Any], error: ValidationError) -> list[str]:
     """Put what pydantic found into words: one mistake a key, the alternatives of a union joined."""
     lines = getattr(fields, "lines", {})
-    found: dict[str, list[str]] = {}
-    for each in error.errors(include_url=False):
-        place, value = _place(fields, each["loc"])
-        key = ".".join(map(str, place))
-        subject, fault = _fault(kind, key, value, each["type"], each["msg"])
-        line = lines.get(str(place[0])) if place else None
-        words = found.setdefault(key, [f"line {line}: {subject}" if line else subject])
-        listed = fault.startswith("; known") and fault in itertools.chain(*found.values())
+    by_key: dict[str, list[str]] = {}
+    for mistake in error.errors(include_url=False):
+        path, value = _resolved(fields, mistake["loc"])
+        key = ".".join(map(str, path))
+        subject, fault = _fault(kind, key, value, mistake["type"], mistake["msg"])
+        line = lines.get(str(path[0])) if path else None
+        words = by_key.setdefault(key, [f"line {line}: {subject}" if line else subject])
+        listed = fault.startswith("; known") and fault in itertools.chain(*by_key.values())
         if fault not in words and not listed:
             words.append(fault)
-    return [f"{words[0]}{' or'.join(words[1:])}".strip() for words in found.values()]
+    return [f"{words[0]}{' or'.join(words[1:])}".strip() for words in by_key.values()]
 
 
-def _place(fields: Any, location: tuple[int | str, ...]) -> tuple[list[int | str], Any]:
-    """Return where a mistake is, and the value there, without pydantic's names of types."""
-    place: list[int | str] = []
+def _resolved(fields: Any, location: tuple[int | str, ...]) -> tuple[list[int | str], Any]:
+    """Return the keys that lead to a mistake, and the value there.
+
+    Of pydantic's location, steps that are names of types and not keys are left out.
+    """
+    path: list[int | str] = []
     value = fields
     for step in location:
         if isinstance(value, dict):
-            place.append(step)
+            path.append(step)
             value = value.get(step)
         elif isinstance(value, list | tuple) and isinstance(step, int) and step < len(value):
-            place.append(step)
+            path.append(step)
             value = value[step]
-    return place, value
+    return path, value
 
 
 def _fault(kind: type[Record], key: str, value: Any, error: str, message: str) -> tuple[str, str]:
@@ -102,14 +107,14 @@ def shown(value: object) -> str:
 
 
 class _PlainLoader(yaml.SafeLoader):  # type: ignore[misc]  # untyped library
-    """Plain data only; a key that stands twice in a mapping is an error, not overwritten."""
+    """Plain data only; a key that occurs twice in a mapping is an error, not overwritten."""
 
     def construct_yaml_map(self, node: yaml.MappingNode) -> Iterator[YamlMapping]:
         lines: dict[str, int] = {}
         for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
             if isinstance(key, yaml.ScalarNode) and key.value in lines:
                 raise yaml.constructor.ConstructorError(
-                    problem=f"key {key.value!r} stands twice (first in line {lines[key.value]})",
+                    problem=f"key {key.value!r} occurs twice (first in line {lines[key.value]})",
                     problem_mark=key.start_mark,
                 )
             lines[str(key.value)] = key.start_mark.line + 1
@@ -126,7 +131,7 @@ def read_yaml(path: Path, kind: type[VipbenchError] = TaskError) -> YamlMapping:
     """Read a YAML file of plain data that holds a mapping of text to values.
 
     Raises an error of `kind` that names file, line and column for anything else: unsafe tags,
-    broken YAML, a key that stands twice, aliases that multiply into an endless file.
+    broken YAML, a key that occurs twice, aliases that multiply into an endless file.
     """
     try:
         content = copy.deepcopy(_parse_yaml(path.read_text(encoding="utf-8")))
@@ -170,5 +175,5 @@ def _n_values(content: object) -> float:
 
 @lru_cache(maxsize=64)
 def _parse_yaml(text: str) -> object:
-    """Parse YAML, which is slow; each task that is loaded needs `styles.yaml` again."""
+    """Parse YAML, which is slow; every task that is loaded needs `styles.yaml` again."""
     return yaml.load(text, Loader=_PlainLoader)  # noqa: S506  # it is a SafeLoader

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from vipbench import demo
+from vipbench.data.samples import inspect_image, load_samples
 from vipbench.data.synthetic import is_synthetic
-from vipbench.data.tasks import inspect_image, load_samples, load_task
+from vipbench.data.tasks import load_task
 from vipbench.demo.generate import EVALUATION_SEED, TRAINING_SEED, make
 from vipbench.schema import DataSource, Sample
 

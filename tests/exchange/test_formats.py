@@ -154,7 +154,7 @@ RESULT = {"candidates": [{"answer": 51}], "question": "?", "qa_id": 9}
         ('[{"image": "x", "question": "y"}]', "objects with the keys image, question; expected"),
         (lines(OFFICIAL) + '{"question_id": "q1", "te', ":2:"),
         (lines(OFFICIAL, OFFICIAL) + '{"question_id": "q1", "text": NaN}', "NaN is not JSON"),
-        (lines(OFFICIAL) + '{"question_id": "q1", "text": "A", "text": "B"}\n', "stands twice"),
+        (lines(OFFICIAL) + '{"question_id": "q1", "text": "A", "text": "B"}\n', "occurs twice"),
         (lines(OFFICIAL, OFFICIAL | {"text": 3}), "line 2: text = 3: input should be a valid str"),
         (lines(OFFICIAL, OFFICIAL | {"text": None}), "line 2: text = None"),
         (lines(OFFICIAL, OFFICIAL | {"text": ["A"]}), "line 2: text = ['A']"),
@@ -164,7 +164,7 @@ RESULT = {"candidates": [{"answer": 51}], "question": "?", "qa_id": 9}
         (lines(OFFICIAL, OFFICIAL | {"question_id": ""}), "line 2: the id is empty"),
         (lines(OFFICIAL, OFFICIAL | {"model_id": 7}), "line 2: model_id = 7"),
         (lines(OFFICIAL, OFFICIAL | {"text": "\ud83d"}), "line 2: '\\ud83d' holds half"),
-        (lines(OFFICIAL, "A", 3, None), "line 2: 'A' is no JSON object; line 3: 3 is no JSON"),
+        (lines(OFFICIAL, "A", 3, None), "line 2: 'A' is not a JSON object; line 3: 3 is not"),
         (lines(OFFICIAL, *[{"question_id": 1}] * 5), "and 2 more; correct what is wrong"),
         (
             lines({"question_id": 0, "image": "x", "text": "?", "category": "c"}),
@@ -173,10 +173,10 @@ RESULT = {"candidates": [{"answer": 51}], "question": "?", "qa_id": 9}
         (json.dumps([RESULT, RESULT | {"candidates": ["51"]}]), "record 1: candidates.0"),
         (json.dumps([RESULT, RESULT | {"candidates": [{"answer": 5.0}]}]), "record 1: candid"),
         (json.dumps([RESULT, {"qa_id": 10}]), "record 1: key 'candidates' is missing"),
-        ('{"v1_0": "a", "v1_0": "b"}', "key 'v1_0' stands twice in one object"),
+        ('{"v1_0": "a", "v1_0": "b"}', "key 'v1_0' occurs twice in one object"),
         ('{"v1_0": "a", "v1_01": "b"}', "key 'v1_01': expected v1_ and a number"),
         ('{"v1_0": "a", "total": 48.4}', "key 'total': expected v1_ and a number"),
-        ('{"v1_0": {"answer": "a"}}', "key 'v1_0': {'answer': 'a'} is no text"),
+        ('{"v1_0": {"answer": "a"}}', "key 'v1_0': {'answer': 'a'} is not text"),
         ("id;text\nq1;A\n", "'id;text' has the column 'id' 0 times"),
         ("Id,Text\nq1,A\n", "has the column 'id' 0 times; did you mean 'Id'?"),
         ("id,text,text\nq1,A,B\n", "has the column 'text' 2 times"),
@@ -208,11 +208,11 @@ def test_files_that_are_not_there_or_no_files(tmp_path: Path) -> None:
         read_answers(tmp_path / "nowhere.json")
     with pytest.raises(DataError, match=r"nowhere\.csv: cannot be read"):
         read_answers(tmp_path / "nowhere.csv", "csv")
-    with pytest.raises(DataError, match="no folder of datasets"):
+    with pytest.raises(DataError, match="not a folder of datasets"):
         read_answers(tmp_path)
     with pytest.raises(DataError, match="is a folder; expected a file in format csv"):
         read_answers(tmp_path, "csv")
-    with pytest.raises(DataError, match="is no folder"):
+    with pytest.raises(DataError, match="is not a folder"):
         read_answers(file(tmp_path, "id,text\n"), "datasets")
     with pytest.raises(DataError, match="did you mean 'visual7w'"):
         read_answers(tmp_path, "visual7")

@@ -15,12 +15,14 @@ from pydantic import SecretStr
 
 from tests.judge_server import PROMPT_TOKENS, REPLY_TOKENS, Answer, Asked, JudgeServer, in_turn
 from vipbench.console import Console
-from vipbench.endpoints.chat import Endpoint, Limits, estimated_tokens
+from vipbench.endpoints.endpoint import Endpoint
+from vipbench.endpoints.meter import Limits, estimated_tokens
 from vipbench.errors import JudgeError, RunError, RunInterrupted
 from vipbench.judge import ledger
-from vipbench.judge.grading import Graded, Item, JudgeSettings, grade, make_item
+from vipbench.judge.grading import Graded, Item, grade, make_item
 from vipbench.judge.ledger import Grade
-from vipbench.judge.rubric import OWN_PROMPT, RUBRIC_REMINDER, Prompt
+from vipbench.judge.rubric import RUBRIC_REMINDER, Prompt
+from vipbench.judge.settings import JUDGE, JudgeSettings
 from vipbench.runfolder.lines import TrialId
 from vipbench.schema import Request, Trial
 
@@ -57,7 +59,7 @@ def settings(url: str, **fields: Any) -> JudgeSettings:
     endpoint |= {name: value for name, value in fields.items() if name in own}
     given: dict[str, Any] = {"n_runs": 2, "workers": 4}
     given |= {name: value for name, value in fields.items() if name not in own}
-    return JudgeSettings(endpoint=Endpoint(url=url, **endpoint), **given)
+    return JudgeSettings(endpoint=Endpoint(purpose=JUDGE, url=url, **endpoint), **given)
 
 
 @contextmanager
@@ -431,7 +433,7 @@ import sys, threading
 from pathlib import Path
 from tests.judge.test_grading import items, settings
 from vipbench.judge.grading import grade
-grade(items(40), settings(sys.argv[1], workers=3), Path(sys.argv[2]))
+grade(items(16), settings(sys.argv[1], workers=3), Path(sys.argv[2]))
 """
 
 
@@ -439,7 +441,7 @@ def test_a_killed_process_loses_only_what_was_under_way(tmp_path: Path) -> None:
     path, never, hung = tmp_path / "g.jsonl", threading.Event(), threading.Semaphore(0)
 
     def answer(asked: Asked) -> Answer:
-        if asked.number < 30:
+        if asked.number < 10:
             return Answer("0.5")
         hung.release()
         return Answer("0.5", wait=never)
@@ -451,17 +453,17 @@ def test_a_killed_process_loses_only_what_was_under_way(tmp_path: Path) -> None:
             assert hung.acquire(timeout=60)
         process.send_signal(signal.SIGKILL)
         process.wait()
-        assert len(server.asked) == 33
-        assert len(lines(path)) == 30
+        assert len(server.asked) == 13
+        assert len(lines(path)) == 10
         never.set()
         server.answer = in_turn(Answer("0.5"))
-        graded = grade(items(40), settings(server.url), path)
+        graded = grade(items(16), settings(server.url), path)
         assert {each.value for each in graded.samples.values()} == {0.5}
-        assert len(server.asked) == 80 + 3
+        assert len(server.asked) == 32 + 3
         per_sample = Counter(map(number_of, server.asked))
-    assert sorted(per_sample.values()) == [2] * 37 + [3] * 3
-    assert counts(graded)[0] == 50
-    assert graded.spent.n_calls == 80
+    assert sorted(per_sample.values()) == [2] * 13 + [3] * 3
+    assert counts(graded)[0] == 22
+    assert graded.spent.n_calls == 32
 
 
 def test_ctrl_c_keeps_what_is_paid_for(tmp_path: Path) -> None:
@@ -537,9 +539,3 @@ def test_what_the_judge_sees_of_an_answer() -> None:
         prediction="a\n| b",
         capabilities=("ocr", "rec"),
     )
-
-
-def test_the_published_parameters() -> None:
-    chosen = JudgeSettings(endpoint=Endpoint(url="http://localhost", model="gpt-4-0613"))
-    assert (chosen.n_runs, chosen.workers, chosen.prompt) == (5, 8, OWN_PROMPT)
-    assert (chosen.judge.temperature, chosen.judge.max_tokens) == (0.0, 3)

@@ -77,11 +77,11 @@ def test_texts_that_stand_there(tmp_path: Path, assignment: str) -> None:
         ('prompt = "a"\nprompt = "b"', "several texts"),
         ('prompt = ""', "would be computed"),
         ('prompt = b"ab"', "would be computed"),
-        ("prompt = (", "is no Python"),
-        ("prompt = '\\ud800'", "is no Python"),
+        ("prompt = (", "is not Python"),
+        ("prompt = '\\ud800'", "is not Python"),
         ("#" * 1_100_000, "1,100,000 bytes"),
-        ("prompt = " + "(" * 9999, "is no Python"),
-        ("prompt = " + "'a'+" * 20_000 + "'a'", "is no Python"),
+        ("prompt = " + "(" * 9999, "is not Python"),
+        ("prompt = " + "'a'+" * 20_000 + "'a'", "is not Python"),
     ],
 )
 def test_what_is_no_evaluator_is_refused(tmp_path: Path, text: str, words: str) -> None:

@@ -6,10 +6,10 @@ import pytest
 
 from tests.runs import FATES, INTERRUPT_AT, make_joint, make_task, settings
 from vipbench.console import Console
-from vipbench.endpoints.chat import Endpoint
+from vipbench.endpoints.endpoint import Endpoint
 from vipbench.errors import RunError, RunInterrupted, TooManyErrors
 from vipbench.files import read_lines
-from vipbench.judge.grading import JudgeSettings
+from vipbench.judge.settings import JUDGE, JudgeSettings
 from vipbench.run.dry_run import dry_run
 from vipbench.run.loop import run
 from vipbench.run.merge import merge
@@ -231,7 +231,7 @@ def test_too_many_errors_are_told_after_merging(tmp_path: Path) -> None:
 
 def test_what_needs_scores_is_refused_for_a_shard(tmp_path: Path) -> None:
     make_task(tmp_path)
-    judge = JudgeSettings(endpoint=Endpoint(url="http://localhost:9", model="any"))
+    judge = JudgeSettings(endpoint=Endpoint(purpose=JUDGE, url="http://localhost:9", model="any"))
     shard = Shard(index=1, count=2)
     with pytest.raises(RunError, match="--shard 1/2 with --judge-url"):
         ask(tmp_path, 1, 2, judge=judge)

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from vipbench.data.tasks import all_styles, load_samples, load_task
+from vipbench.data.samples import load_samples
+from vipbench.data.tasks import all_styles, load_task
 from vipbench.prompts.request import build_request
 from vipbench.schema import DataSource, Problem, PromptChoices, Sample
 

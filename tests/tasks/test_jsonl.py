@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from vipbench.data.locate import locate
-from vipbench.data.tasks import inspect_image, load_samples, load_task
+from vipbench.data.samples import inspect_image, load_samples
+from vipbench.data.tasks import load_task
 from vipbench.errors import DataError
 from vipbench.schema import DataSource, Problem, Sample, TaskSpec
 

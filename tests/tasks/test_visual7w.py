@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from vipbench.data.tasks import inspect_image
+from vipbench.data.samples import inspect_image
 from vipbench.errors import DataError
 from vipbench.schema import DataSource, Problem, Sample
 

@@ -14,7 +14,7 @@ from vipbench.cli.printing import CONSOLE, listed, print_columns, say
 from vipbench.errors import DataError
 
 if TYPE_CHECKING:
-    from vipbench.data.fetching.fetch import Source
+    from vipbench.data.fetching.sources import Source
 
 data_app = typer.Typer(
     help="Benchmark data: what is here, fetch it, where it lies.", no_args_is_help=True
@@ -48,7 +48,8 @@ def _rows(include: Sequence[Path]) -> Iterator[Sequence[str]]:
 
 def _entries(include: Sequence[Path]) -> Iterator[dict[str, str | int | bool | None]]:
     from vipbench.data.cache import fetched_folder
-    from vipbench.data.fetching.fetch import find_sources, load_source, status
+    from vipbench.data.fetching.lock import status
+    from vipbench.data.fetching.sources import find_sources, load_source
     from vipbench.files import size_in_words
 
     for key in find_sources(include):
@@ -103,7 +104,8 @@ def data_fetch(
 
     Where a licence must be accepted by hand, the steps are printed instead, and the exit code is 2.
     """
-    from vipbench.data.fetching.fetch import FetchSettings, fetch, load_source
+    from vipbench.data.fetching.fetch import FetchSettings, fetch
+    from vipbench.data.fetching.sources import load_source
 
     names, parts, places = listed("KEY", keys), listed("--part", part), tuple(include or ())
     if len(names) > 1 and (out or parts):
@@ -129,7 +131,8 @@ def data_fetch(
 def _print_steps(source: "Source", out: Path | None) -> bool:
     """Print what to do by hand, and return False; True where it has been done."""
     from vipbench.data.cache import fetched_folder
-    from vipbench.data.fetching.fetch import status, steps_by_hand
+    from vipbench.data.fetching.lock import status
+    from vipbench.data.fetching.sources import steps_by_hand
 
     folder = out or fetched_folder(source.key)
     if all(each.state == "in place" for each in status(source, folder) if not each.part.optional):
@@ -145,7 +148,8 @@ def _print_steps(source: "Source", out: Path | None) -> bool:
 def data_locate(keys: Keys, include: Include = None) -> None:
     """Print the --data option for what was fetched; runs take it from there without the option."""
     from vipbench.data.cache import fetched_folder
-    from vipbench.data.fetching.fetch import load_source, status
+    from vipbench.data.fetching.lock import status
+    from vipbench.data.fetching.sources import load_source
 
     for key in listed("KEY", keys):
         source = load_source(key, tuple(include or ()))

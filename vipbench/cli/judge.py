@@ -10,7 +10,7 @@ from vipbench.cli.printing import say
 from vipbench.errors import JudgeError
 
 if TYPE_CHECKING:
-    from vipbench.judge.grading import JudgeSettings
+    from vipbench.judge.settings import JudgeSettings
 
 PANEL = "Judge of graded tasks (ViP-Bench)"
 
@@ -154,12 +154,14 @@ def judge_settings(
         if alone:
             raise JudgeError(f"{', '.join(alone)}: no judge to ask; give --judge-url too")
         return None
-    from vipbench.endpoints.chat import Endpoint, Limits, find_key
-    from vipbench.judge import grading as judge
+    from vipbench.endpoints.endpoint import Endpoint
+    from vipbench.endpoints.keys import find_key
+    from vipbench.endpoints.meter import Limits
+    from vipbench.judge import settings as judge
     from vipbench.judge.rubric import OWN_PROMPT, PUBLISHED_JUDGE, read_evaluator
 
-    key, source = find_key(key_file, os.environ)
-    endpoint = Endpoint(url=url, model=model or PUBLISHED_JUDGE, key=key)
+    key, source = find_key(key_file, os.environ, judge.JUDGE)
+    endpoint = Endpoint(purpose=judge.JUDGE, url=url, model=model or PUBLISHED_JUDGE, key=key)
     say(f"judge: key from {source}" if source else "judge: no key is sent")
     return judge.JudgeSettings(
         endpoint=endpoint,

@@ -1,21 +1,20 @@
-"""data: what this package is for."""
+"""Step 1: samples. Finds task files, suites and data, reads the samples and checks them.
 
-import importlib
+`tasks` reads task files and suites, `locate` finds the data of a task, `samples` reads and checks
+what is in them. Readers import `safe_path` from here; it is loaded when it is first used.
+"""
+
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from vipbench.images.decode import safe_path as safe_path
+    from vipbench.images.decode import safe_path
 
-_HOMES = {
-    "safe_path": "vipbench.images.decode",
-}
-
-__all__ = [
-    "safe_path",
-]
+__all__ = ["safe_path"]
 
 
 def __getattr__(name: str) -> object:
-    if name not in _HOMES:
+    if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOMES[name]), name)
+    from vipbench.images import decode
+
+    return decode.safe_path

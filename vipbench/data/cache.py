@@ -1,4 +1,4 @@
-"""cache: part of what was vipbench/data/locate.py."""
+"""Where files are kept that can be made or fetched again."""
 
 import contextlib
 import os
@@ -12,13 +12,13 @@ FETCHED = "vipbench-fetched.json"
 
 
 def cache_folder() -> Path:
-    """Return the folder of files that can be made again: `$VIPBENCH_CACHE`, `~/.cache/vipbench`.
+    """Return the folder of the cache: `$VIPBENCH_CACHE`, else `~/.cache/vipbench`.
 
     Raises DataError where neither is known.
     """
-    given = os.environ.get("VIPBENCH_CACHE")
-    if given:
-        return Path(given)
+    named = os.environ.get("VIPBENCH_CACHE")
+    if named:
+        return Path(named)
     try:
         return Path.home() / ".cache" / "vipbench"
     except RuntimeError as error:
@@ -35,8 +35,8 @@ def fetched_folder(key: str) -> Path:
     return cache_folder() / "data" / key
 
 
-def fetched(key: str) -> Path | None:
-    """Return the folder of a key in the cache, if anything is there but a broken-off download."""
+def find_fetched(key: str) -> Path | None:
+    """Return the folder of a key in the cache, if it holds more than an unfinished download."""
     if not re.fullmatch(r"\w[\w-]*", key):
         return None
     with contextlib.suppress(DataError, OSError):

@@ -1,4 +1,7 @@
-"""hub_rows: part of what was vipbench/data/locate.py."""
+"""Rows of the library `datasets`, written as the files that reader `jsonl` takes.
+
+The library is imported only where there is such a folder or id: that takes a second.
+"""
 
 import hashlib
 import json
@@ -17,21 +20,20 @@ from vipbench.validation import shown
 if TYPE_CHECKING:
     import datasets
 
-
 HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*(:\w+)?(?<!\.json)(?<!\.jsonl)")
 """`owner/name` or `owner/name:split`."""
 
 
-# --- rows of the library `datasets`
+def as_files(source: DataSource) -> DataSource:
+    """Return a source as it is, or what is written from it where it is a folder of `datasets`.
 
-
-def unpacked(source: DataSource) -> DataSource:
-    """Return a source as it is, or what is written from it where it is a folder of `datasets`."""
+    Raises DataError where such a folder cannot be loaded, and as `write_rows`.
+    """
     folder = source.questions
     is_dataset = (folder / "state.json").is_file() and (folder / "dataset_info.json").is_file()
     if not is_dataset and not (folder / "dataset_dict.json").is_file():
         return source
-    import datasets  # takes a second
+    import datasets
 
     try:
         loaded = datasets.load_from_disk(str(folder))
@@ -40,11 +42,12 @@ def unpacked(source: DataSource) -> DataSource:
             f"{folder}: a folder of datasets that cannot be loaded ({shown(reason(error))});"
             " save it again"
         ) from error
-    return unpack(_one_split(loaded, str(folder)), str(folder))
+    return write_rows(_one_split(loaded, str(folder)), str(folder))
 
 
-def from_hub(key: str) -> "datasets.Dataset":
-    import datasets  # takes a second
+def load_from_hub(key: str) -> "datasets.Dataset":
+    """Load `owner/name` or `owner/name:split`; DataError where it cannot be, or a split is open."""
+    import datasets
 
     name, _, split = key.partition(":")
     try:
@@ -70,14 +73,18 @@ def _one_split(loaded: "datasets.Dataset | datasets.DatasetDict", where: str) ->
     return loaded[name]
 
 
-def unpack(dataset: "datasets.Dataset", where: str) -> DataSource:
-    """Write rows as the reader `jsonl` reads them, once for each fingerprint of the data."""
+def write_rows(dataset: "datasets.Dataset", where: str) -> DataSource:
+    """Write rows into the cache as reader `jsonl` reads them, once for every fingerprint.
+
+    Raises DataError, which begins with `where`, without exactly one column of images, and where the
+    disk refuses.
+    """
     import datasets
 
     columns = [name for name, kind in dataset.features.items() if isinstance(kind, datasets.Image)]
     if len(columns) != 1:
-        found = ", ".join(columns) or "none"
-        raise DataError(f"{where}: expected exactly one column of images, found {found}")
+        names = ", ".join(columns) or "none"
+        raise DataError(f"{where}: expected exactly one column of images, found {names}")
     if "image" in dataset.features and columns != ["image"]:
         raise DataError(f"{where}: column 'image' holds no images, but {columns[0]!r} does; rename")
     folder = cache_folder() / f"datasets-{dataset._fingerprint}"
@@ -86,7 +93,7 @@ def unpack(dataset: "datasets.Dataset", where: str) -> DataSource:
             folder.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
                 unfinished = Path(scratch) / "data"
-                _write_rows(dataset, columns[0], unfinished)
+                _write_files(dataset, columns[0], unfinished)
                 if not folder.is_dir():  # another process may have been first
                     unfinished.rename(folder)
         except OSError as error:
@@ -94,7 +101,7 @@ def unpack(dataset: "datasets.Dataset", where: str) -> DataSource:
     return DataSource(folder / "questions.jsonl", folder)
 
 
-def _write_rows(dataset: "datasets.Dataset", column: str, folder: Path) -> None:
+def _write_files(dataset: "datasets.Dataset", column: str, folder: Path) -> None:
     import datasets
 
     (folder / "images").mkdir(parents=True)
@@ -116,7 +123,8 @@ def _write_image(image: dict[str, object] | None, folder: Path) -> str:
     stored, path = (image or {}).get("bytes"), str((image or {}).get("path") or "")
     if not isinstance(stored, bytes):
         if not Path(path).is_file():
-            return f"images/{PurePosixPath(path).name or 'none'}"  # found missing later on
+            # Reported as missing when it is opened.
+            return f"images/{PurePosixPath(path).name or 'none'}"
         stored = Path(path).read_bytes()
     suffix = re.search(r"(\.[A-Za-z0-9]{1,5})?$", path)
     name = f"images/{hashlib.sha256(stored).hexdigest()[:32]}{suffix[0] if suffix else ''}"
@@ -127,9 +135,9 @@ def _write_image(image: dict[str, object] | None, folder: Path) -> str:
 def _plain(value: object) -> object:
     """Make a value JSON: drop keys without a value, which `datasets` adds to make rows alike."""
     if isinstance(value, dict):
-        return {key: _plain(each) for key, each in value.items() if each is not None}
+        return {key: _plain(item) for key, item in value.items() if item is not None}
     if isinstance(value, list):
-        return [_plain(each) for each in value]
+        return [_plain(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
-        return None  # no JSON; the reader says which row lacks the number
+        return None  # not in JSON; the reader says which row lacks the number
     return value

@@ -1,19 +1,20 @@
-"""Where benchmark data come from, and how their images are opened.
+"""Where the data of a key are: named on the command line, beside the task, or in the cache.
 
-Knows nothing about tasks or models.
+Knows nothing of tasks or models.
 """
 
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from vipbench.data.cache import fetched
-from vipbench.data.hub_rows import HUB_ID, from_hub, unpack, unpacked
+from vipbench.data.cache import find_fetched
+from vipbench.data.hub_rows import HUB_ID, as_files, load_from_hub, write_rows
 from vipbench.errors import DataError, nearest
 from vipbench.schema import DataSource
 from vipbench.validation import read_yaml, shown
 
 KEYS = ("visual7w", "pointqa", "vcr", "vip_bench")
+"""Keys of the built-in tasks."""
 
 
 def parse_data_options(options: Sequence[str]) -> dict[str, DataSource]:
@@ -24,11 +25,11 @@ def parse_data_options(options: Sequence[str]) -> dict[str, DataSource]:
     """
     sources: dict[str, DataSource] = {}
     for option in options:
-        found = _data_option(option)
-        for key in found:
+        named = _data_option(option)
+        for key in named:
             if key in sources:
                 raise DataError(f"--data {option}: {key} is given twice; give each key once")
-        sources.update(found)
+        sources.update(named)
     return sources
 
 
@@ -50,17 +51,19 @@ def _data_file(path: Path) -> dict[str, DataSource]:
     mistakes = []
     sources: dict[str, DataSource] = {}
     for key, entry in read_yaml(path, DataError).items():
-        wrong = _place_mistakes(entry, path.parent)
+        wrong = _source_mistakes(entry, path.parent)
         mistakes += [f"{key}: {mistake}" for mistake in wrong]
         if not wrong:
-            places = (Path(entry[field]).expanduser() for field in DataSource._fields)
-            sources[key] = DataSource(*(path.parent / place for place in places))
+            sources[key] = DataSource(
+                questions=path.parent / Path(entry["questions"]).expanduser(),
+                images=path.parent / Path(entry["images"]).expanduser(),
+            )
     if mistakes:
         raise DataError(f"--data {path}: {'; and '.join(mistakes)}")
     return sources
 
 
-def _place_mistakes(entry: object, folder: Path) -> list[str]:
+def _source_mistakes(entry: object, folder: Path) -> list[str]:
     fields = DataSource._fields
     if not isinstance(entry, dict):
         return [f"expected the keys 'questions' and 'images', not {shown(entry)}"]
@@ -68,37 +71,41 @@ def _place_mistakes(entry: object, folder: Path) -> list[str]:
         f"unknown key {key!r}{nearest(str(key), fields)}" for key in entry if key not in fields
     ]
     for field in fields:
-        place = entry.get(field)
-        if not isinstance(place, str):
-            mistakes.append(f"{field} is {shown(place)}; expected a path")
-        elif not (folder / Path(place).expanduser()).exists():
-            mistakes.append(f"{field}: {place} does not exist (relative to the file)")
+        path = entry.get(field)
+        if not isinstance(path, str):
+            mistakes.append(f"{field} is {shown(path)}; expected a path")
+        elif not (folder / Path(path).expanduser()).exists():
+            mistakes.append(f"{field}: {path} does not exist (relative to the file)")
     return mistakes
 
 
 def locate(key: str, overrides: Mapping[str, DataSource], base: Path | None = None) -> DataSource:
-    """Find the data of a key: given by the user, beside the task, or fetched into the cache.
-
-    A path relative to `base`, the task's folder, goes before the cache.
+    """Find the data of a key: named by the user, beside the task, or fetched into the cache.
 
     A folder that `datasets` has saved, or an id on its hub (`owner/name`, `owner/name:split`), is
     written once as JSON lines and image files into the cache.
 
-    Raises DataError, saying which option to give, where nothing is found.
+    Args:
+        key: of the data, a path, or an id on the hub.
+        overrides: what the user has named by key.
+        base: the task's folder, to which a path is relative.
+
+    Raises:
+        DataError: Nothing is found; says which option to give.
     """
     if key in overrides:
-        for place in overrides[key]:
-            if not place.exists():
-                raise DataError(f"data {key!r}: {place} does not exist; give an existing folder")
-        return unpacked(overrides[key])
+        for path in overrides[key]:
+            if not path.exists():
+                raise DataError(f"data {key!r}: {path} does not exist; give an existing folder")
+        return as_files(overrides[key])
     if base is not None and (base / key).exists():
         path = base / key
-        return unpacked(DataSource(path, path if path.is_dir() else path.parent))
-    folder = fetched(key)
+        return as_files(DataSource(path, path if path.is_dir() else path.parent))
+    folder = find_fetched(key)
     if folder is not None:
         return DataSource(folder, folder)
     if re.fullmatch(HUB_ID, key) and not (base and (base / key).parent.exists()):
-        return unpack(from_hub(key), key)
+        return write_rows(load_from_hub(key), key)
     known = nearest(key, overrides) if overrides else ""
     fetch = f", or `vipbench data fetch {key}`" if key in KEYS else ""
     raise DataError(

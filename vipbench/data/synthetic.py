@@ -1,12 +1,9 @@
-"""synthetic: part of what was vipbench/data/locate.py."""
+"""Data of the demo generator, which are told apart from a benchmark's by a file beside them."""
 
 from vipbench.schema import DataSource
 
 SYNTHETIC_MARKER = "vipbench-synthetic.json"
 """File that the demo generator leaves beside question files; every table then says `synthetic`."""
-
-
-# --- files
 
 
 def is_synthetic(source: DataSource) -> bool:

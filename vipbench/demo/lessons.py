@@ -11,7 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from vipbench.data.tasks import all_styles, inspect_image, load_samples, load_task
+from vipbench.data.samples import inspect_image, load_samples
+from vipbench.data.tasks import all_styles, load_task
 from vipbench.demo import sources
 from vipbench.demo.scenes import COLORS, FIGURES, Figure, draw_scene, make_scene
 from vipbench.images.draw import render

@@ -1,1 +1,1 @@
-"""endpoints: what this package is for."""
+"""Models behind OpenAI-compatible endpoints: who is asked, one call, and what calls may cost."""

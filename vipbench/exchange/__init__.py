@@ -1,1 +1,1 @@
-"""exchange: what this package is for."""
+"""The files of other programs: answers that are read from them, and written from a run."""

@@ -1,4 +1,4 @@
-"""The answers of a run in the formats of other programs."""
+"""Writes the answers of a run in the formats of other programs."""
 
 import hashlib
 import tempfile
@@ -49,16 +49,16 @@ class _Answers(NamedTuple):
     style: str
     n_samples: int
     """Of the full task."""
-    places: list[int]
+    indices: tuple[int, ...]
     """Of the answered ones among the trials."""
-    replies: list[Reply]
-    """One a place."""
-    failed: list[str]
+    replies: tuple[Reply, ...]
+    """One an index."""
+    failed: tuple[str, ...]
     """Ids of the samples that have no answer."""
-    axes: dict[str, None]
+    axes: tuple[str, ...]
     """Tags that any of the answered ones has."""
-    lettered: list[bool]
-    """Whether there are options to choose from, one a place."""
+    has_options: bool
+    """Whether any of the answered ones is a choice."""
 
     def gaps(self) -> list[str]:
         """Say which samples of the task are not in a file of these answers."""
@@ -97,22 +97,22 @@ def export_run(
     if as_format not in FORMATS:
         raise RunError(f"format {as_format!r} is not known{nearest(as_format, FORMATS)}")
     if manifest.finished is None:
-        raise RunError(f"{folder}: has not ended; give the command of the run again to go on")
-    found = _collect(folder, manifest, _task(manifest, task), style)
-    notes = [f"{found.task}: {gap}; left out" for gap in found.gaps()]
+        raise RunError(f"{folder}: has not ended; give the command of the run again to resume")
+    answers = _collect(folder, manifest, _task(manifest, task), style)
+    notes = [f"{answers.task}: {gap}; left out" for gap in answers.gaps()]
     if as_format == "datasets":
-        _write_datasets(folder, found, out)
-        return Exported(len(found.replies), tuple(notes))
-    replies = found.replies
+        _write_datasets(folder, answers, out)
+        return Exported(len(answers.replies), tuple(notes))
+    replies = answers.replies
     texts = {reply.id: reply.text for reply in replies}
     if as_format == "answers":
         parts = official_answers(replies, manifest.identity.model)
     elif as_format == "visual7w":
         notes = [f"{note}: the toolkit divides by what is in the file" for note in notes]
-        notes += _without_box(found.task, replies)
+        notes += _without_box(answers.task, replies)
         parts = visual7w_results(replies)
     elif as_format == "vip_bench":
-        _check_complete(found, partial)
+        _check_complete(answers, partial)
         parts = vip_bench_results(texts)
     else:
         parts = plain_csv(texts) if as_format == "csv" else plain_jsonl(texts)
@@ -143,19 +143,30 @@ def _collect(folder: Path, manifest: Manifest, task: str, style: str | None) -> 
     style = manifest.tasks[task].headline if style is None else style
     if style not in known:
         raise RunError(f"--style {style!r}: {task} was not asked under it{nearest(style, known)}")
-    found = _Answers(task, style, manifest.tasks[task].n_samples, [], [], [], {}, [])
-    for place, trial in enumerate(trials):
+    indices, replies, failed = [], [], []
+    axes: dict[str, None] = {}
+    has_options = False
+    for index, trial in enumerate(trials):
         if (trial.task, trial.style) != (task, style):
             continue
         response = responses.get(trial_id(trial))
         if trial.request is None or response is None or response.text is None:
-            found.failed.append(trial.id)
+            failed.append(trial.id)
             continue
-        found.places.append(place)
-        found.replies.append(_reply(trial, trial.request, response.text))
-        found.axes.update(dict.fromkeys(trial.tags))
-        found.lettered.append(bool(trial.request.options))
-    return found
+        indices.append(index)
+        replies.append(_reply(trial, trial.request, response.text))
+        axes.update(dict.fromkeys(trial.tags))
+        has_options |= bool(trial.request.options)
+    return _Answers(
+        task=task,
+        style=style,
+        n_samples=manifest.tasks[task].n_samples,
+        indices=tuple(indices),
+        replies=tuple(replies),
+        failed=tuple(failed),
+        axes=tuple(axes),
+        has_options=has_options,
+    )
 
 
 def _reply(trial: Trial, request: Request, text: str) -> Reply:
@@ -179,19 +190,19 @@ def _without_box(task: str, replies: Sequence[Reply]) -> list[str]:
     return [f"{words} for the toolkit as it is here"] if n else []
 
 
-def _check_complete(found: _Answers, partial: bool) -> None:
-    gaps = found.gaps()
+def _check_complete(answers: _Answers, partial: bool) -> None:
+    gaps = answers.gaps()
     if gaps and not partial:
         raise RunError(
-            f"{found.task}: {'; '.join(gaps)}; the evaluator of ViP-Bench needs all: complete the "
-            "run, or write the others with --partial"
+            f"{answers.task}: {'; '.join(gaps)}; the evaluator of ViP-Bench needs all: complete "
+            "the run, or write the others with --partial"
         )
 
 
 # --- a folder for the library `datasets`
 
 
-def _write_datasets(folder: Path, found: _Answers, out: Path) -> None:
+def _write_datasets(folder: Path, answers: _Answers, out: Path) -> None:
     """Write pictures as drawn, questions and answers; all or nothing."""
     import datasets  # takes a second
     from datasets.exceptions import DatasetGenerationError
@@ -205,8 +216,8 @@ def _write_datasets(folder: Path, found: _Answers, out: Path) -> None:
         with tempfile.TemporaryDirectory(dir=out.parent) as scratch:
             rows = datasets.Dataset.from_generator(
                 _rows,
-                features=_features(found),
-                gen_kwargs={"folder": str(folder), "task": found.task, "style": found.style},
+                features=_features(answers),
+                gen_kwargs={"folder": str(folder), "task": answers.task, "style": answers.style},
                 cache_dir=f"{scratch}/cache",
             )
             rows.save_to_disk(f"{scratch}/done")
@@ -224,18 +235,18 @@ def _write_datasets(folder: Path, found: _Answers, out: Path) -> None:
             datasets.enable_progress_bars()
 
 
-def _features(found: _Answers) -> "datasets.Features":
+def _features(answers: _Answers) -> "datasets.Features":
     """Describe the columns: a question as `reader: jsonl` reads it, and what the run made of it."""
     import datasets
 
     text = datasets.Value("string")
     texts = datasets.List(text)
     columns = {"id": text, "image": datasets.Image(), "question": text}
-    if any(found.lettered):
+    if answers.has_options:
         columns["choices"] = texts
     columns |= {"answer": text, "group": text}
-    if found.axes:
-        columns["tags"] = dict.fromkeys(found.axes, texts)
+    if answers.axes:
+        columns["tags"] = dict.fromkeys(answers.axes, texts)
     names = ("task", "style", "model", "text", "parsed", "metric", "error")
     columns["run"] = dict.fromkeys(names, text) | {
         "value": datasets.Value("float64"),
@@ -248,18 +259,18 @@ def _rows(folder: str, task: str, style: str) -> Iterator[dict[str, object]]:
     """Yield the rows; plain arguments, because `datasets` digests them."""
     from PIL import Image
 
-    place = Path(folder)
-    manifest = manifests.read(place)
-    found = _collect(place, manifest, task, style)
-    scores = _headline_scores(place)
+    run = Path(folder)
+    manifest = manifests.read(run)
+    answers = _collect(run, manifest, task, style)
+    scores = _headline_scores(run)
     images = Path(manifest.tasks[task].images)
-    trials = trials_file.open_trials(place / REQUESTS)
-    for at, reply in zip(found.places, found.replies, strict=True):
-        trial = trials[at]
+    trials = trials_file.open_trials(run / REQUESTS)
+    for index, reply in zip(answers.indices, answers.replies, strict=True):
+        trial = trials[index]
         request = trial.request
         score = scores.get(trial_id(trial))
         if request is None or score is None:
-            raise RunError(f"{place}: changes while it is read; try again")
+            raise RunError(f"{run}: changes while it is read; try again")
         row: dict[str, object] = {
             "id": trial.id,
             "image": Image.fromarray(load_image(request, images, None)),

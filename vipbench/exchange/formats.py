@@ -1,4 +1,4 @@
-"""Answers in files: how other programs write and read them. Knows no task and no run.
+"""Answers in files, as other programs write and read them. Knows no task and no run.
 
 Reading is strict: a record that cannot be used is an error that names its line, and nothing in a
 file is passed over, apart from keys and columns that the format does not need.
@@ -131,7 +131,7 @@ def read_answers(path: Path, as_format: str | None = None) -> AnswerFile:
             raise DataError(f"{path}: is a folder; expected a file in format {as_format}")
         return _read_datasets(path)
     if as_format == "datasets":
-        raise DataError(f"{path}: is no folder; expected {FORMATS['datasets']}")
+        raise DataError(f"{path}: is not a folder; expected {FORMATS['datasets']}")
     if as_format == "csv" or (as_format is None and not _is_json(path)):
         return _read_csv(path, named=as_format is not None)
     file = read_questions(path, written_by_hand=True)
@@ -140,17 +140,17 @@ def read_answers(path: Path, as_format: str | None = None) -> AnswerFile:
     if name == "vip_bench":
         answers = _checked(file, _vip_bench(file))
     elif name == "visual7w":
-        answers = _checked(file, _each(file, _visual7w))
+        answers = _checked(file, _outcomes(file, _visual7w))
         notes = _candidate_notes(file)
     elif name == "jsonl":
-        answers = _checked(file, _each(file, _plain))
+        answers = _checked(file, _outcomes(file, _plain))
     else:
-        name, answers = "answers", _checked(file, _each(file, _official))
+        name, answers = "answers", _checked(file, _outcomes(file, _official))
     return AnswerFile(path, _as_format(name), file_digest(path), answers, notes)
 
 
 def _as_format(name: str) -> Format:
-    return next(each for each in get_args(Format) if each == name)
+    return next(known for known in get_args(Format) if known == name)
 
 
 def _is_json(path: Path) -> bool:
@@ -185,24 +185,24 @@ def _expected() -> str:
     return "; or ".join(f"{words} ({name})" for name, words in FORMATS.items())
 
 
-_Found = Iterator[Answer | BadRecord]
+_Outcomes = Iterator[Answer | BadRecord]
 """Records one after another, and what is wrong with those that cannot be used."""
 
 
-def _checked(file: QuestionFile, found: _Found) -> tuple[Answer, ...]:
+def _checked(file: QuestionFile, outcomes: _Outcomes) -> tuple[Answer, ...]:
     """Return the answers of a file of which every record can be used."""
     answers: list[Answer] = []
     mistakes: list[str] = []
-    for each in found:
-        if isinstance(each, Answer):
-            answers.append(each)
+    for outcome in outcomes:
+        if isinstance(outcome, Answer):
+            answers.append(outcome)
         else:
-            mistakes.append(str(each))
+            mistakes.append(str(outcome))
     if mistakes:
         more = len(mistakes) - SHOWN_MISTAKES
-        shown_ = "; ".join(mistakes[:SHOWN_MISTAKES]) + (f"; and {more:,} more" if more > 0 else "")
+        first = "; ".join(mistakes[:SHOWN_MISTAKES]) + (f"; and {more:,} more" if more > 0 else "")
         raise DataError(
-            f"{file.path}: {shown_}; correct what is wrong, or leave out the records without an"
+            f"{file.path}: {first}; correct what is wrong, or leave out the records without an"
             " answer: their samples are then counted as errors"
         )
     if not answers:
@@ -210,7 +210,7 @@ def _checked(file: QuestionFile, found: _Found) -> tuple[Answer, ...]:
     return tuple(answers)
 
 
-def _each(file: QuestionFile, read: Callable[[object, str], Answer]) -> _Found:
+def _outcomes(file: QuestionFile, read: Callable[[object, str], Answer]) -> _Outcomes:
     for where, value in file.records():
         yield _attempt(value, where.removeprefix(f"{file.path.name} "), read)
 
@@ -219,7 +219,7 @@ def _attempt(
     value: object, where: str, read: Callable[[object, str], Answer]
 ) -> Answer | BadRecord:
     if not isinstance(value, dict):
-        return BadRecord(f"{where}: {shown(value)} is no JSON object")
+        return BadRecord(f"{where}: {shown(value)} is not a JSON object")
     try:
         answer = read(value, where)
     except BadRecord as error:
@@ -258,9 +258,9 @@ def _visual7w(value: object, where: str) -> Answer:
 
 def _candidate_notes(file: QuestionFile) -> tuple[str, ...]:
     counts = Counter(
-        min(len(found), 2)
+        min(len(candidates), 2)
         for record in entries(file.content)
-        if isinstance(found := record.get("candidates"), list)
+        if isinstance(candidates := record.get("candidates"), list)
     )
     several = f"{counts[2]:,} results with several candidates; the first one counts"
     none = f"{counts[0]:,} results without a candidate; each counts as a wrong answer"
@@ -268,7 +268,7 @@ def _candidate_notes(file: QuestionFile) -> tuple[str, ...]:
     return tuple(f"{note}, as in the toolkit" for note in notes)
 
 
-def _vip_bench(file: QuestionFile) -> _Found:
+def _vip_bench(file: QuestionFile) -> _Outcomes:
     content = file.content
     if not isinstance(content, dict):
         raise DataError(f"{file.path}: holds {describe(content)}; expected {FORMATS['vip_bench']}")
@@ -277,7 +277,7 @@ def _vip_bench(file: QuestionFile) -> _Found:
         if not VIP_BENCH_ID.fullmatch(key):
             yield BadRecord(f"{where}: expected v1_ and a number")
         elif not isinstance(text, str):
-            yield BadRecord(f"{where}: {shown(text)} is no text")
+            yield BadRecord(f"{where}: {shown(text)} is not text")
         else:
             yield _whole(Answer(key, text, where))
 
@@ -297,21 +297,23 @@ def _read_csv(path: Path, *, named: bool) -> AnswerFile:
     answers: list[Answer] = []
     try:
         columns = [name.strip() for name in next((row for row in rows if row), [])]
-        places = _places(path, columns, named)
+        indices = _column_indices(path, columns, named)
         line = rows.line_num + 1
         for row in rows:
             if row:
-                answers.append(_csv_answer(path, row, columns, places, line))
+                answers.append(_csv_answer(path, row, columns, indices, line))
             line = rows.line_num + 1
     except csv.Error as error:
         raise DataError(f"{path}:{rows.line_num}: broken CSV ({error})") from error
     if not answers:
-        raise DataError(f"{path}: holds no answer; expected a line for each after the header")
+        raise DataError(
+            f"{path}: holds no answer; expected a line for every answer after the header"
+        )
     return AnswerFile(path, "csv", file_digest(path), tuple(answers))
 
 
-def _places(path: Path, columns: list[str], named: bool) -> tuple[int, int]:
-    """Return the columns of id and text."""
+def _column_indices(path: Path, columns: list[str], named: bool) -> tuple[int, int]:
+    """Return the indices of the columns of id and text."""
     for name in ("id", "text"):
         if columns.count(name) != 1:
             hint = nearest(name, columns) if "did you mean" in nearest(name, columns) else ""
@@ -324,14 +326,14 @@ def _places(path: Path, columns: list[str], named: bool) -> tuple[int, int]:
 
 
 def _csv_answer(
-    path: Path, row: list[str], columns: list[str], places: tuple[int, int], line: int
+    path: Path, row: list[str], columns: list[str], indices: tuple[int, int], line: int
 ) -> Answer:
     if len(row) != len(columns):
         raise DataError(
             f"{path}:{line}: {len(row)} fields {shown(row)}; expected {len(columns)}, as the first"
             " line has: put quotes around a text with commas or line breaks"
         )
-    answer = Answer(row[places[0]], row[places[1]], f"line {line}")
+    answer = Answer(row[indices[0]], row[indices[1]], f"line {line}")
     if not answer.id:
         raise DataError(f"{path}:{line}: the id is empty; expected a sample's id")
     return answer
@@ -345,11 +347,11 @@ def _read_datasets(folder: Path) -> AnswerFile:
     except (OSError, ValueError, LookupError, TypeError) as error:
         reason = " ".join(str(error).split())
         raise DataError(
-            f"{folder}: no folder of datasets ({shown(reason)}); expected {FORMATS['datasets']}"
+            f"{folder}: not a folder of datasets ({shown(reason)}); expected {FORMATS['datasets']}"
         ) from error
     if isinstance(loaded, dict) or not {"id", "run"} <= loaded.features.keys():
-        found = ", ".join(loaded if isinstance(loaded, dict) else loaded.features)
-        raise DataError(f"{folder}: holds {found}; expected {FORMATS['datasets']}")
+        names = ", ".join(loaded if isinstance(loaded, dict) else loaded.features)
+        raise DataError(f"{folder}: holds {names}; expected {FORMATS['datasets']}")
     answers = []
     for number, row in enumerate(loaded.select_columns(["id", "run"])):
         run = row["run"] or {}
@@ -415,7 +417,7 @@ def vip_bench_results(texts: Mapping[str, str]) -> Iterator[str]:
     Raises:
         DataError: An id is not `v1_` and a number.
     """
-    wrong = next((each for each in texts if not VIP_BENCH_ID.fullmatch(each)), None)
+    wrong = next((id_ for id_ in texts if not VIP_BENCH_ID.fullmatch(id_)), None)
     if wrong is not None:
         raise DataError(f"sample {wrong!r}: expected v1_ and a number, as ViP-Bench has them")
     yield json.dumps(dict(texts), indent=2) + "\n"

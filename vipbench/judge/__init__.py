@@ -1,1 +1,1 @@
-"""judge: what this package is for."""
+"""The judge of free answers, as of ViP-Bench: its prompt, settings, grades, ledger and report."""

@@ -12,66 +12,20 @@ from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import NamedTuple
 
-from pydantic import Field
-
 from vipbench.console import QUIET, Console
-from vipbench.endpoints.chat import (
-    BYTES_PER_TOKEN,
-    SHOWN,
-    Chat,
-    Endpoint,
-    Limits,
-    Meter,
-    NoReply,
-    Stopped,
-    Tally,
-    estimated_tokens,
-)
+from vipbench.endpoints.chat import Call, Chat, NoReply, Reply, Stopped
+from vipbench.endpoints.meter import BYTES_PER_TOKEN, Limits, Meter, Tally, estimated_tokens
+from vipbench.endpoints.replies import SHOWN
 from vipbench.errors import JudgeError, RunError, RunInterrupted
 from vipbench.judge import ledger as ledgers
 from vipbench.judge.ledger import Grade, Judge, Ledger, grade_key
-from vipbench.judge.rubric import OWN_PROMPT, Prompt, message, parse_score
+from vipbench.judge.rubric import Prompt, message, parse_score
+from vipbench.judge.settings import JUDGE, TEMPERATURES, JudgeSettings
 from vipbench.runfolder.lines import TrialId
 from vipbench.schema import Record, Trial
 
 CAPABILITY = "capability"
 """The tag that holds what a question asks of a model, such as `rec` and `ocr`."""
-N_RUNS = 5
-"""As in the paper; the released evaluator is set to 1 (`num_run`)."""
-WORKERS = 8
-TEMPERATURE = 0.0
-MAX_TOKENS = 3
-"""These two as in the released evaluator."""
-TEMPERATURES = (TEMPERATURE, 0.0, 0.5, 1.0, 1.5)
-"""Of the first question, and of each further one where the reply was no score. The released
-evaluator asks once more, at 2.0, never reads that reply and takes 0; here the sample stays without
-a grade. Its further questions name the mark as `<obj>`, which is an oversight: here they repeat the
-question as it was."""
-
-
-class JudgeSettings(Record):
-    """Who grades, how often, and what it may cost."""
-
-    endpoint: Endpoint
-    prompt: Prompt = OWN_PROMPT
-    n_runs: int = Field(default=N_RUNS, ge=1)
-    workers: int = Field(default=WORKERS, ge=1)
-    """Calls that are under way at once."""
-    limits: Limits = Limits()
-    ledger: Path | None = None
-    """File of grades; None: `grades.jsonl` in the run folder."""
-    give_up_after: int = Field(default=5, ge=1)
-    """So many questions in a row without any reply, and grading stops."""
-
-    @property
-    def judge(self) -> Judge:
-        """What the grades are keyed by."""
-        return Judge(
-            model=self.endpoint.model,
-            prompt_digest=self.prompt.digest,
-            temperature=TEMPERATURE,
-            max_tokens=self.endpoint.max_tokens,
-        )
 
 
 class Item(Record):
@@ -159,7 +113,7 @@ def grade(
     Raises:
         JudgeError: The estimate exceeds a limit; nothing was asked.
         RunError: The ledger is in use, broken or cannot be written.
-        RunInterrupted: Ctrl-C; the same call goes on.
+        RunInterrupted: Ctrl-C; the same call resumes.
     """
     judge = settings.judge
     keys = _keys(items, judge)
@@ -171,17 +125,17 @@ def grade(
             for key in dict.fromkeys(keys[item.name] for item in items)
             if not _is_complete(book.get(key, run))
         ]
-        work = _Work(settings, judge, book, console)
+        grader = _Grader(settings, judge, book, console)
         if jobs:
             _check_estimate(jobs, settings, console)
-            _ask_all(work, jobs, len(by_key) * settings.n_runs, console)
-        stopped = work.stopped
-        rest = f"not asked: {stopped}" if stopped else "not asked"
+            _grade_all(grader, jobs, len(by_key) * settings.n_runs, console)
+        stopped = grader.stopped
+        reason = f"not asked: {stopped}" if stopped else "not asked"
         return Graded(
-            samples=_samples(items, keys, book, settings.n_runs, rest),
+            samples=_samples(items, keys, book, settings.n_runs, reason),
             models=_models(book, set(keys.values()), settings.n_runs),
             spent=_spent(book.lines(set(keys.values())), settings.limits),
-            spent_now=_spent(work.added, settings.limits),
+            spent_now=_spent(grader.added, settings.limits),
             unused=book.unused(set(keys.values()), judge),
             stopped=stopped,
         )
@@ -231,49 +185,46 @@ class _Job(NamedTuple):
     item: Item
 
 
-class _Work:
-    """What the threads share."""
+class _Grader:
+    """Grades one job after another, from several threads at once."""
 
     def __init__(
-        self, settings: JudgeSettings, judge: Judge, book: Ledger, console: Console
+        self, settings: JudgeSettings, judge: Judge, ledger: Ledger, console: Console
     ) -> None:
         self.settings = settings
         self.judge = judge
-        self.book = book
+        self.ledger = ledger
         self.chat = Chat(
-            settings.endpoint, Meter(settings.limits), connections=settings.workers, console=console
+            settings.endpoint,
+            Meter(settings.limits, JUDGE),
+            connections=settings.workers,
+            console=console,
         )
         self.added: list[Grade] = []
         self.stopped: JudgeError | None = None
-        self._without_reply = 0
+        self._n_without_reply = 0
         self._lock = threading.Lock()
 
-    def do(self, job: _Job) -> None:
+    def grade(self, job: _Job) -> None:
         """Ask for one grade, and write down what came of it."""
         if self.chat.stop.is_set():
             return
         tally = Tally()
-        replies: list[str] = []
-        model, score, reason, failed = None, None, None, False
+        replies: list[Reply] = []
+        score, reason, is_unanswered = None, None, False
         try:
-            for number, temperature in enumerate(TEMPERATURES):
-                reply = self.chat.ask(self._message(job.item, number), temperature, tally)
-                self._count(replied=True)
-                replies.append(self.chat.clean(reply.text[: 10 * SHOWN])[:SHOWN])
-                model, score = reply.model, parse_score(reply.text)
-                if score is not None:
-                    break
-            else:
-                reason = f"no score: {len(replies)} replies, the last {replies[-1]!r}"
+            score = self._ask(job.item, tally, replies)
+            if score is None:
+                reason = f"no score: {len(replies)} replies, the last {replies[-1].text!r}"
         except NoReply as error:
-            reason, failed = str(error), True
-            self._count(replied=False, reason=reason)
+            reason, is_unanswered = str(error), True
+            self._count(is_answered=False, reason=reason)
         except Stopped:
             reason = "stopped"
         except JudgeError as error:
             reason = str(error)
             self._stop(error)
-        if not tally.n_calls and not failed:
+        if not tally.n_calls and not is_unanswered:
             return  # it was not asked
         self._write(
             Grade(
@@ -281,8 +232,8 @@ class _Work:
                 run=job.run,
                 score=score,
                 reason=reason,
-                replies=tuple(replies),
-                model=model,
+                replies=tuple(reply.text for reply in replies),
+                model=replies[-1].model if replies else None,
                 judge=self.judge,
                 task=job.item.task,
                 style=job.item.style,
@@ -291,26 +242,36 @@ class _Work:
             )
         )
 
-    def _message(self, item: Item, number: int) -> str:
-        prompt = self.settings.prompt
-        text = message(prompt, item.question, item.answer, item.prediction)
-        return text + prompt.reminder if number else text
+    def _ask(self, item: Item, tally: Tally, replies: list[Reply]) -> float | None:
+        """Ask until a reply is a score, and return it; all replies are added to `replies`."""
+        for number, temperature in enumerate(TEMPERATURES):
+            text = _message(self.settings.prompt, item)
+            if number:
+                text += self.settings.prompt.reminder
+            reply = self.chat.ask(Call(text, temperature, self.settings.max_tokens), tally)
+            self._count(is_answered=True)
+            shown = self.chat.clean(reply.text[: 10 * SHOWN])[:SHOWN]
+            replies.append(reply._replace(text=shown))
+            score = parse_score(reply.text)
+            if score is not None:
+                return score
+        return None
 
     def _write(self, line: Grade) -> None:
         try:
-            self.book.add(line)
+            self.ledger.add(line)
         except RunError:
             self.chat.stop.set()
             raise
         with self._lock:
             self.added.append(line)
 
-    def _count(self, *, replied: bool, reason: str = "") -> None:
+    def _count(self, *, is_answered: bool, reason: str = "") -> None:
         """Stop where the judge has answered nothing for some time."""
         with self._lock:
-            self._without_reply = 0 if replied else self._without_reply + 1
-            given_up = self._without_reply >= self.settings.give_up_after
-        if given_up:
+            self._n_without_reply = 0 if is_answered else self._n_without_reply + 1
+            is_given_up = self._n_without_reply >= self.settings.give_up_after
+        if is_given_up:
             self._stop(
                 JudgeError(
                     f"judge: {self.settings.give_up_after} questions in a row got no reply, the "
@@ -324,55 +285,52 @@ class _Work:
         self.chat.stop.set()
 
 
-def _ask_all(work: _Work, jobs: Sequence[_Job], n_all: int, console: Console) -> None:
+def _grade_all(grader: _Grader, jobs: Sequence[_Job], n_all: int, console: Console) -> None:
     """Ask for all grades; the first alone, since a wrong key or address shows there."""
-    pool = ThreadPoolExecutor(work.settings.workers, thread_name_prefix="judge")
-    done = n_all - len(jobs)
-    with console.bar("grading", total=n_all, initial=done, unit=" grades") as bar:
+    pool = ThreadPoolExecutor(grader.settings.workers, thread_name_prefix="judge")
+    n_done = n_all - len(jobs)
+    with console.bar("grading", total=n_all, initial=n_done, unit=" grades") as bar:
         try:
-            pool.submit(work.do, jobs[0]).result()
+            pool.submit(grader.grade, jobs[0]).result()
             bar.update()
-            futures: list[Future[None]] = [pool.submit(work.do, job) for job in jobs[1:]]
+            futures: list[Future[None]] = [pool.submit(grader.grade, job) for job in jobs[1:]]
             for future in as_completed(futures):
                 future.result()
                 bar.update()
         except KeyboardInterrupt:
-            work.chat.stop.set()
+            grader.chat.stop.set()
             raise RunInterrupted(
-                f"{work.book.path}: interrupted; what is graded is kept: give the same command to "
-                "go on"
+                f"{grader.ledger.path}: interrupted; what is graded is kept: give the same command "
+                "again to resume"
             ) from None
         finally:
             # What is under way has been paid for: it is waited for, and written down.
-            work.chat.stop.set()
+            grader.chat.stop.set()
             pool.shutdown(wait=True, cancel_futures=True)
-            work.chat.close()
+            grader.chat.close()
+
+
+def _message(prompt: Prompt, item: Item) -> str:
+    return message(prompt, item.question, item.answer, item.prediction)
 
 
 def _check_estimate(jobs: Sequence[_Job], settings: JudgeSettings, console: Console) -> None:
     """Say what the calls will take without retries; JudgeError where that exceeds a limit."""
-    limits, prompt = settings.limits, settings.prompt
-    n_prompt = sum(
-        estimated_tokens(message(prompt, item.question, item.answer, item.prediction))
-        for _, _, item in jobs
-    )
-    n_reply = len(jobs) * settings.endpoint.max_tokens
+    limits = settings.limits
+    n_prompt = sum(estimated_tokens(_message(settings.prompt, job.item)) for job in jobs)
+    n_reply = len(jobs) * settings.max_tokens
     cost = limits.cost(n_prompt, n_reply)
     price = "" if cost is None else f", ${cost:,.2f}"
     text = (
         f"{len(jobs):,} calls, {n_prompt:,} prompt tokens (a token for {BYTES_PER_TOKEN} bytes) "
         f"and {n_reply:,} reply tokens{price}"
     )
-    advice = "nothing was asked"
+    advice = "nothing was asked: raise it, or lower --judge-runs"
     if limits.max_calls is not None and len(jobs) > limits.max_calls:
-        raise JudgeError(
-            f"--judge-max-calls {limits.max_calls:,}: {text} are needed; {advice}: raise it, or "
-            "lower --judge-runs"
-        )
+        raise JudgeError(f"--judge-max-calls {limits.max_calls:,}: {text} are needed; {advice}")
     if limits.budget is not None and cost is not None and cost > limits.budget:
         raise JudgeError(
-            f"--judge-budget {limits.budget:g}: an estimated {text} are needed; {advice}: raise "
-            "it, or lower --judge-runs"
+            f"--judge-budget {limits.budget:g}: an estimated {text} are needed; {advice}"
         )
     console.say(f"judge {settings.endpoint.model} at {settings.endpoint.url}: about {text}")
 
@@ -391,14 +349,16 @@ def _is_complete(line: Grade | None) -> bool:
 
 
 def _samples(
-    items: Iterable[Item], keys: Mapping[TrialId, str], book: Ledger, n_runs: int, rest: str
+    items: Iterable[Item], keys: Mapping[TrialId, str], book: Ledger, n_runs: int, default: str
 ) -> dict[TrialId, SampleGrade]:
-    """Collect the grades of each sample; `rest` says why there is no line of one at all."""
+    """Collect the grades of all samples; `default` is the reason where there is no line at all."""
     samples = {}
     for item in items:
         lines = [book.get(keys[item.name], run) for run in range(1, n_runs + 1)]
         reasons = [
-            (line.reason if line else rest) or rest for line in lines if not _is_complete(line)
+            (line.reason if line else default) or default
+            for line in lines
+            if not _is_complete(line)
         ]
         ungraded = None
         if reasons:
@@ -419,10 +379,10 @@ def _spent(lines: Sequence[Grade], limits: Limits) -> Spent:
     n_prompt = sum(line.n_prompt_tokens for line in lines)
     n_completion = sum(line.n_completion_tokens for line in lines)
     n_calls = sum(line.n_calls for line in lines)
-    begun = {(line.key, line.run) for line in lines if line.n_calls}
+    asked = {(line.key, line.run) for line in lines if line.n_calls}
     return Spent(
         n_calls=n_calls,
-        n_retries=n_calls - len(begun),
+        n_retries=n_calls - len(asked),
         n_prompt_tokens=n_prompt,
         n_completion_tokens=n_completion,
         n_estimated=sum(line.n_estimated for line in lines),

@@ -91,7 +91,7 @@ def parse_score(reply: str) -> float | None:
     As the official evaluator: what stands before the first space must be a number from 0 to 1,
     whatever follows; 0.55 is one, although the prompt asks for tenths. Beyond it, white space
     before the number is ignored, and what Python alone takes for a number (`nan`, `1e-1`, `0_1`)
-    is none.
+    is not one.
     """
     word = reply.strip().split(" ")[0].strip()
     if not _NUMBER.fullmatch(word) or not 0 <= float(word) <= 1:
@@ -107,7 +107,7 @@ def read_evaluator(path: Path) -> Prompt:
     file holds one; without it, the rubric's is used.
 
     Raises:
-        JudgeError: The file cannot be read, is no Python, or assigns no such text, or several.
+        JudgeError: The file cannot be read, is not Python, or assigns no such text, or several.
     """
     where = f"--judge-prompt-from {path}"
     try:
@@ -115,31 +115,31 @@ def read_evaluator(path: Path) -> Prompt:
         if len(content) > MAX_FILE:
             raise JudgeError(f"{where}: {len(content):,} bytes; expected the official evaluator")
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of signs that a newer Python finds odd
+            warnings.simplefilter("ignore")  # of escapes that a newer Python calls invalid
             tree = ast.parse(content)
         texts = set(_assigned(tree))
         reminders = set(_reminders(tree))
         for text in texts | reminders:
-            (text or "").encode()  # half a sign, written as an escape, cannot be sent
+            (text or "").encode()  # a lone surrogate, written as an escape, cannot be sent
     except OSError as error:
         raise JudgeError(f"{where}: cannot be read ({error.strerror})") from error
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise JudgeError(
-            f"{where}: is no Python ({error}); expected a copy of vip-bench_evaluator.py"
+            f"{where}: is not Python ({error}); expected a copy of vip-bench_evaluator.py"
         ) from error
     n_texts = len(texts)
     text = texts.pop() if n_texts == 1 else None
     if not text:
-        found = "several texts, or one that would be computed, are" if n_texts else "nothing is"
+        what = "several texts, or one that would be computed, are" if n_texts else "nothing is"
         raise JudgeError(
-            f"{where}: {found} assigned to {VARIABLE!r}; expected a copy of vip-bench_evaluator.py"
+            f"{where}: {what} assigned to {VARIABLE!r}; expected a copy of vip-bench_evaluator.py"
         )
     reminder = reminders.pop() if len(reminders) == 1 else RUBRIC_REMINDER
     return Prompt(text=text, reminder=reminder, source=str(path), table=True)
 
 
 def _assigned(tree: ast.AST) -> Iterator[str | None]:
-    """Yield each text that is assigned to the variable; None for what is no plain text."""
+    """Yield all texts that are assigned to the variable; None for what is not plain text."""
     targets: list[ast.expr]
     value: ast.AST
     for node in ast.walk(tree):
@@ -170,7 +170,7 @@ def _literal(node: ast.AST) -> str | None:
 
 
 def _reminders(tree: ast.AST) -> Iterator[str]:
-    """Yield each text that is added to the line of a table: `' | '.join(…) + "text"`."""
+    """Yield all texts that are added to the line of a table: `' | '.join(…) + "text"`."""
     for node in ast.walk(tree):
         if not (isinstance(node, ast.BinOp) and isinstance(node.left, ast.BinOp)):
             continue

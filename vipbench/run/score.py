@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple, get_args
 from vipbench import environment, files
 from vipbench.console import QUIET, Console
 from vipbench.errors import JudgeError, RunError, TooManyErrors, nearest
-from vipbench.judge.grading import JudgeSettings
 from vipbench.judge.runs import judge_run
+from vipbench.judge.settings import JudgeSettings
 from vipbench.report.options import OptionNote
 from vipbench.report.rows import lost_marks
 from vipbench.run.resume import Started

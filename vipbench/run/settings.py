@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from vipbench.judge.grading import JudgeSettings
+from vipbench.judge.settings import JudgeSettings
 from vipbench.runfolder.shard import Shard
 from vipbench.schema import (
     AnswerPath,

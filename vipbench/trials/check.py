@@ -19,8 +19,8 @@ from typing import NamedTuple, TypeVar, get_args
 import numpy as np
 
 from vipbench.console import QUIET, Console
+from vipbench.data.samples import inspect_image, load_samples
 from vipbench.data.synthetic import is_synthetic
-from vipbench.data.tasks import inspect_image, load_samples
 from vipbench.errors import DataError, TaskError, VipbenchError
 from vipbench.images.decode import open_image, safe_path
 from vipbench.images.draw import footprint, render

@@ -12,7 +12,7 @@ from functools import lru_cache
 
 from pydantic import TypeAdapter
 
-from vipbench.data.tasks import inspect_image, load_samples
+from vipbench.data.samples import inspect_image, load_samples
 from vipbench.digests import file_digest
 from vipbench.errors import DataError, TaskError, nearest
 from vipbench.images.decode import image_header, safe_path

@@ -194,7 +194,7 @@ def test_a_good_file_is_read(tmp_path: Path) -> None:
         ),
         (GOOD | {"numbers": []}, "numbers = []"),
         (GOOD | {"numbers": ["x"]}, "numbers[0] = 'x': expected a mapping"),
-        (GOOD | {"numbers": GOOD["numbers"] * 2}, "numbers[1]: stands twice"),
+        (GOOD | {"numbers": GOOD["numbers"] * 2}, "numbers[1]: occurs twice"),
         (GOOD | {"numbers": 3}, "numbers = 3"),
         (GOOD | {"nubmers": 3}, "unknown key 'nubmers'; did you mean 'numbers'?"),
         (GOOD | {"splits": {"visual8w": "test"}}, "splits: task 'visual8w' is unknown"),

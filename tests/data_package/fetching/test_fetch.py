@@ -14,26 +14,22 @@ from pathlib import Path
 
 import pytest
 
-from tests.data_package.fetching.test_hub import environment
+from tests.data_package.fetching.hub_process import HubProcess, Ran
+from tests.data_package.fetching.test_sources import GOOD, write_source
 from tests.servers import Served, Server, add_data_set, serving
 from vipbench.console import Console
-from vipbench.data import locate as data
 from vipbench.data.cache import FETCHED, fetched_folder
-from vipbench.data.fetching.fetch import (
+from vipbench.data.fetching.fetch import FetchSettings, fetch
+from vipbench.data.fetching.lock import status
+from vipbench.data.fetching.sources import (
     STAGE,
-    FetchSettings,
     Part,
     RemoteFile,
     Source,
-    fetch,
-    find_sources,
     load_source,
-    status,
-    steps_by_hand,
 )
 from vipbench.data.fetching.transfer import Patience
 from vipbench.data.locate import locate
-from vipbench.data.tasks import find_tasks
 from vipbench.demo.generate import make
 from vipbench.errors import DataError, RunError, RunInterrupted, TaskError
 from vipbench.files import locked
@@ -272,7 +268,8 @@ def test_a_disk_that_fills_up_keeps_what_was_loaded(
     program = (
         "import resource, sys\n"
         "from pathlib import Path\n"
-        "from vipbench.data.fetching.fetch import Source, fetch\n"
+        "from vipbench.data.fetching.fetch import fetch\n"
+        "from vipbench.data.fetching.sources import Source\n"
         "source = Source.model_validate_json(Path(sys.argv[1]).read_text())\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (3_000, -1))\n"
         "fetch(source, Path(sys.argv[2]))\n"
@@ -384,7 +381,7 @@ def test_what_the_user_put_there_is_never_overwritten(
 
 @pytest.mark.parametrize(
     ("content", "said"),
-    [("{", "is no record of fetched data"), ('{"key": "vcr"}', "holds the data of 'vcr'")],
+    [("{", "is not a record of fetched data"), ('{"key": "vcr"}', "holds the data of 'vcr'")],
 )
 def test_a_record_that_is_not_ours(source: Source, tmp_path: Path, content: str, said: str) -> None:
     (tmp_path / FETCHED).write_text(content)
@@ -409,80 +406,11 @@ def test_a_file_below_a_file_cannot_be(source: Source, tmp_path: Path) -> None:
         fetch(source, tmp_path / "out", settings=SETTINGS)
 
 
-# --- sources
-
-
-def test_each_key_has_a_source_and_no_source_is_a_task() -> None:
-    assert set(find_sources()) == set(data.KEYS)
-    assert not set(find_tasks()) & set(find_sources())
-    for key in data.KEYS:
-        source = load_source(key)
-        assert set(source.tasks) <= set(find_tasks())
-        assert source.by_hand or all(
-            file.hub or (file.url and file.url.startswith("http"))
-            for part in source.parts.values()
-            for file in part.files
-        )
-
-
-def write_source(folder: Path, text: str, key: str = "toy") -> Path:
-    (folder / "sources").mkdir(parents=True, exist_ok=True)
-    (folder / "sources" / f"{key}.yaml").write_text(text)
-    return folder
-
-
-GOOD = "title: t\nparts: {p: {title: t, licence: l, files: [{url: 'http://x/y', to: y}]}}\n"
-
-
-def test_a_source_of_ones_own(tmp_path: Path) -> None:
-    assert load_source("toy", [write_source(tmp_path, "key: toy\n" + GOOD)]).title == "t"
-    with pytest.raises(TaskError, match="data 'toi': no source is known; did you mean 'toy'"):
-        load_source("toi", [tmp_path])
-    write_source(tmp_path, "key: vcr\n" + GOOD, "vcr")
-    with pytest.raises(TaskError, match=r"the key 'vcr' is taken by .*vcr\.yaml"):
-        find_sources([tmp_path])
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("key: other\n" + GOOD, "key 'other' is not the file's name 'toy'"),
-        ("key: toy\ntitle: t\nparts: 3\n", "line 3: parts = 3"),
-        ("key: toy\nnonsense: 1\n" + GOOD, "unknown key 'nonsense'"),
-        ("key: toy\n" + GOOD.replace("to: y", "to: ../y"), "leaves the folder of the data"),
-        ("key: toy\n" + GOOD.replace("to: y", f"to: {STAGE}/y"), "leaves the folder of the data"),
-        ("key: toy\n" + GOOD.replace("url: 'http://x/y'", "hub: a/b"), "needs 'take' and the full"),
-        ("key: toy\n" + GOOD.replace("url: 'http://x/y', ", ""), "names neither 'url' nor 'hub'"),
-        ("key: toy\n" + GOOD.replace("to: y", "to: y, hub: a/b"), "takes either 'url' or 'hub'"),
-        ("key: toy\n" + GOOD.replace("to: y", f"to: {FETCHED}"), "leaves the folder of the data"),
-        ("key: toy\n" + GOOD.replace("to: y", "to: ."), "names no file"),
-        ("key: toy\n" + GOOD.replace("to: y", "to: y, size: 0"), "size"),
-        ("key: toy\n" + GOOD.replace("[{", "[], x: [{"), "files"),
-    ],
-)
-def test_mistakes_in_a_source(tmp_path: Path, text: str, said: str) -> None:
-    with pytest.raises(TaskError) as caught:
-        load_source("toy", [write_source(tmp_path, text)])
-    assert said in str(caught.value)
-    assert str(tmp_path / "sources/toy.yaml") in str(caught.value)
-
-
 def test_an_address_that_is_none(tmp_path: Path) -> None:
     bad = GOOD.replace("http://x/y", "file:///etc/passwd")
     source = load_source("toy", [write_source(tmp_path, "key: toy\n" + bad)])
     with pytest.raises(DataError, match="expected an address of http or https"):
         fetch(source, tmp_path / "out", settings=SETTINGS)
-
-
-def test_a_licence_to_accept_by_hand(tmp_path: Path) -> None:
-    source = load_source("vcr")
-    with pytest.raises(DataError, match="must be accepted by hand; see https://visualcommonsense"):
-        fetch(source, tmp_path)
-    steps = "\n".join(steps_by_hand(source, tmp_path))
-    for part in ("visualcommonsense.com/download", "vcr1annots.zip", "vcr1images.zip"):
-        assert part in steps
-    assert f"vipbench check vcr_qa --data vcr={tmp_path}" in steps
-    assert set(states(source, tmp_path).values()) == {"by hand"}
 
 
 # --- what was fetched is what the readers take
@@ -543,30 +471,14 @@ def test_pointqa_can_be_checked(release: Path, server: Server, tmp_path: Path) -
     assert [report.n_errors for report in found] == [0, 0, 0]
 
 
-def from_hub(server: Server, tmp_path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the command line against a hub on loopback."""
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            "from vipbench.cli import main; main()",
-            "data",
-            "fetch",
-            *arguments,
-        ],
-        cwd=tmp_path,
-        env=environment(server, tmp_path)
-        | {"PYTHONPATH": str(Path(__file__).parent.parent.parent.parent)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert "Traceback" not in done.stderr
-    assert "hf_secret" not in done.stdout + done.stderr
-    return done
+def from_hub(hub: HubProcess, tmp_path: Path, *arguments: str) -> Ran:
+    program = "from vipbench.cli import main; main()"
+    ran = hub.run(program, "data", "fetch", *arguments, cwd=tmp_path)
+    assert "Traceback" not in ran.err
+    return ran
 
 
-def test_vip_bench_comes_from_the_hub(release: Path, server: Server, tmp_path: Path) -> None:
+def test_vip_bench_comes_from_the_hub(release: Path, hub: HubProcess, tmp_path: Path) -> None:
     folder, out = release / "vip_bench", tmp_path / "out"
     content = {
         path.relative_to(folder).as_posix(): path.read_bytes()
@@ -575,10 +487,10 @@ def test_vip_bench_comes_from_the_hub(release: Path, server: Server, tmp_path: P
     }
     content["README.md"] = b"not wanted"
     [file] = load_source("vip_bench").parts["release"].files
-    add_data_set(server, str(file.hub), str(file.revision), content)
-    done = from_hub(server, tmp_path, "vip_bench", "-o", str(out))
-    assert done.returncode == 0, done.stderr
-    assert done.stdout == f"--data vip_bench={out}\n"
+    add_data_set(hub.server, str(file.hub), str(file.revision), content)
+    done = from_hub(hub, tmp_path, "vip_bench", "-o", str(out))
+    assert done.code == 0, done.err
+    assert done.out == f"--data vip_bench={out}\n"
     names = ["vip_bench_bbox", "vip_bench_human", "vip_bench_drawn"]
     found = check_tasks(names, {"vip_bench": DataSource(out, out)})
     assert [report.n_errors for report in found] == [0, 0, 0]
@@ -596,47 +508,45 @@ def test_vip_bench_comes_from_the_hub(release: Path, server: Server, tmp_path: P
     # A file that is lost comes back; the others stay, also those that the user changed and took.
     (out / "bbox/questions.jsonl").unlink()
     (out / "human/questions.jsonl").write_bytes(b"mine")
-    done = from_hub(server, tmp_path, "vip_bench", "-o", str(out))
-    assert "human/questions.jsonl: has changed since it was fetched" in done.stderr
-    done = from_hub(server, tmp_path, "vip_bench", "-o", str(out), "--accept-changed")
-    assert done.returncode == 0, done.stderr
+    done = from_hub(hub, tmp_path, "vip_bench", "-o", str(out))
+    assert "human/questions.jsonl: has changed since it was fetched" in done.err
+    done = from_hub(hub, tmp_path, "vip_bench", "-o", str(out), "--accept-changed")
+    assert done.code == 0, done.err
     assert (out / "human/questions.jsonl").read_bytes() == b"mine"
     assert (out / "bbox/questions.jsonl").read_bytes() == content["bbox/questions.jsonl"]
     # Another content is refused.
     (out / "bbox/questions.jsonl").unlink()
-    assert from_hub(server, tmp_path, "vip_bench", "-o", str(out)).returncode == 0
+    assert from_hub(hub, tmp_path, "vip_bench", "-o", str(out)).code == 0
     assert (out / "bbox/questions.jsonl").read_bytes() == content["bbox/questions.jsonl"]
     (out / "bbox/questions.jsonl").unlink()
     content["bbox/questions.jsonl"] += b"\n"
-    add_data_set(server, str(file.hub), str(file.revision), content)
-    done = from_hub(server, tmp_path, "vip_bench", "-o", str(out))
-    assert done.returncode == 2
-    assert "bbox/questions.jsonl: has changed since it was fetched on" in done.stderr
-    assert (
-        from_hub(server, tmp_path, "vip_bench", "-o", str(out), "--accept-changed").returncode == 0
-    )
+    add_data_set(hub.server, str(file.hub), str(file.revision), content)
+    done = from_hub(hub, tmp_path, "vip_bench", "-o", str(out))
+    assert done.code == 2
+    assert "bbox/questions.jsonl: has changed since it was fetched on" in done.err
+    assert from_hub(hub, tmp_path, "vip_bench", "-o", str(out), "--accept-changed").code == 0
     assert (out / "bbox/questions.jsonl").read_bytes() == content["bbox/questions.jsonl"]
 
 
 def test_preprocessed_questions_come_from_the_hub(
-    release: Path, server: Server, tmp_path: Path
+    release: Path, hub: HubProcess, tmp_path: Path
 ) -> None:
     content = {
         name: (release / key / name).read_bytes()
         for key, name in (("visual7w", "v7w-test.json"), ("pointqa", "pointQA_twice_test.json"))
     }
     [file] = load_source("visual7w").parts["preprocessed"].files
-    add_data_set(server, str(file.hub), str(file.revision), content)
+    add_data_set(hub.server, str(file.hub), str(file.revision), content)
     for key, name in (("visual7w", "v7w-test.json"), ("pointqa", "pointQA_twice_test.json")):
-        done = from_hub(server, tmp_path, key, "--part", "preprocessed", "-o", key)
-        assert done.returncode == 0, done.stderr
+        done = from_hub(hub, tmp_path, key, "--part", "preprocessed", "-o", key)
+        assert done.code == 0, done.err
         assert files(tmp_path / key) == {name: content[name]}
     (tmp_path / "pointqa" / "pointQA_twice_test.json").unlink()
     (tmp_path / "pointqa" / FETCHED).unlink()
     (tmp_path / "pointqa" / "pointQA_twice_test.json").write_bytes(b"mine")
-    done = from_hub(server, tmp_path, "pointqa", "--part", "preprocessed", "-o", "pointqa")
-    assert done.returncode == 2
-    assert "is there already, and was not fetched by vipbench" in done.stderr
+    done = from_hub(hub, tmp_path, "pointqa", "--part", "preprocessed", "-o", "pointqa")
+    assert done.code == 2
+    assert "is there already, and was not fetched by vipbench" in done.err
 
 
 # --- a run finds what was fetched

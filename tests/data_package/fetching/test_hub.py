@@ -1,16 +1,11 @@
-"""The hub's own library talks to a hub on loopback, in a process of its own: it reads its settings
-when it is imported."""
+"""The hub's own library talks to a hub on loopback, in processes of its own."""
 
-import os
-import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
-from tests.servers import Served, Server, add_data_set, serving
+from tests.data_package.fetching.hub_process import HubProcess, Ran
+from tests.servers import Served, add_data_set
 
 REPO = "owner/name"
 REVISION = "0123456789abcdef0123456789abcdef01234567"
@@ -32,44 +27,16 @@ PROGRAM = (
 )
 
 
-class Ran(NamedTuple):
-    out: str
-    last: str
-    """The last line of stderr."""
+@pytest.fixture(autouse=True)
+def _data_set(hub: HubProcess) -> None:
+    add_data_set(hub.server, REPO, REVISION, FILES)
 
 
-@pytest.fixture
-def hub() -> Iterator[Server]:
-    with serving() as server:
-        add_data_set(server, REPO, REVISION, FILES)
-        yield server
+def load(hub: HubProcess, tmp_path: Path, *patterns: str) -> Ran:
+    return hub.run(PROGRAM, REPO, REVISION, str(tmp_path / "out"), *patterns, cwd=tmp_path)
 
 
-def environment(hub: Server, tmp_path: Path) -> dict[str, str]:
-    return {
-        **os.environ,
-        "HF_ENDPOINT": hub.url,
-        "HF_HUB_OFFLINE": "0",
-        "HF_TOKEN": "hf_secret",
-        "HF_HOME": str(tmp_path / "hf"),
-        "NO_PROXY": "127.0.0.1",
-    }
-
-
-def load(hub: Server, tmp_path: Path, *patterns: str, **more: str) -> Ran:
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, REPO, REVISION, str(tmp_path / "out"), *patterns],
-        cwd=Path(__file__).parent.parent.parent.parent,
-        env=environment(hub, tmp_path) | more,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert "hf_secret" not in done.stdout + done.stderr
-    return Ran(done.stdout, (done.stderr.splitlines() or [""])[-1])
-
-
-def test_what_is_wanted_is_listed_and_loaded(hub: Server, tmp_path: Path) -> None:
+def test_what_is_wanted_is_listed_and_loaded(hub: HubProcess, tmp_path: Path) -> None:
     ran = load(hub, tmp_path, "bbox/*", "q.json")
     assert not ran.last
     assert "path='bbox/images/a.png', size=5000" in ran.out
@@ -78,15 +45,15 @@ def test_what_is_wanted_is_listed_and_loaded(hub: Server, tmp_path: Path) -> Non
         assert (tmp_path / "out" / name).read_bytes() == FILES[name]
     loaded = {path.name for path in (tmp_path / "out").rglob("*") if ".cache" not in path.parts}
     assert loaded == {"q.json", "bbox", "images", "a.png"}
-    tokens = {each.headers.get("authorization") for each in hub.asked}
-    assert "Bearer hf_secret" in tokens  # the library's affair; it is never printed
+    tokens = {each.headers.get("authorization") for each in hub.server.asked}
+    assert "Bearer hf_secret" in tokens  # the library's own; it is never printed
     # A second time, whole files are not loaded again.
-    hub.asked.clear()
+    hub.server.asked.clear()
     assert not load(hub, tmp_path, "bbox/*", "q.json").last
-    assert sum(each.sent for each in hub.asked if "resolve" in each.path) == 0
+    assert sum(each.sent for each in hub.server.asked if "resolve" in each.path) == 0
 
 
-def test_what_the_hub_lacks_is_named(hub: Server, tmp_path: Path) -> None:
+def test_what_the_hub_lacks_is_named(hub: HubProcess, tmp_path: Path) -> None:
     last = load(hub, tmp_path, "q.json", "human/*").last
     assert f"{REPO}: has no human/* at commit {REVISION}" in last
 
@@ -107,32 +74,36 @@ def test_what_the_hub_lacks_is_named(hub: Server, tmp_path: Path) -> None:
     ],
     ids=["missing", "gated", "revision", "400"],
 )
-def test_a_hub_that_refuses(hub: Server, tmp_path: Path, served: Served | None, said: str) -> None:
-    del hub.files[TREE]
+def test_a_hub_that_refuses(
+    hub: HubProcess, tmp_path: Path, served: Served | None, said: str
+) -> None:
+    del hub.server.files[TREE]
     if served is None:
         served = Served(b"", statuses=[404] * 9, headers={"X-Error-Code": "RepoNotFound"})
-    hub.files[TREE] = served
+    hub.server.files[TREE] = served
     last = load(hub, tmp_path, "q.json").last
     assert last.startswith("vipbench.errors.DataError")
     assert said in last
 
 
-def test_a_hub_that_is_out_of_reach(hub: Server, tmp_path: Path) -> None:
-    last = load(hub, tmp_path, "q.json", HF_HUB_OFFLINE="1").last
+def test_a_hub_that_is_out_of_reach(hub: HubProcess, tmp_path: Path) -> None:
+    offline = HubProcess(hub.server, tmp_path, HF_HUB_OFFLINE="1")
+    last = load(offline, tmp_path, "q.json").last
+    offline.close()
     assert f"{REPO}: the hub cannot be reached (OfflineModeIsEnabled)" in last
     assert "check the connection, HF_HUB_OFFLINE and HF_ENDPOINT" in last
 
 
-def test_a_file_that_is_not_the_listed_one_is_refused(hub: Server, tmp_path: Path) -> None:
+def test_a_file_that_is_not_the_listed_one_is_refused(hub: HubProcess, tmp_path: Path) -> None:
     path = f"/datasets/{REPO}/resolve/{REVISION}/bbox/images/a.png"
-    hub.files[path].content = b"b" * 5000  # of the same size
+    hub.server.files[path].content = b"b" * 5000  # of the same size
     last = load(hub, tmp_path, "bbox/*").last
     assert "bbox/images/a.png did not arrive as the hub lists it (5,000 bytes, sha256" in last
     assert not (tmp_path / "out/bbox/images/a.png").exists()
 
 
-def test_a_path_that_leaves_the_folder_is_refused(hub: Server, tmp_path: Path) -> None:
-    add_data_set(hub, REPO, REVISION, {"bbox/../../x": b"1", "q.json": b"1"})
+def test_a_path_that_leaves_the_folder_is_refused(hub: HubProcess, tmp_path: Path) -> None:
+    add_data_set(hub.server, REPO, REVISION, {"bbox/../../x": b"1", "q.json": b"1"})
     last = load(hub, tmp_path, "*").last
     assert "'bbox/../../x' would leave the folder; refused" in last
     assert not (tmp_path / "out").exists()

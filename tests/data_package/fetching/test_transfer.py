@@ -280,7 +280,7 @@ def test_secrets_of_an_address_are_never_shown(server: Server, part: Path) -> No
     assert (
         plain_url("https://me:word@host:8443/a/b.zip?key=word#word") == "https://host:8443/a/b.zip"
     )
-    assert plain_url("http://host:none/x") == "(no address)"
+    assert plain_url("http://host:none/x") == "(not an address)"
     serve(server, statuses=[403])
     host = server.url.removeprefix("http://")
     with pytest.raises(DataError) as caught:

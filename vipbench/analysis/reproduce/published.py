@@ -134,5 +134,5 @@ def _inconsistencies(registry: Registry) -> Iterable[str]:
             hint = nearest(number.protocol, registry.protocols)
             yield f"{where}: protocol {number.protocol!r} is unknown{hint}"
         if number in seen:
-            yield f"{where}: stands twice"
+            yield f"{where}: occurs twice"
         seen.add(number)

@@ -1,1 +1,1 @@
-"""fetching: what this package is for."""
+"""Fetching benchmark data: sources, transfers, archives, and the record of what was fetched."""

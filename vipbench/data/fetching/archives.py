@@ -31,7 +31,7 @@ _DRIVE = re.compile("[A-Za-z]:")
 _BROKEN = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError)
 
 OnBytes = Callable[[int], object]
-"""Is told of every so many bytes that were written or read."""
+"""Takes the number of bytes that were written or read since its last call."""
 
 
 class Tree(NamedTuple):
@@ -141,7 +141,7 @@ def _zip_members(archive: Path, limit: int) -> Iterator[_Member]:
             if info.create_system == 3 and mode not in (0, stat.S_IFREG, stat.S_IFDIR):
                 raise DataError(f"{where} is a link or a device; expected files and folders only")
             if "\0" in info.orig_filename:
-                raise DataError(f"{archive}: member {shown(info.orig_filename)}: no file name")
+                raise DataError(f"{archive}: member {shown(info.orig_filename)}: not a file name")
             try:
                 yield _Member(
                     info.filename, info.file_size, info.is_dir(), partial(opened.open, info)
@@ -175,7 +175,8 @@ def _check_total(archive: Path, total: int, limit: int) -> None:
     if total > limit:
         raise DataError(
             f"{archive}: {size_in_words(archive.stat().st_size)} that unpack to"
-            f" {size_in_words(total)}: no honest archive; expected at most {size_in_words(limit)}"
+            f" {size_in_words(total)}: not an honest archive; expected at most"
+            f" {size_in_words(limit)}"
         )
     free = shutil.disk_usage(archive.parent).free
     if total > free:
@@ -193,7 +194,7 @@ def _write(
     for count, member in enumerate(members):
         if count >= MAX_MEMBERS:
             raise DataError(f"{archive}: holds over {MAX_MEMBERS:,} members")
-        path = _safe(member.name, archive)
+        path = _safe_path(member.name, archive)
         if path is None or "__MACOSX" in path.parts or path.name == ".DS_Store":
             continue
         _check_clash(path, member.is_folder, seen, archive)
@@ -202,29 +203,35 @@ def _write(
             target.mkdir(parents=True, exist_ok=True)
             continue
         target.parent.mkdir(parents=True, exist_ok=True)
-        state, size = hashlib.sha256(), 0
-        with member.open() as source, target.open("xb") as file:
-            while chunk := source.read(CHUNK):
-                size += len(chunk)
-                if size > member.size or total + size > limit:
-                    raise DataError(
-                        f"{archive}: member {shown(member.name)} is longer than it says"
-                        f" ({member.size:,} bytes); expected an honest archive"
-                    )
-                state.update(chunk)
-                file.write(chunk)
-                on_bytes(len(chunk))
-        if size != member.size:
-            raise DataError(
-                f"{archive}: member {shown(member.name)} has {size:,} bytes, and says"
-                f" {member.size:,}; delete the archive and fetch again"
-            )
-        total += size
-        lines.append((path, state.hexdigest()))
+        digest = _write_file(member, archive, target, limit - total, on_bytes)
+        total += member.size
+        lines.append((path, digest))
     root = _only_folder(folder)
     inner = PurePosixPath(root.relative_to(folder).as_posix())
     below = [(path.relative_to(inner).as_posix(), digest) for path, digest in lines]
     return Unpacked(root, Tree(len(lines), total, _tree_digest(below)))
+
+
+def _write_file(member: _Member, archive: Path, target: Path, limit: int, on_bytes: OnBytes) -> str:
+    """Write one file of at most `limit` bytes and return its sha256; DataError for another size."""
+    state, size = hashlib.sha256(), 0
+    with member.open() as source, target.open("xb") as file:
+        while chunk := source.read(CHUNK):
+            size += len(chunk)
+            if size > min(member.size, limit):
+                raise DataError(
+                    f"{archive}: member {shown(member.name)} is longer than it says"
+                    f" ({member.size:,} bytes); expected an honest archive"
+                )
+            state.update(chunk)
+            file.write(chunk)
+            on_bytes(len(chunk))
+    if size != member.size:
+        raise DataError(
+            f"{archive}: member {shown(member.name)} has {size:,} bytes, and says"
+            f" {member.size:,}; delete the archive and fetch again"
+        )
+    return state.hexdigest()
 
 
 def _only_folder(folder: Path) -> Path:
@@ -233,16 +240,16 @@ def _only_folder(folder: Path) -> Path:
     return _only_folder(content[0]) if len(content) == 1 and content[0].is_dir() else folder
 
 
-def safe_name(name: str) -> bool:
+def is_safe_name(name: str) -> bool:
     """Say whether a path from elsewhere stays below the folder that it is joined to, anywhere."""
     parts = name.split("/")
     odd = "\\" in name or any(unicodedata.category(letter) in ("Cc", "Cs") for letter in name)
     return not (odd or name.startswith("/") or ".." in parts or _DRIVE.match(name))
 
 
-def _safe(name: str, archive: Path) -> PurePosixPath | None:
+def _safe_path(name: str, archive: Path) -> PurePosixPath | None:
     """Return where a member goes; None for the archive's own folder, which tar names `./`."""
-    if not safe_name(name):
+    if not is_safe_name(name):
         raise DataError(
             f"{archive}: member {shown(name)} would be written outside the folder; expected"
             " relative paths only: do not use this archive"
@@ -255,8 +262,8 @@ def _check_clash(
     path: PurePosixPath, is_folder: bool, seen: dict[str, tuple[str, bool]], archive: Path
 ) -> None:
     """Refuse a second member of one name, also where a disk does not tell case or accents apart."""
-    for each in (*path.parents, path):
-        spelled, folder = each.as_posix(), each != path or is_folder
+    for ancestor in (*path.parents, path):
+        spelled, folder = ancestor.as_posix(), ancestor != path or is_folder
         key = unicodedata.normalize("NFC", spelled).casefold()
         former = seen.get(key)
         if former and (former != (spelled, folder) or not folder):

@@ -1,6 +1,6 @@
 """Data sets on the Hugging Face hub: list files of one commit, and load them.
 
-The address of the hub and the token are the library's affair (`HF_ENDPOINT`, `HF_TOKEN`,
+The library finds the address of the hub and the token by itself (`HF_ENDPOINT`, `HF_TOKEN`,
 `HF_HUB_OFFLINE`); nothing here reads or prints them.
 """
 
@@ -16,7 +16,7 @@ from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils.tqdm import disable_progress_bars, enable_progress_bars
 
 from vipbench.console import QUIET, Console
-from vipbench.data.fetching.archives import safe_name
+from vipbench.data.fetching.archives import is_safe_name
 from vipbench.digests import file_digest
 from vipbench.errors import DataError
 from vipbench.files import unwritten
@@ -67,14 +67,14 @@ def list_files(wanted: Wanted) -> list[Listed]:
         and any(fnmatchcase(entry.path, pattern) for pattern in wanted.patterns)
     ]
     for pattern in wanted.patterns:
-        if not any(fnmatchcase(each.path, pattern) for each in listed):
+        if not any(fnmatchcase(file.path, pattern) for file in listed):
             raise DataError(
                 f"{wanted.repo}: has no {pattern} at commit {wanted.revision}; the release has"
                 " changed: fetch it by hand and give --data"
             )
-    for each in listed:
-        if not safe_name(each.path):
-            raise DataError(f"{wanted.repo}: {each.path!r} would leave the folder; refused")
+    for file in listed:
+        if not is_safe_name(file.path):
+            raise DataError(f"{wanted.repo}: {file.path!r} would leave the folder; refused")
     return listed
 
 
@@ -100,14 +100,14 @@ def download_files(
     finally:
         if not console.shows_bars:
             enable_progress_bars()
-    for each in listed:
-        path = folder / each.path
+    for file in listed:
+        path = folder / file.path
         size = path.stat().st_size if path.is_file() else None
-        if size != each.size or (each.sha256 and file_digest(path) != each.sha256):
+        if size != file.size or (file.sha256 and file_digest(path) != file.sha256):
             path.unlink(missing_ok=True)
             raise DataError(
-                f"{wanted.repo}: {each.path} did not arrive as the hub lists it ({each.size:,}"
-                f" bytes, sha256 {each.sha256 or 'not listed'}); give the same command again"
+                f"{wanted.repo}: {file.path} did not arrive as the hub lists it ({file.size:,}"
+                f" bytes, sha256 {file.sha256 or 'not listed'}); give the same command again"
             )
 
 

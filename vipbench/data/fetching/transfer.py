@@ -1,4 +1,4 @@
-"""Load one file over HTTP: resumed where it broke off, and never made up of two versions.
+"""Load one file over HTTP: resumed where it broke off, and never composed of two versions.
 
 A transfer goes to `NAME.part`; beside it, `NAME.part.json` says what the server called this version
 of the file (ETag or Last-Modified). Only bytes of that version are ever appended; where the server
@@ -58,7 +58,7 @@ class _Version(Record):
 
 
 class _Interrupted(Exception):
-    """A transfer broke off, or was put off; another attempt may go on."""
+    """A transfer broke off, or was put off; another attempt may resume it."""
 
     def __init__(self, reason: str, wait: float = 0.0) -> None:
         super().__init__(reason)
@@ -73,7 +73,7 @@ def download(
     patience: Patience = Patience(),  # noqa: B008  # immutable
     console: Console = QUIET,
 ) -> int:
-    """Load a file into `part`, going on with what an earlier call left there; return its size.
+    """Load a file into `part`, resuming what an earlier call left there; return its size.
 
     Args:
         url: http or https.
@@ -105,7 +105,7 @@ def download(
                 if failed >= patience.attempts:
                     raise DataError(
                         f"{plain_url(url)}: gave up after {failed} attempts ({error});"
-                        f" {size_in_words(have)} are kept; give the same command again to go on"
+                        f" {size_in_words(have)} are kept; give the same command again to resume"
                     ) from error
                 # Not all who were cut off at once come back at once.
                 pause = patience.pause * 2 ** (failed - 1) * random.Random().uniform(0.5, 1.0)
@@ -127,24 +127,24 @@ def _attempt(
             if response.status_code == 416 and version is not None:
                 return _all_there(response, part, have)
             _check_status(response, url)
-            found = _version_of(response, url)
+            current = _version_of(response, url)
             if response.status_code == 206:
-                start, found = _continued(response, found)
-                if version is None or start != have or not _same(version, found):
+                start, current = _continued(response, current)
+                if version is None or start != have or not _is_same(version, current):
                     _forget(part)
                     raise _Interrupted("the server sent another part than was asked for")
             else:
                 have = 0
             _check_kind(response, url)
-            _check_size(url, found.total, size, part, have)
-            return _receive(response, part, found, have, size, bar)
+            _check_size(url, current.total, size, part, have)
+            return _receive(response, part, current, have, size, bar)
     except httpx2.TransportError as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         if isinstance(error, httpx2.UnsupportedProtocol):
             raise DataError(f"{plain_url(url)}: {reason}; expected http or https") from error
         raise _Interrupted(reason) from error
     except httpx2.InvalidURL as error:
-        raise DataError(f"{plain_url(url)}: no address ({error})") from error
+        raise DataError(f"{plain_url(url)}: not an address ({error})") from error
 
 
 def _receive(
@@ -162,9 +162,9 @@ def _receive(
     try:
         if not have:
             part.unlink(missing_ok=True)
-            _note(part).unlink(missing_ok=True)
+            _note_path(part).unlink(missing_ok=True)
             if version.validator():
-                note(_note(part), version.model_dump(), "nothing was loaded")
+                write_note(_note_path(part), version.model_dump(), "nothing was loaded")
         with part.open("ab", buffering=0) as file:
             for chunk in response.iter_raw():
                 _write_all(file, chunk)
@@ -234,7 +234,7 @@ def plain_url(url: str) -> str:
         parts = urlsplit(url)
         port = f":{parts.port}" if parts.port else ""
     except ValueError:
-        return "(no address)"
+        return "(not an address)"
     return f"{parts.scheme}://{parts.hostname or ''}{port}{parts.path}"
 
 
@@ -248,7 +248,7 @@ def _check_status(response: httpx2.Response, url: str) -> None:
     if status in (404, 410):
         advice = "the file has moved: fetch it by hand and give --data"
     elif status in (401, 403, 407, 451):
-        advice = "it is not given to everyone: fetch it by hand and give --data"
+        advice = "not everyone has access to it: fetch it by hand and give --data"
     else:
         advice = "expected 200 OK"
     raise DataError(f"{plain_url(url)}: the server says {said}; {advice}")
@@ -280,16 +280,16 @@ def _check_kind(response: httpx2.Response, url: str) -> None:
         )
 
 
-def _check_size(url: str, found: int | None, expected: int | None, part: Path, have: int) -> None:
-    if found is not None and expected is not None and found != expected:
+def _check_size(url: str, size: int | None, expected: int | None, part: Path, have: int) -> None:
+    if size is not None and expected is not None and size != expected:
         _forget(part)
         raise DataError(
-            f"{plain_url(url)}: has {found:,} bytes; expected {expected:,}: the file has changed or"
+            f"{plain_url(url)}: has {size:,} bytes; expected {expected:,}: the file has changed or"
             " is another; --accept-changed takes it as it is"
         )
     folder = part.parent
     free = shutil.disk_usage(folder).free
-    missing = (found or 0) - have
+    missing = (size or 0) - have
     if missing > free:
         raise DataError(
             f"{folder}: {size_in_words(missing)} are still to be loaded, and"
@@ -298,9 +298,9 @@ def _check_size(url: str, found: int | None, expected: int | None, part: Path, h
 
 
 def _known_version(part: Path, url: str) -> _Version | None:
-    """Return which version of the file is in the `.part`, if it can be gone on with."""
+    """Return which version of the file is in the `.part`, if it can be resumed."""
     try:
-        version = _Version.model_validate(read_json(_note(part)))
+        version = _Version.model_validate(read_json(_note_path(part)))
     except (RunError, ValidationError):
         return None
     return version if version.url == plain_url(url) and version.validator() else None
@@ -327,9 +327,9 @@ def _continued(response: httpx2.Response, version: _Version) -> tuple[int, _Vers
     return int(start), version.model_copy(update={"total": known})
 
 
-def _same(former: _Version, now: _Version) -> bool:
-    for then, later in ((former.etag, now.etag), (former.total, now.total)):
-        if then and later and then != later:
+def _is_same(former: _Version, now: _Version) -> bool:
+    for before, after in ((former.etag, now.etag), (former.total, now.total)):
+        if before and after and before != after:
             return False
     return bool(former.etag) or former.modified == (now.modified or former.modified)
 
@@ -342,11 +342,11 @@ def _all_there(response: httpx2.Response, part: Path, have: int) -> int:
     raise _Interrupted("what was loaded is not of this file")
 
 
-def _note(part: Path) -> Path:
+def _note_path(part: Path) -> Path:
     return part.with_name(f"{part.name}.json")
 
 
-def note(path: Path, value: object, kept: str) -> None:
+def write_note(path: Path, value: object, kept: str) -> None:
     """Write a small JSON file, all or none; the DataError of a full disk says what is kept."""
     try:
         write_json(path, value)
@@ -358,7 +358,7 @@ def note(path: Path, value: object, kept: str) -> None:
 def _forget(part: Path) -> None:
     try:
         part.unlink(missing_ok=True)
-        _note(part).unlink(missing_ok=True)
+        _note_path(part).unlink(missing_ok=True)
     except OSError as error:
         raise unwritten(part, error, "nothing was lost") from error
 
@@ -368,6 +368,6 @@ def finish(part: Path, target: Path) -> None:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         part.replace(target)
-        _note(part).unlink(missing_ok=True)
+        _note_path(part).unlink(missing_ok=True)
     except OSError as error:
         raise unwritten(target, error, "what was loaded is kept") from error

@@ -1,0 +1,177 @@
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import datasets
+import pytest
+from PIL import Image
+
+from vipbench.data import cache, hub_rows
+from vipbench.data.locate import locate
+from vipbench.data.samples import load_samples
+from vipbench.data.tasks import load_task
+from vipbench.errors import DataError
+from vipbench.images.decode import image_size, open_image, safe_path
+from vipbench.schema import DataSource, Sample
+
+
+def png(color: tuple[int, int, int]) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (8, 6), color).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def rows() -> datasets.Dataset:
+    red, blue = png((255, 0, 0)), png((0, 0, 255))
+    columns: dict[str, Any] = {
+        "picture": [{"bytes": b, "path": f"x/{n}.png"} for n, b in enumerate((red, blue, red))],
+        "question": ["Is <r0> é?", "And <r0>?", "Or this?"],
+        "box": [[0.0, 0.0, 4.0, 3.0], [1.0, 1.0, 2.0, 2.0], None],
+        "choices": [["yes", "no"], ["yes", "no"], ["yes", "no"]],
+        "answer": [0, 1, 0],
+        "tags": [{"a": "x", "b": None}, {"a": None, "b": "y"}, {"a": "z", "b": "z"}],
+    }
+    kinds = {
+        "picture": datasets.Image(),
+        "question": datasets.Value("string"),
+        "box": datasets.Sequence(datasets.Value("float64")),
+        "choices": datasets.Sequence(datasets.Value("string")),
+        "answer": datasets.ClassLabel(names=["yes", "no"]),
+        "tags": {"a": datasets.Value("string"), "b": datasets.Value("string")},
+    }
+    return datasets.Dataset.from_dict(columns, features=datasets.Features(kinds))
+
+
+@pytest.fixture
+def task_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A task whose data are a folder `saved`, and an empty cache."""
+    monkeypatch.setenv("VIPBENCH_CACHE", str(tmp_path / "cache"))
+    folder = tmp_path / "include"
+    folder.mkdir()
+    text = "name: hub\nversion: 1\ntitle: T\nkind: choice\ndata: saved\nreader: jsonl\n"
+    (folder / "hub.yaml").write_text(text, encoding="utf-8")
+    return folder
+
+
+def test_a_folder_of_datasets_is_read_as_json_lines_and_images(task_folder: Path) -> None:
+    rows().save_to_disk(str(task_folder / "saved"))
+    source = locate("saved", {}, task_folder)
+    found = list(load_samples(load_task("hub", (task_folder,)), source))
+    samples = [sample for sample in found if isinstance(sample, Sample)]
+    assert len(samples) == len(found)
+    assert [sample.question for sample in samples] == ["Is <r0> é?", "And <r0>?", "Or this?"]
+    assert [sample.target for sample in samples] == ["A", "B", "A"]
+    assert [len(sample.regions) for sample in samples] == [1, 1, 0]
+    assert samples[0].regions[0].box == (0.0, 0.0, 4.0, 3.0)
+    assert [sample.tags for sample in samples] == [
+        {"a": ("x",)}, {"b": ("y",)}, {"a": ("z",), "b": ("z",)},
+    ]  # fmt: skip
+    # the first and the last share their image, and so are one cluster
+    groups = [sample.group for sample in samples]
+    assert groups[0] == groups[2] != groups[1]
+    image, _ = open_image(safe_path(source.images, samples[1].image))
+    assert image.getpixel((0, 0)) == (0, 0, 255)
+    assert safe_path(source.images, samples[1].image).read_bytes() == png((0, 0, 255))
+
+
+def test_rows_are_written_once_for_each_fingerprint(task_folder: Path) -> None:
+    rows().save_to_disk(str(task_folder / "saved"))
+    first = locate("saved", {}, task_folder)
+    stamp = first.questions.stat().st_mtime_ns
+    given = {"key": DataSource(task_folder / "saved", task_folder)}
+    assert locate("key", given) == first
+    assert first.questions.stat().st_mtime_ns == stamp
+    rows().select([1]).save_to_disk(str(task_folder / "other"))
+    other = locate("other", {}, task_folder)
+    assert other.images != first.images
+    assert len(other.questions.read_text(encoding="utf-8").splitlines()) == 1
+    assert {path.name for path in cache.cache_folder().iterdir()} == {
+        first.images.name,
+        other.images.name,
+    }
+
+
+def test_of_several_splits_test_is_taken_or_the_only_one(task_folder: Path) -> None:
+    parts = {"train": rows().select([0, 1]), "test": rows().select([2])}
+    datasets.DatasetDict(parts).save_to_disk(str(task_folder / "saved"))
+    text = locate("saved", {}, task_folder).questions.read_text(encoding="utf-8")
+    assert [json.loads(line)["question"] for line in text.splitlines()] == ["Or this?"]
+    text = locate("saved/train", {}, task_folder).questions.read_text(encoding="utf-8")
+    assert len(text.splitlines()) == 2
+    datasets.DatasetDict({"all": rows()}).save_to_disk(str(task_folder / "one"))
+    assert locate("one", {}, task_folder).questions.exists()
+    parts = {"train": rows(), "dev": rows()}
+    datasets.DatasetDict(parts).save_to_disk(str(task_folder / "two"))
+    with pytest.raises(DataError, match="two: has the splits train, dev; name one, as FOLDER/SPL"):
+        locate("two", {}, task_folder)
+
+
+def test_numbers_that_are_no_json_are_the_problem_of_their_row(task_folder: Path) -> None:
+    columns: dict[str, Any] = {
+        "image": [{"bytes": png((0, 0, 0)), "path": None}] * 2,
+        "question": ["Q?", "R?"],
+        "choices": [["a", "b"]] * 2,
+        "answer": ["A", "B"],
+        "box": [[0.0, 0.0, float("nan"), 3.0], [0.0, 0.0, 4.0, 3.0]],
+    }
+    made = datasets.Dataset.from_dict(columns).cast_column("image", datasets.Image())
+    made.with_format("numpy").save_to_disk(str(task_folder / "saved"))
+    source = locate("saved", {}, task_folder)
+    kinds = [type(r).__name__ for r in load_samples(load_task("hub", (task_folder,)), source)]
+    assert kinds == ["Problem", "Sample"]
+
+
+def test_an_image_that_a_row_lacks_is_missing_later_on(task_folder: Path) -> None:
+    made = datasets.Dataset.from_dict({"image": [None], "question": ["a"]})
+    made.cast_column("image", datasets.Image()).save_to_disk(str(task_folder / "saved"))
+    source = locate("saved", {}, task_folder)
+    (line,) = source.questions.read_text(encoding="utf-8").splitlines()
+    linked = hub_rows._write_image({"bytes": None, "path": "gone/1.png"}, source.images)
+    for name in (json.loads(line)["image"], linked):
+        with pytest.raises(DataError, match="does not exist"):
+            image_size(safe_path(source.images, name))
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        ({"image": ["a"]}, "expected exactly one column of images, found none"),
+        ({"a": [None], "b": [None]}, "expected exactly one column of images, found a, b"),
+        ({"a": [None], "image": ["x"]}, "column 'image' holds no images, but 'a' does"),
+    ],
+)
+def test_columns_of_images(task_folder: Path, columns: dict[str, Any], said: str) -> None:
+    made = datasets.Dataset.from_dict(columns)
+    for name in ("a", "b"):
+        if name in columns:
+            made = made.cast_column(name, datasets.Image())
+    made.save_to_disk(str(task_folder / "saved"))
+    with pytest.raises(DataError, match=said):
+        locate("saved", {}, task_folder)
+
+
+def test_a_broken_folder_of_datasets(task_folder: Path) -> None:
+    saved = task_folder / "saved"
+    rows().save_to_disk(str(saved))
+    (saved / "data-00000-of-00001.arrow").write_bytes(b"broken")
+    with pytest.raises(DataError, match=r"saved: a folder of datasets that cannot be loaded"):
+        locate("saved", {}, task_folder)
+    (saved / "state.json").write_text("{", encoding="utf-8")
+    with pytest.raises(DataError, match=r"saved: a folder of datasets that cannot be loaded"):
+        locate("saved", {}, task_folder)
+
+
+def test_a_cache_that_cannot_be_written(task_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows().save_to_disk(str(task_folder / "saved"))
+    (task_folder / "file").write_text("", encoding="utf-8")
+    monkeypatch.setenv("VIPBENCH_CACHE", str(task_folder / "file"))
+    with pytest.raises(DataError, match=r"saved: cannot be written to .*file/datasets-"):
+        locate("saved", {}, task_folder)
+
+
+def test_a_hub_id_without_a_network_says_what_to_give(tmp_path: Path) -> None:
+    with pytest.raises(DataError) as caught:
+        locate("owner/name:test", {}, tmp_path)
+    assert "not loaded from the hub" in str(caught.value)
+    assert "give --data owner/name:test=DIR" in str(caught.value)

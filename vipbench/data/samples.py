@@ -1,0 +1,174 @@
+"""Samples: read by a task's reader, checked against its contract, and against their images."""
+
+import math
+import re
+from collections.abc import Iterable, Iterator, Sequence
+
+from vipbench.data.tasks import import_reader
+from vipbench.errors import DataError, TaskError
+from vipbench.images.decode import image_size, safe_path
+from vipbench.images.geometry import bounds, inside_image, intersects_image, is_inverted
+from vipbench.mentions import LETTERS, mentioning, mentions
+from vipbench.schema import DataSource, Polygon, Problem, Region, Sample, TaskSpec
+from vipbench.validation import shown
+
+SURROGATE = re.compile("[\ud800-\udfff]")
+"""Half of a character, which JSON can spell and UTF-8 cannot."""
+FARTHEST = 1_000_000
+"""px from the origin that a coordinate may lie; marks that reach farther take minutes to draw."""
+CONTRACT = "expected an iterator of Sample and Problem records"
+
+
+def load_samples(spec: TaskSpec, source: DataSource) -> Iterator[Sample | Problem]:
+    """Read a task's samples and check each; one that cannot be used is yielded as its problem.
+
+    A warning Problem comes just before the sample that it is about. Raises TaskError where the
+    reader cannot be imported or breaks its contract, and DataError where a file as a whole is
+    broken.
+    """
+    seen: set[str] = set()
+    records = import_reader(spec)(source)
+    if not isinstance(records, Iterable):
+        raise TaskError(
+            f"{spec.path}: reader {spec.reader!r} returned {shown(records)}; {CONTRACT}"
+        )
+    for record in records:
+        if not isinstance(record, Sample | Problem):
+            raise TaskError(f"{spec.path}: reader {spec.reader!r} gave {shown(record)}; {CONTRACT}")
+        fault = None
+        if SURROGATE.search(record.id):
+            record = record.model_copy(update={"id": ascii(record.id)})
+            fault = ("bad_text", "the id holds half a character (a lone surrogate)")
+        if isinstance(record, Problem):
+            yield record
+            continue
+        fault = fault or _fault(record, spec)
+        if fault is None and record.id in seen:
+            fault = ("duplicate_id", "occurs more than once; expected one record an id")
+        seen.add(record.id)
+        if fault:
+            yield Problem(id=record.id, code=fault[0], message=fault[1])
+            continue
+        regions, dropped = _usable_polygons(record.regions)
+        if dropped:
+            yield Problem(
+                id=record.id,
+                code="unusable_polygon",
+                message=f"{dropped} polygons: fewer than 3 vertices, or one beyond {FARTHEST} px",
+                warning=True,
+            )
+        yield record.model_copy(update={"task": spec, "regions": regions})
+
+
+def _texts(sample: Sample) -> Iterator[str]:
+    """Yield every text of a sample that reaches a model, a file or a table."""
+    yield from mentioning(sample)
+    yield from (sample.given_target, *sample.choice_ids)
+    yield from (sample.image, sample.target, sample.group)
+    yield from (region.label for region in sample.regions)
+    for axis, values in sample.tags.items():
+        yield from (axis, *values)
+
+
+def _fault(sample: Sample, spec: TaskSpec) -> tuple[str, str] | None:
+    """Return code and message of the first thing that makes a sample unusable."""
+    letters = LETTERS[: len(sample.choices)]
+    if not sample.id:
+        return "no_id", "has an empty id; expected a name of its own"
+    for text in _texts(sample):
+        if SURROGATE.search(text):
+            return "bad_text", f"{shown(text)} holds half a character (a lone surrogate)"
+    if (spec.kind == "choice" and len(sample.choices) < 2) or len(sample.choices) > len(LETTERS):
+        return "choices", f"has {len(sample.choices)} choices; expected 2 to {len(LETTERS)}"
+    if spec.kind == "choice" and sample.target not in tuple(letters):
+        return (
+            "answer_not_in_options",
+            f"target {sample.target!r} is not one of the choice letters {', '.join(letters)}",
+        )
+    if not sample.target.strip():
+        return "no_target", "has an empty target; expected the right answer as text"
+    for index in mentions(sample):
+        if index >= len(sample.regions):
+            return "mention", f"mentions <r{index}>, but has {len(sample.regions)} regions"
+    if sample.target_region is not None and not 0 <= sample.target_region < len(sample.regions):
+        return "mention", f"target_region {sample.target_region} is not one of its regions"
+    faults = map(_box_fault, sample.regions)
+    return next((fault for fault in faults if fault), None)
+
+
+def _box_fault(region: Region) -> tuple[str, str] | None:
+    box = _box_text(region)
+    if not all(map(math.isfinite, region.box)):
+        return "box_not_finite", f"box {box} holds no finite numbers"
+    if max(map(abs, region.box)) > FARTHEST:
+        return "box_too_far", f"box {box} reaches beyond {FARTHEST:,} px"
+    if is_inverted(region.box):
+        return "box_inverted", f"box {box} is inverted; expected x0 <= x1, y0 <= y1"
+    return None
+
+
+def _usable_polygons(regions: tuple[Region, ...]) -> tuple[tuple[Region, ...], int]:
+    """Leave out polygons that cannot be drawn, and count them."""
+    dropped = 0
+    kept = []
+    for region in regions:
+        polygons = tuple(
+            polygon
+            for polygon in region.polygons
+            if len(polygon) >= 3 and all(abs(v) <= FARTHEST for point in polygon for v in point)
+        )
+        if len(polygons) < len(region.polygons):
+            dropped += len(region.polygons) - len(polygons)
+            region = region.model_copy(update={"polygons": polygons})
+        kept.append(region)
+    return tuple(kept), dropped
+
+
+def inspect_image(sample: Sample, source: DataSource) -> tuple[Sample | None, list[Problem]]:
+    """Read the header of a sample's image and hold its boxes against the image's size.
+
+    Returns the sample with `image_size`, or None where it cannot be used, and its problems: an
+    image that is missing or unreadable, or a box wholly outside, is an error; a box partly outside
+    is a warning, and drawn as given.
+    """
+
+    def problem(code: str, message: str, *, warning: bool = False) -> Problem:
+        return Problem(id=sample.id, code=code, message=message, warning=warning)
+
+    try:
+        path = safe_path(source.images, sample.image)
+    except DataError as error:
+        return None, [problem("unsafe_path", str(error))]
+    try:
+        size = image_size(path)
+    except DataError as error:
+        missing = isinstance(error.__cause__, FileNotFoundError | NotADirectoryError)
+        code = "missing_image" if missing else "bad_image"
+        return None, [problem(code, str(error))]
+    problems = []
+    for region in sample.regions:
+        if not intersects_image(region.box, size):
+            where = (
+                f"box {_box_text(region)} is wholly outside the image of {size[0]} x {size[1]} px"
+            )
+            return None, [problem("box_outside", where)]
+        if region.polygons and not _reaches(region.polygons, size):
+            where = f"no polygon reaches into the image of {size[0]} x {size[1]} px"
+            return None, [problem("polygon_outside", where)]
+        if not inside_image(region.box, size):
+            where = f"box {_box_text(region)} is partly outside {size[0]} x {size[1]} px"
+            problems.append(problem("box_partly_outside", f"{where}; drawn as given", warning=True))
+    return sample.model_copy(update={"image_size": size}), problems
+
+
+def _reaches(polygons: Sequence[Polygon], size_wh: tuple[int, int]) -> bool:
+    """Say whether anything of a mark along these polygons can be seen."""
+    width, height = size_wh
+    corners = (corner for polygon in polygons for corner in polygon)
+    if any(0 <= x <= width and 0 <= y <= height for x, y in corners):
+        return True
+    return any(intersects_image(bounds([polygon]), size_wh) for polygon in polygons)
+
+
+def _box_text(region: Region) -> str:
+    return "[" + ", ".join(f"{value:g}" for value in region.box) + "]"

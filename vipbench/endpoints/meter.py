@@ -1,0 +1,132 @@
+"""What calls to endpoints took, and what they may take: tokens, dollars, limits."""
+
+import math
+import threading
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from pydantic import Field
+
+from vipbench.endpoints.endpoint import Purpose
+from vipbench.schema import Record
+
+BYTES_PER_TOKEN = 3
+"""For estimates. English prose has over four UTF-8 bytes a token, so they are rather too high."""
+FRAME_TOKENS = 8
+"""Of the chat format around one message, for estimates."""
+
+
+class Tokens(NamedTuple):
+    """Tokens of one call."""
+
+    n_prompt: int
+    n_completion: int
+
+
+class Limits(Record):
+    """What may be spent by one command."""
+
+    price: tuple[float, float] | None = None
+    """Dollars for a million tokens, of prompts and of replies."""
+    budget: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    """Dollars."""
+    max_calls: int | None = Field(default=None, ge=0)
+    """Requests, those that are tried again included."""
+
+    def check(self, purpose: Purpose) -> None:
+        """Raise the purpose's error where a price is not one, or a budget has no price."""
+        if self.price and not all(0 <= dollars < math.inf for dollars in self.price):
+            raise purpose.error(
+                f"{purpose.option('price')} {self.price}: expected two prices from 0"
+            )
+        if self.budget is not None and self.price is None:
+            raise purpose.error(
+                f"{purpose.option('budget')}: cannot be kept without prices; give "
+                f"{purpose.option('price')} IN,OUT too (dollars for a million tokens)"
+            )
+
+    def cost(self, n_prompt_tokens: int, n_completion_tokens: int) -> float | None:
+        """Return dollars, or None where no price is known."""
+        if self.price is None:
+            return None
+        return (n_prompt_tokens * self.price[0] + n_completion_tokens * self.price[1]) / 1e6
+
+
+@dataclass
+class Tally:
+    """What was sent, and what it took."""
+
+    n_calls: int = 0
+    """Requests that were sent, those without a reply included."""
+    n_prompt_tokens: int = 0
+    n_completion_tokens: int = 0
+    n_estimated: int = 0
+    """Calls whose tokens the server did not tell; they are estimated."""
+
+    def add(self, tokens: Tokens, *, is_estimated: bool) -> None:
+        """Count one call."""
+        self.n_calls += 1
+        self.n_prompt_tokens += tokens.n_prompt
+        self.n_completion_tokens += tokens.n_completion
+        self.n_estimated += is_estimated
+
+
+class Meter:
+    """Counts calls and tokens, and lets no call through that the limits do not allow.
+
+    A call that is under way holds what it may cost at most by the estimate; what it did cost is
+    counted at its end. So a limit is reached exactly, however many calls are under way at once.
+    """
+
+    def __init__(self, limits: Limits, purpose: Purpose) -> None:
+        """Count from zero; raises as `Limits.check`."""
+        limits.check(purpose)
+        self.limits = limits
+        self.total = Tally()
+        self._purpose = purpose
+        self._held: list[Tokens] = []
+        self._changed = threading.Condition()
+
+    def hold(self, estimate: Tokens) -> None:
+        """Wait until a call fits; the purpose's error where it does not, with none under way."""
+        with self._changed:
+            while reason := self._refusal(estimate):
+                if not self._held:
+                    raise self._purpose.error(reason)
+                self._changed.wait()
+            self._held.append(estimate)
+
+    def release(self, estimate: Tokens) -> None:
+        """Take back a call that never reached the server."""
+        with self._changed:
+            self._held.remove(estimate)
+            self._changed.notify_all()
+
+    def settle(self, estimate: Tokens, used: Tokens | None, tally: Tally) -> None:
+        """Count a call in the total and in `tally`; `used` None: as estimated."""
+        with self._changed:
+            self._held.remove(estimate)
+            for counted in (self.total, tally):
+                counted.add(used or estimate, is_estimated=used is None)
+            self._changed.notify_all()
+
+    def _refusal(self, estimate: Tokens) -> str | None:
+        limits, total, option = self.limits, self.total, self._purpose.option
+        if limits.max_calls is not None and total.n_calls + len(self._held) >= limits.max_calls:
+            return f"{option('max-calls')} {limits.max_calls:,} is reached"
+        spent = Tokens(total.n_prompt_tokens, total.n_completion_tokens)
+        wanted = [spent, *self._held, estimate]
+        cost = limits.cost(
+            sum(tokens.n_prompt for tokens in wanted), sum(tokens.n_completion for tokens in wanted)
+        )
+        if limits.budget is not None and cost is not None and cost > limits.budget:
+            return (
+                f"{option('budget')} {limits.budget:g} is reached: ${limits.cost(*spent):.4f} are "
+                "spent, and the next call might exceed it"
+            )
+        return None
+
+
+def estimated_tokens(text: str) -> int:
+    """Estimate the tokens of a message."""
+    return math.ceil(len(text.encode(errors="replace")) / BYTES_PER_TOKEN) + FRAME_TOKENS
