@@ -78,15 +78,6 @@ class Waiting(Fated):
         return super().generate(requests, images)
 
 
-class Surroundings(Brightness):
-    """Answers with what its process was started with."""
-
-    def generate(self, requests: Sequence[Request], images: Sequence[np.ndarray]) -> list[Response]:
-        names = ("VIPBENCH_WORKER", "OMP_WAIT_POLICY", "OMP_NUM_THREADS")
-        told = " ".join(os.environ.get(name, "-") for name in names)
-        return [Response(text=f"{os.getpid()} {told}") for _ in requests]
-
-
 class Splitting(Brightness):
     """Says that it split every batch in two."""
 
@@ -95,6 +86,16 @@ class Splitting(Brightness):
     def generate(self, requests: Sequence[Request], images: Sequence[np.ndarray]) -> list[Response]:
         self.n_splits += 1
         return super().generate(requests, images)
+
+
+class Surroundings(Splitting):
+    """Answers with what its process was started with, and says that it split every batch."""
+
+    def generate(self, requests: Sequence[Request], images: Sequence[np.ndarray]) -> list[Response]:
+        self.n_splits += 1
+        names = ("VIPBENCH_WORKER", "OMP_WAIT_POLICY", "OMP_NUM_THREADS")
+        told = " ".join(os.environ.get(name, "-") for name in names)
+        return [Response(text=f"{os.getpid()} {told}") for _ in requests]
 
 
 class Likely(Brightness):

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 
 from vipbench.errors import RunError
 from vipbench.schema import Problem, Region, Sample
-from vipbench.spool import Shelf
+from vipbench.spool import Spool
 
 RECORD: TypeAdapter[Sample | Problem] = TypeAdapter(Sample | Problem)
 SAMPLE = Sample(
@@ -27,38 +27,38 @@ PROBLEM = Problem(id="p", code="missing_image", message="gone")
 
 
 @pytest.fixture
-def shelf() -> Iterator[Shelf[Sample | Problem]]:
-    with Shelf(RECORD) as made:
+def spool() -> Iterator[Spool[Sample | Problem]]:
+    with Spool(RECORD) as made:
         yield made
 
 
-def test_records_come_back_as_they_were(shelf: Shelf[Sample | Problem]) -> None:
-    assert [shelf.put(SAMPLE), shelf.put(PROBLEM), shelf.put(SAMPLE)] == [0, 1, 2]
-    assert list(shelf) == [SAMPLE, PROBLEM, SAMPLE]
-    assert len(shelf) == 3
+def test_records_come_back_as_they_were(spool: Spool[Sample | Problem]) -> None:
+    assert [spool.append(SAMPLE), spool.append(PROBLEM), spool.append(SAMPLE)] == [0, 1, 2]
+    assert list(spool) == [SAMPLE, PROBLEM, SAMPLE]
+    assert len(spool) == 3
 
 
-def test_reading_and_writing_may_take_turns(shelf: Shelf[Sample | Problem]) -> None:
-    shelf.put(SAMPLE)
-    shelf.put(PROBLEM)
-    first = iter(shelf)
+def test_reading_and_writing_may_take_turns(spool: Spool[Sample | Problem]) -> None:
+    spool.append(SAMPLE)
+    spool.append(PROBLEM)
+    first = iter(spool)
     assert next(first) == SAMPLE
-    assert shelf[0] == SAMPLE
-    assert shelf.put(SAMPLE) == 2
+    assert spool[0] == SAMPLE
+    assert spool.append(SAMPLE) == 2
     assert next(first) == PROBLEM
-    assert shelf[2] == SAMPLE
+    assert spool[2] == SAMPLE
 
 
-def test_an_empty_shelf_holds_nothing(shelf: Shelf[Sample | Problem]) -> None:
-    assert list(shelf) == []
+def test_an_empty_shelf_holds_nothing(spool: Spool[Sample | Problem]) -> None:
+    assert list(spool) == []
     with pytest.raises(IndexError):
-        shelf[0]
+        spool[0]
 
 
 def test_nothing_is_left_in_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    with Shelf(RECORD) as shelf:
-        shelf.put(SAMPLE)
+    with Spool(RECORD) as spool:
+        spool.append(SAMPLE)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -67,7 +67,7 @@ def test_a_folder_that_takes_no_files_is_named(
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
     with pytest.raises(RunError, match=r"gone: cannot be written .* TMPDIR"):
-        Shelf(RECORD)
+        Spool(RECORD)
 
 
 class _Full(io.BytesIO):
@@ -77,5 +77,5 @@ class _Full(io.BytesIO):
 
 def test_a_full_disk_is_said_in_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "TemporaryFile", _Full)
-    with Shelf(RECORD) as shelf, pytest.raises(RunError, match=r"No space left.*TMPDIR"):
-        shelf.put(SAMPLE)
+    with Spool(RECORD) as spool, pytest.raises(RunError, match=r"No space left.*TMPDIR"):
+        spool.append(SAMPLE)

@@ -1,4 +1,4 @@
-"""Records that are too many for memory, in a file without a name that is gone with the process."""
+"""Records that are too many for memory, in a nameless file that disappears with the process."""
 
 import contextlib
 import tempfile
@@ -13,17 +13,22 @@ from vipbench.errors import RunError
 T = TypeVar("T")
 
 
-class Shelf(Generic[T]):
-    """Takes records one after another and gives them back by their place; a context manager.
+class Spool(Generic[T]):
+    """A list of records on disk, to append to and to read by index; a context manager.
 
     In memory, a record takes eight bytes. The file lies in the folder of temporary files, which
     `TMPDIR` names.
     """
 
     def __init__(self, kind: TypeAdapter[T]) -> None:
-        """Take the kind of the records."""
+        """Open the file; `kind` writes and reads the records.
+
+        Raises:
+            RunError: The folder of temporary files takes no file.
+        """
         self._kind = kind
         self._ends = array("q", [0])
+        """Byte at which each record ends, after a first 0."""
         try:
             self._file = tempfile.TemporaryFile()  # noqa: SIM115  # closed by `__exit__`
         except OSError as error:
@@ -43,8 +48,8 @@ class Shelf(Generic[T]):
     def __len__(self) -> int:
         return len(self._ends) - 1
 
-    def put(self, record: T) -> int:
-        """Keep a record and return its place; RunError where the disk refuses."""
+    def append(self, record: T) -> int:
+        """Keep a record and return its index; RunError where the disk refuses."""
         text = self._kind.dump_json(record)
         try:
             if self._file.tell() != self._ends[-1]:
@@ -55,9 +60,9 @@ class Shelf(Generic[T]):
         self._ends.append(self._ends[-1] + len(text))
         return len(self) - 1
 
-    def __getitem__(self, place: int) -> T:
+    def __getitem__(self, index: int) -> T:
         """Read one record; RunError where the disk refuses what is still to be written."""
-        begin, end = self._ends[place], self._ends[place + 1]
+        begin, end = self._ends[index], self._ends[index + 1]
         try:
             if self._file.tell() != begin:
                 self._file.seek(begin)
@@ -67,11 +72,11 @@ class Shelf(Generic[T]):
         return self._kind.validate_json(text)
 
     def __iter__(self) -> Iterator[T]:
-        return (self[place] for place in range(len(self)))
+        return (self[index] for index in range(len(self)))
 
 
 def _refused(error: OSError) -> RunError:
     return RunError(
-        f"{tempfile.gettempdir()}: cannot be written ({error.strerror}); expected room for "
-        "temporary files; make some, or name another folder in TMPDIR"
+        f"{tempfile.gettempdir()}: cannot be written ({error.strerror}) · expected room for "
+        "temporary files · make some, or name another folder in TMPDIR"
     )

@@ -7,18 +7,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.runs import Brightness, make_task
-from vipbench.engine.batches import Desk, answer_batches, requests_of
+from tests.engine.made import trials
+from tests.runs import Brightness
+from vipbench.engine.batches import BatchPipeline, answer_batches, requests_of
 from vipbench.errors import RunError, RunnerError
 from vipbench.images.load import digest_pixels, load, load_image
-from vipbench.runfolder import trials_file
-from vipbench.runfolder.folder import REQUESTS
 from vipbench.runfolder.lines import ResponseLine
-from vipbench.runfolder.trials_file import Trials
 from vipbench.runners.contract import Runner, patch_size_of
 from vipbench.schema import Request, Response
-from vipbench.trials.make import TaskFacts, make_trials
-from vipbench.trials.selection import select
 
 PLAN = [(2, 0), (1, 4), (3,)]
 
@@ -48,15 +44,11 @@ class Short:
 
     image_size = 24
 
+    def __init__(self, model: str | None = None) -> None:
+        pass
+
     def generate(self, requests: Sequence[Request], images: Sequence[np.ndarray]) -> list[Response]:
         return [Response(text="A") for _ in requests[1:]]
-
-
-def trials(folder: Path) -> Trials:
-    chosen = select(tasks=["own"], data={}, include=[make_task(folder, n=5)])
-    facts: dict[str, TaskFacts] = {}
-    made = make_trials(chosen, seed=0, limit=None, ids=(), facts=facts)
-    return trials_file.write_trials(folder / "run" / REQUESTS, made)
 
 
 def answer(
@@ -164,15 +156,15 @@ def test_so_many_batches_are_prepared_ahead(tmp_path: Path, n_loaders: int, ahea
         read.append(batch)
         return requests[batch : batch + 1]
 
-    with Desk(Brightness(None), "it", {"own": tmp_path}, n_loaders=n_loaders) as desk:
-        assert desk.ahead == ahead
+    with BatchPipeline(Brightness(None), "it", {"own": tmp_path}, n_loaders=n_loaders) as pipeline:
+        assert pipeline.ahead == ahead
         for batch in range(1 + ahead):
-            desk.prepare(batch, look)
+            pipeline.prepare(batch, look)
         for batch in range(5):
-            (line,) = desk.answer(batch, look)
+            (line,) = pipeline.answer(batch, look)
             assert (line.id, line.batch) == (requests[batch].id, batch)
             if batch + 1 + ahead < 5:
-                desk.prepare(batch + 1 + ahead, look)
+                pipeline.prepare(batch + 1 + ahead, look)
     assert sorted(read) == [0, 1, 2, 3, 4]
 
 

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.engine.made import PATIENCE, wait_until
 from tests.runs import FATES, Brightness, make_task, settings
 from vipbench import files
 from vipbench.console import Console
@@ -24,14 +25,14 @@ from vipbench.engine import loaders
 from vipbench.engine.loaders import (
     AHEAD,
     LoadedBatch,
-    Loaders,
-    View,
+    LoaderPool,
+    LoadSettings,
     count_ahead,
     count_loaders,
-    share_out,
+    split_by_image,
 )
 from vipbench.errors import RunError, RunnerError
-from vipbench.images.load import Ready, prepare
+from vipbench.images.load import PreparedRequest, prepare
 from vipbench.run.loop import run
 from vipbench.run.score import Results
 from vipbench.runfolder import folder as runfolder_folder
@@ -40,8 +41,6 @@ from vipbench.schema import Region, Request, Response, VisualPrompt
 
 ROOT = Path(__file__).parent.parent.parent
 SIDE = 24
-PATIENCE = 60
-"""Seconds that another process is waited for; far more than it takes."""
 
 
 def request(id_: str, image: str, style: str = "s") -> Request:
@@ -74,12 +73,14 @@ REQUESTS = [request(str(i), f"{i % 11}.png") for i in range(15)]
 @contextlib.contextmanager
 def pool(
     folder: Path, n: int = 2, size: int | None = SIDE, said: Callable[[str], None] = print
-) -> Iterator[Loaders]:
-    with contextlib.closing(Loaders(n, View({"own": folder}, size, 8), Console(said))) as made:
+) -> Iterator[LoaderPool]:
+    with contextlib.closing(
+        LoaderPool(n, LoadSettings({"own": folder}, size, 8), Console(said))
+    ) as made:
         yield made
 
 
-def assert_same(found: Sequence[Ready], expected: Sequence[Ready]) -> None:
+def assert_same(found: Sequence[PreparedRequest], expected: Sequence[PreparedRequest]) -> None:
     assert len(found) == len(expected)
     for one, other in zip(found, expected, strict=True):
         assert (one.request, one.error) == (other.request, other.error)
@@ -89,7 +90,9 @@ def assert_same(found: Sequence[Ready], expected: Sequence[Ready]) -> None:
             assert one.loaded[1:] == other.loaded[1:]
 
 
-def here(folder: Path, requests: Sequence[Request], size: int | None = SIDE) -> list[Ready]:
+def here(
+    folder: Path, requests: Sequence[Request], size: int | None = SIDE
+) -> list[PreparedRequest]:
     return [prepare(each, {"own": folder}, size, 8) for each in requests]
 
 
@@ -100,14 +103,6 @@ def processes() -> dict[int, str]:
     )
     rows = [line.split(maxsplit=2) for line in done.stdout.splitlines()]
     return {int(row[0]): row[2] for row in rows if len(row) == 3 and not row[1].startswith("Z")}
-
-
-def wait_until(condition: Callable[[], bool], what: str) -> None:
-    for _ in range(PATIENCE * 20):
-        if condition():
-            return
-        time.sleep(0.05)
-    pytest.fail(f"{what}: not after {PATIENCE} s")
 
 
 def blocks() -> dict[int, int]:
@@ -132,12 +127,12 @@ def test_loaders_load_as_this_process_does(photos: Path, n: int, size: int | Non
     with pool(photos, n, size) as made:
         for _ in range(AHEAD + 2):
             batch = made.load(REQUESTS)
-            assert_same(batch.ready, expected)
+            assert_same(batch.requests, expected)
             made.release(batch)
         # A larger batch than before, and a smaller one, in the same memory.
         larger, smaller = made.load(REQUESTS * 3), made.load(REQUESTS[:1])
-        assert_same(larger.ready, expected * 3)
-        assert_same(smaller.ready, expected[:1])
+        assert_same(larger.requests, expected * 3)
+        assert_same(smaller.requests, expected[:1])
 
 
 def test_batches_that_are_loaded_at_a_time_do_not_mix(photos: Path) -> None:
@@ -145,21 +140,21 @@ def test_batches_that_are_loaded_at_a_time_do_not_mix(photos: Path) -> None:
     with pool(photos, 2) as made, ThreadPoolExecutor(len(parts)) as threads:
         batches = list(threads.map(made.load, parts))
         for part, batch in zip(parts, batches, strict=True):
-            assert_same(batch.ready, here(photos, part))
+            assert_same(batch.requests, here(photos, part))
 
 
 def test_requests_about_an_image_go_to_one_loader() -> None:
     styles = [request(id_, f"{id_}.png", style) for style in "abc" for id_ in "01234"]
-    shares = share_out(styles, 2)
+    shares = split_by_image(styles, 2)
     assert sorted(i for share in shares for i in share) == list(range(15))
     assert [{styles[i].image for i in share} for share in shares] == [
         {"0.png", "2.png", "4.png"},
         {"1.png", "3.png"},
     ]
-    assert share_out(styles, 2) == shares
-    assert len(share_out(styles, 99)) == 5
+    assert split_by_image(styles, 2) == shares
+    assert len(split_by_image(styles, 99)) == 5
     other = styles[0].model_copy(update={"task": "other"})  # whose images lie elsewhere
-    assert share_out([styles[0], other], 2) == [[0], [1]]
+    assert split_by_image([styles[0], other], 2) == [[0], [1]]
 
 
 def test_an_image_is_read_once_for_all_its_styles(tmp_path: Path) -> None:
@@ -172,7 +167,7 @@ def test_an_image_is_read_once_for_all_its_styles(tmp_path: Path) -> None:
     with pool(tmp_path, 1) as made:
         made.release(made.load([request("0", "none.bmp")]))  # all is imported
         before = bytes_read(made.pids[0])
-        assert all(each.error is None for each in made.load(styles).ready)
+        assert all(each.error is None for each in made.load(styles).requests)
         assert n_bytes <= bytes_read(made.pids[0]) - before < 1.5 * n_bytes
 
 
@@ -258,20 +253,20 @@ def answers(folder: Path) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("runner", "batch_size"),
+    ("runner", "batch_size", "loaders"),
     [
-        ("tests.runs:Brightness", 1),
-        ("tests.runs:Brightness", 7),
-        ("tests.engine.test_loaders:Unfitted", 7),
+        ("tests.runs:Brightness", 1, (0, 2)),
+        ("tests.runs:Brightness", 7, (0, 1, 2)),
+        ("tests.engine.test_loaders:Unfitted", 7, (0, 2)),
     ],
 )
 def test_runs_are_the_same_with_any_number_of_loaders(
-    tmp_path: Path, runner: str, batch_size: int
+    tmp_path: Path, runner: str, batch_size: int, loaders: tuple[int, ...]
 ) -> None:
     task_with_a_broken_image(tmp_path)
     done = [
         asked(tmp_path, str(n), loaders=n, batch_size=batch_size, runner=runner)[0].path
-        for n in (0, 1, 2)
+        for n in loaders
     ]
     first = answers(done[0])
     assert len(first) == 20
@@ -294,7 +289,7 @@ def test_loaders_are_no_part_of_a_run(tmp_path: Path) -> None:
     first, _ = asked(make_task(tmp_path), "run", loaders=1)
     again, said = asked(tmp_path, "run", loaders=2)
     assert again.n_answered == 0
-    assert "was already finished" in said[0]
+    assert "finished" in said[0]
     assert first.manifest.identity == again.manifest.identity
 
 
@@ -307,11 +302,11 @@ def test_no_more_is_in_memory_than_two_batches_ahead(tmp_path: Path) -> None:
         str(line.text)
         for line in files.read_lines(done.path / runfolder_folder.RESPONSES, ResponseLine)
     }
-    told = [tuple(map(int, text.split())) for text in texts]
+    sizes = [tuple(map(int, text.split())) for text in texts]
     page = os.sysconf("SC_PAGE_SIZE")
     pages = -(-3 * SIDE * SIDE * 3 // page)
-    assert {n for n, _ in told} == {AHEAD + 1}
-    assert max(n_bytes for _, n_bytes in told) == (AHEAD + 1) * pages * page
+    assert {n for n, _ in sizes} == {AHEAD + 1}
+    assert max(n_bytes for _, n_bytes in sizes) == (AHEAD + 1) * pages * page
 
 
 def test_a_batch_waits_until_there_is_room(photos: Path) -> None:
@@ -321,15 +316,15 @@ def test_a_batch_waits_until_there_is_room(photos: Path) -> None:
         time.sleep(0.3)
         assert not waiting.done()
         for i, batch in enumerate(batches):
-            assert_same(batch.ready, here(photos, REQUESTS[i : i + 2]))
+            assert_same(batch.requests, here(photos, REQUESTS[i : i + 2]))
         made.release(batches[0])
-        assert_same(waiting.result(PATIENCE).ready, here(photos, REQUESTS[3:5]))
+        assert_same(waiting.result(PATIENCE).requests, here(photos, REQUESTS[3:5]))
 
 
 # --- killed
 
 
-def test_a_killed_loader_is_started_anew(photos: Path) -> None:
+def test_a_killed_loader_is_restarted(photos: Path) -> None:
     said: list[str] = []
     expected = here(photos, REQUESTS)
     with pool(photos, 2, said=said.append) as made, ThreadPoolExecutor(1) as threads:
@@ -339,23 +334,23 @@ def test_a_killed_loader_is_started_anew(photos: Path) -> None:
         coming = threads.submit(made.load, REQUESTS)
         time.sleep(0.3)
         os.kill(before[0], signal.SIGKILL)
-        assert_same(coming.result(PATIENCE).ready, expected)
+        assert_same(coming.result(PATIENCE).requests, expected)
         assert made.n_restarts == 1
         # And both while they have not.
         for pid in made.pids:
             os.kill(pid, signal.SIGKILL)
-        assert_same(made.load(REQUESTS).ready, expected)
+        assert_same(made.load(REQUESTS).requests, expected)
         assert not set(before) & set(made.pids)
     assert made.n_restarts == len(said) == 3
     assert said[0].startswith("loader 1 was killed (signal 9) while it loaded own s 0 (0.png) and ")
-    assert said[0].endswith("it is started anew")
+    assert said[0].endswith("it is restarted")
 
 
 def test_a_loader_that_is_killed_again_and_again_ends_the_run(photos: Path) -> None:
     said: list[str] = []
     done = threading.Event()
 
-    def kill(made: Loaders) -> None:
+    def kill(made: LoaderPool) -> None:
         while not done.wait(0.02):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(made.pids[0], signal.SIGKILL)
@@ -371,10 +366,10 @@ def test_a_loader_that_is_killed_again_and_again_ends_the_run(photos: Path) -> N
         assert "what is answered is kept" in str(end.value)
         assert made.n_restarts == len(said) == 2
     with pool(photos, 1) as made:
-        assert made.load(REQUESTS[:1]).ready[0].error is None
+        assert made.load(REQUESTS[:1]).requests[0].error is None
 
 
-def test_a_run_goes_on_however_often_loaders_are_killed(tmp_path: Path) -> None:
+def test_a_run_continues_however_often_loaders_are_killed(tmp_path: Path) -> None:
     task_with_a_broken_image(tmp_path)
     whole, _ = asked(tmp_path, "whole", batch_size=2)
     killer = "tests.engine.test_loaders:Killer"
@@ -412,7 +407,7 @@ def test_a_run_that_loses_its_loaders_keeps_what_is_answered(
 def test_a_loader_that_fails_is_not_tried_again(
     photos: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    elsewhere = Loaders(1, View({"other": photos}, SIDE, None), Console(pytest.fail))
+    elsewhere = LoaderPool(1, LoadSettings({"other": photos}, SIDE, None), Console(pytest.fail))
     with contextlib.closing(elsewhere), pytest.raises(RunError, match="loader 1: failed with exit"):
         elsewhere.load(REQUESTS)
     assert "KeyError: 'own'" in capfd.readouterr().err
@@ -429,15 +424,15 @@ def small_files() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-def test_memory_that_is_refused_is_told(photos: Path) -> None:
-    told = r"^loaders: the system gives no memory to share \(.+\); give --loaders 0"
+def test_memory_that_is_refused_is_an_error(photos: Path) -> None:
+    refusal = r"^loaders: the system gives no memory to share \(.+\) · give --loaders 0"
     with pool(photos, 1) as made:
-        with small_files(), pytest.raises(RunError, match=told):
+        with small_files(), pytest.raises(RunError, match=refusal):
             made.load(REQUESTS)
-        assert_same(made.load(REQUESTS).ready, here(photos, REQUESTS))
+        assert_same(made.load(REQUESTS).requests, here(photos, REQUESTS))
     with small_files():
-        refused = Loaders(1, View({"own": photos}, SIDE, 8), Console(pytest.fail))
-    with contextlib.closing(refused), pytest.raises(RunError, match=told):
+        refused = LoaderPool(1, LoadSettings({"own": photos}, SIDE, 8), Console(pytest.fail))
+    with contextlib.closing(refused), pytest.raises(RunError, match=refusal):
         refused.load(REQUESTS)
 
 
@@ -477,7 +472,7 @@ def test_nothing_is_left_when_the_run_is_killed(
         start_new_session=True,
     ) as driver:
         wait_until(lambda: len(list(fates.glob("pid-*"))) == workers, "an answered batch")
-        pids = [pid for pid, args in processes().items() if "loaders as it" in args]
+        pids = [pid for pid, args in processes().items() if "loaders.serve" in args]
         pids = [pid for pid in pids if pid not in before]
         assert len(pids) == 2 * workers
         if how == signal.SIGINT:
@@ -516,11 +511,11 @@ def test_a_loader_does_not_run_the_main_script_again(photos: Path) -> None:
     script.write_text(
         "import sys\n"
         "from pathlib import Path\n"
-        "from vipbench.engine.loaders import Loaders, View\n"
+        "from vipbench.engine.loaders import LoaderPool, LoadSettings\n"
         "from vipbench.schema import Request\n"
         "print('once', flush=True)\n"
-        "made = Loaders(1, View({'own': Path(sys.argv[1])}, 24, 8), print)\n"
-        "[ready] = made.load([Request.model_validate_json(sys.argv[2])]).ready\n"
+        "made = LoaderPool(1, LoadSettings({'own': Path(sys.argv[1])}, 24, 8), print)\n"
+        "[ready] = made.load([Request.model_validate_json(sys.argv[2])]).requests\n"
         "print(ready.loaded.digest)\n"
         "made.close()\n"
     )

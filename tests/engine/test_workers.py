@@ -1,308 +1,244 @@
-import os
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable
-from functools import partial
-from itertools import groupby
+"""How a pool hands out batches and counts deaths, with workers that pretend to be processes."""
+
+from collections.abc import Sequence
+from concurrent.futures import BrokenExecutor, Future
 from pathlib import Path
 
 import pytest
-import torch
 
-from tests.models import build_model, build_processor
-from tests.runs import FATES, INTERRUPT_AT, make_task, settings
-from vipbench import demo
+from tests.engine.made import trials
+from tests.runs import Brightness
 from vipbench.console import Console
-from vipbench.engine.workers import Workers
-from vipbench.errors import RunError, RunInterrupted, RunnerError, TaskError
-from vipbench.files import read_lines
-from vipbench.run.loop import run
-from vipbench.run.score import Results
-from vipbench.run.settings import RunSettings
-from vipbench.runfolder.folder import REQUESTS, RESPONSES, SCORES, SUMMARY
+from vipbench.engine.workers import (
+    Answers,
+    Batch,
+    Job,
+    NotScheduled,
+    Result,
+    Worker,
+    WorkerInfo,
+    WorkerPool,
+    WorkerState,
+)
+from vipbench.errors import RunError, RunnerError
 from vipbench.runfolder.lines import ResponseLine
-from vipbench.runners.device import spread
-from vipbench.runners.registry import make_runner
+from vipbench.runners.contract import RunnerSettings
 
-ROOT = Path(__file__).parent.parent.parent
-FATED = "tests.runs:Fated"
-SCORED = (REQUESTS, SCORES, SUMMARY)
-PATIENCE = 60
-"""Seconds that another process is waited for; far more than it takes."""
+PLAN = [(2, 0), (1, 4), (3,)]
+INFO = WorkerInfo(RunnerSettings(model="it", weights="a" * 64), 24)
+DIED = BrokenExecutor("killed")
+LOST = NotScheduled("no machine")
 
 
-def files(folder: Path) -> dict[str, bytes]:
-    return {name: (folder / name).read_bytes() for name in SCORED}
+def done(result: Result | BaseException) -> Future[Result]:
+    future: Future[Result] = Future()
+    if isinstance(result, BaseException):
+        future.set_exception(result)
+    else:
+        future.set_result(result)
+    return future
 
 
-def answers(folder: Path) -> list[str]:
-    """Return the answers in an order that does not depend on who was first."""
-    return sorted((folder / RESPONSES).read_text(encoding="utf-8").splitlines())
+class Scripted(Worker):
+    """Loads and answers at once, except as its scripts say: what comes of the next attempts."""
+
+    def __init__(
+        self,
+        number: int,
+        loads: Sequence[WorkerInfo | Exception] = (),
+        batches: Sequence[Exception | None] = (),
+    ) -> None:
+        super().__init__(number)
+        self._loads, self._batches = list(loads), list(batches)
+        self.asked: list[tuple[int, list[int]]] = []
+        """Each batch, and those that it was to prepare meanwhile."""
+        self.calls: list[str] = []
+        self._scheduled = True
+
+    @property
+    def is_scheduled(self) -> bool:
+        return self._scheduled
+
+    def _submit_load(self) -> Future[Result]:
+        result = self._loads.pop(0) if self._loads else INFO
+        self._scheduled = not isinstance(result, NotScheduled)
+        self.calls.append("load")
+        return done(result)
+
+    def _submit_batch(self, batch: Batch, following: Sequence[Batch]) -> Future[Result]:
+        self.asked.append((batch.number, [other.number for other in following]))
+        error = self._batches.pop(0) if self._batches else None
+        return done(error or Answers([line(batch.number)], 2))
+
+    def kill(self) -> None:
+        self.calls.append("kill")
+
+    def wait(self) -> None:
+        self.calls.append("wait")
 
 
-@pytest.fixture
-def fates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "fates"
-    folder.mkdir()
-    monkeypatch.setenv(FATES, str(folder))
-    return folder
+def line(batch: int) -> ResponseLine:
+    return ResponseLine(task="own", style="none", id=f"q{batch}", key="k", batch=batch, text="A")
 
 
-@pytest.fixture
-def whole(tmp_path: Path, fates: Path) -> Path:
-    """Return the folder of a run in one process that nothing befell."""
-    return run(settings(make_task(tmp_path), out=tmp_path / "whole", runner=FATED)).path
+class Pool:
+    """A pool that has loaded, what it said, and the batches that it wrote."""
+
+    def __init__(self, folder: Path, *workers: Worker, ahead: int = 0, weights: str | None = None):
+        self.messages: list[str] = []
+        self.written: list[int] = []
+        self._trials = trials(folder)
+        console = Console(self.messages.append)
+        self.pool = WorkerPool(workers, console, ahead=ahead, weights=weights)
+        assert self.pool.load() == INFO
+
+    def answer(self, *todo: int) -> list[int]:
+        self.written.clear()
+        self.pool.answer(self._trials, PLAN, todo, self._write)
+        return self.written
+
+    def _write(self, lines: list[ResponseLine]) -> None:
+        self.written += [line.batch for line in lines]
 
 
-def said(folder: Path, **fields: object) -> tuple[Results, list[str]]:
-    messages: list[str] = []
-    given: dict[str, object] = {"runner": FATED, "workers": 2}
-    return run(settings(folder, **(given | fields)), console=Console(messages.append)), messages
+def test_each_batch_is_answered_once(tmp_path: Path) -> None:
+    workers = Scripted(0), Scripted(1)
+    pool = Pool(tmp_path, *workers)
+    assert sorted(pool.answer(0, 1, 2)) == [0, 1, 2]
+    assert all(worker.asked for worker in workers)
+    assert pool.messages == []
+    assert (pool.pool.n_restarts, pool.pool.n_splits) == (0, 6)
 
 
-def in_another_process(folder: Path, fates: Path) -> "subprocess.Popen[str]":
-    """Give the command for two workers, in a group of processes of its own."""
-    arguments = ["run", "--tasks", "own", "--include", folder, "--runner", FATED]
-    arguments += ["--workers", "2", "--batch-size", "4", "-o", folder / "run"]
-    return subprocess.Popen(
-        [sys.executable, "-c", "from vipbench.cli import main; main()", *map(str, arguments)],
-        cwd=ROOT,
-        env=os.environ | {FATES: str(fates)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+def test_nothing_to_do_asks_nothing(tmp_path: Path) -> None:
+    worker = Scripted(0)
+    assert Pool(tmp_path, worker).answer() == []
+    assert worker.asked == []
 
 
-def wait_until(condition: Callable[[], bool], what: str) -> None:
-    for _ in range(PATIENCE * 20):
-        if condition():
-            return
-        time.sleep(0.05)
-    pytest.fail(f"{what}: not after {PATIENCE} s")
+@pytest.mark.parametrize(
+    ("ahead", "asked"),
+    [(0, [(2, []), (0, []), (1, [])]), (1, [(2, [0]), (0, [1]), (1, [])])],
+)
+def test_batches_come_in_order_with_those_to_prepare(
+    tmp_path: Path, ahead: int, asked: list[tuple[int, list[int]]]
+) -> None:
+    worker = Scripted(0)
+    assert Pool(tmp_path, worker, ahead=ahead).answer(2, 0, 1) == [2, 0, 1]
+    assert worker.asked == asked
 
 
-def is_alive(pid: int) -> bool:
-    done = subprocess.run(
-        ["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False
-    )
-    return done.stdout.strip() != "" and not done.stdout.startswith("Z")
-
-
-def stalled(fates: Path) -> list[int]:
-    return [int(path.name.removeprefix("pid-")) for path in fates.glob("pid-*")]
-
-
-# --- the same results
-
-
-def test_two_workers_answer_as_one_process_does(tmp_path: Path, whole: Path) -> None:
-    results, messages = said(tmp_path)
-    assert files(results.path) == files(whole)
-    assert answers(results.path) == answers(whole)
-    assert messages == []
-    assert (results.manifest.workers, results.manifest.n_worker_restarts) == (2, 0)
-    assert results.n_answered == 20
-    lines = read_lines(results.path / RESPONSES, ResponseLine)
-    # The lines of a batch stand together, whichever is done first.
-    assert len([batch for batch, _ in groupby(line.batch for line in lines)]) == 5
-
-
-def test_two_workers_with_the_embedded_checkpoint(tmp_path: Path) -> None:
-    results = [
-        run(
-            RunSettings(
-                tasks=("visual7w_pointing", "vip_bench_bbox"),
-                data=demo.benchmark(),
-                model=str(demo.CHECKPOINT),
-                device="cpu",
-                limit=10,
-                batch_size=4,
-                workers=workers,
-                out=tmp_path / str(workers),
-            )
-        )
-        for workers in (1, 2)
+def test_a_killed_worker_is_restarted_and_its_batches_are_redone_in_order(tmp_path: Path) -> None:
+    worker = Scripted(0, batches=[DIED])
+    pool = Pool(tmp_path, worker, ahead=1)
+    assert pool.answer(0, 1, 2) == [0, 1, 2]
+    assert [number for number, _ in worker.asked] == [0, 0, 1, 2]
+    assert worker.calls == ["load", "kill", "wait", "load"]
+    assert pool.pool.n_restarts == 1
+    assert pool.messages == [
+        "worker 1 was killed in batch 0 (own demo q2 and 1 more); it is restarted"
     ]
-    assert files(results[0].path) == files(results[1].path)
-    assert results[0].manifest.plan_digest == results[1].manifest.plan_digest
-    assert results[1].manifest.device == "cpu"
 
 
-def test_each_worker_is_a_process_with_one_thread(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("OMP_NUM_THREADS", "7")
-    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
-    make_task(tmp_path, kind="short_answer")
-    results, _ = said(tmp_path, runner="tests.runs:Surroundings")
-    lines = read_lines(results.path / RESPONSES, ResponseLine)
-    told = {str(line.text).split(" ", 1)[0]: str(line.text).split(" ", 1)[1] for line in lines}
-    assert str(os.getpid()) not in told
-    assert set(told.values()) <= {"0 PASSIVE 1", "1 PASSIVE 1"}
-    assert len(told) == len(set(told.values()))
-    assert os.environ["OMP_NUM_THREADS"] == "7"
-    assert "OMP_WAIT_POLICY" not in os.environ
-    assert "VIPBENCH_WORKER" not in os.environ
+def test_a_worker_that_is_killed_while_it_loads_is_restarted(tmp_path: Path) -> None:
+    pool = Pool(tmp_path, Scripted(0), Scripted(1, loads=[DIED, DIED]))
+    message = "worker 2 was killed while it loaded the model; it is restarted"
+    assert pool.messages == [message] * 2
+    assert sorted(pool.answer(0, 1, 2)) == [0, 1, 2]
 
 
-def test_no_more_workers_are_started_than_there_are_batches(tmp_path: Path, whole: Path) -> None:
-    results, _ = said(tmp_path, workers=900, batch_size=20)
-    assert files(results.path) == files(whole)
-
-
-# --- killed
-
-
-@pytest.mark.parametrize("id_", ["q0", "q19"])
-def test_a_killed_worker_is_started_anew_and_its_batch_is_redone(
-    tmp_path: Path, fates: Path, whole: Path, id_: str
-) -> None:
-    (fates / f"{id_}.1").touch()
-    results, messages = said(tmp_path)
-    assert files(results.path) == files(whole)
-    assert answers(results.path) == answers(whole)
-    assert results.manifest.n_worker_restarts == 1
-    (message,) = messages
-    assert "was killed in batch" in message
-    assert message.endswith("it is started anew")
-    assert list(fates.glob("q*")) == []
-
-
-def test_a_worker_that_is_killed_while_it_loads_is_started_anew(
-    tmp_path: Path, fates: Path, whole: Path
-) -> None:
-    (fates / "load.1").touch()
-    assert files(said(tmp_path)[0].path) == files(whole)
-    assert list(fates.iterdir()) == []
-
-
-def test_a_model_that_kills_each_process_ends_the_run(tmp_path: Path, fates: Path) -> None:
-    make_task(tmp_path)
-    for number in range(9):
-        (fates / f"load.{number}").touch()
+def test_a_worker_that_is_killed_whenever_it_loads_ends_the_run(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="worker 1 was killed 3 times in a row, now while it loaded"):
-        said(tmp_path)
-    assert not (tmp_path / "run").exists()
+        Pool(tmp_path, Scripted(0, loads=[DIED] * 3))
+    # Also while another answers.
+    pool = Pool(tmp_path, Scripted(0), Scripted(1, [INFO, DIED, DIED], batches=[DIED]))
+    with pytest.raises(RunError, match="worker 2 was killed 3 times in a row, now while it loaded"):
+        pool.answer(0, 1, 2, *[0] * 9)
 
 
-def test_a_batch_that_kills_each_worker_ends_the_run_and_loses_nothing(
-    tmp_path: Path, fates: Path, whole: Path
-) -> None:
-    for number in range(9):
-        (fates / f"q7.{number}").touch()
-    with pytest.raises(RunError, match=r"were killed in batch|was killed 3 times in a row") as end:
-        said(tmp_path)
-    assert "what is answered is kept: the same command goes on" in str(end.value)
+def test_deaths_are_counted_from_0_after_an_answer(tmp_path: Path) -> None:
+    worker = Scripted(0, batches=[DIED, DIED, None, DIED, DIED, None, DIED, DIED])
+    pool = Pool(tmp_path, worker)
+    assert pool.answer(0, 1, 2) == [0, 1, 2]
+    assert pool.pool.n_restarts == 6
+
+
+def test_a_batch_that_kills_every_worker_ends_the_run(tmp_path: Path) -> None:
+    workers = [Scripted(number, batches=[DIED] * 3) for number in range(3)]
+    with pytest.raises(RunError, match=r"^3 workers were killed in batch 0 \(own .*\), m") as end:
+        Pool(tmp_path, *workers).answer(0)
+    assert "what is answered is kept · give the same command to resume" in str(end.value)
     assert "\n" not in str(end.value)
-    assert len(list(fates.glob("q7.*"))) == 6
-    for fate in fates.iterdir():
-        fate.unlink()
-    n_kept = len(answers(tmp_path / "run"))
-    results, messages = said(tmp_path)
-    assert results.n_answered == 20 - n_kept
-    assert messages == [f"{tmp_path / 'run'}: resumes; {n_kept // 4} of 5 batches are answered"]
-    assert files(results.path) == files(whole)
-    assert results.manifest.n_worker_restarts == 2
 
 
-def test_when_the_driver_is_killed_no_worker_is_left_and_the_run_goes_on(
-    tmp_path: Path, fates: Path, whole: Path
-) -> None:
-    (fates / "stall").touch()
-    driver = in_another_process(tmp_path, fates)
-    wait_until(lambda: len(stalled(fates)) == 2, "two workers at work")
-    workers = stalled(fates)
-    driver.kill()
-    driver.communicate()
-    wait_until(lambda: not any(map(is_alive, workers)), "the end of the workers")
-    assert len(answers(tmp_path / "run")) == 8
-    (fates / "stall").unlink()
-    results, messages = said(tmp_path)
-    assert messages == [f"{tmp_path / 'run'}: resumes; 2 of 5 batches are answered"]
-    assert results.n_answered == 12
-    assert files(results.path) == files(whole)
-    assert answers(results.path) == answers(whole)
+def test_deaths_in_a_batch_are_counted_for_each_plan(tmp_path: Path) -> None:
+    pool = Pool(tmp_path, Scripted(0, batches=[DIED, DIED, None, DIED, DIED]))
+    assert pool.answer(0) == pool.answer(0) == [0]
+    assert pool.pool.n_restarts == 4
 
 
-def test_ctrl_c_ends_all_and_keeps_what_is_answered(
-    tmp_path: Path, fates: Path, whole: Path
-) -> None:
-    (fates / "stall").touch()
-    driver = in_another_process(tmp_path, fates)
-    wait_until(lambda: len(stalled(fates)) == 2, "two workers at work")
-    os.killpg(driver.pid, signal.SIGINT)
-    _, err = driver.communicate(timeout=PATIENCE)
-    assert driver.returncode == 130
-    assert "Traceback" not in err
-    assert err.rstrip().endswith("what is answered is kept: give the same command to resume")
-    wait_until(lambda: not any(map(is_alive, stalled(fates))), "the end of the workers")
-    assert len(answers(tmp_path / "run")) == 8
-    (fates / "stall").unlink()
-    assert files(said(tmp_path)[0].path) == files(whole)
+def test_others_continue_while_a_worker_finds_no_machine(tmp_path: Path) -> None:
+    lost = Scripted(1, loads=[INFO, LOST, LOST], batches=[DIED])
+    pool = Pool(tmp_path, Scripted(0), lost)
+    assert set(pool.answer(0, 1, 2, *[0] * 9)) == {0, 1, 2}
+    assert lost.asked[1:]  # it helped again
+    assert pool.pool.n_restarts == 1
 
 
-def test_what_a_runner_raises_in_a_worker_is_raised_here(tmp_path: Path) -> None:
-    make_task(tmp_path)
-    with pytest.raises(RunnerError, match=r"runner tests\.test_engine:Short: "):
-        said(tmp_path, runner="tests.engine.test_batches:Short")
+def test_when_no_worker_finds_a_machine_the_run_ends(tmp_path: Path) -> None:
+    pool = Pool(tmp_path, Scripted(0, loads=[INFO, LOST], batches=[DIED]))
+    with pytest.raises(NotScheduled, match="no machine"):
+        pool.answer(0)
 
 
-def test_a_worker_with_other_weights_is_refused(fates: Path) -> None:
-    build, said = partial(make_runner, FATED), list[str]()
-    with (
-        Workers(build, FATED, [None], {}, Console(said.append), weights="0123" * 16) as workers,
-        pytest.raises(RunError, match=r"worker 1: loaded weights with sha256 .* is about 012301"),
-    ):
-        workers.load()
-    assert said == []
+def test_a_worker_with_other_weights_is_refused(tmp_path: Path) -> None:
+    expected = rf"worker 1: loaded weights with sha256 {'a' * 12}… · expected {'b' * 12}…"
+    with pytest.raises(RunError, match=expected):
+        Pool(tmp_path, Scripted(0), weights="b" * 64)
+    # Also one that was restarted: somebody replaced the file.
+    other = INFO._replace(settings=RunnerSettings(model="it", weights="c" * 64))
+    pool = Pool(tmp_path, Scripted(0, loads=[INFO, other], batches=[DIED]), weights="a" * 64)
+    with pytest.raises(RunError, match=rf"sha256 {'c' * 12}… · expected {'a' * 12}…"):
+        pool.answer(0)
 
 
-# --- what cannot be
+def test_what_a_worker_raises_is_raised(tmp_path: Path) -> None:
+    pool = Pool(tmp_path, Scripted(0, batches=[RunnerError("runner it: broke")]))
+    with pytest.raises(RunnerError, match="runner it: broke"):
+        pool.answer(0, 1)
 
 
-def test_a_model_in_memory_stays_in_its_process(tmp_path: Path) -> None:
-    make_task(tmp_path)
-    live = {"runner": "vipllava", "live_model": build_model(), "processor": build_processor()}
-    with pytest.raises(RunnerError, match="--workers 2: a model in memory cannot be sent"):
-        said(tmp_path, **live)
+def test_a_worker_has_its_next_batch_before_the_lines_are_written(tmp_path: Path) -> None:
+    worker = Scripted(0)
+    pool = WorkerPool([worker], Console())
+    pool.load()
+    n_asked = []
+    pool.answer(trials(tmp_path), PLAN, [0, 1, 2], lambda _: n_asked.append(len(worker.asked)))
+    assert n_asked == [2, 3, 3]
 
 
-def test_a_baseline_needs_no_workers(tmp_path: Path) -> None:
-    with pytest.raises(RunnerError, match="--workers 2: runner oracle has no model"):
-        said(make_task(tmp_path), runner="oracle")
+def test_at_the_end_busy_workers_are_killed_and_all_are_waited_for(tmp_path: Path) -> None:
+    busy, idle = Scripted(0), Scripted(1)
+    with WorkerPool([busy, idle], Console()):
+        busy.start()
+    assert busy.calls == ["load", "kill", "wait", "kill"]
+    assert idle.calls == ["wait", "kill"]
 
 
-def test_workers_need_a_device_each() -> None:
-    assert spread(torch.device("cpu"), 3) == ["cpu"] * 3
-    assert spread(torch.device("mps"), 1) == ["mps"]
-    with pytest.raises(RunnerError, match="2 workers: are more than the devices"):
-        spread(torch.device("mps"), 2)
-    with pytest.raises(RunnerError, match="need a device each, and cuda:1 is one; give --device"):
-        spread(torch.device("cuda:1"), 2)
-    n = torch.cuda.device_count()
-    with pytest.raises(RunnerError, match=rf"more than the devices \({n} x cuda\)"):
-        spread(torch.device("cuda"), n + 1)
+def test_what_a_worker_has_in_its_process(tmp_path: Path) -> None:
+    made = trials(tmp_path)
+    requests = [trial.request for trial in made.read([0, 1, 2]) if trial.request is not None]
 
+    def build(
+        *, device: str | None, threads: int | None, token_budget: int | None = None
+    ) -> Brightness:
+        assert (device, threads, token_budget) == ("cpu", 1, None)
+        return Brightness(None)
 
-def test_a_number_of_workers_is_one_or_more(tmp_path: Path) -> None:
-    with pytest.raises(TaskError, match="workers"):
-        settings(tmp_path, workers=0)
-
-
-@pytest.mark.parametrize("workers", [1, 2])
-def test_batches_that_are_split_are_counted_over_all_starts(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
-) -> None:
-    make_task(tmp_path)
-    fields: dict[str, object] = {"runner": "tests.runs:Splitting", "workers": workers}
-    monkeypatch.setenv(INTERRUPT_AT, "1")
-    with pytest.raises(RunInterrupted):
-        run(settings(tmp_path, **(fields | {"workers": 1})))
-    monkeypatch.delenv(INTERRUPT_AT)
-    results = run(settings(tmp_path, **fields))
-    assert results.manifest.n_starts == 2
-    assert results.manifest.n_splits == results.manifest.n_batches + 1  # one was interrupted
+    state = WorkerState(Job(build, "it", "cpu", {"own": tmp_path}))
+    assert state.info == WorkerInfo(RunnerSettings(model="it"), 24)
+    batch, following = Batch(4, requests[:2]), Batch(5, requests[2:])
+    lines, n_splits = state.answer(batch, [following])
+    assert [(line.batch, line.id) for line in lines] == [(4, "q0"), (4, "q1")]
+    assert n_splits == 0
+    assert [line.batch for line in state.answer(following, []).lines] == [5]

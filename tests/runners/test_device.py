@@ -7,7 +7,15 @@ import pytest
 import torch
 
 from vipbench.errors import RunnerError
-from vipbench.runners.device import Placement, check_names, dtype_on, find_device, find_placement
+from vipbench.runners.device import (
+    Placement,
+    assign_devices,
+    check_names,
+    check_placed,
+    dtype_on,
+    find_device,
+    find_placement,
+)
 
 
 @pytest.mark.parametrize("device", [None, "auto", "cpu", "cuda", "cuda:1", "mps"])
@@ -62,3 +70,22 @@ def test_names_need_no_torch() -> None:
         "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_workers_need_a_device_each() -> None:
+    assert assign_devices(torch.device("cpu"), 3) == ["cpu"] * 3
+    assert assign_devices(torch.device("mps"), 1) == ["mps"]
+    with pytest.raises(RunnerError, match="2 workers: are more than the devices"):
+        assign_devices(torch.device("mps"), 2)
+    with pytest.raises(RunnerError, match="need a device each, and cuda:1 is one; give --device"):
+        assign_devices(torch.device("cuda:1"), 2)
+    n = torch.cuda.device_count()
+    with pytest.raises(RunnerError, match=rf"more than the devices \({n} x cuda\)"):
+        assign_devices(torch.device("cuda"), n + 1)
+
+
+@pytest.mark.parametrize("device", ["cuda:1", "mps"])
+def test_ray_hands_out_no_such_device(device: str) -> None:
+    with pytest.raises(RunnerError, match=f"gives each worker a GPU or a CPU, not {device}"):
+        check_placed(torch.device(device))
+    check_placed(torch.device("cuda"))

@@ -36,7 +36,7 @@ TESTS = (
     "tests/test_certify.py",
     "tests/engine/test_batches.py",
     "tests/data_package/fetching/test_hub.py",
-    "tests/engine/test_workers.py::test_two_workers_with_the_embedded_checkpoint",
+    "tests/engine/test_processes.py::test_two_workers_with_the_embedded_checkpoint",
     "tests/cli/test_convert.py",
 )
 RUNS = (

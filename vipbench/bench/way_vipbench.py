@@ -15,7 +15,8 @@ from vipbench.bench.records import Answered, Job
 from vipbench.console import Console
 from vipbench.engine.batches import answer_batches
 from vipbench.engine.loaders import count_ahead, count_loaders
-from vipbench.engine.workers import Workers
+from vipbench.engine.processes import ProcessPool
+from vipbench.engine.workers import Job as WorkerJob
 from vipbench.runfolder import answers_file, trials_file
 from vipbench.runfolder.lines import ResponseLine
 from vipbench.runfolder.plan import BatchLimit, plan_batches
@@ -57,16 +58,15 @@ class Vipbench:
         # Counted once, before anything is asked, as a run does.
         counted = trials_file.open_trials(job.requests, lambda each: len(self.runner.encode(each)))
         self._lengths = {entry.offset: entry.length for entry in counted.entries}
-        self._workers: Workers | None = None
+        self._workers: ProcessPool | None = None
         self.by_workers = False
         """Answer with the processes that were started, not with this one."""
 
     def start(self, n: int) -> None:
         """Let worker processes answer from now on, until `close`."""
         build = partial(load_runner, self.job.model, self.job.random, self.job.dtype)
-        self._workers = Workers(
-            build, "vipbench", [self.job.device] * n, self.job.images, Console(_log.info)
-        )
+        job = WorkerJob(build, "vipbench", self.job.device, self.job.images)
+        self._workers = ProcessPool([job] * n, Console(_log.info))
         self._workers.load()
         self.by_workers = True
 

@@ -1,1 +1,1 @@
-"""engine: what this package is for."""
+"""Answer the batches of a plan: in this process, in worker processes, or on a Ray cluster."""

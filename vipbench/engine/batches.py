@@ -1,4 +1,4 @@
-"""Answer batches in one process: the next are drawn and fitted while one is answered."""
+"""Answer batches in one process; the next ones are drawn and fitted meanwhile."""
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -7,16 +7,16 @@ from types import TracebackType
 from typing import Self
 
 from vipbench.console import STDERR, Console
-from vipbench.engine.loaders import AHEAD, LoadedBatch, Loaders, View
-from vipbench.images.load import Ready, prepare
+from vipbench.engine.loaders import AHEAD, LoadedBatch, LoaderPool, LoadSettings
+from vipbench.images.load import PreparedRequest, prepare
 from vipbench.runfolder.lines import ResponseLine
 from vipbench.runfolder.trials_file import Trials
 from vipbench.runners.contract import Runner, check_responses, patch_size_of, reads_images
 from vipbench.schema import Request, Response, Trial
 
 
-class Desk:
-    """Where one runner's batches are drawn, fitted and answered; a context manager."""
+class BatchPipeline:
+    """Draws, fits and answers batches with one runner, some of them ahead; a context manager."""
 
     def __init__(
         self,
@@ -31,20 +31,21 @@ class Desk:
 
         Args:
             runner: answers.
-            name: what messages call it.
-            images: the root of each task's images.
+            name: what messages call the runner.
+            images: the folder below which each task's images lie, by the task's name.
             n_loaders: processes that load images; 0: a thread of this process does.
-            console: takes what became of a loader that was killed.
+            console: hears of loaders that were killed.
         """
         self._runner, self._name, self._with_images = runner, name, reads_images(runner)
-        self._view = View(images, runner.image_size, patch_size_of(runner))
-        self._loaders: Loaders | None = None
+        self._settings = LoadSettings(images, runner.image_size, patch_size_of(runner))
+        self._loaders: LoaderPool | None = None
         if n_loaders and self._with_images:
-            self._loaders = Loaders(n_loaders, self._view, console)
+            self._loaders = LoaderPool(n_loaders, self._settings, console)
         self.ahead = AHEAD if self._loaders is not None else 1
         """Batches that may be prepared ahead of the one that is answered."""
         self._threads = ThreadPoolExecutor(self.ahead)
-        self._coming: dict[int, Future[LoadedBatch]] = {}
+        self._prepared: dict[int, Future[LoadedBatch]] = {}
+        """Of each batch that is prepared and not answered."""
 
     def __enter__(self) -> Self:
         return self
@@ -60,24 +61,25 @@ class Desk:
         self._threads.shutdown(cancel_futures=True)
 
     def prepare(self, batch: int, read: Callable[[int], Sequence[Request]]) -> None:
-        """Begin to draw and fit a batch, unless that has begun; `read` gives its requests.
+        """Begin to draw and fit a batch, unless that has begun; `read` returns its requests.
 
-        Batches are to be answered in the order in which they are prepared.
+        Batches must be answered in the order in which they are prepared.
         """
-        if batch not in self._coming:
-            self._coming[batch] = self._threads.submit(self._load, batch, read)
+        if batch not in self._prepared:
+            self._prepared[batch] = self._threads.submit(self._load, batch, read)
 
     def answer(self, batch: int, read: Callable[[int], Sequence[Request]]) -> list[ResponseLine]:
-        """Answer a batch, prepared before or now.
+        """Answer a batch, whether or not it was prepared before; one line for each request.
 
         Raises:
             RunnerError: The runner broke its contract.
             RunError: A loader was killed again and again.
         """
         self.prepare(batch, read)
-        loaded = self._coming.pop(batch).result()
+        loaded = self._prepared.pop(batch).result()
         try:
-            return _lines(batch, loaded.ready, _answer(self._runner, self._name, loaded.ready))
+            responses = _answer(self._runner, self._name, loaded.requests)
+            return _lines(batch, loaded.requests, responses)
         finally:
             if self._loaders is not None:
                 self._loaders.release(loaded)
@@ -85,10 +87,10 @@ class Desk:
     def _load(self, batch: int, read: Callable[[int], Sequence[Request]]) -> LoadedBatch:
         requests = read(batch)
         if not self._with_images:
-            return LoadedBatch([Ready(request, None, None) for request in requests], None)
+            return LoadedBatch([PreparedRequest(request, None, None) for request in requests])
         if self._loaders is not None:
             return self._loaders.load(requests)
-        return LoadedBatch([prepare(request, *self._view) for request in requests], None)
+        return LoadedBatch([prepare(request, *self._settings) for request in requests])
 
 
 def answer_batches(
@@ -104,19 +106,19 @@ def answer_batches(
     n_loaders: int = 0,
     console: Console = STDERR,
 ) -> None:
-    """Answer batches of a plan in order, and hand the lines of each on as it is done.
+    """Answer batches of a plan in order, and write the lines of each as soon as it is answered.
 
     Args:
         runner: answers.
-        name: what messages call it.
+        name: what messages call the runner.
         trials: of the run.
-        plan: the places in `trials` that each batch holds.
-        todo: places in `plan`, ascending.
-        images: the root of each task's images.
+        plan: of each batch, the indices of its trials in `trials`.
+        todo: indices in `plan`, ascending.
+        images: the folder below which each task's images lie, by the task's name.
         write: takes the lines of one batch.
-        ahead: batches that are prepared while one is answered; None: as many as a desk can.
-        n_loaders: see `Desk`, as for the last.
-        console: see there.
+        ahead: batches that are prepared while one is answered; None: as many as is possible.
+        n_loaders: processes that load images; 0: a thread of this process does.
+        console: hears of loaders that were killed.
 
     Raises:
         RunnerError: The runner broke its contract.
@@ -128,12 +130,12 @@ def answer_batches(
 
     if not todo:
         return
-    with Desk(runner, name, images, n_loaders=n_loaders, console=console) as desk:
-        ahead = desk.ahead if ahead is None else ahead
+    with BatchPipeline(runner, name, images, n_loaders=n_loaders, console=console) as pipeline:
+        ahead = pipeline.ahead if ahead is None else ahead
         for position, batch in enumerate(todo):
-            for coming in todo[position : position + 1 + ahead]:
-                desk.prepare(coming, read)
-            write(desk.answer(batch, read))
+            for following in todo[position : position + 1 + ahead]:
+                pipeline.prepare(following, read)
+            write(pipeline.answer(batch, read))
 
 
 def requests_of(trials: Sequence[Trial]) -> list[Request]:
@@ -141,31 +143,33 @@ def requests_of(trials: Sequence[Trial]) -> list[Request]:
     return [trial.request for trial in trials if trial.request is not None]
 
 
-def _answer(runner: Runner, name: str, ready: Sequence[Ready]) -> list[Response]:
+def _answer(runner: Runner, name: str, prepared: Sequence[PreparedRequest]) -> list[Response]:
     """Answer a batch; requests without pixels are errors, and the others are asked without them."""
-    asked = [each for each in ready if each.error is None]
-    requests = [each.request for each in asked]
-    pixels = [each.loaded.pixels for each in asked if each.loaded is not None]
+    good = [item for item in prepared if item.error is None]
+    requests = [item.request for item in good]
+    pixels = [item.loaded.pixels for item in good if item.loaded is not None]
     answers = iter(
-        check_responses(name, requests, runner.generate(requests, pixels)) if asked else []
+        check_responses(name, requests, runner.generate(requests, pixels)) if good else []
     )
     return [
-        next(answers) if each.error is None else Response(error=each.error, finish="error")
-        for each in ready
+        next(answers) if item.error is None else Response(error=item.error, finish="error")
+        for item in prepared
     ]
 
 
-def _lines(batch: int, ready: Sequence[Ready], responses: Sequence[Response]) -> list[ResponseLine]:
+def _lines(
+    batch: int, prepared: Sequence[PreparedRequest], responses: Sequence[Response]
+) -> list[ResponseLine]:
     return [
         ResponseLine(
             **response.model_dump(exclude={"pixels"}),
-            pixels=response.pixels if each.loaded is None else each.loaded.digest,
-            visibility=None if each.loaded is None else each.loaded.visibility,
-            task=each.request.task,
-            style=each.request.style,
-            id=each.request.id,
-            key=each.request.key,
+            pixels=response.pixels if item.loaded is None else item.loaded.digest,
+            visibility=None if item.loaded is None else item.loaded.visibility,
+            task=item.request.task,
+            style=item.request.style,
+            id=item.request.id,
+            key=item.request.key,
             batch=batch,
         )
-        for each, response in zip(ready, responses, strict=True)
+        for item, response in zip(prepared, responses, strict=True)
     ]

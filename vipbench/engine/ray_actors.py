@@ -1,15 +1,15 @@
-"""Answer batches on several machines: the workers are actors of Ray Core.
+"""Workers that are actors of Ray Core, on several machines.
 
-Ray says where an actor runs, and tells when one has died, be it alone or with its machine. All else
-is as in `workers`: this process hands out the batches of the plan, counts deaths, starts anew, and
-writes. Actors need nothing of each other, and nobody waits for the slowest.
+Ray decides where an actor runs, and reports when one has died, alone or with its machine. All else
+is the pool's: this process hands out the batches of the plan, counts deaths, restarts, and writes.
+Actors need nothing of each other, and nobody waits for the slowest.
 """
 
 import importlib
 import logging
 import os
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import BrokenExecutor, Future, ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType, TracebackType
@@ -20,96 +20,87 @@ from vipbench import environment
 from vipbench.console import Console
 from vipbench.engine.workers import (
     ENVIRONMENT,
-    NUMBER,
+    WORKER_NUMBER,
     Answers,
     Batch,
-    Build,
-    Crew,
-    Done,
     Job,
-    NoPlace,
-    Station,
-    Told,
+    NotScheduled,
+    Result,
     Worker,
+    WorkerInfo,
+    WorkerPool,
+    WorkerState,
 )
 from vipbench.errors import RunError, VipbenchError
 from vipbench.images.decode import safe_path
 
 ADDRESS = "RAY_ADDRESS"
-"""Environment variable of Ray, which names a cluster; without it, Ray is started here."""
-PATIENCE = 120.0
-"""Seconds that an actor waits for a place on a cluster, which may be growing."""
-_REACH = 10.0
-"""Seconds after which an address that nobody answers at is given up; Ray would try for minutes."""
+"""Environment variable of Ray that names a cluster; without it, Ray is started on this machine."""
+SCHEDULE_SECONDS = 120.0
+"""How long an actor waits for a machine of a cluster, which may be growing."""
+_CONNECT_SECONDS = 10.0
+"""How long an address may take to answer; Ray would try for minutes."""
 
 Resource = Literal["CPU", "GPU"]
 
 
-class Home(NamedTuple):
-    """What each machine must have as the first one has it."""
+class DriverInfo(NamedTuple):
+    """What every machine must have as the first one has it."""
 
     folder: Path
-    """Working directory, from which relative paths count."""
+    """Working directory, which relative paths start from."""
     versions: dict[str, str]
-    """Of Python and the packages that may move a score."""
+    """Of Python and the packages that may change a score."""
 
 
-# --- in the driver
-
-
-class Actors(Crew):
-    """Actors of Ray; a context manager, after which none is left, nor a Ray that it started."""
+class RayPool(WorkerPool):
+    """Workers that are actors of Ray; also ends Ray, where it started it."""
 
     def __init__(
         self,
-        build: Build,
-        name: str,
-        devices: Sequence[str | None],
-        images: Mapping[str, Path],
+        jobs: Sequence[Job],
         console: Console,
         *,
         resource: Resource = "CPU",
         ahead: int = 0,
-        n_loaders: int = 0,
         weights: str | None = None,
     ) -> None:
-        """Start nothing yet; one worker a device, which takes one `resource`; see `Job`, `Crew`.
+        """Start nothing yet; one actor for each job, each on one `resource`, and see `WorkerPool`.
 
         Raises:
             RunError: Ray is not installed.
         """
         self._ray = import_ray()
-        self._resource, self._is_mine = resource, False
-        roots = {task: root.absolute() for task, root in images.items()}
-        home = Home(Path.cwd(), environment.versions())
-        actors = [
-            _Actor(self._ray, number, Job(build, name, device, roots, n_loaders), home, resource)
-            for number, device in enumerate(devices)
-        ]
-        super().__init__(actors, console, ahead=ahead, weights=weights)
+        self._resource, self._started_ray = resource, False
+        driver = DriverInfo(Path.cwd(), environment.versions())
+        workers = []
+        for number, job in enumerate(jobs):
+            images = {task: folder.absolute() for task, folder in job.images.items()}
+            job = job._replace(images=images)
+            workers.append(_ActorWorker(self._ray, number, job, driver, resource))
+        super().__init__(workers, console, ahead=ahead, weights=weights)
 
     def __enter__(self) -> Self:
         """Connect to Ray, or start it.
 
         Raises:
-            RunError: There is no such cluster, or this machine alone is too small.
+            RunError: The cluster cannot be reached, or this machine alone is too small.
         """
         address = os.environ.get(ADDRESS) or "local"
         if not self._ray.is_initialized():  # else it is the caller's, and stays
             _connect(self._ray, address)
-            self._is_mine = True
-        n, there = len(self._workers), self._ray.cluster_resources().get(self._resource, 0)
-        if there < n and self._is_mine and address == "local":
-            self._leave()
+            self._started_ray = True
+        n, n_there = len(self._workers), self._ray.cluster_resources().get(self._resource, 0)
+        if n_there < n and self._started_ray and address == "local":
+            self._disconnect()
             raise RunError(
-                f"--engine ray: {n} workers ask for a {self._resource} each, and Ray on this "
-                f"machine has {there:g}; give fewer --workers, or the address of a cluster in "
-                f"{ADDRESS}"
+                f"--engine ray: {n} workers need one {self._resource} each, and Ray on this machine"
+                f" has {n_there:g} · give fewer --workers, or the address of a cluster in {ADDRESS}"
             )
-        if there < n:
+        if n_there < n:
             self._console.say(
-                f"{n} workers ask for a {self._resource} each, and the cluster has {there:g}; "
-                f"waiting up to {PATIENCE:g} s for more"
+                f"{n} workers need one {self._resource} each, and the cluster has {n_there:g}; "
+                f"waiting up to {SCHEDULE_SECONDS:g} s for more"
             )
         return self
 
@@ -122,49 +113,49 @@ class Actors(Crew):
         try:
             super().__exit__(kind, error, trace)
         finally:
-            self._leave()
+            self._disconnect()
 
-    def _leave(self) -> None:
-        if self._is_mine:
+    def _disconnect(self) -> None:
+        if self._started_ray:
             self._ray.shutdown()
-            self._is_mine = False
+            self._started_ray = False
 
 
-class _Actor(Worker):
+class _ActorWorker(Worker):
     """An actor on some machine; a thread waits for what it returns."""
 
     def __init__(
-        self, ray: ModuleType, number: int, job: Job, home: Home, resource: Resource
+        self, ray: ModuleType, number: int, job: Job, driver: DriverInfo, resource: Resource
     ) -> None:
         super().__init__(number)
-        self._ray, self._job, self._home, self._resource = ray, job, home, resource
+        self._ray, self._job, self._driver, self._resource = ray, job, driver, resource
         self._handle: Any = None
         self._thread: ThreadPoolExecutor | None = None
-        self._has_place = False
+        self._is_scheduled = False
 
     @property
-    def has_place(self) -> bool:
+    def is_scheduled(self) -> bool:
         """Whether Ray has found a machine for it."""
-        return self._has_place
+        return self._is_scheduled
 
-    def _load(self) -> Future[Done]:
-        self._has_place = False
+    def _submit_load(self) -> Future[Result]:
+        self._is_scheduled = False
         self._thread = ThreadPoolExecutor(1)
-        of_gpu = self._resource == "GPU"
+        needs_gpu = self._resource == "GPU"
         self._handle = (
-            self._ray.remote(_Remote)
+            self._ray.remote(RemoteWorker)
             .options(
-                num_cpus=0 if of_gpu else 1,
-                num_gpus=1 if of_gpu else 0,
-                max_restarts=0,  # the crew starts it anew, and counts how often
+                num_cpus=0 if needs_gpu else 1,
+                num_gpus=1 if needs_gpu else 0,
+                max_restarts=0,  # the pool restarts it, and counts how often
                 max_task_retries=0,
-                runtime_env={"env_vars": ENVIRONMENT | {NUMBER: str(self.number)}},
+                runtime_env={"env_vars": ENVIRONMENT | {WORKER_NUMBER: str(self.number)}},
             )
             .remote()
         )
-        return self._thread.submit(self._bring, self._handle)
+        return self._thread.submit(self._load, self._handle)
 
-    def _answer(self, batch: Batch, following: Sequence[Batch]) -> Future[Done]:
+    def _submit_batch(self, batch: Batch, following: Sequence[Batch]) -> Future[Result]:
         if self._thread is None:
             raise ValueError("not started")
         return self._thread.submit(self._get, self._handle.answer.remote(batch, following))
@@ -176,48 +167,48 @@ class _Actor(Worker):
             self._handle = None
 
     def wait(self) -> None:
-        """Wait until nothing is to come from the actor any more."""
+        """Wait until the actor returns nothing any more."""
         if self._thread is not None:
             self._thread.shutdown(wait=True, cancel_futures=True)
             self._thread = None
 
-    def _bring(self, handle: Any) -> Told:
-        """Wait for a place, then for the model."""
-        arrived = handle.arrive.remote()
-        if not self._ray.wait([arrived], timeout=PATIENCE)[0]:
-            raise NoPlace(self._describe_cluster())
+    def _load(self, handle: Any) -> WorkerInfo:
+        """Wait for a machine, then for the model."""
+        ping = handle.ping.remote()
+        if not self._ray.wait([ping], timeout=SCHEDULE_SECONDS)[0]:
+            raise NotScheduled(self._describe_cluster())
         try:
-            self._get(arrived)
+            self._get(ping)
         except (ImportError, RuntimeError) as error:
             if isinstance(error, BrokenExecutor):
                 raise
             raise RunError(
-                f"--engine ray: worker {self.number + 1} cannot be started ({_one_line(error)}); "
-                "install the same vipbench on every machine"
+                f"--engine ray: {self} cannot be started ({_one_line(error)}) · install the same "
+                "vipbench on every machine"
             ) from error
-        self._has_place = True
-        told: Told = self._get(handle.load.remote(self._job, self._home))
-        return told
+        self._is_scheduled = True
+        info: WorkerInfo = self._get(handle.load.remote(self._job, self._driver))
+        return info
 
-    def _get(self, coming: Any) -> Any:
+    def _get(self, reference: Any) -> Any:
         """Return what an actor returns, or raise what it raised; BrokenExecutor where it died."""
         try:
-            return self._ray.get(coming)
+            return self._ray.get(reference)
         except self._ray.exceptions.RayTaskError as error:
             raise error.cause from error
         except self._ray.exceptions.RayError as error:
             raise BrokenExecutor(_one_line(error)) from error
 
     def _describe_cluster(self) -> str:
-        """Say why there is no place, as far as Ray knows."""
+        """Say why no machine takes the actor, as far as Ray knows."""
         machines = [node for node in self._ray.nodes() if node["Alive"]]
         total = self._ray.cluster_resources().get(self._resource, 0)
         free = self._ray.available_resources().get(self._resource, 0)
         return (
-            f"--engine ray: no machine took worker {self.number + 1}, which asks for one "
-            f"{self._resource}, within {PATIENCE:g} s; the cluster has {total:g} {self._resource} "
-            f"on {len(machines)} machines, {free:g} of it free; what is answered is kept: the same "
-            "command goes on, with fewer --workers or a larger cluster"
+            f"--engine ray: no machine took {self}, which needs one {self._resource}, within "
+            f"{SCHEDULE_SECONDS:g} s; the cluster has {total:g} {self._resource} on {len(machines)}"
+            f" machines, {free:g} of it free · what is answered is kept · give the same command to "
+            "resume, with fewer --workers or a larger cluster"
         )
 
 
@@ -227,15 +218,15 @@ def import_ray() -> ModuleType:
         return importlib.import_module("ray")
     except ImportError as error:
         raise RunError(
-            f"--engine ray: ray cannot be imported ({_one_line(error)}); install it with "
+            f"--engine ray: ray cannot be imported ({_one_line(error)}) · install it with "
             "`pip install 'vipbench[ray]'`"
         ) from error
 
 
 def _connect(ray: ModuleType, address: str) -> None:
-    """Connect this process to Ray; RunError where nobody answers there."""
+    """Connect this process to Ray; RunError where Ray does not answer at the address."""
     try:
-        _reach(address)
+        _check_answers(address)
         ray.init(
             address=address,
             include_dashboard=False,
@@ -244,16 +235,16 @@ def _connect(ray: ModuleType, address: str) -> None:
         )
     except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         raise RunError(
-            f"--engine ray: no connection to {address} ({_one_line(error)}); start Ray there, or "
-            f"unset {ADDRESS} for this machine alone"
+            f"--engine ray: no connection to {address} ({_one_line(error)}) · start Ray there, or "
+            f"unset {ADDRESS} to use this machine alone"
         ) from error
 
 
-def _reach(address: str) -> None:
-    """See whether anybody answers at an address of the form HOST:PORT; OSError if not."""
+def _check_answers(address: str) -> None:
+    """Connect to an address of the form HOST:PORT; OSError where nothing answers."""
     parts = urlsplit(address if "://" in address else f"//{address}")
     if parts.hostname is not None and parts.port is not None:
-        socket.create_connection((parts.hostname, parts.port), timeout=_REACH).close()
+        socket.create_connection((parts.hostname, parts.port), timeout=_CONNECT_SECONDS).close()
 
 
 def _one_line(error: BaseException) -> str:
@@ -263,30 +254,36 @@ def _one_line(error: BaseException) -> str:
 # --- in the actor
 
 
-class _Remote:
+class RemoteWorker:
     """A worker, on the machine that Ray chose."""
 
     _job: Job
-    _station: Station
+    _state: WorkerState
 
-    def arrive(self) -> None:
-        """Say that there is a place."""
+    def ping(self) -> None:
+        """Return as soon as the actor runs on a machine."""
 
-    def load(self, job: Job, home: Home) -> Told:
-        """Load the model; RunError where the machine lacks what the first one has."""
-        _settle(job, home)
-        self._job, self._station = job, Station(job)
-        return self._station.told
+    def load(self, job: Job, driver: DriverInfo) -> WorkerInfo:
+        """Load the model, in the working directory of the first machine.
+
+        Raises:
+            RunError: This machine lacks what the first one has.
+        """
+        _check_folders(job, driver)
+        os.chdir(driver.folder)
+        _check_versions(driver)
+        self._job, self._state = job, WorkerState(job)
+        return self._state.info
 
     def answer(self, batch: Batch, following: Sequence[Batch]) -> Answers:
         """Answer a batch, and prepare the following ones meanwhile.
 
-        An image that only this machine lacks is no fault of the sample: no answer comes of it.
+        An image that only this machine lacks is not an error of the sample.
 
         Raises:
             RunError: There is such an image.
         """
-        answers = self._station.answer(batch, following)
+        answers = self._state.answer(batch, following)
         for request, line in zip(batch.requests, answers.lines, strict=True):
             if line.error is None:
                 continue
@@ -295,29 +292,33 @@ class _Remote:
             except VipbenchError:
                 continue
             if not path.exists():
-                raise RunError(f"{socket.gethostname()}: there is no image {path}; {_SAME}")
+                raise RunError(f"{socket.gethostname()}: there is no image {path} · {_SAME_PATHS}")
         return answers
 
 
-_SAME = (
-    "every machine reads the model and the images by the same paths as the first; what is answered "
-    "is kept, and the same command goes on"
+_SAME_PATHS = (
+    "expected every machine to read the model and the images by the same paths as the first one · "
+    "what is answered is kept · give the same command to resume"
 )
 
 
-def _settle(job: Job, home: Home) -> None:
-    """Go where relative paths count from; RunError where the machine lacks what is needed."""
-    host = socket.gethostname()
-    needed = {"the working directory": home.folder}
-    needed |= {f"images of {task}": root for task, root in job.images.items()}
-    for what, folder in needed.items():
+def _check_folders(job: Job, driver: DriverInfo) -> None:
+    """Refuse a machine that has no such working directory, or no images."""
+    folders = {"the working directory": driver.folder}
+    folders |= {f"images of {task}": folder for task, folder in job.images.items()}
+    for what, folder in folders.items():
         if not folder.is_dir():
-            raise RunError(f"{host}: there is no folder {folder} ({what}); {_SAME}")
-    os.chdir(home.folder)
+            raise RunError(
+                f"{socket.gethostname()}: there is no folder {folder} ({what}) · {_SAME_PATHS}"
+            )
+
+
+def _check_versions(driver: DriverInfo) -> None:
+    """Refuse a machine that has other versions of what may change an answer."""
     here = environment.versions()
-    for package, version in home.versions.items():
+    for package, version in driver.versions.items():
         if here[package] != version:
             raise RunError(
-                f"{host}: has {package} {here[package]}, and the run was started with {version}; "
-                "install the same version everywhere, as answers may depend on it"
+                f"{socket.gethostname()}: has {package} {here[package]} · expected {version}, with "
+                "which the run was started · install the same version on every machine"
             )

@@ -1,4 +1,4 @@
-"""From a request to the pixels that a model sees."""
+"""From a request to the pixels that a model sees: open, mark, fit."""
 
 import hashlib
 from collections.abc import Mapping
@@ -17,68 +17,78 @@ from vipbench.images.visibility import measure, view
 from vipbench.schema import Request, Visibility
 
 
-class Loaded(NamedTuple):
-    """A marked and fitted image, and what is left of its marks."""
+class LoadedImage(NamedTuple):
+    """A marked and fitted image, and how much of each mark can be seen in it."""
 
     pixels: np.ndarray
     """uint8 (size, size, 3), or (height, width, 3) where nothing is fitted; RGB, rows first."""
     visibility: tuple[Visibility, ...]
-    """One a visual prompt; empty where none is drawn."""
+    """One for each visual prompt; empty where none is drawn."""
     digest: str
-    """Of the pixels: `Response.pixels`."""
+    """Of the pixels, see `digest_pixels`."""
 
 
-class Ready(NamedTuple):
-    """A request with what the model gets to see, or with the reason why that is nothing."""
+class PreparedRequest(NamedTuple):
+    """A request with the image that the model gets, or with the reason why there is none."""
 
     request: Request
-    loaded: Loaded | None
+    loaded: LoadedImage | None
+    """None where there is an error, and where the runner reads no images."""
     error: str | None
 
 
 def prepare(
     request: Request, images: Mapping[str, Path], size: int | None, patch_size: int | None
-) -> Ready:
-    """Load a request's image as `load` does; `images` is the root of each task's."""
+) -> PreparedRequest:
+    """Load a request's image as `load` does; a broken image is an error of this request alone.
+
+    `images` is the folder below which each task's images lie, by the task's name.
+    """
     try:
-        return Ready(request, load(request, images[request.task], size, patch_size), None)
+        return PreparedRequest(request, load(request, images[request.task], size, patch_size), None)
     except DataError as error:
-        return Ready(request, None, f"image: {error}")
+        return PreparedRequest(request, None, f"image: {error}")
 
 
-def load(request: Request, images: Path, size: int | None, patch_size: int | None = None) -> Loaded:
+def load(
+    request: Request, images: Path, size: int | None, patch_size: int | None = None
+) -> LoadedImage:
     """Open, mark and fit a request's image; pure, equal in every process.
 
-    Marks are drawn at the original resolution, before fitting. `images` is the root that
-    `request.image` lies below; `size` is the side of the model's square in px, None for the marked
-    image as it is; `patch_size` is that of the model's patches, where it is known. A blind request
-    gives a uniform `PAD_COLOR` image of the original's size.
+    Marks are drawn at the original resolution, before fitting. A blind request gives a uniform
+    `PAD_COLOR` image of the original's size.
+
+    Args:
+        request: names the image and the marks.
+        images: the folder below which `request.image` lies.
+        size: side of the model's square in px; None: the marked image is not fitted.
+        patch_size: side of the model's patches in px, where it is known.
 
     Raises:
-        DataError: the image is missing or broken, or its path leaves the root.
+        DataError: The image is missing or broken, or its path leaves the folder.
     """
-    pixels, visibility = _see(request, images, size, patch_size)
-    return Loaded(pixels, visibility, digest_pixels(pixels))
+    pixels, visibility = _render(request, images, size, patch_size)
+    return LoadedImage(pixels, visibility, digest_pixels(pixels))
 
 
 def load_image(request: Request, images: Path, size: int | None) -> np.ndarray:
     """Return the pixels that `load` gives."""
-    return _see(request, images, size, None)[0]
+    return _render(request, images, size, None)[0]
 
 
-def _see(
+def _render(
     request: Request, images: Path, size: int | None, patch_size: int | None
 ) -> tuple[np.ndarray, tuple[Visibility, ...]]:
-    """Return pixels as `Loaded` has them, and what is left of the marks."""
+    """Return pixels as `LoadedImage` has them, and how much of each mark can be seen."""
     path = safe_path(images, request.image)
     image = _decoded(path, _stamp(path)).copy()
-    seen = view(image.size, request.fit, size, patch_size)
+    window = view(image.size, request.fit, size, patch_size)
     visibility: tuple[Visibility, ...] = ()
     if request.blind:
         image = Image.new("RGB", image.size, PAD_COLOR)
     else:
         visibility = tuple(
-            measure(draw_mark(image, prompt), seen) for prompt in request.visual_prompts
+            measure(draw_mark(image, prompt), window) for prompt in request.visual_prompts
         )
     pixels = np.array(image) if size is None else fit(image, request.fit, size)
     return np.ascontiguousarray(pixels), visibility
@@ -86,22 +96,22 @@ def _see(
 
 @lru_cache(maxsize=1)
 def _decoded(path: Path, stamp: tuple[int, int]) -> Image.Image:
-    """Keep the last image: the batch plan asks a sample's styles one after another."""
+    """Open an image; the last one is kept, since a plan asks a sample's styles in a row."""
     return open_image(path)[0]
 
 
 def _stamp(path: Path) -> tuple[int, int]:
-    """Return what changes with a file's content; zeros where there is no file."""
+    """Return size in bytes and time of change in ns of a file; zeros where there is none."""
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError:
         return 0, 0
-    return found.st_size, found.st_mtime_ns
+    return status.st_size, status.st_mtime_ns
 
 
 def digest_pixels(pixels: np.ndarray) -> str:
-    """Return the sha256 of an image's shape and bytes, in hex: `Response.pixels`."""
+    """Return the sha256 of an image's dtype, shape and bytes, in hex: `Response.pixels`."""
     shape = "x".join(map(str, pixels.shape))
-    found = hashlib.sha256(f"{pixels.dtype} {shape} ".encode())
-    found.update(np.ascontiguousarray(pixels).data)
-    return found.hexdigest()
+    state = hashlib.sha256(f"{pixels.dtype} {shape} ".encode())
+    state.update(np.ascontiguousarray(pixels).data)
+    return state.hexdigest()

@@ -1,18 +1,15 @@
 """Steps 3 and 4: pixels, then responses, by a model here or in other processes."""
 
 import contextlib
-import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 from vipbench.console import Console
 from vipbench.engine.in_process import Engine, InProcess
 from vipbench.engine.loaders import count_ahead, count_loaders
-from vipbench.engine.ray_actors import Actors
-from vipbench.engine.workers import Crew, Workers
+from vipbench.engine.pools import make_pool
 from vipbench.errors import RunError
 from vipbench.run.describe import Clock, add_times
 from vipbench.run.prepare import Prepared, is_limit_given, token_limit
@@ -24,8 +21,6 @@ from vipbench.runfolder.folder import REQUESTS, RESPONSES, remove_run
 from vipbench.runfolder.lines import ResponseLine
 from vipbench.runfolder.trials_file import Trials, move_trials
 from vipbench.runners.contract import settings_of
-from vipbench.runners.device import spread
-from vipbench.runners.spec import Build, Model
 
 
 @dataclass
@@ -118,7 +113,9 @@ def _load_engine(
     else:
         n = min(settings.workers, len(started.todo))
         build = partial(model.build, token_budget=token_budget) if token_budget else model.build
-        pool = _make_pool(model, build, n, n_loaders, images, settings, console)
+        pool = make_pool(
+            settings.engine, model, build, settings.runner, n, images, console, n_loaders=n_loaders
+        )
         engine = stack.enter_context(pool)
         fitting = pool.load().settings.token_budget
     if fitting is None:
@@ -141,40 +138,3 @@ def _begin(trials: Trials, started: Started, *, fresh: bool) -> Trials:
     append_responses(started.folder / RESPONSES, [])  # a run without any answer ends, too
     # The same bytes, if it is there already; and nobody reads it meanwhile.
     return move_trials(trials, started.folder / REQUESTS)
-
-
-def _make_pool(
-    model: Model,
-    build: Build,
-    n: int,
-    n_loaders: int,
-    images: Mapping[str, Path],
-    settings: RunSettings,
-    console: Console,
-) -> Crew:
-    """Choose `n` workers, here or on a cluster; none of them is started yet."""
-    ahead, placement = count_ahead(n_loaders, model.device), model.placement
-    if settings.engine == "ray":
-        return Actors(
-            build,
-            settings.runner,
-            [placement.device if placement else None] * n,
-            images,
-            console,
-            resource="GPU" if model.device.startswith("cuda") else "CPU",
-            ahead=ahead,
-            n_loaders=n_loaders,
-            weights=model.weights,
-        )
-    if model.device == "cpu" and settings.workers > (os.cpu_count() or 1):
-        console.say(f"--workers {settings.workers}: are more than the {os.cpu_count()} cores here")
-    return Workers(
-        build,
-        settings.runner,
-        spread(placement.torch_device(), n) if placement else [None] * n,
-        images,
-        console,
-        ahead=ahead,
-        n_loaders=n_loaders,
-        weights=model.weights,
-    )

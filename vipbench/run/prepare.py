@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vipbench.console import Console
+from vipbench.engine.processes import describe
 from vipbench.engine.ray_actors import import_ray
-from vipbench.engine.workers import describe
 from vipbench.errors import RunError, TooManyErrors
 from vipbench.run.settings import RunSettings
 from vipbench.runfolder.manifest import Identity

@@ -93,7 +93,7 @@ def find_device(name: str | None) -> "torch.device":
     return device
 
 
-def spread(device: "torch.device", n: int) -> list[str]:
+def assign_devices(device: "torch.device", n: int) -> list[str]:
     """Return a device for each of `n` workers: a GPU each, or the CPU for all of them.
 
     Raises:

@@ -11,7 +11,7 @@ from vipbench.errors import RunError
 from vipbench.runfolder.lines import ResponseLine, ScoreLine
 from vipbench.schema import ExtraMetric, Kind, Response, Score, Tags, Trial
 from vipbench.scoring import answers
-from vipbench.spool import Shelf
+from vipbench.spool import Spool
 
 OPTION_ARGMAX = "option_argmax"
 """The metric of the likeliest option letter, whatever the text says."""
@@ -135,7 +135,7 @@ def score_line(trial: Trial, response: Response | None, metric: str | None = Non
 class Joint:
     """A joint task, scored from the lines of its parts; a context manager.
 
-    Lines are joined on style, id and metric. They wait on a shelf, since those of one part all come
+    Lines are joined on style, id and metric. They wait in a spool, since those of one part all come
     before those of the next.
     """
 
@@ -143,20 +143,20 @@ class Joint:
         """Take the name of the joint task and those of its parts."""
         self._name, self._parts = name, parts
         self._positions: dict[tuple[str, str, str, str], int] = {}
-        """Task, style, id, metric -> position of the line on the shelf."""
-        self._shelf = Shelf(_SCORE_LINE)
+        """Task, style, id, metric -> position of the line in the spool."""
+        self._spool = Spool(_SCORE_LINE)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *raised: object) -> None:
-        self._shelf.close()
+        self._spool.close()
 
     def add(self, line: ScoreLine) -> None:
         """Take a line, if it is one of a part."""
         if line.task in self._parts:
             key = line.task, line.style, line.id, line.metric
-            self._positions[key] = self._shelf.put(line)
+            self._positions[key] = self._spool.append(line)
 
     def lines(self) -> Iterator[ScoreLine]:
         """Yield the lines of the joint task, in the order of its first part.
@@ -167,7 +167,7 @@ class Joint:
             if task != self._parts[0]:
                 continue
             keys = [(part, style, id_, metric) for part in self._parts]
-            present = [self._shelf[self._positions[key]] for key in keys if key in self._positions]
+            present = [self._spool[self._positions[key]] for key in keys if key in self._positions]
             if len(present) < len(self._parts):
                 raise RunError(
                     f"{self._name}: sample {id_} under {style} is not in each of "

@@ -30,7 +30,7 @@ from vipbench.schema import (
     TaskSpec,
     Trial,
 )
-from vipbench.spool import Shelf
+from vipbench.spool import Spool
 from vipbench.trials.selection import Selection, TaskChoice
 
 SHOWN_IDS = 5
@@ -56,40 +56,40 @@ _ASKED = TypeAdapter(_Asked)
 
 
 class _Records:
-    """Records of one task in the order of the data, which lie on a shelf; each has its own id."""
+    """Records of one task in the order of the data, which lie in a spool; each has its own id."""
 
     def __init__(
         self,
         spec: TaskSpec,
-        shelf: Shelf[Sample | Problem],
+        spool: Spool[Sample | Problem],
         ids: Sequence[str],
-        places: Sequence[int],
+        indices: Sequence[int],
     ) -> None:
         """Take all records of a task, their ids, and which of them this is about."""
-        self._spec, self._shelf, self._ids, self._places = spec, shelf, ids, places
+        self._spec, self._spool, self._ids, self._indices = spec, spool, ids, indices
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self._indices)
 
     def __iter__(self) -> Iterator[Sample | Problem]:
         return (self[number] for number in range(len(self)))
 
     def __getitem__(self, number: int) -> Sample | Problem:
-        place = self._places[number]
-        record = self._shelf[place]
+        index = self._indices[number]
+        record = self._spool[index]
         if isinstance(record, Sample):
             return record.model_copy(update={"task": self._spec})
-        return record.model_copy(update={"id": self._ids[place]})
+        return record.model_copy(update={"id": self._ids[index]})
 
     @property
     def ids(self) -> list[str]:
         """Of each record."""
-        return [self._ids[place] for place in self._places]
+        return [self._ids[index] for index in self._indices]
 
     def part(self, numbers: Sequence[int]) -> "_Records":
         """Return some of these records."""
-        places = [self._places[number] for number in numbers]
-        return _Records(self._spec, self._shelf, self._ids, places)
+        indices = [self._indices[number] for number in numbers]
+        return _Records(self._spec, self._spool, self._ids, indices)
 
 
 @dataclass
@@ -157,8 +157,8 @@ def make_trials(
     known: set[str] = set()
     for choice in selection.tasks:
         name = choice.spec.name
-        with Shelf(_RECORD) as shelf:
-            records, warnings = _read(choice, shelf, watch)
+        with Spool(_RECORD) as spool:
+            records, warnings = _read(choice, spool, watch)
             all_ids = frozenset(records.ids)
             if ids:
                 known |= all_ids
@@ -190,7 +190,7 @@ def _nearest_id(id_: str, known: Iterable[str]) -> str:
 
 
 def _read(
-    choice: TaskChoice, shelf: Shelf[Sample | Problem], watch: Watch
+    choice: TaskChoice, spool: Spool[Sample | Problem], watch: Watch
 ) -> tuple[_Records, list[tuple[str, str]]]:
     """Read a task; return usable and unusable records in order, and warnings as (id, code)."""
     ids: list[str] = []
@@ -200,14 +200,14 @@ def _read(
         if isinstance(record, Problem) and record.warning:
             warnings.append((record.id, record.code))
             continue
-        place = shelf.put(record)
+        index = spool.append(record)
         # A copy: the string of the file would keep the block of memory around it, with all the
         # rest of the file, from being given back.
         ids.append(record.id.encode().decode())
-        unusable += [place] if isinstance(record, Problem) else []
+        unusable += [index] if isinstance(record, Problem) else []
     if not ids:
         raise DataError(f"{choice.spec.name}: {choice.source.questions} holds no samples")
-    return _Records(choice.spec, shelf, _renamed(ids, unusable), range(len(ids))), warnings
+    return _Records(choice.spec, spool, _renamed(ids, unusable), range(len(ids))), warnings
 
 
 def _renamed(ids: Sequence[str], unusable: Sequence[int]) -> list[str]:
@@ -216,13 +216,13 @@ def _renamed(ids: Sequence[str], unusable: Sequence[int]) -> list[str]:
     Samples keep theirs, which differ; problems with an id that is taken get a number.
     """
     problems = set(unusable)
-    taken = {id_ for place, id_ in enumerate(ids) if place not in problems}
+    taken = {id_ for index, id_ in enumerate(ids) if index not in problems}
     named = list(ids)
-    for place in unusable:
-        copies = (f"{ids[place]}#{n}" for n in itertools.count(2))
-        names = itertools.chain([ids[place]], copies)
-        named[place] = next(each for each in names if each not in taken)
-        taken.add(named[place])
+    for index in unusable:
+        copies = (f"{ids[index]}#{n}" for n in itertools.count(2))
+        names = itertools.chain([ids[index]], copies)
+        named[index] = next(each for each in names if each not in taken)
+        taken.add(named[index])
     return named
 
 
@@ -258,9 +258,9 @@ def _task_trials(
         """Return a sample of the whole task, whatever subset is asked, by a random number."""
         return usable(number % len(records))
 
-    with Shelf(_ASKED) as inspected:
+    with Spool(_ASKED) as inspected:
         for record in watch(asked, f"{choice.spec.name}: images"):
-            inspected.put(_inspect(record, choice.source, facts))
+            inspected.append(_inspect(record, choice.source, facts))
         for style in choice.styles:
             for each in inspected:
                 if isinstance(each.record, Sample) and each.error is None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from vipbench import digests
 from vipbench.errors import RunnerError
 from vipbench.runfolder.manifest import Settings
-from vipbench.runners.device import Placement, check_placed, find_placement, spread
+from vipbench.runners.device import Placement, assign_devices, check_placed, find_placement
 from vipbench.runners.spec import GREEDY, Model, ModelChoice, Probe, RunnerSpec, build_there
 from vipbench.schema import Fit, PromptFormat
 
@@ -39,7 +39,7 @@ class CheckpointSpec(RunnerSpec):
         if self.choice.engine == "ray":
             check_placed(self.placement.torch_device())
         elif self.choice.workers > 1:
-            spread(self.placement.torch_device(), self.choice.workers)
+            assign_devices(self.placement.torch_device(), self.choice.workers)
         elif self.choice.device not in (None, "auto", "cpu"):
             self.placement  # noqa: B018  # raises
 
