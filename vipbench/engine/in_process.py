@@ -12,7 +12,7 @@ from vipbench.runfolder.trials_file import Trials
 from vipbench.runners.contract import Runner, splits_of
 
 
-class Engine(Protocol):
+class Backend(Protocol):
     """Answers batches: a runner in this process, or a pool of others."""
 
     @property

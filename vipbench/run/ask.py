@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from vipbench.console import Console
-from vipbench.engine.in_process import Engine, InProcess
+from vipbench.engine.in_process import Backend, InProcess
 from vipbench.engine.loaders import count_ahead, count_loaders
 from vipbench.engine.pools import make_pool
 from vipbench.errors import RunError
@@ -27,7 +27,7 @@ from vipbench.runners.contract import settings_of
 class Session:
     """A loaded model in front of a run folder that is ready for its answers."""
 
-    engine: Engine | None
+    backend: Backend | None
     """None: nothing is left to ask."""
     started: Started
     trials: Trials
@@ -48,19 +48,19 @@ def load(
     """
     clock = Clock()
     with contextlib.ExitStack() as stack:
-        engine = None
+        backend = None
         # First the model, so that one which cannot be loaded leaves nothing behind.
         if started.todo:
-            engine, started = _load_engine(prepared, started, settings, console, stack)
+            backend, started = _load_backend(prepared, started, settings, console, stack)
         clock.loaded = time.monotonic()
         trials = _begin(prepared.trials, started, fresh=settings.fresh)
-        session = Session(engine, started, trials, clock)
+        session = Session(backend, started, trials, clock)
         try:
             yield session
         finally:
             clock.answered = time.monotonic()
             stack.close()  # the memory of workers is known when they have ended
-            manifest = add_times(started.manifest, prepared.seconds, clock, engine)
+            manifest = add_times(started.manifest, prepared.seconds, clock, backend)
             session.started = started._replace(manifest=manifest)
             with contextlib.suppress(RunError):  # where the disk is full, that is said already
                 manifests.write(started.folder, manifest)
@@ -81,17 +81,17 @@ def answer(session: Session, console: Console) -> None:
             session.clock.n_answered += len(lines)
             bar.update(len(lines))
 
-        if session.engine is not None:
-            session.engine.answer(session.trials, started.plan, started.todo, write=write)
+        if session.backend is not None:
+            session.backend.answer(session.trials, started.plan, started.todo, write=write)
 
 
-def _load_engine(
+def _load_backend(
     prepared: Prepared,
     started: Started,
     settings: RunSettings,
     console: Console,
     stack: contextlib.ExitStack,
-) -> tuple[Engine, Started]:
+) -> tuple[Backend, Started]:
     """Load the model, here or in workers that end with `stack`.
 
     Where less fits into its memory than was planned with, the run is planned again.
@@ -103,10 +103,10 @@ def _load_engine(
     model = prepared.model
     n_loaders = count_loaders(settings.loaders, model.device, settings.workers)
     ahead = count_ahead(n_loaders, model.device)
-    engine: Engine
+    backend: Backend
     if not settings.has_workers or model.build is None:
         runner = model.load(prepared.trials, token_budget)
-        engine = InProcess(
+        backend = InProcess(
             runner, settings.runner, images, ahead=ahead, n_loaders=n_loaders, console=console
         )
         fitting = settings_of(runner, settings.runner).token_budget
@@ -116,15 +116,15 @@ def _load_engine(
         pool = make_pool(
             settings.engine, model, build, settings.runner, n, images, console, n_loaders=n_loaders
         )
-        engine = stack.enter_context(pool)
+        backend = stack.enter_context(pool)
         fitting = pool.load().settings.token_budget
     if fitting is None:
-        return engine, started
+        return backend, started
     limit, previous = token_limit(prepared.trials, fitting), started.manifest.batch_limit
     if limit == previous:
-        return engine, started
+        return backend, started
     console.say(f"{started.folder}: {previous} do not fit into memory: {limit} a batch")
-    return engine, plan_run(started.folder, prepared, settings, limit)
+    return backend, plan_run(started.folder, prepared, settings, limit)
 
 
 def _begin(trials: Trials, started: Started, *, fresh: bool) -> Trials:

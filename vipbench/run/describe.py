@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from vipbench import environment
 from vipbench.data.synthetic import is_synthetic
-from vipbench.engine.in_process import Engine
+from vipbench.engine.in_process import Backend
 from vipbench.run.prepare import Prepared
 from vipbench.run.settings import RunSettings
 from vipbench.runfolder import manifest as manifests
@@ -109,7 +109,9 @@ def _axes(selection: Selection, spec: TaskSpec) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*selection.breakdown, *swept, *moved, *spec.breakdown)))
 
 
-def add_times(manifest: Manifest, prepare: float, clock: Clock, engine: Engine | None) -> Manifest:
+def add_times(
+    manifest: Manifest, prepare: float, clock: Clock, backend: Backend | None
+) -> Manifest:
     """Add what one start took: the seconds before the model was loaded, and those of its clock."""
     previous, now = manifest.times, clock.answered or time.monotonic()
     loaded = now if clock.loaded is None else clock.loaded
@@ -126,7 +128,8 @@ def add_times(manifest: Manifest, prepare: float, clock: Clock, engine: Engine |
         update={
             "times": times,
             "peak_memory_mib": peak,
-            "n_worker_restarts": manifest.n_worker_restarts + (engine.n_restarts if engine else 0),
-            "n_splits": manifest.n_splits + (engine.n_splits if engine else 0),
+            "n_worker_restarts": manifest.n_worker_restarts
+            + (backend.n_restarts if backend else 0),
+            "n_splits": manifest.n_splits + (backend.n_splits if backend else 0),
         }
     )
