@@ -205,6 +205,14 @@ def test_what_has_no_rounding_is_refused(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_an_unknown_dtype_is_refused_before_anything_is_asked(
+    checkpoint: Path, tasks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vipbench.certify.run", None)
+    with pytest.raises(RunnerError, match="float8"):
+        certify(settings(checkpoint, tasks, dtype="float8"), 4, tmp_path / "c.json")
+
+
 def test_the_report_shows_flips_and_scores(few_words: Certificate) -> None:
     lines = report(few_words)
     assert lines["flipped"].startswith(f"{few_words.n_flipped} of 4 answers")

@@ -29,6 +29,7 @@ from vipbench.runfolder.lines import ResponseLine, ScoreLine, TrialId, trial_id
 from vipbench.runfolder.manifest import CERTIFICATES, Manifest
 from vipbench.runfolder.plan import BatchLimit
 from vipbench.runners.checkpoints.loading import LOAD_ERRORS, inference
+from vipbench.runners.device import check_names
 from vipbench.runners.registry import find_spec, with_checkpoint
 from vipbench.schema import AnswerPath, PromptFormat, Record
 from vipbench.stats import clustered_mean
@@ -164,6 +165,7 @@ def certify(
             f"runner {settings.runner}: has no rounding to certify; expected a checkpoint; give "
             f"--model, and --runner {' or '.join(with_checkpoint())}"
         )
+    check_names(settings.device, settings.dtype)  # before the reference, which takes minutes
     sampled = _samples(settings, n)
     tolerant: dict[str, object] = {"max_errors": 1.0}  # errors are counted here
     one_by_one = {"batch_size": 1, "token_budget": None, "workers": 1}
