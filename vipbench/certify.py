@@ -1,7 +1,7 @@
-"""The numerics certificate: how many answers of a run are owed to rounding.
+"""The numerics certificate: how many answers of a run are due to rounding.
 
-The same samples are asked twice: one at a time in float32 by plain `generate`, and as a run of
-these settings asks them. Both are runs like any other, so that nothing is certified but what runs.
+The same samples are asked twice: one at a time in float32 by plain `generate`, and as a run with
+these settings asks them. Both are runs like any other, so what is certified is what runs.
 """
 
 import math
@@ -29,20 +29,22 @@ from vipbench.runfolder.lines import ResponseLine, ScoreLine, TrialId, trial_id
 from vipbench.runfolder.manifest import CERTIFICATES, Manifest
 from vipbench.runfolder.plan import BatchLimit
 from vipbench.runners.checkpoints.loading import LOAD_ERRORS, inference
+from vipbench.runners.device import check_names
 from vipbench.runners.registry import find_spec, with_checkpoint
 from vipbench.schema import AnswerPath, PromptFormat, Record
 from vipbench.stats import clustered_mean
 from vipbench.trials.selection import select
 
 N = 200
-"""Samples of a certificate, about: as many of each task."""
+"""Samples of a certificate, about: equal numbers of each task."""
 QUANTILES = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9)
+"""Of the margins that a certificate holds."""
 KERNELS = {0: "math", 1: "flash", 2: "efficient", 3: "cudnn"}
-"""What torch numbers its attention kernels by (`torch.nn.attention.SDPBackend`)."""
+"""Number -> name of torch's attention kernels (`torch.nn.attention.SDPBackend`)."""
 
 
 class FlippedAnswer(Record):
-    """An answer that is another one under the certified settings."""
+    """An answer that differs under the certified settings."""
 
     task: str
     style: str
@@ -50,7 +52,7 @@ class FlippedAnswer(Record):
     text_reference: str
     """In float32, asked alone."""
     text: str | None
-    """None where there is an error in its place."""
+    """Under the certified settings; None where there is an error instead."""
     error: str | None
     value_reference: float | None
     """0-1; None where the answer is not scored."""
@@ -58,9 +60,9 @@ class FlippedAnswer(Record):
 
 
 class Margins(Record):
-    """How far the two likeliest options lie apart as first token; natural logarithms.
+    """How far the two likeliest options are apart as first token, in nats.
 
-    Of the samples whose options have finite log-probabilities in both runs, in float32.
+    In float32, over the samples whose options have finite log-probabilities in both runs.
     """
 
     n: int
@@ -69,13 +71,13 @@ class Margins(Record):
     max_shift: float
     """Largest change of an option's log-probability."""
     max_margin_shift: float
-    """Largest change of the distance of two options of a sample."""
+    """Largest change of the distance between two options of a sample."""
     share_within: float
-    """Samples whose margin is at most that, so that rounding can exchange the two options."""
+    """Share of the samples whose margin is at most that, so that rounding can swap the options."""
 
 
 class Certificate(Record):
-    """What `vipbench certify` found."""
+    """What `vipbench certify` measured, and for which run."""
 
     model: str
     weights: str | None
@@ -86,28 +88,28 @@ class Certificate(Record):
     decoding: str | None
     runner: str
     path: AnswerPath | None
-    """How the certified run computed."""
+    """How the certified run computed its answers."""
     path_reference: AnswerPath | None
     device: str
     batch_size: int | None
-    """Most requests in a batch; None: only the budget of tokens counts."""
+    """Most requests in a batch; None: only the budget of tokens limits it."""
     token_budget: int | None
     plan_digest: str
     attention: str
-    """Kernel that torch takes for the causal attention of a prompt of this shape and dtype."""
+    """Kernel that torch takes for the causal attention of a prompt, with this shape and dtype."""
     versions: dict[str, str]
     made: str
     """UTC, ISO 8601."""
     suite: str
     tasks: dict[str, int]
-    """Version of each task."""
+    """Task -> its version."""
     seed: int
     n: int
     """Samples that were answered in float32."""
     n_flipped: int
-    """Of them, answers with another text, or an error."""
+    """Of them, those with a different text, or an error."""
     n_rescored: int
-    """Answers with another score: `n_gained` higher, `n_lost` lower, or an error."""
+    """Those with a different score: `n_gained` higher, `n_lost` lower, the others an error."""
     n_gained: int
     n_lost: int
     agreement: float
@@ -116,11 +118,11 @@ class Certificate(Record):
     agreement_high: float
     """95 % interval, clustered by image."""
     margins: Margins | None
-    """None where the runner tells no log-probabilities."""
+    """None where the runner reports no log-probabilities."""
     flips: tuple[FlippedAnswer, ...]
 
 
-class _Twice(NamedTuple):
+class _Pair(NamedTuple):
     """One sample in both runs."""
 
     reference: ResponseLine
@@ -146,13 +148,16 @@ def certify(
     """Measure what rounding does to the answers of a run, and write the certificate.
 
     Args:
-        settings: of the run; its tasks or suite give the samples.
-        n: samples in all; as many of each task, rounded up, chosen by the seed.
+        settings: of the run; the samples are those of its tasks or suite.
+        n: samples in all: equal numbers of each task, rounded up, chosen by the seed.
         out: the file; None: where a run with these settings finds it.
-        console: takes what the user should know, and shows bars.
+        console: takes messages and shows bars.
+
+    Returns:
+        The file, and what it holds.
 
     Raises:
-        VipbenchError: Settings, data or model cannot be used, or no sample is answered in float32.
+        VipbenchError: settings, data or model cannot be used, or no sample is answered in float32.
     """
     spec = find_spec(settings.runner)
     if not spec.loads_checkpoint or settings.model is None:
@@ -160,36 +165,39 @@ def certify(
             f"runner {settings.runner}: has no rounding to certify; expected a checkpoint; give "
             f"--model, and --runner {' or '.join(with_checkpoint())}"
         )
-    asked = _samples(settings, n)
-    all_of_them: dict[str, object] = {"max_errors": 1.0}  # errors are counted here
+    check_names(settings.device, settings.dtype)  # before the reference, which takes minutes
+    sampled = _samples(settings, n)
+    tolerant: dict[str, object] = {"max_errors": 1.0}  # errors are counted here
     one_by_one = {"batch_size": 1, "token_budget": None, "workers": 1}
-    plain = all_of_them | one_by_one | {"dtype": "float32"}
+    plain = tolerant | one_by_one | {"dtype": "float32"}
     if "path" in spec.heeds:
         plain["path"] = "reference"
     with tempfile.TemporaryDirectory(prefix="vipbench-certify-") as scratch:
         reference, certified = (
             run(
-                asked.model_copy(update={**changes, "out": Path(scratch) / name}),
-                # Messages come once.
+                sampled.model_copy(update={**changes, "out": Path(scratch) / name}),
+                # Both runs would send the same messages.
                 console=console if name == "certified" else replace(console, say=QUIET.say),
             )
-            for name, changes in (("reference", plain), ("certified", all_of_them))
+            for name, changes in (("reference", plain), ("certified", tolerant))
         )
         pairs = list(_pairs(reference, certified))
     if not pairs:
-        raise RunError(f"{settings.model}: no sample was answered in float32; nothing to certify")
-    found = _certificate(pairs, reference.manifest, certified.manifest, settings)
-    path = out or CERTIFICATES / f"{found.settings_digest}.json"
-    files.write_json(path, found.model_dump(mode="json"))
-    return path, found
+        raise RunError(
+            f"{settings.model}: no sample was answered in float32 · there is nothing to certify"
+        )
+    certificate = _certificate(pairs, reference.manifest, certified.manifest, settings)
+    path = out or CERTIFICATES / f"{certificate.settings_digest}.json"
+    files.write_json(path, certificate.model_dump(mode="json"))
+    return path, certificate
 
 
 def _samples(settings: RunSettings, n: int) -> RunSettings:
     """Take part of each task, under one style: the suite's first, else the task's own."""
     styles = settings.styles
     if styles is None and settings.suite is not None:
-        of_suite = load_suite(settings.suite, settings.include).styles
-        styles = of_suite[0] if of_suite else None
+        suite_styles = load_suite(settings.suite, settings.include).styles
+        styles = suite_styles[0] if suite_styles else None
     selection = select(
         suite=settings.suite,
         tasks=settings.tasks,
@@ -202,10 +210,11 @@ def _samples(settings: RunSettings, n: int) -> RunSettings:
     return settings.model_copy(update={"styles": styles, "limit": limit, "metrics": ()})
 
 
-def _pairs(reference: Results, certified: Results) -> Iterator[_Twice]:
+def _pairs(reference: Results, certified: Results) -> Iterator[_Pair]:
     """Yield the samples that were answered in float32, task by task."""
-    here, there = (
-        answers_file.read_responses(each.path / folder.RESPONSES) for each in (reference, certified)
+    before, after = (
+        answers_file.read_responses(results.path / folder.RESPONSES)
+        for results in (reference, certified)
     )
     sides = read_side(str(reference.path)), read_side(str(certified.path))
     for pairing in pair_runs(*sides):
@@ -213,14 +222,14 @@ def _pairs(reference: Results, certified: Results) -> Iterator[_Twice]:
             continue  # scored from its parts
         for pair in pairing.pairs:
             name: TrialId = trial_id(pair.base)
-            if name in here and here[name].error is None:
-                yield _Twice(here[name], there[name], (pair.base, pair.new))
+            if name in before and before[name].error is None:
+                yield _Pair(before[name], after[name], (pair.base, pair.new))
 
 
 def _certificate(
-    pairs: Sequence[_Twice], reference: Manifest, certified: Manifest, settings: RunSettings
+    pairs: Sequence[_Pair], reference: Manifest, certified: Manifest, settings: RunSettings
 ) -> Certificate:
-    identity, made_with = certified.identity, certified.identity.settings
+    identity, model = certified.identity, certified.identity.settings
     flipped = [pair for pair in pairs if pair.is_flipped]
     values = [
         (before.value, after.value)
@@ -234,11 +243,11 @@ def _certificate(
     agreement = clustered_mean([float(not pair.is_flipped) for pair in pairs], clusters)
     return Certificate(
         model=identity.model,
-        weights=made_with.weights,
+        weights=model.weights,
         settings_digest=certified.settings_digest,
-        prompt_format=made_with.prompt_format,
-        dtype=made_with.dtype,
-        decoding=made_with.decoding,
+        prompt_format=model.prompt_format,
+        dtype=model.dtype,
+        decoding=model.decoding,
         runner=identity.runner,
         path=certified.path,
         path_reference=reference.path,
@@ -246,7 +255,7 @@ def _certificate(
         batch_size=certified.batch_size,
         token_budget=certified.token_budget,
         plan_digest=certified.plan_digest,
-        attention=attention_kernel(settings, made_with.dtype, certified.device),
+        attention=attention_kernel(settings, model.dtype, certified.device),
         versions=certified.versions,
         made=environment.now(),
         suite=identity.suite,
@@ -265,7 +274,7 @@ def _certificate(
     )
 
 
-def _flip(pair: _Twice) -> FlippedAnswer:
+def _flip(pair: _Pair) -> FlippedAnswer:
     before, after = pair.scores
     return FlippedAnswer(
         task=pair.reference.task,
@@ -279,8 +288,8 @@ def _flip(pair: _Twice) -> FlippedAnswer:
     )
 
 
-def _margins(pairs: Sequence[_Twice]) -> Margins | None:
-    margins, shifts, apart = [], [], []
+def _margins(pairs: Sequence[_Pair]) -> Margins | None:
+    margins, shifts, margin_shifts = [], [], []
     for pair in pairs:
         before, after = pair.reference.option_logprobs, pair.certified.option_logprobs
         if before is None or after is None or len(before) < 2:
@@ -289,16 +298,16 @@ def _margins(pairs: Sequence[_Twice]) -> Margins | None:
             continue
         second, first = sorted(before)[-2:]
         margins.append(first - second)
-        moved = [y - x for x, y in zip(before, after, strict=True)]
-        shifts.append(max(map(abs, moved)))
-        apart.append(max(moved) - min(moved))
+        moves = [y - x for x, y in zip(before, after, strict=True)]
+        shifts.append(max(map(abs, moves)))
+        margin_shifts.append(max(moves) - min(moves))
     if not margins:
         return None
-    reach = max(apart)
-    found = np.quantile(margins, QUANTILES)
+    reach = max(margin_shifts)
+    quantiles = np.quantile(margins, QUANTILES)
     return Margins(
         n=len(margins),
-        quantiles={f"{q:g}": float(value) for q, value in zip(QUANTILES, found, strict=True)},
+        quantiles={f"{q:g}": float(value) for q, value in zip(QUANTILES, quantiles, strict=True)},
         max_shift=max(shifts),
         max_margin_shift=reach,
         share_within=sum(margin <= reach for margin in margins) / len(margins),
@@ -327,22 +336,23 @@ def attention_kernel(settings: RunSettings, dtype: str | None, device: str) -> s
     return f"sdpa: {KERNELS.get(number, number)}"
 
 
-def report(found: Certificate) -> Mapping[str, str]:
-    """Say what a certificate holds, in lines for readers."""
-    batches = BatchLimit(found.batch_size, found.token_budget)
+def report(of: Certificate) -> Mapping[str, str]:
+    """Return what a certificate holds as lines for readers, by their headings."""
+    margins = of.margins
+    batches = BatchLimit(of.batch_size, of.token_budget)
     lines = {
-        "settings": f"{found.model}, {found.dtype}, {found.prompt_format}, batches of "
-        f"{batches}, {found.device}, {found.attention}",
-        "flipped": f"{found.n_flipped:,} of {found.n:,} answers differ from float32 at batch 1",
-        "agreement": f"{percent(found.agreement)} % "
-        f"[{percent(found.agreement_low)}, {percent(found.agreement_high)}]",
-        "scores": f"{found.n_rescored:,} changed ({found.n_gained} gained, {found.n_lost} lost)",
+        "settings": f"{of.model}, {of.dtype}, {of.prompt_format}, batches of {batches}, "
+        f"{of.device}, {of.attention}",
+        "flipped": f"{of.n_flipped:,} of {of.n:,} answers differ from float32 at batch 1",
+        "agreement": f"{percent(of.agreement)} % "
+        f"[{percent(of.agreement_low)}, {percent(of.agreement_high)}]",
+        "scores": f"{of.n_rescored:,} changed ({of.n_gained} gained, {of.n_lost} lost)",
     }
-    if found.margins is not None:
-        low, middle = found.margins.quantiles["0.05"], found.margins.quantiles["0.5"]
+    if margins is not None:
+        low, middle = margins.quantiles["0.05"], margins.quantiles["0.5"]
         lines["margins"] = (
-            f"{low:.3g} at 5 %, {middle:.3g} at 50 % of {found.margins.n:,} choices; rounding "
-            f"moves them by {found.margins.max_margin_shift:.3g} at most, more than the margin of "
-            f"{percent(found.margins.share_within)} %"
+            f"{low:.3g} at 5 %, {middle:.3g} at 50 % of {margins.n:,} choices; rounding moves them "
+            f"by {margins.max_margin_shift:.3g} at most, more than the margin of "
+            f"{percent(margins.share_within)} %"
         )
     return lines

@@ -6,7 +6,7 @@ from vipbench import files
 from vipbench.bench.driver import PLAN
 from vipbench.bench.floor import count
 from vipbench.bench.records import WAYS, Answered, Outcome, Speed
-from vipbench.bench.rounds import Plan
+from vipbench.bench.session import Plan
 from vipbench.bench.settings import BenchSettings
 from vipbench.demo import CHECKPOINT
 from vipbench.environment import versions

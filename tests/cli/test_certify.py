@@ -39,8 +39,9 @@ def test_the_embedded_checkpoint_in_float32_flips_nothing(
 
 
 def test_flips_are_shown_with_both_answers(vipbench: Vipbench, tmp_path: Path) -> None:
-
     folder = make_task(tmp_path / "tasks", n=12, kind="short_answer")
+    with (folder / "own.yaml").open("a") as file:
+        file.write("max_new_tokens: 12\n")
     model = save_checkpoint(tmp_path / "model")
     ran = vipbench("certify", "--model", model, "--include", folder, "--tasks", "own",
                    "--dtype", "bfloat16", "--n", "12", "-o", "c.json")  # fmt: skip

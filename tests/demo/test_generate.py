@@ -65,7 +65,7 @@ def test_same_size_and_seed_give_the_same_bytes(folder: Path, tmp_path: Path) ->
 
 def test_training_never_sees_a_picture_of_the_benchmark(folder: Path, tmp_path: Path) -> None:
     assert EVALUATION_SEED != TRAINING_SEED
-    training = digests(make(tmp_path, 4 * N, TRAINING_SEED))
+    training = digests(make(tmp_path, 2 * N, TRAINING_SEED))
     pictures = {digest for name, digest in digests(folder).items() if name.endswith(".png")}
     assert not pictures & set(training.values())
 

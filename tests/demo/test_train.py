@@ -1,5 +1,6 @@
 """Training: stopped and resumed it gives the weights of an uninterrupted one."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,20 +14,29 @@ from vipbench.runners.checkpoints.checkpoint import check_checkpoint
 PHASES = (Phase(2, {"lookup": 1.0}), Phase(2, {"reverse": 0.5, "visual7w_pointing": 0.5}))
 
 
-@pytest.fixture(autouse=True)
-def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (lessons, train):
-        monkeypatch.setattr(module, "PHASES", PHASES)
-        monkeypatch.setattr(module, "LOOKING", 2)
-    monkeypatch.setattr(train, "N_TRAINING", 8)
-    monkeypatch.setattr(train, "BATCH", 6)
-    monkeypatch.setattr(train, "MICRO_BATCH", 4)
+@pytest.fixture(scope="module", autouse=True)
+def small() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (lessons, train):
+            patch.setattr(module, "PHASES", PHASES)
+            patch.setattr(module, "LOOKING", 2)
+        patch.setattr(train, "N_TRAINING", 8)
+        patch.setattr(train, "BATCH", 6)
+        patch.setattr(train, "MICRO_BATCH", 4)
+        yield
+
+
+@pytest.fixture(scope="module")
+def whole(small: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Train without a break; the checkpoint is written to `out`."""
+    folder = tmp_path_factory.mktemp("whole")
+    train.train(folder, folder / "out", snapshot_every=2)
+    return folder
 
 
 def test_a_resumed_training_ends_with_the_same_weights(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    train.train(tmp_path / "whole", snapshot_every=2)
     look, learn = train.Trainer.look, train.Trainer.learn
 
     def look_once(self: train.Trainer, batch: train.LookBatch) -> None:
@@ -43,21 +53,19 @@ def test_a_resumed_training_ends_with_the_same_weights(
         with monkeypatch.context() as patch:
             patch.setattr(train.Trainer, name, stopped)
             with pytest.raises(KeyboardInterrupt):
-                train.train(tmp_path / "parts", save_minutes=0)
-    train.train(tmp_path / "parts")
-    whole, parts = (
-        load_file(tmp_path / name / "checkpoint" / "model.safetensors")
-        for name in ("whole", "parts")
+                train.train(tmp_path, save_minutes=0)
+    train.train(tmp_path)
+    weights, resumed, early = (
+        load_file(folder / "model.safetensors")
+        for folder in (whole / "out", tmp_path / "checkpoint", whole / "snapshots" / "step-00002")
     )
-    assert whole.keys() == parts.keys()
-    assert all(torch.equal(whole[name], parts[name]) for name in whole)
-    early = load_file(tmp_path / "whole" / "snapshots" / "step-00002" / "model.safetensors")
-    assert any(not torch.equal(whole[name], early[name]) for name in whole)
+    assert weights.keys() == resumed.keys()
+    assert all(torch.equal(weights[name], resumed[name]) for name in weights)
+    assert any(not torch.equal(weights[name], early[name]) for name in weights)
 
 
-def test_a_checkpoint_is_a_vipllava_with_its_prompt_format(tmp_path: Path) -> None:
-    train.train(tmp_path, tmp_path / "out")
-    info = check_checkpoint(tmp_path / "out")
+def test_a_checkpoint_is_a_vipllava_with_its_prompt_format(whole: Path) -> None:
+    info = check_checkpoint(whole / "out")
     assert (info.image_size, info.n_image_tokens) == (64, 16)
     assert info.hints.prompt_format == "chat_template"
     assert info.hints.fit == "pad"

@@ -1,9 +1,9 @@
 """How much arithmetic an answer takes, counted from a model's configuration.
 
 Only matrix products count, two operations a multiply-add: what a device's measured matrix-product
-peak can be compared with. Counted is what is needed, not what is computed: no padding, vision
-layers up to the last one that is used, causal attention, of the last layer only keys and values but
-for the last token of the prompt, the vocabulary once a new token.
+peak can be compared with. What is needed counts, not what is computed: no padding, vision layers up
+to the last one that is used, causal attention, of the last layer only keys and values except for
+the last token of the prompt, the vocabulary once a new token.
 """
 
 from vipbench.runners.checkpoints.shape import Shape
@@ -22,7 +22,7 @@ class Work(Record):
 
     @property
     def total(self) -> int:
-        """All together."""
+        """All of them."""
         return self.vision + self.prefill + self.decode
 
 
@@ -35,7 +35,7 @@ def count(shape: Shape, n_prompt: int, n_passes: int) -> Work:
         n_passes: times that one further token went through the language model.
     """
     n_all = n_prompt + n_passes
-    # The token at place t attends to t tokens: products with the keys, then with the values.
+    # The token at position t attends to t tokens: products with the keys, then with the values.
     attention = 4 * shape.layers * shape.heads * shape.head_width
     prompt_pairs = n_prompt * (n_prompt + 1) // 2
     all_pairs = n_all * (n_all + 1) // 2

@@ -109,17 +109,17 @@ def load_plain(
     info = check_checkpoint(model or CHECKPOINT)
     loaded: Any
     if size is None:
-        place = find_device(device)
+        target = find_device(device)
         config = VipLlavaConfig.from_pretrained(str(info.path))
-        # By the name that all versions know: some read one spelling of the key only.
+        # By the name that all versions know: some read only one spelling of the key.
         config.vision_feature_layers = list(info.vision_feature_layers)
         loaded = VipLlavaForConditionalGeneration.from_pretrained(
             str(info.path),
             config=config,
-            dtype=find_dtype(dtype, place),
+            dtype=find_dtype(dtype, target),
             attn_implementation="sdpa",
         )
-        loaded = loaded.to(place).eval()
+        loaded = loaded.to(target).eval()
     else:
         loaded = build_random(size, device, dtype)
     prompts = load_prompts(model, size)
@@ -190,13 +190,13 @@ def build_random(
     It answers in tokens that the embedded tokenizer can write, and never ends an answer by itself,
     so that answers have the length that is asked for and can be compared.
     """
-    place = find_device(device)
+    target = find_device(device)
     config: Any = random_config(size)
     build: Any = AutoModelForImageTextToText.from_config
-    # Drawn in its own dtype where it stays: 7b in float16 takes 14 GB there, and none elsewhere.
-    with torch.random.fork_rng([place] if place.type == "cuda" else []), torch.device(place):
-        model: Any = build(config, dtype=find_dtype(dtype, place), attn_implementation="sdpa")
-    generator = torch.Generator(place).manual_seed(_SEED)
+    # Drawn in its own dtype where it stays: 7b in float16 takes 14 GB there, and nothing elsewhere.
+    with torch.random.fork_rng([target] if target.type == "cuda" else []), torch.device(target):
+        model: Any = build(config, dtype=find_dtype(dtype, target), attn_implementation="sdpa")
+    generator = torch.Generator(target).manual_seed(_SEED)
     embedded: Any = VipLlavaConfig.from_pretrained(str(CHECKPOINT)).text_config
     with torch.no_grad():
         for name, weight in model.named_parameters():
@@ -212,14 +212,14 @@ def build_random(
 def attention_kernel(model: VipLlavaForConditionalGeneration, *, masked: bool) -> str:
     """Name the kernel that torch takes here and now for a prompt's attention in a model.
 
-    `masked`: a mask tells which tokens are seen; else each sees those before it.
+    `masked`: a mask says which tokens are seen; else every token sees those before it.
     """
     config: Any = model.config.get_text_config()
     heads = config.num_attention_heads
     width = getattr(config, "head_dim", None) or config.hidden_size // heads
-    place, dtype = model.device, model.dtype
-    query = torch.zeros(1, heads, 16, width, device=place, dtype=dtype)
-    mask = torch.ones(1, 1, 16, 16, device=place, dtype=torch.bool) if masked else None
+    device, dtype = model.device, model.dtype
+    query = torch.zeros(1, heads, 16, width, device=device, dtype=dtype)
+    mask = torch.ones(1, 1, 16, 16, device=device, dtype=torch.bool) if masked else None
     try:
         number = int(torch._fused_sdp_choice(query, query, query, mask, 0.0, not masked))
     except RuntimeError:  # not every device has several kernels

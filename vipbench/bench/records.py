@@ -1,4 +1,4 @@
-"""What the processes of a bench are told and what they find; needs no torch."""
+"""What the processes of a bench are asked and what they answer, as JSON files; needs no torch."""
 
 from pathlib import Path
 from typing import Literal
@@ -10,6 +10,7 @@ from vipbench.schema import Record
 
 RandomSize = Literal["tiny", "7b", "13b"]
 WayName = Literal["vipbench", "official", "usual"]
+JobKind = Literal["lengthen", "peak", "tune", "run"]
 WAYS: tuple[WayName, ...] = ("vipbench", "official", "usual")
 
 
@@ -17,16 +18,16 @@ class Job(Record):
     """What one process measures."""
 
     name: str
-    kind: Literal["lengthen", "peak", "tune", "run"]
+    kind: JobKind
     way: WayName = "vipbench"
     requests: Path
     """JSON lines of trials; `lengthen` writes them again."""
     images: dict[str, Path]
     """Task -> root of its images."""
     repeat: int = 1
-    """So often the requests are asked, one time after another, as if there were more of them."""
+    """How often the requests are asked, one time after another, as if there were more of them."""
     places: tuple[int, ...] = ()
-    """Requests to ask; empty: all."""
+    """Indices of the requests to ask; empty: all."""
     model: Path | None = None
     random: RandomSize | None = None
     device: str | None = None
@@ -36,9 +37,9 @@ class Job(Record):
     workers: int = 1
     """Single-threaded processes that answer; `tune` tries them as well where there are several."""
     batch_sizes: tuple[int, ...] = ()
-    """The same; empty where the way decides by itself."""
+    """To be tried; `run` has one at most. Empty: the way decides by itself."""
     stage_places: tuple[int, ...] = ()
-    """Requests to ask once more after a `run`, with a clock around each stage."""
+    """Indices of the requests to ask once more after a `run`, with a clock around each stage."""
     one_limit: bool = False
     """No way may know beforehand which answers will be short, whatever the requests say."""
     prompt_tokens: int = 0
@@ -46,7 +47,7 @@ class Job(Record):
 
 
 class Speed(Record):
-    """One try of `tune`."""
+    """The best try of a choice in `tune`."""
 
     threads: int
     """Of each process."""
@@ -56,7 +57,7 @@ class Speed(Record):
 
 
 class Answered(Record):
-    """What came of one request."""
+    """The answer to one request."""
 
     text: str | None
     """None where there is no answer."""
@@ -68,7 +69,7 @@ class Answered(Record):
 
 
 class Outcome(Record):
-    """What a job found; which fields are filled depends on its kind."""
+    """What a job measured; which fields are filled depends on its kind."""
 
     seconds_to_start: float = 0.0
     """From the start of the process to where a model could be loaded."""

@@ -1,18 +1,15 @@
-"""report: part of what was vipbench/bench/__init__.py."""
+"""The report of a bench: its records, and how they follow from what the processes measured."""
 
-import datetime
 import os
-import platform
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 
-from vipbench import files
+from vipbench import environment, files
 from vipbench.bench.floor import Work
+from vipbench.bench.machine import cpu_name
 from vipbench.bench.records import Outcome, Speed, WayName
 from vipbench.bench.requests import NewTokens
-from vipbench.bench.rounds import Bench, Round
-from vipbench.environment import versions
+from vipbench.bench.session import Round, Session
 from vipbench.runners.checkpoints.checkpoint import CheckpointInfo
 from vipbench.schema import Record, Trial
 
@@ -49,11 +46,11 @@ class WayReport(Record):
     mfu: float
     """Needed arithmetic over what the device could have done meanwhile, 0-1."""
     busy_share: float | None
-    """Share of the time in which the model had a batch, 0-1; None: not seen, since processes of
-    their own answered."""
+    """Share of the time in which the model had a batch, 0-1; None: not seen, since several
+    processes answered."""
     wait_share: float
-    """Share in which it waited for data, 0-1; writing is neither. Where processes of their own
-    answered, that of the samples whose stages are measured, in one process."""
+    """Share in which it waited for data, 0-1; writing is neither. Where several processes answered,
+    that of the samples whose stages are measured, in one process."""
     seconds_to_start: float
     """Until torch and transformers are loaded."""
     seconds_to_load: float
@@ -106,7 +103,7 @@ class BenchReport(Record):
     """Samples that all ways were asked."""
     n: int
     tasks: dict[str, int]
-    """Samples of each."""
+    """Task -> its samples."""
     model: str
     prompt_tokens: int | None
     new_tokens: NewTokens | None
@@ -123,87 +120,122 @@ class BenchReport(Record):
     load_average: tuple[float, float, float] | None
     """Before the first measurement since the last start."""
     finished: str
+    """UTC, ISO 8601."""
 
 
-# --- the report
+Texts = Mapping[WayName, Sequence[Sequence[str | None]]]
+"""Way -> round -> texts of the samples that all ways were asked."""
 
 
-def _report(
-    started: Bench,
+def make_report(
+    session: Session,
     info: CheckpointInfo,
-    tried: Mapping[WayName, tuple[Speed, ...]],
+    speeds: Mapping[WayName, tuple[Speed, ...]],
     rounds: Mapping[WayName, list[Round]],
     peak: Mapping[int, float],
-    load_average: tuple[float, float, float] | None,
+    load_before: tuple[float, float, float] | None,
 ) -> BenchReport:
-    settings = started.settings
+    """Put together what the processes of a bench measured.
+
+    Args:
+        session: the bench.
+        info: its checkpoint.
+        speeds: what each way tried, the best first.
+        rounds: of each way.
+        peak: threads -> operations a second of a matrix product.
+        load_before: load average before the first measurement.
+    """
+    settings = session.settings
     peak_threads = max(peak, key=lambda n: peak[n])
-    ways = {way: _way(rounds[way], tried[way], peak[peak_threads]) for way in rounds}
+    ways = {way: _way_report(rounds[way], speeds[way], peak[peak_threads]) for way in rounds}
     first = next(iter(rounds.values()))[0]
-    works, n = first.works, len(first.answers)
-    common = min((each[0].answers for each in rounds.values()), key=len)
+    part = first.parts[0]
+    common = min((of_way[0].answers for of_way in rounds.values()), key=len)
     texts = {
-        way: [[each.answers[place].text for place in common] for each in rounds[way]]
+        way: [[round_.answers[index].text for index in common] for round_ in rounds[way]]
         for way in rounds
     }
-    all_texts = [each for way in texts for each in texts[way]]
-    speeds = {way: found.samples_per_s for way, found in ways.items()}
-    trials = files.read_lines(started.base.requests, Trial)
+    trials = files.read_lines(session.base.requests, Trial)
     return BenchReport(
-        ratio_official=_ratio(speeds, "official"),
-        ratio_usual=_ratio(speeds, "usual"),
-        answers_equal=None
-        if len(ways) == 1
-        else None not in all_texts[0] and all(each == all_texts[0] for each in all_texts),
-        agreement={
-            way: sum(a == b for a, b in zip(texts["vipbench"][0], texts[way][0], strict=True))
-            for way in texts
-            if way != "vipbench" and "vipbench" in texts
-        },
+        ratio_official=_ratio(ways, "official"),
+        ratio_usual=_ratio(ways, "usual"),
+        answers_equal=_all_equal(texts),
+        agreement=_agreement(texts),
         n_compared=len(common),
-        n=started.n,
-        tasks=dict(Counter(trial.task for trial in trials for _ in range(started.base.repeat))),
+        n=session.n,
+        tasks=dict(Counter(trial.task for trial in trials for _ in range(session.base.repeat))),
         model=info.name if settings.random is None else f"random {settings.random}",
         prompt_tokens=settings.prompt_tokens,
         new_tokens=settings.new_tokens,
         image_width=settings.image_width,
         ways=ways,
-        floor=Floor(
-            operations=Work(
-                vision=works.vision // n, prefill=works.prefill // n, decode=works.decode // n
-            ),
-            peak=peak[peak_threads],
-            peak_threads=peak_threads,
-            samples_per_s=n / (works.total / peak[peak_threads]),
-        ),
-        device=f"{first.parts[0].device} {first.parts[0].device_name}".strip(),
-        dtype=first.parts[0].dtype,
-        machine=_machine(),
+        floor=_floor(first, peak[peak_threads], peak_threads),
+        device=f"{part.device} {part.device_name}".strip(),
+        dtype=part.dtype,
+        machine=cpu_name(),
         n_cores=os.cpu_count() or 1,
         rounds=settings.rounds,
-        versions=versions(),
-        load_average=load_average,
-        finished=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        versions=environment.versions(),
+        load_average=load_before,
+        finished=environment.now(),
     )
 
 
-def _ratio(speeds: Mapping[WayName, float], way: WayName) -> float | None:
-    if way not in speeds or "vipbench" not in speeds:
+def _all_equal(texts: Texts) -> bool | None:
+    """Whether all ways answered alike in all rounds; None where there is one way only."""
+    if len(texts) == 1:
         return None
-    return speeds["vipbench"] / speeds[way]
+    rounds = [answers for of_way in texts.values() for answers in of_way]
+    return None not in rounds[0] and all(answers == rounds[0] for answers in rounds)
 
 
-def _way(rounds: Sequence[Round], tried: tuple[Speed, ...], peak: float) -> WayReport:
-    by_time = sorted(rounds, key=lambda each: each.seconds)
+def _agreement(texts: Texts) -> dict[WayName, int]:
+    """Count the samples that another way answered as vipbench did, in the first round."""
+    if "vipbench" not in texts:
+        return {}
+    ours = texts["vipbench"][0]
+    return {
+        way: sum(a == b for a, b in zip(ours, of_way[0], strict=True))
+        for way, of_way in texts.items()
+        if way != "vipbench"
+    }
+
+
+def _ratio(ways: Mapping[WayName, WayReport], way: WayName) -> float | None:
+    """Return how many times as fast as a way vipbench is; None where one was not measured."""
+    if way not in ways or "vipbench" not in ways:
+        return None
+    return ways["vipbench"].samples_per_s / ways[way].samples_per_s
+
+
+def _floor(first: Round, peak: float, peak_threads: int) -> Floor:
+    """Say what the answers of a round need, and how fast they could be at a measured peak."""
+    works, n = first.works, len(first.answers)
+    return Floor(
+        operations=Work(
+            vision=works.vision // n, prefill=works.prefill // n, decode=works.decode // n
+        ),
+        peak=peak,
+        peak_threads=peak_threads,
+        samples_per_s=n / (works.total / peak),
+    )
+
+
+def _way_report(rounds: Sequence[Round], tried: tuple[Speed, ...], peak: float) -> WayReport:
+    """Describe the round of a way whose time is the median; `tried`: the best first."""
+    by_time = sorted(rounds, key=lambda round_: round_.seconds)
     median = by_time[(len(by_time) - 1) // 2]
     parts, seconds, n = median.parts, median.seconds, len(median.answers)
     n_prompt = sum(answer.n_prompt for answer in median.answers.values())
     n_new = sum(answer.n_new for answer in median.answers.values())
-    later = n - sum(part.n_first for part in parts)
-    staged = next(part for each in rounds for part in each.parts if part.stages)
+    n_steady = n - sum(part.n_first for part in parts)
+    seconds_steady = seconds - sum(part.seconds_first for part in parts)
+    all_parts = [part for round_ in rounds for part in round_.parts]
+    staged = next(part for part in all_parts if part.stages)
     grown = max(parts, key=_growth)
     busy = _sum(part.seconds_busy for part in parts)
     waited = _sum(part.seconds_waited for part in parts)
+    staged_wait = staged.stages.get("wait", 0.0)
     return WayReport(
         threads=tried[0].threads,
         workers=tried[0].workers,
@@ -212,22 +244,18 @@ def _way(rounds: Sequence[Round], tried: tuple[Speed, ...], peak: float) -> WayR
         attention=parts[0].attention,
         n=n,
         samples_per_s=n / seconds,
-        samples_per_s_rounds=tuple(n / each.seconds for each in rounds),
-        samples_per_s_steady=later / (seconds - sum(part.seconds_first for part in parts))
-        if later
-        else None,
+        samples_per_s_rounds=tuple(n / round_.seconds for round_ in rounds),
+        samples_per_s_steady=n_steady / seconds_steady if n_steady else None,
         prompt_tokens_per_s=n_prompt / seconds,
         new_tokens_per_s=n_new / seconds,
         new_tokens=n_new / n,
         padding_waste=1 - n_prompt / sum(part.n_padded for part in parts),
         mfu=median.works.total / peak / seconds,
         busy_share=None if busy is None else busy / seconds,
-        wait_share=staged.stages.get("wait", 0.0) / staged.seconds_staged
-        if waited is None
-        else waited / seconds,
+        wait_share=staged_wait / staged.seconds_staged if waited is None else waited / seconds,
         seconds_to_start=parts[0].seconds_to_start,
         seconds_to_load=parts[0].seconds_to_load,
-        memory_mib=max(part.memory_mib for each in rounds for part in each.parts),
+        memory_mib=max(part.memory_mib for part in all_parts),
         memory_mib_first=grown.memory_mib_first,
         memory_course=grown.memory_course,
         device_mib=grown.device_mib,
@@ -240,26 +268,16 @@ def _way(rounds: Sequence[Round], tried: tuple[Speed, ...], peak: float) -> WayR
 
 
 def _growth(part: Outcome) -> float:
-    """Tell by how much a process grew, MiB."""
+    """Return by how much the memory of a process grew, MiB."""
     course = part.memory_course
     return course[-1] - course[0] if course else part.memory_mib - part.memory_mib_first
 
 
 def _sum(values: Iterable[float | None]) -> float | None:
     """Sum up; None where one is not known."""
-    found = list(values)
-    return None if None in found else sum(value for value in found if value is not None)
-
-
-def _machine() -> str:
-    """Name the CPU, as far as the system tells."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.machine())
-
-
-def _load_average() -> tuple[float, float, float] | None:
-    return os.getloadavg() if hasattr(os, "getloadavg") else None
+    total = 0.0
+    for value in values:
+        if value is None:
+            return None
+        total += value
+    return total

@@ -1,6 +1,6 @@
 """What a bench asks: which samples each way gets, how long prompts and answers are; needs no torch.
 
-All of it is a pure function of the settings, so that a bench that goes on asks the same.
+All of it is a pure function of the settings, so that a resumed bench asks the same.
 """
 
 import io
@@ -45,15 +45,15 @@ _QUALITY = 90
 
 
 def spread(n: int, wanted: int) -> tuple[int, ...]:
-    """Return `wanted` places of `n`, or all of them, evenly spread."""
+    """Return `wanted` indices of `n`, or all of them, evenly spread."""
     wanted = min(n, wanted)
     return tuple(i * n // wanted for i in range(wanted))
 
 
 def choose(n: int, wanted: Mapping[WayName, int]) -> dict[WayName, tuple[int, ...]]:
-    """Choose the places of `n` that each way answers: those of few are among those of more.
+    """Choose which of `n` samples each way answers: indices of few are among those of more.
 
-    So the samples that all ways answered are those of the way that takes the fewest.
+    So the samples that all ways answer are those of the way that takes the fewest.
     """
     chosen: dict[WayName, tuple[int, ...]] = {}
     pool: tuple[int, ...] = tuple(range(n))
@@ -63,24 +63,24 @@ def choose(n: int, wanted: Mapping[WayName, int]) -> dict[WayName, tuple[int, ..
     return chosen
 
 
-def slices(places: Sequence[int], size: int | None) -> list[tuple[int, ...]]:
-    """Cut places into parts of at most `size`, each spread over all of them; None: one part."""
-    n = math.ceil(len(places) / size) if size else 1
-    return [tuple(places[i::n]) for i in range(n)]
+def slices(indices: Sequence[int], size: int | None) -> list[tuple[int, ...]]:
+    """Cut indices into parts of at most `size`, each spread over all of them; None: one part."""
+    n = math.ceil(len(indices) / size) if size else 1
+    return [tuple(indices[i::n]) for i in range(n)]
 
 
 def answer_lengths(n: int, first: Iterable[int], length: NewTokens) -> list[int]:
     """Return the most tokens that the answer to each of `n` requests may have.
 
     Open answers follow `OPEN_ANSWERS`, by multiples of the golden ratio: these are evenly spread
-    whatever number of them is taken, here in the order of `first` and then of the rest. So the
+    however many of them are taken, here in the order of `first` and then of the rest. So the
     requests that come first, which all ways answer, have the lengths of all of them.
     """
     if length != "open":
         return [length] * n
     order = dict.fromkeys([*first, *range(n)])
-    shares = {place: (i + 0.5) * _GOLDEN % 1 for i, place in enumerate(order)}
-    return [_open_answer(shares[place]) for place in range(n)]
+    shares = {index: (i + 0.5) * _GOLDEN % 1 for i, index in enumerate(order)}
+    return [_open_answer(shares[index]) for index in range(n)]
 
 
 def _open_answer(share: float) -> int:

@@ -1,87 +1,103 @@
-"""way_vipbench: part of what was vipbench/bench/ways.py."""
+"""The way *vipbench*: the runner and the loop of `vipbench run`, here or in worker processes."""
 
+import contextlib
 import logging
+import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from vipbench import files
-from vipbench.bench.clocks import Clock, Log, NoClock
-from vipbench.bench.models import load_runner
+from vipbench.bench.clocks import Clock, Log
+from vipbench.bench.models import attention_kernel, load_runner
 from vipbench.bench.records import Answered, Job
+from vipbench.bench.way import Choice, read_requests
 from vipbench.console import Console
 from vipbench.engine.batches import answer_batches
 from vipbench.engine.loaders import count_ahead, count_loaders
 from vipbench.engine.processes import ProcessPool
 from vipbench.engine.workers import Job as WorkerJob
+from vipbench.images.decode import open_image, safe_path
+from vipbench.images.draw import draw_mark
+from vipbench.images.fit import fit
+from vipbench.images.load import digest_pixels
 from vipbench.runfolder import answers_file, trials_file
 from vipbench.runfolder.lines import ResponseLine
 from vipbench.runfolder.plan import BatchLimit, plan_batches
 from vipbench.runfolder.trials_file import Trials
+from vipbench.runners.checkpoints.loading import inference
 from vipbench.runners.checkpoints.sizing import find_budget
 from vipbench.runners.vipllava.runner import VipLlavaRunner
 from vipbench.schema import Request, Response
+from vipbench.scoring import scorers
 
 _log = logging.getLogger(__name__)
-
-
-class _WatchedRunner:
-    """A runner of which is seen when it has a batch."""
-
-    def __init__(self, runner: VipLlavaRunner, log: Log, clock: Clock) -> None:
-        self._runner, self._log, self._clock = runner, log, clock
-        self.image_size: int | None = runner.image_size
-        self.patch_size = runner.patch_size
-
-    def generate(self, requests: Sequence[Request], images: Sequence[np.ndarray]) -> list[Response]:
-        """Answer as the runner does."""
-        with self._clock.time("generate"), self._log.busy():
-            return self._runner.generate(requests, images)
 
 
 class Vipbench:
     """The runner and the loop of `vipbench run`."""
 
     def __init__(self, job: Job) -> None:
-        self.job = job
-        self.runner = load_runner(
+        """Load the model of a job.
+
+        Raises:
+            VipbenchError: the model cannot be loaded.
+        """
+        self._job = job
+        self._runner = load_runner(
             job.model, job.random, job.dtype, device=job.device, threads=job.threads[0]
         )
-        self.model: Any = self.runner.model
-        place = self.model.device
-        self._budget = find_budget(self.model.config, self.model.dtype, place)
-        if place.type != "cpu":
-            self._budget = self.runner.try_budget(self._budget)
+        self.model: Any = self._runner.model
+        self.image_size = self._runner.image_size
+        device = self.model.device
+        self._budget = find_budget(self.model.config, self.model.dtype, device)
+        if device.type != "cpu":
+            self._budget = self._runner.try_budget(self._budget)
         # Counted once, before anything is asked, as a run does.
-        counted = trials_file.open_trials(job.requests, lambda each: len(self.runner.encode(each)))
+        counted = trials_file.open_trials(
+            job.requests, lambda request: len(self._runner.encode(request))
+        )
         self._lengths = {entry.offset: entry.length for entry in counted.entries}
-        self._workers: ProcessPool | None = None
-        self.by_workers = False
-        """Answer with the processes that were started, not with this one."""
+        self._pool: ProcessPool | None = None
+        self._uses_workers = False
+        self._running = contextlib.ExitStack()
+        """Ends the worker processes."""
 
-    def start(self, n: int) -> None:
-        """Let worker processes answer from now on, until `close`."""
-        build = partial(load_runner, self.job.model, self.job.random, self.job.dtype)
-        job = WorkerJob(build, "vipbench", self.job.device, self.job.images)
-        self._workers = ProcessPool([job] * n, Console(_log.info))
-        self._workers.load()
-        self.by_workers = True
+    def choices(self) -> list[Choice]:
+        """Return numbers of threads and, on a CPU, several single-threaded processes."""
+        choices = [Choice(n, workers=1, batch_size=None) for n in self._job.threads]
+        if self._job.workers > 1 and self.model.device.type == "cpu":
+            choices.append(Choice(1, workers=self._job.workers, batch_size=None))
+        return choices
+
+    def start(self, choice: Choice) -> None:
+        """Answer as chosen from now on; worker processes stay until `close`."""
+        torch.set_num_threads(choice.threads)
+        self._uses_workers = choice.workers > 1
+        if self._uses_workers and self._pool is None:
+            self._pool = self._start_workers(choice.workers)
+
+    def _start_workers(self, n: int) -> ProcessPool:
+        """Start `n` processes of this machine, and wait until all have loaded the model."""
+        job = self._job
+        build = partial(load_runner, job.model, job.random, job.dtype)
+        worker = WorkerJob(build, "vipbench", job.device, job.images)
+        pool = self._running.enter_context(ProcessPool([worker] * n, Console(_log.info)))
+        pool.load()
+        return pool
 
     def close(self) -> None:
         """End the worker processes; from now on this one answers."""
-        if self._workers is not None:
-            self._workers.__exit__(None, None, None)
-            self._workers = None
-            self.by_workers = False
+        self._running.close()
+        self._pool = None
+        self._uses_workers = False
 
-    def answer(
-        self, trials: Trials, batch_size: int | None, log: Log, clock: Clock | None = None
-    ) -> None:
-        """Answer all trials."""
-        clock = clock or NoClock(log.place)
+    def answer(self, trials: Trials, log: Log, clock: Clock) -> None:
+        """Answer all trials, in batches of the budget of tokens that a run has."""
         plan = self._plan(trials)
 
         def write(lines: list[ResponseLine]) -> None:
@@ -89,19 +105,19 @@ class Vipbench:
                 answers_file.append_responses(log.path, lines)
             log.add(plan[lines[0].batch], [line.n_prompt_tokens for line in lines])
 
-        if self.by_workers and self._workers is not None:
-            self._workers.answer(trials, plan, range(len(plan)), write)
+        if self._uses_workers and self._pool is not None:
+            self._pool.answer(trials, plan, range(len(plan)), write)
             return
-        n_loaders = count_loaders("auto", str(log.place), 1)
+        n_loaders = count_loaders("auto", str(log.device), 1)
         answer_batches(
-            _WatchedRunner(self.runner, log, clock),
+            _WatchedRunner(self._runner, log, clock),
             "vipbench",
             trials,
             plan,
             range(len(plan)),
-            self.job.images,
+            self._job.images,
             write,
-            ahead=count_ahead(n_loaders, str(log.place)),
+            ahead=count_ahead(n_loaders, str(log.device)),
             n_loaders=n_loaders,
         )
 
@@ -115,11 +131,65 @@ class Vipbench:
 
     def read(self, path: Path) -> list[Answered]:
         """Read the answers that were written, in the order of the lines."""
-        return [_told(line) for line in files.read_lines(path, ResponseLine)]
+        return [_answered(line) for line in files.read_lines(path, ResponseLine)]
+
+    def attention(self) -> str:
+        """Name the kernel in the runner's own circumstances: no prompt of a batch is masked."""
+        with inference(self.model):
+            return attention_kernel(self.model, masked=False)
+
+    def more_stages(self, trials: Trials, log: Log) -> dict[str, float]:
+        """Return the wait for batches, what is prepared ahead of them, and scoring afterwards."""
+        ahead = self._time_preparing(trials)
+        return {
+            "wait": log.seconds_waited or 0.0,
+            **{f"ahead: {name}": seconds for name, seconds in ahead.items()},
+            "afterwards: score": _time_scoring(trials, log.order, self.read(log.path)),
+        }
+
+    def _time_preparing(self, trials: Trials) -> dict[str, float]:
+        """Time each step from request to pixels on one thread; the loop does them ahead."""
+        clock = Clock(torch.device("cpu"))
+        for i in range(len(trials)):
+            with clock.time("read"):
+                (request,) = read_requests(trials, [i])
+            with clock.time("decode"):
+                image = open_image(safe_path(self._job.images[request.task], request.image))[0]
+            with clock.time("draw"):
+                for prompt in request.visual_prompts:
+                    draw_mark(image, prompt)
+            with clock.time("fit"):
+                pixels = fit(image, request.fit, self.image_size)
+            with clock.time("digest"):
+                digest_pixels(pixels)
+        return clock.seconds
 
 
-def _told(line: ResponseLine) -> Answered:
+class _WatchedRunner:
+    """A runner whose batches are timed."""
+
+    def __init__(self, runner: VipLlavaRunner, log: Log, clock: Clock) -> None:
+        self._runner, self._log, self._clock = runner, log, clock
+        self.image_size: int | None = runner.image_size
+        self.patch_size = runner.patch_size
+
+    def generate(self, requests: Sequence[Request], images: Sequence[np.ndarray]) -> list[Response]:
+        """Answer as the runner does."""
+        with self._clock.time("generate"), self._log.busy():
+            return self._runner.generate(requests, images)
+
+
+def _answered(line: ResponseLine) -> Answered:
     n_new = line.n_new_tokens + (line.finish == "stop")
     return Answered(
         text=line.text, n_prompt=line.n_prompt_tokens, n_passes=max(n_new - 1, 0), n_new=n_new
     )
+
+
+def _time_scoring(trials: Trials, order: Sequence[int], answers: Sequence[Answered]) -> float:
+    """Score all answers, and return the seconds it takes; `order`: which trial each is of."""
+    begun = time.perf_counter()
+    for i, answer in zip(order, answers, strict=True):
+        (trial,) = trials.read([i])
+        scorers.score_line(trial, Response(text=answer.text or "", n_new_tokens=answer.n_new))
+    return time.perf_counter() - begun

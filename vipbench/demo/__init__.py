@@ -1,4 +1,4 @@
-"""The embedded benchmark and its checkpoint: what makes a first run mean something."""
+"""The embedded benchmark and its checkpoints: what makes a first run mean something."""
 
 import tempfile
 from pathlib import Path
@@ -14,7 +14,7 @@ CHECKPOINT_EARLY = CHECKPOINTS / "vipllava-demo-early"
 VERSION = 1
 """Raised by every change to what the generator writes."""
 N = 250
-"""Questions a benchmark."""
+"""Questions of each benchmark."""
 
 
 def benchmark() -> dict[str, DataSource]:
@@ -30,7 +30,7 @@ def benchmark() -> dict[str, DataSource]:
 
         try:
             cache.mkdir(parents=True, exist_ok=True)
-            # written aside and renamed, so that a folder of that name is always whole
+            # written elsewhere and renamed, so that a folder of that name is always complete
             with tempfile.TemporaryDirectory(prefix="demo-", dir=cache) as scratch:
                 make(Path(scratch) / "data", N)
                 (Path(scratch) / "data").rename(folder)

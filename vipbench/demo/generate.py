@@ -1,7 +1,7 @@
-"""Writes the embedded benchmark: scenes and questions in the on-disk layouts of the releases.
+"""Write the embedded benchmark: scenes and questions in the on-disk layouts of the releases.
 
-All four benchmarks are written raw and preprocessed, so that synthetic data take the way of real
-ones through the readers. The same size and seed give the same bytes.
+All four benchmarks are written raw and preprocessed, so that synthetic data pass through the
+readers as real data do. The same size and seed give the same bytes.
 """
 
 import json
@@ -21,7 +21,7 @@ from vipbench.prompts.styles import keyed
 from vipbench.schema import PromptStyle, Region, Sample
 
 EVALUATION_SEED = 1
-"""The embedded benchmark's; training takes another, so no question of the one is in the other."""
+"""Of the embedded benchmark; training uses another, so that they have no question in common."""
 TRAINING_SEED = 2
 PER_IMAGE = 2
 """Questions an image, as long as the number of images stays below MAX_IMAGES."""
@@ -138,7 +138,8 @@ def _visual7w(folder: Path, n: int, seed: int) -> None:
 # PointQA: how many figures have the shape of the marked one?
 
 _COUNTS = ((3, 1), (3, 1), (2, 1), (2, 1, 1))
-"""Figures a shape in a scene, the most frequent first: the image alone does not tell the answer."""
+"""Figures of each shape in a scene, the most frequent first: the image alone does not give the
+answer away."""
 
 
 def _pointqa(folder: Path, n: int, seed: int) -> None:
@@ -152,8 +153,8 @@ def _pointqa(folder: Path, n: int, seed: int) -> None:
         colors = rng.sample(list(COLORS), len(kinds))
         figures = make_scene(list(zip(kinds, colors, strict=True)), rng)
         image_id = 2_400_001 + number
-        place = "VG_100K" if number % 2 == 0 else "VG_100K_2"
-        _save(draw_scene(figures, rng), folder / "vg" / place / f"{image_id}.png")
+        vg_part = "VG_100K" if number % 2 == 0 else "VG_100K_2"
+        _save(draw_scene(figures, rng), folder / "vg" / vg_part / f"{image_id}.png")
         twice[str(image_id)] = []
         for question in questions:
             most = [figure for figure in figures if figure.shape == shapes[0]]
@@ -175,7 +176,7 @@ def _pointqa(folder: Path, n: int, seed: int) -> None:
             preprocessed.append(
                 {
                     "id": f"pointQA_twice-{question + 1}",
-                    "image": f"vg/{place}/{image_id}.png",
+                    "image": f"vg/{vg_part}/{image_id}.png",
                     **{
                         k: record[k] for k in ("obj_question", "super_question", "general_question")
                     },
@@ -216,7 +217,7 @@ def _plural(shape: str) -> str:
 
 
 # VCR: what color (or shape) has the marked figure, and which shape (or color) goes with it? Two
-# figures share the answer, so that the rationale cannot be told from the given answer alone.
+# figures share the answer, so that the answer alone does not give the rationale away.
 
 
 def _vcr(folder: Path, n: int, seed: int) -> None:
@@ -243,13 +244,13 @@ def _vcr(folder: Path, n: int, seed: int) -> None:
         }
         _write_json(folder / "vcr1images" / meta, metadata)
         for question in questions:
-            place = rng.randrange(4)
+            index = rng.randrange(4)
             answer_at, rationale_at = answer_letters[question], rationale_letters[question]
-            answers = _vcr_choices(pairs[place][0], shared, place, answer_at, rng)
-            rationales = _vcr_choices(pairs[place][1], own, place, rationale_at, rng)
+            answers = _vcr_choices(pairs[index][0], shared, index, answer_at, rng)
+            rationales = _vcr_choices(pairs[index][1], own, index, rationale_at, rng)
             ask = "color" if about_color else "shape"
             item = {
-                "question": ["What", ask, "is", [place], "?"],
+                "question": ["What", ask, "is", [index], "?"],
                 "answer_choices": answers,
                 "answer_label": answer_at,
                 "rationale_choices": rationales,
@@ -259,7 +260,7 @@ def _vcr(folder: Path, n: int, seed: int) -> None:
                 {
                     "movie": "0000_DEMO", "objects": metadata["names"], "img_fn": image,
                     "metadata_fn": meta, **item,
-                    "question_orig": f"What {ask} is {place + 1}?",
+                    "question_orig": f"What {ask} is {index + 1}?",
                     "img_id": f"val-{number}", "annot_id": f"val-{question}",
                     "question_number": question, "match_fold": "val-0",
                 }
@@ -276,19 +277,19 @@ def _vcr(folder: Path, n: int, seed: int) -> None:
 
 
 def _letters(n: int, part: str, seed: int) -> list[int]:
-    """Deal the places of the right options: as many of each, told by nothing in a question."""
+    """Deal the letters of the right options, 0-3: equally often, whatever the question says."""
     letters = [k % 4 for k in range(n)]
     keyed("demo", "vcr", part, seed).shuffle(letters)
     return letters
 
 
 def _vcr_choices(
-    right: str, values: list[str], place: int, letter: int, rng: Random
+    right: str, values: list[str], index: int, letter: int, rng: Random
 ) -> list[list[str | list[int]]]:
-    """Make four options as token lists, the right one at place `letter`."""
+    """Make four options as token lists, the right one at index `letter`."""
     options = rng.sample([value for value in values if value != right], 3)
     options.insert(letter, right)
-    subject: str | list[int] = [place] if rng.random() < 0.25 else "It"
+    subject: str | list[int] = [index] if rng.random() < 0.25 else "It"
     article = ["a"] if right in FIGURES else []
     return [[subject, "is", *article, option, "."] for option in options]
 
@@ -373,8 +374,8 @@ def _mark(
     seed: int,
 ) -> tuple[Image.Image, str]:
     """Draw marks into an image and name them in the text, as the annotators of ViP-Bench did."""
-    for place, label in enumerate(labels):
-        text = text.replace(f"<{label}>", f"<r{place}>")
+    for index, label in enumerate(labels):
+        text = text.replace(f"<{label}>", f"<r{index}>")
     sample = Sample(
         id=name, image=name, question=text, target="-", group=name,
         regions=tuple(Region(box=figure.box, polygons=(figure.polygon,)) for figure in figures),

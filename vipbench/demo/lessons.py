@@ -3,7 +3,7 @@
 Built on the project's readers, styles and prompts. Each batch is a pure function of its step.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from random import Random
 from typing import NamedTuple
@@ -51,7 +51,7 @@ class Look(NamedTuple):
     """(size, size, 3) uint8, rows first."""
     cells: np.ndarray
     """(4, 4) int64, a row a cell: shape and colour of the figure, shape and colour of its mark, as
-    places in LOOKS; 0 where there is none."""
+    indices in LOOKS; 0 where there is none."""
 
 
 LOOKS: tuple[tuple[str, ...], ...] = (
@@ -77,7 +77,7 @@ PHASES = (
     # to option comes first, from option to letter needs short options to begin with
     Phase(1123, {"lookup": 1.0}),
     Phase(900, {"letter": 0.75, "lookup": 0.25}),
-    # then to name what a mark points at, and the mark on a thing that is named
+    # next: to name what a mark points at, and the mark on a thing that is named
     Phase(300, {"few": 0.6, "vip_bench_drawn": 0.2, "letter": 0.1, "lookup": 0.1}),
     Phase(
         800,
@@ -99,7 +99,7 @@ PHASES = (
             "pointqa_looktwice_object": 0.15,
         },
     ),
-    # then to tell marks apart, where every figure has one
+    # next: to tell marks apart, where every figure has one
     Phase(
         300,
         {
@@ -110,7 +110,7 @@ PHASES = (
             "pointqa_looktwice_object": 0.1,
         },
     ),
-    # then the questions of the benchmarks
+    # next: the questions of the benchmarks
     Phase(
         265,
         {
@@ -201,6 +201,14 @@ class Lessons:
         self.specs = {name: load_task(name) for name in TASKS}
         self.images: dict[str, Path] = {}
         self.samples = {name: self._read(name) for name in TASKS}
+        self._exercises: dict[str, Callable[[Random], Lesson]] = {
+            "lookup": self._lookup,
+            "letter": self._letter,
+            "reverse": self._reverse,
+            "reverse_few": self._reverse_few,
+            "few": self._few,
+            "among": self._among,
+        }
 
     def _read(self, name: str) -> list[Sample]:
         spec = self.specs[name]
@@ -247,19 +255,9 @@ class Lessons:
         return self.scenes[number]
 
     def lesson(self, kind: str, rng: Random) -> Lesson:
-        """Make one lesson of a kind: a task's name, `reverse`, `lookup` or `letter`."""
-        if kind == "lookup":
-            return self._lookup(rng)
-        if kind == "letter":
-            return self._letter(rng)
-        if kind == "reverse":
-            return self._reverse(rng)
-        if kind == "reverse_few":
-            return self._reverse_few(rng)
-        if kind == "few":
-            return self._few(rng)
-        if kind == "among":
-            return self._among(rng)
+        """Make one lesson of a kind: an exercise, or a question of the task of that name."""
+        if kind in self._exercises:
+            return self._exercises[kind](rng)
         sample = rng.choice(self.samples[kind])
         request = build_request(sample, self.style, rng.getrandbits(40))
         pixels = load_image(request, self.images[kind], self.size)
@@ -280,10 +278,10 @@ class Lessons:
 
     def _naming(self, marked: list[Figure], image: Image.Image, rng: Random, kind: str) -> Lesson:
         """Mark figures and ask for color or shape of one of them."""
-        place = rng.randrange(len(marked))
+        index = rng.randrange(len(marked))
         ask = rng.choice(("color", "shape"))
         sample = Sample(
-            id=kind, image="-", question=f"What {ask} is <r{place}>?", target="-", group="-",
+            id=kind, image="-", question=f"What {ask} is <r{index}>?", target="-", group="-",
             regions=tuple(
                 Region(box=figure.box, polygons=(figure.polygon,)) for figure in marked
             ),
@@ -291,7 +289,7 @@ class Lessons:
         )  # fmt: skip
         request = build_request(sample, self.style, rng.getrandbits(40))
         pixels = fit(render(image, request.visual_prompts), request.fit, self.size)
-        return Lesson(request.turns[0], getattr(marked[place], ask), pixels, kind)
+        return Lesson(request.turns[0], getattr(marked[index], ask), pixels, kind)
 
     def _reverse(self, rng: Random) -> Lesson:
         """Ask for the mark on a figure that is named: `blue ellipse`."""
@@ -306,24 +304,24 @@ class Lessons:
     def _reverse_few(self, rng: Random) -> Lesson:
         """Ask for the mark on a named figure of a scene of one to four, all of which are marked."""
         figures, image = self._scene(rng.randrange(N_SCENES))
-        place = rng.randrange(len(figures))
+        index = rng.randrange(len(figures))
         regions = [Region(box=figure.box, polygons=(figure.polygon,)) for figure in figures]
         marks = resolve(regions, self.style, rng.getrandbits(40), "reverse_few")
-        question = f"Which mark is on the {figures[place].name}?"
+        question = f"Which mark is on the {figures[index].name}?"
         text = SHORT_TEMPLATE.replace("{question}", question)
         pixels = fit(render(image, [mark for mark, _ in marks]), "pad", self.size)
-        mark = marks[place].prompt
+        mark = marks[index].prompt
         answer = f"{color_group(mark.color)} {mark.shape}"
         return Lesson(text, answer, pixels, "reverse_few")
 
     def _lookup(self, rng: Random) -> Lesson:
         """Ask for the letter of an option, or for what an option says; no image."""
         values, choices = rng.choice((self._marks, self._facts))(rng)
-        place = rng.randrange(len(values))
+        index = rng.randrange(len(values))
         if rng.random() < 0.5:
-            question, answer = f"Which is {values[place]}?", LETTERS[place]
+            question, answer = f"Which is {values[index]}?", LETTERS[index]
         else:
-            question, answer = f"What is {LETTERS[place]}?", values[place]
+            question, answer = f"What is {LETTERS[index]}?", values[index]
         options = "\n".join(f"{a}. {b}" for a, b in zip(LETTERS, choices, strict=False))
         text = CHOICE_TEMPLATE.replace("{question}", question).replace("{choices}", options)
         return Lesson(text, answer, None, "lookup")
@@ -331,13 +329,13 @@ class Lessons:
     def _letter(self, rng: Random) -> Lesson:
         """Ask for the letter of an option that is short more often than not; no image."""
         values, choices = rng.choice((self._marks, self._facts))(rng)
-        place = rng.randrange(len(values))
+        index = rng.randrange(len(values))
         if rng.random() < 0.6:
             choices = values
         options = "\n".join(f"{a}. {b}" for a, b in zip(LETTERS, choices, strict=False))
-        question = f"Which is {values[place]}?"
+        question = f"Which is {values[index]}?"
         text = CHOICE_TEMPLATE.replace("{question}", question).replace("{choices}", options)
-        return Lesson(text, LETTERS[place], None, "letter")
+        return Lesson(text, LETTERS[index], None, "letter")
 
     def _marks(self, rng: Random) -> tuple[list[str], list[str]]:
         """Make options as Visual7W has them."""

@@ -1,6 +1,6 @@
-"""Trains the embedded checkpoint: seeded, resumable, on one CPU core in an hour or two.
+"""Train the embedded checkpoint: seeded, resumable, on one CPU core in an hour or two.
 
-The state (weights, optimiser, step) is saved every few minutes; the same command goes on from it.
+The state (weights, optimiser, step) is saved every few minutes; the same command resumes from it.
 """
 
 import json
@@ -214,12 +214,12 @@ class Trainer:
     """The model, its optimiser and its step; saved and loaded as one."""
 
     def __init__(self, state: Path, tokenizer: PreTrainedTokenizerFast, seed: int) -> None:
-        """Go on from the state in folder `state` where there is one."""
+        """Resume from the state in folder `state` where there is one."""
         self.path = state / "state.pt"
         self.model = make_model(tokenizer, seed)
         self.processor = make_processor(tokenizer)
-        # What sees stays as it is once it has learnt to see: steps that suit the language model
-        # destroy it. The same is done to large models, whose vision tower is frozen.
+        # The vision tower is frozen once it has learnt to see, as that of large models is: steps
+        # that suit the language model destroy it.
         seeing = set(self._seeing())
         spoken = [p for p in self.model.parameters() if p not in seeing]
         decayed = [p for p in spoken if p.dim() > 1]
@@ -295,18 +295,18 @@ class Trainer:
         for group in self.look_optimizer.param_groups:
             group["lr"] = LOOK_RATE * min(1.0, (self.looked + 1) / WARMUP) * max(fall, 0.02)
         features = self._features(batch.pixels)
-        # Each patch is to know its whole cell: one glance then finds mark and figure together.
+        # Every patch is to know its whole cell, so that one glance finds mark and figure together.
         cells = batch.cells[:, PATCH_CELLS]
-        told = self.heads(features).split(list(map(len, LOOKS)), -1)
+        cell_logits = self.heads(features).split(list(map(len, LOOKS)), -1)
         losses = [
             functional.cross_entropy(logits.flatten(0, 1), cells[..., axis].flatten())
-            for axis, logits in enumerate(told)
+            for axis, logits in enumerate(cell_logits)
         ]
         torch.stack(losses).sum().backward()  # type: ignore[no-untyped-call]  # torch's own
         torch.nn.utils.clip_grad_norm_(self._seeing(), 1.0)
         self.look_optimizer.step()
         self.look_optimizer.zero_grad(set_to_none=True)
-        for axis, logits in enumerate(told):
+        for axis, logits in enumerate(cell_logits):
             right = (logits.argmax(-1) == cells[..., axis])[cells[..., axis] > 0]
             name = ("shape", "color", "mark", "mark color")[axis]
             self.right[name] = self.right.get(name, 0.0) * 0.98 + float(right.float().mean()) * 0.02

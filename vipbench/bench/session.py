@@ -1,4 +1,4 @@
-"""rounds: part of what was vipbench/bench/__init__.py."""
+"""What a bench in progress knows: its plan, its samples, the rounds that are measured."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -16,9 +16,12 @@ class Plan(Record):
     settings: BenchSettings
     versions: dict[str, str]
     weights: str
+    """sha256 of the checkpoint's weights."""
 
 
 class Samples(NamedTuple):
+    """What is asked, before requests are changed as the settings say."""
+
     trials: list[Trial]
     images: dict[str, Path]
     """Task -> root of its images."""
@@ -28,8 +31,9 @@ class Round(NamedTuple):
     """One measurement of a way, by one process or by several in turn."""
 
     parts: list[Outcome]
+    """Of each process."""
     answers: dict[int, Answered]
-    """Place of the sample -> what came of it."""
+    """Index of the sample -> its answer."""
     works: Work
     """What all answers together need."""
 
@@ -39,17 +43,20 @@ class Round(NamedTuple):
         return sum(part.seconds for part in self.parts)
 
 
-class Bench(NamedTuple):
-    """A bench under way."""
+class Session(NamedTuple):
+    """A bench in progress."""
 
     folder: Path
+    """Of finished measurements."""
     settings: BenchSettings
     base: Job
     """What all jobs share."""
     n: int
-    places: dict[WayName, tuple[int, ...]]
+    """Samples in all."""
+    indices: dict[WayName, tuple[int, ...]]
     """Of the samples that each way is asked."""
     threads: tuple[int, ...]
+    """Numbers of threads that a way may choose."""
     workers: int
     """Single-threaded processes that vipbench may choose."""
     console: Console

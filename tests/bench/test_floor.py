@@ -1,0 +1,72 @@
+"""The arithmetic of an answer, beside what torch counts."""
+
+from typing import Any
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from tests.models import build_model
+from vipbench.bench.floor import add, count
+from vipbench.bench.models import random_config
+from vipbench.runners.checkpoints.shape import shape_of
+
+
+def test_the_arithmetic_of_a_batch_is_that_of_its_answers_and_not_of_the_longest() -> None:
+    shape = shape_of(random_config("tiny"))
+    short, long = count(shape, 100, 1), count(shape, 100, 9)
+    assert short.decode * 8 < long.decode < short.decode * 10
+    assert short.prefill == long.prefill
+
+
+def flops(model: Any, **inputs: Any) -> int:
+    with FlopCounterMode(display=False) as counter, torch.inference_mode():
+        model(**inputs)
+    return int(counter.get_total_flops())
+
+
+def test_the_floor_is_what_torch_counts() -> None:
+    model: Any = build_model()
+    model.set_attn_implementation("eager")
+    shape = shape_of(model.config)
+    side, n_layers = shape.image_size, model.config.vision_config.num_hidden_layers
+    vision = model.model.vision_tower
+    # torch counts all layers, also those that nobody needs.
+    whole = shape.model_copy(update={"vision_layers": n_layers})
+    pixels = torch.zeros(1, 3, side, side)
+    tower = flops(vision, pixel_values=pixels)
+    features = torch.zeros(1, (side // shape.patch_size) ** 2, shape.n_features * 32)
+    projector = flops(model.model.multi_modal_projector, hidden_states=features)
+    assert count(whole, 1, 0).vision == tower + projector
+
+
+def test_the_floor_of_text_is_what_torch_counts_token_by_token() -> None:
+    model: Any = build_model()
+    model.set_attn_implementation("eager")
+    shape = shape_of(model.config)
+    n_prompt, n_passes = 6, 3
+    whole = flops_by_token(model, n_prompt + n_passes)
+    del model.model.language_model.layers[-1]
+    model.config.text_config.num_hidden_layers -= 1
+    below = flops_by_token(model, n_prompt + n_passes)
+    keys_and_values = 2 * 2 * shape.width * shape.key_value_heads * shape.head_width
+    head = 2 * shape.width * shape.vocabulary
+    work = count(shape, n_prompt, n_passes)
+    # Of the last layer, what the prompt's tokens before the last one need is their keys and values.
+    unfinished = [n + keys_and_values for n in below[: n_prompt - 1]]
+    assert work.prefill == sum(unfinished) + whole[n_prompt - 1] + head
+    assert work.decode == sum(whole[n_prompt:]) + n_passes * head
+    assert add([work, work]).total == 2 * work.total
+
+
+def flops_by_token(model: Any, n: int) -> list[int]:
+    """Let torch count what the language model does for each of `n` tokens, one after another."""
+    cache, counted = None, []
+    for token in range(n):
+        ids = torch.tensor([[token + 10]])
+        with FlopCounterMode(display=False) as counter, torch.inference_mode():
+            output = model.model.language_model(
+                input_ids=ids, past_key_values=cache, use_cache=True
+            )
+        cache = output.past_key_values
+        counted.append(int(counter.get_total_flops()))
+    return counted

@@ -1,0 +1,33 @@
+"""The runner and the loop of a run, in worker processes."""
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.bench.conftest import make_job
+from vipbench.bench.way_vipbench import Vipbench
+from vipbench.bench.ways import measure
+
+
+@pytest.mark.usefixtures("threads")
+def test_a_process_of_its_own_answers_alike(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = make_job(tmp_path, random="tiny")
+    here = measure(job, tmp_path)
+    (tmp_path / "answers.jsonl").unlink()
+    start = functools.partialmethod(start_one, Vipbench._start_workers)
+    monkeypatch.setattr(Vipbench, "_start_workers", start)
+    there = measure(job.model_copy(update={"workers": 2}), tmp_path)
+    assert here.answers == there.answers
+    assert here.seconds_waited is not None
+    assert there.seconds_waited is None  # it is the other's
+
+
+def start_one(way: Vipbench, start: Callable[[Vipbench, int], Any], n: int) -> Any:
+    """Start one process of several; more answer alike, and take longer to start."""
+    assert n == 2
+    return start(way, 1)
