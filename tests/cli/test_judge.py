@@ -8,7 +8,7 @@ from tests.cli.conftest import Vipbench
 from tests.judge.test_rubric import EVALUATOR, FEW_SHOT, evaluator
 from tests.judge_server import Answer, Asked, JudgeServer, in_turn
 from tests.runs import make_task
-from vipbench.cli.judge import parse_price
+from vipbench.judge.options import parse_price
 from vipbench.errors import JudgeError
 
 KEY = "sk-proj-0123456789abcdef"
@@ -190,7 +190,6 @@ def test_a_shared_ledger(vipbench: Vipbench, run: tuple[str, ...]) -> None:
 
 
 def test_prices() -> None:
-    assert parse_price(None) is None
     assert parse_price("30, 60") == (30.0, 60.0)
     for text in ("", "30", "1,2,3", "a,b", "-1,2", "nan,1", "inf,1"):
         with pytest.raises(JudgeError, match="expected two numbers"):

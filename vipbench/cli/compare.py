@@ -1,17 +1,15 @@
-"""Compare, gate, power: what the difference between two runs says."""
+"""`vipbench compare`: compare runs sample by sample."""
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from vipbench.cli.app import app
-from vipbench.cli.printing import say
+from vipbench.cli.printing import print_tables, say
 
 if TYPE_CHECKING:
     from vipbench.analysis.compare import Comparison
-    from vipbench.report.text import Grid
 
 
 @app.command()
@@ -58,6 +56,7 @@ def compare(
 
 def _print_comparison(found: "Comparison") -> None:
     from vipbench.analysis.compare import table
+    from vipbench.report.terminal import grid_table
     from vipbench.runfolder.summary import ALL
 
     for new in dict.fromkeys(row.new for row in found.rows):
@@ -65,13 +64,4 @@ def _print_comparison(found: "Comparison") -> None:
         title = f"{rows[0].base} → {new}: accuracy, %"
         data = " · synthetic data" if any(row.synthetic for row in rows) else ""
         whole = [row for row in rows if row.group == ALL]
-        print_table(table(title + data, whole))
-
-
-def print_table(grid: "Grid") -> None:
-    """Print a table; into a file or a pipe, wider than a terminal's usual 80 columns."""
-    from rich.console import Console
-
-    from vipbench.report.terminal import grid_table
-
-    Console(width=None if sys.stdout.isatty() else 160).print(grid_table(grid))
+        print_tables(grid_table(table(title + data, whole)))

@@ -1,4 +1,4 @@
-"""Benchmark data: what is here, fetch it, where it lies."""
+"""`vipbench data`: what benchmark data are here, fetch them, where they are."""
 
 import json
 import shlex

@@ -1,4 +1,4 @@
-"""The embedded benchmark and the training of its checkpoints."""
+"""`vipbench demo`: write the embedded benchmark, train its checkpoints."""
 
 import shutil
 from pathlib import Path
@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 from vipbench.cli.app import app
-from vipbench.cli.options import Seed
 from vipbench.errors import DataError
 
 demo_app = typer.Typer(
@@ -62,7 +61,7 @@ def demo_train(
             "-o", "--out", metavar="PATH", help="The checkpoint.", show_default="STATE/checkpoint"
         ),
     ] = None,
-    seed: Seed = 0,
+    seed: Annotated[int, typer.Option(metavar="N", help="Keys every random draw.")] = 0,
     threads: Annotated[int, typer.Option(metavar="N", min=1, help="Threads of torch.")] = 1,
 ) -> None:
     """Train the embedded checkpoint anew; an hour or two on one CPU thread."""

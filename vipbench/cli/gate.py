@@ -1,4 +1,4 @@
-"""gate: part of what was vipbench/cli/compare.py."""
+"""`vipbench gate`: fail if a checkpoint got worse."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from vipbench.cli.app import app
-from vipbench.cli.compare import print_table
-from vipbench.cli.printing import listed, say
+from vipbench.cli.printing import listed, print_tables, say
 from vipbench.errors import CheckFailed
 
 if TYPE_CHECKING:
@@ -84,12 +83,13 @@ def gate(
 
 def _print_gate(found: "Gate") -> None:
     from vipbench.analysis.gate import table
+    from vipbench.report.terminal import grid_table
 
     for note in found.notes:
         say(note)
     for line in found.rounding:
         say(f"rounding: {line}")
-    print_table(table(found))
+    print_tables(grid_table(table(found)))
     for finding in found.findings:
         word = "FAIL" if finding.failed else "warning"
         say(f"{word}: {finding.task}: {finding.message}")

@@ -1,4 +1,4 @@
-"""List tasks, styles, runners, suites or runs."""
+"""`vipbench ls`: list tasks, styles, runners, suites or runs."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""power: part of what was vipbench/cli/compare.py."""
+"""`vipbench power`: the smallest drop that a comparison finds."""
 
 from typing import Annotated
 

@@ -1,14 +1,13 @@
-"""Reproduce: hold runs against published numbers."""
+"""`vipbench reproduce`: hold runs against published numbers."""
 
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from vipbench.cli.app import app
-from vipbench.cli.printing import visible
+from vipbench.cli.printing import print_tables, visible
 from vipbench.errors import CheckFailed
 
 if TYPE_CHECKING:
@@ -61,15 +60,11 @@ def reproduce(
 
 
 def _print(found: "Reproduction", paths: list[Path]) -> None:
-    from rich.console import Console
-
     from vipbench.analysis.reproduce import text
     from vipbench.report.terminal import grid_table
 
     if found.comparisons:
-        # Into a file or a pipe, a table may be wider than a terminal's usual 80 columns.
-        console = Console(width=None if sys.stdout.isatty() else 160)
-        console.print(grid_table(text.table(found)))
+        print_tables(grid_table(text.table(found)))
     for line in text.details(found):
         print(visible(line))
     print(text.summary(found))

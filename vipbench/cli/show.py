@@ -1,4 +1,4 @@
-"""show: part of what was vipbench/cli/check.py."""
+"""`vipbench show`: print one sample of a run."""
 
 import shutil
 import sys
