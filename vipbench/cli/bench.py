@@ -34,7 +34,6 @@ def bench(
     """
     from vipbench.bench.driver import bench as measure
     from vipbench.bench.settings import BenchSettings
-    from vipbench.report.text import number, percent
     from vipbench.validation import checked
 
     fields = read_fields(BenchSettings, typed)
@@ -45,6 +44,8 @@ def bench(
 
 
 def _print_report(report: "BenchReport") -> None:
+    from vipbench.report.text import number, percent
+
     heads = "way samples/s steady MFU waits processes threads batch padding n memory"
     rows = [tuple(heads.split())]
     for way, found in report.ways.items():
