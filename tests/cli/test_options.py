@@ -1,5 +1,6 @@
 """Options come from the fields of a record."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -47,8 +48,10 @@ def test_a_new_field_is_an_option_with_help_range_choices_and_default(
     vipbench: Vipbench, longer: list[LongerSettings]
 ) -> None:
     text = " ".join(vipbench("run", "--help").out.split())
-    assert "--n-looks N Looks at each image. [default: 2; 1<=x<=7]" in text
-    assert "--corner <upper|lower> Where to look first. [default: (anywhere)]" in text
+    assert "--n-looks N Looks at each image. " in text
+    assert "[default: 2; 1<=x<=7]" in text
+    assert re.search(r"--corner .upper\|lower. Where to look first. ", text)
+    assert "[default: (anywhere)]" in text
     for wrong in (("--n-looks", "8"), ("--n-looks", "two"), ("--corner", "left")):
         ran = vipbench("run", *wrong)
         assert ran.code == 2
@@ -72,7 +75,7 @@ def test_a_command_has_only_the_fields_that_it_names(
 
 
 def test_typed_text_is_read_as_the_field_wants_it() -> None:
-    typed: dict[str, Any] = {
+    raw: dict[str, Any] = {
         "tasks": ["a,b", "c"],
         "include": [Path("x,y")],
         "batch_size": "08",
@@ -84,7 +87,7 @@ def test_typed_text_is_read_as_the_field_wants_it() -> None:
         "judge_price": "30,60",
         "judge_url": None,
     }
-    fields = read_fields(RunSettings, typed)
+    fields = read_fields(RunSettings, raw)
     assert str(fields.pop("shard")) == "2/4"
     assert fields == {
         "tasks": ("a", "b", "c"),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vipbench.cli.app import app
-from vipbench.cli.options import Typed, read_fields, record_command
+from vipbench.cli.options import RawValues, read_fields, record_command
 from vipbench.cli.printing import CONSOLE, print_columns
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def _settings() -> "type[BenchSettings]":
 
 @record_command(app, "bench", _settings, before={"json": "model"})
 def bench(
-    typed: Typed,
+    raw: RawValues,
     json: Annotated[
         Path, typer.Option("--json", metavar="FILE", help="The report; a stopped bench goes on.")
     ] = Path("results/bench.json"),
@@ -36,7 +36,7 @@ def bench(
     from vipbench.bench.settings import BenchSettings
     from vipbench.validation import checked
 
-    fields = read_fields(BenchSettings, typed)
+    fields = read_fields(BenchSettings, raw)
     settings = checked(BenchSettings, fields, "vipbench bench")
     report = measure(settings, json, fresh=fresh, console=CONSOLE)
     _print_report(report)

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from vipbench.cli.app import app
-from vipbench.cli.options import Typed, read_fields, record_command
+from vipbench.cli.options import RawValues, read_fields, record_command
 from vipbench.cli.printing import CONSOLE, print_columns
 from vipbench.cli.run import DEMO_SUITE, with_demo
 from vipbench.option import Option
@@ -29,7 +29,7 @@ SHOWN_LETTERS = 40
     before={"n": "suite"},
 )
 def certify(
-    typed: Typed,
+    raw: RawValues,
     n: Annotated[
         int, typer.Option("--n", metavar="N", min=1, help="Samples in all, as many of each task.")
     ] = 200,
@@ -53,7 +53,7 @@ def certify(
     from vipbench.run.settings import RunSettings
     from vipbench.validation import checked
 
-    fields = read_fields(RunSettings, typed)
+    fields = read_fields(RunSettings, raw)
     fields["suite"] = fields["suite"] or (None if fields["tasks"] else DEMO_SUITE)
     settings = with_demo(checked(RunSettings, fields, "vipbench certify"))
     path, found = certificates.certify(settings, n, out, console=CONSOLE)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vipbench.cli.app import app
-from vipbench.cli.options import Typed, read_fields, record_command
+from vipbench.cli.options import RawValues, read_fields, record_command
 from vipbench.cli.printing import CONSOLE, listed, one_line, print_columns, verdict
 from vipbench.cli.render import LARGEST_SQUARE
 from vipbench.errors import DataError, RunError
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     before={"visibility": "fit"},
 )
 def check(
-    typed: Typed,
+    raw: RawValues,
     tasks: Annotated[
         list[str], typer.Argument(metavar="TASK", help="Names of tasks.", show_default=False)
     ],
@@ -62,21 +62,21 @@ def check(
     """
     names = listed("TASK", tasks)
     if visibility:
-        _check_visibility(names, typed, size, patch)
+        _check_visibility(names, raw, size, patch)
         return
-    for option, value in (("--fit", typed["fit"]), ("--size", size), ("--patch", patch)):
+    for option, value in (("--fit", raw["fit"]), ("--size", size), ("--patch", patch)):
         if value is not None:
             raise RunError(
                 f"{option} {value}: goes with --visibility only; add it, or leave it out"
             )
-    _check_data(names, typed)
+    _check_data(names, raw)
 
 
-def _check_data(names: Sequence[str], typed: Typed) -> None:
+def _check_data(names: Sequence[str], raw: RawValues) -> None:
     from vipbench.run.settings import RunSettings
     from vipbench.trials.check import check_tasks
 
-    fields = read_fields(RunSettings, typed)
+    fields = read_fields(RunSettings, raw)
     reports = check_tasks(
         names, fields["data"], fields["styles"], fields["include"], console=CONSOLE
     )
@@ -88,7 +88,7 @@ def _check_data(names: Sequence[str], typed: Typed) -> None:
 
 
 def _check_visibility(
-    names: Sequence[str], typed: Typed, size: int | None, patch: int | None
+    names: Sequence[str], raw: RawValues, size: int | None, patch: int | None
 ) -> None:
     from vipbench.run.settings import RunSettings
     from vipbench.trials.check import PATCH, SIDE, check_visibility
@@ -96,7 +96,7 @@ def _check_visibility(
     size, patch = size or SIDE, patch or PATCH
     if patch > size:
         raise RunError(f"--patch {patch}: expected at most --size, which is {size}")
-    fields = read_fields(RunSettings, typed)
+    fields = read_fields(RunSettings, raw)
     reports = check_visibility(
         names,
         fields["data"],

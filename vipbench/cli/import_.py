@@ -8,7 +8,7 @@ import typer
 
 from vipbench.cli.app import app
 from vipbench.cli.export import Format
-from vipbench.cli.options import Typed, read_fields, record_command
+from vipbench.cli.options import RawValues, read_fields, record_command
 from vipbench.cli.printing import CONSOLE, print_results
 from vipbench.errors import RunError
 from vipbench.option import Option
@@ -29,7 +29,7 @@ from vipbench.option import Option
     before={"as_format": "suite"},
 )
 def import_answers(
-    typed: Typed,
+    raw: RawValues,
     files: Annotated[
         list[str],
         typer.Argument(metavar="TASK=FILE", help="Answers to a task.", show_default=False),
@@ -49,7 +49,7 @@ def import_answers(
     from vipbench.validation import checked
 
     answers = _answer_files(files)
-    fields = read_fields(RunSettings, typed) | {
+    fields = read_fields(RunSettings, raw) | {
         "answers": answers,
         "answers_format": as_format,
         "runner": IMPORTED,

@@ -6,13 +6,13 @@ from typing import Annotated
 import typer
 
 from vipbench.cli.app import app
-from vipbench.cli.options import Typed, record_command
+from vipbench.cli.options import RawValues, record_command
 from vipbench.cli.printing import print_results
 
 
 @record_command(app, "merge", fields=("max_errors",), before={"out": "max_errors"})
 def merge(
-    typed: Typed,
+    raw: RawValues,
     folders: Annotated[
         list[Path],
         typer.Argument(
@@ -28,4 +28,4 @@ def merge(
     """Put all shards of a run together, and score it as if one machine had asked all."""
     from vipbench.run.merge import merge as put_together
 
-    print_results(put_together(folders, out, fresh=fresh, max_errors=typed["max_errors"]))
+    print_results(put_together(folders, out, fresh=fresh, max_errors=raw["max_errors"]))

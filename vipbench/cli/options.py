@@ -25,7 +25,7 @@ Include = Annotated[
     list[Path] | None,
     typer.Option("--include", metavar=INCLUDE.metavar, help=INCLUDE.help, show_default=False),
 ]
-Typed = dict[str, Any]
+RawValues = dict[str, Any]
 """Name of an option -> text, number, path or list of them, as it was typed; None: it was not."""
 
 
@@ -36,23 +36,23 @@ def run_settings() -> "type[Record]":
     return RunSettings
 
 
-class Asked(NamedTuple):
+class FieldOption(NamedTuple):
     """One option of a command, and where its value goes."""
 
     path: tuple[str, ...]
     """The field's name; behind that of another field, if it asks for a part of it."""
     field: "FieldInfo"
-    option: Option
+    words: Option
 
     @property
     def name(self) -> str:
-        """What it is called in `Typed`."""
+        """What it is called in `RawValues`."""
         return "_".join(self.path)
 
     @property
     def flags(self) -> tuple[str, ...]:
         """What the user types; the last one is the long one."""
-        return self.option.flags or (f"--{self.name.replace('_', '-')}",)
+        return self.words.flags or (f"--{self.name.replace('_', '-')}",)
 
     @property
     def is_list(self) -> bool:
@@ -60,41 +60,41 @@ class Asked(NamedTuple):
         kind = self.field.annotation
         return get_origin(kind) is dict or (get_origin(kind) is tuple and ... in get_args(kind))
 
-    def value(self, typed: Any) -> Any:
+    def value(self, raw: Any) -> Any:
         """Return the field's value; VipbenchError where a text cannot be read."""
-        if typed is None:
+        if raw is None:
             return self.field.default
-        if self.option.parse is not None:
-            return self.option.parse(typed)
+        if self.words.parse is not None:
+            return self.words.parse(raw)
         if self.is_list and not _holds_paths(self.field.annotation):
-            return listed(self.flags[-1], typed)
-        return typed
+            return listed(self.flags[-1], raw)
+        return raw
 
 
-def asked(
+def field_options(
     record: "type[Record]", fields: Sequence[str] = (), path: tuple[str, ...] = ()
-) -> Iterator[Asked]:
+) -> Iterator[FieldOption]:
     """Yield the options of some fields, or of all that have any."""
     for name in fields or record.model_fields:
         field = record.model_fields[name]
         for option in field.metadata:
             if isinstance(option, Option):
-                yield Asked((*path, name), field, option)
+                yield FieldOption((*path, name), field, option)
             elif isinstance(option, Options):
-                yield from asked(option.record, path=(*path, name))
+                yield from field_options(option.record, path=(*path, name))
 
 
-def read_fields(record: "type[Record]", typed: Typed) -> dict[str, Any]:
+def read_fields(record: "type[Record]", raw: RawValues) -> dict[str, Any]:
     """Return the fields that a command has asked for; VipbenchError where a text cannot be read.
 
     The options of another record are a mapping, under the name of the field.
     """
     fields: dict[str, Any] = {}
-    for option in asked(record):
-        if option.name in typed:
+    for option in field_options(record):
+        if option.name in raw:
             *above, name = option.path
             group = fields.setdefault(above[0], {}) if above else fields
-            group[name] = option.value(typed[option.name])
+            group[name] = option.value(raw[option.name])
     return fields
 
 
@@ -121,30 +121,32 @@ def record_command(
     """
 
     def add(function: Callable[..., None]) -> Callable[..., None]:
-        class OnUse(TyperCommand):
+        class LazyCommand(TyperCommand):
             """Is listed by name and docstring; gets its options when it is used."""
 
             def make_context(
                 self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any
             ) -> Any:
                 alone = typer.Typer(rich_markup_mode=None, add_completion=False)
-                options = [_worded(option, words or {}) for option in asked(record(), fields)]
+                options = [
+                    _worded(option, words or {}) for option in field_options(record(), fields)
+                ]
                 alone.command(name)(_with_options(function, options, before or {}))
                 command = typer.main.get_command(alone)
                 return command.make_context(info_name, args, parent, **extra)
 
-        app.command(name, cls=OnUse, help=function.__doc__)(lambda: None)
+        app.command(name, cls=LazyCommand, help=function.__doc__)(lambda: None)
         return function
 
     return add
 
 
-def _worded(option: Asked, words: Mapping[str, Option]) -> Asked:
-    return option._replace(option=words.get(option.name, option.option))
+def _worded(option: FieldOption, words: Mapping[str, Option]) -> FieldOption:
+    return option._replace(words=words.get(option.name, option.words))
 
 
 def _with_options(
-    function: Callable[..., None], options: Sequence[Asked], before: Mapping[str, str]
+    function: Callable[..., None], options: Sequence[FieldOption], before: Mapping[str, str]
 ) -> Callable[..., None]:
     """Return a function with options in place of its first parameter, which gets what was typed."""
     _, *own = inspect.signature(function, eval_str=True).parameters.values()
@@ -156,37 +158,37 @@ def _with_options(
         parameters.insert(names.index(neighbour) if neighbour else len(names), parameter)
 
     def call(**values: Any) -> None:
-        typed = {option.name: values.pop(option.name) for option in options}
-        function(typed, **values)
+        raw = {option.name: values.pop(option.name) for option in options}
+        function(raw, **values)
 
     call.__doc__ = function.__doc__
     call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     return call
 
 
-def _parameter(asked: Asked) -> inspect.Parameter:
-    """Return a parameter for Typer: the field's type, range and default, the option's words."""
-    field, option = asked.field, asked.option
+def _parameter(option: FieldOption) -> inspect.Parameter:
+    """Return a parameter for Typer: the field's type, range and default, the option's help."""
+    field, words = option.field, option.words
     kind: Any = field.annotation
-    if asked.is_list:
+    if option.is_list:
         kind = list[Path] if _holds_paths(kind) else list[str]
-    elif option.parse is not None:
+    elif words.parse is not None:
         kind = str
-    default = None if asked.is_list else field.default
+    default = None if option.is_list else field.default
     if default is None:
         kind = kind | None
     least = [item.ge for item in field.metadata if hasattr(item, "ge")]
     most = [item.le for item in field.metadata if hasattr(item, "le")]
     info = typer.Option(
-        *asked.flags,
-        metavar=option.metavar,
-        help=option.help,
-        show_default=option.unset or default is not None,
+        *option.flags,
+        metavar=words.metavar,
+        help=words.help,
+        show_default=words.unset or default is not None,
         min=min(least, default=None),
         max=max(most, default=None),
     )
     return inspect.Parameter(
-        asked.name,
+        option.name,
         inspect.Parameter.KEYWORD_ONLY,
         default=default,
         annotation=Annotated[kind, info],

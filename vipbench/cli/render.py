@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from vipbench.cli.app import app
-from vipbench.cli.options import Typed, read_fields, record_command
+from vipbench.cli.options import RawValues, read_fields, record_command
 from vipbench.cli.printing import save, say
 from vipbench.errors import DataError
 from vipbench.option import Option
@@ -27,7 +27,7 @@ LARGEST_SQUARE = 4096
     before={"out": "styles", "n": "ids"},
 )
 def render(
-    typed: Typed,
+    raw: RawValues,
     task: Annotated[
         str, typer.Argument(metavar="TASK", help="Name of a task.", show_default=False)
     ],
@@ -58,7 +58,7 @@ def render(
     from vipbench.trials.make import TaskFacts, make_trials
     from vipbench.trials.selection import select
 
-    fields = read_fields(RunSettings, typed)
+    fields = read_fields(RunSettings, raw)
     seed, ids = fields.pop("seed"), fields.pop("ids")
     chosen = select(tasks=[task], **fields)
     for note in chosen.notes:

@@ -10,7 +10,7 @@ import typer
 
 from vipbench.cli.app import app
 from vipbench.cli.judge import judge_settings
-from vipbench.cli.options import Typed, read_fields, record_command
+from vipbench.cli.options import RawValues, read_fields, record_command
 from vipbench.cli.printing import (
     CONSOLE,
     duration,
@@ -33,7 +33,7 @@ PAPER_SUITE = "paper"
 
 @record_command(app, "run", before={"seeds": "metrics", "dry_run": "out"})
 def run(
-    typed: Typed,
+    raw: RawValues,
     seeds: Annotated[
         int | None,
         typer.Option(
@@ -60,7 +60,7 @@ def run(
     from vipbench.runfolder.shard import AUTO
     from vipbench.validation import checked
 
-    fields = read_fields(RunSettings, typed)
+    fields = read_fields(RunSettings, raw)
     judge = JudgeOptions(**fields["judge"])
     fields["judge"] = judge_settings(judge)
     if fields["judge"] is None and judge.ledger is not None:
@@ -69,7 +69,7 @@ def run(
         raise RunError(
             "--seeds with --judge-url: give the judge to `vipbench score` for each of the runs"
         )
-    if typed["shard"] == AUTO:
+    if raw["shard"] == AUTO:
         fields["device"] = _device_of_rank(fields["device"])
     if ":" in fields["runner"]:
         sys.path.append(str(Path.cwd()))  # where a user's own runner usually lies

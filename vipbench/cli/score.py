@@ -7,13 +7,13 @@ import typer
 
 from vipbench.cli.app import app
 from vipbench.cli.judge import judge_settings
-from vipbench.cli.options import Typed, read_fields, record_command
+from vipbench.cli.options import RawValues, read_fields, record_command
 from vipbench.cli.printing import CONSOLE, print_results
 
 
 @record_command(app, "score", fields=("metrics", "judge"))
 def score(
-    typed: Typed,
+    raw: RawValues,
     folder: Annotated[
         Path, typer.Argument(metavar="RUN", help="A run folder.", show_default=False)
     ],
@@ -26,7 +26,7 @@ def score(
     from vipbench.run import score as run_score
     from vipbench.run.settings import RunSettings
 
-    fields = read_fields(RunSettings, typed)
+    fields = read_fields(RunSettings, raw)
     judge = JudgeOptions(**fields["judge"])
     results = run_score.score(
         folder, fields["metrics"], judge_settings(judge), judge.ledger, console=CONSOLE
