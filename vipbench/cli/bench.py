@@ -48,27 +48,27 @@ def _print_report(report: "BenchReport") -> None:
 
     heads = "way samples/s steady MFU waits processes threads batch padding n memory"
     rows = [tuple(heads.split())]
-    for way, found in report.ways.items():
+    for way, speed in report.ways.items():
         rows.append(
             (
                 way,
-                number(found.samples_per_s, 1),
-                number(found.samples_per_s_steady, 1),
-                f"{percent(found.mfu)} %",
-                f"{percent(found.wait_share)} %",
-                str(found.workers),
-                str(found.threads),
-                str(found.batch_size),
-                f"{percent(found.padding_waste)} %",
-                f"{found.n:,}",
-                f"{number(found.memory_mib, 0)} MiB",
+                number(speed.samples_per_s, 1),
+                number(speed.samples_per_s_steady, 1),
+                f"{percent(speed.mfu)} %",
+                f"{percent(speed.wait_share)} %",
+                str(speed.workers),
+                str(speed.threads),
+                str(speed.batch_size),
+                f"{percent(speed.padding_waste)} %",
+                f"{speed.n:,}",
+                f"{number(speed.memory_mib, 0)} MiB",
             )
         )
     print_columns(rows)
     ratios = (("official", report.ratio_official), ("usual", report.ratio_usual))
-    told = [f"{number(ratio, 2)} x the {way} way" for way, ratio in ratios if ratio is not None]
-    if told:
-        print(", ".join(told))
+    factors = [f"{number(ratio, 2)} x the {way} way" for way, ratio in ratios if ratio is not None]
+    if factors:
+        print(", ".join(factors))
     agreement = report.agreement.items()
     agreed = ", ".join(f"{way} {count}/{report.n_compared}" for way, count in agreement)
     if report.answers_equal is not None:

@@ -56,8 +56,8 @@ def certify(
     fields = read_fields(RunSettings, raw)
     fields["suite"] = fields["suite"] or (None if fields["tasks"] else DEMO_SUITE)
     settings = with_demo(checked(RunSettings, fields, "vipbench certify"))
-    path, found = certificates.certify(settings, n, out, console=CONSOLE)
-    print_columns(list(certificates.report(found).items()))
+    path, certificate = certificates.certify(settings, n, out, console=CONSOLE)
+    print_columns(list(certificates.report(certificate).items()))
     flips = [
         (
             flip.task,
@@ -65,13 +65,13 @@ def certify(
             _shown(flip.text_reference),
             _shown(flip.error if flip.text is None else flip.text),
         )
-        for flip in found.flips[:SHOWN_FLIPS]
+        for flip in certificate.flips[:SHOWN_FLIPS]
     ]
     if flips:
         print()
-        print_columns([("task", "id", "float32", str(found.dtype)), *flips])
-    if found.n_flipped > SHOWN_FLIPS:
-        print(f"and {found.n_flipped - SHOWN_FLIPS:,} more")
+        print_columns([("task", "id", "float32", str(certificate.dtype)), *flips])
+    if certificate.n_flipped > SHOWN_FLIPS:
+        print(f"and {certificate.n_flipped - SHOWN_FLIPS:,} more")
     print(path)
 
 

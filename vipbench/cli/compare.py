@@ -45,22 +45,22 @@ def compare(
     """
     from vipbench.analysis import compare as comparing
 
-    found = comparing.compare(runs, metric=metric, partial=partial)
-    for note in found.notes:
+    comparison = comparing.compare(runs, metric=metric, partial=partial)
+    for note in comparison.notes:
         say(note)
-    _print_comparison(found)
+    _print_comparison(comparison)
     if out is not None:
-        for path in comparing.write(found, out):
+        for path in comparing.write(comparison, out):
             print(path)
 
 
-def _print_comparison(found: "Comparison") -> None:
+def _print_comparison(comparison: "Comparison") -> None:
     from vipbench.analysis.compare import table
     from vipbench.report.terminal import grid_table
     from vipbench.runfolder.summary import ALL
 
-    for new in dict.fromkeys(row.new for row in found.rows):
-        rows = [row for row in found.rows if row.new == new]
+    for new in dict.fromkeys(row.new for row in comparison.rows):
+        rows = [row for row in comparison.rows if row.new == new]
         title = f"{rows[0].base} → {new}: accuracy, %"
         data = " · synthetic data" if any(row.synthetic for row in rows) else ""
         whole = [row for row in rows if row.group == ALL]

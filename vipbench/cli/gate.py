@@ -65,31 +65,31 @@ def gate(
     thresholds = gates.read_thresholds(config)
     if rounding is not None:
         thresholds = thresholds.model_copy(update={"rounding": rounding})
-    found = gates.gate(
+    result = gates.gate(
         base,
         new,
         thresholds,
         by=listed("--by", by),
         require_power=require_power,
     )
-    for path, text in ((junit, gates.junit(found)), (summary, gates.summary(found))):
+    for path, text in ((junit, gates.junit(result)), (summary, gates.summary(result))):
         if path is not None:
             gates.write(text, path)
-    _print_gate(found)
-    if found.failures:
-        raise CheckFailed(gates.verdict(found))
-    print(gates.verdict(found))
+    _print_gate(result)
+    if result.failures:
+        raise CheckFailed(gates.verdict(result))
+    print(gates.verdict(result))
 
 
-def _print_gate(found: "Gate") -> None:
+def _print_gate(result: "Gate") -> None:
     from vipbench.analysis.gate import table
     from vipbench.report.terminal import grid_table
 
-    for note in found.notes:
+    for note in result.notes:
         say(note)
-    for line in found.rounding:
+    for line in result.rounding:
         say(f"rounding: {line}")
-    print_tables(grid_table(table(found)))
-    for finding in found.findings:
+    print_tables(grid_table(table(result)))
+    for finding in result.findings:
         word = "FAIL" if finding.failed else "warning"
         say(f"{word}: {finding.task}: {finding.message}")

@@ -65,7 +65,7 @@ def render(
         say(note)
     facts: dict[str, TaskFacts] = {}
     trials = list(make_trials(chosen, seed=seed, limit=n, ids=ids, facts=facts))
-    order = {(trial.task, trial.id): place for place, trial in reversed(list(enumerate(trials)))}
+    order = {(trial.task, trial.id): index for index, trial in reversed(list(enumerate(trials)))}
     images = {choice.spec.name: choice.source.images for choice in chosen.tasks}
     cells = []
     for trial in sorted(trials, key=lambda trial: order[trial.task, trial.id]):

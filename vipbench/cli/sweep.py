@@ -25,9 +25,9 @@ def sweep(
     from vipbench.analysis.sweep import overview, text
     from vipbench.report.terminal import grid_table
 
-    found = overview.sweep(folders)
-    print_tables(*map(grid_table, text.tables(found)))
-    for sentence in text.sentences(found):
+    result = overview.sweep(folders)
+    print_tables(*map(grid_table, text.tables(result)))
+    for sentence in text.sentences(result):
         print(one_line(sentence))
-    for path in text.write(found, out) if out else ():
+    for path in text.write(result, out) if out else ():
         print(path)
