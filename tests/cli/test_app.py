@@ -91,7 +91,7 @@ def test_wrong_usage_exits_2_and_says_what_is_right(
         (["show", "nowhere", "q1"], "nowhere"),
         (["ls", "runs", "--runs", "nowhere"], "--runs nowhere: no such folder"),
         (["demo", "make", "--n", "1", "-o", "/dev/null/x"], "-o /dev/null/x: cannot be written"),
-        (["demo", "train", "--state", "/dev/null"], "--state /dev/null: is no folder"),
+        (["demo", "train", "--state", "/dev/null"], "--state /dev/null: is not a folder"),
         (["check", "vcr\nqa\x1b[2J"], r"task 'vcr\nqa\x1b[2J' is unknown"),
     ],
 )
@@ -124,7 +124,7 @@ def test_an_argument_that_is_no_text_is_refused() -> None:
     command = [sys.executable, "-c", program, *arguments]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 2
-    assert done.stderr.startswith("error: argument 'vcr=caf\\udce9': is no text in utf-8")
+    assert done.stderr.startswith("error: argument 'vcr=caf\\udce9': is not text in utf-8")
 
 
 def test_a_terminal_without_unicode_shows_what_it_can() -> None:

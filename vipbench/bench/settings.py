@@ -65,7 +65,7 @@ class BenchSettings(Record):
         int | None,
         Field(ge=1),
         Option(
-            "Lengthen every prompt to so many tokens, the image's among them.",
+            "Lengthen every prompt to this many tokens, the image's among them.",
             metavar="N",
             unset="as they are",
         ),
@@ -97,7 +97,7 @@ class BenchSettings(Record):
         int | None,
         Field(ge=1),
         Option(
-            "Samples that one process answers before the next one goes on.",
+            "Samples that one process answers before the next one takes over.",
             metavar="N",
             unset="all",
         ),

@@ -24,7 +24,7 @@ def _settings() -> "type[BenchSettings]":
 def bench(
     raw: RawValues,
     json: Annotated[
-        Path, typer.Option("--json", metavar="FILE", help="The report; a stopped bench goes on.")
+        Path, typer.Option("--json", metavar="FILE", help="The report; a stopped bench resumes.")
     ] = Path("results/bench.json"),
     fresh: Annotated[bool, typer.Option("--fresh", help="Measure all of it again.")] = False,
 ) -> None:

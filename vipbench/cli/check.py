@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vipbench.cli.app import app
-from vipbench.cli.options import RawValues, read_fields, record_command
-from vipbench.cli.printing import CONSOLE, listed, one_line, print_columns, verdict
+from vipbench.cli.options import RawValues, listed, read_fields, record_command
+from vipbench.cli.printing import CONSOLE, one_line, print_columns, verdict
 from vipbench.cli.render import LARGEST_SQUARE
 from vipbench.errors import DataError, RunError
 from vipbench.option import Option

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vipbench.cli.app import app
-from vipbench.cli.options import Include
-from vipbench.cli.printing import CONSOLE, listed, print_columns, say
+from vipbench.cli.options import Include, listed
+from vipbench.cli.printing import CONSOLE, print_columns, say
 from vipbench.errors import DataError
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def data_fetch(
     ] = False,
     include: Include = None,
 ) -> None:
-    """Load what is missing of some sets and check what is here; a broken transfer goes on.
+    """Download what is missing of some sets and check what is here; a broken transfer resumes.
 
     Where a licence must be accepted by hand, the steps are printed instead, and the exit code is 2.
     """

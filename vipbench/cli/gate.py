@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from vipbench.cli.app import app
-from vipbench.cli.printing import listed, print_tables, say
+from vipbench.cli.options import listed
+from vipbench.cli.printing import print_tables, say
 from vipbench.errors import CheckFailed
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def gate(
         ),
     ] = None,
     require_power: Annotated[
-        bool, typer.Option("--require-power", help="Too little power is a failure, no warning.")
+        bool, typer.Option("--require-power", help="Too little power is a failure, not a warning.")
     ] = False,
     rounding: Annotated[
         Literal["report", "widen"] | None,

@@ -35,7 +35,8 @@ def import_answers(
         typer.Argument(metavar="TASK=FILE", help="Answers to a task.", show_default=False),
     ],
     as_format: Annotated[
-        Format | None, typer.Option("--format", help="Of the files.", show_default="as they look")
+        Format | None,
+        typer.Option("--format", help="Format of the files.", show_default="as they look"),
     ] = None,
 ) -> None:
     """Score answers that were made elsewhere, into a run folder like any other.

@@ -13,7 +13,7 @@ import typer
 import typer.main
 from typer.core import TyperCommand
 
-from vipbench.cli.printing import listed
+from vipbench.errors import RunError
 from vipbench.option import INCLUDE, Option, Options
 
 if TYPE_CHECKING:
@@ -27,6 +27,15 @@ Include = Annotated[
 ]
 RawValues = dict[str, Any]
 """Name of an option -> text, number, path or list of them, as it was typed; None: it was not."""
+
+
+def listed(option: str, values: Sequence[str] | None) -> tuple[str, ...]:
+    """Split a repeatable option at commas; each value once. RunError where none is left."""
+    parts = (part.strip() for value in values or () for part in value.split(","))
+    names = tuple(dict.fromkeys(part for part in parts if part))
+    if values and not names:
+        raise RunError(f"{option} {' '.join(values)!r}: names nothing; expected one or more names")
+    return names
 
 
 def run_settings() -> "type[Record]":

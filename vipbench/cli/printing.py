@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vipbench.console import Console
-from vipbench.errors import RunError, VipbenchError
+from vipbench.errors import VipbenchError
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -33,14 +33,14 @@ def say(message: str) -> None:
 
 
 CONSOLE = Console(say, shows_bars=True)
-"""Of every command."""
+"""The console of every command."""
 
 
-class Said(logging.Handler):
-    """Says what the package logs."""
+class LogHandler(logging.Handler):
+    """Prints what the package logs, as messages are."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Say it."""
+        """Print a record as one line."""
         say(self.format(record))
 
 
@@ -52,15 +52,6 @@ def visible(text: str) -> str:
 def one_line(text: str) -> str:
     """Show a text in one line."""
     return visible(text).replace("\n", r"\n")
-
-
-def listed(option: str, values: Sequence[str] | None) -> tuple[str, ...]:
-    """Split a repeatable option at commas; each value once. RunError where none is left."""
-    parts = (part.strip() for value in values or () for part in value.split(","))
-    names = tuple(dict.fromkeys(part for part in parts if part))
-    if values and not names:
-        raise RunError(f"{option} {' '.join(values)!r}: names nothing; expected one or more names")
-    return names
 
 
 def duration(seconds: float) -> str:

@@ -25,7 +25,7 @@ def reproduce(
         typer.Option(
             metavar="NAME",
             help="The published system that the runs are of, as the registry calls it.",
-            show_default="told by the model",
+            show_default="that of the model",
         ),
     ] = None,
     everything: Annotated[

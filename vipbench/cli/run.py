@@ -39,7 +39,7 @@ def run(
         typer.Option(
             metavar="N",
             min=2,
-            help="So many runs, from --seed on, and the spread over them.",
+            help="Number of runs, seeded from --seed on, and the spread over them.",
             show_default="one run",
         ),
     ] = None,
@@ -49,7 +49,7 @@ def run(
 ) -> None:
     """Ask a model the questions of a suite under its styles, and score the answers.
 
-    Without arguments: the embedded checkpoint on the embedded benchmark. The same command goes on
+    Without arguments: the embedded checkpoint on the embedded benchmark. The same command resumes
     where it was stopped; a finished run is printed again.
     """
     from vipbench.judge.options import JudgeOptions

@@ -13,7 +13,7 @@ from vipbench.schema import Record
 
 
 def parse_price(text: str) -> tuple[float, float]:
-    """Read `IN,OUT`; JudgeError where it is no two numbers from 0."""
+    """Read `IN,OUT`; JudgeError where it is not two numbers from 0."""
     try:
         price = [float(part) for part in text.split(",")]
     except ValueError:

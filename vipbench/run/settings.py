@@ -108,7 +108,9 @@ class RunSettings(Record):
     limit: Annotated[
         int | None,
         Field(ge=1),
-        Option("Only so many samples of each task, drawn by the seed.", metavar="N", unset="all"),
+        Option(
+            "At most this many samples of each task, drawn by the seed.", metavar="N", unset="all"
+        ),
     ] = None
     ids: Annotated[
         tuple[str, ...],
@@ -181,7 +183,7 @@ class RunSettings(Record):
     """Each is single-threaded on a CPU; 1 that is `local`: this process answers."""
     engine: Annotated[
         Engine,
-        Option("Where they are: here, or actors on a cluster of Ray (vipbench[ray])."),
+        Option("Where the workers are: here, or actors on a Ray cluster (vipbench[ray])."),
     ] = "local"
     loaders: Annotated[
         Auto | Annotated[int, Field(ge=0, le=1024)],
