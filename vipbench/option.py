@@ -37,5 +37,11 @@ class Options:
     record: "type[Record]"
 
 
+MODEL = Option("Checkpoint folder or hub id.", metavar="MODEL", unset="the embedded")
+DEVICE = Option("cpu, cuda, cuda:1, mps.", metavar="NAME", unset="the fastest here")
+DTYPE = Option(
+    "float32, float16 or bfloat16.", metavar="NAME", unset="float16 on CUDA, else float32"
+)
+"""These three of a run and of a bench."""
 INCLUDE = Option("Folder with further task files; repeatable.", metavar="DIR")
 """Of a run, and of the commands that list what there is without loading the record of a run."""

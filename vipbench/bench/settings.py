@@ -5,8 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from vipbench.bench.records import WAYS, RandomSize, WayName
-from vipbench.option import Option
-from vipbench.run.settings import Device, Dtype, Model
+from vipbench.option import DEVICE, DTYPE, MODEL, Option
 from vipbench.schema import Record
 
 N = 500
@@ -33,11 +32,11 @@ def _number(text: str) -> int | str:
 class BenchSettings(Record):
     """What to measure."""
 
-    model: Model = None
+    model: Annotated[str | None, MODEL] = None
     random: Annotated[RandomSize | None, Option("A model of this size with random weights.")] = None
     """In place of `model`."""
-    device: Device = None
-    dtype: Dtype = None
+    device: Annotated[str | None, DEVICE] = None
+    dtype: Annotated[str | None, DTYPE] = None
     n: Annotated[int, Field(ge=1), Option("Samples, spread over the tasks.", metavar="N")] = N
     """In all, rounded up to equal numbers of each task."""
     n_official: Annotated[

@@ -15,7 +15,7 @@ from vipbench.data.locate import parse_data_options
 from vipbench.errors import RunError
 from vipbench.judge.options import JudgeOptions
 from vipbench.judge.settings import JudgeSettings
-from vipbench.option import INCLUDE, Option, Options
+from vipbench.option import DEVICE, DTYPE, INCLUDE, MODEL, Option, Options
 from vipbench.runfolder.shard import Shard, parse_shard
 from vipbench.schema import (
     AnswerPath,
@@ -50,22 +50,10 @@ def _shard(text: str) -> Shard:
     return parse_shard(text, os.environ)
 
 
-Model = Annotated[
-    str | None, Option("Checkpoint folder or hub id.", metavar="MODEL", unset="the embedded")
-]
-Device = Annotated[
-    str | None, Option("cpu, cuda, cuda:1, mps.", metavar="NAME", unset="the fastest here")
-]
-Dtype = Annotated[
-    str | None,
-    Option("float32, float16 or bfloat16.", metavar="NAME", unset="float16 on CUDA, else float32"),
-]
-
-
 class RunSettings(Record):
     """What the user asks for; `validation.checked` turns mistakes into one line."""
 
-    model: Model = None
+    model: Annotated[str | None, MODEL] = None
     """None for a baseline, and where a model in memory answers."""
     live_model: object | None = Field(
         default=None, description="A VipLlava in memory, in place of `model`."
@@ -139,8 +127,8 @@ class RunSettings(Record):
             unset="chosen by --batch-size",
         ),
     ] = None
-    dtype: Dtype = None
-    device: Device = None
+    dtype: Annotated[str | None, DTYPE] = None
+    device: Annotated[str | None, DEVICE] = None
     prompt_format: Annotated[
         PromptFormat | None,
         Option("The frame around the user's text.", unset="of suite, model, hf"),
