@@ -41,7 +41,9 @@ def test_an_arrow_is_an_import_that_goes_down(left: str, right: str) -> None:
 
 
 def test_every_import_between_rooms_follows_the_arrows() -> None:
-    reached = {room: {right for left, right in ARROWS if left == room} for room in {*ROOMS, "stats"}}
+    reached = {
+        room: {right for left, right in ARROWS if left == room} for room in {*ROOMS, "stats"}
+    }
     for _ in ROOMS:
         for rooms in reached.values():
             rooms.update(*(reached[room] for room in set(rooms)))

@@ -39,7 +39,8 @@ def test_a_command_in_the_documentation_exists(page: str, words: list[str]) -> N
     command = typer.main.get_command(app)
     while words and hasattr(command, "commands"):
         assert words[0] in command.commands, page
-        command, words = command.commands[words[0]], words[1:]
+        context = command.commands[words[0]].make_context(words[0], [], resilient_parsing=True)
+        command, words = context.command, words[1:]
     options = {option for parameter in command.params for option in parameter.opts}
     assert {word for word in words if word.startswith("-")} <= options, page
     for word, following in itertools.pairwise(words):

@@ -12,7 +12,7 @@ import vipbench
 
 PACKAGE = Path(vipbench.__file__).parent
 LAYERS = (
-    ("_version", "errors", "schema", "mentions", "console"),
+    ("_version", "errors", "schema", "mentions", "console", "option"),
     ("stats", "environment", "files", "reading", "spool", "validation"),
     ("digests",),
     ("images", "geometry", "runfolder", "endpoints"),

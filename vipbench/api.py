@@ -10,7 +10,7 @@ from vipbench.console import Console
 from vipbench.errors import RunnerError
 from vipbench.run.loop import run
 from vipbench.run.score import Results
-from vipbench.run.settings import RunSettings
+from vipbench.run.settings import VIPLLAVA, RunSettings
 from vipbench.schema import DataSource
 from vipbench.validation import checked
 
@@ -38,10 +38,9 @@ def evaluate(
         data: folder or question file of each data key; None: the embedded benchmark where the
             suite is `demo`.
         progress: show bars on stderr.
-        settings: other fields of `settings.RunSettings`: `suite`, `runner`, `limit`, `ids`, `seed`,
-            `batch_size`, `token_budget`, `dtype`, `device`, `prompt_format`, `fit`, `path`,
-            `max_errors`, `fresh`, `out`, `include`, `workers` (not with a model in memory),
-            `engine`, `loaders`, `shard`.
+        settings: any other field of `vipbench.run.settings.RunSettings`, which says what each is;
+            on the command line it is the option of that name. `workers` is not for a model in
+            memory.
 
     Raises VipbenchError for what cannot be used. A model in memory is left in the mode, on the
     device and in the precision in which it came.
@@ -53,7 +52,7 @@ def evaluate(
     live = model is not None and not isinstance(model, str | os.PathLike)
     if live and processor is None:
         raise RunnerError("evaluate: a model in memory came without its processor; give processor=")
-    if model is None and settings.get("runner", "vipllava") == "vipllava":
+    if model is None and settings.get("runner", VIPLLAVA) == VIPLLAVA:
         model = demo.CHECKPOINT
     if tasks is None:
         settings.setdefault("suite", DEMO)
@@ -76,8 +75,8 @@ def _sources(
     data: Mapping[str, DataSource | str | os.PathLike[str]],
 ) -> dict[str, DataSource]:
     return {
-        key: place if isinstance(place, DataSource) else _source(Path(place))
-        for key, place in data.items()
+        key: source if isinstance(source, DataSource) else _source(Path(source))
+        for key, source in data.items()
     }
 
 

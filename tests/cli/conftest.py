@@ -1,3 +1,4 @@
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -5,7 +6,10 @@ from typing import NamedTuple
 
 import pytest
 
-from vipbench import cli
+from tests.analysis.test_gate import answers
+from tests.analysis.test_pairs import run
+from vipbench import cli, evaluate
+from vipbench.data.locate import parse_data_options
 from vipbench.demo import sources
 from vipbench.demo.generate import make
 
@@ -35,7 +39,7 @@ def vipbench(
     return run
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def data(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """Make a small synthetic release, and return the options that name it."""
     folder = make(tmp_path_factory.mktemp("data"), 6)
@@ -46,8 +50,22 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     ]
 
 
+@pytest.fixture(scope="session")
+def finished(data: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Run the demo suite once; tests take copies."""
+    folder = tmp_path_factory.mktemp("finished") / "done"
+    evaluate(suite="demo", runner="oracle", data=parse_data_options(data[1::2]), out=folder)
+    return folder
+
+
 @pytest.fixture
-def done(vipbench: Vipbench, data: list[str]) -> Path:
-    """Return the folder of a finished run of the demo suite."""
-    assert vipbench("run", "--runner", "oracle", *data, "-o", "done").code == 0
-    return Path("done")
+def done(vipbench: Vipbench, finished: Path) -> Path:
+    """Return the folder of a finished run of the demo suite, in the current folder."""
+    return Path(shutil.copytree(finished, "done"))
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> tuple[str, str]:
+    """Make the run of a checkpoint, and that of one that is worse."""
+    base = run(tmp_path / "base", answers(200))
+    return base, run(tmp_path / "new", answers(200, lost=20), model="new")

@@ -1,5 +1,6 @@
 import json
 import logging
+import shutil
 from pathlib import Path
 
 import pytest
@@ -8,8 +9,7 @@ from tests.cli.conftest import Vipbench
 from tests.judge.test_rubric import EVALUATOR, FEW_SHOT, evaluator
 from tests.judge_server import Answer, Asked, JudgeServer, in_turn
 from tests.runs import make_task
-from vipbench.cli.judge import parse_price
-from vipbench.errors import JudgeError
+from vipbench import evaluate
 
 KEY = "sk-proj-0123456789abcdef"
 
@@ -21,13 +21,20 @@ def no_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
 
 
+@pytest.fixture(scope="module")
+def answered(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Ask a graded task once; tests take copies of its folder."""
+    folder = tmp_path_factory.mktemp("graded")
+    make_task(folder, kind="graded", n=5, styles="[demo]")
+    evaluate(tasks="own", runner="majority", include=(folder,), out=folder / "done")
+    return folder
+
+
 @pytest.fixture
-def run(vipbench: Vipbench, tmp_path: Path) -> tuple[str, ...]:
-    """Return a command that asks a graded task; it has been given once."""
-    make_task(tmp_path, kind="graded", n=5, styles="[demo]")
-    command = ("run", "--tasks", "own", "--runner", "majority", "--include", ".", "-o", "done")
-    assert vipbench(*command).code == 0
-    return command
+def run(vipbench: Vipbench, answered: Path) -> tuple[str, ...]:
+    """Return a command that asks a graded task; it was given before, in the current folder."""
+    shutil.copytree(answered, ".", dirs_exist_ok=True)
+    return ("run", "--tasks", "own", "--runner", "majority", "--include", ".", "-o", "done")
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -187,11 +194,3 @@ def test_a_shared_ledger(vipbench: Vipbench, run: tuple[str, ...]) -> None:
     Path("all").rename("moved")
     assert vipbench("score", "done").code == 2
     assert vipbench("score", "done", "--judge-ledger", "moved/grades.jsonl").code == 0
-
-
-def test_prices() -> None:
-    assert parse_price(None) is None
-    assert parse_price("30, 60") == (30.0, 60.0)
-    for text in ("", "30", "1,2,3", "a,b", "-1,2", "nan,1", "inf,1"):
-        with pytest.raises(JudgeError, match="expected two numbers"):
-            parse_price(text)

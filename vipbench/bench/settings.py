@@ -1,10 +1,11 @@
-"""What a bench measures: its settings, and the constants that they start from."""
+"""What the user asks of a bench; its options stand here."""
 
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from vipbench.bench.records import WAYS, RandomSize, WayName
+from vipbench.option import DEVICE, DTYPE, MODEL, Option
 from vipbench.schema import Record
 
 N = 500
@@ -23,33 +24,80 @@ WORKERS = 2
 """Processes that vipbench may choose on a CPU: no more cores than the others may use."""
 
 
+def _number(text: str) -> int | str:
+    """Read a whole number; leave anything else to the record."""
+    return int(text) if text.isdecimal() else text
+
+
 class BenchSettings(Record):
     """What to measure."""
 
-    model: str | None = None
-    """Checkpoint folder or hub id; None: the embedded one."""
-    random: RandomSize | None = None
-    """Size of a random-weight model that is measured instead."""
-    device: str | None = None
-    dtype: str | None = None
-    n: int = Field(default=N, ge=1)
-    """Samples in all, rounded up to equal numbers of each task."""
-    n_official: int | None = Field(default=None, ge=1)
-    """Of them, those that the official way is asked; None: all."""
-    n_usual: int | None = Field(default=None, ge=1)
-    """The same for the usual way."""
-    ways: tuple[WayName, ...] = Field(default=WAYS, min_length=1)
-    tasks: tuple[str, ...] = ()
-    """Of the demo suite; empty: all."""
-    prompt_tokens: int | None = Field(default=None, ge=1)
-    """Tokens that every prompt is brought to."""
-    new_tokens: Annotated[int, Field(ge=1)] | Literal["open"] | None = None
-    """Longest answer; `open`: every sample its own, as long as answers to open questions are; None:
-    what the task says."""
-    image_width: int | None = Field(default=None, ge=1)
-    """Of the images before they are fitted, px; None: as they are."""
-    rounds: int = Field(default=ROUNDS, ge=1)
-    n_tune: int = Field(default=N_TUNE, ge=1)
-    """Samples on which threads and batch sizes are tried; of the official way 48 at most."""
-    n_process: int | None = Field(default=None, ge=1)
-    """Samples that one process answers, before the next one takes over. None: all."""
+    model: Annotated[str | None, MODEL] = None
+    random: Annotated[RandomSize | None, Option("A model of this size with random weights.")] = None
+    """In place of `model`."""
+    device: Annotated[str | None, DEVICE] = None
+    dtype: Annotated[str | None, DTYPE] = None
+    n: Annotated[int, Field(ge=1), Option("Samples, spread over the tasks.", metavar="N")] = N
+    """In all, rounded up to equal numbers of each task."""
+    n_official: Annotated[
+        int | None,
+        Field(ge=1),
+        Option("Of them, those for the official way.", metavar="N", unset="all"),
+    ] = None
+    n_usual: Annotated[
+        int | None,
+        Field(ge=1),
+        Option("Of them, those for the usual way.", metavar="N", unset="all"),
+    ] = None
+    ways: Annotated[
+        tuple[WayName, ...],
+        Field(min_length=1),
+        Option(
+            "vipbench, official, usual; repeatable, or with commas.", metavar="WAY", unset="all"
+        ),
+    ] = WAYS
+    tasks: Annotated[
+        tuple[str, ...],
+        Option("Tasks of the demo suite; repeatable, or with commas.", metavar="TASK", unset="all"),
+    ] = ()
+    prompt_tokens: Annotated[
+        int | None,
+        Field(ge=1),
+        Option(
+            "Lengthen every prompt to this many tokens, the image's among them.",
+            metavar="N",
+            unset="as they are",
+        ),
+    ] = None
+    new_tokens: Annotated[
+        Annotated[int, Field(ge=1)] | Literal["open"] | None,
+        Option(
+            "Tokens of an answer at most; open: each its own, as of open questions.",
+            metavar="N|open",
+            unset="of the task",
+            parse=_number,
+        ),
+    ] = None
+    image_width: Annotated[
+        int | None,
+        Field(ge=1),
+        Option("Width of every image before it is fitted.", metavar="PX", unset="as they are"),
+    ] = None
+    rounds: Annotated[
+        int, Field(ge=1), Option("Measurements of each way; the median counts.", metavar="N")
+    ] = ROUNDS
+    n_tune: Annotated[
+        int,
+        Field(ge=1),
+        Option("Samples on which threads and batch sizes are tried.", metavar="N"),
+    ] = N_TUNE
+    """Of the official way 48 at most."""
+    n_process: Annotated[
+        int | None,
+        Field(ge=1),
+        Option(
+            "Samples that one process answers before the next one takes over.",
+            metavar="N",
+            unset="all",
+        ),
+    ] = None

@@ -10,7 +10,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from vipbench.cli.printing import Said, say
+from vipbench.cli.printing import LogHandler, say
 from vipbench.errors import VipbenchError
 
 app = typer.Typer(
@@ -27,8 +27,8 @@ app = typer.Typer(
 _ADVICE = {
     errno.ENOSPC: "make room, then try again",
     errno.EDQUOT: "make room, then try again",
-    errno.EACCES: "get the right to read or write there, or name another place",
-    errno.EPERM: "get the right to read or write there, or name another place",
+    errno.EACCES: "get permission to read or write there, or give another path",
+    errno.EPERM: "get permission to read or write there, or give another path",
 }
 """What to do about errors of the machine, wherever they are met; others are bugs."""
 
@@ -40,7 +40,7 @@ def main() -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # Where the terminal's encoding lacks a letter, it is shown by its number.
         sys.stdout.reconfigure(errors="backslashreplace")
-    logging.getLogger("vipbench").handlers = [Said()]
+    logging.getLogger("vipbench").handlers = [LogHandler()]
     try:
         try:
             _check_arguments(sys.argv[1:])
@@ -70,11 +70,11 @@ def _leave(code: int) -> NoReturn:
 
 
 def _check_arguments(arguments: Sequence[str]) -> None:
-    """Refuse what is no text: file names of that kind have no place in JSON files."""
+    """Refuse what is not text: file names of that kind cannot be written into JSON files."""
     for argument in arguments:
         if any("\ud800" <= letter <= "\udfff" for letter in argument):
             encoding = sys.getfilesystemencoding()
-            raise VipbenchError(f"argument {argument!a}: is no text in {encoding}; rename it")
+            raise VipbenchError(f"argument {argument!a}: is not text in {encoding}; rename it")
 
 
 def _version(value: bool) -> None:

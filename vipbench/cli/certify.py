@@ -1,4 +1,4 @@
-"""certify: what rounding does to a run's answers."""
+"""`vipbench certify`: count the answers that rounding flips, and write the certificate."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,53 +6,33 @@ from typing import Annotated
 import typer
 
 from vipbench.cli.app import app
-from vipbench.cli.options import (
-    BatchSize,
-    Data,
-    Device,
-    Dtype,
-    Include,
-    Model,
-    PromptFormat,
-    Seed,
-    TokenBudget,
-)
-from vipbench.cli.printing import CONSOLE, listed, print_columns
-from vipbench.cli.run import DEFAULT_RUNNER, DEMO_SUITE, parse_batch_size, with_demo
+from vipbench.cli.options import RawValues, read_fields, record_command
+from vipbench.cli.printing import CONSOLE, print_columns
+from vipbench.cli.run import DEMO_SUITE, with_demo
+from vipbench.option import Option
 
 SHOWN_FLIPS = 10
 SHOWN_LETTERS = 40
 
 
-@app.command()
+@record_command(
+    app,
+    "certify",
+    fields=(
+        *("model", "runner", "dtype", "device", "batch_size", "token_budget", "prompt_format"),
+        *("suite", "tasks", "data", "include", "seed"),
+    ),
+    words={
+        "runner": Option("What answers: vipllava or hf.", metavar="NAME"),
+        "suite": Option("Where the samples are from.", metavar="NAME", unset="demo"),
+    },
+    before={"n": "suite"},
+)
 def certify(
-    model: Model = None,
-    runner: Annotated[
-        str, typer.Option(metavar="NAME", help="What answers: vipllava or hf.")
-    ] = DEFAULT_RUNNER,
-    dtype: Dtype = None,
-    device: Device = None,
-    batch_size: BatchSize = "auto",
-    token_budget: TokenBudget = None,
-    prompt_format: PromptFormat = None,
+    raw: RawValues,
     n: Annotated[
         int, typer.Option("--n", metavar="N", min=1, help="Samples in all, as many of each task.")
     ] = 200,
-    suite: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="Where the samples are from.", show_default="demo"),
-    ] = None,
-    tasks: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="TASK",
-            help="Tasks instead of those of the suite; repeatable, or with commas.",
-            show_default=False,
-        ),
-    ] = None,
-    data: Data = None,
-    include: Include = None,
-    seed: Seed = 0,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -70,28 +50,14 @@ def certify(
     Such a run, and `vipbench gate` and `compare` after it, find the certificate.
     """
     from vipbench import certify as certificates
-    from vipbench.data.locate import parse_data_options
     from vipbench.run.settings import RunSettings
     from vipbench.validation import checked
 
-    names = listed("--tasks", tasks)
-    fields: dict[str, object] = {
-        "model": model,
-        "runner": runner,
-        "dtype": dtype,
-        "device": device,
-        "batch_size": parse_batch_size(batch_size),
-        "token_budget": token_budget,
-        "prompt_format": prompt_format,
-        "suite": suite or (None if names else DEMO_SUITE),
-        "tasks": names,
-        "data": parse_data_options(data or ()),
-        "include": tuple(include or ()),
-        "seed": seed,
-    }
+    fields = read_fields(RunSettings, raw)
+    fields["suite"] = fields["suite"] or (None if fields["tasks"] else DEMO_SUITE)
     settings = with_demo(checked(RunSettings, fields, "vipbench certify"))
-    path, found = certificates.certify(settings, n, out, console=CONSOLE)
-    print_columns(list(certificates.report(found).items()))
+    path, certificate = certificates.certify(settings, n, out, console=CONSOLE)
+    print_columns(list(certificates.report(certificate).items()))
     flips = [
         (
             flip.task,
@@ -99,13 +65,13 @@ def certify(
             _shown(flip.text_reference),
             _shown(flip.error if flip.text is None else flip.text),
         )
-        for flip in found.flips[:SHOWN_FLIPS]
+        for flip in certificate.flips[:SHOWN_FLIPS]
     ]
     if flips:
         print()
-        print_columns([("task", "id", "float32", str(found.dtype)), *flips])
-    if found.n_flipped > SHOWN_FLIPS:
-        print(f"and {found.n_flipped - SHOWN_FLIPS:,} more")
+        print_columns([("task", "id", "float32", str(certificate.dtype)), *flips])
+    if certificate.n_flipped > SHOWN_FLIPS:
+        print(f"and {certificate.n_flipped - SHOWN_FLIPS:,} more")
     print(path)
 
 

@@ -1,37 +1,39 @@
-"""Check, render, show: look at samples without a model."""
+"""`vipbench check`: read all data of tasks without a model, and list what is wrong."""
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from vipbench.cli.app import app
-from vipbench.cli.options import Data, Include, Styles
-from vipbench.cli.printing import CONSOLE, listed, one_line, print_columns, verdict
+from vipbench.cli.options import RawValues, listed, read_fields, record_command
+from vipbench.cli.printing import CONSOLE, one_line, print_columns, verdict
 from vipbench.cli.render import LARGEST_SQUARE
 from vipbench.errors import DataError, RunError
+from vipbench.option import Option
 
 if TYPE_CHECKING:
     from vipbench.trials.check import CheckReport, VisibilityReport
 
 
-@app.command()
+@record_command(
+    app,
+    "check",
+    fields=("styles", "data", "include", "fit"),
+    words={"fit": Option("With --visibility: only this one.", unset="all three")},
+    before={"visibility": "fit"},
+)
 def check(
+    raw: RawValues,
     tasks: Annotated[
         list[str], typer.Argument(metavar="TASK", help="Names of tasks.", show_default=False)
     ],
-    styles: Styles = None,
-    data: Data = None,
-    include: Include = None,
     visibility: Annotated[
         bool,
         typer.Option(
             "--visibility", help="Instead, measure what crop, pad and squash leave of the marks."
         ),
     ] = False,
-    fit: Annotated[
-        Literal["pad", "squash", "crop"] | None,
-        typer.Option(help="With --visibility: only this one.", show_default="all three"),
-    ] = None,
     size: Annotated[
         int | None,
         typer.Option(
@@ -58,39 +60,56 @@ def check(
     Exit code 2 if there are errors, 0 if there are only warnings. With --visibility, only headers
     of images are read.
     """
-    from vipbench.data.locate import parse_data_options
-    from vipbench.trials.check import PATCH, SIDE, check_tasks, check_visibility
-
-    names, sources = listed("TASK", tasks), parse_data_options(data or ())
+    names = listed("TASK", tasks)
     if visibility:
-        size, patch = size or SIDE, patch or PATCH
-        if patch > size:
-            raise RunError(f"--patch {patch}: expected at most --size, which is {size}")
-        found = check_visibility(
-            names,
-            sources,
-            styles,
-            tuple(include or ()),
-            fit=fit,
-            size=size,
-            patch_size=patch,
-            console=CONSOLE,
-        )
-        print(f"What is left of each mark in a square of {size} px, in patches of {patch} px")
-        for each in found:
-            _print_visibility(each)
+        _check_visibility(names, raw, size, patch)
         return
-    for option, value in (("--fit", fit), ("--size", size), ("--patch", patch)):
+    for option, value in (("--fit", raw["fit"]), ("--size", size), ("--patch", patch)):
         if value is not None:
             raise RunError(
                 f"{option} {value}: goes with --visibility only; add it, or leave it out"
             )
-    reports = check_tasks(names, sources, styles, tuple(include or ()), console=CONSOLE)
+    _check_data(names, raw)
+
+
+def _check_data(names: Sequence[str], raw: RawValues) -> None:
+    from vipbench.run.settings import RunSettings
+    from vipbench.trials.check import check_tasks
+
+    fields = read_fields(RunSettings, raw)
+    reports = check_tasks(
+        names, fields["data"], fields["styles"], fields["include"], console=CONSOLE
+    )
     for report in reports:
         _print_report(report)
     n_errors = sum(report.n_errors for report in reports)
     if n_errors:
         raise DataError(f"check: {verdict(n_errors)}; they are listed above, by code")
+
+
+def _check_visibility(
+    names: Sequence[str], raw: RawValues, size: int | None, patch: int | None
+) -> None:
+    from vipbench.run.settings import RunSettings
+    from vipbench.trials.check import PATCH, SIDE, check_visibility
+
+    size, patch = size or SIDE, patch or PATCH
+    if patch > size:
+        raise RunError(f"--patch {patch}: expected at most --size, which is {size}")
+    fields = read_fields(RunSettings, raw)
+    reports = check_visibility(
+        names,
+        fields["data"],
+        fields["styles"],
+        fields["include"],
+        fit=fields["fit"],
+        size=size,
+        patch_size=patch,
+        console=CONSOLE,
+    )
+    print(f"What is left of each mark in a square of {size} px, in patches of {patch} px")
+    for report in reports:
+        _print_visibility(report)
 
 
 def _print_report(report: "CheckReport") -> None:

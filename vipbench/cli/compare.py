@@ -1,17 +1,15 @@
-"""Compare, gate, power: what the difference between two runs says."""
+"""`vipbench compare`: compare runs sample by sample."""
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from vipbench.cli.app import app
-from vipbench.cli.printing import say
+from vipbench.cli.printing import print_tables, say
 
 if TYPE_CHECKING:
     from vipbench.analysis.compare import Comparison
-    from vipbench.report.text import Grid
 
 
 @app.command()
@@ -47,31 +45,23 @@ def compare(
     """
     from vipbench.analysis import compare as comparing
 
-    found = comparing.compare(runs, metric=metric, partial=partial)
-    for note in found.notes:
+    comparison = comparing.compare(runs, metric=metric, partial=partial)
+    for note in comparison.notes:
         say(note)
-    _print_comparison(found)
+    _print_comparison(comparison)
     if out is not None:
-        for path in comparing.write(found, out):
+        for path in comparing.write(comparison, out):
             print(path)
 
 
-def _print_comparison(found: "Comparison") -> None:
+def _print_comparison(comparison: "Comparison") -> None:
     from vipbench.analysis.compare import table
+    from vipbench.report.terminal import grid_table
     from vipbench.runfolder.summary import ALL
 
-    for new in dict.fromkeys(row.new for row in found.rows):
-        rows = [row for row in found.rows if row.new == new]
+    for new in dict.fromkeys(row.new for row in comparison.rows):
+        rows = [row for row in comparison.rows if row.new == new]
         title = f"{rows[0].base} → {new}: accuracy, %"
         data = " · synthetic data" if any(row.synthetic for row in rows) else ""
         whole = [row for row in rows if row.group == ALL]
-        print_table(table(title + data, whole))
-
-
-def print_table(grid: "Grid") -> None:
-    """Print a table; into a file or a pipe, wider than a terminal's usual 80 columns."""
-    from rich.console import Console
-
-    from vipbench.report.terminal import grid_table
-
-    Console(width=None if sys.stdout.isatty() else 160).print(grid_table(grid))
+        print_tables(grid_table(table(title + data, whole)))

@@ -1,4 +1,4 @@
-"""From a checkpoint of the official ViP-LLaVA code to one that `vipbench run` takes."""
+"""`vipbench convert`: make a checkpoint of the official ViP-LLaVA code one that `run` takes."""
 
 from pathlib import Path
 from typing import Annotated, Literal

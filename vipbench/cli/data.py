@@ -1,4 +1,4 @@
-"""Benchmark data: what is here, fetch it, where it lies."""
+"""`vipbench data`: what benchmark data are here, fetch them, where they are."""
 
 import json
 import shlex
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vipbench.cli.app import app
-from vipbench.cli.options import Include
-from vipbench.cli.printing import CONSOLE, listed, print_columns, say
+from vipbench.cli.options import Include, listed
+from vipbench.cli.printing import CONSOLE, print_columns, say
 from vipbench.errors import DataError
 
 if TYPE_CHECKING:
@@ -30,11 +30,11 @@ def data_ls(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """List the parts of each set: size, licence, whether they are here, and where."""
-    places = tuple(include or ())
+    folders = tuple(include or ())
     if as_json:
-        print(json.dumps(list(_entries(places)), indent=2))
+        print(json.dumps(list(_entries(folders)), indent=2))
         return
-    print_columns(_rows(places))
+    print_columns(_rows(folders))
 
 
 def _rows(include: Sequence[Path]) -> Iterator[Sequence[str]]:
@@ -55,19 +55,19 @@ def _entries(include: Sequence[Path]) -> Iterator[dict[str, str | int | bool | N
     for key in find_sources(include):
         source = load_source(key, include)
         folder = fetched_folder(key)
-        for each in status(source, folder):
-            absent = each.state in ("not fetched", "by hand")
-            about = "" if each.exact or each.size is None else "about "
+        for item in status(source, folder):
+            absent = item.state in ("not fetched", "by hand")
+            about = "" if item.exact or item.size is None else "about "
             yield {
                 "key": key,
-                "part": each.name,
-                "title": each.part.title,
-                "optional": each.part.optional,
-                "size": each.size,
-                "size_in_words": about + size_in_words(each.size) if each.size else None,
-                "state": each.state,
+                "part": item.name,
+                "title": item.part.title,
+                "optional": item.part.optional,
+                "size": item.size,
+                "size_in_words": about + size_in_words(item.size) if item.size else None,
+                "state": item.state,
                 "folder": None if absent else str(folder),
-                "licence": each.part.licence,
+                "licence": item.part.licence,
             }
 
 
@@ -100,18 +100,18 @@ def data_fetch(
     ] = False,
     include: Include = None,
 ) -> None:
-    """Load what is missing of some sets and check what is here; a broken transfer goes on.
+    """Download what is missing of some sets and check what is here; a broken transfer resumes.
 
     Where a licence must be accepted by hand, the steps are printed instead, and the exit code is 2.
     """
     from vipbench.data.fetching.fetch import FetchSettings, fetch
     from vipbench.data.fetching.sources import load_source
 
-    names, parts, places = listed("KEY", keys), listed("--part", part), tuple(include or ())
+    names, parts, folders = listed("KEY", keys), listed("--part", part), tuple(include or ())
     if len(names) > 1 and (out or parts):
         option = "-o" if out else "--part"
         raise DataError(f"{option} belongs to one key, not to {', '.join(names)}; fetch them apart")
-    sources = [load_source(name, places) for name in names]
+    sources = [load_source(name, folders) for name in names]
     settings = FetchSettings(accept_changed, keep_archives)
     by_hand: list[Source] = []
     for source in sources:
@@ -135,7 +135,7 @@ def _print_steps(source: "Source", out: Path | None) -> bool:
     from vipbench.data.fetching.sources import steps_by_hand
 
     folder = out or fetched_folder(source.key)
-    if all(each.state == "in place" for each in status(source, folder) if not each.part.optional):
+    if all(item.state == "in place" for item in status(source, folder) if not item.part.optional):
         print(_option(source.key, folder))
         return True
     print(f"{source.title}: the licence must be accepted by hand.")
@@ -154,7 +154,7 @@ def data_locate(keys: Keys, include: Include = None) -> None:
     for key in listed("KEY", keys):
         source = load_source(key, tuple(include or ()))
         folder = fetched_folder(key)
-        states = {each.name: each.state for each in status(source, folder)}
+        states = {item.name: item.state for item in status(source, folder)}
         here = [name for name, state in states.items() if state not in ("not fetched", "by hand")]
         if not here:
             raise DataError(

@@ -1,4 +1,4 @@
-"""The embedded benchmark and the training of its checkpoints."""
+"""`vipbench demo`: write the embedded benchmark, train its checkpoints."""
 
 import shutil
 from pathlib import Path
@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 from vipbench.cli.app import app
-from vipbench.cli.options import Seed
 from vipbench.errors import DataError
 
 demo_app = typer.Typer(
@@ -28,7 +27,8 @@ def demo_make(
         int, typer.Option("--n", metavar="N", min=1, help="Questions of each benchmark.")
     ] = 250,
     seed: Annotated[
-        int | None, typer.Option(metavar="N", help="Of the scenes.", show_default="as embedded")
+        int | None,
+        typer.Option(metavar="N", help="Seed of the scenes.", show_default="as embedded"),
     ] = None,
 ) -> None:
     """Write the synthetic benchmark in the layouts of all four releases."""
@@ -53,7 +53,7 @@ def demo_train(
     state: Annotated[
         Path,
         typer.Option(
-            metavar="DIR", help="Folder of the training's state; training goes on from there."
+            metavar="DIR", help="Folder of the training's state; training resumes from there."
         ),
     ] = Path("results/demo-training"),
     out: Annotated[
@@ -62,13 +62,13 @@ def demo_train(
             "-o", "--out", metavar="PATH", help="The checkpoint.", show_default="STATE/checkpoint"
         ),
     ] = None,
-    seed: Seed = 0,
+    seed: Annotated[int, typer.Option(metavar="N", help="Keys every random draw.")] = 0,
     threads: Annotated[int, typer.Option(metavar="N", min=1, help="Threads of torch.")] = 1,
 ) -> None:
-    """Train the embedded checkpoint anew; an hour or two on one CPU thread."""
+    """Train the embedded checkpoint again; an hour or two on one CPU thread."""
     for option, folder in (("--state", state), ("-o", out)):
         if folder is not None and folder.exists() and not folder.is_dir():
-            raise DataError(f"{option} {folder}: is no folder; give a new or an earlier one")
+            raise DataError(f"{option} {folder}: is not a folder; give a new or an earlier one")
     from vipbench.demo.train import train
 
     train(state, out, seed=seed, threads=threads)

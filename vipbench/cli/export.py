@@ -1,4 +1,4 @@
-"""export: part of what was vipbench/cli/import_.py."""
+"""`vipbench export`: write the answers of a run in the format of another program."""
 
 from pathlib import Path
 from typing import Annotated, Literal

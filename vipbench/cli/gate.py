@@ -1,4 +1,4 @@
-"""gate: part of what was vipbench/cli/compare.py."""
+"""`vipbench gate`: fail if a checkpoint got worse."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from vipbench.cli.app import app
-from vipbench.cli.compare import print_table
-from vipbench.cli.printing import listed, say
+from vipbench.cli.options import listed
+from vipbench.cli.printing import print_tables, say
 from vipbench.errors import CheckFailed
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def gate(
         ),
     ] = None,
     require_power: Annotated[
-        bool, typer.Option("--require-power", help="Too little power is a failure, no warning.")
+        bool, typer.Option("--require-power", help="Too little power is a failure, not a warning.")
     ] = False,
     rounding: Annotated[
         Literal["report", "widen"] | None,
@@ -66,30 +66,31 @@ def gate(
     thresholds = gates.read_thresholds(config)
     if rounding is not None:
         thresholds = thresholds.model_copy(update={"rounding": rounding})
-    found = gates.gate(
+    result = gates.gate(
         base,
         new,
         thresholds,
         by=listed("--by", by),
         require_power=require_power,
     )
-    for path, text in ((junit, gates.junit(found)), (summary, gates.summary(found))):
+    for path, text in ((junit, gates.junit(result)), (summary, gates.summary(result))):
         if path is not None:
             gates.write(text, path)
-    _print_gate(found)
-    if found.failures:
-        raise CheckFailed(gates.verdict(found))
-    print(gates.verdict(found))
+    _print_gate(result)
+    if result.failures:
+        raise CheckFailed(gates.verdict(result))
+    print(gates.verdict(result))
 
 
-def _print_gate(found: "Gate") -> None:
+def _print_gate(result: "Gate") -> None:
     from vipbench.analysis.gate import table
+    from vipbench.report.terminal import grid_table
 
-    for note in found.notes:
+    for note in result.notes:
         say(note)
-    for line in found.rounding:
+    for line in result.rounding:
         say(f"rounding: {line}")
-    print_table(table(found))
-    for finding in found.findings:
+    print_tables(grid_table(table(result)))
+    for finding in result.findings:
         word = "FAIL" if finding.failed else "warning"
         say(f"{word}: {finding.task}: {finding.message}")

@@ -1,4 +1,4 @@
-"""Import and export: answers in the formats of other programs."""
+"""`vipbench import`: score answers that were made elsewhere."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,51 +8,35 @@ import typer
 
 from vipbench.cli.app import app
 from vipbench.cli.export import Format
-from vipbench.cli.options import Data, Ids, Include, Limit, Seed, Styles
-from vipbench.cli.printing import CONSOLE, listed
-from vipbench.cli.run import print_results
+from vipbench.cli.options import RawValues, read_fields, record_command
+from vipbench.cli.printing import CONSOLE, print_results
 from vipbench.errors import RunError
+from vipbench.option import Option
 
 
-@app.command("import")
+@record_command(
+    app,
+    "import",
+    fields=(
+        *("data", "model", "suite", "styles", "include", "limit", "ids", "seed"),
+        *("max_errors", "fresh", "out"),
+    ),
+    words={
+        "model": Option("Who gave the answers.", metavar="NAME", unset="as the files say"),
+        "suite": Option("Whose styles, fit and metrics.", metavar="NAME"),
+        "max_errors": Option("Share of a task's samples that may have no answer.", metavar="SHARE"),
+    },
+    before={"as_format": "suite"},
+)
 def import_answers(
+    raw: RawValues,
     files: Annotated[
         list[str],
         typer.Argument(metavar="TASK=FILE", help="Answers to a task.", show_default=False),
     ],
-    data: Data = None,
-    model: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="Who gave the answers.", show_default="as the files say"),
-    ] = None,
     as_format: Annotated[
-        Format | None, typer.Option("--format", help="Of the files.", show_default="as they look")
-    ] = None,
-    suite: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="Whose styles, fit and metrics.", show_default=False),
-    ] = None,
-    styles: Styles = None,
-    include: Include = None,
-    limit: Limit = None,
-    ids: Ids = None,
-    seed: Seed = 0,
-    max_errors: Annotated[
-        float,
-        typer.Option(
-            metavar="SHARE", min=0, max=1, help="Share of a task's samples that may have no answer."
-        ),
-    ] = 0.01,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Redo what an earlier run did.")] = False,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            "-o",
-            "--out",
-            metavar="PATH",
-            help="The run folder.",
-            show_default="results/runs/<id of the run>",
-        ),
+        Format | None,
+        typer.Option("--format", help="Format of the files.", show_default="as they look"),
     ] = None,
 ) -> None:
     """Score answers that were made elsewhere, into a run folder like any other.
@@ -60,33 +44,20 @@ def import_answers(
     A sample without an answer is an error, and so is one with several that differ. A joint task is
     scored where all its parts are given.
     """
-    from vipbench.data.locate import parse_data_options
-    from vipbench.run import loop as runs
+    from vipbench.run import loop
     from vipbench.run.settings import RunSettings
     from vipbench.runfolder.manifest import IMPORTED
     from vipbench.validation import checked
 
-    places = tuple(include or ())
     answers = _answer_files(files)
-    fields: dict[str, object] = {
+    fields = read_fields(RunSettings, raw) | {
         "answers": answers,
         "answers_format": as_format,
-        "tasks": _with_joint(tuple(answers), places),
-        "model": model,
-        "suite": suite,
-        "styles": styles,
-        "data": parse_data_options(data or ()),
-        "include": places,
-        "limit": limit,
-        "ids": listed("--ids", ids),
-        "seed": seed,
         "runner": IMPORTED,
-        "max_errors": max_errors,
-        "fresh": fresh,
-        "out": out,
     }
+    fields["tasks"] = _with_joint(tuple(answers), fields["include"])
     settings = checked(RunSettings, fields, "vipbench import")
-    print_results(runs.run(settings, console=CONSOLE))
+    print_results(loop.run(settings, console=CONSOLE))
 
 
 def _answer_files(arguments: Sequence[str]) -> dict[str, Path]:

@@ -1,4 +1,4 @@
-"""leaderboard: part of what was vipbench/cli/run.py."""
+"""`vipbench leaderboard`: write the tables of finished runs."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""List tasks, styles, runners, suites or runs."""
+"""`vipbench ls`: list tasks, styles, runners, suites or runs."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -27,15 +27,15 @@ def list_things(
     ] = None,
 ) -> None:
     """List tasks, styles, runners, suites or runs."""
-    places = tuple(include or ())
+    folders = tuple(include or ())
     if what == "tasks":
-        print_columns(_task_rows(places))
+        print_columns(_task_rows(folders))
     elif what == "styles":
-        print_columns(_style_rows(places))
+        print_columns(_style_rows(folders))
     elif what == "runners":
         print_columns(_runner_rows())
     elif what == "suites":
-        print_columns(_suite_rows(places))
+        print_columns(_suite_rows(folders))
     else:
         print_columns(_run_rows(folder))
 

@@ -1,4 +1,4 @@
-"""Put the shards of a run together."""
+"""`vipbench merge`: put the shards of a run together."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,11 +6,13 @@ from typing import Annotated
 import typer
 
 from vipbench.cli.app import app
-from vipbench.cli.run import print_results
+from vipbench.cli.options import RawValues, record_command
+from vipbench.cli.printing import print_results
 
 
-@app.command()
+@record_command(app, "merge", fields=("max_errors",), before={"out": "max_errors"})
 def merge(
+    raw: RawValues,
     folders: Annotated[
         list[Path],
         typer.Argument(
@@ -21,15 +23,9 @@ def merge(
         Path,
         typer.Option("-o", "--out", metavar="PATH", help="The run folder.", show_default=False),
     ],
-    max_errors: Annotated[
-        float,
-        typer.Option(
-            metavar="SHARE", min=0, max=1, help="Share of a task's samples that may fail."
-        ),
-    ] = 0.01,
     fresh: Annotated[bool, typer.Option("--fresh", help="Replace a run that is there.")] = False,
 ) -> None:
     """Put all shards of a run together, and score it as if one machine had asked all."""
     from vipbench.run.merge import merge as put_together
 
-    print_results(put_together(folders, out, fresh=fresh, max_errors=max_errors))
+    print_results(put_together(folders, out, fresh=fresh, max_errors=raw["max_errors"]))

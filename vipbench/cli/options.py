@@ -1,98 +1,208 @@
-"""Options that several commands have."""
+"""Commands whose options are the fields of a record: `RunSettings`, `BenchSettings`.
 
+A record takes time to import, so a command reads it when it is used, not when `vipbench --help`
+lists it.
+"""
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, get_args, get_origin
 
 import typer
+import typer.main
+from typer.core import TyperCommand
 
-Data = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--data",
-        metavar="KEY=DIR",
-        help="Where the data of a key lie, or a YAML file {KEY: {questions, images}}; repeatable.",
-        show_default=False,
-    ),
-]
+from vipbench.errors import RunError
+from vipbench.option import INCLUDE, Option, Options
+
+if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
+
+    from vipbench.schema import Record
+
 Include = Annotated[
     list[Path] | None,
-    typer.Option(
-        "--include",
-        metavar="DIR",
-        help="Folder with further task files; repeatable.",
-        show_default=False,
-    ),
+    typer.Option("--include", metavar=INCLUDE.metavar, help=INCLUDE.help, show_default=False),
 ]
-Ids = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--ids",
-        metavar="ID",
-        help="Only these samples; repeatable, or with commas.",
-        show_default="all",
-    ),
-]
-Styles = Annotated[
-    str | None,
-    typer.Option(
-        metavar="LIST",
-        help="Prompt styles, such as 'demo,blind' or 'rectangle,ellipse x red,blue'.",
-        show_default="of the suite or the task",
-    ),
-]
-Fit = Annotated[
-    Literal["pad", "squash", "crop"] | None,
-    typer.Option(help="How images are brought to the model's square.", show_default="of the task"),
-]
-Metrics = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--metric",
-        metavar="NAME",
-        help="Report this metric too (lenient, option_argmax); repeatable.",
-        show_default="those of the suite",
-    ),
-]
-Seed = Annotated[int, typer.Option(metavar="N", help="Keys every random draw.")]
-Model = Annotated[
-    str | None,
-    typer.Option(metavar="MODEL", help="Checkpoint folder or hub id.", show_default="the embedded"),
-]
-TokenBudget = Annotated[
-    int | None,
-    typer.Option(
-        metavar="N",
-        min=1,
-        help="Most tokens of prompts in a batch, images and padding included.",
-        show_default="chosen by --batch-size",
-    ),
-]
-Dtype = Annotated[
-    str | None,
-    typer.Option(
-        metavar="NAME",
-        help="float32, float16 or bfloat16.",
-        show_default="float16 on CUDA, else float32",
-    ),
-]
-Device = Annotated[
-    str | None,
-    typer.Option(metavar="NAME", help="cpu, cuda, cuda:1, mps.", show_default="the fastest here"),
-]
-BatchSize = Annotated[
-    str,
-    typer.Option(metavar="auto|N", help="Requests at a time; auto: as many as fit into memory."),
-]
-PromptFormat = Annotated[
-    Literal["hf", "llava_v1", "chat_template"] | None,
-    typer.Option(help="The frame around the user's text.", show_default="of suite, model, hf"),
-]
-Limit = Annotated[
-    int | None,
-    typer.Option(
-        metavar="N",
-        min=1,
-        help="Only so many samples of each task, drawn by the seed.",
-        show_default="all",
-    ),
-]
+RawValues = dict[str, Any]
+"""Name of an option -> text, number, path or list of them, as it was typed; None: it was not."""
+
+
+def listed(option: str, values: Sequence[str] | None) -> tuple[str, ...]:
+    """Split a repeatable option at commas; each value once. RunError where none is left."""
+    parts = (part.strip() for value in values or () for part in value.split(","))
+    names = tuple(dict.fromkeys(part for part in parts if part))
+    if values and not names:
+        raise RunError(f"{option} {' '.join(values)!r}: names nothing; expected one or more names")
+    return names
+
+
+def run_settings() -> "type[Record]":
+    """Return the record of a run, which most commands take some options from."""
+    from vipbench.run.settings import RunSettings
+
+    return RunSettings
+
+
+class FieldOption(NamedTuple):
+    """One option of a command, and where its value goes."""
+
+    path: tuple[str, ...]
+    """The field's name; behind that of another field, if it asks for a part of it."""
+    field: "FieldInfo"
+    words: Option
+
+    @property
+    def name(self) -> str:
+        """What it is called in `RawValues`."""
+        return "_".join(self.path)
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """What the user types; the last one is the long one."""
+        return self.words.flags or (f"--{self.name.replace('_', '-')}",)
+
+    @property
+    def is_list(self) -> bool:
+        """Whether it is repeatable."""
+        kind = self.field.annotation
+        return get_origin(kind) is dict or (get_origin(kind) is tuple and ... in get_args(kind))
+
+    def value(self, raw: Any) -> Any:
+        """Return the field's value; VipbenchError where a text cannot be read."""
+        if raw is None:
+            return self.field.default
+        if self.words.parse is not None:
+            return self.words.parse(raw)
+        if self.is_list and not _holds_paths(self.field.annotation):
+            return listed(self.flags[-1], raw)
+        return raw
+
+
+def field_options(
+    record: "type[Record]", fields: Sequence[str] = (), path: tuple[str, ...] = ()
+) -> Iterator[FieldOption]:
+    """Yield the options of some fields, or of all that have any."""
+    for name in fields or record.model_fields:
+        field = record.model_fields[name]
+        for option in field.metadata:
+            if isinstance(option, Option):
+                yield FieldOption((*path, name), field, option)
+            elif isinstance(option, Options):
+                yield from field_options(option.record, path=(*path, name))
+
+
+def read_fields(record: "type[Record]", raw: RawValues) -> dict[str, Any]:
+    """Return the fields that a command has asked for; VipbenchError where a text cannot be read.
+
+    The options of another record are a mapping, under the name of the field.
+    """
+    fields: dict[str, Any] = {}
+    for option in field_options(record):
+        if option.name in raw:
+            *above, name = option.path
+            group = fields.setdefault(above[0], {}) if above else fields
+            group[name] = option.value(raw[option.name])
+    return fields
+
+
+def record_command(
+    app: typer.Typer,
+    name: str,
+    record: "Callable[[], type[Record]]" = run_settings,
+    fields: Sequence[str] = (),
+    *,
+    words: Mapping[str, Option] | None = None,
+    before: Mapping[str, str] | None = None,
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Add a command to an application that takes options from a record and some of its own.
+
+    Its function is called with what was typed for the record, and with its own parameters.
+
+    Args:
+        app: gets the command.
+        name: of the command.
+        record: returns the record.
+        fields: those that the command asks for, in the order of its help; empty: all.
+        words: what the command says of a field in place of what the record says.
+        before: own parameter -> field in front of which its help stands; the others come last.
+    """
+
+    def add(function: Callable[..., None]) -> Callable[..., None]:
+        class LazyCommand(TyperCommand):
+            """Is listed by name and docstring; gets its options when it is used."""
+
+            def make_context(
+                self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any
+            ) -> Any:
+                alone = typer.Typer(rich_markup_mode=None, add_completion=False)
+                options = [
+                    _worded(option, words or {}) for option in field_options(record(), fields)
+                ]
+                alone.command(name)(_with_options(function, options, before or {}))
+                command = typer.main.get_command(alone)
+                return command.make_context(info_name, args, parent, **extra)
+
+        app.command(name, cls=LazyCommand, help=function.__doc__)(lambda: None)
+        return function
+
+    return add
+
+
+def _worded(option: FieldOption, words: Mapping[str, Option]) -> FieldOption:
+    return option._replace(words=words.get(option.name, option.words))
+
+
+def _with_options(
+    function: Callable[..., None], options: Sequence[FieldOption], before: Mapping[str, str]
+) -> Callable[..., None]:
+    """Return a function with options in place of its first parameter, which gets what was typed."""
+    _, *own = inspect.signature(function, eval_str=True).parameters.values()
+    parameters = [_parameter(option) for option in options]
+    for parameter in own:
+        parameter = parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+        names = [other.name for other in parameters]
+        neighbour = before.get(parameter.name)
+        parameters.insert(names.index(neighbour) if neighbour else len(names), parameter)
+
+    def call(**values: Any) -> None:
+        raw = {option.name: values.pop(option.name) for option in options}
+        function(raw, **values)
+
+    call.__doc__ = function.__doc__
+    call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    return call
+
+
+def _parameter(option: FieldOption) -> inspect.Parameter:
+    """Return a parameter for Typer: the field's type, range and default, the option's help."""
+    field, words = option.field, option.words
+    kind: Any = field.annotation
+    if option.is_list:
+        kind = list[Path] if _holds_paths(kind) else list[str]
+    elif words.parse is not None:
+        kind = str
+    default = None if option.is_list else field.default
+    if default is None:
+        kind = kind | None
+    least = [item.ge for item in field.metadata if hasattr(item, "ge")]
+    most = [item.le for item in field.metadata if hasattr(item, "le")]
+    info = typer.Option(
+        *option.flags,
+        metavar=words.metavar,
+        help=words.help,
+        show_default=words.unset or default is not None,
+        min=min(least, default=None),
+        max=max(most, default=None),
+    )
+    return inspect.Parameter(
+        option.name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=default,
+        annotation=Annotated[kind, info],
+    )
+
+
+def _holds_paths(kind: Any) -> bool:
+    return Path in get_args(kind)

@@ -1,4 +1,4 @@
-"""power: part of what was vipbench/cli/compare.py."""
+"""`vipbench power`: the smallest drop that a comparison finds."""
 
 from typing import Annotated
 
@@ -65,17 +65,23 @@ def power(
     if (base is None) == (n is None):
         raise RunError("vipbench power: expected either a run or --n; give one of them")
     if base is not None:
-        found = powers.power_of_runs(
+        power_rows = powers.power_of_runs(
             base, new, drop=drop, discordance=discordance, alpha=alpha, power=power_
         )
     else:
         shares = powers.DISCORDANCES if discordance is None else (discordance,)
         designs = [Design(n or 0, share, design_effect, alpha, power_) for share in shares]
-        found = [
+        power_rows = [
             powers.PowerRow(
-                MISSING, each.n, 0, False, each, each.smallest_drop(), each.samples_for(drop)
+                MISSING,
+                design.n,
+                0,
+                False,
+                design,
+                design.smallest_drop(),
+                design.samples_for(drop),
             )
-            for each in designs
+            for design in designs
         ]
     header = ("task", "samples", "images", "changed", "design effect", "smallest drop")
     rows = [
@@ -88,6 +94,6 @@ def power(
             "none" if row.smallest_drop is None else f"{percent(row.smallest_drop, 2)} points",
             f"{row.samples_needed:,}",
         )
-        for row in found
+        for row in power_rows
     ]
     print_columns([(*header, f"samples for {100 * drop:g} points"), *rows])

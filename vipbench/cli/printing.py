@@ -1,4 +1,4 @@
-"""How the command line prints: lines, columns, pictures, lists of names."""
+"""How the command line prints: messages, columns, tables, results, pictures."""
 
 import hashlib
 import logging
@@ -9,11 +9,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vipbench.console import Console
-from vipbench.errors import RunError, VipbenchError
+from vipbench.errors import VipbenchError
 
 if TYPE_CHECKING:
     from PIL import Image
+    from rich.console import RenderableType
 
+    from vipbench.run.score import Results
+
+BREAKDOWN_AXES = ("shape", "color", "target_color", "target_size", "position")
+"""What is printed at the end of a run, where its tasks break down by it; the rest is in files."""
+FILE_COLUMNS = 160
+"""Width of a table in a file or a pipe, which may be wider than a terminal's usual 80."""
 LONGEST_NAME = 150
 """Bytes of a file's name without its suffix; file systems take 255 in all."""
 
@@ -26,14 +33,14 @@ def say(message: str) -> None:
 
 
 CONSOLE = Console(say, shows_bars=True)
-"""Of every command."""
+"""The console of every command."""
 
 
-class Said(logging.Handler):
-    """Says what the package logs."""
+class LogHandler(logging.Handler):
+    """Prints what the package logs, as messages are."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Say it."""
+        """Print a record as one line."""
         say(self.format(record))
 
 
@@ -45,15 +52,6 @@ def visible(text: str) -> str:
 def one_line(text: str) -> str:
     """Show a text in one line."""
     return visible(text).replace("\n", r"\n")
-
-
-def listed(option: str, values: Sequence[str] | None) -> tuple[str, ...]:
-    """Split a repeatable option at commas; each value once. RunError where none is left."""
-    parts = (part.strip() for value in values or () for part in value.split(","))
-    names = tuple(dict.fromkeys(part for part in parts if part))
-    if values and not names:
-        raise RunError(f"{option} {' '.join(values)!r}: names nothing; expected one or more names")
-    return names
 
 
 def duration(seconds: float) -> str:
@@ -80,6 +78,29 @@ def print_columns(rows: Iterable[Sequence[str]]) -> None:
     for row in table:
         cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
         print("  ".join(cells).rstrip())
+
+
+def print_tables(*tables: "RenderableType") -> None:
+    """Print tables as wide as the terminal."""
+    from rich.console import Console as Terminal
+
+    terminal = Terminal(width=None if sys.stdout.isatty() else FILE_COLUMNS)
+    for table in tables:
+        terminal.print(table)
+
+
+def print_results(results: "Results") -> None:
+    """Print the scores of a run, how they depend on the kind of mark, and where they are."""
+    from vipbench.report.terminal import BreakdownTable, run_table
+
+    styles = [style for styles in results.manifest.identity.styles.values() for style in styles]
+    marked = {style.name for style in styles if style.kind in ("marks", "given")}
+    listed_axes = {axis for task in results.manifest.tasks.values() for axis in task.breakdown}
+    breakdown = BreakdownTable(
+        results.rows, marked, [axis for axis in BREAKDOWN_AXES if axis in listed_axes]
+    )
+    print_tables(run_table(results.rows), *([breakdown] if breakdown.rows else []))
+    print(f"{results.path}  (`vipbench show {results.path} ID` prints one sample)")
 
 
 def file_name(text: str) -> str:

@@ -1,4 +1,4 @@
-"""render: part of what was vipbench/cli/check.py."""
+"""`vipbench render`: a contact sheet of samples with their marks."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,16 +6,28 @@ from typing import Annotated
 import typer
 
 from vipbench.cli.app import app
-from vipbench.cli.options import Data, Fit, Ids, Include, Seed
-from vipbench.cli.printing import listed, save, say
+from vipbench.cli.options import RawValues, read_fields, record_command
+from vipbench.cli.printing import save, say
 from vipbench.errors import DataError
+from vipbench.option import Option
 
 LARGEST_SQUARE = 4096
 """px; no model's square is near it, and larger sheets fill the memory."""
 
 
-@app.command()
+@record_command(
+    app,
+    "render",
+    fields=("styles", "ids", "seed", "data", "include", "fit"),
+    words={
+        "styles": Option(
+            "Prompt styles.", metavar="LIST", unset="of the task", flags=("--style", "--styles")
+        )
+    },
+    before={"out": "styles", "n": "ids"},
+)
 def render(
+    raw: RawValues,
     task: Annotated[
         str, typer.Argument(metavar="TASK", help="Name of a task.", show_default=False)
     ],
@@ -25,18 +37,7 @@ def render(
             "-o", "--out", metavar="PATH", help="The picture to write.", show_default=False
         ),
     ],
-    styles: Annotated[
-        str | None,
-        typer.Option(
-            "--style", "--styles", metavar="LIST", help="Prompt styles.", show_default="of the task"
-        ),
-    ] = None,
     n: Annotated[int, typer.Option("--n", metavar="N", min=1, help="Number of samples.")] = 12,
-    ids: Ids = None,
-    seed: Seed = 0,
-    data: Data = None,
-    include: Include = None,
-    fit: Fit = None,
     size: Annotated[
         int | None,
         typer.Option(
@@ -51,21 +52,20 @@ def render(
     """Write a contact sheet: samples with their marks, the exact text under each."""
     from PIL import Image
 
-    from vipbench.data.locate import parse_data_options
     from vipbench.images.contact_sheet import COLUMNS, Cell, contact_sheet
     from vipbench.images.load import load_image
+    from vipbench.run.settings import RunSettings
     from vipbench.trials.make import TaskFacts, make_trials
     from vipbench.trials.selection import select
 
-    sources = parse_data_options(data or ())
-    chosen = select(
-        tasks=[task], styles=styles, data=sources, include=tuple(include or ()), fit=fit
-    )
+    fields = read_fields(RunSettings, raw)
+    seed, ids = fields.pop("seed"), fields.pop("ids")
+    chosen = select(tasks=[task], **fields)
     for note in chosen.notes:
         say(note)
     facts: dict[str, TaskFacts] = {}
-    trials = list(make_trials(chosen, seed=seed, limit=n, ids=listed("--ids", ids), facts=facts))
-    order = {(trial.task, trial.id): place for place, trial in reversed(list(enumerate(trials)))}
+    trials = list(make_trials(chosen, seed=seed, limit=n, ids=ids, facts=facts))
+    order = {(trial.task, trial.id): index for index, trial in reversed(list(enumerate(trials)))}
     images = {choice.spec.name: choice.source.images for choice in chosen.tasks}
     cells = []
     for trial in sorted(trials, key=lambda trial: order[trial.task, trial.id]):

@@ -1,4 +1,4 @@
-"""The report of some runs, as a page."""
+"""`vipbench report`: the report of some runs, as a page."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,14 +1,13 @@
-"""Reproduce: hold runs against published numbers."""
+"""`vipbench reproduce`: hold runs against published numbers."""
 
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from vipbench.cli.app import app
-from vipbench.cli.printing import visible
+from vipbench.cli.printing import print_tables, visible
 from vipbench.errors import CheckFailed
 
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ def reproduce(
         typer.Option(
             metavar="NAME",
             help="The published system that the runs are of, as the registry calls it.",
-            show_default="told by the model",
+            show_default="that of the model",
         ),
     ] = None,
     everything: Annotated[
@@ -45,33 +44,28 @@ def reproduce(
     Runs that differ by their seed only are one result. Exit code 1 if a comparable number is
     outside.
     """
-    from vipbench.analysis.reproduce import text
-    from vipbench.analysis.reproduce import verdicts as reproduction
+    from vipbench.analysis.reproduce import text, verdicts
 
-    found = reproduction.reproduce(folders, system=system, everything=everything)
-    paths = text.write(found, out) if out is not None else []
+    result = verdicts.reproduce(folders, system=system, everything=everything)
+    paths = text.write(result, out) if out is not None else []
     if as_json:
-        print(json.dumps(found.model_dump(mode="json"), indent=2, ensure_ascii=False))
+        print(json.dumps(result.model_dump(mode="json"), indent=2, ensure_ascii=False))
     else:
-        _print(found, paths)
-    outside = found.verdicts("outside")
+        _print(result, paths)
+    outside = result.verdicts("outside")
     if outside:
         shown = "; ".join(text.title(comparison) for comparison in outside)
         raise CheckFailed(f"reproduce: {shown}")
 
 
-def _print(found: "Reproduction", paths: list[Path]) -> None:
-    from rich.console import Console
-
+def _print(result: "Reproduction", paths: list[Path]) -> None:
     from vipbench.analysis.reproduce import text
     from vipbench.report.terminal import grid_table
 
-    if found.comparisons:
-        # Into a file or a pipe, a table may be wider than a terminal's usual 80 columns.
-        console = Console(width=None if sys.stdout.isatty() else 160)
-        console.print(grid_table(text.table(found)))
-    for line in text.details(found):
+    if result.comparisons:
+        print_tables(grid_table(text.table(result)))
+    for line in text.details(result):
         print(visible(line))
-    print(text.summary(found))
+    print(text.summary(result))
     for path in paths:
         print(path)

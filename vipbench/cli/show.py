@@ -1,4 +1,4 @@
-"""show: part of what was vipbench/cli/check.py."""
+"""`vipbench show`: print one sample of a run."""
 
 import shutil
 import sys
@@ -14,6 +14,8 @@ from vipbench.errors import RunError, VipbenchError, nearest
 
 if TYPE_CHECKING:
     from vipbench.runfolder.lines import ScoreLine, TrialId
+    from vipbench.runfolder.manifest import Manifest
+    from vipbench.schema import Request, Trial
 
 
 @app.command()
@@ -44,14 +46,9 @@ def show(
     ] = None,
 ) -> None:
     """Print one sample of a run: picture, prompt, answer, score."""
-    from PIL import Image
-
-    from vipbench import files
-    from vipbench.images.contact_sheet import half_blocks
-    from vipbench.images.load import load_image
-    from vipbench.runfolder import answers_file, lines, trials_file
+    from vipbench.runfolder import lines, trials_file
     from vipbench.runfolder import manifest as manifests
-    from vipbench.runfolder.folder import REQUESTS, RESPONSES, SCORES
+    from vipbench.runfolder.folder import REQUESTS
 
     manifest = manifests.read(folder)
     trials = trials_file.open_trials(folder / REQUESTS)
@@ -59,29 +56,45 @@ def show(
     if task in manifest.tasks and manifest.tasks[task].parts:
         parts = " or ".join(manifest.tasks[task].parts)
         raise RunError(f"--task {task}: is scored from its parts; expected {parts}")
-    place = _find_trial([entry.name for entry in trials.entries], id, task, style, headlines)
-    [trial] = trials.read([place])
-    name = lines.trial_id(trial)
+    index = _find_trial([entry.name for entry in trials.entries], id, task, style, headlines)
+    [trial] = trials.read([index])
     print(f"sample   {one_line(trial.id)}\ntask     {trial.task}\nstyle    {trial.style}")
     print(f"model    {manifest.identity.model}")
     if trial.request is None:
         print(f"error    {one_line(trial.error or '')}")
         return
-    default = folder / "shown" / f"{file_name('-'.join(name))}.png"
+    default = folder / "shown" / f"{file_name('-'.join(lines.trial_id(trial)))}.png"
     try:
-        pixels = load_image(trial.request, Path(manifest.tasks[trial.task].images), None)
-        picture = Image.fromarray(pixels)
-        save(picture, out or default)
+        _print_picture(trial.request, Path(manifest.tasks[trial.task].images), out or default)
     except VipbenchError as error:
         if out is not None:
             raise
         print(f"picture  none: {one_line(str(error))}")
-    else:
-        print(f"picture  {out or default}")
-        if sys.stdout.isatty():
-            print(half_blocks(picture, min(shutil.get_terminal_size().columns, 80)))
     print("\n" + visible("\n\n".join(trial.request.turns)) + "\n")
-    response = answers_file.read_responses(folder / RESPONSES).get(name)
+    _print_answer(folder, trial)
+    _print_scores(folder, trial, manifest)
+
+
+def _print_picture(request: "Request", images: Path, path: Path) -> None:
+    """Write what the model is shown, before it is fitted, and show it in a terminal."""
+    from PIL import Image
+
+    from vipbench.images.contact_sheet import half_blocks
+    from vipbench.images.load import load_image
+
+    picture = Image.fromarray(load_image(request, images, None))
+    save(picture, path)
+    print(f"picture  {path}")
+    if sys.stdout.isatty():
+        print(half_blocks(picture, min(shutil.get_terminal_size().columns, 80)))
+
+
+def _print_answer(folder: Path, trial: "Trial") -> None:
+    from vipbench.runfolder import answers_file
+    from vipbench.runfolder.folder import RESPONSES
+    from vipbench.runfolder.lines import trial_id
+
+    response = answers_file.read_responses(folder / RESPONSES).get(trial_id(trial))
     if response is None:
         print("answer   none yet")
     elif response.text is None:
@@ -90,12 +103,20 @@ def show(
         cut = " (cut off)" if response.finish == "length" else ""
         print(f"answer   {response.text!r}{cut}")
     print(f"target   {trial.target!r}")
-    scores = folder / SCORES
-    if scores.exists():
-        for line in files.read_lines(scores, lines.ScoreLine):
-            mine = trial.task in (line.task, *manifest.tasks[line.task].parts)
-            if mine and (line.id, line.style) == (trial.id, trial.style):
-                _print_score(line, trial.task)
+
+
+def _print_scores(folder: Path, trial: "Trial", manifest: "Manifest") -> None:
+    """Print the scores of a sample: its own, and those of joint tasks that it takes part in."""
+    from vipbench.files import read_lines
+    from vipbench.runfolder.folder import SCORES
+    from vipbench.runfolder.lines import ScoreLine
+
+    if not (folder / SCORES).exists():
+        return
+    for line in read_lines(folder / SCORES, ScoreLine):
+        is_about = trial.task in (line.task, *manifest.tasks[line.task].parts)
+        if is_about and (line.id, line.style) == (trial.id, trial.style):
+            _print_score(line, trial.task)
 
 
 def _print_score(line: "ScoreLine", task: str) -> None:
@@ -113,27 +134,27 @@ def _find_trial(
     style: str | None,
     headlines: Mapping[str, str],
 ) -> int:
-    """Return the place of the one trial that is meant; RunError lists what there is instead."""
+    """Return the index of the one trial that is meant; RunError lists what there is instead."""
     for option, value, known in (
         ("--task", task, {name.task for name in names}),
         ("--style", style, {name.style for name in names}),
     ):
         if value is not None and value not in known:
             raise RunError(f"{option} {value!r} is not in this run{nearest(value, known)}")
-    places = [
-        place
-        for place, name in enumerate(names)
+    indices = [
+        index
+        for index, name in enumerate(names)
         if name.id == id_ and task in (None, name.task) and style in (None, name.style)
     ]
-    if not places:
+    if not indices:
         hint = nearest(id_, {name.id for name in names})
         few = "did you mean" in hint or len(names) < 20
         raise RunError(f"sample {id_!r} is not in this run{hint if few else ''}")
-    tasks = sorted({names[place].task for place in places})
+    tasks = sorted({names[index].task for index in indices})
     if len(tasks) > 1:
         raise RunError(f"sample {id_!r} is in {', '.join(tasks)}; name one with --task")
-    chosen = [place for place in places if names[place].style == headlines.get(tasks[0])]
-    if len(places) > 1:
-        others = ", ".join(names[place].style for place in places if place not in chosen[:1])
+    chosen = [index for index in indices if names[index].style == headlines.get(tasks[0])]
+    if len(indices) > 1:
+        others = ", ".join(names[index].style for index in indices if index not in chosen[:1])
         say(f"also under --style {others}")
-    return (chosen or places)[0]
+    return (chosen or indices)[0]

@@ -1,13 +1,12 @@
-"""Sum up what the styles of finished runs do."""
+"""`vipbench sweep`: sum up what the styles of finished runs do."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from vipbench.cli.app import app
-from vipbench.cli.printing import one_line
+from vipbench.cli.printing import one_line, print_tables
 
 
 @app.command()
@@ -23,16 +22,12 @@ def sweep(
     ] = None,
 ) -> None:
     """Tell how answers depend on the style, and whether the order of several models does."""
-    from rich.console import Console
-
     from vipbench.analysis.sweep import overview, text
     from vipbench.report.terminal import grid_table
 
-    found = overview.sweep(folders)
-    console = Console(width=None if sys.stdout.isatty() else 160)
-    for table in text.tables(found):
-        console.print(grid_table(table))
-    for sentence in text.sentences(found):
+    result = overview.sweep(folders)
+    print_tables(*map(grid_table, text.tables(result)))
+    for sentence in text.sentences(result):
         print(one_line(sentence))
-    for path in text.write(found, out) if out else ():
+    for path in text.write(result, out) if out else ():
         print(path)

@@ -1,12 +1,22 @@
-"""What the user asks of a run."""
+"""What the user asks of a run; what the command line and `evaluate` take stands here, once.
 
+A field with an `Option` is an option of `vipbench run`, and of each other command that names it.
+"""
+
+import os
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
 
+from vipbench.data.locate import parse_data_options
+from vipbench.errors import RunError
+from vipbench.judge.options import JudgeOptions
 from vipbench.judge.settings import JudgeSettings
-from vipbench.runfolder.shard import Shard
+from vipbench.option import DEVICE, DTYPE, INCLUDE, MODEL, Option, Options
+from vipbench.runfolder.shard import Shard, parse_shard
 from vipbench.schema import (
     AnswerPath,
     DataSource,
@@ -20,69 +30,184 @@ from vipbench.schema import (
 
 VIPLLAVA = "vipllava"
 
+Auto = Literal["auto"]
+
+
+def _auto_or_number(flag: str, least: int) -> Callable[[str], int | str]:
+    """Return what reads `auto` or a whole number, and raises RunError for anything else."""
+
+    def parse(text: str) -> int | str:
+        if text == "auto":
+            return text
+        if not re.fullmatch(r"0*[0-9]{1,9}", text) or int(text) < least:
+            raise RunError(f"{flag} {text!r}: expected 'auto' or a whole number from {least}")
+        return int(text)
+
+    return parse
+
+
+def _shard(text: str) -> Shard:
+    return parse_shard(text, os.environ)
+
 
 class RunSettings(Record):
-    """What the user asks for. `schema.checked` turns mistakes into one line."""
+    """What the user asks for; `validation.checked` turns mistakes into one line."""
 
-    tasks: tuple[str, ...] = ()
-    """Names; empty: those of the suite."""
-    styles: str | None = None
-    """Expression as for `--styles`; None: the suite's, else each task's headline style."""
-    suite: str | None = None
-    model: str | None = None
-    """Checkpoint folder or hub id; None for a baseline."""
-    live_model: object | None = None
-    """A VipLlava in memory, in place of `model`."""
-    processor: object | None = None
-    """Of the live model."""
-    runner: str = VIPLLAVA
-    """Name of a built-in runner or a plugin, or `package.module:Class`; `imported` where there are
-    `answers`."""
-    answers: dict[str, Path] = Field(default={})
-    """Task -> file of answers made elsewhere, which are scored in place of a model's."""
-    answers_format: str | None = None
-    """One of `formats.FORMATS`; None: told by the content."""
-    data: dict[str, DataSource] = Field(default={})
-    include: tuple[Path, ...] = ()
-    limit: int | None = Field(default=None, ge=1)
-    ids: tuple[str, ...] = ()
-    seed: int = 0
-    subset_seed: int | None = None
-    """Draws the samples of `limit`; None: `seed` does."""
-    batch_size: Literal["auto"] | Annotated[int, Field(ge=1)] = "auto"
+    model: Annotated[str | None, MODEL] = None
+    """None for a baseline, and where a model in memory answers."""
+    live_model: object | None = Field(
+        default=None, description="A VipLlava in memory, in place of `model`."
+    )
+    processor: object | None = Field(default=None, description="Of the live model.")
+    answers: dict[str, Path] = Field(
+        default={}, description="Task -> file of answers made elsewhere, which are scored."
+    )
+    answers_format: str | None = Field(
+        default=None,
+        description="Of `answers`, one of `formats.FORMATS`; None: told by the content.",
+    )
+    suite: Annotated[
+        str | None, Option("Named set of tasks and styles.", metavar="NAME", unset="demo")
+    ] = None
+    """None: there are only `tasks`; the commands and `evaluate` fill in `demo` where neither is
+    named."""
+    tasks: Annotated[
+        tuple[str, ...],
+        Option("Tasks instead of those of the suite; repeatable, or with commas.", metavar="TASK"),
+    ] = ()
+    styles: Annotated[
+        str | None,
+        Option(
+            "Prompt styles, such as 'demo,blind' or 'rectangle,ellipse x red,blue'.",
+            metavar="LIST",
+            unset="of the suite or the task",
+        ),
+    ] = None
+    """None: the suite's, else each task's headline style."""
+    data: Annotated[
+        dict[str, DataSource],
+        Option(
+            "Where the data of a key lie, or a YAML file {KEY: {questions, images}}; repeatable.",
+            metavar="KEY=DIR",
+            parse=parse_data_options,
+        ),
+    ] = Field(default={})
+    include: Annotated[tuple[Path, ...], INCLUDE] = ()
+    limit: Annotated[
+        int | None,
+        Field(ge=1),
+        Option(
+            "At most this many samples of each task, drawn by the seed.", metavar="N", unset="all"
+        ),
+    ] = None
+    ids: Annotated[
+        tuple[str, ...],
+        Option("Only these samples; repeatable, or with commas.", metavar="ID", unset="all"),
+    ] = ()
+    seed: Annotated[int, Option("Keys every random draw.", metavar="N")] = 0
+    subset_seed: int | None = Field(
+        default=None, description="Draws the samples of `limit`; None: `seed` does."
+    )
+    batch_size: Annotated[
+        Auto | Annotated[int, Field(ge=1)],
+        Option(
+            "Requests at a time; auto: as many as fit into memory.",
+            metavar="auto|N",
+            parse=_auto_or_number("--batch-size", 1),
+        ),
+    ] = "auto"
     """Most requests in a batch; `auto`: as many as `token_budget` lets, which is then chosen by the
     device's memory."""
-    token_budget: int | None = Field(default=None, ge=1)
-    """Most tokens of prompts in a batch, images and padding included; None: see above."""
-    dtype: str | None = None
-    device: str | None = None
-    prompt_format: PromptFormat | None = None
-    fit: Fit | None = None
-    path: AnswerPath = "fast"
-    """How VipLlava answers; `reference` is transformers' plain `generate`."""
-    replay: Replay | None = None
-    """`official`: answers are sampled where the published script samples."""
-    metrics: tuple[ExtraMetric, ...] = ()
-    """Reported beside the headline metric, with those of the suite."""
-    max_errors: float = Field(default=0.01, ge=0, le=1)
-    """Share of a task's samples that may fail, 0-1."""
-    workers: int = Field(default=1, ge=1, le=1024)
-    """Processes that answer: one a GPU, or one single-threaded one a core; 1 that is `local`: this
-    process does."""
-    engine: Engine = "local"
-    """Where workers are: processes of this machine, or actors on those of a Ray cluster."""
-    loaders: Literal["auto"] | Annotated[int, Field(ge=0, le=1024)] = "auto"
-    """Processes that load images, for each process that answers; 0: a thread of it does. `auto`:
-    none where the model computes on the CPU."""
-    shard: Shard | None = None
-    """Which of the batches are asked; the shards of a run are put together by `merge`."""
-    judge: JudgeSettings | None = None
-    """Grades the answers to graded tasks once they are there; None: as an earlier command did."""
-    fresh: bool = False
-    """Removes what an earlier run left in the run folder."""
-    out: Path | None = None
-    """The run folder itself; None: `results/runs/<run_id>`. Of a shard: `shard-<i>-of-<n>` in it,
-    or behind that name."""
+    token_budget: Annotated[
+        int | None,
+        Field(ge=1),
+        Option(
+            "Most tokens of prompts in a batch, images and padding included.",
+            metavar="N",
+            unset="chosen by --batch-size",
+        ),
+    ] = None
+    dtype: Annotated[str | None, DTYPE] = None
+    device: Annotated[str | None, DEVICE] = None
+    prompt_format: Annotated[
+        PromptFormat | None,
+        Option("The frame around the user's text.", unset="of suite, model, hf"),
+    ] = None
+    fit: Annotated[
+        Fit | None, Option("How images are brought to the model's square.", unset="of the task")
+    ] = None
+    runner: Annotated[
+        str,
+        Option("What answers; `vipbench ls runners`, or package.module:Class.", metavar="NAME"),
+    ] = VIPLLAVA
+    """`imported` where there are `answers`."""
+    path: Annotated[
+        AnswerPath,
+        Option("How VipLlava answers: as fast as it can, or by plain `generate`."),
+    ] = "fast"
+    replay: Annotated[
+        Replay | None,
+        Option("Sample where the published scripts do, at their temperature.", unset="greedy"),
+    ] = None
+    metrics: Annotated[
+        tuple[ExtraMetric, ...],
+        Option(
+            "Report this metric too (lenient, option_argmax); repeatable.",
+            metavar="NAME",
+            unset="those of the suite",
+            flags=("--metric",),
+        ),
+    ] = ()
+    max_errors: Annotated[
+        float,
+        Field(ge=0, le=1),
+        Option("Share of a task's samples that may fail.", metavar="SHARE"),
+    ] = 0.01
+    workers: Annotated[
+        int,
+        Field(ge=1, le=1024),
+        Option("Processes that answer: one a GPU, or one a core of the CPU.", metavar="N"),
+    ] = 1
+    """Each is single-threaded on a CPU; 1 that is `local`: this process answers."""
+    engine: Annotated[
+        Engine,
+        Option("Where the workers are: here, or actors on a Ray cluster (vipbench[ray])."),
+    ] = "local"
+    loaders: Annotated[
+        Auto | Annotated[int, Field(ge=0, le=1024)],
+        Option(
+            "Processes that open and mark images; auto: up to 8 a GPU, none on a CPU.",
+            metavar="auto|N",
+            parse=_auto_or_number("--loaders", 0),
+        ),
+    ] = "auto"
+    """For each process that answers; 0: a thread of it does."""
+    shard: Annotated[
+        Shard | None,
+        Option(
+            "Ask every N-th batch from the I-th on; auto: as SLURM or torchrun says.",
+            metavar="I/N|auto",
+            unset="all",
+            parse=_shard,
+        ),
+    ] = None
+    """The shards of a run are put together by `merge`."""
+    judge: Annotated[JudgeSettings | None, Options(JudgeOptions)] = Field(
+        default=None, description="Grades the answers to graded tasks once they are there."
+    )
+    """None: as an earlier command did."""
+    fresh: Annotated[bool, Option("Redo what an earlier run did.")] = False
+    """What is in the run folder is removed."""
+    out: Annotated[
+        Path | None,
+        Option(
+            "The run folder.",
+            metavar="PATH",
+            unset="results/runs/<id of the run>",
+            flags=("-o", "--out"),
+        ),
+    ] = None
+    """The folder itself. Of a shard: `shard-<i>-of-<n>` in it, or behind that name."""
 
     @property
     def has_workers(self) -> bool:

@@ -1,5 +1,6 @@
-"""`vipbench check --visibility` as a user meets it."""
+"""`vipbench check` as a user meets it."""
 
+import errno
 import json
 from pathlib import Path
 
@@ -7,6 +8,49 @@ import pytest
 from PIL import Image
 
 from tests.cli.conftest import Vipbench
+from vipbench.demo.generate import make
+
+
+def test_check_exits_0_on_good_data(vipbench: Vipbench, data: list[str]) -> None:
+    code, out, err = vipbench("check", "visual7w_pointing,pointqa_local", *data)
+    assert code == 0
+    assert "visual7w_pointing: 6 records, 3 images" in out
+    assert "0 errors" in out
+    assert "warning drawn_from_box: 6" in out
+    assert "(5 of 6 listed)" in out
+    assert "error:" not in err
+
+
+def test_check_exits_2_on_errors_and_lists_them(vipbench: Vipbench, tmp_path: Path) -> None:
+    folder = make(tmp_path / "made", 4)
+    for path in (folder / "visual7w").rglob("*.png"):
+        path.unlink()
+    option = f"visual7w={folder / 'visual7w'}"
+    code, out, err = vipbench("check", "visual7w_pointing", "--data", option)
+    assert code == 2
+    assert "error missing_image: 4" in out
+    assert err.splitlines()[-1] == "error: check: 4 errors; they are listed above, by code"
+
+
+def test_data_that_this_user_may_not_read_are_one_line(
+    vipbench: Vipbench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    is_file = Path.is_file
+
+    def forbidden(path: Path) -> bool:  # root, as which tests may run, reads everything
+        if path.is_relative_to(tmp_path):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return is_file(path)
+
+    monkeypatch.setattr(Path, "is_file", forbidden)
+    code, _, err = vipbench("check", "vcr_qa", "--data", f"vcr={tmp_path}")
+    assert code == 2
+    assert err.startswith(f"error: {tmp_path}")
+    assert "Permission denied; get permission to read or write there" in err
+
+
+# --- --visibility
+
 
 TASK = """\
 name: own

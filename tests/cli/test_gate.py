@@ -1,0 +1,86 @@
+"""`vipbench gate` as it is typed, and the recipe for CI as it is written."""
+
+import os
+import re
+import shlex
+import xml.etree.ElementTree as Xml
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.analysis.test_gate import answers, certificate
+from tests.analysis.test_pairs import V7W, run
+from tests.cli.conftest import Vipbench
+
+REPO = Path(__file__).parent.parent.parent
+
+
+def test_rounding_is_allowed_for_where_asked(vipbench: Vipbench, tmp_path: Path) -> None:
+    noisy = certificate(50, 9)
+    base = run(tmp_path / "a", answers(200), certificate=noisy)
+    new = run(tmp_path / "b", answers(200, lost=20), certificate=noisy)
+    failed = vipbench("gate", base, new)
+    assert failed.code == 1
+    assert "it could make this drop alone (`--rounding widen` allows for it)" in failed.err
+    assert vipbench("gate", base, new, "--rounding", "widen").code == 0
+    Path("t.yaml").write_text("rounding: widen\n")
+    assert vipbench("gate", base, new, "--config", "t.yaml").code == 0
+    assert vipbench("gate", base, new, "--config", "t.yaml", "--rounding", "report").code == 1
+    compared = vipbench("compare", base, new)
+    assert f"rounding: {base}: float16, changed 9 of 50 answers" in compared.err
+
+
+def test_the_gate_ends_with_its_exit_code(vipbench: Vipbench, folders: tuple[str, str]) -> None:
+    failed = vipbench("gate", *folders, "--junit", "ci/junit.xml", "--summary", "ci/summary.md")
+    assert failed.code == 1
+    assert f"error: gate: failed: {V7W} -10.0 points (p < 0.001)" in failed.err
+    assert Xml.parse("ci/junit.xml").getroot().get("failures") == "1"
+    assert Path("ci/summary.md").read_text(encoding="utf-8").startswith("## FAILED")
+    passed = vipbench("gate", folders[0], folders[0])
+    assert passed.code == 0
+    assert "gate: passed" in passed.out
+    assert "warning: visual7w_pointing: the smallest drop" in passed.err
+    assert vipbench("gate", folders[0], folders[0], "--require-power").code == 1
+
+
+def test_the_gate_reads_thresholds_and_prompt_types(
+    vipbench: Vipbench, folders: tuple[str, str]
+) -> None:
+    Path("t.yaml").write_text("max_drop: 0.3\n")
+    assert vipbench("gate", *folders, "--config", "t.yaml", "--by", "shape").code == 0
+    assert "shape=ellipse" in vipbench("gate", *folders, "--by", "shape").out
+    Path("t.yaml").write_text("max_dorp: 0.3\n")
+    ran = vipbench("gate", *folders, "--config", "t.yaml")
+    assert ran.code == 2
+    assert "did you mean 'max_drop'" in ran.err
+
+
+# --- the recipe in docs/gate.md
+
+
+def steps() -> list[str]:
+    """Return the commands of the workflow that the page shows, but for the installation."""
+    page = (REPO / "docs" / "gate.md").read_text(encoding="utf-8")
+    [block] = re.findall(r"```yaml\n(name: .*?)```", page, re.DOTALL)
+    [job] = yaml.safe_load(block)["jobs"].values()
+    commands = [str(step["run"]) for step in job["steps"] if "run" in step]
+    return [command for command in commands if not command.startswith("pip install")]
+
+
+def test_the_recipe_finds_that_the_early_checkpoint_is_worse(
+    vipbench: Vipbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("vipbench").symlink_to(REPO / "vipbench")  # what a job finds in its checkout
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", "step_summary.md")
+    codes = {}
+    for command in steps():
+        program, *arguments = shlex.split(os.path.expandvars(command))
+        assert program == "vipbench"
+        codes[arguments[0]] = vipbench(*arguments).code
+    assert codes == {"run": 0, "gate": 1, "compare": 0}
+    assert Path("step_summary.md").read_text(encoding="utf-8").startswith("## FAILED")
+    [suite] = Xml.parse("gate/junit.xml").getroot()
+    assert int(suite.get("failures", "0")) >= 1
+    assert Path("gate/compare/forest.png").exists()
+    assert vipbench("gate", "gate/base", "gate/base").code == 0

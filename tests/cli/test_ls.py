@@ -1,0 +1,35 @@
+"""`vipbench ls` as a user meets it."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Vipbench
+from vipbench.runfolder.folder import MANIFEST
+
+
+@pytest.mark.parametrize(
+    ("what", "words"),
+    [
+        ("tasks", ["vcr_q2ar", "visual7w_pointing", "57,265"]),
+        ("styles", ["official_rectangles", "demo_unseen", "blind"]),
+        ("runners", ["vipllava", "oracle"]),
+        ("suites", ["demo"]),
+    ],
+)
+def test_ls(vipbench: Vipbench, what: str, words: list[str]) -> None:
+    code, out, _ = vipbench("ls", what)
+    assert code == 0
+    assert all(word in out for word in words)
+
+
+def test_ls_runs(vipbench: Vipbench, done: Path) -> None:
+    assert len(vipbench("ls", "runs").out.splitlines()) == 1
+    (Path("broken")).mkdir()
+    Path("broken", MANIFEST).write_text("{}")
+    code, out, err = vipbench("ls", "runs", "--runs", ".")
+    assert code == 0
+    [row] = out.splitlines()[1:]
+    assert row.startswith("done ")
+    assert "oracle" in row
+    assert "broken" in err

@@ -1,0 +1,185 @@
+"""`vipbench run` as a user meets it."""
+
+import io
+import json
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Vipbench
+from vipbench import demo, files
+from vipbench.runfolder import manifest, trials_file
+from vipbench.runfolder.folder import FILES, REQUESTS, SCORES, SUMMARY
+from vipbench.runfolder.lines import ScoreLine
+from vipbench.runfolder.summary import read_summary
+
+
+def test_run_takes_every_documented_option_in_this_order(vipbench: Vipbench) -> None:
+    options = (
+        "--model --suite --tasks --styles --data --include --limit --ids --seed --batch-size "
+        "--token-budget --dtype --device --prompt-format --fit --runner --path --replay --seeds "
+        "--metric --max-errors --workers --engine --loaders --shard --judge-url --judge-model "
+        "--judge-key-file --judge-prompt-from --judge-runs --judge-workers --judge-price "
+        "--judge-budget --judge-max-calls --judge-ledger --fresh --dry-run --out --help"
+    )
+    out = vipbench("run", "--help").out
+    assert re.findall(r"^  (?:-\w, )?(--[\w-]+)", out, re.MULTILINE) == options.split()
+
+
+def test_a_table_in_a_terminal_without_unicode(
+    vipbench: Vipbench, data: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="ascii"))
+    command = ("run", "--runner", "oracle", "--tasks", "vcr_qa", "--styles", "demo", *data)
+    assert vipbench(*command).code == 0
+    assert rb"\xb7 synthetic data" in written.getvalue().replace(b"\n", b"")
+
+
+def test_a_cache_that_cannot_be_written_is_named(
+    vipbench: Vipbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VIPBENCH_CACHE", "/dev/null/cache")
+    code, _, err = vipbench("run", "--runner", "oracle")
+    assert code == 2
+    assert "/dev/null/cache" in err
+    assert "name a folder for it by VIPBENCH_CACHE" in err
+
+
+def test_run_asks_the_demo_suite(vipbench: Vipbench, data: list[str]) -> None:
+    code, out, _ = vipbench("run", "--runner", "oracle", *data)
+    assert code == 0
+    assert "synthetic data" in out
+    for word in ("visual7w_pointing", "vcr_q2ar", "demo_unseen", "shape=triangle"):
+        assert word in out
+    [folder] = Path("results/runs").iterdir()
+    assert out.splitlines()[-1].startswith(str(folder))
+    assert {path.name for path in folder.iterdir()} == set(FILES)
+
+
+def test_run_without_arguments_is_the_embedded_checkpoint_on_the_embedded_benchmark(
+    vipbench: Vipbench,
+) -> None:
+    assert vipbench("run", "--limit", "2", "--styles", "demo", "-o", "here").code == 0
+    found = manifest.read(Path("here"))
+    assert found.identity.model == "vipllava-demo"
+    assert found.identity.suite == "demo"
+    assert {task.n_samples for name, task in found.tasks.items()} == {250}
+
+
+def test_both_paths_of_the_embedded_checkpoint_give_the_same_scores(vipbench: Vipbench) -> None:
+    command = ("run", "--limit", "4", "--styles", "demo", "--metric", "option_argmax")
+    fast = vipbench(*command, "-o", "fast")
+    reference = vipbench(*command, "-o", "reference", "--path", "reference", "--batch-size", "3")
+    assert (fast.code, reference.code) == (0, 0)
+    assert "options: text and likeliest letter agree in " in fast.err
+    assert "of 12 choices" in fast.err
+    for task in ("visual7w_pointing", "vcr_qa", "vcr_qar", "vcr_q2ar"):
+        assert {row.metric for row in read_summary(Path("fast")) if row.task == task} == {
+            "text_match",
+            "option_argmax",
+        }
+    margins = []
+    for folder in (Path("fast"), Path("reference")):
+        lines = list(files.read_lines(folder / SCORES, ScoreLine))
+        margins.append([line.margin for line in lines if line.margin is not None])
+    assert len(margins[0]) == 16
+    assert margins[0] == pytest.approx(margins[1], abs=0.011)
+    known = re.compile(rb'"margin": ?[0-9.]+')
+    first, second = (
+        [known.sub(b"", Path(folder, name).read_bytes()) for name in (SCORES, SUMMARY)]
+        for folder in ("fast", "reference")
+    )
+    assert first == second
+    assert [manifest.read(Path(name)).path for name in ("fast", "reference")] == [
+        "fast",
+        "reference",
+    ]
+    for options in ((), ("--dry-run",)):
+        refused = vipbench(*command, "-o", "fast", "--path", "reference", *options)
+        assert refused.code == 2
+        assert "was answered on path fast, not reference; give --path fast" in refused.err
+
+
+def test_run_again_reprints_and_fresh_redoes(vipbench: Vipbench, data: list[str]) -> None:
+    command = ("run", "--runner", "random", *data)
+    first, again, fresh = vipbench(*command), vipbench(*command), vipbench(*command, "--fresh")
+    assert first.out == again.out == fresh.out
+    assert "was already finished" in again.err
+    assert "was already finished" not in fresh.err
+
+
+def test_lists_are_repeated_or_have_commas(vipbench: Vipbench, data: list[str]) -> None:
+    repeated = ("--tasks", "vcr_qa", "--tasks", "vcr_qar", "--ids", "val-1", "--ids", "val-2")
+    commas = ("--tasks", "vcr_qa,vcr_qar", "--ids", "val-2, val-1")
+    command = ("run", "--runner", "oracle", "--styles", "demo", *data)
+    assert vipbench(*command, *repeated).code == 0
+    again = vipbench(*command, *commas)
+    assert "was already finished" in again.err
+    [folder] = Path("results/runs").iterdir()
+    trials = trials_file.open_trials(folder / REQUESTS)
+    assert [(entry.name.task, entry.name.id) for entry in trials.entries] == [
+        ("vcr_qa", "val-1"),
+        ("vcr_qa", "val-2"),
+        ("vcr_qar", "val-1"),
+        ("vcr_qar", "val-2"),
+    ]
+
+
+def test_a_dry_run_says_what_would_be_done_and_writes_nothing(
+    vipbench: Vipbench, data: list[str]
+) -> None:
+    code, out, _ = vipbench("run", "--runner", "oracle", "--dry-run", *data)
+    assert code == 0
+    assert "to ask      120 of 120 requests" in out
+    assert "time " in out
+    assert "disk " in out
+    assert list(Path().iterdir()) == []
+
+
+def test_too_many_errors_exit_3(vipbench: Vipbench, tmp_path: Path) -> None:
+    (tmp_path / "own.yaml").write_text(
+        "{name: own, version: 1, title: t, kind: short_answer, data: own, reader: jsonl, "
+        "styles: [red_rectangle]}"
+    )
+    question = {"image": "gone.png", "question": "<r0>?", "box": [1, 1, 5, 5], "answer": "x"}
+    (tmp_path / "own.jsonl").write_text(json.dumps(question))
+    command = ("run", "--runner", "oracle", "--tasks", "own", "--include", tmp_path)
+    code, _, err = vipbench(*command, "--data", f"own={tmp_path}")
+    assert code == 3
+    assert "error: " in err
+
+
+def test_a_runner_of_the_current_folder(vipbench: Vipbench, data: list[str]) -> None:
+    Path("always_b.py").write_text(
+        "from vipbench import Response\n"
+        "class AlwaysB:\n"
+        "    image_size = 32\n"
+        "    def __init__(self, model): pass\n"
+        "    def generate(self, requests, images): return [Response(text='B') for _ in requests]\n"
+    )
+    command = ("run", "--runner", "always_b:AlwaysB", "--tasks", "vcr_qa", "--styles", "demo")
+    code, out, _ = vipbench(*command, *data)
+    assert code == 0
+    assert "vcr_qa" in out
+
+
+def test_another_family_is_run_and_gone_on_with(vipbench: Vipbench, data: list[str]) -> None:
+    words = ["run", "--runner", "hf", "--model", demo.CHECKPOINT, "--suite", "demo", *data]
+    words += ["--limit", "2", "--device", "cpu", "-o", "run"]
+    assert (ran := vipbench(*words)).code == 0, ran.err
+    responses, scores = Path("run/responses.jsonl"), Path("run/scores.jsonl")
+    expected, lines = scores.read_bytes(), responses.read_text().splitlines(keepends=True)
+    assert not any(json.loads(line)["error"] for line in lines)
+    manifest = json.loads(Path("run/manifest.json").read_text())
+    Path("run/manifest.json").write_text(json.dumps(manifest | {"finished": None}))
+    responses.write_text("".join(lines[:-3]))
+    assert "batches are answered" in (ran := vipbench(*words)).err
+    assert scores.read_bytes() == expected
+    assert "nothing is asked again" in vipbench(*words).err
+    assert "LLaVA-1.5" in vipbench("ls", "runners").out
+    refused = vipbench(*words, "--replay", "official")
+    assert (refused.code, len(refused.err.splitlines())) == (2, 1)
+    assert "runner hf: answers greedily" in refused.err
