@@ -1,12 +1,16 @@
 """`vipbench power`: the smallest drop that a comparison finds."""
 
-from typing import Annotated
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from vipbench.cli.app import app
 from vipbench.cli.printing import print_columns
 from vipbench.errors import RunError
+
+if TYPE_CHECKING:
+    from vipbench.analysis.power import PowerRow
 
 
 @app.command()
@@ -59,32 +63,30 @@ def power(
     From a run (and a second one), or from numbers alone.
     """
     from vipbench.analysis import power as powers
-    from vipbench.report.text import MISSING, number, percent
+    from vipbench.report.text import MISSING
     from vipbench.stats import Design
 
     if (base is None) == (n is None):
         raise RunError("vipbench power: expected either a run or --n; give one of them")
     if base is not None:
-        power_rows = powers.power_of_runs(
+        rows = powers.power_of_runs(
             base, new, drop=drop, discordance=discordance, alpha=alpha, power=power_
         )
     else:
         shares = powers.DISCORDANCES if discordance is None else (discordance,)
         designs = [Design(n or 0, share, design_effect, alpha, power_) for share in shares]
-        power_rows = [
-            powers.PowerRow(
-                MISSING,
-                design.n,
-                0,
-                False,
-                design,
-                design.smallest_drop(),
-                design.samples_for(drop),
-            )
-            for design in designs
+        rows = [
+            powers.PowerRow(MISSING, d.n, 0, False, d, d.smallest_drop(), d.samples_for(drop))
+            for d in designs
         ]
+    _print_rows(rows, drop)
+
+
+def _print_rows(rows: "Sequence[PowerRow]", drop: float) -> None:
+    from vipbench.report.text import MISSING, number, percent
+
     header = ("task", "samples", "images", "changed", "design effect", "smallest drop")
-    rows = [
+    lines = [
         (
             row.task,
             f"{row.n:,}",
@@ -94,6 +96,6 @@ def power(
             "none" if row.smallest_drop is None else f"{percent(row.smallest_drop, 2)} points",
             f"{row.samples_needed:,}",
         )
-        for row in power_rows
+        for row in rows
     ]
-    print_columns([(*header, f"samples for {100 * drop:g} points"), *rows])
+    print_columns([(*header, f"samples for {100 * drop:g} points"), *lines])
