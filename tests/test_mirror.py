@@ -31,7 +31,6 @@ ELSEWHERE = {
     "vipbench/runners/plugin.py": "tests/runners/test_runners.py",
     "vipbench/runners/registry.py": "tests/runners/test_runners.py",
     "vipbench/runners/vipllava/spec.py": "tests/runners/test_spec.py",
-    "vipbench/trials/selection.py": "tests/trials/test_make.py",
 }
 """Modules that are tested under another name, because others show them at work."""
 
