@@ -17,8 +17,6 @@ ELSEWHERE = {
     "vipbench/engine/in_process.py": "tests/engine/test_batches.py",
     "vipbench/exchange/export.py": "tests/cli/test_import_.py",
     "vipbench/geometry.py": "tests/test_package.py",
-    "vipbench/images/decode.py": "tests/data_package/test_locate.py",
-    "vipbench/mentions.py": "tests/data_package/test_tasks.py",
     "vipbench/option.py": "tests/cli/test_options.py",
     "vipbench/runfolder/summary.py": "tests/report/test_leaderboard.py",
     "vipbench/runners/checkpoints/spec.py": "tests/runners/test_spec.py",

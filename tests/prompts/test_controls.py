@@ -7,8 +7,8 @@ from tests.runs import make_task
 from vipbench.data.tasks import all_styles
 from vipbench.errors import DataError
 from vipbench.prompts.controls import GRID, permuted, shuffled, wrong
+from vipbench.prompts.expressions import parse_styles
 from vipbench.prompts.request import build_request
-from vipbench.prompts.styles import parse_styles
 from vipbench.schema import Box, DataSource, PromptStyle, Region, Sample
 from vipbench.trials.make import make_trials
 from vipbench.trials.selection import select

@@ -20,8 +20,9 @@ from vipbench.digests import file_digest
 from vipbench.errors import DataError, TaskError, nearest
 from vipbench.images.decode import image_header, safe_path
 from vipbench.prompts.controls import change
-from vipbench.prompts.request import build_request, prompt_tags
-from vipbench.prompts.styles import seed_of
+from vipbench.prompts.marks import seed_of
+from vipbench.prompts.request import build_request
+from vipbench.prompts.tags import prompt_tags
 from vipbench.runfolder.manifest import trial_facts
 from vipbench.schema import (
     DataSource,

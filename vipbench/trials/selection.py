@@ -7,7 +7,7 @@ from typing import NamedTuple
 from vipbench.data.locate import locate
 from vipbench.data.tasks import all_styles, load_suite, load_task
 from vipbench.errors import TaskError
-from vipbench.prompts.styles import parse_styles
+from vipbench.prompts.expressions import parse_styles
 from vipbench.schema import DataSource, ExtraMetric, Fit, PromptFormat, PromptStyle, Suite, TaskSpec
 
 CUSTOM = "custom"
