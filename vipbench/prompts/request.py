@@ -1,4 +1,4 @@
-"""Step 2, the one that fixes what a model is asked: sample + style + seed -> request.
+"""The one step that fixes what a model is asked: sample + style + seed -> request.
 
 Colours, shapes, geometry seeds, the final text and the key are settled here, before any model is
 loaded, and written down.

@@ -1,4 +1,4 @@
-"""Steps 1 and 2 of the way of a sample: the data of a selection -> samples -> requests.
+"""The first steps of every run: the data of a selection -> samples -> requests.
 
 A trial is one sample under one style. Opens no image beyond its header, and knows nothing about
 models.
@@ -128,7 +128,7 @@ def _task_trials(
     spec, source = choice.spec, choice.source
     tally = _Tally()
     with Spool(_RECORD) as spool, Spool(_INSPECTED) as inspected:
-        # Step 1: the samples, and whether their images can be used.
+        # Data -> samples, and whether their images can be used.
         samples = console.bar(f"{spec.name}: reading", load_samples(spec, source), leave=False)
         records, warnings = _store(choice, samples, spool)
         asked = subset.draw(records.ids)
@@ -146,7 +146,7 @@ def _task_trials(
             """Return a sample of the whole task, whatever subset is asked, by a random number."""
             return usable(number % len(records))
 
-        # Step 2: the requests.
+        # Samples -> requests.
         digest = hashlib.sha256()
         for style in choice.styles:
             for record in inspected:
@@ -214,7 +214,7 @@ class _Tally:
         return _Inspected(record=record, error=f"{problem.code}: {problem.message}")
 
 
-# --- step 1: samples
+# --- samples
 
 
 class _Records:
@@ -309,7 +309,7 @@ def _inspect(record: Sample | Problem, source: DataSource, tally: _Tally) -> _In
     return _Inspected(record=sample, image_digest=file_digest(path))
 
 
-# --- step 2: trials around the requests
+# --- trials around requests
 
 
 def n_drawn_from_box(request: Request) -> int:
