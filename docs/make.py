@@ -1,4 +1,4 @@
-"""Makes what the documentation shows: pictures, and the tables of the README.
+"""Make what the documentation shows: pictures, and the tables of the README.
 
 `python docs/make.py RUN...`, the folders of finished demo runs; the first gives the table of a run,
 all of them the report.
@@ -22,7 +22,8 @@ from rich.console import Console
 import vipbench
 from vipbench.demo.scenes import COLORS, FIGURES, SIDE, draw_scene, make_scene
 from vipbench.prompts.styles import COLORS as MARK_COLORS
-from vipbench.prompts.styles import SHAPES, WORDS
+from vipbench.prompts.styles import SHAPES
+from vipbench.prompts.wording import WORDS
 from vipbench.report import read_summary, run_table
 
 HERE = Path(__file__).parent
@@ -30,7 +31,11 @@ REPO = HERE.parent
 README = REPO / "README.md"
 BOARD = REPO / "results" / "demo" / "leaderboard.json"
 SCALE = 2
+"""Pixels of the picture for one of a demo scene."""
 GAP, LINE = 12, 30
+"""px between pictures, and of the words below one."""
+WIDTHS = dict.fromkeys(SHAPES, 5.0) | {"point": 9.0, "mask contour": 2.0}
+"""Line widths (radius for a point) of the pictured marks, in px at a 336-px long side."""
 
 
 def marks() -> None:
@@ -62,15 +67,12 @@ def marks() -> None:
     height = 2 * (SIDE * SCALE + GAP + LINE) + GAP
     sheet = Image.new("RGB", (width, height), "white")
     canvas = ImageDraw.Draw(sheet)
-    for place, (tile, words) in enumerate(tiles):
-        x = GAP + place % 4 * (SIDE * SCALE + GAP)
-        y = GAP + place // 4 * (SIDE * SCALE + GAP + LINE)
+    for n, (tile, words) in enumerate(tiles):
+        x = GAP + n % 4 * (SIDE * SCALE + GAP)
+        y = GAP + n // 4 * (SIDE * SCALE + GAP + LINE)
         sheet.paste(tile, (x, y))
         canvas.text((x, y + SIDE * SCALE + 6), words, fill="black", font=ImageFont.load_default(17))
     sheet.save(HERE / "images" / "marks.png", optimize=True)
-
-
-WIDTHS = dict.fromkeys(SHAPES, 5.0) | {"point": 9.0, "mask contour": 2.0}
 
 
 def report(run: Path) -> None:
@@ -88,12 +90,12 @@ def page(runs: list[Path]) -> None:
     try:
         from playwright.sync_api import sync_playwright
     except ModuleNotFoundError:
-        sys.exit("images/report.png: not made anew, since playwright is not installed")
+        sys.exit("images/report.png: left as it is, since playwright is not installed")
     from vipbench.html import write_report
 
     chromium = shutil.which("chromium")
     if chromium is None:
-        sys.exit("images/report.png: not made anew, since there is no chromium")
+        sys.exit("images/report.png: left as it is, since there is no chromium")
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as driver:
         path = write_report(runs, Path(folder), max_inline=0)
         sandbox = [] if os.geteuid() else ["--no-sandbox"]

@@ -16,7 +16,7 @@ Keys:
     group: questions of one group are one cluster in the statistics; default the image.
     label, labels: what the text calls the region(s); default "object".
     tags: {"axis": "value"} or {"axis": ["value", ...]}, for the breakdown.
-    run: what `vipbench export` says about an earlier answer; not looked at.
+    run: what `vipbench export` says about an earlier answer; ignored.
 
 The task's YAML says `reader: jsonl` and the kind: choice for questions with choices, else
 short_answer or graded. `--data KEY=FILE`, or a folder that holds exactly one `.jsonl` file; KEY is
@@ -74,28 +74,30 @@ class _Record(DataRecord):
 def read(source: DataSource) -> Iterator[Sample | Problem]:
     """Yield one sample a line.
 
-    Raises DataError for broken JSON, with file, line and column, and where there is no record.
+    Raises:
+        DataError: The JSON is broken (the message has file, line and column), or there is no
+            record.
     """
     file = _file(source.questions)
     for n, (where, value) in enumerate(file.records(), start=1):
         line = file.lines[n - 1] if file.lines else n
         default_id = f"{file.path.stem}-{line}"
-        given = value.get("id") if isinstance(value, dict) else None
-        sample_id = default_id if given is None else str(given)
+        own_id = value.get("id") if isinstance(value, dict) else None
+        sample_id = default_id if own_id is None else str(own_id)
         yield from attempt(sample_id, partial(_sample, sample_id, value, where))
 
 
 def _file(questions: Path) -> QuestionFile:
     path = questions
     if questions.is_dir():
-        found = sorted(questions.glob("*.jsonl"))
-        if len(found) != 1:
-            names = ", ".join(file.name for file in found) or "none"
+        files = sorted(questions.glob("*.jsonl"))
+        if len(files) != 1:
+            names = ", ".join(file.name for file in files) or "none"
             raise DataError(
                 f"{questions}: expected exactly one .jsonl file in the folder, found {names};"
                 " name the file itself"
             )
-        path = found[0]
+        path = files[0]
     file = read_questions(path, written_by_hand=True)
     if not entries(file.content):
         raise DataError(f"{path}: holds no record; expected one JSON object a line")
@@ -109,9 +111,9 @@ def _sample(sample_id: str, value: object, where: str) -> Sample:
     target = record.answer
     target_region = 0 if len(regions) == 1 else None
     if choices:
-        place = _answer_place(record.answer, choices, where)
-        target = LETTERS[place]
-        if mention := re.fullmatch(r"<r(\d+)>", choices[place]):
+        right = _right_choice(record.answer, choices, where)
+        target = LETTERS[right]
+        if mention := re.fullmatch(r"<r(\d+)>", choices[right]):
             target_region = int(mention[1])
     return Sample(
         id=sample_id,
@@ -129,25 +131,25 @@ def _sample(sample_id: str, value: object, where: str) -> Sample:
     )
 
 
-def _answer_place(answer: str, choices: tuple[str, ...], where: str) -> int:
-    """Return the place of the right option, told by its letter or its text."""
+def _right_choice(answer: str, choices: tuple[str, ...], where: str) -> int:
+    """Return the index of the right option, which `answer` names by its letter or its text."""
     if len(choices) > len(LETTERS):
         raise BadRecord(f"{where}: {len(choices)} choices; expected at most 26", "choices")
-    places = {k for k, choice in enumerate(choices) if choice == answer}
+    indices = {k for k, choice in enumerate(choices) if choice == answer}
     if answer in tuple(LETTERS[: len(choices)]):
-        places.add(LETTERS.index(answer))
-    if len(places) != 1:
-        what = "means more than one of" if places else "is neither a letter nor the text of"
+        indices.add(LETTERS.index(answer))
+    if len(indices) != 1:
+        what = "means more than one of" if indices else "is neither a letter nor the text of"
         raise BadRecord(
             f"{where}: answer {answer!r} {what} the choices {list(choices)!r:.80}",
             "answer_not_in_options",
         )
-    return places.pop()
+    return indices.pop()
 
 
 def _regions(record: _Record, where: str) -> tuple[Region, ...]:
-    given = [key for key in ("box", "boxes", "points") if getattr(record, key) is not None]
-    if len(given) > 1 or (record.points and record.polygons):
+    keys = [key for key in ("box", "boxes", "points") if getattr(record, key) is not None]
+    if len(keys) > 1 or (record.points and record.polygons):
         raise BadRecord(f"{where}: expected only one of 'box', 'boxes' and 'points'")
     polygons = [_parts(polygon) for polygon in record.polygons or []]
     if any(len(part) < 3 for parts in polygons for part in parts):
@@ -167,7 +169,7 @@ def _regions(record: _Record, where: str) -> tuple[Region, ...]:
 
 
 def _parts(polygon: list[Xy] | list[list[Xy]]) -> tuple[Polygon, ...]:
-    """Return a region's polygons, given as one or as a list of several."""
+    """Return a region's polygons, written as one polygon or as a list of several."""
     single: list[Xy] = [entry for entry in polygon if isinstance(entry, tuple)]
     several = [tuple(entry) for entry in polygon if isinstance(entry, list)]
     return tuple(several) if several else (tuple(single),)

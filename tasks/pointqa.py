@@ -34,8 +34,14 @@ from vipbench.reading import (
 from vipbench.schema import Box, DataSource, Problem, Region, Sample, Tags
 
 IMAGE_FOLDERS = (
-    *("VG_100K", "VG_100K_2", "vg/VG_100K", "vg/VG_100K_2"),
-    *("images/VG_100K", "images2/VG_100K_2", "images", ""),
+    "VG_100K",
+    "VG_100K_2",
+    "vg/VG_100K",
+    "vg/VG_100K_2",
+    "images/VG_100K",
+    "images2/VG_100K_2",
+    "images",
+    "",
 )
 """Where Visual Genome images lie: in ViP-LLaVA's tree, as unpacked from the two archives, flat."""
 ATTRIBUTES = ("color", "shape", "action")
@@ -141,7 +147,8 @@ def read_object(source: DataSource) -> Iterator[Sample | Problem]:
 def read_local(source: DataSource) -> Iterator[Sample | Problem]:
     """Yield LocalQA questions, one a point; the region is the point's box, else the point itself.
 
-    Raises DataError for a file that is broken or not recognised, and a missing split file.
+    Raises:
+        DataError: A file is broken or not recognised, or the split file is missing.
     """
     _, file = recognise(source.questions, LOCAL)
     for image_id, questions in _test_images(file, LOCAL_TEST):
@@ -218,10 +225,10 @@ def _split_file(dataset: Path, name: str) -> Path:
         if other != dataset and "dev" not in other.name and _is_split(other)
     ]
     if len(others) != 1:
-        found = ", ".join(other.name for other in others) or "none"
+        names = ", ".join(other.name for other in others) or "none"
         raise DataError(
             f"{path}: does not exist; expected the list of test image ids beside"
-            f" {dataset.name} (files that could be it: {found})"
+            f" {dataset.name} (files that could be it: {names})"
         )
     return others[0]
 
@@ -290,8 +297,8 @@ def _local_sample(sample_id: str, question: _Local, k: int, where: str, image: s
 def _box_at(point: _Point, k: int, objects: tuple[object, ...]) -> Box:
     """Return the box of the object that a point was set on, else a box without area at the point.
 
-    `all_objs` runs parallel to the points as the creation script writes it, so the object in the
-    same place is tried first; a box counts only where the point is its centre.
+    `all_objs` runs parallel to the points as the creation script writes it, so the object with the
+    same index is tried first; a box counts only where the point is its centre.
     """
     for value in (*objects[k : k + 1], *objects):
         try:

@@ -80,7 +80,7 @@ class _Metadata(DataRecord):
 
 
 class _Scene(NamedTuple):
-    """What a question is about, told alike by both layouts."""
+    """What a question is about, the same for both layouts."""
 
     id: str
     image: str
@@ -114,7 +114,8 @@ LAYOUTS = {
 def read_qa(source: DataSource) -> Iterator[Sample | Problem]:
     """Yield Q->A: the question with its four answers.
 
-    Raises DataError for a file that is broken, not recognised, or without labels.
+    Raises:
+        DataError: A file is broken, not recognised, or without labels.
     """
     yield from _read(source, "answer_label", _qa)
 
@@ -122,7 +123,8 @@ def read_qa(source: DataSource) -> Iterator[Sample | Problem]:
 def read_qar(source: DataSource) -> Iterator[Sample | Problem]:
     """Yield QA->R: the question, its right answer and the four rationales.
 
-    Raises DataError for a file that is broken, not recognised, or without labels.
+    Raises:
+        DataError: A file is broken, not recognised, or without labels.
     """
     yield from _read(source, "rationale_label", _qar)
 
@@ -130,13 +132,14 @@ def read_qar(source: DataSource) -> Iterator[Sample | Problem]:
 def read_turns(source: DataSource) -> Iterator[Sample | Problem]:
     """Yield the rationale as a second turn, after the question with its answers and the right one.
 
-    Raises DataError for a file that is broken, not recognised, or without labels.
+    Raises:
+        DataError: A file is broken, not recognised, or without labels.
     """
     yield from _read(source, "rationale_label", _turns)
 
 
 class _Texts(NamedTuple):
-    """The token lists of one sample, and the place of the right choice."""
+    """The token lists of one sample, and the index of the right choice."""
 
     question: list[Token]
     given_answer: list[Token]
@@ -244,7 +247,7 @@ def _sample(
     if len(texts.choices) != N_OPTIONS:
         raise BadRecord(f"{where}: {len(texts.choices)} choices; expected 4", "choices")
     objects = _mentioned((texts.question, *texts.given_choices, texts.given_answer, *texts.choices))
-    places = {index: place for place, index in enumerate(objects)}
+    regions_of = {index: region for region, index in enumerate(objects)}
     # Without a mention nothing is drawn, and the metadata is not needed.
     boxes = metadata.read(scene.metadata) if objects else _Metadata(boxes=[], segms=[])
     regions = []
@@ -260,13 +263,13 @@ def _sample(
     sample = Sample(
         id=scene.id,
         image=scene.image,
-        question=_text(texts.question, places),
-        choices=tuple(_text(choice, places) for choice in texts.choices),
-        given_choices=tuple(_text(choice, places) for choice in texts.given_choices),
+        question=_text(texts.question, regions_of),
+        choices=tuple(_text(choice, regions_of) for choice in texts.choices),
+        given_choices=tuple(_text(choice, regions_of) for choice in texts.given_choices),
         given_target="" if texts.given_right is None else "ABCD"[texts.given_right],
         target="ABCD"[texts.right],
         regions=tuple(regions),
-        given_answer=_text(texts.given_answer, places),
+        given_answer=_text(texts.given_answer, regions_of),
         group=scene.image.removeprefix("vcr1images/"),
         # The official code cannot draw an object without polygon, and asks another question.
         tags={"polygons": ("complete" if complete else "missing",)},
@@ -280,8 +283,10 @@ def _mentioned(corpus: Sequence[list[Token]]) -> list[int]:
     The official code takes the order of a Python set (visual_prompt_organizer.py,
     `get_all_instances`); marks that overlap look different in another one.
     """
-    found = [i for tokens in corpus for token in tokens if isinstance(token, list) for i in token]
-    return list(set(found))
+    mentions = [
+        index for tokens in corpus for token in tokens if isinstance(token, list) for index in token
+    ]
+    return list(set(mentions))
 
 
 def _region(
@@ -301,7 +306,7 @@ def _region(
     polygons, broken = _polygons(metadata.segms[index])
     fault = None
     if broken:
-        fault = "bad_polygon", "has a polygon that is no list of [x, y]; it is left out"
+        fault = "bad_polygon", "has a polygon that is not a list of [x, y]; it is left out"
     elif not polygons:
         what = f"has no polygon of {MIN_VERTICES} or more vertices; marks are drawn from its box"
         fault = "no_polygon", what
@@ -334,8 +339,8 @@ def _vertices(points: object) -> Polygon | None:
         return None
 
 
-def _text(tokens: list[Token], places: dict[int, int]) -> str:
-    """Join tokens as the official code does; a mention becomes `<rK>`, K its place in the regions.
+def _text(tokens: list[Token], regions_of: dict[int, int]) -> str:
+    """Join tokens as the official code does; a mention of an object becomes `<rK>`, its region.
 
     Each mention brings a space before it unless it opens the text, several in one token are joined
     with "and", and a space goes before every following word that is not one of `CLOSE_UP` (so `'`
@@ -348,7 +353,7 @@ def _text(tokens: list[Token], places: dict[int, int]) -> str:
         else:
             for n, index in enumerate(token):
                 text += "" if at == 0 and n == 0 else " "
-                text += f"<r{places[index]}>"
+                text += f"<r{regions_of[index]}>"
                 text += "" if n == len(token) - 1 else " and"
         following = tokens[at + 1] if at + 1 < len(tokens) else None
         if isinstance(following, str) and following not in CLOSE_UP:

@@ -41,7 +41,7 @@ NOUN_SLOT = re.compile(
 )
 """Text after which `<obj>` is a noun ("what is <obj>"). After any other word that noun is there
 already ("the equation <obj>", "the person <obj>"), as in the released metadata, and the placeholder
-stands for the place alone: "within the red rectangle"."""
+stands for the position alone: "within the red rectangle"."""
 LISTED = re.compile(r"[\s,]*(?:and|or)?\s*", re.IGNORECASE)
 """Between placeholders that are alike: "the equations <obj>, <obj1> and <obj2>"."""
 
@@ -107,7 +107,8 @@ LAYOUTS = {
 def read_bbox(source: DataSource) -> Iterator[Sample | Problem]:
     """Yield the questions with tight boxes in the images; shape and color are read from the text.
 
-    Raises DataError for files that are missing, broken or not recognised.
+    Raises:
+        DataError: A file is missing, broken or not recognised.
     """
     yield from _read_marked(source, "bbox")
 
@@ -115,7 +116,8 @@ def read_bbox(source: DataSource) -> Iterator[Sample | Problem]:
 def read_human(source: DataSource) -> Iterator[Sample | Problem]:
     """Yield the questions with hand-drawn marks in the images; shape and color as in the text.
 
-    Raises DataError for files that are missing, broken or not recognised.
+    Raises:
+        DataError: A file is missing, broken or not recognised.
     """
     yield from _read_marked(source, "human")
 
@@ -125,7 +127,8 @@ def read_drawn(source: DataSource) -> Iterator[Sample | Problem]:
 
     A region that the question names itself ("the person <obj>") has an empty label.
 
-    Raises DataError for files that are missing, broken or not recognised.
+    Raises:
+        DataError: A file is missing, broken or not recognised.
     """
     _, file = recognise(source.questions, LAYOUTS)
     for sample_id, value in _metadata(file):
@@ -143,7 +146,7 @@ def marks_in_text(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Read from a question's wording which marks it refers to.
 
     A word such as "rectangle" or "dot" counts as a mark where a colour belongs to it ("the red and
-    the blue dot", "the arrow in red"); in a text without any such place, also after "within",
+    the blue dot", "the arrow in red"); in a text without any such phrase, also after "within",
     "inside", "with", "by" or "at" and an article.
 
     Returns:
@@ -261,18 +264,20 @@ def _drawn_sample(
         path, shapes = _labelme(images, image, meta.image)
         named = _named(meta.question)
         for label in labels:
-            found = [shape for shape in shapes if shape.label == label]
-            if not found:
+            labelled = [shape for shape in shapes if shape.label == label]
+            if not labelled:
                 known = ", ".join(dict.fromkeys(shape.label for shape in shapes)) or "none"
                 message = f"{path}: no shape has the label {label!r}; its labels: {known}"
                 raise BadRecord(message, "missing_region")
-            if len(found) > 1:
-                message = f"{path}: {len(found)} shapes have the label {label!r}; the first counts"
+            if len(labelled) > 1:
+                message = (
+                    f"{path}: {len(labelled)} shapes have the label {label!r}; the first counts"
+                )
                 warnings.append(
                     Problem(id=sample_id, code="ambiguous_region", message=message, warning=True)
                 )
             name = "" if named[label] else "object"
-            regions.append(_region(found[0], name, f"{path} {label}"))
+            regions.append(_region(labelled[0], name, f"{path} {label}"))
     sample = Sample(
         id=sample_id,
         image=image,
@@ -286,7 +291,7 @@ def _drawn_sample(
 
 
 def _named(question: str) -> dict[str, bool]:
-    """Say for each placeholder whether the question itself names what is there."""
+    """Return for each placeholder whether the question itself names what is there."""
     named: dict[str, bool] = {}
     end, last = 0, False
     for match in PLACEHOLDER.finditer(question):

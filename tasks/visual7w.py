@@ -89,9 +89,10 @@ LAYOUTS = {
 
 
 def read(source: DataSource) -> Iterator[Sample | Problem]:
-    """Yield the test questions; boxes in px of the original image, as given and never clipped.
+    """Yield the test questions; boxes in px of the original image, as in the data, never clipped.
 
-    Raises DataError for a file that is broken, not recognised, or without split `test`.
+    Raises:
+        DataError: A file is broken, not recognised, or without split `test`.
     """
     layout, file = recognise(source.questions, LAYOUTS)
     yield from (_raw if layout == "raw" else _preprocessed)(file, source.images)
@@ -105,14 +106,14 @@ def _raw(file: QuestionFile, images: Path) -> Iterator[Sample | Problem]:
         raise DataError(f"{file.path}: 'images' and 'boxes' must be lists")
     boxes = _by_id(content["boxes"], file.path)
     test = [
-        (place, image)
-        for place, image in enumerate(content["images"])
+        (index, image)
+        for index, image in enumerate(content["images"])
         if isinstance(image, dict) and image.get("split") == "test"
     ]
     if not test:
         raise DataError(f"{file.path}: no image has split 'test'; expected the full release")
-    for place, entry in test:
-        where = f"{file.path.name} images[{place}]"
+    for index, entry in test:
+        where = f"{file.path.name} images[{index}]"
         try:
             image = parse(_RawImage, entry, where)
         except BadRecord as error:
@@ -196,7 +197,7 @@ def _sample(
         id=sample_id,
         image=image,
         question=plain(question),
-        choices=tuple(f"<r{place}>" for place in range(N_OPTIONS)),
+        choices=tuple(f"<r{k}>" for k in range(N_OPTIONS)),
         target="ABCD"[right],
         regions=tuple(Region(box=box) for box in boxes),
         target_region=right,

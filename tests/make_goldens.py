@@ -18,8 +18,9 @@ from vipbench.data.locate import locate
 from vipbench.data.samples import inspect_image, load_samples
 from vipbench.data.tasks import all_styles, find_tasks, load_task
 from vipbench.images.draw import render
+from vipbench.prompts.expressions import parse_styles
 from vipbench.prompts.request import build_request
-from vipbench.prompts.styles import color_group, parse_styles
+from vipbench.prompts.styles import color_group
 from vipbench.schema import DataSource, Region, Request, Sample, Shape, TaskSpec, VisualPrompt
 
 DATA = Path(__file__).resolve().parent / "data"

@@ -385,7 +385,7 @@ def _ask(sizes: Sizes, n: int, new_tokens: int) -> tuple[Any, list[Any], list[An
     chosen = select(tasks=[LETTERS], styles="demo", data=benchmark())
     made = [
         trial.request
-        for trial in make_trials(chosen, seed=0, limit=n, ids=(), facts={})
+        for trial in make_trials(chosen, list, seed=0, limit=n)[0]
         if trial.request is not None
     ]
     wanted = sizes.prompt_tokens["letters"]

@@ -31,6 +31,7 @@ TOP = ("vipbench", "api")
 """The package itself and what it exports; they may import any layer and nothing imports them."""
 
 HEAVY = ("torch", "transformers", "tokenizers", "safetensors", "accelerate")
+SLOW = ("pandas", "datasets", "numpy", "PIL", "scipy", "matplotlib")
 MAY_BE_HEAVY = ("runners", "bench", "certify", "demo")
 
 
@@ -91,7 +92,8 @@ def test_heavy_libraries_are_imported_only_by_runners_and_training(path: Path) -
 
 APART = {
     "analysis": {"runners", "engine", "run"},
-    "images": {"prompts"},
+    "images": {"prompts", "data", "trials", "runfolder", "endpoints", "scoring"},
+    "prompts": {"data", "trials", "runfolder", "run"},
     "runfolder": {"run", "engine", "trials"},
     "scoring": {"report", "judge"},
 }
@@ -122,7 +124,28 @@ def test_help_loads_nothing_heavy() -> None:
     )
     loaded = loaded_after(code)
     assert "typer" in loaded
-    assert not loaded & {*HEAVY, "pandas", "datasets", "numpy", "PIL", "scipy", "matplotlib"}
+    assert not loaded & {*HEAVY, *SLOW}
+
+
+def faces() -> list[str]:
+    """Return the package and all packages in it."""
+    found = sorted(path.parent.relative_to(PACKAGE.parent) for path in PACKAGE.rglob("__init__.py"))
+    return [".".join(folder.parts) for folder in found]
+
+
+@pytest.mark.parametrize("face", faces())
+def test_a_face_loads_nothing_heavy(face: str) -> None:
+    loaded = loaded_after(f"import {face}")
+    assert "vipbench" in loaded
+    assert not loaded & {*HEAVY, *SLOW}
+
+
+@pytest.mark.parametrize("face", faces())
+def test_a_face_says_what_it_is_for(face: str) -> None:
+    path = PACKAGE.parent.joinpath(*face.split("."), "__init__.py")
+    said = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+    assert said
+    assert len(said.splitlines()[0].split()) > 5
 
 
 @pytest.mark.parametrize(

@@ -17,8 +17,6 @@ ELSEWHERE = {
     "vipbench/engine/in_process.py": "tests/engine/test_batches.py",
     "vipbench/exchange/export.py": "tests/cli/test_import_.py",
     "vipbench/geometry.py": "tests/test_package.py",
-    "vipbench/images/decode.py": "tests/data_package/test_locate.py",
-    "vipbench/mentions.py": "tests/data_package/test_tasks.py",
     "vipbench/option.py": "tests/cli/test_options.py",
     "vipbench/runfolder/summary.py": "tests/report/test_leaderboard.py",
     "vipbench/runners/checkpoints/spec.py": "tests/runners/test_spec.py",
@@ -31,7 +29,6 @@ ELSEWHERE = {
     "vipbench/runners/plugin.py": "tests/runners/test_runners.py",
     "vipbench/runners/registry.py": "tests/runners/test_runners.py",
     "vipbench/runners/vipllava/spec.py": "tests/runners/test_spec.py",
-    "vipbench/trials/selection.py": "tests/trials/test_make.py",
 }
 """Modules that are tested under another name, because others show them at work."""
 

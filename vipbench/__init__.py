@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from vipbench.data.tasks import load_task
     from vipbench.errors import VipbenchError
     from vipbench.images.draw import render
+    from vipbench.prompts.expressions import parse_styles
     from vipbench.prompts.request import build_request
-    from vipbench.prompts.styles import parse_styles
     from vipbench.run.score import Results
     from vipbench.schema import (
         DataSource,
@@ -38,7 +38,7 @@ _HOMES = {
     "VipbenchError": "errors",
     "build_request": "prompts.request",
     "Results": "run.score",
-    "parse_styles": "prompts.styles",
+    "parse_styles": "prompts.expressions",
     "load_samples": "data.samples",
     "load_task": "data.tasks",
 } | dict.fromkeys(

@@ -74,9 +74,10 @@ class TaskSpec(Record):
     reader: str | None = None
     """`file.py:function` beside the task file, or `jsonl`; None for kind `joint`."""
     template: str | tuple[str, ...] = ""
-    """User text with `{question}`, `{choices}`, `{given_answer}`, `{mark}` (see prompts.py); empty:
-    the official sentence for a choice where the sample has choices, else that for short answers.
-    A list is a conversation: user, assistant, user, …, ending with a user's turn."""
+    """User text with `{question}`, `{choices}`, `{given_answer}`, `{mark}`, filled in by
+    prompts/wording.py; empty: the official sentence for a choice where the sample has choices, else
+    that for short answers. A list is a conversation: user, assistant, user, …, ending with a user's
+    turn."""
     styles: tuple[str, ...] = ()
     """Styles that suit the task; the first is its headline style."""
     fit: Fit | None = None
@@ -104,7 +105,7 @@ class Sample(Record):
     image: str
     """Path below the image root, with forward slashes."""
     question: str
-    """May hold `<r0>`, `<r1>`, … where a region is mentioned, the number being its place in
+    """May hold `<r0>`, `<r1>`, … where a region is mentioned; the number is its index in
     `regions`."""
     choices: tuple[str, ...] = ()
     """Answer options in the order A, B, C, …; may mention regions like the question."""
@@ -121,7 +122,7 @@ class Sample(Record):
     given_target: str = ""
     """The right letter of the earlier turn."""
     choice_ids: tuple[str, ...] = ()
-    """What the data call each option (Visual7W: the number of its box); empty where nothing."""
+    """What the data call the options (Visual7W: the numbers of their boxes); empty: nothing."""
     group: str
     """Image id: samples of one group share an image and are one cluster in the statistics."""
     tags: Tags = {}
@@ -159,7 +160,7 @@ class VisualPrompt(Record):
 
 
 class Visibility(Record):
-    """What is left of one mark in the image that a model is given (see visibility.py)."""
+    """What is left of one mark in the image that a model sees (see images/visibility.py)."""
 
     n_px: int = Field(ge=0)
     """Pixels of the original image that the mark is drawn on; 0: it lies outside the image."""
@@ -206,7 +207,7 @@ class PromptStyle(Record):
     inline: bool = False
     """Written on the command line (or in a sweep) rather than in a styles file."""
     shift: int | None = None
-    """Places that kind `permuted` moves the options on; None: an order drawn by seed."""
+    """Positions that kind `permuted` moves the options on; None: an order drawn by seed."""
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -219,7 +220,7 @@ class PowerGoal(Record):
     """What the subsets of a suite are large enough for."""
 
     drop: float = Field(gt=0, lt=1)
-    """Fraction; found with 80 % power at the one-sided level of 5 %."""
+    """Fraction; detected with 80 % power at the one-sided level of 5 %."""
     discordance: float = Field(gt=0, le=1)
     """Share of the answers that another checkpoint changes: an assumption."""
     design_effect: float = Field(default=1.0, ge=1)
@@ -244,7 +245,7 @@ class Suite(Record):
     """Task -> samples that are asked of it, always the same ones; the others are asked as a whole.
     """
     power: PowerGoal | None = None
-    """What `vipbench gate` should be able to find, where its thresholds do not say."""
+    """What `vipbench gate` should be able to detect, where its thresholds do not say."""
     demo: bool = False
     """Runs by default on the embedded benchmark and checkpoint."""
 
@@ -286,7 +287,7 @@ class Request(Record):
     options: tuple[str, ...] = ()
     """Letters that answer a choice, else empty."""
     key: str
-    """sha256 of everything that the model can see; see design of `prompts.request_key`."""
+    """sha256 of everything that the model can see: `request_key` in prompts/request.py."""
 
 
 class Response(Record):

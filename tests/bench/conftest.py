@@ -54,7 +54,7 @@ def threads() -> Iterator[None]:
 def make_job(folder: Path, lengths: Sequence[int] = (2, 2), **changes: Any) -> Job:
     """Make a job that asks two questions, whose answers have these lengths at most."""
     chosen = select(tasks=["visual7w_pointing"], styles="demo", data=benchmark())
-    made = make_trials(chosen, seed=0, limit=2, ids=(), facts={})
+    made, _ = make_trials(chosen, list, seed=0, limit=2)
     trials = []
     for trial, length in zip(made, lengths, strict=True):
         assert trial.request is not None

@@ -49,7 +49,7 @@ def test_open_answers_have_the_lengths_of_the_released_ones() -> None:
 
 def test_an_enlarged_image_has_its_marks_where_they_were(tmp_path: Path) -> None:
     chosen = select(tasks=["visual7w_pointing"], styles="demo", data=benchmark())
-    (trial,) = make_trials(chosen, seed=0, limit=1, ids=(), facts={})
+    (trial,), _ = make_trials(chosen, list, seed=0, limit=1)
     images = chosen.tasks[0].source.images
     request = trial.request
     assert request is not None

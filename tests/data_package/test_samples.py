@@ -7,7 +7,6 @@ from tests.data_package.made import Make, record, records
 from vipbench.data.samples import inspect_image, load_samples
 from vipbench.data.tasks import load_task
 from vipbench.errors import DataError
-from vipbench.mentions import mentions
 from vipbench.schema import DataSource, Polygon, Problem, Region, Sample
 
 
@@ -99,14 +98,6 @@ def test_an_open_question_needs_an_answer(make: Make, target: str) -> None:
     (found,) = records(folder, record(choices=(), target=target))
     assert isinstance(found, Problem)
     assert found.code == "no_target"
-
-
-def test_mentions_come_in_the_order_of_the_texts() -> None:
-    of = Sample(
-        id="1", image="1.png", question="<r2> and <r0>", given_answer="<r1>",
-        choices=("<r3>", "no <r10>"), target="A", group="1",
-    )  # fmt: skip
-    assert list(mentions(of)) == [2, 0, 1, 3, 10]
 
 
 # --- images

@@ -15,7 +15,7 @@ from vipbench.data.tasks import (
     task_folders,
 )
 from vipbench.errors import TaskError
-from vipbench.prompts.styles import parse_styles
+from vipbench.prompts.expressions import parse_styles
 from vipbench.schema import DataSource, Sample
 
 # --- what comes with the package

@@ -15,7 +15,7 @@ from vipbench.run.settings import RunSettings
 from vipbench.runfolder import trials_file
 from vipbench.runfolder.folder import REQUESTS, RESPONSES, SCORES, SUMMARY
 from vipbench.runfolder.trials_file import Trials
-from vipbench.trials.make import TaskFacts, make_trials
+from vipbench.trials.make import make_trials
 from vipbench.trials.selection import select
 
 FATED = "tests.runs:Fated"
@@ -26,8 +26,7 @@ PATIENCE = 60
 def trials(folder: Path) -> Trials:
     """Write the trials of a task of five samples."""
     chosen = select(tasks=["own"], data={}, include=[make_task(folder, n=5)])
-    facts: dict[str, TaskFacts] = {}
-    made = make_trials(chosen, seed=0, limit=None, ids=(), facts=facts)
+    made, _ = make_trials(chosen, list, seed=0)
     return trials_file.write_trials(folder / "run" / REQUESTS, made)
 
 

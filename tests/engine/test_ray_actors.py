@@ -325,7 +325,7 @@ def requests(folder: Path) -> list[Request]:
         suite=None, tasks=("own",), styles="none", data={}, include=(folder,), fit=None,
         fit_hint=None,
     )  # fmt: skip
-    made = make_trials(chosen, seed=0, subset_seed=None, limit=None, ids=(), facts={}, replay=None)
+    made, _ = make_trials(chosen, list, seed=0)
     return [trial.request for trial in made if trial.request is not None]
 
 

@@ -3,6 +3,7 @@
 import os
 import shutil
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -29,3 +30,14 @@ def run(tmp_path: Path, images: Path) -> Path:
     """Return a run of two samples, one of them right."""
     items = [Item(), Item(id="q2", answer="B", shape="ellipse", color="blue")]
     return write_run(tmp_path / "run", items, images=images)
+
+
+@pytest.fixture
+def no_rendering(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make plots as ever, but save empty files: rendering takes most of the time of a report."""
+
+    def save(figure: object, file: IO[bytes], **options: object) -> None:
+        assert isinstance(options["format"], str)
+        file.write(b"")
+
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", save)

@@ -26,8 +26,8 @@ def plain(*folders: Path) -> dict[str, Any]:
     return data
 
 
-def words(data: dict[str, Any], places: list[int]) -> list[str | None]:
-    return [None if place < 0 else data["texts"][place] for place in places]
+def words(data: dict[str, Any], indices: list[int]) -> list[str | None]:
+    return [None if index < 0 else data["texts"][index] for index in indices]
 
 
 def test_each_answer_has_its_state(tmp_path: Path, images: Path) -> None:
@@ -70,8 +70,8 @@ def test_a_question_is_all_that_was_asked(run: Path) -> None:
     assert asks["right"] == [0, 0]
     assert words(data, asks["target"]) == ["A", "A"]
     assert words(data, asks["tags"][1]) == ["shape=ellipse", "color=blue"]
-    assert [data["shapes"][place] for place in asks["shape"]] == ["rectangle", "ellipse"]
-    assert [data["colors"][place] for place in asks["color"]] == ["red", "blue"]
+    assert [data["shapes"][index] for index in asks["shape"]] == ["rectangle", "ellipse"]
+    assert [data["colors"][index] for index in asks["color"]] == ["red", "blue"]
 
 
 def test_each_text_is_kept_once(run: Path) -> None:
@@ -111,7 +111,7 @@ def test_a_joint_task_has_its_rows_and_names_its_parts(tmp_path: Path) -> None:
     labels = [task["label"] for task in data["tasks"]]
     both = labels.index("both")
     assert {labels[part] for part in data["tasks"][both]["parts"]} == {"first", "second"}
-    rows = [place for place, task in enumerate(data["rows"]["task"]) if task == both]
+    rows = [row for row, task in enumerate(data["rows"]["task"]) if task == both]
     asks = [data["answers"][0]["ask"][row] for row in rows]
     assert len(rows) == 4
     assert all(data["asks"]["turns"][ask] == [] for ask in asks)

@@ -11,13 +11,8 @@ from tests.html.made import Item, Page, write_run
 from tests.runs import make_task, settings
 from vipbench.analysis.sweep.overview import sweep
 from vipbench.analysis.sweep.text import effect_text
-from vipbench.console import Console
-from vipbench.demo import sources
-from vipbench.demo.generate import make
-from vipbench.errors import RunError
 from vipbench.html import write_report
 from vipbench.run import loop as runs
-from vipbench.run.settings import RunSettings
 
 EVIL = (
     '"><script>alert(1)</script><img src=x onerror=alert(1)> javascript:alert(1) \u202e </script>'
@@ -56,20 +51,6 @@ def test_nothing_is_loaded_from_elsewhere(tmp_path: Path, run: Path) -> None:
     assert not re.search(r"https?://|@import|url\(", path.read_text(encoding="utf-8"))
 
 
-def test_the_same_runs_give_the_same_bytes(tmp_path: Path, run: Path) -> None:
-    found = []
-    for name in ("one", "two"):
-        write_report([run], tmp_path / name, max_inline=1)
-        files = sorted(path for path in (tmp_path / name).rglob("*") if path.is_file())
-        found.append({path.relative_to(tmp_path / name): path.read_bytes() for path in files})
-    assert found[0] == found[1]
-    assert {path.suffix for path in found[0]} == {".html", ".webp", ".png", ".svg"}
-
-
-def test_no_path_of_this_machine_is_in_it(tmp_path: Path, run: Path) -> None:
-    assert str(tmp_path) not in write_report([run], tmp_path).read_text(encoding="utf-8")
-
-
 def test_tables_have_captions_and_scopes(tmp_path: Path, run: Path, images: Path) -> None:
     items = [Item(), Item(style="none", answer="B"), Item(style="other")]
     other = write_run(tmp_path / "b", items, images=images, model="b")
@@ -83,85 +64,7 @@ def test_tables_have_captions_and_scopes(tmp_path: Path, run: Path, images: Path
     assert anchors <= set(ids)
 
 
-def test_subsets_synthetic_data_and_missing_pictures_are_marked(
-    tmp_path: Path, images: Path
-) -> None:
-    run = write_run(
-        *(tmp_path / "run", [Item()]),
-        images=images,
-        synthetic=True,
-        n_samples=250,
-    )
-    (images / "1.png").unlink()
-    said: list[str] = []
-    page = Page(write_report([run], tmp_path, console=Console(said.append)))
-    assert "1 of 250" in page.text
-    assert "synthetic" in page.text
-    assert "1 pictures could not be drawn" in page.text
-    assert "There are no pictures in this report." in page.text
-    assert len(said) == 1
-    assert said[0].startswith("pictures: 1 of 1 cannot be drawn")
-
-
-def test_withheld_pictures_are_told(tmp_path: Path, images: Path) -> None:
-    run = write_run(tmp_path / "run", [Item()], images=images, redistribute=False)
-    said: list[str] = []
-    page = Page(write_report([run], tmp_path, console=Console(said.append)))
-    assert "1 pictures are left out" in page.text
-    assert "--embed-images" in said[0]
-
-
-def test_plots_are_files_that_the_page_links(tmp_path: Path, run: Path, images: Path) -> None:
-    other = write_run(tmp_path / "b", [Item(answer="B")], images=images, model="b")
-    page = Page(write_report([run, other], tmp_path / "out"))
-    links = {link["href"] for link in page.named("a") if "download" in link}
-    names = {"forest", "marks-own", "styles-own"}
-    assert links == {f"report_files/plots/{n}.{kind}" for n in names for kind in ("png", "svg")}
-    for link in links:
-        content = (tmp_path / "out" / link).read_bytes()
-        assert content.startswith(b"\x89PNG" if link.endswith("png") else b"<?xml")
-
-
-def test_plots_of_an_earlier_report_do_not_stay(tmp_path: Path, run: Path, images: Path) -> None:
-    other = write_run(tmp_path / "b", [Item()], images=images, task="earlier")
-    write_report([other], tmp_path / "out")
-    plots = tmp_path / "out" / "report_files" / "plots"
-    (plots / "mine.png").write_bytes(b"not ours")
-    write_report([run], tmp_path / "out")
-    names = sorted(path.name for path in plots.iterdir())
-    assert names == [
-        "marks-own.png",
-        "marks-own.svg",
-        "mine.png",
-        "styles-own.png",
-        "styles-own.svg",
-    ]
-
-
-def test_no_run_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="no run is given"):
-        write_report([], tmp_path)
-
-
-def test_a_file_in_the_way_is_told(tmp_path: Path, run: Path) -> None:
-    (tmp_path / "out").write_text("a file")
-    with pytest.raises(RunError, match="out"):
-        write_report([run], tmp_path / "out", max_inline=0)
-
-
-def test_a_report_of_the_demo_suite(tmp_path: Path) -> None:
-    data = sources(make(tmp_path / "data", 6))
-    for runner in ("oracle", "constant"):
-        runs.run(RunSettings(suite="demo", runner=runner, data=data, out=tmp_path / runner))
-    page = Page(write_report([tmp_path / "oracle", tmp_path / "constant"], tmp_path / "out"))
-    tasks = {task["label"] for task in page.data["tasks"]}
-    assert tasks >= {"visual7w_pointing", "vcr_qa", "vcr_qar", "vcr_q2ar", "vip_bench_drawn"}
-    assert len(page.data["pictures"]["source"]) > 50
-    assert {"leaderboard", "differences", "controls", "marks", "styles", "samples", "runs"} <= {
-        attributes.get("id") for attributes in page.named("section")
-    }
-
-
+@pytest.mark.usefixtures("no_rendering")
 def test_effects_and_ranks_of_a_sweep_are_on_the_page(tmp_path: Path) -> None:
     folder = make_task(tmp_path / "task", n=20)
     styles = "demo; rectangle,ellipse x red,blue"
@@ -183,6 +86,7 @@ def test_effects_and_ranks_of_a_sweep_are_on_the_page(tmp_path: Path) -> None:
     assert "Kendall's tau" not in alone.text
 
 
+@pytest.mark.usefixtures("no_rendering")
 def test_why_the_order_is_not_shown_is_on_the_page(tmp_path: Path) -> None:
     folder = make_task(tmp_path / "task", n=6)
     done = [runs.run(settings(folder, seed=seed, out=tmp_path / str(seed))).path for seed in (0, 1)]

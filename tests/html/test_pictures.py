@@ -21,7 +21,9 @@ def drawn(
 ) -> tuple[Collected, Drawn]:
     collected = collect(read_runs(folders))
     found = add_pictures(
-        *(collected.dataset, collected.to_draw, out),
+        collected.dataset,
+        collected.to_draw,
+        out,
         embed_images=embed_images,
         max_inline=max_inline,
     )

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from tests.html.made import Item, write_run
+from tests.html.made import Item, Page, write_run
+from vipbench.html import write_report
 from vipbench.html.dataset import collect
 from vipbench.html.plots import write_plots
 from vipbench.html.runs import read_runs, task_keys
@@ -42,3 +43,30 @@ def test_labels_are_drawn_as_they_stand(tmp_path: Path, images: Path) -> None:
 
 def test_no_date_is_in_a_plot(tmp_path: Path, run: Path) -> None:
     assert "<dc:date>" not in svg_of(tmp_path, "styles-slug", run)
+
+
+def test_plots_are_files_that_the_page_links(tmp_path: Path, run: Path, images: Path) -> None:
+    other = write_run(tmp_path / "b", [Item(answer="B")], images=images, model="b")
+    page = Page(write_report([run, other], tmp_path / "out"))
+    links = {link["href"] for link in page.named("a") if "download" in link}
+    names = {"forest", "marks-own", "styles-own"}
+    assert links == {f"report_files/plots/{n}.{kind}" for n in names for kind in ("png", "svg")}
+    for link in links:
+        content = (tmp_path / "out" / link).read_bytes()
+        assert content.startswith(b"\x89PNG" if link.endswith("png") else b"<?xml")
+
+
+def test_plots_of_an_earlier_report_do_not_stay(tmp_path: Path, run: Path, images: Path) -> None:
+    other = write_run(tmp_path / "b", [Item()], images=images, task="earlier")
+    write_report([other], tmp_path / "out")
+    plots = tmp_path / "out" / "report_files" / "plots"
+    (plots / "mine.png").write_bytes(b"not ours")
+    write_report([run], tmp_path / "out")
+    names = sorted(path.name for path in plots.iterdir())
+    assert names == [
+        "marks-own.png",
+        "marks-own.svg",
+        "mine.png",
+        "styles-own.png",
+        "styles-own.svg",
+    ]

@@ -7,10 +7,10 @@ from tests.runs import make_task
 from vipbench.data.tasks import all_styles
 from vipbench.errors import DataError
 from vipbench.prompts.controls import GRID, permuted, shuffled, wrong
+from vipbench.prompts.expressions import parse_styles
 from vipbench.prompts.request import build_request
-from vipbench.prompts.styles import parse_styles
 from vipbench.schema import Box, DataSource, PromptStyle, Region, Sample
-from vipbench.trials.make import TaskFacts, make_trials
+from vipbench.trials.make import make_trials
 from vipbench.trials.selection import select
 
 BOXES: tuple[Box, ...] = ((10, 10, 30, 40), (50, 60, 90, 70), (100, 5, 120, 25))
@@ -149,8 +149,7 @@ def test_the_controls_are_styles_of_a_run(tmp_path: Path) -> None:
             data={},
             include=(folder,),
         )
-        facts: dict[str, TaskFacts] = {}
-        for trial in make_trials(chosen, seed=0, limit=limit, ids=(), facts=facts):
+        for trial in make_trials(chosen, list, seed=0, limit=limit)[0]:
             trials[limit, trial.style, trial.id] = trial
     styles = {style for _, style, _ in trials}
     assert styles == {

@@ -8,8 +8,8 @@ import pytest
 
 from vipbench.data.tasks import all_styles
 from vipbench.errors import DataError
+from vipbench.prompts.expressions import parse_styles
 from vipbench.prompts.request import build_request
-from vipbench.prompts.styles import parse_styles
 from vipbench.schema import Problem, Sample
 
 QA, QAR, TURNS = "vcr_qa", "vcr_qar", "vcr_qar_turns"

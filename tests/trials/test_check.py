@@ -1,61 +1,16 @@
 """`check` on data of our own (reader jsonl) and on the synthetic releases, whole and damaged."""
 
-import json
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
 from PIL import Image
 
+from tests.trials.made import question, use_pickling_pool, write
 from vipbench.demo import sources
-from vipbench.demo.generate import make
 from vipbench.errors import TaskError
-from vipbench.images.draw import footprint
-from vipbench.images.visibility import measure, view
 from vipbench.schema import DataSource
-from vipbench.trials import check
-from vipbench.trials.check import CheckReport, VisibilityReport, check_tasks, check_visibility
-from vipbench.trials.make import TaskFacts, make_trials
-from vipbench.trials.selection import select
-
-TASK = """\
-name: own
-version: 1
-title: Our own
-kind: choice
-data: own
-reader: jsonl
-template: "{question}\\n{choices}"
-styles: [red_rectangle]
-reference: {samples: 3}
-"""
-Question = dict[str, object]
-Q = (0.05, 0.5)
-
-
-@pytest.fixture(scope="module")
-def released(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make(tmp_path_factory.mktemp("released"), 8)
-
-
-@pytest.fixture
-def own(tmp_path: Path) -> Path:
-    """Make a folder with a task, three questions, and the two images that they are about."""
-    (tmp_path / "own.yaml").write_text(TASK)
-    Image.new("RGB", (60, 40), "white").save(tmp_path / "a.png")
-    Image.new("RGB", (60, 40), "gray").save(tmp_path / "b.jpg")
-    write(tmp_path, question("q1", "a.png"), question("q2", "a.png"), question("q3", "b.jpg"))
-    return tmp_path
-
-
-def question(id_: str, image: str, **others: object) -> Question:
-    fields: Question = {"id": id_, "image": image, "question": "What is <r0>?", "answer": "A"}
-    return {**fields, "box": [5, 5, 30, 30], "choices": ["cat", "dog"], **others}
-
-
-def write(folder: Path, *questions: Question) -> None:
-    (folder / "own.jsonl").write_text("\n".join(map(json.dumps, questions)))
+from vipbench.trials.check import CheckReport, check_tasks
 
 
 def run(folder: Path, styles: str | None = None) -> CheckReport:
@@ -140,8 +95,7 @@ def test_marks_drawn_from_a_box_are_counted(own: Path) -> None:
 
 def test_worker_processes_find_the_same(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     alone = run(own, "mask:red")
-    monkeypatch.setattr(check, "SERIAL", 0)
-    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    use_pickling_pool(monkeypatch)
     assert run(own, "mask:red") == alone
 
 
@@ -178,103 +132,3 @@ def test_a_real_release_of_the_wrong_size_is_a_warning(released: Path, tmp_path:
     assert counts(report) == {"count": 1}
     assert report.findings[0].first[0].message == "8 records; the published number is 57,265"
     assert (report.n_errors, report.n_warnings) == (0, 1)
-
-
-# --- what is left of the marks
-
-
-def look(folder: Path, styles: str | None = None, **options: object) -> VisibilityReport:
-    source = DataSource(folder / "own.jsonl", folder)
-    [report] = check_visibility(["own"], {"own": source}, styles, [folder], **options)  # type: ignore[arg-type]
-    return report
-
-
-@pytest.fixture
-def photos(own: Path) -> Path:
-    """Make four questions about photos of 640 x 480 px: one mark lost by the crop, one cut."""
-    Image.new("RGB", (640, 480), "white").save(own / "photo.png")
-    write(
-        own,
-        question("lost", "photo.png", box=[5, 100, 60, 200]),
-        question("cut", "photo.png", box=[60, 100, 99, 139]),
-        question("first", "photo.png", box=[200, 100, 299, 199]),
-        question("second", "photo.png", box=[300, 100, 399, 199]),
-        question("missing", "nowhere.png"),
-    )
-    return own
-
-
-def test_each_style_is_measured_under_all_fits(photos: Path) -> None:
-    report = look(photos, "rectangle:red:width=0.6,none")
-    assert (report.task, report.fit) == ("own", "pad")
-    assert (report.n_records, report.n_unusable) == (5, 1)
-    assert report.without_marks == ("none",)
-    assert [row.fit for row in report.marks] == ["pad", "squash", "crop"]
-    pad, squash, crop = report.marks
-    for row in (pad, squash):
-        assert (row.n_samples, row.n_marks, row.n_lost, row.n_cut) == (4, 4, 0, 0)
-    assert (crop.n_marks, crop.n_lost, crop.n_cut, crop.n_samples_lost) == (4, 1, 1, 1)
-    # Outlines of 310, 156, 396 and 396 px, at 0.525 px each; the crop keeps 0, 78, 396 and 396.
-    assert pad.px == pytest.approx([np.quantile([310, 156, 396, 396], q) * 0.525**2 for q in Q])
-    assert crop.px == pytest.approx([np.quantile([0, 78, 396, 396], q) * 0.7**2 for q in Q])
-    # 100 px are x = 140 to 210 in 5 patches, y = 70 to 140 in 5: 16 around the middle; then
-    # x = 154 to 224, the same; the cut one touches 2.
-    assert crop.patches == pytest.approx([np.quantile([0, 2, 16, 16], q) for q in Q])
-
-
-def test_one_fit_alone_and_other_squares(photos: Path) -> None:
-    report = look(photos, "rectangle:red:width=0.6", fit="crop", size=480, patch_size=480)
-    [crop] = report.marks
-    assert (report.fit, crop.fit) == ("crop", "crop")
-    assert crop.px[1] == np.median([0, 78, 396, 396])
-    assert crop.patches[1] == 1
-
-
-def test_of_a_blind_style_nothing_is_measured(photos: Path) -> None:
-    assert look(photos, "blind").marks == ()
-
-
-def test_a_sample_that_a_style_does_not_fit_is_counted_once(photos: Path) -> None:
-    boxes = [[5, 5, 30, 30], [10, 10, 20, 20]]
-    two = {"box": None, "boxes": boxes, "choices": ["<r0>", "<r1>"]}
-    write(photos, question("one", "a.png"), question("two", "a.png", **two))
-    report = look(photos, "red_rectangle")
-    assert (report.n_records, report.n_unusable) == (2, 1)
-    assert {row.n_samples for row in report.marks} == {1}
-
-
-def test_worker_processes_measure_the_same(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    alone = look(photos, "ellipse:red")
-    monkeypatch.setattr(check, "SERIAL", 0)
-    monkeypatch.setattr("os.cpu_count", lambda: 2)
-    assert look(photos, "ellipse:red") == alone
-
-
-def test_a_joint_task_is_measured_by_its_parts(released: Path) -> None:
-    reports = check_visibility(["vcr_q2ar", "vcr_qa"], sources(released))
-    assert [report.task for report in reports] == ["vcr_qa", "vcr_qar"]
-    assert [report.fit for report in reports] == ["squash", "squash"]
-
-
-def test_controls_are_measured_where_a_run_would_draw_them(photos: Path) -> None:
-    shutil.copy(photos / "photo.png", photos / "other.png")
-    with (photos / "own.jsonl").open("a") as file:
-        for name, left in (("far", 5), ("near", 300)):
-            more = question(name, "other.png", box=[left, 10, left + 60, 90])
-            file.write("\n" + json.dumps(more))
-    source = DataSource(photos / "own.jsonl", photos)
-    for style in ("wrong", "shuffled"):
-        chosen = select(tasks=["own"], styles=style, data={"own": source}, include=[photos])
-        facts: dict[str, TaskFacts] = {}
-        trials = list(make_trials(chosen, seed=0, limit=None, ids=(), facts=facts))
-        requests = [trial.request for trial in trials if trial.request is not None]
-        assert len(requests) == 6
-        whole = view((640, 480), "crop", 336, 14)
-        marks = [
-            measure(footprint((640, 480), prompt), whole)
-            for request in requests
-            for prompt in request.visual_prompts
-        ]
-        crop = look(photos, style).marks[2]
-        assert crop.n_lost == sum(mark.lost for mark in marks)
-        assert crop.px == tuple(np.quantile([mark.fitted_px for mark in marks], Q))

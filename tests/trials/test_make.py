@@ -1,33 +1,24 @@
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 
 from tests.runs import make_joint, make_task
+from tests.trials.made import choose, suite
 from vipbench.errors import DataError, TaskError
-from vipbench.schema import DataSource, Trial
+from vipbench.prompts.request import build_request
+from vipbench.schema import Request, Sample, Trial
 from vipbench.trials.make import TaskFacts, make_trials
-from vipbench.trials.selection import Selection, select
-
-DATA = Path(__file__).parent.parent / "data"
-
-
-def choose(folder: Path, *tasks: str, styles: str | None = None, suite: str = "") -> Selection:
-    return select(tasks=tasks, styles=styles, suite=suite or None, data={}, include=[folder])
+from vipbench.trials.selection import Selection
 
 
 def trials(
     selection: Selection, *, seed: int = 0, limit: int | None = None, ids: tuple[str, ...] = ()
 ) -> tuple[list[Trial], dict[str, TaskFacts]]:
-    facts: dict[str, TaskFacts] = {}
-    made = list(make_trials(selection, seed=seed, limit=limit, ids=ids, facts=facts))
-    return made, facts
-
-
-def suite(folder: Path, text: str) -> None:
-    (folder / "suites").mkdir()
-    (folder / "suites" / "mine.yaml").write_text(f"name: mine\n{text}")
+    return make_trials(selection, list, seed=seed, limit=limit, ids=ids)
 
 
 def edit(folder: Path, number: int, **changes: object) -> None:
@@ -36,105 +27,6 @@ def edit(folder: Path, number: int, **changes: object) -> None:
     lines = path.read_text().splitlines()
     lines[number] = json.dumps(json.loads(lines[number]) | changes)
     path.write_text("\n".join(lines) + "\n")
-
-
-# --- which tasks and styles
-
-
-def test_without_anything_else_a_task_is_asked_under_its_headline_style(tmp_path: Path) -> None:
-    chosen = choose(make_task(tmp_path), "own")
-    (task,) = chosen.tasks
-    assert [style.name for style in task.styles] == ["demo"]
-    assert (chosen.suite, task.headline, task.fit) == ("custom", "demo", "pad")
-
-
-def test_a_suite_gives_tasks_and_styles_and_the_command_line_overrides(tmp_path: Path) -> None:
-    suite(make_task(tmp_path), "tasks: [own]\nstyles: [demo_unseen, none]\nfit: squash\n")
-    chosen = choose(tmp_path, suite="mine")
-    assert [style.name for style in chosen.tasks[0].styles] == ["demo_unseen", "none"]
-    assert (chosen.suite, chosen.tasks[0].headline) == ("mine", "demo_unseen")
-    assert chosen.tasks[0].fit == "squash"
-    other = choose(tmp_path, suite="mine", styles="blind,none")
-    assert [style.name for style in other.tasks[0].styles] == ["blind", "none"]
-    # Blind asks as the headline style does, though that itself is not asked.
-    assert other.tasks[0].styles[0].shapes == ("triangle", "mask")
-    assert other.tasks[0].headline == "blind"
-
-
-@pytest.mark.parametrize(
-    ("given", "of_suite", "of_task", "hint", "expected"),
-    [
-        ("crop", "squash", "pad", "pad", "crop"),
-        (None, "squash", "pad", "crop", "squash"),
-        (None, None, "squash", "crop", "squash"),
-        (None, None, None, "crop", "crop"),
-        (None, None, None, None, "pad"),
-    ],
-)
-def test_the_first_fit_that_is_set_holds(
-    tmp_path: Path, given: str, of_suite: str, of_task: str, hint: str, expected: str
-) -> None:
-    make_task(tmp_path)
-    if of_task:
-        path = tmp_path / "own.yaml"
-        path.write_text(f"{path.read_text()}fit: {of_task}\n")
-    suite(tmp_path, "tasks: [own]\n" + (f"fit: {of_suite}\n" if of_suite else ""))
-    chosen = select(
-        suite="mine",
-        data={},
-        include=[tmp_path],
-        fit=given,  # type: ignore[arg-type]
-        fit_hint=hint,  # type: ignore[arg-type]
-    )
-    assert chosen.tasks[0].fit == expected
-    assert {trial.request.fit for trial in trials(chosen)[0] if trial.request} == {expected}
-
-
-def test_a_task_with_marks_in_its_images_takes_given_and_blind_only(tmp_path: Path) -> None:
-    make_task(tmp_path)
-    data = {"vip_bench": DataSource(DATA / "vip_bench", DATA / "vip_bench")}
-    chosen = select(
-        tasks=["own", "vip_bench_bbox"],
-        styles="rectangle:red,given,blind,none",
-        data=data,
-        include=[tmp_path],
-    )
-    styles = {task.spec.name: [style.name for style in task.styles] for task in chosen.tasks}
-    assert styles == {
-        "own": ["rectangle:red", "blind", "none"],
-        "vip_bench_bbox": ["given", "blind"],
-    }
-    assert [note.partition(",")[0] for note in chosen.notes] == [
-        "own: style given left out",
-        "vip_bench_bbox: styles rectangle:red",
-    ]
-    made, _ = trials(chosen)
-    given = [trial for trial in made if trial.task == "vip_bench_bbox"]
-    assert all(not trial.request.visual_prompts for trial in given if trial.request)
-
-
-def test_nothing_left_to_ask_is_an_error() -> None:
-    data = {"vip_bench": DataSource(DATA / "vip_bench", DATA / "vip_bench")}
-    with pytest.raises(TaskError, match="nothing is left to ask: vip_bench_bbox"):
-        select(tasks=["vip_bench_bbox"], styles="rectangle:red", data=data)
-
-
-def test_a_joint_task_brings_its_parts_once(tmp_path: Path) -> None:
-    chosen = choose(make_joint(tmp_path), "second", "both")
-    assert [task.spec.name for task in chosen.tasks] == ["second", "first"]
-    assert [joint.name for joint in chosen.joints] == ["both"]
-
-
-def test_no_task_unknown_task_unknown_style_no_data(tmp_path: Path) -> None:
-    make_task(tmp_path)
-    with pytest.raises(TaskError, match="no task"):
-        choose(tmp_path)
-    with pytest.raises(TaskError, match="did you mean 'own'"):
-        choose(tmp_path, "owm")
-    with pytest.raises(TaskError, match="did you mean 'blind'"):
-        choose(tmp_path, "own", styles="blnd")
-    with pytest.raises(DataError, match="--data visual7w=DIR"):
-        choose(tmp_path, "visual7w_pointing")
 
 
 # --- which samples
@@ -311,7 +203,29 @@ def test_a_problem_never_takes_the_id_of_a_sample(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize("styles", ["", " ", ",", "demo,"])
-def test_an_empty_style_is_not_the_default(tmp_path: Path, styles: str) -> None:
-    with pytest.raises(TaskError, match="an empty style"):
-        choose(make_task(tmp_path), "own", styles=styles)
+# --- what becomes of them
+
+
+def test_facts_are_only_known_of_trials_that_were_all_taken(tmp_path: Path) -> None:
+    chosen = choose(make_task(tmp_path, n=3), "own")
+    with pytest.raises(ValueError, match="did not take all trials"):
+        make_trials(chosen, next, seed=0)
+    n, facts = make_trials(chosen, lambda made: sum(1 for _ in made), seed=0)
+    assert (n, facts["own"].n_asked) == (3, 3)
+
+
+def test_a_trial_is_taken_before_the_next_one_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[str] = []
+
+    def noted(sample: Sample, *arguments: Any, **options: Any) -> Request:
+        made.append(sample.id)
+        return build_request(sample, *arguments, **options)
+
+    monkeypatch.setattr("vipbench.trials.make.build_request", noted)
+
+    def keep(trials: Iterator[Trial]) -> list[int]:
+        return [len(made) for _ in trials]
+
+    assert make_trials(choose(make_task(tmp_path, n=3), "own"), keep, seed=0)[0] == [1, 2, 3]

@@ -37,7 +37,7 @@ from vipbench.errors import RunError, RunInterrupted, RunnerError
 from vipbench.runners.checkpoints.checkpoint import CheckpointInfo, check_checkpoint
 from vipbench.runners.device import check_names
 from vipbench.schema import Trial
-from vipbench.trials.make import TaskFacts, make_trials
+from vipbench.trials.make import make_trials
 from vipbench.trials.selection import select
 
 PLAN = "plan.json"
@@ -119,9 +119,8 @@ def _samples(settings: BenchSettings, info: CheckpointInfo) -> Samples:
         data=benchmark(),
         fit_hint=info.hints.fit,
     )
-    facts: dict[str, TaskFacts] = {}
     limit = -(-settings.n // len(chosen.tasks))
-    made = make_trials(chosen, seed=0, limit=limit, ids=(), facts=facts)
+    made, _ = make_trials(chosen, list, seed=0, limit=limit)
     trials = [trial for trial in made if trial.request is not None]
     return Samples(trials, {choice.spec.name: choice.source.images for choice in chosen.tasks})
 

@@ -13,7 +13,8 @@ from vipbench.errors import DataError, RunError
 from vipbench.option import Option
 
 if TYPE_CHECKING:
-    from vipbench.trials.check import CheckReport, VisibilityReport
+    from vipbench.trials.check import CheckReport
+    from vipbench.trials.marks import VisibilityReport
 
 
 @record_command(
@@ -91,7 +92,8 @@ def _check_visibility(
     names: Sequence[str], raw: RawValues, size: int | None, patch: int | None
 ) -> None:
     from vipbench.run.settings import RunSettings
-    from vipbench.trials.check import PATCH, SIDE, check_visibility
+    from vipbench.trials.check import SIDE
+    from vipbench.trials.marks import PATCH, check_visibility
 
     size, patch = size or SIDE, patch or PATCH
     if patch > size:

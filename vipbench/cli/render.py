@@ -55,7 +55,7 @@ def render(
     from vipbench.images.contact_sheet import COLUMNS, Cell, contact_sheet
     from vipbench.images.load import load_image
     from vipbench.run.settings import RunSettings
-    from vipbench.trials.make import TaskFacts, make_trials
+    from vipbench.trials.make import make_trials
     from vipbench.trials.selection import select
 
     fields = read_fields(RunSettings, raw)
@@ -63,8 +63,7 @@ def render(
     chosen = select(tasks=[task], **fields)
     for note in chosen.notes:
         say(note)
-    facts: dict[str, TaskFacts] = {}
-    trials = list(make_trials(chosen, seed=seed, limit=n, ids=ids, facts=facts))
+    trials, _ = make_trials(chosen, list, seed=seed, limit=n, ids=ids)
     order = {(trial.task, trial.id): index for index, trial in reversed(list(enumerate(trials)))}
     images = {choice.spec.name: choice.source.images for choice in chosen.tasks}
     cells = []

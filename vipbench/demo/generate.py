@@ -16,8 +16,8 @@ from vipbench.data.synthetic import SYNTHETIC_MARKER
 from vipbench.data.tasks import all_styles
 from vipbench.demo.scenes import COLORS, FIGURES, SIDE, Figure, draw_scene, make_scene
 from vipbench.images.draw import render
+from vipbench.prompts.marks import keyed
 from vipbench.prompts.request import build_request
-from vipbench.prompts.styles import keyed
 from vipbench.schema import PromptStyle, Region, Sample
 
 EVALUATION_SEED = 1

@@ -19,9 +19,11 @@ from vipbench.images.draw import render
 from vipbench.images.fit import fit
 from vipbench.images.load import load_image
 from vipbench.mentions import LETTERS
-from vipbench.prompts.request import CHOICE_TEMPLATE, SHORT_TEMPLATE, build_request
+from vipbench.prompts.marks import keyed, resolve
+from vipbench.prompts.request import build_request
 from vipbench.prompts.styles import COLORS as MARK_COLORS
-from vipbench.prompts.styles import SHAPES, color_group, keyed, resolve
+from vipbench.prompts.styles import SHAPES, color_group
+from vipbench.prompts.wording import CHOICE_TEMPLATE, SHORT_TEMPLATE
 from vipbench.schema import PromptStyle, Region, Sample
 
 TASKS = (

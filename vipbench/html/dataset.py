@@ -3,7 +3,7 @@
 import json
 from array import array
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -30,38 +30,38 @@ from vipbench.schema import Request, Trial
 LineT = TypeVar("LineT", Trial, ScoreLine)
 
 NONE = -1
-"""In columns of places: there is nothing."""
+"""In columns of indices: there is nothing."""
 RIGHT, PARTLY, WRONG, UNPARSED, ERROR, UNGRADED, NOT_ASKED = "rpwuen-"
-"""What became of an answer: the letters of the column `state`."""
+"""Outcomes of an answer: the letters of the column `state`."""
 
 
 class Texts:
-    """Every text of the page, kept once; columns hold its place."""
+    """Every text of the page, kept once; columns hold its index."""
 
     def __init__(self) -> None:
-        self._places: dict[str, int] = {}
+        self._indices: dict[str, int] = {}
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self._indices)
 
-    def place(self, text: str, *, lines: bool = False) -> int:
-        """Return the place of a text, shown as `shown` does."""
-        return self._places.setdefault(shown(text, lines=lines), len(self._places))
+    def index(self, text: str, *, lines: bool = False) -> int:
+        """Return the index of a text, which is shown as by `shown`."""
+        return self._indices.setdefault(shown(text, lines=lines), len(self._indices))
 
-    def place_lines(self, text: str) -> list[int]:
-        """Return the places of a text's lines."""
-        return [self.place(line, lines=True) for line in text.split("\n")]
+    def line_indices(self, text: str) -> list[int]:
+        """Return the indices of a text's lines."""
+        return [self.index(line, lines=True) for line in text.split("\n")]
 
     def all(self) -> list[str]:
-        """Return the texts in the order of their places."""
-        return list(self._places)
+        """Return the texts in the order of their indices."""
+        return list(self._indices)
 
 
 class ToDraw(NamedTuple):
     """A picture that the page could show."""
 
     ask: int
-    """The place of the question that it belongs to."""
+    """Index of the question that it belongs to."""
     task: TaskKey
     request: Request
     images: Path
@@ -70,34 +70,35 @@ class ToDraw(NamedTuple):
 
 @dataclass
 class Asks:
-    """What was asked, a question a place: runs that asked the same share it."""
+    """Columns of what was asked, a question a row: runs that asked the same share it."""
 
     turns: list[list[list[int]]] = field(default_factory=list)
     """Lines of each turn; user and model take turns. Empty for a joint task."""
     options: list[list[int]] = field(default_factory=list)
     """The options' lines, or their letters where the text does not list them."""
     right: list[int] = field(default_factory=list)
-    """Place of the right option among them."""
+    """Index of the right option among them."""
     target: list[int] = field(default_factory=list)
     tags: list[list[int]] = field(default_factory=list)
     """Texts such as `shape=ellipse`."""
     shape: list[int] = field(default_factory=list)
-    """Places in `Dataset.shapes`; those of colours in `Dataset.colors`."""
+    """Indices in `Dataset.shapes`."""
     color: list[int] = field(default_factory=list)
+    """Indices in `Dataset.colors`."""
     group: list[int] = field(default_factory=list)
     picture: list[int] = field(default_factory=list)
-    """Places in `Dataset.pictures`."""
+    """Indices in `Dataset.pictures`."""
     why: list[int] = field(default_factory=list)
     """Why there is no picture, or what is special about it."""
 
 
 @dataclass
 class Answers:
-    """What one run answered, a sample under a style a place."""
+    """Columns of what one run answered; a row is a sample under a style."""
 
     state: list[str] = field(default_factory=list)
     cut: set[int] = field(default_factory=set)
-    """Places of answers that were truncated."""
+    """Rows of answers that were truncated."""
     ask: "array[int]" = field(default_factory=lambda: array("l"))
     text: "array[int]" = field(default_factory=lambda: array("l"))
     """The answer as the model gave it."""
@@ -120,7 +121,7 @@ class Pictures:
     """Where the files lie, seen from the page; empty: `source` holds data URIs."""
     source: list[str] = field(default_factory=list)
     exact: list[int] = field(default_factory=list)
-    """1: the very pixels that the model saw; 0: others; -1: not known."""
+    """1: exactly the pixels that the model saw; 0: others; -1: not known."""
 
 
 @dataclass
@@ -158,8 +159,8 @@ class Collected(NamedTuple):
 def collect(runs: Sequence[Run]) -> Collected:
     """Read requests, responses and scores of all runs.
 
-    A sample under a style is one place for all runs; runs that asked it differently (another seed,
-    another fit) have a question each.
+    A sample under a style is one row for all runs; runs that asked it differently (another seed,
+    another fit) have questions of their own.
 
     Raises:
         RunError: A file is missing or broken.
@@ -171,11 +172,13 @@ def collect(runs: Sequence[Run]) -> Collected:
 
 
 class _Collector:
+    """Adds run after run to a data set."""
+
     def __init__(self, runs: list[Run]) -> None:
         self.dataset = Dataset(runs, task_keys(runs))
         self.scores = empty_scores()
         self.to_draw: list[ToDraw] = []
-        self._tasks = {key: place for place, key in enumerate(self.dataset.tasks)}
+        self._tasks = {key: index for index, key in enumerate(self.dataset.tasks)}
         self._size = image_size(runs)
         self._rows: dict[tuple[int, str, str], int] = {}
         self._asks: dict[tuple[int, str, str], int] = {}
@@ -195,8 +198,8 @@ class _Collector:
             if line.metric == headline_metric(run.manifest.tasks[line.task]):
                 kind = kinds[line.task].get(line.style)
                 add_score(self.scores, number, keys[line.task], kind, line)
-        for each in self.dataset.answers:
-            _fill(each, len(self._rows))
+        for known in self.dataset.answers:
+            _fill(known, len(self._rows))
 
     def _row(self, task: TaskKey, style: str, id_: str) -> int:
         name = (self._tasks[task], style, id_)
@@ -205,7 +208,7 @@ class _Collector:
             data = self.dataset
             data.task.append(name[0])
             data.style.append(data.styles.setdefault(shown(style), len(data.styles)))
-            data.id.append(data.texts.place(id_))
+            data.id.append(data.texts.index(id_))
         return self._rows[name]
 
     def _ask(self, run: Run, trial: Trial, response: ResponseLine | None) -> int:
@@ -229,25 +232,25 @@ class _Collector:
         asks.turns.append([])
         asks.options.append([])
         asks.right.append(NONE)
-        asks.target.append(data.texts.place(target))
+        asks.target.append(data.texts.index(target))
         flat = (f"{axis}={value}" for axis, values in tags.items() for value in values)
-        asks.tags.append([data.texts.place(text) for text in flat])
+        asks.tags.append([data.texts.index(text) for text in flat])
         for column, known, axis in (
             (asks.shape, data.shapes, "shape"),
             (asks.color, data.colors, "color"),
         ):
             values = tags.get(axis, ())
             column.append(known.setdefault(shown(values[0]), len(known)) if values else NONE)
-        asks.group.append(data.texts.place(group))
+        asks.group.append(data.texts.index(group))
         asks.picture.append(NONE)
         asks.why.append(NONE)
         return len(asks.turns) - 1
 
     def _describe(self, ask: int, request: Request, target: str) -> None:
         texts, asks = self.dataset.texts, self.dataset.asks
-        asks.turns[ask] = [texts.place_lines(turn) for turn in request.turns]
+        asks.turns[ask] = [texts.line_indices(turn) for turn in request.turns]
         options = option_lines(request)
-        asks.options[ask] = [texts.place(option, lines=True) for option in options]
+        asks.options[ask] = [texts.index(option, lines=True) for option in options]
         if target in request.options:
             asks.right[ask] = request.options.index(target)
 
@@ -279,16 +282,16 @@ class _Collector:
         if line.truncated:
             answers.cut.add(row)
         if response is not None and response.text is not None:
-            answers.text[row] = texts.place(response.text, lines=True)
+            answers.text[row] = texts.index(response.text, lines=True)
         if line.answer is not None:
-            answers.parsed[row] = texts.place(line.answer, lines=True)
+            answers.parsed[row] = texts.index(line.answer, lines=True)
         note = line.error or line.ungraded or _lost(line)
         if note:
-            answers.note[row] = texts.place(note, lines=True)
+            answers.note[row] = texts.index(note, lines=True)
 
 
 def _own(run: Run, name: str, kind: type[LineT]) -> Iterator[LineT]:
-    """Read a file of a run; RunError where it tells of a task that the manifest lacks."""
+    """Read a file of a run; RunError where it names a task that the manifest lacks."""
     path = run.folder / name
     for number, line in enumerate(files.read_lines(path, kind), 1):
         if line.task not in run.manifest.tasks:
@@ -300,7 +303,7 @@ def _own(run: Run, name: str, kind: type[LineT]) -> Iterator[LineT]:
 
 
 def _fill(answers: Answers, n: int) -> None:
-    """Make the columns of a run `n` places long; what it was not asked stays empty."""
+    """Make the columns of a run `n` rows long; what it was not asked stays empty."""
     missing = n - len(answers.state)
     if missing > 0:
         answers.state += [NOT_ASKED] * missing
@@ -314,7 +317,7 @@ def _lost(line: ScoreLine) -> str:
 
 
 def state_of(line: ScoreLine) -> str:
-    """Return the letter of what became of an answer."""
+    """Return the letter for the outcome of an answer."""
     if line.error is not None:
         return ERROR
     if line.value is None:
@@ -332,14 +335,14 @@ def option_lines(request: Request) -> list[str]:
     An option that itself holds a line break is shown up to it.
     """
     rest = request.turns[-1].split("\n") if request.turns else []
-    found = []
+    lines = []
     for letter in request.options:
-        places = [n for n, line in enumerate(rest) if line.startswith(f"{letter}. ")]
-        if not places:
+        starts = [n for n, line in enumerate(rest) if line.startswith(f"{letter}. ")]
+        if not starts:
             return list(request.options)
-        found.append(rest[places[0]])
-        rest = rest[places[0] + 1 :]
-    return found
+        lines.append(rest[starts[0]])
+        rest = rest[starts[0] + 1 :]
+    return lines
 
 
 def as_json(dataset: Dataset) -> str:
@@ -349,14 +352,14 @@ def as_json(dataset: Dataset) -> str:
             _plain(dataset)
         )
     )
-    for sign in "<>&":
-        text = text.replace(sign, f"\\u{ord(sign):04x}")
+    for character in "<>&":
+        text = text.replace(character, f"\\u{ord(character):04x}")
     return text
 
 
 def _plain(dataset: Dataset) -> dict[str, object]:
+    """Return the data as the page's script reads them."""
     labels = task_labels(dataset.tasks)
-    asks, pictures = dataset.asks, dataset.pictures
     return {
         "runs": [
             {"label": shown(run.label), "protocol": shown(run.protocol)} for run in dataset.runs
@@ -373,46 +376,35 @@ def _plain(dataset: Dataset) -> dict[str, object]:
         "styles": list(dataset.styles),
         "shapes": list(dataset.shapes),
         "colors": list(dataset.colors),
-        "pictures": {
-            "size": pictures.size,
-            "folder": pictures.folder,
-            "source": pictures.source,
-            "exact": pictures.exact,
-        },
-        "asks": {
-            "turns": asks.turns,
-            "options": asks.options,
-            "right": asks.right,
-            "target": asks.target,
-            "tags": asks.tags,
-            "shape": asks.shape,
-            "color": asks.color,
-            "group": asks.group,
-            "picture": asks.picture,
-            "why": asks.why,
-        },
+        "pictures": _columns(dataset.pictures),
+        "asks": _columns(dataset.asks),
         "rows": {
             "task": list(dataset.task),
             "style": list(dataset.style),
             "id": list(dataset.id),
         },
-        "answers": [
-            {
-                "state": "".join(each.state),
-                "cut": sorted(each.cut),
-                "ask": list(each.ask),
-                "text": list(each.text),
-                "parsed": list(each.parsed),
-                "note": list(each.note),
-                "value": {str(row): value for row, value in sorted(each.value.items())},
-                "more": {
-                    metric: {str(row): value for row, value in sorted(values.items())}
-                    for metric, values in each.more.items()
-                },
-            }
-            for each in dataset.answers
-        ],
+        "answers": [_plain_answers(answers) for answers in dataset.answers],
         "texts": dataset.texts.all(),
+    }
+
+
+def _columns(table: Asks | Pictures) -> dict[str, object]:
+    return {column.name: getattr(table, column.name) for column in fields(table)}
+
+
+def _plain_answers(answers: Answers) -> dict[str, object]:
+    return {
+        "state": "".join(answers.state),
+        "cut": sorted(answers.cut),
+        "ask": list(answers.ask),
+        "text": list(answers.text),
+        "parsed": list(answers.parsed),
+        "note": list(answers.note),
+        "value": {str(row): value for row, value in sorted(answers.value.items())},
+        "more": {
+            metric: {str(row): value for row, value in sorted(values.items())}
+            for metric, values in answers.more.items()
+        },
     }
 
 
@@ -421,7 +413,7 @@ def _runs_with(dataset: Dataset, key: TaskKey) -> Iterator[Run]:
 
 
 def _parts(dataset: Dataset, key: TaskKey) -> list[int]:
-    """Return the places of the tasks that a joint task is made of."""
+    """Return the indices of the tasks that a joint task is made of."""
     run = next(_runs_with(dataset, key))
     tasks = run.manifest.tasks
     parts = (task_key(name, tasks[name]) for name in tasks[key.name].parts if name in tasks)

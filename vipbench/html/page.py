@@ -30,7 +30,7 @@ class Plot(NamedTuple):
 
 
 class Content(NamedTuple):
-    """All that stands on the page."""
+    """All that is on the page."""
 
     dataset: Dataset
     boards: tuple[Board, Board]
@@ -49,7 +49,58 @@ def render(content: Content) -> str:
     Whatever comes from data is escaped by the template, or is JSON that no text in it can end. The
     policy in the page's head allows this script and this style only, and no connection.
     """
-    css, script = (files(__package__).joinpath(name).read_text("utf-8") for name in _PARTS)
+    css, script, template = (
+        files(__package__).joinpath(name).read_text("utf-8")
+        for name in ("page.css", "page.js", "page.html.jinja")
+    )
+    runs, parts = content.dataset.runs, content.parts
+    control_names = list(dict.fromkeys(name for part in parts for name in part.control_names))
+    with_orders = any(part.orders for part in parts)
+    differences = [(change, part) for part in parts for change in part.differences]
+    return (
+        _environment()
+        .from_string(template)
+        .render(
+            title=_title(runs),
+            counts=_counts(content),
+            notes=_notes(content),
+            policy=_policy(css, script),
+            css=Markup(css),  # noqa: S704  # our own files
+            script=Markup(script),  # noqa: S704
+            data=Markup(as_json(content.dataset)),  # noqa: S704  # cannot end the element
+            runs=runs,
+            boards=list(zip(("Headline metrics", "Other metrics"), content.boards, strict=True)),
+            troubles=content.troubles,
+            parts=parts,
+            control_names=control_names,
+            with_gain=any(control.gain for part in parts for control in part.controls),
+            with_differences=bool(differences),
+            other_differences=any(
+                change.style not in part.headlines for change, part in differences
+            ),
+            with_orders=with_orders,
+            effects=_by_task(content.sweep),
+            ranks=content.sweep.ranks,
+            min_clusters=MIN_CLUSTERS,
+            plots=content.plots,
+            sections=[
+                ("leaderboard", "Leaderboard"),
+                *([("differences", "Differences")] if differences else []),
+                *([("controls", "Controls")] if control_names else []),
+                ("marks", "Marks"),
+                ("styles", "Styles"),
+                *([("effects", "Effects")] if content.sweep.effects else []),
+                *([("ranking", "Ranking")] if with_orders else []),
+                ("samples", "Samples"),
+                ("runs", "Runs"),
+            ],
+            about_pictures=_about_pictures(content),
+            version=__version__,
+        )
+    )
+
+
+def _environment() -> Environment:
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -61,55 +112,13 @@ def render(content: Content) -> str:
     environment.filters["effect_text"] = lambda row: _with_minus(effect_text(row))
     environment.filters["p_text"] = p_text
     environment.filters["span_text"] = span_text
-    template = files(__package__).joinpath("page.html.jinja").read_text("utf-8")
-    runs, parts = content.dataset.runs, content.parts
-    control_names = list(dict.fromkeys(name for part in parts for name in part.control_names))
-    with_orders = any(part.orders for part in parts)
-    differences = [(change, part) for part in parts for change in part.differences]
-    return environment.from_string(template).render(
-        title=_title(runs),
-        counts=_counts(content),
-        notes=_notes(content),
-        policy=_policy(css, script),
-        css=Markup(css),  # noqa: S704  # our own files
-        script=Markup(script),  # noqa: S704
-        data=Markup(as_json(content.dataset)),  # noqa: S704  # cannot end the element
-        runs=runs,
-        boards=list(zip(("Headline metrics", "Other metrics"), content.boards, strict=True)),
-        troubles=content.troubles,
-        parts=parts,
-        control_names=control_names,
-        with_gain=any(control.gain for part in parts for control in part.controls),
-        with_differences=bool(differences),
-        other_differences=any(change.style not in part.headlines for change, part in differences),
-        with_orders=with_orders,
-        effects=_by_task(content.sweep),
-        ranks=content.sweep.ranks,
-        min_clusters=MIN_CLUSTERS,
-        plots=content.plots,
-        sections=[
-            ("leaderboard", "Leaderboard"),
-            *([("differences", "Differences")] if differences else []),
-            *([("controls", "Controls")] if control_names else []),
-            ("marks", "Marks"),
-            ("styles", "Styles"),
-            *([("effects", "Effects")] if content.sweep.effects else []),
-            *([("ranking", "Ranking")] if with_orders else []),
-            ("samples", "Samples"),
-            ("runs", "Runs"),
-        ],
-        about_pictures=_about_pictures(content),
-        version=__version__,
-    )
-
-
-_PARTS = ("page.css", "page.js")
+    return environment
 
 
 def _policy(css: str, script: str) -> str:
     """Return a Content-Security-Policy that allows this style, this script, and pictures.
 
-    `file:` is there because a page that was opened from a disk has no origin that 'self' means.
+    `file:` is there because `'self'` matches nothing on a page that was opened from a disk.
     """
     return (
         f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(css)}; "

@@ -14,7 +14,7 @@ from PIL import Image
 
 from vipbench.console import QUIET, Console
 from vipbench.errors import DataError, RunError
-from vipbench.html.dataset import NONE, Dataset, ToDraw
+from vipbench.html.dataset import NONE, Dataset, Pictures, ToDraw
 from vipbench.html.runs import Run, image_size, shown
 from vipbench.images.load import digest_pixels, load_image
 
@@ -34,11 +34,11 @@ _OWN_NAME = re.compile(r"[0-9a-f]{20}\.webp")
 
 
 class Drawn(NamedTuple):
-    """What became of the pictures."""
+    """How many pictures could be drawn and shown."""
 
     n_drawn: int
     n_withheld: int
-    """Questions whose task's pictures may not travel."""
+    """Questions whose task's pictures may not be redistributed."""
     n_failed: int
     first_failure: str
     inside: bool
@@ -59,7 +59,7 @@ def add_pictures(
     max_inline: int,
     console: Console = QUIET,
 ) -> Drawn:
-    """Draw the picture of each question that may be shown, and tell the data set of it.
+    """Draw the picture of each question that may be shown, and add it to the data set.
 
     Up to `max_inline` samples, pictures go into the data set; above that, or above
     MAX_INLINE_BYTES, into `out / FOLDER`. Pictures of an earlier report there are removed.
@@ -71,52 +71,59 @@ def add_pictures(
         embed_images: show pictures of tasks with `redistribute: false` too; synthetic ones are
             shown always.
         max_inline: samples.
-        console: shows how far it is.
+        console: shows a bar.
 
     Raises:
         RunError: A file cannot be written.
     """
     size = image_size(dataset.runs)
-    asks, texts, listed = dataset.asks, dataset.texts, dataset.pictures
-    allowed = [each for each in to_draw if embed_images or _may_travel(dataset.runs, each)]
+    asks, texts = dataset.asks, dataset.texts
+    allowed = [picture for picture in to_draw if embed_images or _may_travel(dataset.runs, picture)]
     folder = out / FOLDER / PICTURES
-    kept = _Kept(folder, inside=dataset.n_samples() <= max_inline)
+    store = _PictureStore(folder, inside=dataset.n_samples() <= max_inline)
     failures: Counter[str] = Counter()
-    places: dict[tuple[int, int], int] = {}
+    indices: dict[tuple[int, int], int] = {}  # of (file, whether exact) in the page
     withheld = "not shown: its task may not be redistributed; --embed-images shows it"
-    for each in to_draw:
-        asks.why[each.ask] = texts.place(withheld)
-    for each in console.bar("pictures", allowed, unit="", leave=False, in_logs=False):
+    for picture in to_draw:
+        asks.why[picture.ask] = texts.index(withheld)
+    for picture in console.bar("pictures", allowed, unit="", leave=False, in_logs=False):
         try:
-            pixels = load_image(each.request, each.images, size)
+            encoded, exact = _draw(picture, size, dataset.pixels.get(picture.ask))
         except DataError as error:
             failures[str(error)] += 1
-            asks.why[each.ask] = texts.place(f"no picture: {error}")
+            asks.why[picture.ask] = texts.index(f"no picture: {error}")
             continue
-        asks.why[each.ask] = NONE
-        seen = dataset.pixels.get(each.ask)
-        exact = int(seen == {digest_pixels(pixels)}) if seen else NONE
-        found = (kept.add(_encode(Image.fromarray(pixels))), exact)
-        asks.picture[each.ask] = places.setdefault(found, len(places))
-    sources = kept.sources()
-    listed.size = min(size, LARGEST)
-    listed.source = [sources[number] for number, _ in places]
-    listed.exact = [exact for _, exact in places]
-    listed.folder = "" if kept.inside else f"{FOLDER}/{PICTURES}/"
-    _remove_others(folder, set() if kept.inside else set(kept.names))
+        asks.why[picture.ask] = NONE
+        drawn = (store.add(encoded), exact)
+        asks.picture[picture.ask] = indices.setdefault(drawn, len(indices))
+    sources = store.sources()
+    dataset.pictures = Pictures(
+        size=min(size, LARGEST),
+        folder="" if store.inside else f"{FOLDER}/{PICTURES}/",
+        source=[sources[number] for number, _ in indices],
+        exact=[exact for _, exact in indices],
+    )
+    _remove_others(folder, set() if store.inside else set(store.names))
     return Drawn(
-        n_drawn=sum(picture != NONE for picture in asks.picture),
+        n_drawn=sum(index != NONE for index in asks.picture),
         n_withheld=len(to_draw) - len(allowed),
         n_failed=sum(failures.values()),
         first_failure=shown(next(iter(failures), "")),
-        inside=kept.inside,
+        inside=store.inside,
     )
 
 
 def _may_travel(runs: Sequence[Run], picture: ToDraw) -> bool:
-    """Say whether all runs that have the task allow its pictures to be shown elsewhere."""
+    """Whether all runs that have the task allow its pictures to be redistributed."""
     tasks = [task for run in runs if (task := run.task(picture.task)) is not None]
     return all(task.redistribute or task.synthetic for task in tasks)
+
+
+def _draw(picture: ToDraw, size: int, seen: set[str] | None) -> tuple[_Encoded, int]:
+    """Draw a picture; also return whether it is what models saw, by the digests `seen`."""
+    pixels = load_image(picture.request, picture.images, size)
+    exact = int(seen == {digest_pixels(pixels)}) if seen else NONE
+    return _encode(Image.fromarray(pixels)), exact
 
 
 def _encode(image: Image.Image) -> _Encoded:
@@ -131,8 +138,8 @@ def _encode(image: Image.Image) -> _Encoded:
     return _Encoded(hashlib.sha256(content).hexdigest()[:20] + ".webp", content)
 
 
-class _Kept:
-    """Takes encoded pictures, each once; moves from the page to files where they are too many."""
+class _PictureStore:
+    """Keeps encoded pictures once each: in memory for the page, or in files where they are many."""
 
     def __init__(self, folder: Path, *, inside: bool) -> None:
         self.folder, self.inside = folder, inside
@@ -141,7 +148,7 @@ class _Kept:
         self._n_bytes = 0
 
     def add(self, picture: _Encoded) -> int:
-        """Keep a picture; returns its place."""
+        """Keep a picture and return its index."""
         if picture.name not in self.names:
             self.names[picture.name] = len(self.names)
             self._n_bytes += len(picture.content)
@@ -188,7 +195,7 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def _remove_others(folder: Path, names: set[str]) -> None:
-    """Remove the pictures of an earlier report: they may be ones that must not travel now."""
+    """Remove the pictures of an earlier report: they may be ones that must not be shown now."""
     for path in folder.glob("*.webp"):
         if path.name not in names and _OWN_NAME.fullmatch(path.name):
             path.unlink()

@@ -1,4 +1,4 @@
-"""The runs of a report, and the scores that its tables are made of."""
+"""The runs of a report, how it names them, and the scores that its tables are made of."""
 
 import re
 from collections import Counter, defaultdict
@@ -16,6 +16,8 @@ from vipbench.scoring.scorers import metric_name
 
 MARKED: tuple[StyleKind, ...] = ("marks", "given")
 """Kinds of styles under which the model sees marks where they belong; the others are controls."""
+SIZE = 336
+"""Side in px of the square where no run says what its model sees: the published checkpoints'."""
 _HIDDEN = (
     r"\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff"
     "\ud800-\udfff\U000e0000-\U000e007f"
@@ -25,21 +27,17 @@ _HIDDEN_IN_A_LINE = re.compile(f"[\t\n{_HIDDEN}]")
 
 
 def shown(text: str, *, lines: bool = False) -> str:
-    """Show by their numbers the signs that a page hides or obeys, as `⟨U+202E⟩`.
+    """Replace characters that a page hides or obeys by their numbers, as `⟨U+202E⟩`.
 
-    They are control signs, those that turn the direction of text, and those without a width.
+    They are control characters, those that turn the direction of text, and those without a width.
     `lines` keeps line breaks and tabs.
     """
     hidden = _HIDDEN_ANYWHERE if lines else _HIDDEN_IN_A_LINE
     return hidden.sub(lambda match: f"⟨U+{ord(match[0]):04X}⟩", text)
 
 
-SIZE = 336
-"""px; side of the square where no run says what its model sees: the published checkpoints'."""
-
-
 class TaskKey(NamedTuple):
-    """What makes tasks of two runs the same: numbers of others never share a column."""
+    """What makes tasks of two runs the same; only numbers of the same task share a column."""
 
     name: str
     version: int
@@ -53,7 +51,7 @@ class Run(NamedTuple):
     manifest: Manifest
     rows: list[Row]
     label: str
-    """The model; where several runs have the same, with what tells them apart."""
+    """The model; where several runs have the same, with what distinguishes them."""
     protocol: str
     """Prompt format, decoding, dtype and seed."""
     by_name: dict[tuple[str, str, str, str], Row]
@@ -61,8 +59,8 @@ class Run(NamedTuple):
 
     def task(self, key: TaskKey) -> TaskRun | None:
         """Return a task as it was run here; None where it was not."""
-        found = self.manifest.tasks.get(key.name)
-        return found if found is not None and task_key(key.name, found) == key else None
+        task = self.manifest.tasks.get(key.name)
+        return task if task is not None and task_key(key.name, task) == key else None
 
     def row(self, key: TaskKey, style: str, metric: str, group: str = ALL) -> Row | None:
         """Return one row of the summary; None where there is none."""
@@ -105,26 +103,30 @@ def headline_metric(task: TaskRun) -> str:
 
 
 def read_runs(folders: Sequence[Path]) -> list[Run]:
-    """Read manifests and summaries; each folder once.
+    """Read manifests and summaries; a folder that is named twice is read once.
 
     Raises:
         RunError: A run has not ended, or is broken.
     """
     unique = list(dict.fromkeys(folder.resolve() for folder in folders))
-    found = [(folder, manifests.read(folder), summary.read_summary(folder)) for folder in unique]
-    protocols = [_protocol(manifest) for _, manifest, _ in found]
-    labels = _labels([manifest.identity.model for _, manifest, _ in found], protocols)
+    read = [(folder, manifests.read(folder), summary.read_summary(folder)) for folder in unique]
+    protocols = [_protocol(manifest) for _, manifest, _ in read]
+    labels = _labels([manifest.identity.model for _, manifest, _ in read], protocols)
     return [
         Run(
-            *(folder, manifest, rows, label, protocol),
+            folder=folder,
+            manifest=manifest,
+            rows=rows,
+            label=label,
+            protocol=protocol,
             by_name={(row.task, row.style, row.metric, row.group): row for row in rows},
         )
-        for (folder, manifest, rows), label, protocol in zip(found, labels, protocols, strict=True)
+        for (folder, manifest, rows), label, protocol in zip(read, labels, protocols, strict=True)
     ]
 
 
 def image_size(runs: Iterable[Run]) -> int:
-    """Return the side of the square that models see: the largest that a run tells, else SIZE."""
+    """Return the side in px of the square that models see: the largest of the runs, else SIZE."""
     return max((run.manifest.image_size or 0 for run in runs), default=0) or SIZE
 
 
@@ -151,7 +153,7 @@ def task_labels(keys: Sequence[TaskKey]) -> dict[TaskKey, str]:
 def add_score(
     scores: Scores, number: int, key: TaskKey, kind: StyleKind | None, line: ScoreLine
 ) -> None:
-    """Take a line of the headline metric, if it has a score; `kind` is that of its style."""
+    """Add a line of the headline metric to `scores`, if it has one; `kind` is that of its style."""
     if line.value is None:
         return
     scored = Scored(line.value, line.group)

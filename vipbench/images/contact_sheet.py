@@ -10,12 +10,14 @@ from vipbench.errors import VipbenchError
 CELL = 360
 """Width of a cell in px; a picture fills a square of this side, less the margin."""
 MARGIN = 10
+"""px around a picture."""
 TEXT_SIZE = 13
+"""Height of the font in px."""
 HANG = 14
 """Indent in px of what continues a line that was too long: the text itself has no such break."""
 COLUMNS = 4
 MAX_SIDE = 32_000
-"""Longest side in px of a sheet that common viewers and the PNG writer take."""
+"""Longest side in px of a sheet that common viewers and the PNG writer can handle."""
 
 
 class Cell(NamedTuple):
@@ -32,7 +34,10 @@ def contact_sheet(cells: Sequence[Cell], columns: int = COLUMNS) -> Image.Image:
     """Lay pictures out in a grid, row by row, each row as high as its longest text needs.
 
     Small pictures are enlarged by whole factors without smoothing, so that pixels can be counted;
-    large ones are reduced. Raises VipbenchError where the sheet would be larger than MAX_SIDE.
+    large ones are reduced.
+
+    Raises:
+        VipbenchError: The sheet would be larger than MAX_SIDE.
     """
     columns = max(1, min(columns, len(cells)))
     font = ImageFont.load_default(TEXT_SIZE)
@@ -66,7 +71,7 @@ def contact_sheet(cells: Sequence[Cell], columns: int = COLUMNS) -> Image.Image:
 
 
 def scaled(image: Image.Image, side: int) -> Image.Image:
-    """Bring a picture near a long side of `side` px: enlarged without smoothing, or reduced."""
+    """Scale a picture to a long side of about `side` px: enlarged without smoothing, or reduced."""
     long_side = max(image.size)
     if long_side <= side:
         factor = side // long_side
@@ -79,7 +84,7 @@ def scaled(image: Image.Image, side: int) -> Image.Image:
 def wrapped(
     text: str, width: float, font: ImageFont.FreeTypeFont | ImageFont.ImageFont
 ) -> list[tuple[int, str]]:
-    """Break a text into lines of at most `width` px, each with its indent; HANG where continued."""
+    """Break a text into lines of at most `width` px, with their indents: HANG where continued."""
     lines: list[tuple[int, str]] = []
     for paragraph in text.split("\n"):
         rest, indent = paragraph, 0
@@ -101,7 +106,7 @@ def _fitting(text: str, width: float, font: ImageFont.FreeTypeFont | ImageFont.I
 
 
 def half_blocks(image: Image.Image, columns: int) -> str:
-    """Render a picture for a terminal with colours: two pixels a character, one over the other."""
+    """Render a picture for a colour terminal: two pixels a character, one above the other."""
     width = min(columns, image.width)
     height = max(2, round(image.height * width / image.width) // 2 * 2)
     small = image.convert("RGB").resize((width, height), Image.Resampling.LANCZOS)

@@ -1,4 +1,8 @@
-"""decode: part of what was vipbench/data/locate.py."""
+"""Open images: paths that stay below a root, sizes from headers, pixels as RGB.
+
+Whatever is wrong with a file is a DataError that names it; no broken file starts a program, fills
+the memory or blocks.
+"""
 
 import os
 import stat
@@ -17,6 +21,7 @@ from vipbench.files import reason
 from vipbench.validation import shown
 
 MAX_PIXELS = 100_000_000
+"""Pixels of an image that is opened at most. Ours: 300 MB as RGB."""
 FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 """Image formats that are opened. Others that Pillow knows are not decoded: EPS starts a program."""
 
@@ -31,7 +36,12 @@ _DECODE_ERRORS = (
 
 
 def safe_path(root: Path, relative: str) -> Path:
-    """Join a path from a data file to its root; DataError where it would leave the root."""
+    """Join a path from a data file to its root.
+
+    Raises:
+        DataError: The path is empty or absolute, has `..`, a backslash or a NUL in it, or follows
+            a link out of the root. It need not exist.
+    """
     pure = PurePosixPath(relative)
     if not relative or pure.is_absolute() or ".." in pure.parts or {"\\", "\0"} & set(relative):
         raise DataError(
@@ -40,7 +50,7 @@ def safe_path(root: Path, relative: str) -> Path:
         )
     path = root / pure
     steps = [path, *path.parents][: len(pure.parts)]
-    # islink, which says no of a name that cannot exist, and not resolve() at once, which is slow
+    # `islink` first: it is False for a name that cannot exist, and resolving every path is slow
     linked = any(os.path.islink(step) for step in steps)  # noqa: PTH114
     if linked and not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root)):
         raise DataError(
@@ -62,14 +72,15 @@ class ImageHeader(NamedTuple):
 def image_header(path: Path) -> ImageHeader:
     """Read size and mode from an image's header; remembered while the file does not change.
 
-    Raises DataError where the file is missing, is no image, or holds over 100 megapixels.
+    Raises:
+        DataError: The file is missing, is not an image, or has over 100 megapixels.
     """
     try:
         status = path.stat()
     except OSError as error:
         raise _unopened(path, error) from error
     if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for ever
-        raise DataError(f"{path}: cannot be opened (no file); expected an image")
+        raise DataError(f"{path}: cannot be opened (not a file); expected an image")
     return _header(str(path), status.st_size, status.st_mtime_ns)
 
 
@@ -87,13 +98,14 @@ def image_size(path: Path) -> tuple[int, int]:
 
 
 def open_image(path: Path) -> tuple[Image.Image, str]:
-    """Decode an image to RGB; also return the mode it was stored in (`RGB`, `L`, `P`, `I;16`, ...).
+    """Decode an image to RGB; also return the mode it was stored in (`RGB`, `L`, `P`, `I;16`, …).
 
     16-bit grey is scaled (65535 -> 255), not clipped; of an animation the first frame is taken;
     EXIF orientation is not applied, since boxes refer to stored pixels; transparency is dropped,
     which shows the colours beneath, as the official code does.
 
-    Raises DataError where the image cannot be decoded, or where its range of values is not known.
+    Raises:
+        DataError: The image cannot be decoded, or its range of values is not known.
     """
     with _open(path) as image:
         mode, orientation = image.mode, _orientation(image)
@@ -110,7 +122,7 @@ def open_image(path: Path) -> tuple[Image.Image, str]:
 
 
 def _scaled(image: Image.Image) -> Image.Image:
-    """Bring 16-bit grey levels to 0-255; ValueError where deeper ones are outside 0-65535."""
+    """Scale 16-bit grey levels to 0-255; ValueError where 32-bit ones are outside 0-65535."""
     if image.mode == "F":
         raise ValueError("it holds floating point numbers, whose range is not known")
     if not image.mode.startswith("I"):
@@ -162,5 +174,5 @@ def _unopened(path: Path, error: BaseException) -> DataError:
         return DataError(f"{path}: does not exist")
     expected = f"expected an image ({', '.join(FORMATS)})"
     if isinstance(error, UnidentifiedImageError):
-        return DataError(f"{path}: no image, or a broken one; {expected}")
+        return DataError(f"{path}: not an image, or a broken one; {expected}")
     return DataError(f"{path}: cannot be opened ({reason(error)}); {expected}")

@@ -1,4 +1,4 @@
-"""Draw visual prompts on an image: `render`, and one function a shape.
+"""Draw visual prompts on an image: `render`, and one function for each shape.
 
 Marks look as in the official ViP-LLaVA code (`llava/visual_prompt_generator.py`, function
 `image_blending`; Cai et al., CVPR 2024, section 3.1): drawn at the original resolution on a
@@ -55,7 +55,7 @@ def render(image: Image.Image, prompts: Sequence[VisualPrompt]) -> Image.Image:
     and may reach beyond it. The same image and prompts give the same pixels in every process.
 
     Raises:
-        ValueError: A box is inverted that a rectangle or an ellipse is drawn from.
+        ValueError: The box that a rectangle or an ellipse is drawn from is inverted.
     """
     result = image.convert("RGB")
     for prompt in prompts:
@@ -66,7 +66,8 @@ def render(image: Image.Image, prompts: Sequence[VisualPrompt]) -> Image.Image:
 def footprint(size_wh: tuple[int, int], prompt: VisualPrompt) -> Footprint | None:
     """Return where a mark is drawn on an image of this size; None where it lies wholly outside.
 
-    Raises ValueError as `render`.
+    Raises:
+        ValueError: As `render`.
     """
     mask = Image.new("L", size_wh)
     _SHAPES[prompt.shape](mask, prompt, random.Random(prompt.seed))
@@ -77,13 +78,14 @@ def footprint(size_wh: tuple[int, int], prompt: VisualPrompt) -> Footprint | Non
 def draw_mark(image: Image.Image, prompt: VisualPrompt) -> Footprint | None:
     """Draw one mark on an RGB image, in place, and return its footprint.
 
-    Raises ValueError as `render`.
+    Raises:
+        ValueError: As `render`.
     """
-    found = footprint(image.size, prompt)
-    if found is not None:
-        blended = image.crop(found.box).point(_blend_table(prompt.color, prompt.alpha))
-        image.paste(blended, found.box, found.mask)
-    return found
+    mark = footprint(image.size, prompt)
+    if mark is not None:
+        blended = image.crop(mark.box).point(_blend_table(prompt.color, prompt.alpha))
+        image.paste(blended, mark.box, mark.mask)
+    return mark
 
 
 # In every shape the geometry is drawn before the width: a seed stands for one geometry, whatever

@@ -1,4 +1,4 @@
-"""Bring an image to the square that a vision tower sees: pad, squash or crop."""
+"""Fit an image to the square that a vision tower sees: pad, squash or crop."""
 
 from typing import NamedTuple
 
@@ -11,8 +11,8 @@ PAD_COLOR = (122, 116, 104)
 """RGB of the border under `pad`: CLIP's mean colour x 255, cut to whole numbers (official
 `process_images` in `llava/mm_utils.py`)."""
 MAX_PIXELS = 100_000_000
-"""Pixels that a padded or resized image may have on the way to the square; a longer side than
-10,000 px gives the same square within a level or two, by a way that needs little memory."""
+"""Pixels that a padded or resized image may have on the way to the square. Beyond it, from a side
+of 10,000 px, a way that needs little memory gives the same square within a level or two of 255."""
 MAX_SIDE = 1 << 16
 """px; of sides at least twice as long, neighbouring pixels are averaged first: Pillow needs 32
 bytes of weights for each. The square has a hundredth of that."""
@@ -42,8 +42,13 @@ def fit(image: Image.Image, mode: Fit, size: int) -> np.ndarray:
     `pad` centres it on a square of `PAD_COLOR` and resizes; `squash` resizes and loses the aspect
     ratio; `crop` brings the short side to `size` and cuts the middle out, which loses what lies
     beyond. All resize bicubically, as CLIP's image processor does; an image that already has the
-    wanted size is not resampled. However long and thin the
-    image is, no step makes one of more than `MAX_PIXELS`.
+    wanted size is not resampled. However long and thin the image is, no step makes one of more than
+    `MAX_PIXELS`.
+
+    Args:
+        image: of any size, mode RGB.
+        mode: what happens to the aspect ratio.
+        size: side of the square in px.
     """
     if mode == "pad":
         image = _resize_padded(image, size)

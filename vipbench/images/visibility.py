@@ -1,4 +1,4 @@
-"""What the model really sees of each mark: how much survives crop, pad, squash and resize.
+"""What the model sees of each mark: how much survives crop, pad, squash and resize.
 
 A mark is the pixels that it is drawn on, its `draw.Footprint`; each of them is a square that the
 fit puts somewhere in the square that the model sees, or beyond it. The areas are exact. Left out
@@ -18,7 +18,7 @@ from vipbench.schema import Fit, Visibility
 class View(NamedTuple):
     """How a model sees images of one size."""
 
-    place: Placement
+    placement: Placement
     """Where the original image comes to lie."""
     size_wh: tuple[int, int]
     """px of the fitted image."""
@@ -40,7 +40,7 @@ def measure(mark: Footprint | None, seen: View) -> Visibility:
     if mark is None:
         return Visibility(n_px=0, share=0, fitted_px=0, n_patches=n_patches)
     left, top, right, bottom = mark.box
-    x, y = seen.place
+    x, y = seen.placement
     columns = _reach(x, left, right, seen.size_wh[0], seen.patch_size)
     rows = _reach(y, top, bottom, seen.size_wh[1], seen.patch_size)
     drawn = np.asarray(mark.mask, bool)
@@ -80,7 +80,7 @@ def _reach(axis: Axis, start: int, end: int, size: int, patch_size: int | None) 
     step = patch_size or size
     first = max(start * times + plus, 0) // (step * over)
     last = -(-min(end * times + plus, size * over) // (step * over))
-    borders = np.array([min(each * step, size) for each in range(first, last + 1)]) * over
+    borders = np.array([min(patch * step, size) for patch in range(first, last + 1)]) * over
     edges = np.arange(end - start + 1) * times + (start * times + plus)
     overlaps = np.diff(edges.clip(borders[:-1, None], borders[1:, None]))
     return _Reach(start, end, overlaps.astype(float), max(size // step - first, 0))

@@ -1,6 +1,6 @@
 """Controls that change the sample before it is asked: what is left when the marks mislead?
 
-Each takes a sample and returns another one; the text mentions the same regions as before.
+They take a sample and return another one; the text mentions the same regions as before.
 """
 
 import itertools
@@ -8,11 +8,14 @@ from collections.abc import Callable, Sequence
 
 from vipbench.errors import DataError
 from vipbench.mentions import LETTERS
-from vipbench.prompts.styles import keyed, seed_of
+from vipbench.prompts.marks import keyed, seed_of
 from vipbench.schema import Box, PromptStyle, Region, Sample
 
 GRID = 9
-"""Places across and down that a lone mark may be moved to. Ours; enough to find a free corner."""
+"""Positions across and down that a lone mark may be moved to. Ours; it finds a free corner."""
+MOST_DRAWS = 1000
+"""Samples that are looked at for the regions of one; a task without any would be searched for ever.
+"""
 
 
 def change(
@@ -41,40 +44,36 @@ def change(
 def wrong(sample: Sample, seed: int) -> Sample:
     """Exchange the marks cyclically among a question's regions, so that each marks another thing.
 
-    A lone mark goes to a box of its size elsewhere in the image: the place of a GRID x GRID raster
-    that overlaps its own least, the first of these by seed.
+    A lone mark goes to a box of its size elsewhere in the image: the position in a GRID x GRID
+    raster that overlaps its own least, the first of these by seed.
     """
     if len(sample.regions) == 1:
-        return _with_places(sample, [_elsewhere(sample, seed)])
-    return _with_places(sample, [*sample.regions[1:], *sample.regions[:1]])
+        return _with_regions(sample, [_elsewhere(sample, seed)])
+    return _with_regions(sample, [*sample.regions[1:], *sample.regions[:1]])
 
 
 def shuffled(sample: Sample, seed: int, other: Callable[[int], Sample | None]) -> Sample:
-    """Put the marks where those of other samples are, in images of another group, scaled to this.
+    """Put the marks where other samples have theirs, in images of another group, to scale.
 
     Samples are drawn by seed and id until there are as many regions as the question has.
     """
     width, height = _size(sample)
-    places: list[Region] = []
+    regions: list[Region] = []
     for number in range(MOST_DRAWS):
-        if len(places) >= len(sample.regions):
-            return _with_places(sample, places[: len(sample.regions)])
+        if len(regions) >= len(sample.regions):
+            return _with_regions(sample, regions[: len(sample.regions)])
         drawn = other(seed_of(seed, sample.id, "shuffled", number))
         if drawn is not None and drawn.group != sample.group and drawn.image_size:
             scale = width / drawn.image_size[0], height / drawn.image_size[1]
-            places += [_scaled(region, *scale) for region in drawn.regions]
+            regions += [_scaled(region, *scale) for region in drawn.regions]
     raise DataError(
         f"sample {sample.id!r}: found no regions of other images in {MOST_DRAWS} draws; style "
         "shuffled needs a task with several images that hold regions"
     )
 
 
-MOST_DRAWS = 1000
-"""Samples that are looked at for the regions of one; a task without any would be sought forever."""
-
-
 def permuted(sample: Sample, seed: int, shift: int | None) -> Sample:
-    """Put the options into another order, keyed by seed and id, or `shift` places on.
+    """Put the options into another order, keyed by seed and id, or `shift` positions on.
 
     Marks stay where they are, and each option keeps its own; the target is the new letter.
     """
@@ -85,23 +84,23 @@ def permuted(sample: Sample, seed: int, shift: int | None) -> Sample:
     if shift is None:
         keyed(seed, sample.id, "options").shuffle(order)
     else:
-        order = [(place - shift) % n for place in order]
+        order = [(index - shift) % n for index in order]
     right = LETTERS.index(sample.target)
     ids = sample.choice_ids
     return sample.model_copy(
         update={
-            "choices": tuple(sample.choices[place] for place in order),
-            "choice_ids": tuple(ids[place] for place in order) if ids else (),
+            "choices": tuple(sample.choices[index] for index in order),
+            "choice_ids": tuple(ids[index] for index in order) if ids else (),
             "target": LETTERS[order.index(right)],
         }
     )
 
 
-def _with_places(sample: Sample, places: Sequence[Region]) -> Sample:
-    """Return the sample with its regions' labels at other places."""
+def _with_regions(sample: Sample, others: Sequence[Region]) -> Sample:
+    """Return the sample with other regions, which take over the labels of its own."""
     regions = tuple(
-        place.model_copy(update={"label": region.label})
-        for region, place in zip(sample.regions, places, strict=True)
+        other.model_copy(update={"label": region.label})
+        for region, other in zip(sample.regions, others, strict=True)
     )
     return sample.model_copy(update={"regions": regions})
 

@@ -2,7 +2,8 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,7 +17,7 @@ from vipbench.runfolder.plan import BatchLimit, prompt_length
 from vipbench.runfolder.trials_file import Trials, write_trials
 from vipbench.runners.registry import find_spec
 from vipbench.runners.spec import Model, ModelChoice, RunnerSpec
-from vipbench.schema import Problem, Sample, TaskSpec
+from vipbench.schema import TaskSpec
 from vipbench.trials.make import TaskFacts, make_trials
 from vipbench.trials.selection import Selection, select
 
@@ -67,24 +68,15 @@ def prepare(settings: RunSettings, draft: Path, console: Console) -> Prepared:
     )
     spec.check_selection(selection)
     sizing = spec.size(selection.prompt_format)
-    facts: dict[str, TaskFacts] = {}
-
-    def watch(loop: Iterable[Sample | Problem], what: str) -> Iterator[Sample | Problem]:
-        return iter(console.bar(what, loop, leave=False))
-
-    trials = write_trials(
-        draft,
-        make_trials(
-            selection,
-            seed=settings.seed,
-            subset_seed=settings.subset_seed,
-            limit=settings.limit,
-            ids=settings.ids,
-            facts=facts,
-            replay=settings.replay,
-            watch=watch,
-        ),
-        sizing.count if sizing else prompt_length,
+    trials, facts = make_trials(
+        selection,
+        partial(write_trials, draft, length=sizing.count if sizing else prompt_length),
+        seed=settings.seed,
+        subset_seed=settings.subset_seed,
+        limit=settings.limit,
+        ids=settings.ids,
+        replay=settings.replay,
+        console=console,
     )
     ids = {task: found.ids for task, found in facts.items()}
     for note in (*selection.notes, *spec.unused(selection.prompt_format)):

@@ -1,55 +1,29 @@
-"""Check a task's data without a model: read, decode and draw everything, report all problems.
+"""Check a task's data without a model: read, decode and draw everything, report all problems."""
 
-Also tell what crop, pad and squash would leave of its marks, from the images' headers alone.
-"""
-
-import contextlib
-import os
-import signal
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from itertools import groupby, islice
-from multiprocessing import get_context
-from operator import attrgetter
+from itertools import islice
 from pathlib import Path
-from typing import NamedTuple, TypeVar, get_args
-
-import numpy as np
+from typing import NamedTuple
 
 from vipbench.console import QUIET, Console
 from vipbench.data.samples import inspect_image, load_samples
 from vipbench.data.synthetic import is_synthetic
 from vipbench.errors import DataError, TaskError, VipbenchError
 from vipbench.images.decode import open_image, safe_path
-from vipbench.images.draw import footprint, render
-from vipbench.images.fit import fit as fit_image
-from vipbench.images.visibility import measure, view
-from vipbench.prompts.controls import change
+from vipbench.images.draw import render
+from vipbench.images.fit import fit
 from vipbench.prompts.request import build_request
-from vipbench.schema import (
-    DataSource,
-    Fit,
-    Problem,
-    PromptStyle,
-    Request,
-    Sample,
-    TaskSpec,
-    Visibility,
-)
+from vipbench.schema import DataSource, Problem, Request, Sample, TaskSpec
+from vipbench.trials.by_image import map_images
+from vipbench.trials.make import n_drawn_from_box
 from vipbench.trials.selection import TaskChoice, select
-
-FoundT = TypeVar("FoundT")
 
 SHOWN = 5
 """Problems of one code that are kept in full; all are counted."""
 SIDE = 336
 """Side in px of the square that images are fitted to, as the usual model does."""
-PATCH = 14
-"""Side in px of the patches of that square."""
-SERIAL = 400
-"""Up to so many images, starting worker processes takes longer than it saves."""
 
 
 class Finding(NamedTuple):
@@ -63,7 +37,7 @@ class Finding(NamedTuple):
 
 
 class CheckReport(NamedTuple):
-    """What the check of one task found."""
+    """The result of the check of one task."""
 
     task: str
     styles: tuple[str, ...]
@@ -78,12 +52,12 @@ class CheckReport(NamedTuple):
 
     @property
     def n_errors(self) -> int:
-        """Number of problems that are no warnings."""
+        """Number of problems that make a record unusable."""
         return sum(finding.n for finding in self.findings if not finding.warning)
 
     @property
     def n_warnings(self) -> int:
-        """Number of problems that leave the sample usable."""
+        """Number of problems that leave the record usable."""
         return sum(finding.n for finding in self.findings if finding.warning)
 
 
@@ -102,9 +76,10 @@ def check_tasks(
         data: where the data of each key lie.
         styles: expression as for `--styles`; None: the headline style of each task.
         include: further folders of task files.
-        console: shows how far it is.
+        console: shows bars.
 
-    Raises TaskError for an unknown task or style and for a broken task file.
+    Raises:
+        TaskError: a task or style is unknown, or a task file is broken.
     """
     reports: dict[str, CheckReport] = {}
     for name in dict.fromkeys(names):
@@ -138,12 +113,12 @@ def check_task(choice: TaskChoice, console: Console = QUIET) -> CheckReport:
                 problems.append(record)
         n_records = len(samples) + sum(not problem.warning for problem in problems)
         for sample in console.bar(f"{name}: headers", samples, in_logs=False):
-            inspected, found = inspect_image(sample, source)
-            problems.extend(found)
+            inspected, its_problems = inspect_image(sample, source)
+            problems.extend(its_problems)
             if inspected:
                 usable.append(inspected)
         draw = partial(_draw_image, choice=choice)
-        problems.extend(_map_images(draw, usable, f"{name}: draw", console))
+        problems.extend(map_images(draw, usable, f"{name}: draw", console))
         problems.extend(_check_count(choice, n_records))
     except VipbenchError as error:
         n_records = len(samples)
@@ -162,23 +137,18 @@ def _report(
 ) -> CheckReport:
     counts = Counter((problem.warning, problem.code) for problem in problems)
     order = sorted(counts, key=lambda key: (key[0], -counts[key], key[1]))
+    findings = []
+    for warning, code in order:
+        alike = (p for p in problems if (p.warning, p.code) == (warning, code))
+        first = tuple(islice(alike, SHOWN))
+        findings.append(Finding(code, warning, counts[warning, code], first))
     return CheckReport(
         task=task,
         styles=styles,
         n_records=n_records,
         n_images=len({sample.image for sample in samples}),
         synthetic=synthetic,
-        findings=tuple(
-            Finding(
-                code,
-                warning,
-                counts[warning, code],
-                tuple(
-                    islice((p for p in problems if (p.warning, p.code) == (warning, code)), SHOWN)
-                ),
-            )
-            for warning, code in order
-        ),
+        findings=tuple(findings),
         ids=frozenset(sample.id for sample in samples),
     )
 
@@ -205,45 +175,6 @@ def _check_joint(spec: TaskSpec, parts: Sequence[CheckReport]) -> CheckReport:
     return report._replace(synthetic=any(part.synthetic for part in parts), ids=everywhere)
 
 
-def _map_images(
-    work: Callable[[Sequence[Sample]], list[FoundT]],
-    samples: Sequence[Sample],
-    label: str,
-    console: Console,
-) -> Iterator[FoundT]:
-    """Yield what is found of the samples of each image, in worker processes."""
-    by_image = groupby(sorted(samples, key=attrgetter("image")), key=attrgetter("image"))
-    jobs = [tuple(group) for _, group in by_image]
-    bar = partial(console.bar, label, total=len(jobs), unit=" images", in_logs=False)
-    workers = min(os.cpu_count() or 1, 16)
-    if len(jobs) <= SERIAL or workers == 1:
-        yield from _flat(bar(map(work, jobs)))
-        return
-    # Not forked: the progress bar has a thread.
-    pool = ProcessPoolExecutor(workers, get_context("spawn"))
-    try:
-        with _interrupt_ignored():
-            results = pool.map(work, jobs, chunksize=32)
-        yield from _flat(bar(results))
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _flat(lists: Iterable[list[FoundT]]) -> Iterator[FoundT]:
-    for found in lists:
-        yield from found
-
-
-@contextlib.contextmanager
-def _interrupt_ignored() -> Iterator[None]:
-    """Start processes that leave Ctrl-C to this one: an ignored signal is inherited."""
-    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, handler)
-
-
 def _draw_image(samples: Sequence[Sample], choice: TaskChoice) -> list[Problem]:
     """Take samples that share an image through request, drawing and fitting."""
     try:
@@ -258,7 +189,7 @@ def _draw_image(samples: Sequence[Sample], choice: TaskChoice) -> list[Problem]:
         for style in choice.styles:
             try:
                 request = build_request(sample, style, seed=0, fit=choice.fit)
-                fit_image(render(image, request.visual_prompts), request.fit, SIDE)
+                fit(render(image, request.visual_prompts), request.fit, SIDE)
             except (DataError, TaskError) as error:
                 message = f"style {style.name}: {error}"
                 problems.append(Problem(id=sample.id, code="not_askable", message=message))
@@ -268,191 +199,12 @@ def _draw_image(samples: Sequence[Sample], choice: TaskChoice) -> list[Problem]:
 
 
 def _drawn_from_box(sample: Sample, request: Request) -> Iterator[Problem]:
-    """Count a sample with marks that follow an outline where only the box is known."""
-    n = sum(
-        prompt.shape != "rectangle" and not prompt.region.polygons
-        for prompt in request.visual_prompts
-    )
+    """Warn of marks that follow an outline where only the box is known."""
+    n = n_drawn_from_box(request)
     if n:
-        message = f"style {request.style}: {n} marks are drawn from a box, for want of a polygon"
+        message = f"style {request.style}: {n} marks are drawn from a box, as there is no polygon"
         yield _warning(sample, "drawn_from_box", message)
 
 
 def _warning(sample: Sample, code: str, message: str) -> Problem:
     return Problem(id=sample.id, code=code, message=message, warning=True)
-
-
-# --- what the model would see of the marks
-
-
-class MarksReport(NamedTuple):
-    """What one fit leaves of the marks of one style."""
-
-    style: str
-    fit: Fit
-    n_samples: int
-    n_marks: int
-    n_lost: int
-    """Marks of which nothing is left."""
-    n_cut: int
-    """Marks of which a part is left."""
-    n_samples_lost: int
-    """Samples with a lost mark."""
-    px: tuple[float, float]
-    """What is left of a mark in px of the fitted square: 5 % quantile and median."""
-    patches: tuple[float, float]
-    """The same in patches."""
-
-
-class VisibilityReport(NamedTuple):
-    """What is left of the marks of one task."""
-
-    task: str
-    n_records: int
-    n_unusable: int
-    """Records that cannot be asked; `check_task` says why."""
-    fit: Fit
-    """How the task is fitted."""
-    marks: tuple[MarksReport, ...]
-    """One a style and fit, the task's own fit first; none of a style that draws no marks."""
-    without_marks: tuple[str, ...]
-    """These styles."""
-
-
-class _Seen(NamedTuple):
-    """What is left of the marks of one sample."""
-
-    id: str
-    by_fit: tuple[tuple[Visibility, ...], ...] | None
-    """One a fit; None where the sample cannot be asked."""
-
-
-def check_visibility(
-    names: Sequence[str],
-    data: Mapping[str, DataSource],
-    styles: str | None = None,
-    include: Sequence[Path] = (),
-    *,
-    fit: Fit | None = None,
-    size: int = SIDE,
-    patch_size: int = PATCH,
-    console: Console = QUIET,
-) -> list[VisibilityReport]:
-    """Measure what is left of the marks of several tasks, a joint one by its parts; seed 0.
-
-    Args:
-        names: as for `check_tasks`, like the three below.
-        data: see there.
-        styles: see there.
-        include: see there.
-        fit: this one alone; None: that of the task, and the others for comparison.
-        size: side of the model's square in px.
-        patch_size: side of its patches in px.
-        console: shows how far it is.
-
-    Raises VipbenchError where tasks, styles or data cannot be used.
-    """
-    reports: dict[str, VisibilityReport] = {}
-    for name in dict.fromkeys(names):
-        chosen = select(tasks=[name], styles=styles, data=data, include=include, fit=fit)
-        for choice in chosen.tasks:
-            others = [other for other in get_args(Fit) if not fit and other != choice.fit]
-            if choice.spec.name not in reports:
-                fits = (choice.fit, *others)
-                reports[choice.spec.name] = _see_task(choice, fits, size, patch_size, console)
-    return list(reports.values())
-
-
-def _see_task(
-    choice: TaskChoice, fits: Sequence[Fit], size: int, patch_size: int, console: Console
-) -> VisibilityReport:
-    name, source = choice.spec.name, choice.source
-    samples: list[Sample | None] = []
-    for record in console.bar(f"{name}: headers", load_samples(choice.spec, source), in_logs=False):
-        if isinstance(record, Sample):
-            samples.append(inspect_image(record, source)[0])
-        elif not record.warning:
-            samples.append(None)
-    reports: list[MarksReport] = []
-    without_marks: list[str] = []
-    refused: set[str] = set()
-    for style in choice.styles:
-        see = partial(_see_image, style=style, fits=fits, size=size, patch_size=patch_size)
-        changed = [*_changed(samples, style, refused)]
-        found = []
-        for seen in _map_images(see, changed, f"{name}: {style.name}", console):
-            if seen.by_fit is None:
-                refused.add(seen.id)
-            else:
-                found.append(seen.by_fit)
-        if any(any(by_fit) for by_fit in found):
-            reports += [
-                _marks_report(style.name, fit, [by_fit[place] for by_fit in found])
-                for place, fit in enumerate(fits)
-            ]
-        else:
-            without_marks.append(style.name)
-    return VisibilityReport(
-        task=name,
-        n_records=len(samples),
-        n_unusable=samples.count(None) + len(refused),
-        fit=choice.fit,
-        marks=tuple(reports),
-        without_marks=tuple(without_marks),
-    )
-
-
-def _changed(
-    samples: Sequence[Sample | None], style: PromptStyle, refused: set[str]
-) -> Iterator[Sample]:
-    """Yield what a style asks about, as a run does; ids that it cannot ask go to `refused`."""
-    for sample in samples:
-        if sample is None:
-            continue
-        try:
-            yield change(sample, style, 0, lambda number: samples[number % len(samples)])
-        except DataError:
-            refused.add(sample.id)
-
-
-def _see_image(
-    samples: Sequence[Sample],
-    style: PromptStyle,
-    fits: Sequence[Fit],
-    size: int,
-    patch_size: int,
-) -> list[_Seen]:
-    """Measure the marks of samples that share an image, of which the size is enough."""
-    image_wh = samples[0].image_size
-    if image_wh is None:
-        raise ValueError(f"{samples[0].id}: the header of its image has not been read")
-    views = [view(image_wh, fit, size, patch_size) for fit in fits]
-    found = []
-    for sample in samples:
-        try:
-            request = build_request(sample, style, seed=0, fit=fits[0])
-        except (DataError, TaskError):
-            found.append(_Seen(sample.id, None))
-            continue
-        prompts = () if request.blind else request.visual_prompts
-        marks = [footprint(image_wh, prompt) for prompt in prompts]
-        by_fit = tuple(tuple(measure(mark, seen) for mark in marks) for seen in views)
-        found.append(_Seen(sample.id, by_fit))
-    return found
-
-
-def _marks_report(style: str, fit: Fit, samples: Sequence[tuple[Visibility, ...]]) -> MarksReport:
-    marks = [mark for sample in samples for mark in sample]
-    px_low, px = np.quantile([mark.fitted_px for mark in marks], (0.05, 0.5))
-    patches_low, patches = np.quantile([mark.n_patches or 0 for mark in marks], (0.05, 0.5))
-    return MarksReport(
-        style=style,
-        fit=fit,
-        n_samples=len(samples),
-        n_marks=len(marks),
-        n_lost=sum(mark.lost for mark in marks),
-        n_cut=sum(mark.cut for mark in marks),
-        n_samples_lost=sum(any(mark.lost for mark in sample) for sample in samples),
-        px=(float(px_low), float(px)),
-        patches=(float(patches_low), float(patches)),
-    )

@@ -1,24 +1,28 @@
-"""From tasks and styles to the trials of a run: which samples are asked, under which styles.
+"""The first steps of every run: the data of a selection -> samples -> requests.
 
-Opens no image beyond its header, and knows nothing about models.
+A trial is one sample under one style. Opens no image beyond its header, and knows nothing about
+models.
 """
 
 import hashlib
 import itertools
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple, TypeVar
 
 from pydantic import TypeAdapter
 
+from vipbench.console import QUIET, Console
 from vipbench.data.samples import inspect_image, load_samples
 from vipbench.digests import file_digest
 from vipbench.errors import DataError, TaskError, nearest
 from vipbench.images.decode import image_header, safe_path
 from vipbench.prompts.controls import change
-from vipbench.prompts.request import build_request, prompt_tags
-from vipbench.prompts.styles import seed_of
+from vipbench.prompts.marks import seed_of
+from vipbench.prompts.request import build_request
+from vipbench.prompts.tags import prompt_tags
 from vipbench.runfolder.manifest import trial_facts
 from vipbench.schema import (
     DataSource,
@@ -26,6 +30,7 @@ from vipbench.schema import (
     PromptStyle,
     Record,
     Replay,
+    Request,
     Sample,
     TaskSpec,
     Trial,
@@ -33,170 +38,230 @@ from vipbench.schema import (
 from vipbench.spool import Spool
 from vipbench.trials.selection import Selection, TaskChoice
 
+KeptT = TypeVar("KeptT")
+
 SHOWN_IDS = 5
 KEPT_SAMPLES = 256
 """Samples whose regions others borrow that are kept in memory."""
 
-Watch = Callable[[Iterable[Sample | Problem], str], Iterable[Sample | Problem]]
-"""Wraps a loop to show how far it is; the second argument says what it does."""
 
-
-class _Asked(Record):
-    """A record whose image has been looked at."""
-
-    record: Sample | Problem
-    error: str | None
-    """Why it cannot be asked."""
-    image_digest: str
-    """sha256."""
-
-
-_RECORD: TypeAdapter[Sample | Problem] = TypeAdapter(Sample | Problem)
-_ASKED = TypeAdapter(_Asked)
-
-
-class _Records:
-    """Records of one task in the order of the data, which lie in a spool; each has its own id."""
-
-    def __init__(
-        self,
-        spec: TaskSpec,
-        spool: Spool[Sample | Problem],
-        ids: Sequence[str],
-        indices: Sequence[int],
-    ) -> None:
-        """Take all records of a task, their ids, and which of them this is about."""
-        self._spec, self._spool, self._ids, self._indices = spec, spool, ids, indices
-
-    def __len__(self) -> int:
-        return len(self._indices)
-
-    def __iter__(self) -> Iterator[Sample | Problem]:
-        return (self[number] for number in range(len(self)))
-
-    def __getitem__(self, number: int) -> Sample | Problem:
-        index = self._indices[number]
-        record = self._spool[index]
-        if isinstance(record, Sample):
-            return record.model_copy(update={"task": self._spec})
-        return record.model_copy(update={"id": self._ids[index]})
-
-    @property
-    def ids(self) -> list[str]:
-        """Of each record."""
-        return [self._ids[index] for index in self._indices]
-
-    def part(self, numbers: Sequence[int]) -> "_Records":
-        """Return some of these records."""
-        indices = [self._indices[number] for number in numbers]
-        return _Records(self._spec, self._spool, self._ids, indices)
-
-
-@dataclass
+@dataclass(frozen=True, slots=True)
 class TaskFacts:
-    """What is found out about a task while its trials are made."""
+    """What is known of a task once all its trials are made."""
 
     n_samples: int
     """Records of the full task, unusable ones included."""
     n_asked: int
-    ids: frozenset[str] = frozenset()
+    ids: frozenset[str]
     """Of all records of the task."""
-    problems: Counter[str] = field(default_factory=Counter)
-    """Errors and warnings of the samples that are asked, by code."""
-    errors: list[Problem] = field(default_factory=list)
+    problems: Mapping[str, int]
+    """Code -> errors and warnings of the samples that are asked."""
+    errors: tuple[Problem, ...]
     """Samples that cannot be asked."""
-    image_modes: dict[str, str] = field(default_factory=dict)
+    image_modes: Mapping[str, str]
     """Image -> the mode that it is stored in, where that is not RGB."""
-    boxes_for_polygons: int = 0
+    boxes_for_polygons: int
     """Marks that follow an outline, drawn from a box."""
-    digest: str = ""
+    digest: str
     """sha256 of `trial_facts` of all trials."""
-
-    def fail(self, record: Sample | Problem, problem: Problem) -> _Asked:
-        """Note that a record cannot be asked."""
-        self.problems[problem.code] += 1
-        self.errors.append(problem)
-        error = f"{problem.code}: {problem.message}"
-        return _Asked(record=record, error=error, image_digest="")
 
 
 def make_trials(
     selection: Selection,
+    keep: Callable[[Iterator[Trial]], KeptT],
     *,
     seed: int,
-    limit: int | None,
-    ids: Sequence[str],
-    facts: dict[str, TaskFacts],
+    limit: int | None = None,
+    ids: Sequence[str] = (),
     subset_seed: int | None = None,
     replay: Replay | None = None,
-    watch: Watch = lambda loop, what: loop,
-) -> Iterator[Trial]:
-    """Yield the trials of a run: task by task, style by style, samples in the order of the data.
+    console: Console = QUIET,
+) -> tuple[KeptT, dict[str, TaskFacts]]:
+    """Make the trials of a run: task by task, style by style, samples in the order of the data.
 
-    Samples lie on the disk, of which one is in memory at a time, beside what a reader keeps.
-    `facts` is filled along the way, and complete at the end.
+    One trial is in memory at a time, beside what `keep` keeps; samples wait on the disk.
 
     Args:
         selection: what to ask.
+        keep: takes all trials one after another, such as `list`, or a function that writes them.
         seed: of the run.
         limit: this many samples of each task, drawn by seed and id: the same ones under each
             style, and for both parts of a joint task. None: as many as the suite says, the same
             ones under each seed, unless there are `ids`.
         ids: only these samples; empty: all.
-        facts: empty; takes what is found out about each task.
         subset_seed: draws the samples of `limit`; None: `seed` does.
         replay: as for `build_request`.
-        watch: shows how far the slow loops are.
+        console: shows bars.
+
+    Returns:
+        What `keep` returned, and what is known of each task now.
 
     Raises:
         DataError: a file of the data is broken, a task has no samples, or ids are unknown.
         TaskError: a style does not fit a task, or parts of a joint task have different samples.
+        ValueError: `keep` did not take all trials.
     """
-    parts = {part for joint in selection.joints for part in joint.data}
-    ids_of: dict[str, frozenset[str]] = {}
-    known: set[str] = set()
-    for choice in selection.tasks:
-        name = choice.spec.name
-        with Spool(_RECORD) as spool:
-            records, warnings = _read(choice, spool, watch)
-            all_ids = frozenset(records.ids)
-            if ids:
-                known |= all_ids
-            if name in parts:
-                ids_of[name] = all_ids
+    facts: dict[str, TaskFacts] = {}
+
+    def trials() -> Iterator[Trial]:
+        for choice in selection.tasks:
             if limit is None and not ids:
-                asked = _subset(records, 0, choice.limit, ids)
+                subset = _Subset(0, choice.limit)
             else:
-                asked = _subset(records, seed if subset_seed is None else subset_seed, limit, ids)
-            facts[name] = TaskFacts(n_samples=len(records), n_asked=len(asked), ids=all_ids)
-            asked_ids = set(asked.ids)
-            counted = [code for id_, code in warnings if id_ in asked_ids]
-            facts[name].problems.update(counted)
-            yield from _task_trials(choice, records, asked, seed, facts[name], replay, watch)
-    unknown = sorted(set(ids) - known)
-    if unknown:
-        raise DataError(
-            f"--ids {' '.join(unknown[:SHOWN_IDS])}: {len(unknown)} of {len(ids)} ids are in no "
-            f"task of this run{_nearest_id(unknown[0], known)}"
-        )
+                subset = _Subset(seed if subset_seed is None else subset_seed, limit, ids)
+            name = choice.spec.name
+            facts[name] = yield from _task_trials(choice, subset, seed, replay, console)
+
+    kept = keep(trials())
+    if len(facts) < len(selection.tasks):
+        raise ValueError("make_trials: `keep` did not take all trials")
+    _check_ids(ids, facts)
     for joint in selection.joints:
-        _check_joint(joint, ids_of)
+        _check_joint(joint, facts)
+    return kept, facts
 
 
-def _nearest_id(id_: str, known: Iterable[str]) -> str:
-    """Suggest an id; of many that are all alike, none is listed."""
-    hint = nearest(id_, known)
-    return hint if "did you mean" in hint else "; expected ids as `vipbench check` shows them"
+def _task_trials(
+    choice: TaskChoice, subset: "_Subset", seed: int, replay: Replay | None, console: Console
+) -> Generator[Trial, None, TaskFacts]:
+    """Yield the trials of one task; the generator returns what is known of it at the end."""
+    spec, source = choice.spec, choice.source
+    tally = _Tally()
+    with Spool(_RECORD) as spool, Spool(_INSPECTED) as inspected:
+        # Data -> samples, and whether their images can be used.
+        samples = console.bar(f"{spec.name}: reading", load_samples(spec, source), leave=False)
+        records, warnings = _store(choice, samples, spool)
+        asked = subset.draw(records.ids)
+        asked_ids = {records.ids[index] for index in asked}
+        tally.problems.update(code for id_, code in warnings if id_ in asked_ids)
+        for index in console.bar(f"{spec.name}: images", asked, leave=False):
+            inspected.append(_inspect(records[index], source, tally))
+
+        @lru_cache(maxsize=KEPT_SAMPLES)
+        def usable(index: int) -> Sample | None:
+            record = records[index]
+            return inspect_image(record, source)[0] if isinstance(record, Sample) else None
+
+        def other(number: int) -> Sample | None:
+            """Return a sample of the whole task, whatever subset is asked, by a random number."""
+            return usable(number % len(records))
+
+        # Samples -> requests.
+        digest = hashlib.sha256()
+        for style in choice.styles:
+            for record in inspected:
+                sample = record.sample
+                if sample is None:
+                    trial = _failed_trial(spec, style, record)
+                else:
+                    sample = change(sample.model_copy(update={"task": spec}), style, seed, other)
+                    request = build_request(
+                        sample,
+                        style,
+                        seed,
+                        fit=choice.fit,
+                        image_digest=record.image_digest,
+                        replay=replay,
+                    )
+                    tally.boxes_for_polygons += n_drawn_from_box(request)
+                    trial = _trial(spec, style, sample, request)
+                digest.update(trial_facts(trial))
+                yield trial
+    return TaskFacts(
+        n_samples=len(records),
+        n_asked=len(asked),
+        ids=frozenset(records.ids),
+        problems=tally.problems,
+        errors=tuple(tally.errors),
+        image_modes=tally.image_modes,
+        boxes_for_polygons=tally.boxes_for_polygons,
+        digest=digest.hexdigest(),
+    )
 
 
-def _read(
-    choice: TaskChoice, spool: Spool[Sample | Problem], watch: Watch
+class _Inspected(Record):
+    """A record of the data whose image has been looked at."""
+
+    record: Sample | Problem
+    error: str | None = None
+    """Why it cannot be asked."""
+    image_digest: str = ""
+    """sha256."""
+
+    @property
+    def sample(self) -> Sample | None:
+        """The record, if it can be asked."""
+        return self.record if isinstance(self.record, Sample) and self.error is None else None
+
+
+_RECORD: TypeAdapter[Sample | Problem] = TypeAdapter(Sample | Problem)
+_INSPECTED = TypeAdapter(_Inspected)
+
+
+class _Tally:
+    """What is counted while the trials of a task are made."""
+
+    def __init__(self) -> None:
+        self.problems: Counter[str] = Counter()
+        self.errors: list[Problem] = []
+        self.image_modes: dict[str, str] = {}
+        self.boxes_for_polygons = 0
+
+    def fail(self, record: Sample | Problem, problem: Problem) -> _Inspected:
+        """Count a record that cannot be asked."""
+        self.problems[problem.code] += 1
+        self.errors.append(problem)
+        return _Inspected(record=record, error=f"{problem.code}: {problem.message}")
+
+
+# --- samples
+
+
+class _Records:
+    """All records of one task in the order of the data, on the disk; each has its own id."""
+
+    def __init__(self, spec: TaskSpec, spool: Spool[Sample | Problem], ids: Sequence[str]) -> None:
+        self._spec, self._spool, self.ids = spec, spool, ids
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, index: int) -> Sample | Problem:
+        record = self._spool[index]
+        if isinstance(record, Sample):
+            return record.model_copy(update={"task": self._spec})
+        return record.model_copy(update={"id": self.ids[index]})
+
+
+class _Subset(NamedTuple):
+    """Which samples of a task are asked."""
+
+    seed: int
+    limit: int | None
+    """This many, drawn by seed and id; None: all."""
+    ids: Sequence[str] = ()
+    """Only these; empty: any."""
+
+    def draw(self, ids: Sequence[str]) -> list[int]:
+        """Return the indices of the records that are asked, in the order of the data."""
+        wanted = set(self.ids)
+        chosen = [index for index, id_ in enumerate(ids) if not wanted or id_ in wanted]
+        if self.limit is None or self.limit >= len(chosen):
+            return chosen
+        order = sorted(
+            chosen, key=lambda index: (seed_of(self.seed, "limit", ids[index]), ids[index])
+        )
+        return sorted(order[: self.limit])
+
+
+def _store(
+    choice: TaskChoice, records: Iterable[Sample | Problem], spool: Spool[Sample | Problem]
 ) -> tuple[_Records, list[tuple[str, str]]]:
-    """Read a task; return usable and unusable records in order, and warnings as (id, code)."""
+    """Put usable and unusable records on the disk; also return the warnings as (id, code)."""
     ids: list[str] = []
     unusable: list[int] = []
     warnings = []
-    for record in watch(load_samples(choice.spec, choice.source), f"{choice.spec.name}: reading"):
+    for record in records:
         if isinstance(record, Problem) and record.warning:
             warnings.append((record.id, record.code))
             continue
@@ -207,129 +272,53 @@ def _read(
         unusable += [index] if isinstance(record, Problem) else []
     if not ids:
         raise DataError(f"{choice.spec.name}: {choice.source.questions} holds no samples")
-    return _Records(choice.spec, spool, _renamed(ids, unusable), range(len(ids))), warnings
+    return _Records(choice.spec, spool, _unique(ids, unusable)), warnings
 
 
-def _renamed(ids: Sequence[str], unusable: Sequence[int]) -> list[str]:
-    """Give a name of its own to each record: a line in each file is named by its id.
+def _unique(ids: Sequence[str], unusable: Sequence[int]) -> list[str]:
+    """Give each record an id of its own: a line in each file is named by it.
 
     Samples keep theirs, which differ; problems with an id that is taken get a number.
     """
     problems = set(unusable)
     taken = {id_ for index, id_ in enumerate(ids) if index not in problems}
-    named = list(ids)
+    unique = list(ids)
     for index in unusable:
         copies = (f"{ids[index]}#{n}" for n in itertools.count(2))
         names = itertools.chain([ids[index]], copies)
-        named[index] = next(each for each in names if each not in taken)
-        taken.add(named[index])
-    return named
+        unique[index] = next(name for name in names if name not in taken)
+        taken.add(unique[index])
+    return unique
 
 
-def _subset(records: _Records, seed: int, limit: int | None, ids: Sequence[str]) -> _Records:
-    wanted = set(ids)
-    names = records.ids
-    chosen = [number for number, id_ in enumerate(names) if not wanted or id_ in wanted]
-    if limit is None or limit >= len(chosen):
-        return records.part(chosen)
-    order = sorted(
-        chosen, key=lambda number: (seed_of(seed, "limit", names[number]), names[number])
-    )
-    return records.part(sorted(order[:limit]))
-
-
-def _task_trials(
-    choice: TaskChoice,
-    records: _Records,
-    asked: _Records,
-    seed: int,
-    facts: TaskFacts,
-    replay: Replay | None,
-    watch: Watch,
-) -> Iterator[Trial]:
-    state = hashlib.sha256()
-
-    @lru_cache(maxsize=KEPT_SAMPLES)
-    def usable(number: int) -> Sample | None:
-        record = records[number]
-        return inspect_image(record, choice.source)[0] if isinstance(record, Sample) else None
-
-    def other(number: int) -> Sample | None:
-        """Return a sample of the whole task, whatever subset is asked, by a random number."""
-        return usable(number % len(records))
-
-    with Spool(_ASKED) as inspected:
-        for record in watch(asked, f"{choice.spec.name}: images"):
-            inspected.append(_inspect(record, choice.source, facts))
-        for style in choice.styles:
-            for each in inspected:
-                if isinstance(each.record, Sample) and each.error is None:
-                    sample = each.record.model_copy(update={"task": choice.spec})
-                    changed = change(sample, style, seed, other)
-                    trial = _trial(choice, style, seed, changed, each.image_digest, replay)
-                else:
-                    trial = _failed(choice.spec, style, each.record, each.error)
-                if trial.request is not None and not trial.request.blind:
-                    facts.boxes_for_polygons += sum(
-                        prompt.shape != "rectangle" and not prompt.region.polygons
-                        for prompt in trial.request.visual_prompts
-                    )
-                state.update(trial_facts(trial))
-                yield trial
-    facts.digest = state.hexdigest()
-
-
-def _inspect(record: Sample | Problem, source: DataSource, facts: TaskFacts) -> _Asked:
+def _inspect(record: Sample | Problem, source: DataSource, tally: _Tally) -> _Inspected:
     """Check a sample's image, and digest it."""
     if isinstance(record, Problem):
-        return facts.fail(record, record)
+        return tally.fail(record, record)
     sample, problems = inspect_image(record, source)
-    facts.problems.update(problem.code for problem in problems if problem.warning)
+    tally.problems.update(problem.code for problem in problems if problem.warning)
     error = next((problem for problem in problems if not problem.warning), None)
     if error is not None:
-        return facts.fail(record, error)
+        return tally.fail(record, error)
     if sample is None:
         raise ValueError(f"{record.id}: unusable, and no problem says why")
     path = safe_path(source.images, sample.image)
     mode = image_header(path).mode
     if mode != "RGB":
-        facts.image_modes[sample.image] = mode
-    return _Asked(record=sample, error=None, image_digest=file_digest(path))
+        tally.image_modes[sample.image] = mode
+    return _Inspected(record=sample, image_digest=file_digest(path))
 
 
-def _failed(
-    spec: TaskSpec, style: PromptStyle, record: Sample | Problem, error: str | None
-) -> Trial:
-    """Make the trial of a sample that cannot be asked, with what is known of it."""
-    sample = record if isinstance(record, Sample) else None
-    return Trial(
-        task=spec.name,
-        style=style.name,
-        id=record.id,
-        error=error,
-        kind=spec.kind,
-        target=sample.target if sample else "",
-        group=sample.group if sample else record.id,
-        tags=sample.tags if sample else {},
-    )
+# --- trials around requests
 
 
-def _trial(
-    choice: TaskChoice,
-    style: PromptStyle,
-    seed: int,
-    sample: Sample,
-    image_digest: str,
-    replay: Replay | None,
-) -> Trial:
-    spec = choice.spec
-    try:
-        request = build_request(
-            sample, style, seed, fit=choice.fit, image_digest=image_digest, replay=replay
-        )
-    except TaskError as error:
-        known = spec.name in str(error)
-        raise error if known else TaskError(f"{spec.name}: {error}") from error
+def n_drawn_from_box(request: Request) -> int:
+    """Count the marks that follow an outline where only the box is known."""
+    prompts = () if request.blind else request.visual_prompts
+    return sum(prompt.shape != "rectangle" and not prompt.region.polygons for prompt in prompts)
+
+
+def _trial(spec: TaskSpec, style: PromptStyle, sample: Sample, request: Request) -> Trial:
     return Trial(
         task=spec.name,
         style=style.name,
@@ -343,10 +332,42 @@ def _trial(
     )
 
 
-def _check_joint(joint: TaskSpec, ids_of: Mapping[str, frozenset[str]]) -> None:
+def _failed_trial(spec: TaskSpec, style: PromptStyle, failed: _Inspected) -> Trial:
+    """Make the trial of a record that cannot be asked, with what is known of it."""
+    record = failed.record
+    sample = record if isinstance(record, Sample) else None
+    return Trial(
+        task=spec.name,
+        style=style.name,
+        id=record.id,
+        error=failed.error,
+        kind=spec.kind,
+        target=sample.target if sample else "",
+        group=sample.group if sample else record.id,
+        tags=sample.tags if sample else {},
+    )
+
+
+# --- what can be checked when all tasks are read
+
+
+def _check_ids(ids: Sequence[str], facts: Mapping[str, TaskFacts]) -> None:
+    known = frozenset[str]().union(*(task.ids for task in facts.values())) if ids else frozenset()
+    unknown = sorted(set(ids) - known)
+    if unknown:
+        hint = nearest(unknown[0], known)
+        if "did you mean" not in hint:  # of many ids that are all alike, none is listed
+            hint = "; expected ids as `vipbench check` shows them"
+        raise DataError(
+            f"--ids {' '.join(unknown[:SHOWN_IDS])}: {len(unknown)} of {len(ids)} ids are in no "
+            f"task of this run{hint}"
+        )
+
+
+def _check_joint(joint: TaskSpec, facts: Mapping[str, TaskFacts]) -> None:
     first, *others = tuple(joint.data)
     for other in others:
-        differing = sorted(ids_of[first] ^ ids_of[other])
+        differing = sorted(facts[first].ids ^ facts[other].ids)
         if differing:
             raise TaskError(
                 f"{joint.name}: {first} and {other} differ in {len(differing)} ids, such as "

@@ -1,4 +1,4 @@
-"""selection: part of what was vipbench/trials/make.py."""
+"""What a run asks: names of suites, tasks and styles -> specs, data, styles and fits."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import NamedTuple
 from vipbench.data.locate import locate
 from vipbench.data.tasks import all_styles, load_suite, load_task
 from vipbench.errors import TaskError
-from vipbench.prompts.styles import parse_styles
+from vipbench.prompts.expressions import parse_styles
 from vipbench.schema import DataSource, ExtraMetric, Fit, PromptFormat, PromptStyle, Suite, TaskSpec
 
 CUSTOM = "custom"
@@ -38,9 +38,11 @@ class Selection(NamedTuple):
     joints: tuple[TaskSpec, ...]
     """Tasks that are scored from others."""
     prompt_format: PromptFormat | None
-    """Of the suite; so are the next two."""
+    """The suite's, if it names one."""
     metrics: tuple[ExtraMetric, ...]
+    """The suite's: reported beside the headline metric."""
     breakdown: tuple[str, ...]
+    """The suite's: tags that every task is broken down by."""
     notes: tuple[str, ...]
     """What was left out, and why."""
 
@@ -67,8 +69,8 @@ def select(
         fit_hint: for tasks that say nothing themselves: the checkpoint's.
 
     Raises:
-        TaskError: unknown or broken tasks, suites or styles, or nothing is left to ask.
-        DataError: the data of a task are nowhere.
+        TaskError: a task, suite or style is unknown or broken, or nothing is left to ask.
+        DataError: the data of a task cannot be found.
     """
     chosen = load_suite(suite, include) if suite else None
     names = tuple(tasks) or (chosen.tasks if chosen else ())

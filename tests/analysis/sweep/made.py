@@ -7,7 +7,7 @@ import numpy as np
 
 from tests import results
 from vipbench.data.tasks import all_styles
-from vipbench.prompts.styles import parse_styles
+from vipbench.prompts.expressions import parse_styles
 from vipbench.schema import PromptStyle
 
 TASK = "visual7w_pointing"

@@ -11,7 +11,7 @@ from tests.analysis.sweep.made import coins, make
 from vipbench.analysis.sweep.effects import AS_HEADLINE, EffectRow, levels
 from vipbench.analysis.sweep.overview import Sweep, sweep
 from vipbench.data.tasks import all_styles
-from vipbench.prompts.styles import parse_styles
+from vipbench.prompts.expressions import parse_styles
 
 
 def effects(found: Sweep, kind: str) -> dict[tuple[str, str], EffectRow]:

@@ -1,0 +1,82 @@
+"""The report as a whole: what it writes, says, and refuses."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.html.made import Item, Page, write_run
+from vipbench.console import Console
+from vipbench.demo import sources
+from vipbench.demo.generate import make
+from vipbench.errors import RunError
+from vipbench.html import write_report
+from vipbench.run import loop as runs
+from vipbench.run.settings import RunSettings
+
+
+def test_the_same_runs_give_the_same_bytes(tmp_path: Path, run: Path) -> None:
+    found = []
+    for name in ("one", "two"):
+        write_report([run], tmp_path / name, max_inline=1)
+        files = sorted(path for path in (tmp_path / name).rglob("*") if path.is_file())
+        found.append({path.relative_to(tmp_path / name): path.read_bytes() for path in files})
+    assert found[0] == found[1]
+    assert {path.suffix for path in found[0]} == {".html", ".webp", ".png", ".svg"}
+
+
+def test_no_path_of_this_machine_is_in_it(tmp_path: Path, run: Path) -> None:
+    assert str(tmp_path) not in write_report([run], tmp_path).read_text(encoding="utf-8")
+
+
+def test_subsets_synthetic_data_and_missing_pictures_are_marked(
+    tmp_path: Path, images: Path
+) -> None:
+    run = write_run(
+        tmp_path / "run",
+        [Item()],
+        images=images,
+        synthetic=True,
+        n_samples=250,
+    )
+    (images / "1.png").unlink()
+    said: list[str] = []
+    page = Page(write_report([run], tmp_path, console=Console(said.append)))
+    assert "1 of 250" in page.text
+    assert "synthetic" in page.text
+    assert "1 pictures could not be drawn" in page.text
+    assert "There are no pictures in this report." in page.text
+    assert len(said) == 1
+    assert said[0].startswith("pictures: 1 of 1 cannot be drawn")
+
+
+def test_withheld_pictures_are_named(tmp_path: Path, images: Path) -> None:
+    run = write_run(tmp_path / "run", [Item()], images=images, redistribute=False)
+    said: list[str] = []
+    page = Page(write_report([run], tmp_path, console=Console(said.append)))
+    assert "1 pictures are left out" in page.text
+    assert "--embed-images" in said[0]
+
+
+def test_no_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="no run is given"):
+        write_report([], tmp_path)
+
+
+def test_a_file_in_the_way_is_refused(tmp_path: Path, run: Path) -> None:
+    (tmp_path / "out").write_text("a file")
+    with pytest.raises(RunError, match="out"):
+        write_report([run], tmp_path / "out", max_inline=0)
+
+
+@pytest.mark.usefixtures("no_rendering")
+def test_a_report_of_the_demo_suite(tmp_path: Path) -> None:
+    data = sources(make(tmp_path / "data", 6))
+    for runner in ("oracle", "constant"):
+        runs.run(RunSettings(suite="demo", runner=runner, data=data, out=tmp_path / runner))
+    page = Page(write_report([tmp_path / "oracle", tmp_path / "constant"], tmp_path / "out"))
+    tasks = {task["label"] for task in page.data["tasks"]}
+    assert tasks >= {"visual7w_pointing", "vcr_qa", "vcr_qar", "vcr_q2ar", "vip_bench_drawn"}
+    assert len(page.data["pictures"]["source"]) > 50
+    assert {"leaderboard", "differences", "controls", "marks", "styles", "samples", "runs"} <= {
+        attributes.get("id") for attributes in page.named("section")
+    }

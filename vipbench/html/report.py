@@ -1,0 +1,91 @@
+"""Write the report of some runs: a page that opens without a network, with plots beside it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from vipbench import files
+from vipbench.analysis.sweep.overview import sweep
+from vipbench.console import QUIET, Console
+from vipbench.errors import RunError
+from vipbench.html.dataset import collect
+from vipbench.html.page import Content, render
+from vipbench.html.pictures import Drawn, add_pictures
+from vipbench.html.plots import write_plots
+from vipbench.html.runs import read_runs, task_labels
+from vipbench.html.tables import leaderboards, slugs, task_part, troubles, with_holm
+
+MAX_INLINE = 500
+"""Samples up to which pictures lie inside the page."""
+PAGE = "report.html"
+
+
+def write_report(
+    folders: Sequence[Path],
+    out: Path,
+    *,
+    embed_images: bool = False,
+    max_inline: int = MAX_INLINE,
+    console: Console = QUIET,
+) -> Path:
+    """Write `report.html`, with plots and large sets of pictures in `report_files/` beside it.
+
+    The same runs and images give the same bytes.
+
+    Args:
+        folders: of finished runs, in the order in which they are shown.
+        out: a folder; what an earlier report wrote there is replaced.
+        embed_images: show pictures of tasks with `redistribute: false` too.
+        max_inline: samples up to which pictures lie inside the page.
+        console: says which pictures are missing, and shows a bar.
+
+    Returns:
+        The page.
+
+    Raises:
+        RunError: No run is given, one has not ended or is broken, or a file cannot be written.
+    """
+    if not folders:
+        raise RunError("report: no run is given; expected folders of finished runs")
+    runs = read_runs(folders)
+    dataset, scores, to_draw = collect(runs)
+    drawn = add_pictures(
+        dataset,
+        to_draw,
+        out,
+        embed_images=embed_images,
+        max_inline=max_inline,
+        console=console,
+    )
+    _say_what_is_missing(drawn, len(to_draw), console)
+    labels = task_labels(dataset.tasks)
+    names = slugs(list(labels.values()))
+    parts = with_holm(
+        [
+            task_part(runs, scores, key, labels[key], slug)
+            for key, slug in zip(dataset.tasks, names, strict=True)
+        ]
+    )
+    content = Content(
+        dataset=dataset,
+        boards=leaderboards(runs, dataset.tasks),
+        troubles=troubles(runs, dataset.tasks),
+        parts=parts,
+        drawn=drawn,
+        plots=write_plots(parts, runs, out),
+        sweep=sweep(folders),
+    )
+    files.write_text(out / PAGE, [render(content)])
+    return out / PAGE
+
+
+def _say_what_is_missing(drawn: Drawn, n: int, console: Console) -> None:
+    if drawn.n_withheld:
+        console.say(
+            f"pictures: {drawn.n_withheld:,} of {n:,} are left out, since their tasks may not be "
+            "redistributed; --embed-images shows them"
+        )
+    if drawn.n_failed:
+        console.say(
+            f"pictures: {drawn.n_failed:,} of {n:,} cannot be drawn; the first: "
+            f"{drawn.first_failure}"
+        )

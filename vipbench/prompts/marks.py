@@ -1,0 +1,164 @@
+"""Draws of a style: its shapes, colours and opacities -> one fully determined mark a region.
+
+Every draw is keyed by the run's seed and the sample's id, so that none depends on another one.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from random import Random
+from typing import NamedTuple
+
+from vipbench.errors import TaskError
+from vipbench.prompts.styles import COLORS, color_rgb
+from vipbench.schema import RGB, PromptChoices, PromptStyle, Region, Shape, VisualPrompt
+
+
+class Mark(NamedTuple):
+    """A visual prompt and the word that the text has for its colour."""
+
+    prompt: VisualPrompt
+    color_word: str | None
+    """None: the text does not name the colour."""
+
+
+def keyed(*parts: object) -> Random:
+    """Return a generator for one purpose; the same parts give the same draws on every machine."""
+    return Random(seed_of(*parts))
+
+
+def seed_of(*parts: object) -> int:
+    """Hash parts to a seed of 52 bits, exact in JSON numbers."""
+    text = "\x1f".join(map(str, parts))
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 12
+
+
+def resolve(
+    regions: Sequence[Region],
+    style: PromptStyle,
+    seed: int,
+    sample_id: str,
+    lead: int = 0,
+    choices: PromptChoices | None = None,
+) -> tuple[Mark, ...]:
+    """Draw one mark a region from a style; the same arguments give the same marks.
+
+    Args:
+        regions: in drawing order.
+        style: of kind `marks` or `blind`.
+        seed: of the run.
+        sample_id: with the seed and the region's index, keys every draw.
+        lead: index of the region that gets an inline style's colour.
+        choices: shapes and colours fixed by hand.
+
+    Raises:
+        TaskError: A named style has fewer colours than the sample has regions, or not as many
+            shapes or colours were chosen as it has.
+    """
+    choices = choices or PromptChoices()
+    for what, chosen in (("shapes", choices.shapes), ("colors", choices.colors)):
+        if chosen and len(chosen) != len(regions):
+            raise TaskError(
+                f"{len(chosen)} {what} were chosen, but there are {len(regions)} regions;"
+                " expected one a region"
+            )
+    shapes = choices.shapes or tuple(
+        keyed(seed, sample_id, index, "shape").choice(style.shapes) for index in range(len(regions))
+    )
+    rng = keyed(seed, sample_id, "colors")
+    if choices.colors:
+        colors = [_chosen(color, rng) for color in choices.colors]
+    elif style.official:
+        colors = _official_colors(shapes, style.colors, rng)
+    else:
+        colors = _distinct_colors(len(regions), style, lead, rng)
+    return tuple(
+        Mark(
+            VisualPrompt(
+                region=region,
+                shape=shape,
+                color=rgb,
+                alpha=_alpha(style, shape, keyed(seed, sample_id, index, "alpha")),
+                width=style.width.get(shape),
+                seed=seed_of(seed, sample_id, index, "geometry"),
+            ),
+            word,
+        )
+        for index, (region, shape, (word, rgb)) in enumerate(
+            zip(regions, shapes, colors, strict=True)
+        )
+    )
+
+
+def _chosen(color: str | RGB | None, rng: Random) -> tuple[str | None, RGB]:
+    if isinstance(color, str):
+        return _word_and_rgb(color)
+    return None, color or _random_rgb(rng)
+
+
+def _word_and_rgb(color: str) -> tuple[str | None, RGB]:
+    """Return how the text names a colour (not at all for `#rrggbb`), and its RGB."""
+    return (color if color in COLORS else None), color_rgb(color)
+
+
+def _official_colors(
+    shapes: Sequence[Shape], pool: Sequence[str], rng: Random
+) -> list[tuple[str | None, RGB]]:
+    """Draw colours as ViP-LLaVA's `get_color_shape` does (visual_prompt_organizer.py, 268-308).
+
+    Marks of a shape that occurs more than once get different named colours until the pool is empty,
+    then random RGB without a name; the only mark of its shape is unnamed random RGB by coin.
+    """
+    counts = Counter(shapes)
+    left = {shape: list(pool) for shape in counts}
+    colors: list[tuple[str | None, RGB]] = []
+    for shape in shapes:
+        named = bool(left[shape]) if counts[shape] > 1 else rng.random() < 0.5
+        if named:
+            name = rng.choice(left[shape])
+            left[shape].remove(name)
+            colors.append(_word_and_rgb(name))
+        else:
+            colors.append((None, _random_rgb(rng)))
+    return colors
+
+
+def _distinct_colors(
+    n: int, style: PromptStyle, lead: int, rng: Random
+) -> list[tuple[str | None, RGB]]:
+    """Draw a different colour for each region.
+
+    An inline style with too few gives one of its own to the region `lead`; the others get what else
+    it has, then the rest of the pool, then random RGB.
+    """
+    if n <= len(style.colors):
+        return [_word_and_rgb(name) for name in rng.sample(style.colors, n)]
+    if not style.inline:
+        raise TaskError(
+            f"style {style.name!r} has {len(style.colors)} colors, but there are {n} regions; "
+            "choose a style with more colors, or an inline one"
+        )
+    own = rng.sample(style.colors, len(style.colors))
+    taken = {color_rgb(color) for color in own}
+    rest = [name for name, rgb in COLORS.items() if rgb not in taken]
+    colors = [_word_and_rgb(name) for name in (*own, *rng.sample(rest, len(rest)))][:n]
+    taken = {rgb for _, rgb in colors}
+    while len(colors) < n:
+        rgb = _random_rgb(rng)
+        if rgb not in taken:
+            taken.add(rgb)
+            colors.append((None, rgb))
+    colors.insert(lead, colors.pop(0))
+    return colors
+
+
+def _random_rgb(rng: Random) -> RGB:
+    return rng.randint(0, 255), rng.randint(0, 255), rng.randint(0, 255)
+
+
+def _alpha(style: PromptStyle, shape: Shape, rng: Random) -> int:
+    """Fix the opacity; None draws from the training range (visual_prompt_generator.py, 277-278)."""
+    alpha = style.alpha
+    if alpha is None:
+        alpha = (48, 128) if shape == "mask" else (96, 255)
+    return alpha if isinstance(alpha, int) else rng.randint(*alpha)

@@ -1,0 +1,201 @@
+"""What crop, pad and squash leave of a task's marks, from the images' headers alone."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple, get_args
+
+import numpy as np
+
+from vipbench.console import QUIET, Console
+from vipbench.data.samples import inspect_image, load_samples
+from vipbench.errors import DataError, TaskError
+from vipbench.images.draw import footprint
+from vipbench.images.visibility import measure, view
+from vipbench.prompts.controls import change
+from vipbench.prompts.request import build_request
+from vipbench.schema import DataSource, Fit, PromptStyle, Sample, Visibility
+from vipbench.trials.by_image import map_images
+from vipbench.trials.check import SIDE
+from vipbench.trials.selection import TaskChoice, select
+
+PATCH = 14
+"""Side in px of the patches of the usual model's square."""
+
+
+class MarksReport(NamedTuple):
+    """What one fit leaves of the marks of one style."""
+
+    style: str
+    fit: Fit
+    n_samples: int
+    n_marks: int
+    n_lost: int
+    """Marks of which nothing is left."""
+    n_cut: int
+    """Marks of which a part is left."""
+    n_samples_lost: int
+    """Samples with a lost mark."""
+    px: tuple[float, float]
+    """What is left of a mark in px of the fitted square: 5 % quantile and median."""
+    patches: tuple[float, float]
+    """The same in patches."""
+
+
+class VisibilityReport(NamedTuple):
+    """What is left of the marks of one task."""
+
+    task: str
+    n_records: int
+    n_unusable: int
+    """Records that cannot be asked; `check_task` says why."""
+    fit: Fit
+    """How the task is fitted."""
+    marks: tuple[MarksReport, ...]
+    """One a style and fit, the task's own fit first; none of a style that draws no marks."""
+    without_marks: tuple[str, ...]
+    """These styles."""
+
+
+class _SampleMarks(NamedTuple):
+    """What is left of the marks of one sample."""
+
+    id: str
+    by_fit: tuple[tuple[Visibility, ...], ...] | None
+    """One a fit; None where the sample cannot be asked."""
+
+
+def check_visibility(
+    names: Sequence[str],
+    data: Mapping[str, DataSource],
+    styles: str | None = None,
+    include: Sequence[Path] = (),
+    *,
+    fit: Fit | None = None,
+    size: int = SIDE,
+    patch_size: int = PATCH,
+    console: Console = QUIET,
+) -> list[VisibilityReport]:
+    """Measure what is left of the marks of several tasks, a joint one by its parts; seed 0.
+
+    Args:
+        names: of tasks.
+        data: where the data of each key lie.
+        styles: expression as for `--styles`; None: the headline style of each task.
+        include: further folders of task files.
+        fit: this one alone; None: that of the task, and the others for comparison.
+        size: side of the model's square in px.
+        patch_size: side of its patches in px.
+        console: shows bars.
+
+    Raises:
+        TaskError: a task or style is unknown, or a task file is broken.
+        DataError: the data of a task are missing or broken.
+    """
+    reports: dict[str, VisibilityReport] = {}
+    for name in dict.fromkeys(names):
+        chosen = select(tasks=[name], styles=styles, data=data, include=include, fit=fit)
+        for choice in chosen.tasks:
+            others = [other for other in get_args(Fit) if not fit and other != choice.fit]
+            if choice.spec.name not in reports:
+                fits = (choice.fit, *others)
+                reports[choice.spec.name] = _measure_task(choice, fits, size, patch_size, console)
+    return list(reports.values())
+
+
+def _measure_task(
+    choice: TaskChoice, fits: Sequence[Fit], size: int, patch_size: int, console: Console
+) -> VisibilityReport:
+    name, source = choice.spec.name, choice.source
+    samples: list[Sample | None] = []
+    for record in console.bar(f"{name}: headers", load_samples(choice.spec, source), in_logs=False):
+        if isinstance(record, Sample):
+            samples.append(inspect_image(record, source)[0])
+        elif not record.warning:
+            samples.append(None)
+    reports: list[MarksReport] = []
+    without_marks: list[str] = []
+    refused: set[str] = set()
+    for style in choice.styles:
+        measure_image = partial(
+            _measure_image, style=style, fits=fits, size=size, patch_size=patch_size
+        )
+        changed, refused_here = _changed(samples, style)
+        refused |= refused_here
+        measured = []
+        for marks in map_images(measure_image, changed, f"{name}: {style.name}", console):
+            if marks.by_fit is None:
+                refused.add(marks.id)
+            else:
+                measured.append(marks.by_fit)
+        if any(any(by_fit) for by_fit in measured):
+            reports += [
+                _marks_report(style.name, fit, [by_fit[index] for by_fit in measured])
+                for index, fit in enumerate(fits)
+            ]
+        else:
+            without_marks.append(style.name)
+    return VisibilityReport(
+        task=name,
+        n_records=len(samples),
+        n_unusable=samples.count(None) + len(refused),
+        fit=choice.fit,
+        marks=tuple(reports),
+        without_marks=tuple(without_marks),
+    )
+
+
+def _changed(samples: Sequence[Sample | None], style: PromptStyle) -> tuple[list[Sample], set[str]]:
+    """Return the samples that a style asks about, as a run does, and ids that it cannot ask."""
+    changed, refused = [], set()
+    for sample in samples:
+        if sample is None:
+            continue
+        try:
+            changed.append(change(sample, style, 0, lambda number: samples[number % len(samples)]))
+        except DataError:
+            refused.add(sample.id)
+    return changed, refused
+
+
+def _measure_image(
+    samples: Sequence[Sample],
+    style: PromptStyle,
+    fits: Sequence[Fit],
+    size: int,
+    patch_size: int,
+) -> list[_SampleMarks]:
+    """Measure the marks of samples that share an image; its size is enough for that."""
+    image_wh = samples[0].image_size
+    if image_wh is None:
+        raise ValueError(f"{samples[0].id}: the header of its image has not been read")
+    views = [view(image_wh, fit, size, patch_size) for fit in fits]
+    measured = []
+    for sample in samples:
+        try:
+            request = build_request(sample, style, seed=0, fit=fits[0])
+        except (DataError, TaskError):
+            measured.append(_SampleMarks(sample.id, None))
+            continue
+        prompts = () if request.blind else request.visual_prompts
+        marks = [footprint(image_wh, prompt) for prompt in prompts]
+        by_fit = tuple(tuple(measure(mark, seen) for mark in marks) for seen in views)
+        measured.append(_SampleMarks(sample.id, by_fit))
+    return measured
+
+
+def _marks_report(style: str, fit: Fit, samples: Sequence[tuple[Visibility, ...]]) -> MarksReport:
+    marks = [mark for sample in samples for mark in sample]
+    px_low, px = np.quantile([mark.fitted_px for mark in marks], (0.05, 0.5))
+    patches_low, patches = np.quantile([mark.n_patches or 0 for mark in marks], (0.05, 0.5))
+    return MarksReport(
+        style=style,
+        fit=fit,
+        n_samples=len(samples),
+        n_marks=len(marks),
+        n_lost=sum(mark.lost for mark in marks),
+        n_cut=sum(mark.cut for mark in marks),
+        n_samples_lost=sum(any(mark.lost for mark in sample) for sample in samples),
+        px=(float(px_low), float(px)),
+        patches=(float(patches_low), float(patches)),
+    )
