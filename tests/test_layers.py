@@ -12,7 +12,7 @@ import vipbench
 
 PACKAGE = Path(vipbench.__file__).parent
 LAYERS = (
-    ("_version", "errors", "schema", "mentions", "console", "option"),
+    ("_version", "errors", "schema", "console", "option"),
     ("stats", "environment", "files", "reading", "spool", "validation"),
     ("digests",),
     ("images", "geometry", "runfolder", "endpoints"),

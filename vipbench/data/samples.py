@@ -8,7 +8,7 @@ from vipbench.data.tasks import import_reader
 from vipbench.errors import DataError, TaskError
 from vipbench.images.decode import image_size, safe_path
 from vipbench.images.geometry import bounds, inside_image, intersects_image, is_inverted
-from vipbench.mentions import LETTERS, mentioning, mentions
+from vipbench.prompts.mentions import LETTERS, mentioning, mentions
 from vipbench.schema import DataSource, Polygon, Problem, Region, Sample, TaskSpec
 from vipbench.validation import shown
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from types import ModuleType
 
 from vipbench.errors import TaskError, nearest
-from vipbench.mentions import FIELD
 from vipbench.prompts.expressions import parse_styles
+from vipbench.prompts.mentions import FIELD
 from vipbench.prompts.styles import load_styles
 from vipbench.schema import DataSource, Problem, PromptStyle, Sample, Suite, TaskSpec
 from vipbench.validation import YamlMapping, checked, read_yaml

@@ -18,8 +18,8 @@ from vipbench.demo.scenes import COLORS, FIGURES, Figure, draw_scene, make_scene
 from vipbench.images.draw import render
 from vipbench.images.fit import fit
 from vipbench.images.load import load_image
-from vipbench.mentions import LETTERS
 from vipbench.prompts.marks import keyed, resolve
+from vipbench.prompts.mentions import LETTERS
 from vipbench.prompts.request import build_request
 from vipbench.prompts.styles import COLORS as MARK_COLORS
 from vipbench.prompts.styles import SHAPES, color_group

@@ -7,8 +7,8 @@ import itertools
 from collections.abc import Callable, Sequence
 
 from vipbench.errors import DataError
-from vipbench.mentions import LETTERS
 from vipbench.prompts.marks import keyed, seed_of
+from vipbench.prompts.mentions import LETTERS
 from vipbench.schema import Box, PromptStyle, Region, Sample
 
 GRID = 9

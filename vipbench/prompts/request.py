@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 
 from vipbench.digests import added_facts, digest, facts
 from vipbench.errors import TaskError
-from vipbench.mentions import LETTERS, mentions
 from vipbench.prompts.marks import Mark, resolve, seed_of
+from vipbench.prompts.mentions import LETTERS, mentions
 from vipbench.prompts.wording import Wording, draw_articles
 from vipbench.schema import Fit, PromptChoices, PromptStyle, Replay, Request, Sample
 from vipbench.validation import checked

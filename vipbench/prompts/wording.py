@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from vipbench.errors import DataError, TaskError
 from vipbench.images.fit import fit_box
-from vipbench.mentions import FIELD, LETTERS, MENTION, mentions
 from vipbench.prompts.marks import Mark, keyed
+from vipbench.prompts.mentions import FIELD, LETTERS, MENTION, mentions
 from vipbench.schema import Fit, PromptChoices, PromptStyle, Sample, Shape
 
 WORDS: dict[Shape, tuple[str, str]] = {

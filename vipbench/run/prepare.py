@@ -17,7 +17,6 @@ from vipbench.runfolder.plan import BatchLimit, prompt_length
 from vipbench.runfolder.trials_file import Trials, write_trials
 from vipbench.runners.registry import find_spec
 from vipbench.runners.spec import Model, ModelChoice, RunnerSpec
-from vipbench.schema import TaskSpec
 from vipbench.trials.make import TaskFacts, make_trials
 from vipbench.trials.selection import Selection, select
 
@@ -85,9 +84,27 @@ def prepare(settings: RunSettings, draft: Path, console: Console) -> Prepared:
     model = spec.describe(selection.prompt_format, trials, ids, describe)
     for note in model.notes:
         console.say(note)
-    identity = Identity(
+    return Prepared(
+        spec=spec,
+        model=model,
+        selection=selection,
+        trials=trials,
+        facts=facts,
+        limit=_batch_limit(settings, spec, trials, sizing.budget if sizing else None),
+        identity=_identity(settings, selection, model, facts),
+        notes=(*selection.notes, *model.notes),
+        seconds=time.monotonic() - begun,
+    )
+
+
+def _identity(
+    settings: RunSettings, selection: Selection, model: Model, facts: Mapping[str, TaskFacts]
+) -> Identity:
+    """Say what makes this run the same run as another."""
+    specs = [*(choice.spec for choice in selection.tasks), *selection.joints]
+    return Identity(
         suite=selection.suite,
-        tasks={task.name: task.version for task in _specs(selection)},
+        tasks={spec.name: spec.version for spec in specs},
         styles={choice.spec.name: choice.styles for choice in selection.tasks},
         seed=settings.seed,
         limit=settings.limit,
@@ -97,17 +114,6 @@ def prepare(settings: RunSettings, draft: Path, console: Console) -> Prepared:
         model=model.name,
         settings=model.settings,
         requests={task: found.digest for task, found in facts.items()},
-    )
-    return Prepared(
-        spec=spec,
-        model=model,
-        selection=selection,
-        trials=trials,
-        facts=facts,
-        limit=_batch_limit(settings, spec, trials, sizing.budget if sizing else None),
-        identity=identity,
-        notes=(*selection.notes, *model.notes),
-        seconds=time.monotonic() - begun,
     )
 
 
@@ -153,10 +159,6 @@ def _batch_limit(
     if token_budget is not None:
         return token_limit(trials, token_budget)
     return BatchLimit(spec.batch_size)
-
-
-def _specs(selection: Selection) -> list[TaskSpec]:
-    return [*(choice.spec for choice in selection.tasks), *selection.joints]
 
 
 def _check_processes(settings: RunSettings) -> None:

@@ -1,4 +1,4 @@
-from vipbench.mentions import FIELD, mentioning, mentions
+from vipbench.prompts.mentions import FIELD, mentioning, mentions
 from vipbench.schema import Sample
 
 
