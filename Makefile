@@ -5,9 +5,9 @@
 #                      test-versions, test-wheel
 #   make check         formatting, lint, types
 #   make fix           repairs what can be repaired by a tool
-#   make goldens       writes tests/data and tests/golden anew (a change of the latter needs a
+#   make goldens       regenerates tests/data and tests/golden (a change of the latter needs a
 #                      raised task version)
-#   make leaderboard   writes results/demo anew
+#   make leaderboard   regenerates results/demo
 
 PYTHON ?= python3
 VENV := .venv

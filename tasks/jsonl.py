@@ -94,13 +94,13 @@ def _file(questions: Path) -> QuestionFile:
         if len(files) != 1:
             names = ", ".join(file.name for file in files) or "none"
             raise DataError(
-                f"{questions}: expected exactly one .jsonl file in the folder, found {names};"
+                f"{questions}: expected exactly one .jsonl file in the folder, found {names} ·"
                 " name the file itself"
             )
         path = files[0]
     file = read_questions(path, written_by_hand=True)
     if not entries(file.content):
-        raise DataError(f"{path}: holds no record; expected one JSON object a line")
+        raise DataError(f"{path}: holds no record · expected one JSON object a line")
     return file
 
 
@@ -134,7 +134,7 @@ def _sample(sample_id: str, value: object, where: str) -> Sample:
 def _right_choice(answer: str, choices: tuple[str, ...], where: str) -> int:
     """Return the index of the right option, which `answer` names by its letter or its text."""
     if len(choices) > len(LETTERS):
-        raise BadRecord(f"{where}: {len(choices)} choices; expected at most 26", "choices")
+        raise BadRecord(f"{where}: {len(choices)} choices · expected at most 26", "choices")
     indices = {k for k, choice in enumerate(choices) if choice == answer}
     if answer in tuple(LETTERS[: len(choices)]):
         indices.add(LETTERS.index(answer))

@@ -227,7 +227,7 @@ def _split_file(dataset: Path, name: str) -> Path:
     if len(others) != 1:
         names = ", ".join(other.name for other in others) or "none"
         raise DataError(
-            f"{path}: does not exist; expected the list of test image ids beside"
+            f"{path}: does not exist · expected the list of test image ids beside"
             f" {dataset.name} (files that could be it: {names})"
         )
     return others[0]
@@ -269,7 +269,7 @@ def _looktwice_sample(sample_id: str, value: object, key: str, where: str, image
 def _preprocessed_sample(value: object, key: str, where: str, images: Path) -> Sample:
     record = parse(_Record, value, where)
     if len(record.bboxes) != 1:
-        raise BadRecord(f"{where}: {len(record.bboxes)} bboxes; expected exactly 1", "n_boxes")
+        raise BadRecord(f"{where}: {len(record.bboxes)} bboxes · expected exactly 1", "n_boxes")
     return _sample(
         record.id,
         find_image(images, record.image, IMAGE_FOLDERS),

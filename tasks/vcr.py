@@ -157,7 +157,7 @@ def _qa(value: object, where: str) -> _Texts:
 def _qar(value: object, where: str) -> _Texts:
     record = parse(_RationaleRecord, value, where)
     if len(record.answer_choices) != N_OPTIONS:
-        raise BadRecord(f"{where}: {len(record.answer_choices)} answers; expected 4", "choices")
+        raise BadRecord(f"{where}: {len(record.answer_choices)} answers · expected 4", "choices")
     answer = record.answer_choices[record.answer_label]
     return _Texts(record.question, answer, record.rationale_choices, record.rationale_label)
 
@@ -165,7 +165,7 @@ def _qar(value: object, where: str) -> _Texts:
 def _turns(value: object, where: str) -> _Texts:
     record = parse(_RationaleRecord, value, where)
     if len(record.answer_choices) != N_OPTIONS:
-        raise BadRecord(f"{where}: {len(record.answer_choices)} answers; expected 4", "choices")
+        raise BadRecord(f"{where}: {len(record.answer_choices)} answers · expected 4", "choices")
     return _Texts(
         record.question,
         [],
@@ -245,7 +245,7 @@ def _sample(
     scene: _Scene, texts: _Texts, metadata: _MetadataFiles, where: str
 ) -> tuple[Sample, list[Problem]]:
     if len(texts.choices) != N_OPTIONS:
-        raise BadRecord(f"{where}: {len(texts.choices)} choices; expected 4", "choices")
+        raise BadRecord(f"{where}: {len(texts.choices)} choices · expected 4", "choices")
     objects = _mentioned((texts.question, *texts.given_choices, texts.given_answer, *texts.choices))
     regions_of = {index: region for region, index in enumerate(objects)}
     # Without a mention nothing is drawn, and the metadata is not needed.
@@ -296,13 +296,13 @@ def _region(
     n = min(len(scene.names), len(metadata.boxes), len(metadata.segms))
     if not 0 <= index < n:
         raise BadRecord(
-            f"{where}: object {index} is mentioned; expected 0 to {n - 1}, since there are"
+            f"{where}: object {index} is mentioned · expected 0 to {n - 1}, since there are"
             f" {len(scene.names)} names, {len(metadata.boxes)} boxes, {len(metadata.segms)} segms",
             "mention",
         )
     box = metadata.boxes[index]
     if len(box) != 5:
-        raise BadRecord(f"{scene.metadata}: box {index} = {box}; expected x0, y0, x1, y1, score")
+        raise BadRecord(f"{scene.metadata}: box {index} = {box} · expected x0, y0, x1, y1, score")
     polygons, broken = _polygons(metadata.segms[index])
     fault = None
     if broken:

@@ -203,7 +203,7 @@ def _read_marked(source: DataSource, split: str) -> Iterator[Sample | Problem]:
     questions = read_questions(file.path.parent / split / "questions.jsonl")
     if not any({"question_id", "text"} <= record.keys() for record in entries(questions.content)):
         raise DataError(
-            f"{questions.path}: not recognised; expected JSON lines with 'question_id', 'image'"
+            f"{questions.path}: not recognised · expected JSON lines with 'question_id', 'image'"
             " and 'text'"
         )
     metadata = dict(_metadata(file))
@@ -326,11 +326,12 @@ def _region(shape: _Shape, label: str, where: str) -> Region:
     needed = {"rectangle": 2, "polygon": 3}.get(shape.shape_type)
     if needed is None:
         raise BadRecord(
-            f"{where}: shape_type {shape.shape_type!r}; expected rectangle or polygon", "bad_region"
+            f"{where}: shape_type {shape.shape_type!r} · expected rectangle or polygon",
+            "bad_region",
         )
     if len(shape.points) < needed or any(len(point) != 2 for point in shape.points):
         raise BadRecord(
-            f"{where}: points {shape.points!r:.60}; expected {needed} or more [x, y]", "bad_region"
+            f"{where}: points {shape.points!r:.60} · expected {needed} or more [x, y]", "bad_region"
         )
     vertices: Polygon = tuple((x, y) for x, y in shape.points)
     return Region(

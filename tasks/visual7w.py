@@ -111,7 +111,7 @@ def _raw(file: QuestionFile, images: Path) -> Iterator[Sample | Problem]:
         if isinstance(image, dict) and image.get("split") == "test"
     ]
     if not test:
-        raise DataError(f"{file.path}: no image has split 'test'; expected the full release")
+        raise DataError(f"{file.path}: no image has split 'test' · expected the full release")
     for index, entry in test:
         where = f"{file.path.name} images[{index}]"
         try:
@@ -131,7 +131,7 @@ def _by_id(values: list[object], path: Path) -> dict[object, object]:
     }
     if len(boxes) < len(values):
         raise DataError(
-            f"{path}: {len(values)} boxes have only {len(boxes)} different 'box_id';"
+            f"{path}: {len(values)} boxes have only {len(boxes)} different 'box_id' ·"
             " expected one an entry, since answers refer to boxes by it"
         )
     return boxes
@@ -174,7 +174,7 @@ def _preprocessed(file: QuestionFile, images: Path) -> Iterator[Sample | Problem
 def _preprocessed_sample(value: object, where: str, images: Path) -> Sample:
     record = parse(_Record, value, where)
     if len(record.bboxes) != N_OPTIONS:
-        raise BadRecord(f"{where}: {len(record.bboxes)} bboxes; expected {N_OPTIONS}", "choices")
+        raise BadRecord(f"{where}: {len(record.bboxes)} bboxes · expected {N_OPTIONS}", "choices")
     if record.answer not in record.bboxes:
         raise BadRecord(
             f"{where}: answer {list(record.answer)} is none of the bboxes", "answer_not_in_options"

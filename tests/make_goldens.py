@@ -1,4 +1,4 @@
-"""Write the golden files anew: `python tests/make_goldens.py`.
+"""Regenerate the golden files: `python tests/make_goldens.py`.
 
 Tests compare them exactly. What changes them changes scores, so the script refuses to replace one
 before the version of the task is raised: of every task whose marks are drawn, for pixels.
@@ -172,7 +172,7 @@ def by_sample(text: str) -> dict[str, str]:
 
 
 def main() -> None:
-    """Write all golden files anew, unless a change lacks its raised task version."""
+    """Regenerate all golden files, unless a change lacks its raised task version."""
     text, pictures = prompts(), pixels()
     if refused := refusals(GOLDEN, text, pictures):
         sys.exit("\n".join([*refused, "nothing is written"]))

@@ -1,7 +1,7 @@
 """Make the run folders of `tests/data/old_run` by the code of vipbench 0.1.0, commit e8c55d6.
 
 They hold the format of a run folder in its version 1, as that code wrote it, so later code never
-makes them anew. This is how they were made:
+regenerates them. This is how they were made:
 
     git worktree add /tmp/old e8c55d6
     cp tests/make_old_runs.py /tmp/old/tests

@@ -1,6 +1,6 @@
 """What wants a GPU, in parts of less than ten minutes each: `python tests/on_a_gpu.py RESULTS`.
 
-Needs the checkout, torch and transformers, and no network. The same command goes on where it was
+Needs the checkout, torch and transformers, and no network. The same command resumes where it was
 stopped or its time (`--minutes`) was up; a part that is done is not done again. `--status` tells
 what is missing, `--table` what was found, `--smoke` does the same on a CPU with a tiny model.
 `--wheels FOLDER` takes packages that the machine lacks from a folder of wheels.
@@ -29,7 +29,7 @@ DTYPES = ("float32", "float16", "bfloat16")
 SHORTEST = 30.0
 """Seconds that must be left for something to begin."""
 MEMORY_SECONDS = 400.0
-"""That one process of the part `memory` may answer; the next one goes on."""
+"""That one process of the part `memory` may answer; the next one takes over."""
 PROMPT_TOKENS = {"letters": 686, "open": 636}
 """Of questions of Visual7W, and of open ones: 576 of them are the image's."""
 IMAGE_WIDTH = 560
@@ -624,7 +624,7 @@ def _do(work: Work, chosen: Sequence[str]) -> int:
             PARTS[name](work)
         except (OutOfTime, KeyboardInterrupt) as error:
             why = "time is up" if isinstance(error, OutOfTime) else "stopped"
-            tell(f"{why}: the same command goes on")
+            tell(f"{why}: the same command resumes")
             return 3
         except Failed as error:
             tell(f"{name}: {error}")

@@ -7,12 +7,12 @@ from vipbench.errors import VipbenchError, nearest
 @pytest.mark.parametrize(
     ("name", "known", "hint"),
     [
-        ("rectangel", ["ellipse", "rectangle"], "; did you mean 'rectangle'?"),
-        ("RED", ["red", "blue"], "; did you mean 'red'?"),
-        ("Obj_Question", ["obj_question", "ans"], "; did you mean 'obj_question'?"),
-        ("zzz", ["b", "a"], "; known: a, b"),
+        ("rectangel", ["ellipse", "rectangle"], " · did you mean 'rectangle'?"),
+        ("RED", ["red", "blue"], " · did you mean 'red'?"),
+        ("Obj_Question", ["obj_question", "ans"], " · did you mean 'obj_question'?"),
+        ("zzz", ["b", "a"], " · known: a, b"),
         ("zzz", [], ""),
-        ("", ["a"], "; known: a"),
+        ("", ["a"], " · known: a"),
     ],
 )
 def test_nearest(name: str, known: list[str], hint: str) -> None:

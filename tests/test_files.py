@@ -34,7 +34,7 @@ def test_the_caller_says_what_to_do(tmp_path: Path) -> None:
     path = tmp_path / "x.json"
     with pytest.raises(RunError, match=r"does not exist$"):
         files.read_json(path)
-    with pytest.raises(RunError, match=r"does not exist; look elsewhere$"):
+    with pytest.raises(RunError, match=r"does not exist · look elsewhere$"):
         files.read_json(path, advice)
     path.write_text("{")
     with pytest.raises(RunError, match=r"not JSON \(.*\)$"):
@@ -44,7 +44,7 @@ def test_the_caller_says_what_to_do(tmp_path: Path) -> None:
     full = OSError(errno.ENOSPC, "full")
     assert str(files.write_error(path, full, advice)).endswith("(full); sell something")
     plain = str(files.write_error(path, full))
-    assert plain.endswith("(full); make room, then give the same command again")
+    assert plain.endswith("(full) · make room, then give the same command again")
 
 
 def test_what_cannot_be_put_in_json_is_no_number(tmp_path: Path) -> None:
@@ -63,7 +63,7 @@ def test_two_processes_do_not_share_a_run_folder(tmp_path: Path) -> None:
 @pytest.mark.parametrize("below", ["", "deep", "deep/deeper"])
 def test_a_file_in_the_place_of_the_folder_is_said(tmp_path: Path, below: str) -> None:
     (tmp_path / "run").write_text("mine")
-    said = pytest.raises(RunError, match=r"run: is not a folder; expected one, or a new name")
+    said = pytest.raises(RunError, match=r"run: is not a folder · expected one, or a new name")
     with said, files.locked(tmp_path / "run" / below):
         pass
     assert (tmp_path / "run").read_text() == "mine"

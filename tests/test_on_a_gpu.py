@@ -1,4 +1,4 @@
-"""The script for machines with a GPU: that it goes on, and says what is missing; on a CPU here."""
+"""The script for machines with a GPU: that it resumes, and says what is missing; on a CPU here."""
 
 import json
 import zipfile
@@ -105,7 +105,7 @@ def test_the_table_shows_what_was_found(script: Script) -> None:
 def test_when_time_is_up_nothing_begins(script: Script) -> None:
     done = script("--minutes", "0.1")
     assert done.code == 3
-    assert "the same command goes on" in done.out
+    assert "the same command resumes" in done.out
     assert "MISSING  machine" in done.out
 
 

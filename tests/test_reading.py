@@ -111,7 +111,7 @@ def test_without_official_names_the_content_decides(tmp_path: Path) -> None:
     name, file = recognise(tmp_path, LAYOUTS)
     assert (name, file.path.name) == ("raw", "c.json")
     write(tmp_path, d='{"raw": 3}')
-    with pytest.raises(DataError, match=r"c\.json, d\.json all fit; name one file"):
+    with pytest.raises(DataError, match=r"c\.json, d\.json all fit · name one file"):
         recognise(tmp_path, LAYOUTS)
 
 
@@ -151,7 +151,7 @@ def test_an_empty_folder(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("value", "words"),
     [
-        ({"box": [1, 2, 3, 4], "nme": "a"}, "q: key 'name' is missing; did you mean 'nme'?"),
+        ({"box": [1, 2, 3, 4], "nme": "a"}, "q: key 'name' is missing · did you mean 'nme'?"),
         ({"name": 3, "box": [1, 2, 3, 4]}, "name = 3: input should be a valid string"),
         ({"name": "a", "box": [1, 2, 3]}, "box = [1, 2, 3]: has too few entries"),
         ({"name": "a", "box": [1, 2, 3, True]}, "box.3 = True"),

@@ -21,8 +21,8 @@ TASK: dict[str, Any] = {
 @pytest.mark.parametrize(
     ("kind", "fields", "said"),
     [
-        (TaskSpec, {"fit": "padd"}, "fit = 'padd' should be 'pad', 'squash' or 'crop'; did you"),
-        (TaskSpec, {"titel": 1}, "unknown key 'titel'; did you mean 'title'?"),
+        (TaskSpec, {"fit": "padd"}, "fit = 'padd' should be 'pad', 'squash' or 'crop' · did you"),
+        (TaskSpec, {"titel": 1}, "unknown key 'titel' · did you mean 'title'?"),
         (TaskSpec, {"data": 4}, "data = 4 should be a valid string or should be a valid tuple"),
         (TaskSpec, {"styles": ["a", 2]}, "styles.1 = 2 should be a valid string"),
         (TaskSpec, {"version": 0}, "version = 0 should be greater than or equal to 1"),
@@ -55,7 +55,7 @@ def test_several_mistakes_are_named_at_once_with_their_lines(tmp_path: Path) -> 
     text = str(caught.value)
     for part in (
         f"{path}: line 2: version = 'one' should be",
-        "line 4: fit = 'squish' should be 'pad', 'squash' or 'crop'; did you mean 'squash'?",
+        "line 4: fit = 'squish' should be 'pad', 'squash' or 'crop' · did you mean 'squash'?",
         "line 5: unknown key 'extra'",
         "line 6: unknown key 'other'",
         "key 'title' is missing",
@@ -103,7 +103,7 @@ def test_yaml_read_twice_gives_copies_of_their_own(tmp_path: Path) -> None:
         ("a: *b", "found undefined alias 'b'"),
         ("- 1\n- 2", "expected a mapping of keys to values, not [1, 2]"),
         ("", "expected a mapping of keys to values, not None"),
-        ("1: a", "key 1: expected text; put it into quotes"),
+        ("1: a", "key 1: expected text · put it into quotes"),
         ("? [a]\n: 1", "found unhashable key"),
         ("a: 2020-13-40", "a value cannot be read ('month must be in 1..12')"),
         ("a: !!bool maybe", "a value cannot be read"),

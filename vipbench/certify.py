@@ -162,7 +162,7 @@ def certify(
     spec = find_spec(settings.runner)
     if not spec.loads_checkpoint or settings.model is None:
         raise RunnerError(
-            f"runner {settings.runner}: has no rounding to certify; expected a checkpoint; give "
+            f"runner {settings.runner}: has no rounding to certify · expected a checkpoint · give "
             f"--model, and --runner {' or '.join(with_checkpoint())}"
         )
     check_names(settings.device, settings.dtype)  # before the reference, which takes minutes

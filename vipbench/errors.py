@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 
 class VipbenchError(Exception):
-    """The user's input is wrong, or the run cannot go on; the program returns `exit_code`."""
+    """The user's input is wrong, or the run cannot continue; the program returns `exit_code`."""
 
     exit_code = 2
 
@@ -52,10 +52,10 @@ class RunInterrupted(VipbenchError):
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Say which known names `name` may have meant: `; did you mean 'x'?` or `; known: a, b, c`."""
+    """Say which known names `name` may have meant: ` · did you mean 'x'?` or ` · known: a, b`."""
     names = sorted(known)
     by_folded = {each.casefold(): each for each in names}
     close = difflib.get_close_matches(name.casefold(), by_folded, n=1, cutoff=0.6)
     if close:
-        return f"; did you mean {by_folded[close[0]]!r}?"
-    return f"; known: {', '.join(names)}" if names else ""
+        return f" · did you mean {by_folded[close[0]]!r}?"
+    return f" · known: {', '.join(names)}" if names else ""

@@ -135,12 +135,12 @@ def sync(file: IO[str] | IO[bytes]) -> None:
 def write_error(path: Path, error: OSError, advice: Advice = PLAIN) -> RunError:
     """Make the error for a file or folder that cannot be written."""
     if error.errno in _FULL:
-        return RunError(f"{path}: cannot be written ({error.strerror}); {advice.full}")
+        return RunError(f"{path}: cannot be written ({error.strerror}) · {advice.full}")
     if isinstance(error, FileExistsError | NotADirectoryError):
         file = next((parent for parent in (path, *path.parents) if parent.is_file()), path)
-        return RunError(f"{file}: is not a folder; expected one, or a new name")
+        return RunError(f"{file}: is not a folder · expected one, or a new name")
     return RunError(
-        f"{path}: cannot be written ({error.strerror}); expected a folder that takes new files; "
+        f"{path}: cannot be written ({error.strerror}) · expected a folder that takes new files · "
         "name another"
     )
 
@@ -149,11 +149,11 @@ def unwritten(path: Path, error: OSError, kept: str) -> DataError:
     """Make the error for a file of data that cannot be written; `kept` says what is not lost."""
     if error.errno in _FULL:
         return DataError(
-            f"{path}: cannot be written ({error.strerror}); {kept}: make room, then give the same"
+            f"{path}: cannot be written ({error.strerror}) · {kept}: make room, then give the same"
             " command again to resume"
         )
     return DataError(
-        f"{error.filename or path}: cannot be written or read ({reason(error)}); {kept}; expected"
+        f"{error.filename or path}: cannot be written or read ({reason(error)}) · {kept} · expected"
         " a folder that takes new files: name another with -o"
     )
 
@@ -188,7 +188,7 @@ def parse_line(kind: type[LineT], line: RawLine, path: Path, advice: Advice = PL
         first = error.errors(include_url=False)[0]
         key = ".".join(map(str, first["loc"]))
         message = (
-            f"{path}:{line.number}: {key + ': ' if key else ''}{first['msg']}; expected a "
+            f"{path}:{line.number}: {key + ': ' if key else ''}{first['msg']} · expected a "
             f"{kind.__name__}"
         )
         raise RunError(_joined(message, advice.broken)) from error
@@ -216,7 +216,7 @@ def _read_error(path: Path, error: OSError, advice: Advice) -> RunError:
 
 
 def _joined(*parts: str) -> str:
-    return "; ".join(part for part in parts if part)
+    return " · ".join(part for part in parts if part)
 
 
 # --- folders and locks

@@ -82,7 +82,7 @@ def read_questions(path: Path, *, written_by_hand: bool = False) -> QuestionFile
     """
     text = _text(path)
     if not text.strip():
-        raise DataError(f"{path}: the file is empty; expected JSON or JSON lines")
+        raise DataError(f"{path}: the file is empty · expected JSON or JSON lines")
     try:
         return QuestionFile(path, _decode(text, unique=written_by_hand))
     except json.JSONDecodeError as error:
@@ -109,7 +109,7 @@ def _text(path: Path) -> str:
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not UTF-8 text (byte {error.start}); expected JSON") from error
+        raise DataError(f"{path}: not UTF-8 text (byte {error.start}) · expected JSON") from error
 
 
 def _decode(text: str, *, unique: bool) -> object:
@@ -177,11 +177,11 @@ def recognise(
             return name, files[0]
         if files:
             several = ", ".join(file.path.name for file in files)
-            raise DataError(f"{questions}: {several} all fit; name one file instead of the folder")
+            raise DataError(f"{questions}: {several} all fit · name one file instead of the folder")
     expected = "; or ".join(f"{layout.names[0]} ({layout.expected})" for layout in layouts.values())
     raise DataError(
         f"{questions}: no question file is recognised"
-        f" ({'; '.join(seen[:4]) or 'no JSON file found'}); expected {expected}"
+        f" ({'; '.join(seen[:4]) or 'no JSON file found'}) · expected {expected}"
     )
 
 

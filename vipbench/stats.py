@@ -324,8 +324,8 @@ def paired(base: Sequence[float], new: Sequence[float], clusters: Sequence[Hasha
     The interval is that of Student's t for the clustered standard error of the differences, with
     one sample gained and one lost added in (Bonett and Price, Journal of Educational and Behavioral
     Statistics 37, 2012), so that it has a width where nothing changed, and three changes of four
-    hundred are no finding. Degrees of freedom: clusters - 1, by Kish's number of them where sizes
-    differ.
+    hundred are not a finding. Degrees of freedom: clusters - 1, by Kish's number of them where
+    sizes differ.
 
     Args:
         base: Scores of one run, each 0-1.

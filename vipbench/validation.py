@@ -59,7 +59,7 @@ def _mistakes(kind: type[Record], fields: dict[str, Any], error: ValidationError
         subject, fault = _fault(kind, key, value, mistake["type"], mistake["msg"])
         line = lines.get(str(path[0])) if path else None
         words = by_key.setdefault(key, [f"line {line}: {subject}" if line else subject])
-        listed = fault.startswith("; known") and fault in itertools.chain(*by_key.values())
+        listed = fault.startswith(" · known") and fault in itertools.chain(*by_key.values())
         if fault not in words and not listed:
             words.append(fault)
     return [f"{words[0]}{' or'.join(words[1:])}".strip() for words in by_key.values()]
@@ -153,7 +153,7 @@ def read_yaml(path: Path, kind: type[VipbenchError] = TaskError) -> YamlMapping:
         raise kind(f"{path}: expected a mapping of keys to values, not {shown(content)}")
     for key in content:
         if not isinstance(key, str):
-            raise kind(f"{path}: key {shown(key)}: expected text; put it into quotes")
+            raise kind(f"{path}: key {shown(key)}: expected text · put it into quotes")
     return content
 
 

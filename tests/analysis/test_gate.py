@@ -119,7 +119,7 @@ def test_prompt_types_are_rows_where_asked(tmp_path: Path) -> None:
     assert [(row.group, row.failed) for row in rows] == [
         *(("all", True), ("shape=arrow", False), ("shape=ellipse", True)),
     ]
-    with pytest.raises(RunError, match=r"--by shapes: is not a breakdown .*; did you mean 'shape'"):
+    with pytest.raises(RunError, match=r"--by shapes: is not a break.* · did you mean 'shape'"):
         gate(base, new, Thresholds(), by=["shapes"])
 
 
@@ -339,10 +339,10 @@ def test_thresholds_are_read_and_hold_for_all_or_one_task(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("max_dorp: 0.1", "unknown key 'max_dorp'; did you mean 'max_drop'"),
+        ("max_dorp: 0.1", "unknown key 'max_dorp' · did you mean 'max_drop'"),
         ("max_drop: 2", "max_drop = 2 should be less than 1"),
         ("max_drop: -0.1\nalpha: 0", "alpha = 0 should .* and .*max_drop = -0.1 should"),
-        ("tasks: {x: {max_drp: 1}}", "tasks.x: .*unknown key 'max_drp'; did you mean 'max_drop'"),
+        ("tasks: {x: {max_drp: 1}}", "tasks.x: .*unknown key 'max_drp' · did you mean 'max_drop'"),
         ("tasks: [x]", "tasks = "),
         ("rounding: wide", "rounding = 'wide' should be 'report' or 'widen'"),
         ("tasks: {x: 0.1}", "tasks.x = 0.1"),
@@ -359,7 +359,7 @@ def test_mistakes_in_thresholds_are_named(tmp_path: Path, text: str, reason: str
 def test_thresholds_for_what_is_no_row_are_refused(tmp_path: Path) -> None:
     folder = run(tmp_path / "a", answers(20))
     thresholds = Thresholds(tasks={"visual7w_pointin": TaskThresholds(max_drop=0.1)})
-    with pytest.raises(RunError, match=f"is not a row of this gate; did you mean '{V7W}'"):
+    with pytest.raises(RunError, match=f"is not a row of this gate · did you mean '{V7W}'"):
         gate(folder, folder, thresholds)
 
 

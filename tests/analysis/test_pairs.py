@@ -50,7 +50,7 @@ def test_a_style_is_named_behind_an_at_sign(tmp_path: Path) -> None:
     assert found.styles == (HEADLINE, "none")
     assert [pair.values for pair in found.pairs] == [(1, 0), (1, 1)]
     assert read_side(f"{folder}@none").name == f"{folder}@none"
-    with pytest.raises(RunError, match="has no style 'nono'; did you mean 'none'"):
+    with pytest.raises(RunError, match="has no style 'nono' · did you mean 'none'"):
         read_side(f"{folder}@nono")
 
 
@@ -136,7 +136,7 @@ def test_another_metric_is_taken_where_it_is_named(tmp_path: Path) -> None:
     assert side.headline_metric(V7W) == "text_match"
     [found] = pair_runs(side, side, metric="lenient")
     assert [pair.values for pair in found.pairs] == [(1, 1), (1, 1)]
-    with pytest.raises(RunError, match="metric 'lenien'; did you mean 'lenient'"):
+    with pytest.raises(RunError, match="metric 'lenien' · did you mean 'lenient'"):
         pair_runs(side, side, metric="lenien")
 
 

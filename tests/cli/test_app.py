@@ -64,7 +64,7 @@ def test_wrong_usage_exits_2_and_says_what_is_right(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["check", "vcr_qq"], "task 'vcr_qq' is unknown; did you mean 'vcr_qa'?"),
+        (["check", "vcr_qq"], "task 'vcr_qq' is unknown · did you mean 'vcr_qa'?"),
         (["check", "vcr_qa", "--styles", "demoo"], "did you mean 'demo'?"),
         (["check", "vcr_qa", "--styles", "rectangle:bleu"], "did you mean 'blue'?"),
         (["run", "--suite", "demmo"], "did you mean 'demo'?"),
@@ -130,7 +130,7 @@ def test_an_argument_that_is_no_text_is_refused() -> None:
 def test_a_terminal_without_unicode_shows_what_it_can() -> None:
     broken = spawn("check", "vcr_\u00fc", env=os.environ | {"PYTHONIOENCODING": "ascii"})
     assert broken.returncode == 2
-    assert broken.stderr.startswith("error: task 'vcr_\\xfc' is unknown; did you mean")
+    assert broken.stderr.startswith("error: task 'vcr_\\xfc' is unknown · did you mean")
 
 
 @pytest.mark.parametrize("closed", [">&-", ">&- 2>&-"])
@@ -147,7 +147,7 @@ def test_a_full_disk_is_one_line_wherever_it_is_met() -> None:
         command = [sys.executable, "-c", program, "ls", "styles"]
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
     assert done.returncode == 2
-    assert done.stderr == ("error: output: No space left on device; make room, then try again\n")
+    assert done.stderr == ("error: output: No space left on device · make room, then try again\n")
 
 
 def test_a_reader_of_the_output_may_leave() -> None:

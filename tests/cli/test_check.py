@@ -102,7 +102,7 @@ def test_lost_marks_are_a_warning(vipbench: Vipbench, own: list[str]) -> None:
     assert out.startswith("What is left of each mark in a square of 224 px, in patches of 32 px\n")
     assert "red_rectangle  crop  2      1     0" in out
     assert out.splitlines()[-1] == (
-        "  warning marks_lost: style red_rectangle, fit crop: in 1 of 2 samples a mark is lost; "
+        "  warning marks_lost: style red_rectangle, fit crop: in 1 of 2 samples a mark is lost · "
         "use --fit pad"
     )
 

@@ -165,6 +165,8 @@ def test_an_unknown_key(vipbench: Vipbench) -> None:
     for command in ("fetch", "locate"):
         ran = vipbench("data", command, "visual7v")
         assert ran.code == 2
-        assert ran.err == ("error: data 'visual7v': no source is known; did you mean 'visual7w'?\n")
+        assert ran.err == (
+            "error: data 'visual7v': no source is known · did you mean 'visual7w'?\n"
+        )
     ran = vipbench("check", "visual7w_pointing")
     assert "or `vipbench data fetch visual7w`" in ran.out

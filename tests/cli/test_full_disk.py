@@ -14,7 +14,7 @@ from vipbench.runfolder.folder import REQUESTS, RESPONSES, SUMMARY
 
 DATA = Path(__file__).parents[1] / "data"
 RUN = DATA / "old_run" / "finished"
-PLAIN = "(File too large); make room, then give the same command again\n"
+PLAIN = "(File too large) · make room, then give the same command again\n"
 OF_A_RUN = (
     "(File too large); nothing that was answered is lost: make room, then give the same command"
     " again to resume\n"
@@ -66,5 +66,6 @@ def test_data_fetch_speaks_of_no_answers(
     ran = vipbench("data", "fetch", "pointqa", "-o", tmp_path / "new")
     assert ran.code == 2
     assert ran.err.endswith(
-        "cannot be written (No space left on device); make room, then give the same command again\n"
+        "cannot be written (No space left on device) · make room, then give the same command "
+        "again\n"
     )

@@ -180,7 +180,7 @@ def test_the_boxes_of_other_programs_are_scored_as_the_toolkit_scores_them(
         "--model", "boxes", "-o", "in",
     )  # fmt: skip
     assert ran.code == 0
-    assert "1 results choose a box that is no option; each cannot be parsed ('v7w-2')" in ran.err
+    assert "a box that is not an option; each cannot be parsed ('v7w-2')" in ran.err
     toolkit = other_programs.visual7w_toolkit(Path("results.json"), dataset)
     lines = scores(Path("in"))
     assert (sum(line.value or 0 for line in lines), len(lines)) == toolkit
@@ -434,7 +434,7 @@ def test_missing_doubtful_and_unknown_answers_are_counted_in_the_manifest(
         (["vcr_qa=good.csv", "vcr_qa=good.csv"], "vcr_qa is given twice"),
         (["vcr_aq=good.csv"], "did you mean 'vcr_qa'?"),
         (["vcr_qa=nowhere.csv"], "nowhere.csv: does not exist"),
-        (["vcr_qa=good.csv"], "good.csv: no answer names its model; give --model NAME"),
+        (["vcr_qa=good.csv"], "good.csv: no answer names its model · give --model NAME"),
         (["vcr_qa=good.csv", "--model", "m", "--format", "jsonl"], "good.csv:1:1: broken JSON"),
         (["vcr_q2ar=good.csv", "--model", "m"], "give vcr_qa=FILE vcr_qar=FILE"),
         (["vcr_qa=other.csv", "--model", "m"], "look like answers to Visual7W"),
@@ -494,7 +494,7 @@ def test_an_export_that_cannot_be_made_is_one_line(
     assert ran.code == 0
     for arguments, said in (
         (["nowhere", "csv", "-o", "x"], "nowhere"),
-        (["vcr", "csv", "-o", "x"], "the run has the tasks vcr_qa, vcr_qar; name one with --task"),
+        (["vcr", "csv", "-o", "x"], "the run has the tasks vcr_qa, vcr_qar · name one with --task"),
         (["vcr", "csv", "-o", "x", "--task", "vcr_q2ar"], "expected vcr_qa or vcr_qar"),
         (["vcr", "csv", "-o", "x", "--task", "vcr_aq"], "did you mean 'vcr_qa'?"),
         (["vcr", "csv", "-o", "x", "--task", "vcr_qa", "--style", "none"], "not asked under it"),

@@ -135,7 +135,7 @@ def test_a_wrong_key_ends_with_one_line(vipbench: Vipbench, run: tuple[str, ...]
     assert done.code == 2
     assert len(server.asked) == 1
     last = done.err.splitlines()[-1]
-    assert last.startswith("error: judge: HTTP 401: who?; check the key (VIPBENCH_JUDGE_KEY")
+    assert last.startswith("error: judge: HTTP 401: who? · check the key (VIPBENCH_JUDGE_KEY")
     assert "Traceback" not in done.err
 
 
@@ -168,7 +168,7 @@ def test_a_budget_is_kept(vipbench: Vipbench, run: tuple[str, ...]) -> None:
 def test_judge_options_need_a_judge(vipbench: Vipbench, run: tuple[str, ...]) -> None:
     done = vipbench("score", "done", "--judge-model", "m", "--judge-runs", 1)
     assert done.code == 2
-    assert "--judge-model, --judge-runs: no judge to ask; give --judge-url too" in done.err
+    assert "--judge-model, --judge-runs: no judge to ask · give --judge-url too" in done.err
     done = vipbench(*run, "--judge-ledger", "g.jsonl")
     assert done.code == 2
     done = vipbench(*run, "--judge-url", "http://localhost", "--seeds", 2)

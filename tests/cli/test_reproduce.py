@@ -129,7 +129,7 @@ def test_a_broken_registry_is_an_error(vipbench: Vipbench, monkeypatch: pytest.M
     code, out, err = vipbench("reproduce", run)
     assert (code, out) == (2, "")
     assert err.startswith("error: own.yaml: ")
-    assert "line 2: unknown key 'numbres'; did you mean 'numbers'?" in err
+    assert "line 2: unknown key 'numbres' · did you mean 'numbers'?" in err
 
 
 def test_what_a_model_is_called_cannot_steer_the_terminal(vipbench: Vipbench) -> None:

@@ -100,7 +100,7 @@ def test_both_paths_of_the_embedded_checkpoint_give_the_same_scores(vipbench: Vi
     for options in ((), ("--dry-run",)):
         refused = vipbench(*command, "-o", "fast", "--path", "reference", *options)
         assert refused.code == 2
-        assert "was answered on path fast, not reference; give --path fast" in refused.err
+        assert "was answered on path fast, not reference · give --path fast" in refused.err
 
 
 def test_run_again_reprints_and_fresh_redoes(vipbench: Vipbench, data: list[str]) -> None:

@@ -103,7 +103,7 @@ def test_of_several_splits_test_is_taken_or_the_only_one(task_folder: Path) -> N
     assert locate("one", {}, task_folder).questions.exists()
     parts = {"train": rows(), "dev": rows()}
     datasets.DatasetDict(parts).save_to_disk(str(task_folder / "two"))
-    with pytest.raises(DataError, match="two: has the splits train, dev; name one, as FOLDER/SPL"):
+    with pytest.raises(DataError, match="two: has the splits train, dev · name one, as FOLDER/SPL"):
         locate("two", {}, task_folder)
 
 

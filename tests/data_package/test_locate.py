@@ -50,7 +50,7 @@ def test_a_yaml_file_of_places(tmp_path: Path) -> None:
         ("vcr=", "expected KEY=DIR"),
         ("=.", "expected KEY=DIR"),
         ("", "expected KEY=DIR"),
-        ("vcr=nowhere", "nowhere does not exist; give an existing folder or file"),
+        ("vcr=nowhere", "nowhere does not exist · give an existing folder or file"),
         ("nowhere.yaml", "nowhere.yaml: cannot be read"),
     ],
 )
@@ -75,9 +75,9 @@ def test_mistakes_in_a_yaml_file_of_places_are_named_at_once(tmp_path: Path) -> 
         parse_data_options([str(path)])
     for part in (
         f"--data {path}: vcr: expected the keys 'questions' and 'images', not 'here'",
-        "x: unknown key 'question'; did you mean 'questions'?",
-        "x: questions is None; expected a path",
-        "y: questions is 3; expected a path",
+        "x: unknown key 'question' · did you mean 'questions'?",
+        "x: questions is None · expected a path",
+        "y: questions is 3 · expected a path",
         "y: images: gone does not exist",
     ):
         assert part in str(caught.value)
@@ -99,10 +99,12 @@ def test_locate(tmp_path: Path) -> None:
 
 
 def test_data_that_are_nowhere_say_which_option_to_give(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"'pointqa': no location is known; give --data pointqa=D"):
+    with pytest.raises(DataError, match=r"'pointqa': no location is known · give --data pointqa=D"):
         locate("pointqa", {}, tmp_path)
     given = {"visual7": DataSource(tmp_path, tmp_path)}
-    with pytest.raises(DataError, match=r"known; did you mean 'visual7'\?; give --data visual7w="):
+    with pytest.raises(
+        DataError, match=r"known · did you mean 'visual7'\? · give --data visual7w="
+    ):
         locate("visual7w", given)
 
 

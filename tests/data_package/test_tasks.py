@@ -90,12 +90,12 @@ def test_a_name_that_is_taken_is_an_error(make: Make) -> None:
     ("name", "hint"), [("vcr_aq", "did you mean 'vcr_qa'"), ("xyz", "known: pointqa_local, ")]
 )
 def test_an_unknown_task(name: str, hint: str) -> None:
-    with pytest.raises(TaskError, match=rf"task '{name}' is unknown; {hint}"):
+    with pytest.raises(TaskError, match=rf"task '{name}' is unknown · {hint}"):
         load_task(name)
 
 
 def test_an_unknown_suite() -> None:
-    with pytest.raises(TaskError, match=r"suite 'deom' is unknown; did you mean 'demo'\?"):
+    with pytest.raises(TaskError, match=r"suite 'deom' is unknown · did you mean 'demo'\?"):
         load_suite("deom")
 
 
@@ -109,18 +109,21 @@ def test_an_unknown_suite() -> None:
         ({"title": None}, "key 'title' is missing"),
         ({"reader": None}, "key 'reader' is missing"),
         ({"kind": "chioce"}, "kind = 'chioce' should be 'choice', 'short_answer', 'graded' or"),
-        ({"titel": "x"}, "line 8: unknown key 'titel'; did you mean 'title'?"),
+        ({"titel": "x"}, "line 8: unknown key 'titel' · did you mean 'title'?"),
         ({"path": "x"}, "unknown key 'path'"),
         ({"version": "1.5"}, "line 2: version = 1.5 should be a valid integer"),
         ({"data": "[a, b]"}, "data is a list, which only kind 'joint' takes"),
-        ({"template": "'{question} {quesion}'"}, "{quesion}; did you mean 'question'?"),
+        ({"template": "'{question} {quesion}'"}, "{quesion} · did you mean 'question'?"),
         ({"template": "'{0}'"}, "template holds {0}"),
-        ({"styles": "[dmeo]"}, "styles: style 'dmeo': 'dmeo' is unknown; did you mean 'demo'?"),
-        ({"styles": "[rectangle:rad]"}, "'rad' is unknown; did you mean 'red'?"),
+        ({"styles": "[dmeo]"}, "styles: style 'dmeo': 'dmeo' is unknown · did you mean 'demo'?"),
+        ({"styles": "[rectangle:rad]"}, "'rad' is unknown · did you mean 'red'?"),
         ({"styles": "demo"}, "styles = 'demo' should be a valid tuple"),
-        ({"fit": "crob"}, "fit = 'crob' should be 'pad', 'squash' or 'crop'; did you mean 'crop'?"),
-        ({"reference": "{sampels: 3}"}, "unknown key 'sampels'; did you mean 'samples'?"),
-        ({"reader": "onw.py:read"}, "onw.py does not exist; did you mean 'own.py'?"),
+        (
+            {"fit": "crob"},
+            "fit = 'crob' should be 'pad', 'squash' or 'crop' · did you mean 'crop'?",
+        ),
+        ({"reference": "{sampels: 3}"}, "unknown key 'sampels' · did you mean 'samples'?"),
+        ({"reader": "onw.py:read"}, "onw.py does not exist · did you mean 'own.py'?"),
         ({"reader": "own.py"}, "reader 'own.py': expected 'jsonl', or file.py:function"),
         ({"reader": "../include/own.py:read"}, "expected 'jsonl', or file.py:function beside"),
         ({"reader": "/own.py:read"}, "expected 'jsonl', or file.py:function beside"),
@@ -133,7 +136,7 @@ def test_an_unknown_suite() -> None:
         ({"kind": "joint", "reader": None, "data": "[own, vcr_qa]"}, "'own' is joined with itself"),
         (
             {"kind": "joint", "reader": None, "data": "[vcr_qa, vcr_qr]"},
-            "data: task 'vcr_qr' is unknown; did you mean 'vcr_qar'?",
+            "data: task 'vcr_qr' is unknown · did you mean 'vcr_qar'?",
         ),
     ],
 )
@@ -174,10 +177,16 @@ def test_code_in_a_task_file_is_not_run(make: Make, tmp_path: Path) -> None:
     ("text", "said"),
     [
         ("name: mine\ntasks: [vcr_qa]\n", "name 'mine' is not the file's name 'few'"),
-        ("name: few\ntasks: [vcr_aq, pointqa]\n", "task 'vcr_aq' is unknown; did you mean 'vcr_qa"),
+        (
+            "name: few\ntasks: [vcr_aq, pointqa]\n",
+            "task 'vcr_aq' is unknown · did you mean 'vcr_qa",
+        ),
         ("name: few\ntasks: [vcr_aq, pointqa]\n", "task 'pointqa' is unknown"),
-        ("name: few\ntasks: [vcr_qa]\nstyles: [demmo]\n", "'demmo' is unknown; did you mean 'demo"),
-        ("name: few\ntask: [vcr_qa]\n", "line 2: unknown key 'task'; did you mean 'tasks'?"),
+        (
+            "name: few\ntasks: [vcr_qa]\nstyles: [demmo]\n",
+            "'demmo' is unknown · did you mean 'demo",
+        ),
+        ("name: few\ntask: [vcr_qa]\n", "line 2: unknown key 'task' · did you mean 'tasks'?"),
         ("name: few\ntasks: vcr_qa\n", "tasks = 'vcr_qa' should be a valid tuple"),
         ("name: few\ntasks: [vcr_qa]\nprompt_format: llava\n", "did you mean 'llava_v1'?"),
         ("name: few\ntasks: [vcr_qa]\nlimits: {vcr_q: 5}\n", "limits: 'vcr_q' is not a task of"),
@@ -246,8 +255,8 @@ def test_readers_of_one_name_in_two_folders_are_two_modules(tmp_path: Path) -> N
         ("read = 3", "own.py has no function 'read'"),
         ("import no_such_module", "own.py: the reader cannot be imported (No module named"),
         ("def read(:", "own.py: the reader cannot be imported (invalid syntax (own.py, line 1))"),
-        ("def read(source): return None", "reader 'own.py:read' returned None; expected an iter"),
-        ("def read(source): yield {'id': 1}", "reader 'own.py:read' gave {'id': 1}; expected an"),
+        ("def read(source): return None", "reader 'own.py:read' returned None · expected an iter"),
+        ("def read(source): yield {'id': 1}", "reader 'own.py:read' gave {'id': 1} · expected an"),
     ],
 )
 def test_a_reader_that_breaks_its_contract(make: Make, reader: str, said: str) -> None:

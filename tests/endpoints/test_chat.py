@@ -168,11 +168,11 @@ def test_a_server_that_wants_hours_is_given_up() -> None:
 @pytest.mark.parametrize(
     ("fault", "words"),
     [
-        (Answer(status=401, body={"error": {"message": "bad key"}}), "HTTP 401: bad key; check"),
-        (Answer(status=403, body={"error": "not yours"}), "HTTP 403: not yours; check the key"),
+        (Answer(status=401, body={"error": {"message": "bad key"}}), "HTTP 401: bad key · check"),
+        (Answer(status=403, body={"error": "not yours"}), "HTTP 403: not yours · check the key"),
         (Answer(status=402, body=b"pay"), "HTTP 402: pay"),
-        (Answer(status=404, body={"detail": "no such model"}), "no such model; check --judge-url"),
-        (Answer(status=405, body=b""), "HTTP 405: nothing; check --judge-url"),
+        (Answer(status=404, body={"detail": "no such model"}), "no such model · check --judge-url"),
+        (Answer(status=405, body=b""), "HTTP 405: nothing · check --judge-url"),
         (Answer(status=301, body=b"", headers={"Location": "/"}), "HTTP 301"),
         (
             Answer(status=429, body={"error": {"message": "m", "code": "insufficient_quota"}}),

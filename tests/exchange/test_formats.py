@@ -149,16 +149,16 @@ RESULT = {"candidates": [{"answer": 51}], "question": "?", "qa_id": 9}
     [
         ("", "the file is empty"),
         ("\ufeff \n", "the file is empty"),
-        ("[]", "holds an empty list; expected answers: official answers"),
+        ("[]", "holds an empty list · expected answers: official answers"),
         ("{}", "holds an object with the keys (none)"),
-        ('[{"image": "x", "question": "y"}]', "objects with the keys image, question; expected"),
+        ('[{"image": "x", "question": "y"}]', "objects with the keys image, question · expected"),
         (lines(OFFICIAL) + '{"question_id": "q1", "te', ":2:"),
         (lines(OFFICIAL, OFFICIAL) + '{"question_id": "q1", "text": NaN}', "NaN is not JSON"),
         (lines(OFFICIAL) + '{"question_id": "q1", "text": "A", "text": "B"}\n', "occurs twice"),
         (lines(OFFICIAL, OFFICIAL | {"text": 3}), "line 2: text = 3: input should be a valid str"),
         (lines(OFFICIAL, OFFICIAL | {"text": None}), "line 2: text = None"),
         (lines(OFFICIAL, OFFICIAL | {"text": ["A"]}), "line 2: text = ['A']"),
-        (lines(OFFICIAL, {"question_id": "q1", "txt": "A"}), "'text' is missing; did you mean"),
+        (lines(OFFICIAL, {"question_id": "q1", "txt": "A"}), "'text' is missing · did you mean"),
         (lines(OFFICIAL, OFFICIAL | {"question_id": 1.5}), "line 2: question_id"),
         (lines(OFFICIAL, OFFICIAL | {"question_id": True}), "line 2: question_id"),
         (lines(OFFICIAL, OFFICIAL | {"question_id": ""}), "line 2: the id is empty"),
@@ -178,11 +178,11 @@ RESULT = {"candidates": [{"answer": 51}], "question": "?", "qa_id": 9}
         ('{"v1_0": "a", "total": 48.4}', "key 'total': expected v1_ and a number"),
         ('{"v1_0": {"answer": "a"}}', "key 'v1_0': {'answer': 'a'} is not text"),
         ("id;text\nq1;A\n", "'id;text' has the column 'id' 0 times"),
-        ("Id,Text\nq1,A\n", "has the column 'id' 0 times; did you mean 'Id'?"),
+        ("Id,Text\nq1,A\n", "has the column 'id' 0 times · did you mean 'Id'?"),
         ("id,text,text\nq1,A,B\n", "has the column 'text' 2 times"),
         ("q1,A\nq2,B\n", "the first line 'q1,A' has the column 'id' 0 times"),
-        ("id,text\nq1,A\nq2,B, and C\n", ":3: 3 fields ['q2', 'B', ' and C']; expected 2"),
-        ("id,text\nq1\n", ":2: 1 fields ['q1']; expected 2"),
+        ("id,text\nq1,A\nq2,B, and C\n", ":3: 3 fields ['q2', 'B', ' and C'] · expected 2"),
+        ("id,text\nq1\n", ":2: 1 fields ['q1'] · expected 2"),
         ("id,text\nq1,A\n,B\n", ":3: the id is empty"),
         ('id,text\nq1,"A\n', "broken CSV"),
         ('id,text\nq1,"A"B\n', "broken CSV"),
@@ -210,7 +210,7 @@ def test_files_that_are_not_there_or_no_files(tmp_path: Path) -> None:
         read_answers(tmp_path / "nowhere.csv", "csv")
     with pytest.raises(DataError, match="not a folder of datasets"):
         read_answers(tmp_path)
-    with pytest.raises(DataError, match="is a folder; expected a file in format csv"):
+    with pytest.raises(DataError, match="is a folder · expected a file in format csv"):
         read_answers(tmp_path, "csv")
     with pytest.raises(DataError, match="is not a folder"):
         read_answers(file(tmp_path, "id,text\n"), "datasets")

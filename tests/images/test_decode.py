@@ -225,7 +225,7 @@ def test_damaged_images_are_errors_of_the_data_and_of_nothing_else(tmp_path: Pat
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"", "not an image, or a broken one; expected an image"),
+        (b"", "not an image, or a broken one · expected an image"),
         (b"hello", "not an image, or a broken one"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n", "not an image, or a"),
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not an image, or a broken one"),

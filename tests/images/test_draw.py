@@ -213,7 +213,7 @@ def test_goldens(shape: Shape) -> None:
     picture = GOLDENS["pixels"]()[name]
     golden = Image.open(HERE / "golden" / "pixels" / name)
     difference = (np.asarray(picture) != np.asarray(golden)).any(axis=2)
-    assert difference.sum() == 0, f"{name} differs from its golden; see tests/make_goldens.py"
+    assert difference.sum() == 0, f"{name} differs from its golden · see tests/make_goldens.py"
 
 
 def test_every_golden_belongs_to_a_shape() -> None:

@@ -266,7 +266,7 @@ def test_a_run_counts_lost_marks_and_warns(tmp_path: Path) -> None:
     assert (even.n_marks_lost, even.n_marks_cut) == (0, 5)
     assert said == [
         "own under red_rectangle: in 5 of 10 samples a mark is lost (and in 5 one is cut) under "
-        "fit crop; use --fit pad; `vipbench check own --visibility` compares the fits"
+        "fit crop · use --fit pad · `vipbench check own --visibility` compares the fits"
     ]
     lines = {
         line.id: line

@@ -320,7 +320,7 @@ def test_a_wrong_key_or_model_stops_after_one_call(tmp_path: Path, status: int) 
     with serving(answer, key=SecretStr(KEY)) as (chosen, server):
         graded = grade(items(30), chosen, tmp_path / "g.jsonl", console=Console(said.append))
     assert len(server.asked) == 1
-    assert f"HTTP {status}: no Bearer [key]; check" in str(graded.stopped)
+    assert f"HTTP {status}: no Bearer [key] · check" in str(graded.stopped)
     assert all(each.value is None for each in graded.samples.values())
     assert counts(graded) == (1, 0, 0, 0, 0)
     assert KEY not in (tmp_path / "g.jsonl").read_text() + repr(graded) + "".join(said)

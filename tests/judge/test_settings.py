@@ -16,7 +16,7 @@ def test_the_published_parameters() -> None:
 
 
 def test_limits_that_cannot_be_kept_are_refused() -> None:
-    with pytest.raises(JudgeError, match=r"--judge-budget: .*; give --judge-price IN,OUT too"):
+    with pytest.raises(JudgeError, match=r"--judge-budget: .* · give --judge-price IN,OUT too"):
         JudgeSettings(endpoint=ENDPOINT, limits=Limits(budget=1.0))
 
 

@@ -185,7 +185,7 @@ def test_choices_fix_shapes_and_colors() -> None:
         (PromptChoices(colors=("red",)), "1 colors were chosen, but there are 2 regions"),
         (PromptChoices(colors=("red",) * 3), "3 colors were chosen, but there are 2 regions"),
         (PromptChoices(shapes=("point",)), "1 shapes were chosen, but there are 2 regions"),
-        (PromptChoices(colors=("rad", "red")), "color 'rad' is unknown; did you mean 'red'?"),
+        (PromptChoices(colors=("rad", "red")), "color 'rad' is unknown · did you mean 'red'?"),
     ],
 )
 def test_choices_that_do_not_fit(choices: PromptChoices, said: str) -> None:

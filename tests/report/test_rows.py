@@ -25,9 +25,9 @@ def test_lost_marks_are_a_warning_with_advice() -> None:
     made, row = whole(4, n_marks_lost=2, n_marks_cut=1)
     assert TROUBLES["mark lost"](row) == 2
     assert lost_marks(made, [row, row]) == [
-        "own under demo: in 2 of 4 samples a mark is lost (and in 1 one is cut) under fit pad; it "
-        "is too small, or outside the image; `vipbench check own --visibility` compares the fits"
+        "own under demo: in 2 of 4 samples a mark is lost (and in 1 one is cut) under fit pad · it "
+        "is too small, or outside the image · `vipbench check own --visibility` compares the fits"
     ]
     cropped = row.model_copy(update={"fit": "crop", "n_marks_cut": 0})
-    assert "is lost under fit crop; use --fit pad; " in lost_marks(made, [cropped])[0]
+    assert "is lost under fit crop · use --fit pad · " in lost_marks(made, [cropped])[0]
     assert lost_marks(made, [whole(4)[1]]) == []

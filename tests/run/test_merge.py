@@ -142,7 +142,7 @@ def test_a_shard_that_was_run_twice_is_merged_once(tmp_path: Path) -> None:
     assert files(merge([*shards, again], tmp_path / "twice").path) == expected
     text = (again / RESPONSES).read_text()
     (again / RESPONSES).write_text(text.replace('"text":"', '"text":"un', 1))
-    with pytest.raises(RunError, match=r"again: answers batch 0 otherwise than .*shard-1-of-2"):
+    with pytest.raises(RunError, match=r"again: answers batch 0 differently from .*shard-1-of-2"):
         merge([*shards, again], tmp_path / "differing")
     assert not (tmp_path / "differing").exists()
 
@@ -151,7 +151,8 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
     make_task(tmp_path)
     shards = [ask(tmp_path, index, 3) for index in (1, 3)]
     with pytest.raises(
-        RunError, match=r"2 of 5 batches have no answers \(1, 4\): shard 2/3 is not given; run what"
+        RunError,
+        match=r"2 of 5 batches have no answers \(1, 4\): shard 2/3 is not given · run what",
     ):
         merge(shards, tmp_path / "merged")
 
@@ -181,11 +182,11 @@ def test_shards_of_different_runs_are_refused(
 
 def test_a_whole_run_is_no_shard(tmp_path: Path) -> None:
     whole = run(settings(make_task(tmp_path))).path
-    with pytest.raises(RunError, match="is a whole run; expected"):
+    with pytest.raises(RunError, match="is a whole run · expected"):
         merge([whole], tmp_path / "merged")
     shard = Shard(index=1, count=2)
     shutil.move(whole, tmp_path / "out" / shard.folder)
-    with pytest.raises(RunError, match=r"holds a whole run, not shard 1/2; give another -o"):
+    with pytest.raises(RunError, match=r"holds a whole run, not shard 1/2 · give another -o"):
         ask(tmp_path, 1, 2)
 
 
@@ -211,7 +212,7 @@ def test_what_is_there_is_replaced_only_on_demand(tmp_path: Path) -> None:
     make_task(tmp_path)
     shards = both(tmp_path)
     merged = merge(shards, tmp_path / "out")  # beside its shards
-    with pytest.raises(RunError, match=r"holds manifest\.json already; give another -o"):
+    with pytest.raises(RunError, match=r"holds manifest\.json already · give another -o"):
         merge(shards, tmp_path / "out")
     assert merge(shards, tmp_path / "out", fresh=True).rows == merged.rows
 

@@ -77,7 +77,7 @@ def test_workers_need_a_device_each() -> None:
     assert assign_devices(torch.device("mps"), 1) == ["mps"]
     with pytest.raises(RunnerError, match="2 workers: are more than the devices"):
         assign_devices(torch.device("mps"), 2)
-    with pytest.raises(RunnerError, match="need a device each, and cuda:1 is one; give --device"):
+    with pytest.raises(RunnerError, match="need a device each, and cuda:1 is one · give --device"):
         assign_devices(torch.device("cuda:1"), 2)
     n = torch.cuda.device_count()
     with pytest.raises(RunnerError, match=rf"more than the devices \({n} x cuda\)"):

@@ -184,7 +184,7 @@ def test_a_box_that_is_no_option_is_kept_and_counted() -> None:
     trials = [trial("v7w-1", boxes=BOXES), trial("v7w-2", boxes=BOXES)]
     matched = match(trials, answer_file(("1", "99"), ("2", ""), as_format="visual7w"))
     assert [response_of(matched, id_).text for id_ in ("v7w-1", "v7w-2")] == ["99", ""]
-    assert "1 results choose a box that is no option" in noted(matched, "no option")
+    assert "1 results choose a box that is not an option" in noted(matched, "no option")
     assert "('v7w-1')" in noted(matched, "no option")
 
 
@@ -225,7 +225,7 @@ def test_the_model_is_who_the_user_or_the_file_says() -> None:
     assert name_model({"t": silent}, "mine") == "mine"
     other = answer_file(("q1", "A"), ("q2", "A"), model="llava")
     assert name_model({"t": file, "u": other}, "both") == "both"
-    with pytest.raises(DataError, match="no answer names its model; give --model NAME"):
+    with pytest.raises(DataError, match="no answer names its model · give --model NAME"):
         name_model({"t": silent}, None)
     with pytest.raises(DataError, match=r"2 models: 'llava' \(2\), 'vip-llava-7b' \(1\)"):
         name_model({"t": file, "u": other}, None)

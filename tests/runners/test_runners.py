@@ -80,9 +80,9 @@ def test_a_plugin_does_not_replace_a_built_in_runner() -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("orcale", "'orcale' is not known; did you mean 'oracle'"),
-        ("parot", "'parot' is not known; did you mean 'parrot'"),
-        ("parrot_runner:Parot", "no class 'Parot'; did you mean 'Parrot'"),
+        ("orcale", "'orcale' is not known · did you mean 'oracle'"),
+        ("parot", "'parot' is not known · did you mean 'parrot'"),
+        ("parrot_runner:Parot", "no class 'Parot' · did you mean 'Parrot'"),
         ("parrot_runer:Parrot", "'parrot_runer' cannot be imported"),
         (":Parrot", "'' cannot be imported"),
         ("parrot_runner:Mute", "Mute is not a runner .* image_size"),
@@ -104,7 +104,7 @@ def test_what_is_no_runner_is_refused_by_name(name: str, message: str) -> None:
         (["a"] * 8, "returned a str for sample 0"),
         ([Response(text="a")] * 7 + [Response()], "sample 7 has neither text nor error"),
         ([Response(text="a", error="b")] * 8, "sample 0 has text and error"),
-        ([Response(text="half \ud83d")] * 8, "sample 0 is no text .*whole Unicode characters"),
+        ([Response(text="half \ud83d")] * 8, "sample 0 is not text .*whole Unicode characters"),
     ],
 )
 def test_a_broken_contract_is_an_error(responses: Sequence[Response], message: str) -> None:

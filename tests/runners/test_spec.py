@@ -35,7 +35,7 @@ def test_it_says_itself_what_it_does_not_do(tmp_path: Path) -> None:
     spec = find_spec("toy")(ModelChoice(runner="toy", dtype="float16", path="reference"))
     assert spec.unused(None) == ["runner toy: does not use --dtype, --path"]
     make_task(tmp_path)
-    with pytest.raises(RunnerError, match="runner toy does not count tokens; give --batch-size N"):
+    with pytest.raises(RunnerError, match="runner toy does not count tokens · give --batch-size N"):
         run(settings(tmp_path, runner="toy", token_budget=100, batch_size="auto"))
 
 
@@ -50,5 +50,5 @@ def test_runners_with_a_checkpoint_are_found_by_what_they_say() -> None:
 
 
 def test_an_unknown_runner_gets_the_nearest_name() -> None:
-    with pytest.raises(RunnerError, match="'vipllave' is not known; did you mean 'vipllava'"):
+    with pytest.raises(RunnerError, match="'vipllave' is not known · did you mean 'vipllava'"):
         find_spec("vipllave")

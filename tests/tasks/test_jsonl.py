@@ -104,7 +104,7 @@ def test_the_answer_is_a_letter_or_the_text(answer: str, target: str, write: Wri
         ({"polygons": [[]]}, "bad_polygon", "fewer than 3"),
         ({"box": [1, 2, 3, 4], "labels": ["a", "b"]}, "bad_record", "2 labels, but 1 regions"),
         ({"question": "Is <r1> it?", "box": [1, 2, 3, 4]}, "mention", "<r1>"),
-        ({"anwser": "cat"}, "bad_record", "unknown key 'anwser'; did you mean 'answer'?"),
+        ({"anwser": "cat"}, "bad_record", "unknown key 'anwser' · did you mean 'answer'?"),
         ({"answer": 3}, "bad_record", "answer = 3"),
         ({"answer": " "}, "no_target", "empty"),
         ({"image": "../a.png"}, "", ""),

@@ -156,8 +156,8 @@ def test_raw_record_that_cannot_be_used(
 @pytest.mark.parametrize(
     ("changes", "code", "words"),
     [
-        ({"bboxes": []}, "n_boxes", "0 bboxes; expected exactly 1"),
-        ({"bboxes": [[0, 0, 1, 1]] * 2}, "n_boxes", "2 bboxes; expected exactly 1"),
+        ({"bboxes": []}, "n_boxes", "0 bboxes · expected exactly 1"),
+        ({"bboxes": [[0, 0, 1, 1]] * 2}, "n_boxes", "2 bboxes · expected exactly 1"),
         ({"answer": 4}, "bad_record", "answer = 4"),
     ],
 )

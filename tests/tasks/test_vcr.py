@@ -207,12 +207,12 @@ def test_images_are_found_in_each_layout(
 @pytest.mark.parametrize(
     ("changes", "code", "words"),
     [
-        ({"question": ["Is", [3], "?"]}, "mention", "object 3 is mentioned; expected 0 to 2"),
+        ({"question": ["Is", [3], "?"]}, "mention", "object 3 is mentioned · expected 0 to 2"),
         ({"question": ["Is", [-1], "?"]}, "mention", "object -1"),
         ({"question": "Is it?"}, "bad_record", "question = 'Is it?'"),
         ({"question": ["Is", "<r0>", "?"]}, "reserved_text", "<r0>"),
         ({"objects": ["<r1>", "dog", "cup"]}, "reserved_text", "<r1>"),
-        ({"answer_choices": [["a"], ["b"], ["c"]]}, "choices", "3 choices; expected 4"),
+        ({"answer_choices": [["a"], ["b"], ["c"]]}, "choices", "3 choices · expected 4"),
         ({"answer_label": 4}, "bad_record", "answer_label = 4"),
         ({"metadata_fn": "film/b.json"}, "bad_metadata", "film/b.json"),
         ({"metadata_fn": "../b.json"}, "bad_metadata", "'../b.json'"),
@@ -233,7 +233,7 @@ def test_record_that_cannot_be_used(
     [
         (metadata(boxes=[[1, 2, 3, 4]] * 3), "expected x0, y0, x1, y1, score"),
         (metadata(boxes=[[1, 2, 3, 4, 5]] * 2), "3 names, 2 boxes, 3 segms"),
-        ({"boxs": [], "segms": []}, "key 'boxes' is missing; did you mean 'boxs'?"),
+        ({"boxs": [], "segms": []}, "key 'boxes' is missing · did you mean 'boxs'?"),
         ([], "a valid dictionary"),
     ],
 )

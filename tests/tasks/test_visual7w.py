@@ -169,7 +169,7 @@ def test_a_missing_key_is_named_with_the_nearest(read: Read, write: Write) -> No
     broken["qestion"] = broken.pop("question")
     _, problem = read(TASK, write("v7w.json", [record(id="v7w-1"), broken]))
     assert isinstance(problem, Problem)
-    expected = "v7w.json record 1: key 'question' is missing; did you mean 'qestion'?"
+    expected = "v7w.json record 1: key 'question' is missing · did you mean 'qestion'?"
     assert problem.message == expected
 
 

@@ -61,7 +61,7 @@ def check_imports() -> None:
         known = getattr(found, "__version__", version(name))
         say(f"{name} {known}: {Path(str(found.__file__)).parent}")
         if known != expected:
-            sys.exit(f"{name} {known} is imported; expected {expected}, as lowest.txt says")
+            sys.exit(f"{name} {known} is imported · expected {expected}, as lowest.txt says")
     say(f"torch {version('torch')}, Python {sys.version.split()[0]}")
 
 

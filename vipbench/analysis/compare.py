@@ -136,7 +136,7 @@ def compare(runs: Sequence[str], *, metric: str | None = None, partial: bool = F
     sides = [read_side(run) for run in runs]
     names = [side.name for side in sides]
     if len(set(names)) < len(names):
-        raise RunError(f"{' '.join(names)}: one run twice; name its styles as RUN@STYLE")
+        raise RunError(f"{' '.join(names)}: one run twice · name its styles as RUN@STYLE")
     base, *others = sides
     rows: list[CompareRow] = []
     flips: list[Flip] = []

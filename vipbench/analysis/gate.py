@@ -229,7 +229,7 @@ def _headlines(base: Side, new: Side) -> tuple[list[Pairing], list[str]]:
         if style != other:
             raise RunError(
                 f"{base.name} and {new.name} cannot be paired: the headline style of "
-                f"{pairing.task} is {style} in one, {other} in the other; run both with one suite"
+                f"{pairing.task} is {style} in one, {other} in the other · run both with one suite"
             )
         if style in marked:
             kept.append(pairing)

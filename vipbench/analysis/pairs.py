@@ -129,7 +129,7 @@ def read_side(text: str) -> Side:
         if line.task not in manifest.tasks:
             raise RunError(
                 f"{folder / SCORES}: holds scores of {line.task!r}, which is not a task of "
-                f"the run; use `vipbench score {folder}` to redo it"
+                f"the run · use `vipbench score {folder}` to redo it"
             )
         if line.style == (style or manifest.tasks[line.task].headline):
             lines[line.task, line.metric][line.id] = line
@@ -221,7 +221,7 @@ def _check_task(base: Side, new: Side, task: str) -> None:
     one, other = base.manifest.tasks[task], new.manifest.tasks[task]
     if one.version != other.version:
         versions = f"{task} is version {one.version} in one, {other.version} in the other"
-        raise _refused(base, new, f"{versions}; run both with one version of the task", True)
+        raise _refused(base, new, f"{versions} · run both with one version of the task", True)
     if one.synthetic != other.synthetic:
         raise _refused(base, new, f"{task} is synthetic data in one, real data in the other", True)
 

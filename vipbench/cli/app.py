@@ -57,7 +57,7 @@ def main() -> None:
         advice = _ADVICE.get(error.errno or 0)
         if advice is None:
             raise
-        say(f"error: {error.filename or 'output'}: {error.strerror}; {advice}")
+        say(f"error: {error.filename or 'output'}: {error.strerror} · {advice}")
         if error.filename is None:
             _leave(2)
         sys.exit(2)
@@ -74,7 +74,7 @@ def _check_arguments(arguments: Sequence[str]) -> None:
     for argument in arguments:
         if any("\ud800" <= letter <= "\udfff" for letter in argument):
             encoding = sys.getfilesystemencoding()
-            raise VipbenchError(f"argument {argument!a}: is not text in {encoding}; rename it")
+            raise VipbenchError(f"argument {argument!a}: is not text in {encoding} · rename it")
 
 
 def _version(value: bool) -> None:

@@ -68,7 +68,7 @@ def check(
     for option, value in (("--fit", raw["fit"]), ("--size", size), ("--patch", patch)):
         if value is not None:
             raise RunError(
-                f"{option} {value}: goes with --visibility only; add it, or leave it out"
+                f"{option} {value}: goes with --visibility only · add it, or leave it out"
             )
     _check_data(names, raw)
 
@@ -150,7 +150,7 @@ def _print_visibility(report: "VisibilityReport") -> None:
         print(f"  style {name}: draws no marks, so that none are measured")
     for row in report.marks:
         if row.fit == report.fit and row.n_lost:
-            advice = "; use --fit pad" if row.fit == "crop" else ""
+            advice = " · use --fit pad" if row.fit == "crop" else ""
             print(
                 f"  warning marks_lost: style {row.style}, fit {row.fit}: in "
                 f"{row.n_samples_lost:,} of {row.n_samples:,} samples a mark is lost{advice}"

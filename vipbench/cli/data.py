@@ -110,7 +110,9 @@ def data_fetch(
     names, parts, folders = listed("KEY", keys), listed("--part", part), tuple(include or ())
     if len(names) > 1 and (out or parts):
         option = "-o" if out else "--part"
-        raise DataError(f"{option} belongs to one key, not to {', '.join(names)}; fetch them apart")
+        raise DataError(
+            f"{option} belongs to one key, not to {', '.join(names)} · fetch them apart"
+        )
     sources = [load_source(name, folders) for name in names]
     settings = FetchSettings(accept_changed, keep_archives)
     by_hand: list[Source] = []

@@ -36,13 +36,13 @@ def demo_make(
     from vipbench.demo.generate import EVALUATION_SEED, make
 
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise DataError(f"-o {out}: is not empty; give a new or an empty folder")
+        raise DataError(f"-o {out}: is not empty · give a new or an empty folder")
     try:
         make(out, n, EVALUATION_SEED if seed is None else seed)
     except OSError as error:
         shutil.rmtree(out, ignore_errors=True)  # it was new, or empty
         raise DataError(
-            f"-o {out}: cannot be written ({error.strerror}); give another folder, or make room"
+            f"-o {out}: cannot be written ({error.strerror}) · give another folder, or make room"
         ) from error
     for key, source in sources(out).items():
         print(f"--data {key}={source.questions}")
@@ -68,7 +68,7 @@ def demo_train(
     """Train the embedded checkpoint again; an hour or two on one CPU thread."""
     for option, folder in (("--state", state), ("-o", out)):
         if folder is not None and folder.exists() and not folder.is_dir():
-            raise DataError(f"{option} {folder}: is not a folder; give a new or an earlier one")
+            raise DataError(f"{option} {folder}: is not a folder · give a new or an earlier one")
     from vipbench.demo.train import train
 
     train(state, out, seed=seed, threads=threads)

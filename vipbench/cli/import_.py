@@ -67,7 +67,7 @@ def _answer_files(arguments: Sequence[str]) -> dict[str, Path]:
         if not (task and path):
             raise RunError(f"{argument!r}: expected TASK=FILE, such as vcr_qa=answers.jsonl")
         if task in files:
-            raise RunError(f"{argument!r}: {task} is given twice; give one file a task")
+            raise RunError(f"{argument!r}: {task} is given twice · give one file a task")
         files[task] = Path(path).expanduser()
     return files
 

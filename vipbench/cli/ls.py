@@ -89,7 +89,7 @@ def _run_rows(folder: Path | None) -> Iterable[Sequence[str]]:
     from vipbench.runfolder.folder import MANIFEST
 
     if folder is not None and not folder.is_dir():
-        raise RunError(f"--runs {folder}: no such folder; give one that holds run folders")
+        raise RunError(f"--runs {folder}: no such folder · give one that holds run folders")
     yield "run", "model", "suite", "requests", "started", "finished"
     for path in sorted((folder or RUNS).glob(f"*/{MANIFEST}")):
         try:

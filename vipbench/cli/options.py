@@ -34,7 +34,7 @@ def listed(option: str, values: Sequence[str] | None) -> tuple[str, ...]:
     parts = (part.strip() for value in values or () for part in value.split(","))
     names = tuple(dict.fromkeys(part for part in parts if part))
     if values and not names:
-        raise RunError(f"{option} {' '.join(values)!r}: names nothing; expected one or more names")
+        raise RunError(f"{option} {' '.join(values)!r}: names nothing · expected one or more names")
     return names
 
 

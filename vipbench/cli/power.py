@@ -67,7 +67,7 @@ def power(
     from vipbench.stats import Design
 
     if (base is None) == (n is None):
-        raise RunError("vipbench power: expected either a run or --n; give one of them")
+        raise RunError("vipbench power: expected either a run or --n · give one of them")
     if base is not None:
         rows = powers.power_of_runs(
             base, new, drop=drop, discordance=discordance, alpha=alpha, power=power_

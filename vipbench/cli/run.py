@@ -64,7 +64,7 @@ def run(
     judge = JudgeOptions(**fields["judge"])
     fields["judge"] = judge_settings(judge)
     if fields["judge"] is None and judge.ledger is not None:
-        raise RunError("--judge-ledger: no judge to ask; give --judge-url too")
+        raise RunError("--judge-ledger: no judge to ask · give --judge-url too")
     if fields["judge"] is not None and seeds is not None:
         raise RunError(
             "--seeds with --judge-url: give the judge to `vipbench score` for each of the runs"

@@ -55,7 +55,7 @@ def show(
     headlines = {name: run.headline for name, run in manifest.tasks.items()}
     if task in manifest.tasks and manifest.tasks[task].parts:
         parts = " or ".join(manifest.tasks[task].parts)
-        raise RunError(f"--task {task}: is scored from its parts; expected {parts}")
+        raise RunError(f"--task {task}: is scored from its parts · expected {parts}")
     index = _find_trial([entry.name for entry in trials.entries], id, task, style, headlines)
     [trial] = trials.read([index])
     print(f"sample   {one_line(trial.id)}\ntask     {trial.task}\nstyle    {trial.style}")
@@ -152,7 +152,7 @@ def _find_trial(
         raise RunError(f"sample {id_!r} is not in this run{hint if few else ''}")
     tasks = sorted({names[index].task for index in indices})
     if len(tasks) > 1:
-        raise RunError(f"sample {id_!r} is in {', '.join(tasks)}; name one with --task")
+        raise RunError(f"sample {id_!r} is in {', '.join(tasks)} · name one with --task")
     chosen = [index for index in indices if names[index].style == headlines.get(tasks[0])]
     if len(indices) > 1:
         others = ", ".join(names[index].style for index in indices if index not in chosen[:1])

@@ -23,7 +23,7 @@ def cache_folder() -> Path:
         return Path.home() / ".cache" / "vipbench"
     except RuntimeError as error:
         raise DataError(
-            "cache: there is no home folder to keep it in; name a folder by VIPBENCH_CACHE"
+            "cache: there is no home folder to keep it in · name a folder by VIPBENCH_CACHE"
         ) from error
 
 

@@ -39,7 +39,7 @@ def as_files(source: DataSource) -> DataSource:
         loaded = datasets.load_from_disk(str(folder))
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise DataError(
-            f"{folder}: a folder of datasets that cannot be loaded ({shown(reason(error))});"
+            f"{folder}: a folder of datasets that cannot be loaded ({shown(reason(error))}) ·"
             " save it again"
         ) from error
     return write_rows(_one_split(loaded, str(folder)), str(folder))
@@ -55,7 +55,7 @@ def load_from_hub(key: str) -> "datasets.Dataset":
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise DataError(
             f"data {key!r}: no such file beside the task, and not loaded from the hub"
-            f" ({shown(reason(error))}); give --data {key}=DIR"
+            f" ({shown(reason(error))}) · give --data {key}=DIR"
         ) from error
     return _one_split(loaded, key)
 
@@ -67,7 +67,7 @@ def _one_split(loaded: "datasets.Dataset | datasets.DatasetDict", where: str) ->
     name = next(iter(loaded)) if len(loaded) == 1 else "test"
     if name not in loaded:
         raise DataError(
-            f"{where}: has the splits {', '.join(loaded)}; name one, as FOLDER/SPLIT or"
+            f"{where}: has the splits {', '.join(loaded)} · name one, as FOLDER/SPLIT or"
             " owner/name:SPLIT"
         )
     return loaded[name]
@@ -86,7 +86,9 @@ def write_rows(dataset: "datasets.Dataset", where: str) -> DataSource:
         names = ", ".join(columns) or "none"
         raise DataError(f"{where}: expected exactly one column of images, found {names}")
     if "image" in dataset.features and columns != ["image"]:
-        raise DataError(f"{where}: column 'image' holds no images, but {columns[0]!r} does; rename")
+        raise DataError(
+            f"{where}: column 'image' holds no images, but {columns[0]!r} does · rename"
+        )
     folder = cache_folder() / f"datasets-{dataset._fingerprint}"
     if not folder.is_dir():
         try:

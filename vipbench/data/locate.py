@@ -28,7 +28,7 @@ def parse_data_options(options: Sequence[str]) -> dict[str, DataSource]:
         named = _data_option(option)
         for key in named:
             if key in sources:
-                raise DataError(f"--data {option}: {key} is given twice; give each key once")
+                raise DataError(f"--data {option}: {key} is given twice · give each key once")
         sources.update(named)
     return sources
 
@@ -43,7 +43,9 @@ def _data_option(option: str) -> dict[str, DataSource]:
         )
     path = Path(value).expanduser()
     if not path.exists():
-        raise DataError(f"--data {option}: {value} does not exist; give an existing folder or file")
+        raise DataError(
+            f"--data {option}: {value} does not exist · give an existing folder or file"
+        )
     return {key: DataSource(path, path if path.is_dir() else path.parent)}
 
 
@@ -73,7 +75,7 @@ def _source_mistakes(entry: object, folder: Path) -> list[str]:
     for field in fields:
         path = entry.get(field)
         if not isinstance(path, str):
-            mistakes.append(f"{field} is {shown(path)}; expected a path")
+            mistakes.append(f"{field} is {shown(path)} · expected a path")
         elif not (folder / Path(path).expanduser()).exists():
             mistakes.append(f"{field}: {path} does not exist (relative to the file)")
     return mistakes
@@ -96,7 +98,7 @@ def locate(key: str, overrides: Mapping[str, DataSource], base: Path | None = No
     if key in overrides:
         for path in overrides[key]:
             if not path.exists():
-                raise DataError(f"data {key!r}: {path} does not exist; give an existing folder")
+                raise DataError(f"data {key!r}: {path} does not exist · give an existing folder")
         return as_files(overrides[key])
     if base is not None and (base / key).exists():
         path = base / key
@@ -109,6 +111,6 @@ def locate(key: str, overrides: Mapping[str, DataSource], base: Path | None = No
     known = nearest(key, overrides) if overrides else ""
     fetch = f", or `vipbench data fetch {key}`" if key in KEYS else ""
     raise DataError(
-        f"data {key!r}: no location is known{known}; give --data {key}=DIR, the release's folder"
+        f"data {key!r}: no location is known{known} · give --data {key}=DIR, the release's folder"
         f"{fetch}"
     )

@@ -30,11 +30,13 @@ def load_samples(spec: TaskSpec, source: DataSource) -> Iterator[Sample | Proble
     records = import_reader(spec)(source)
     if not isinstance(records, Iterable):
         raise TaskError(
-            f"{spec.path}: reader {spec.reader!r} returned {shown(records)}; {CONTRACT}"
+            f"{spec.path}: reader {spec.reader!r} returned {shown(records)} · {CONTRACT}"
         )
     for record in records:
         if not isinstance(record, Sample | Problem):
-            raise TaskError(f"{spec.path}: reader {spec.reader!r} gave {shown(record)}; {CONTRACT}")
+            raise TaskError(
+                f"{spec.path}: reader {spec.reader!r} gave {shown(record)} · {CONTRACT}"
+            )
         fault = None
         if SURROGATE.search(record.id):
             record = record.model_copy(update={"id": ascii(record.id)})
@@ -44,7 +46,7 @@ def load_samples(spec: TaskSpec, source: DataSource) -> Iterator[Sample | Proble
             continue
         fault = fault or _fault(record, spec)
         if fault is None and record.id in seen:
-            fault = ("duplicate_id", "occurs more than once; expected one record an id")
+            fault = ("duplicate_id", "occurs more than once · expected one record an id")
         seen.add(record.id)
         if fault:
             yield Problem(id=record.id, code=fault[0], message=fault[1])
@@ -74,19 +76,19 @@ def _fault(sample: Sample, spec: TaskSpec) -> tuple[str, str] | None:
     """Return code and message of the first thing that makes a sample unusable."""
     letters = LETTERS[: len(sample.choices)]
     if not sample.id:
-        return "no_id", "has an empty id; expected a name of its own"
+        return "no_id", "has an empty id · expected a name of its own"
     for text in _texts(sample):
         if SURROGATE.search(text):
             return "bad_text", f"{shown(text)} holds half a character (a lone surrogate)"
     if (spec.kind == "choice" and len(sample.choices) < 2) or len(sample.choices) > len(LETTERS):
-        return "choices", f"has {len(sample.choices)} choices; expected 2 to {len(LETTERS)}"
+        return "choices", f"has {len(sample.choices)} choices · expected 2 to {len(LETTERS)}"
     if spec.kind == "choice" and sample.target not in tuple(letters):
         return (
             "answer_not_in_options",
             f"target {sample.target!r} is not one of the choice letters {', '.join(letters)}",
         )
     if not sample.target.strip():
-        return "no_target", "has an empty target; expected the right answer as text"
+        return "no_target", "has an empty target · expected the right answer as text"
     for index in mentions(sample):
         if index >= len(sample.regions):
             return "mention", f"mentions <r{index}>, but has {len(sample.regions)} regions"
@@ -103,7 +105,7 @@ def _box_fault(region: Region) -> tuple[str, str] | None:
     if max(map(abs, region.box)) > FARTHEST:
         return "box_too_far", f"box {box} reaches beyond {FARTHEST:,} px"
     if is_inverted(region.box):
-        return "box_inverted", f"box {box} is inverted; expected x0 <= x1, y0 <= y1"
+        return "box_inverted", f"box {box} is inverted · expected x0 <= x1, y0 <= y1"
     return None
 
 

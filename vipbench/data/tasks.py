@@ -42,7 +42,7 @@ def task_folders(include: Sequence[Path] = ()) -> tuple[Path, ...]:
     folders.extend(_plugin_folders())
     for folder in include:
         if not folder.is_dir():
-            raise TaskError(f"--include {folder}: no such folder; give one that holds task files")
+            raise TaskError(f"--include {folder}: no such folder · give one that holds task files")
         folders.append(folder)
     return tuple({folder.resolve(): folder for folder in reversed(folders)}.values())[::-1]
 
@@ -58,7 +58,7 @@ def _plugin_folders() -> tuple[Path, ...]:
         if spec is None or not spec.submodule_search_locations:
             raise TaskError(
                 f"plugin {entry.name!r} ({ENTRY_POINTS}): {entry.value!r} is not a package that can"
-                " be found; expected the name of one that holds task files"
+                " be found · expected the name of one that holds task files"
             )
         folders.extend(map(Path, spec.submodule_search_locations))
     return tuple(folders)
@@ -125,7 +125,7 @@ def _kind_mistakes(content: YamlMapping, tasks: Mapping[str, Path]) -> list[str]
         mistakes = [] if content.get("reader") else ["key 'reader' is missing"]
         if isinstance(data, list):
             mistakes.append(
-                "data is a list, which only kind 'joint' takes; expected one key or path"
+                "data is a list, which only kind 'joint' takes · expected one key or path"
             )
         return mistakes
     mistakes = ["kind 'joint' takes no 'reader'"] if content.get("reader") else []
@@ -157,7 +157,7 @@ def _template_mistakes(template: object) -> list[str]:
     mistakes = []
     if isinstance(template, list) and len(template) % 2 == 0:
         mistakes.append(
-            f"template has {len(template)} turns; expected an odd number, the last a user's"
+            f"template has {len(template)} turns · expected an odd number, the last a user's"
         )
     return mistakes + [
         f"template holds {{{field}}}{nearest(field, TEMPLATE_FIELDS)}"
@@ -245,7 +245,7 @@ def _module(path: Path) -> ModuleType:
     name = f"vipbench_reader_{path.stem}_{hashlib.sha256(bytes(path)).hexdigest()[:8]}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
-        raise TaskError(f"{path}: cannot be imported; expected a Python file")
+        raise TaskError(f"{path}: cannot be imported · expected a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:

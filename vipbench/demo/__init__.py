@@ -37,7 +37,7 @@ def benchmark() -> dict[str, DataSource]:
         except OSError as error:
             if not folder.is_dir():  # else another process was first
                 raise DataError(
-                    f"{folder}: the embedded benchmark cannot be written ({error.strerror});"
+                    f"{folder}: the embedded benchmark cannot be written ({error.strerror}) ·"
                     " name a folder for it by VIPBENCH_CACHE"
                 ) from error
     return sources(folder)

@@ -212,12 +212,12 @@ class Chat:
         if status in NO_ACCESS:
             source = " or ".join(purpose.key_variables)
             raise purpose.error(
-                f"{purpose.name}: {reason}; check the key ({source}, or "
+                f"{purpose.name}: {reason} · check the key ({source}, or "
                 f"{purpose.option('key-file')})"
             )
         if status in NOT_THERE or status < 400:
             raise purpose.error(
-                f"{purpose.name}: {self.endpoint.url}/chat/completions: {reason}; check "
+                f"{purpose.name}: {self.endpoint.url}/chat/completions: {reason} · check "
                 f"{purpose.option('url')} and {purpose.option('model')} {self.endpoint.model}"
             )
         raise NoReply(reason)

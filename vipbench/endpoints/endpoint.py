@@ -62,7 +62,7 @@ class Endpoint(Record):
             return key
         if not re.fullmatch(r"[\x21-\x7e]+", key.get_secret_value()):
             raise purpose.error(
-                f"{purpose.name} key: is empty, or holds white space or a sign that is not ASCII; "
+                f"{purpose.name} key: is empty, or holds white space or a sign that is not ASCII · "
                 "expected the key alone"
             )
         return key
@@ -79,12 +79,12 @@ def base_url(text: str, purpose: Purpose) -> str:
     try:
         url = httpx2.URL(text.strip())
     except (httpx2.InvalidURL, UnicodeError):
-        raise purpose.error(f"{option}: is not an address; expected https://HOST/v1") from None
+        raise purpose.error(f"{option}: is not an address · expected https://HOST/v1") from None
     if url.scheme not in ("http", "https") or not url.host:
-        raise purpose.error(f"{option}: is not an address; expected https://HOST/v1")
+        raise purpose.error(f"{option}: is not an address · expected https://HOST/v1")
     if url.userinfo or url.query or url.fragment:
         raise purpose.error(
-            f"{option}: holds more than an address ({url.host}); leave out user, password and "
+            f"{option}: holds more than an address ({url.host}) · leave out user, password and "
             f"what follows '?'; a key belongs into {purpose.key_variables[0]} or "
             f"{purpose.option('key-file')}"
         )

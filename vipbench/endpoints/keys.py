@@ -33,9 +33,9 @@ def find_key(
     except OSError as error:
         raise purpose.error(f"{where}: cannot be read ({error.strerror})") from None
     except UnicodeDecodeError:
-        raise purpose.error(f"{where}: is not text; expected the key alone") from None
+        raise purpose.error(f"{where}: is not text · expected the key alone") from None
     if not text:
-        raise purpose.error(f"{where}: is empty; expected the key alone")
+        raise purpose.error(f"{where}: is empty · expected the key alone")
     return SecretStr(text), str(file)
 
 

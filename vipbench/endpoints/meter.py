@@ -41,7 +41,7 @@ class Limits(Record):
             )
         if self.budget is not None and self.price is None:
             raise purpose.error(
-                f"{purpose.option('budget')}: cannot be kept without prices; give "
+                f"{purpose.option('budget')}: cannot be kept without prices · give "
                 f"{purpose.option('price')} IN,OUT too (dollars for a million tokens)"
             )
 

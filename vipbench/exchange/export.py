@@ -97,7 +97,7 @@ def export_run(
     if as_format not in FORMATS:
         raise RunError(f"format {as_format!r} is not known{nearest(as_format, FORMATS)}")
     if manifest.finished is None:
-        raise RunError(f"{folder}: has not ended; give the command of the run again to resume")
+        raise RunError(f"{folder}: has not ended · give the command of the run again to resume")
     answers = _collect(folder, manifest, _task(manifest, task), style)
     notes = [f"{answers.task}: {gap}; left out" for gap in answers.gaps()]
     if as_format == "datasets":
@@ -125,11 +125,11 @@ def _task(manifest: Manifest, task: str | None) -> str:
     plain = [name for name, run in manifest.tasks.items() if not run.parts]
     if task is None:
         if len(plain) > 1:
-            raise RunError(f"the run has the tasks {', '.join(plain)}; name one with --task")
+            raise RunError(f"the run has the tasks {', '.join(plain)} · name one with --task")
         return plain[0]
     if task in manifest.tasks and task not in plain:
         parts = " or ".join(manifest.tasks[task].parts)
-        raise RunError(f"--task {task}: is scored from its parts; expected {parts}")
+        raise RunError(f"--task {task}: is scored from its parts · expected {parts}")
     if task not in plain:
         raise RunError(f"--task {task!r} is not in this run{nearest(task, plain)}")
     return task
@@ -208,7 +208,7 @@ def _write_datasets(folder: Path, answers: _Answers, out: Path) -> None:
     from datasets.exceptions import DatasetGenerationError
 
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise RunError(f"-o {out}: is not empty; give a new or an empty folder")
+        raise RunError(f"-o {out}: is not empty · give a new or an empty folder")
     bars = datasets.are_progress_bars_disabled()
     datasets.disable_progress_bars()
     try:
@@ -228,7 +228,7 @@ def _write_datasets(folder: Path, answers: _Answers, out: Path) -> None:
         raise
     except OSError as error:
         raise RunError(
-            f"-o {out}: cannot be written ({error.strerror}); give another folder, or make room"
+            f"-o {out}: cannot be written ({error.strerror}) · give another folder, or make room"
         ) from error
     finally:
         if not bars:

@@ -128,10 +128,10 @@ def read_answers(path: Path, as_format: str | None = None) -> AnswerFile:
         raise DataError(f"--format {as_format!r}: is not known{nearest(as_format, FORMATS)}")
     if path.is_dir():
         if as_format not in (None, "datasets"):
-            raise DataError(f"{path}: is a folder; expected a file in format {as_format}")
+            raise DataError(f"{path}: is a folder · expected a file in format {as_format}")
         return _read_datasets(path)
     if as_format == "datasets":
-        raise DataError(f"{path}: is not a folder; expected {FORMATS['datasets']}")
+        raise DataError(f"{path}: is not a folder · expected {FORMATS['datasets']}")
     if as_format == "csv" or (as_format is None and not _is_json(path)):
         return _read_csv(path, named=as_format is not None)
     file = read_questions(path, written_by_hand=True)
@@ -167,7 +167,7 @@ def _recognise(file: QuestionFile) -> str:
     records = entries(file.content)
     if any({"question_id", "text", "image", "category"} <= record.keys() for record in records):
         raise DataError(
-            f"{file.path}: holds the questions of ViP-Bench, not answers; expected the file that"
+            f"{file.path}: holds the questions of ViP-Bench, not answers · expected the file that"
             " the model's answers were written to"
         )
     if any({"qa_id", "candidates"} <= record.keys() for record in records):
@@ -178,7 +178,9 @@ def _recognise(file: QuestionFile) -> str:
         return "jsonl"
     if isinstance(file.content, dict) and any(map(VIP_BENCH_ID.fullmatch, file.content)):
         return "vip_bench"
-    raise DataError(f"{file.path}: holds {describe(file.content)}; expected answers: {_expected()}")
+    raise DataError(
+        f"{file.path}: holds {describe(file.content)} · expected answers: {_expected()}"
+    )
 
 
 def _expected() -> str:
@@ -206,7 +208,7 @@ def _checked(file: QuestionFile, outcomes: _Outcomes) -> tuple[Answer, ...]:
             " answer: their samples are then counted as errors"
         )
     if not answers:
-        raise DataError(f"{file.path}: holds no answer; expected {_expected()}")
+        raise DataError(f"{file.path}: holds no answer · expected {_expected()}")
     return tuple(answers)
 
 
@@ -271,7 +273,7 @@ def _candidate_notes(file: QuestionFile) -> tuple[str, ...]:
 def _vip_bench(file: QuestionFile) -> _Outcomes:
     content = file.content
     if not isinstance(content, dict):
-        raise DataError(f"{file.path}: holds {describe(content)}; expected {FORMATS['vip_bench']}")
+        raise DataError(f"{file.path}: holds {describe(content)} · expected {FORMATS['vip_bench']}")
     for key, text in content.items():
         where = f"key {key!r}"
         if not VIP_BENCH_ID.fullmatch(key):
@@ -289,7 +291,9 @@ def _read_csv(path: Path, *, named: bool) -> AnswerFile:
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not UTF-8 text (byte {error.start}); save it as UTF-8") from error
+        raise DataError(
+            f"{path}: not UTF-8 text (byte {error.start}) · save it as UTF-8"
+        ) from error
     header = text.lstrip("\r\n").partition("\n")[0]
     spaced = ", " in header
     # newline="": line breaks within an answer are part of it.
@@ -307,7 +311,7 @@ def _read_csv(path: Path, *, named: bool) -> AnswerFile:
         raise DataError(f"{path}:{rows.line_num}: broken CSV ({error})") from error
     if not answers:
         raise DataError(
-            f"{path}: holds no answer; expected a line for every answer after the header"
+            f"{path}: holds no answer · expected a line for every answer after the header"
         )
     return AnswerFile(path, "csv", file_digest(path), tuple(answers))
 
@@ -320,7 +324,7 @@ def _column_indices(path: Path, columns: list[str], named: bool) -> tuple[int, i
             expected = FORMATS["csv"] if named else f"answers: {_expected()}"
             raise DataError(
                 f"{path}: the first line {shown(','.join(columns))} has the column {name!r}"
-                f" {columns.count(name)} times{hint}; expected {expected}"
+                f" {columns.count(name)} times{hint} · expected {expected}"
             )
     return columns.index("id"), columns.index("text")
 
@@ -330,12 +334,12 @@ def _csv_answer(
 ) -> Answer:
     if len(row) != len(columns):
         raise DataError(
-            f"{path}:{line}: {len(row)} fields {shown(row)}; expected {len(columns)}, as the first"
+            f"{path}:{line}: {len(row)} fields {shown(row)} · expected {len(columns)}, as the first"
             " line has: put quotes around a text with commas or line breaks"
         )
     answer = Answer(row[indices[0]], row[indices[1]], f"line {line}")
     if not answer.id:
-        raise DataError(f"{path}:{line}: the id is empty; expected a sample's id")
+        raise DataError(f"{path}:{line}: the id is empty · expected a sample's id")
     return answer
 
 
@@ -347,11 +351,11 @@ def _read_datasets(folder: Path) -> AnswerFile:
     except (OSError, ValueError, LookupError, TypeError) as error:
         reason = " ".join(str(error).split())
         raise DataError(
-            f"{folder}: not a folder of datasets ({shown(reason)}); expected {FORMATS['datasets']}"
+            f"{folder}: not a folder of datasets ({shown(reason)}) · expected {FORMATS['datasets']}"
         ) from error
     if isinstance(loaded, dict) or not {"id", "run"} <= loaded.features.keys():
         names = ", ".join(loaded if isinstance(loaded, dict) else loaded.features)
-        raise DataError(f"{folder}: holds {names}; expected {FORMATS['datasets']}")
+        raise DataError(f"{folder}: holds {names} · expected {FORMATS['datasets']}")
     answers = []
     for number, row in enumerate(loaded.select_columns(["id", "run"])):
         run = row["run"] or {}
@@ -360,7 +364,7 @@ def _read_datasets(folder: Path) -> AnswerFile:
             model = str(run.get("model") or "")
             answers.append(Answer(str(row["id"]), run["text"], f"row {number}", model))
     if not answers:
-        raise DataError(f"{folder}: holds no answer; expected {FORMATS['datasets']}")
+        raise DataError(f"{folder}: holds no answer · expected {FORMATS['datasets']}")
     facts = json.dumps([(answer.id, answer.text) for answer in answers])
     digest = hashlib.sha256(facts.encode()).hexdigest()
     return AnswerFile(folder, "datasets", digest, tuple(answers))
@@ -397,8 +401,8 @@ def visual7w_results(replies: Iterable[Reply]) -> Iterator[str]:
     for reply in replies:
         if reply.box is None:
             raise DataError(
-                f"sample {reply.id!r}: its data do not name the 'box_id' of the options; expected a"
-                " run on the raw release of Visual7W, which does"
+                f"sample {reply.id!r}: its data do not name the 'box_id' of the options · expected "
+                "a run on the raw release of Visual7W, which does"
             )
         number = reply.id.removeprefix("v7w-")
         if not number.isdecimal():

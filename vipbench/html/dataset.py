@@ -296,8 +296,8 @@ def _own(run: Run, name: str, kind: type[LineT]) -> Iterator[LineT]:
     for number, line in enumerate(files.read_lines(path, kind), 1):
         if line.task not in run.manifest.tasks:
             raise RunError(
-                f"{path}:{number}: task {line.task!r} is not in {MANIFEST}; expected one of "
-                f"{', '.join(run.manifest.tasks)}; use `vipbench score` to redo the scores"
+                f"{path}:{number}: task {line.task!r} is not in {MANIFEST} · expected one of "
+                f"{', '.join(run.manifest.tasks)} · use `vipbench score` to redo the scores"
             )
         yield line
 

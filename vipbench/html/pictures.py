@@ -190,7 +190,7 @@ def _write(path: Path, content: bytes) -> None:
         with contextlib.suppress(OSError):
             draft.unlink()
         raise RunError(
-            f"{path}: cannot be written ({error.strerror}); make room, or name another -o"
+            f"{path}: cannot be written ({error.strerror}) · make room, or name another -o"
         ) from error
 
 

@@ -45,7 +45,7 @@ def write_report(
         RunError: No run is given, one has not ended or is broken, or a file cannot be written.
     """
     if not folders:
-        raise RunError("report: no run is given; expected folders of finished runs")
+        raise RunError("report: no run is given · expected folders of finished runs")
     runs = read_runs(folders)
     dataset, scores, to_draw = collect(runs)
     drawn = add_pictures(

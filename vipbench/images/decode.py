@@ -54,7 +54,7 @@ def safe_path(root: Path, relative: str) -> Path:
     linked = any(os.path.islink(step) for step in steps)  # noqa: PTH114
     if linked and not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root)):
         raise DataError(
-            f"image path {shown(relative)}: a link that leaves the image root {root}; give the"
+            f"image path {shown(relative)}: a link that leaves the image root {root} · give the"
             " folder that it leads to as images, or copy the files"
         )
     return path
@@ -80,7 +80,7 @@ def image_header(path: Path) -> ImageHeader:
     except OSError as error:
         raise _unopened(path, error) from error
     if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for ever
-        raise DataError(f"{path}: cannot be opened (not a file); expected an image")
+        raise DataError(f"{path}: cannot be opened (not a file) · expected an image")
     return _header(str(path), status.st_size, status.st_mtime_ns)
 
 
@@ -115,7 +115,7 @@ def open_image(path: Path) -> tuple[Image.Image, str]:
                 rgb = _scaled(image).convert("RGB")
         except _DECODE_ERRORS as error:
             raise DataError(
-                f"{path}: cannot be decoded ({reason(error)}); expected an intact image"
+                f"{path}: cannot be decoded ({reason(error)}) · expected an intact image"
             ) from error
     undo = _UNDO.get(orientation)
     return (rgb if undo is None else rgb.transpose(undo)), mode
@@ -159,13 +159,13 @@ def _open(path: Path) -> Image.Image:
             warnings.simplefilter("ignore")  # on sizes below our limit, on broken EXIF data
             image = Image.open(path, formats=FORMATS)
     except Image.DecompressionBombError as error:
-        raise DataError(f"{path}: {reason(error)}; expected at most 100 megapixels") from error
+        raise DataError(f"{path}: {reason(error)} · expected at most 100 megapixels") from error
     except _DECODE_ERRORS as error:
         raise _unopened(path, error) from error
     width, height = image.size
     if width * height > MAX_PIXELS:
         image.close()
-        raise DataError(f"{path}: {width} x {height} px; expected at most 100 megapixels")
+        raise DataError(f"{path}: {width} x {height} px · expected at most 100 megapixels")
     return image
 
 
@@ -174,5 +174,5 @@ def _unopened(path: Path, error: BaseException) -> DataError:
         return DataError(f"{path}: does not exist")
     expected = f"expected an image ({', '.join(FORMATS)})"
     if isinstance(error, UnidentifiedImageError):
-        return DataError(f"{path}: not an image, or a broken one; {expected}")
-    return DataError(f"{path}: cannot be opened ({reason(error)}); {expected}")
+        return DataError(f"{path}: not an image, or a broken one · {expected}")
+    return DataError(f"{path}: cannot be opened ({reason(error)}) · {expected}")

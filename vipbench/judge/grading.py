@@ -327,10 +327,10 @@ def _check_estimate(jobs: Sequence[_Job], settings: JudgeSettings, console: Cons
     )
     advice = "nothing was asked: raise it, or lower --judge-runs"
     if limits.max_calls is not None and len(jobs) > limits.max_calls:
-        raise JudgeError(f"--judge-max-calls {limits.max_calls:,}: {text} are needed; {advice}")
+        raise JudgeError(f"--judge-max-calls {limits.max_calls:,}: {text} are needed · {advice}")
     if limits.budget is not None and cost is not None and cost > limits.budget:
         raise JudgeError(
-            f"--judge-budget {limits.budget:g}: an estimated {text} are needed; {advice}"
+            f"--judge-budget {limits.budget:g}: an estimated {text} are needed · {advice}"
         )
     console.say(f"judge {settings.endpoint.model} at {settings.endpoint.url}: about {text}")
 

@@ -143,7 +143,7 @@ def read_report(folder: Path) -> JudgeReport | None:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         raise RunError(
-            f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}; remove it, and judge "
+            f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']} · remove it, and judge "
             "the run again: no grade in the ledger is asked twice"
         ) from error
 

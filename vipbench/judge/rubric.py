@@ -113,7 +113,7 @@ def read_evaluator(path: Path) -> Prompt:
     try:
         content = path.read_bytes()
         if len(content) > MAX_FILE:
-            raise JudgeError(f"{where}: {len(content):,} bytes; expected the official evaluator")
+            raise JudgeError(f"{where}: {len(content):,} bytes · expected the official evaluator")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of escapes that a newer Python calls invalid
             tree = ast.parse(content)
@@ -125,14 +125,14 @@ def read_evaluator(path: Path) -> Prompt:
         raise JudgeError(f"{where}: cannot be read ({error.strerror})") from error
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise JudgeError(
-            f"{where}: is not Python ({error}); expected a copy of vip-bench_evaluator.py"
+            f"{where}: is not Python ({error}) · expected a copy of vip-bench_evaluator.py"
         ) from error
     n_texts = len(texts)
     text = texts.pop() if n_texts == 1 else None
     if not text:
         what = "several texts, or one that would be computed, are" if n_texts else "nothing is"
         raise JudgeError(
-            f"{where}: {what} assigned to {VARIABLE!r}; expected a copy of vip-bench_evaluator.py"
+            f"{where}: {what} assigned to {VARIABLE!r} · expected a copy of vip-bench_evaluator.py"
         )
     reminder = reminders.pop() if len(reminders) == 1 else RUBRIC_REMINDER
     return Prompt(text=text, reminder=reminder, source=str(path), table=True)

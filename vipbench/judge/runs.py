@@ -65,7 +65,7 @@ def judge_run(
     report = read_report(folder) if settings is None else None
     if settings is None and report is None:
         if ledger is not None:
-            raise RunError(f"{folder / JUDGE}: does not exist; name a judge with --judge-url")
+            raise RunError(f"{folder / JUDGE}: does not exist · name a judge with --judge-url")
         return Judged(None, None)
     items, is_graded = [], False
     for trial, response in answered:
@@ -74,7 +74,7 @@ def judge_run(
             if response is not None and response.text is not None:
                 items.append(make_item(trial, response.text))
     if not is_graded:
-        raise JudgeError(f"{folder}: no task of this run is of kind graded; leave the judge out")
+        raise JudgeError(f"{folder}: no task of this run is of kind graded · leave the judge out")
     if settings is not None:
         path = folder / GRADES if settings.ledger is None else settings.ledger
         graded = grade(items, settings, path, console=console)
@@ -96,7 +96,7 @@ def _recall(
     path = ledger or (folder / GRADES if report.ledger is None else Path(report.ledger))
     if not path.exists():
         raise RunError(
-            f"{path}: does not exist, but {JUDGE} was made from it; name the file with "
+            f"{path}: does not exist, but {JUDGE} was made from it · name the file with "
             f"--judge-ledger, or remove {JUDGE} to score without a judge"
         )
     return recall(items, report.judge, report.n_runs, path, Limits(price=report.price))

@@ -75,7 +75,7 @@ def _items(factor: str) -> list[str]:
         item = ":".join(part.strip() for part in text.split(":"))
         if not item:
             raise TaskError(
-                f"--styles: an empty style in {factor!r}; expected names between commas"
+                f"--styles: an empty style in {factor!r} · expected names between commas"
             )
         if items and "=" in items[-1] and re.fullmatch(r"[0-9.]+", item):
             item = items[-1].rpartition("=")[0] + "=" + item
@@ -145,7 +145,7 @@ def _read_part(part: str, text: str, known: Mapping[str, PromptStyle]) -> tuple[
         return "colors", (part.lower(),)
     if part in known:
         raise TaskError(
-            f"style {text!r}: {part!r} is a named style, to which nothing can be added; expected a"
+            f"style {text!r}: {part!r} is a named style, to which nothing can be added · expected a"
             " shape, a color, alpha=… or width=…"
         )
     raise TaskError(f"style {text!r}: {part!r} is unknown{nearest(part, _words(known))}")

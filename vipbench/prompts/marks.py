@@ -59,7 +59,7 @@ def resolve(
     for what, chosen in (("shapes", choices.shapes), ("colors", choices.colors)):
         if chosen and len(chosen) != len(regions):
             raise TaskError(
-                f"{len(chosen)} {what} were chosen, but there are {len(regions)} regions;"
+                f"{len(chosen)} {what} were chosen, but there are {len(regions)} regions ·"
                 " expected one a region"
             )
     shapes = choices.shapes or tuple(
@@ -135,7 +135,7 @@ def _distinct_colors(
         return [_word_and_rgb(name) for name in rng.sample(style.colors, n)]
     if not style.inline:
         raise TaskError(
-            f"style {style.name!r} has {len(style.colors)} colors, but there are {n} regions; "
+            f"style {style.name!r} has {len(style.colors)} colors, but there are {n} regions · "
             "choose a style with more colors, or an inline one"
         )
     own = rng.sample(style.colors, len(style.colors))

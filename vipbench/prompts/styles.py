@@ -48,7 +48,7 @@ def load_styles(folders: Sequence[Path]) -> dict[str, PromptStyle]:
         mistakes = []
         for name, entry in read_yaml(path).items():
             if name in styles:
-                mistakes.append(f"style {name!r} is defined twice; choose another name")
+                mistakes.append(f"style {name!r} is defined twice · choose another name")
                 continue
             try:
                 styles[name] = _named_style(name, entry)
@@ -106,7 +106,7 @@ def _widths(value: object) -> tuple[dict[Shape, object], list[str]]:
         width = widths.get(key)
         if width is not None and not (isinstance(width, int | float) and 0 < width <= WIDEST):
             expected = f"px above 0, up to {WIDEST:,}, or null"
-            mistakes.append(f"width of {key!r} is {shown(width)}; expected {expected}")
+            mistakes.append(f"width of {key!r} is {shown(width)} · expected {expected}")
             return {}, mistakes
     return {shape: widths.get(shape, widths.get("default")) for shape in SHAPES}, mistakes
 

@@ -47,7 +47,7 @@ def draw_articles(
         if len(choices.articles) != n:
             raise TaskError(
                 f"{len(choices.articles)} articles were chosen, but there are {n} mentions of"
-                " regions; expected one a mention"
+                " regions · expected one a mention"
             )
         return iter(choices.articles)
     if not style.official:

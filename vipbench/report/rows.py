@@ -50,7 +50,7 @@ def lost_marks(manifest: Manifest, rows: Iterable[Row]) -> list[str]:
         advice = "use --fit pad" if row.fit == "crop" else "it is too small, or outside the image"
         warnings.append(
             f"{row.task} under {row.style}: in {row.n_marks_lost:,} of {n_asked:,} samples a mark "
-            f"is lost{cut} under fit {row.fit}; {advice}; `vipbench check {row.task} --visibility` "
-            "compares the fits"
+            f"is lost{cut} under fit {row.fit} · {advice} · "
+            f"`vipbench check {row.task} --visibility` compares the fits"
         )
     return list(dict.fromkeys(warnings))  # each metric has its rows

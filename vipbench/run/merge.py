@@ -61,7 +61,7 @@ def merge(
     _check_complete(parts, found, n_batches)
     if plan_digest(found[i].batch.indices for i in range(n_batches)) != first.manifest.plan_digest:
         raise RunError(
-            f"{first.folder}: the answers are not in the batches that were planned; expected the "
+            f"{first.folder}: the answers are not in the batches that were planned · expected the "
             "files of one run as it has written them"
         )
     with files.locked(out):
@@ -69,7 +69,7 @@ def merge(
         there = [name for name in FILES if (out / name).exists()]
         if there and not fresh:
             raise RunError(
-                f"{out}: holds {there[0]} already; give another -o, or --fresh to replace it"
+                f"{out}: holds {there[0]} already · give another -o, or --fresh to replace it"
             )
         remove_run(out)
         manifest = _merged([part.manifest for part in parts])
@@ -89,7 +89,7 @@ def _check_same(parts: Sequence[_Part]) -> None:
     first = parts[0].manifest
     for folder, manifest in parts:
         if manifest.shard is None:
-            raise RunError(f"{folder}: is a whole run; expected what `vipbench run --shard` wrote")
+            raise RunError(f"{folder}: is a whole run · expected what `vipbench run --shard` wrote")
         found = manifests.differences(first.identity, manifest.identity)
         for what, then, now in (
             ("shards", first.shard and first.shard.count, manifest.shard.count),
@@ -102,7 +102,7 @@ def _check_same(parts: Sequence[_Part]) -> None:
         if found:
             more = f"; and {len(found) - 1} more" if len(found) > 1 else ""
             raise RunError(
-                f"{folder}: is a shard of another run than {parts[0].folder} ({found[0]}{more}); "
+                f"{folder}: is a shard of another run than {parts[0].folder} ({found[0]}{more}) · "
                 "expected shards of one command"
             )
 
@@ -118,8 +118,8 @@ def _find(parts: Sequence[_Part], trials: Trials) -> dict[int, _Found]:
             there = found.setdefault(batch, here)
             if there is not here and _read(there) != _read(here):
                 raise RunError(
-                    f"{part.folder}: answers batch {batch} otherwise than {there.part.folder}; "
-                    "expected each shard once, or twice the same answers; leave one out"
+                    f"{part.folder}: answers batch {batch} differently from {there.part.folder} · "
+                    "expected each shard once, or twice the same answers · leave one out"
                 )
     return found
 
@@ -139,7 +139,7 @@ def _check_complete(parts: Sequence[_Part], found: Mapping[int, _Found], n_batch
     more = " …" if len(missing) > SHOWN_BATCHES else ""
     raise RunError(
         f"{len(missing)} of {n_batches} batches have no answers ({shown}{more}): "
-        f"{'; '.join(faults)}; run what is missing, then merge all of them"
+        f"{'; '.join(faults)} · run what is missing, then merge all of them"
     )
 
 

@@ -165,7 +165,7 @@ def _check_processes(settings: RunSettings) -> None:
     """Refuse a judge for a shard, and Ray where it is not installed."""
     if settings.shard is not None and settings.judge is not None:
         raise RunError(
-            f"--shard {settings.shard} with --judge-url: a shard has no scores; merge the shards, "
+            f"--shard {settings.shard} with --judge-url: a shard has no scores · merge the shards, "
             "then give the judge to `vipbench score`"
         )
     if settings.engine == "ray":

@@ -62,7 +62,7 @@ def resume(folder: Path, prepared: Prepared, settings: RunSettings, console: Con
     if MANIFEST not in present:
         raise RunError(
             f"{folder}: holds {present[0]} without {MANIFEST}, so nobody knows what was "
-            "asked; give another -o, or --fresh to replace it"
+            "asked · give another -o, or --fresh to replace it"
         )
     manifest = manifests.read(folder)
     check_same_run(folder, manifest, prepared)
@@ -124,7 +124,7 @@ def check_same_run(folder: Path, manifest: Manifest, prepared: Prepared) -> None
     previous = manifest.path or "fast"
     if path is not None and path != previous:
         raise RunError(
-            f"{folder}: was answered on path {previous}, not {path}; give --path {previous} to "
+            f"{folder}: was answered on path {previous}, not {path} · give --path {previous} to "
             "resume it, another -o, or --fresh to replace it"
         )
 
@@ -133,7 +133,7 @@ def _check_shard(folder: Path, manifest: Manifest, shard: Shard | None) -> None:
     if manifest.shard != shard:
         previous, now = (f"shard {s}" if s else "a whole run" for s in (manifest.shard, shard))
         raise RunError(
-            f"{folder}: holds {previous}, not {now}; give another -o, or --fresh to replace it"
+            f"{folder}: holds {previous}, not {now} · give another -o, or --fresh to replace it"
         )
 
 

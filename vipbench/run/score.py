@@ -150,7 +150,7 @@ def score_answers(
     """
     if manifest.shard is not None:
         raise RunError(
-            f"{folder}: is shard {manifest.shard} of a run, and has no scores; put all shards "
+            f"{folder}: is shard {manifest.shard} of a run, and has no scores · put all shards "
             "together with `vipbench merge`"
         )
     answered = _answered(folder, manifest)
@@ -214,12 +214,12 @@ def _answered(folder: Path, manifest: Manifest) -> answers_file.Answered:
     }:
         raise RunError(
             f"{folder / REQUESTS}: does not hold the {manifest.n_requests:,} requests that "
-            f"{MANIFEST} tells of; remove it, then give the command of the run again"
+            f"{MANIFEST} tells of · remove it, then give the command of the run again"
         )
     answered = answers_file.Answered(trials, folder / RESPONSES)
     if answered.n_missing:
         raise RunError(
-            f"{folder}: {answered.n_missing:,} of {len(trials):,} requests have no answer yet; "
-            "give the command of the run again to go on with it"
+            f"{folder}: {answered.n_missing:,} of {len(trials):,} requests have no answer yet · "
+            "give the command of the run again to resume it"
         )
     return answered

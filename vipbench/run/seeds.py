@@ -31,7 +31,7 @@ def run_seeds(
     """
     if settings.shard is not None:
         raise RunError(
-            f"--seeds with --shard {settings.shard}: a shard has no scores; give one --seed a run"
+            f"--seeds with --shard {settings.shard}: a shard has no scores · give one --seed a run"
         )
     done = []
     for seed in range(settings.seed, settings.seed + n):

@@ -128,7 +128,7 @@ def written_batches(path: Path, trials: Trials) -> dict[int, WrittenBatch]:
 def _foreign(path: Path, number: int, answer: ResponseLine) -> RunError:
     return RunError(
         f"{path}:{number}: holds an answer to {' '.join(trial_id(answer))}, which this run does "
-        f"not ask in batch {answer.batch}, or not there; {RUN_ADVICE.broken}"
+        f"not ask in batch {answer.batch}, or not there · {RUN_ADVICE.broken}"
     )
 
 

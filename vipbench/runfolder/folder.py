@@ -50,4 +50,4 @@ def check_own(folder: Path) -> None:
     except RunError:
         return  # a broken one may be a run's
     if not (isinstance(content, dict) and "run_id" in content):
-        raise RunError(f"{path}: is not the manifest of a run; give another -o")
+        raise RunError(f"{path}: is not the manifest of a run · give another -o")

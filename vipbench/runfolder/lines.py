@@ -55,7 +55,7 @@ class ScoreLine(Record):
     error: str | None
     ungraded: str | None = None
     """Why a judge has given no grade, or the runner no probabilities of options; the answer itself
-    is no error then."""
+    is not an error then."""
     margin: float | None = None
     """Of metric `option_argmax`: how far the likeliest option is ahead of the second, as the
     difference of natural logarithms, 2 decimals; in a joint task the smallest of its parts. None:

@@ -91,7 +91,7 @@ class TaskRun(Record):
     problems: dict[str, int] = Field(default={})
     """Errors and warnings in the data of the samples that were asked, counted by code."""
     image_modes: dict[str, int] = Field(default={})
-    """Images that are stored otherwise than in RGB and are converted, counted by mode."""
+    """Images that are not stored in RGB and are converted, counted by mode."""
     boxes_for_polygons: int = 0
     """Marks that follow an outline, drawn from the box because the region has no polygon."""
 
@@ -254,7 +254,7 @@ def check_same(folder: Path, previous: Identity, current: Identity) -> None:
         more = len(changes) - SHOWN_DIFFERENCES
         shown = "; ".join(changes[:SHOWN_DIFFERENCES]) + (f"; and {more} more" if more > 0 else "")
         raise RunError(
-            f"{folder}: holds another run (its settings → these): {shown}; give its settings, "
+            f"{folder}: holds another run (its settings → these): {shown} · give its settings, "
             "another -o, or --fresh to replace it"
         )
 
@@ -268,12 +268,12 @@ def read(folder: Path) -> Manifest:
         first = error.errors(include_url=False)[0]
         key = ".".join(map(str, first["loc"])) or "the file"
         raise RunError(
-            f"{path}: {key}: {first['msg']}; expected the manifest of this version of vipbench"
+            f"{path}: {key}: {first['msg']} · expected the manifest of this version of vipbench"
         ) from error
     if manifest.tasks.keys() != manifest.identity.tasks.keys():
         raise RunError(
             f"{path}: tasks: holds {', '.join(manifest.tasks) or 'none'}, but identity.tasks "
-            f"{', '.join(manifest.identity.tasks) or 'none'}; expected the same; use --fresh to "
+            f"{', '.join(manifest.identity.tasks) or 'none'} · expected the same · use --fresh to "
             "start over"
         )
     return manifest
@@ -302,8 +302,8 @@ def find_certificate(settings: str, device: str) -> CertificateRef | None:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         raise RunError(
-            f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}; expected a certificate "
-            "of this version of vipbench; make it again with `vipbench certify`, or remove it"
+            f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']} · expected a certificate "
+            "of this version of vipbench · make it again with `vipbench certify`, or remove it"
         ) from error
     same_type = certificate.device.partition(":")[0] == device.partition(":")[0]
     return certificate if same_type else None

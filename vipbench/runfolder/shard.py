@@ -22,7 +22,7 @@ class Shard(Record):
     @model_validator(mode="after")
     def _is_one_of_them(self) -> Self:
         if self.index > self.count:
-            raise ValueError(f"shard {self.index} of {self.count}; expected 1 to {self.count}")
+            raise ValueError(f"shard {self.index} of {self.count} · expected 1 to {self.count}")
         return self
 
     def __str__(self) -> str:
@@ -52,7 +52,7 @@ def parse_shard(text: str, environment: Mapping[str, str]) -> Shard:
     slurm, torchrun = "SLURM_ARRAY_TASK_ID" in environment, "RANK" in environment
     if slurm and torchrun:
         raise RunError(
-            "--shard auto: SLURM_ARRAY_TASK_ID (a SLURM array) and RANK (torchrun) are both set; "
+            "--shard auto: SLURM_ARRAY_TASK_ID (a SLURM array) and RANK (torchrun) are both set · "
             "give --shard i/n"
         )
     if torchrun:
@@ -60,8 +60,8 @@ def parse_shard(text: str, environment: Mapping[str, str]) -> Shard:
         return _shard(rank + 1, size, f"--shard auto: RANK={rank} WORLD_SIZE={size}")
     if not slurm:
         raise RunError(
-            "--shard auto: neither SLURM_ARRAY_TASK_ID (a SLURM array) nor RANK (torchrun) is set; "
-            "give --shard i/n"
+            "--shard auto: neither SLURM_ARRAY_TASK_ID (a SLURM array) nor RANK (torchrun) is set "
+            "· give --shard i/n"
         )
     names = ("SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_COUNT", "SLURM_ARRAY_TASK_MIN")
     task, count, least = _numbers(environment, *names)
@@ -79,7 +79,7 @@ def device_of_rank(device: str, environment: Mapping[str, str]) -> str:
 
 def _shard(index: int, count: int, where: str) -> Shard:
     if not 1 <= index <= count:
-        raise RunError(f"{where}: there is no such shard; expected i/n with i from 1 to n")
+        raise RunError(f"{where}: there is no such shard · expected i/n with i from 1 to n")
     return Shard(index=index, count=count)
 
 
@@ -89,7 +89,7 @@ def _numbers(environment: Mapping[str, str], *names: str) -> list[int]:
         value = environment.get(name, "")
         if not re.fullmatch(r"[0-9]{1,9}", value):
             raise RunError(
-                f"--shard auto: {name} is {value!r}; expected a whole number; give --shard i/n"
+                f"--shard auto: {name} is {value!r} · expected a whole number · give --shard i/n"
             )
         numbers.append(int(value))
     return numbers

@@ -95,12 +95,12 @@ def read_summary(folder: Path) -> list[Row]:
     path = folder / SUMMARY
     if not path.exists():
         reason = "the run has not ended" if (folder / MANIFEST).exists() else "no run is here"
-        raise RunError(f"{path}: does not exist ({reason}); expected the folder of a finished run")
+        raise RunError(f"{path}: does not exist ({reason}) · expected the folder of a finished run")
     try:
         return _ROWS.validate_python(files.read_json(path, RUN_ADVICE))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"])) or "the file"
         raise RunError(
-            f"{path}: {where}: {first['msg']}; use `vipbench score` to redo it"
+            f"{path}: {where}: {first['msg']} · use `vipbench score` to redo it"
         ) from error

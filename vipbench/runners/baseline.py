@@ -109,7 +109,7 @@ class BaselineSpec(RunnerSpec):
         """Refuse a model, which would not be looked at."""
         super().check()
         if self.choice.model is not None or self.choice.live_model is not None:
-            raise RunnerError(f"runner {self.name}: takes no model; leave --model out")
+            raise RunnerError(f"runner {self.name}: takes no model · leave --model out")
 
     def describe(
         self,
@@ -141,7 +141,7 @@ class BaselineSpec(RunnerSpec):
         return make_baseline(choice.runner, trials, choice.seed)
 
     def _fault_in_processes(self) -> str:
-        return f"runner {self.name} has no model to load in other processes; leave it out"
+        return f"runner {self.name} has no model to load in other processes · leave it out"
 
 
 class OracleSpec(BaselineSpec):

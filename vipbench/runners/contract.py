@@ -97,7 +97,7 @@ def check_responses(
             f"{response.text}{response.error}".encode()
         except UnicodeEncodeError as error:
             raise RunnerError(
-                f"runner {name}: the response for sample {request.id} is no text "
+                f"runner {name}: the response for sample {request.id} is not text "
                 f"({error.reason} at {error.start}) · expected whole Unicode characters"
             ) from error
     return list(responses)

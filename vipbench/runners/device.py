@@ -105,7 +105,7 @@ def assign_devices(device: "torch.device", n: int) -> list[str]:
         return ["cpu"] * n
     if n > 1 and device.index is not None:
         raise RunnerError(
-            f"{n} workers: need a device each, and {device} is one; give --device {device.type}"
+            f"{n} workers: need a device each, and {device} is one · give --device {device.type}"
         )
     there = torch.cuda.device_count() if device.type == "cuda" else 1
     if n > there:
@@ -120,7 +120,7 @@ def check_placed(device: "torch.device") -> None:
     """Refuse devices that Ray does not hand out: it gives each worker one GPU, or one CPU."""
     if device.type not in ("cpu", "cuda") or device.index is not None:
         raise RunnerError(
-            f"--engine ray: gives each worker a GPU or a CPU, not {device}; give --device cuda or "
+            f"--engine ray: gives each worker a GPU or a CPU, not {device} · give --device cuda or "
             "cpu"
         )
 

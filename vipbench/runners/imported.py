@@ -74,7 +74,8 @@ def match_answers(
 
     A sample without an answer, or with several that differ, is an error. A number alone is also
     taken for the id that starts with one of `PREFIXES`. Of a Visual7W result the box is turned into
-    the letter of its option; a box that is no option stays as it is, so that it cannot be parsed.
+    the letter of its option; a box that is not an option stays as it is, so that it cannot be
+    parsed.
 
     Args:
         files: task -> its answers.
@@ -125,7 +126,7 @@ class _TaskMatch:
             return
         raise DataError(
             f"{self.file.path}: {len(unknown):,} of {n:,} ids are of no sample of {self.task}, such"
-            f" as {shown(unknown[0])}; expected ids like {shown(min(known))}:"
+            f" as {shown(unknown[0])} · expected ids like {shown(min(known))}:"
             f" {_guess(unknown[0], min(known))}"
         )
 
@@ -168,7 +169,7 @@ class _TaskMatch:
         if not trial.choice_ids or trial.request is None:
             raise DataError(
                 f"{self.file.path}: holds Visual7W results, which name options by 'box_id', and"
-                f" the data of {self.task} do not; give the raw release, which does"
+                f" the data of {self.task} do not · give the raw release, which does"
             )
         letters = dict(zip(trial.choice_ids, trial.request.options, strict=True))
         if answer.text and answer.text not in letters:
@@ -193,7 +194,7 @@ class _TaskMatch:
             ),
             (outside, "samples with an answer are not asked in this run"),
             (self.unasked, "samples with an answer cannot be asked, see `vipbench check`"),
-            (self.no_option, "results choose a box that is no option; each cannot be parsed"),
+            (self.no_option, "results choose a box that is not an option; each cannot be parsed"),
             (
                 self.other_text,
                 f"of {self.n_questions:,} answers were given to another text than {self.task} asks"
@@ -242,7 +243,7 @@ def _guess(theirs: str, ours: str) -> str:
     if their_set == our_set != "" and their_layout != our_layout:
         return (
             f"the answers are to {their_layout or 'another layout'} of {their_set}, the data are"
-            f" {our_layout or 'another one'}; give --data the layout that was answered"
+            f" {our_layout or 'another one'} · give --data the layout that was answered"
         )
     if their_set == our_set:
         return "are these answers to another split, or to another release of the data?"
@@ -263,16 +264,16 @@ def name_model(files: Mapping[str, AnswerFile], given: str | None) -> str:
     """
     if given is not None:
         if not given.strip():
-            raise DataError(f"--model {given!r}: is empty; expected the name of who answered")
+            raise DataError(f"--model {given!r}: is empty · expected the name of who answered")
         return given
     models = sum((file.models() for file in files.values()), Counter[str]())
     paths = ", ".join(dict.fromkeys(str(file.path) for file in files.values()))
     if not models:
-        raise DataError(f"{paths}: no answer names its model; give --model NAME")
+        raise DataError(f"{paths}: no answer names its model · give --model NAME")
     if len(models) > 1:
         named = ", ".join(f"{shown(name)} ({n:,})" for name, n in models.most_common(SHOWN_IDS))
         raise DataError(
-            f"{paths}: answers of {len(models)} models: {named}; give the answers of one, or name"
+            f"{paths}: answers of {len(models)} models: {named} · give the answers of one, or name"
             " all of them together by --model NAME"
         )
     return next(iter(models))
@@ -312,14 +313,14 @@ class ImportedSpec(RunnerSpec):
             parts = [str(part) for part in joint.data]
             if joint.name in self.files or not self.files.keys() >= set(parts):
                 wanted = " ".join(f"{part}=FILE" for part in parts)
-                raise RunError(f"{joint.name}: is scored from its parts; give {wanted}")
+                raise RunError(f"{joint.name}: is scored from its parts · give {wanted}")
         for name in self.files.keys() - asked.keys():
             raise RunError(f"{name}: is not asked; {'; '.join(selection.notes)}")
         for name, choice in asked.items():
             if len(choice.styles) > 1:
                 styles = ", ".join(style.name for style in choice.styles)
                 raise RunError(
-                    f"{name}: answers were made under one style, not under {styles}; give one "
+                    f"{name}: answers were made under one style, not under {styles} · give one "
                     "--styles"
                 )
 
@@ -345,11 +346,11 @@ class ImportedSpec(RunnerSpec):
         )
 
     def _fault_in_processes(self) -> str:
-        return f"runner {self.name} has no model to load in other processes; leave it out"
+        return f"runner {self.name} has no model to load in other processes · leave it out"
 
     def _check_answers(self) -> None:
         if not self.choice.answers:
             raise RunnerError(
-                f"runner {self.name}: has no answers; give answers made elsewhere to "
+                f"runner {self.name}: has no answers · give answers made elsewhere to "
                 "`vipbench import TASK=FILE`"
             )

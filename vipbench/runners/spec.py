@@ -163,7 +163,7 @@ class RunnerSpec:
         if self.choice.token_budget is not None:
             raise RunnerError(
                 f"--token-budget {self.choice.token_budget}: runner {self.name} does not count "
-                "tokens; give --batch-size N"
+                "tokens · give --batch-size N"
             )
         return None
 
@@ -219,7 +219,7 @@ class RunnerSpec:
         """Refuse answers made elsewhere; runner `imported` takes them."""
         if self.choice.answers:
             raise RunnerError(
-                f"runner {self.name}: takes no answers; give answers made elsewhere to "
+                f"runner {self.name}: takes no answers · give answers made elsewhere to "
                 "`vipbench import TASK=FILE`"
             )
 

@@ -171,7 +171,7 @@ class Joint:
             if len(present) < len(self._parts):
                 raise RunError(
                     f"{self._name}: sample {id_} under {style} is not in each of "
-                    f"{', '.join(self._parts)}; expected the same samples in all parts"
+                    f"{', '.join(self._parts)} · expected the same samples in all parts"
                 )
             yield _join_line(self._name, present)
 

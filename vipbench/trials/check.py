@@ -156,7 +156,7 @@ def _report(
 def _check_count(choice: TaskChoice, n: int) -> Iterator[Problem]:
     name, published = choice.spec.name, choice.spec.reference.get("samples")
     if n == 0:
-        message = f"{choice.source.questions} holds no record; expected at least one"
+        message = f"{choice.source.questions} holds no record · expected at least one"
         yield Problem(id=name, code="empty", message=message)
     elif isinstance(published, int) and n != published and not is_synthetic(choice.source):
         message = f"{n:,} records; the published number is {published:,}"

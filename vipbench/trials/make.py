@@ -357,7 +357,7 @@ def _check_ids(ids: Sequence[str], facts: Mapping[str, TaskFacts]) -> None:
     if unknown:
         hint = nearest(unknown[0], known)
         if "did you mean" not in hint:  # of many ids that are all alike, none is listed
-            hint = "; expected ids as `vipbench check` shows them"
+            hint = " · expected ids as `vipbench check` shows them"
         raise DataError(
             f"--ids {' '.join(unknown[:SHOWN_IDS])}: {len(unknown)} of {len(ids)} ids are in no "
             f"task of this run{hint}"
@@ -371,5 +371,5 @@ def _check_joint(joint: TaskSpec, facts: Mapping[str, TaskFacts]) -> None:
         if differing:
             raise TaskError(
                 f"{joint.name}: {first} and {other} differ in {len(differing)} ids, such as "
-                f"{', '.join(differing[:SHOWN_IDS])}; expected the same samples in both parts"
+                f"{', '.join(differing[:SHOWN_IDS])} · expected the same samples in both parts"
             )

@@ -151,7 +151,7 @@ def _task_styles(
     if wanted is None:
         wanted = ",".join((suite.styles if suite else ()) or spec.styles[:1])
         if not wanted:
-            raise TaskError(f"{spec.path}: has no 'styles'; name one there, or give --styles")
+            raise TaskError(f"{spec.path}: has no 'styles' · name one there, or give --styles")
     styles = parse_styles(wanted, known, headline)
     fitting = ("given", "blind") if marked else DRAWN_KINDS
     kept = tuple(

@@ -176,7 +176,7 @@ def test_a_good_file_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (with_number(valeu=3), "unknown key 'valeu'; did you mean 'value'?"),
+        (with_number(valeu=3), "unknown key 'valeu' · did you mean 'value'?"),
         (with_number(value=101), "value = 101 should be less than or equal to 100"),
         (with_number(value=True), "value = True should be a valid number"),
         (with_number(value="50"), "value = '50' should be a valid number"),
@@ -190,17 +190,17 @@ def test_a_good_file_is_read(tmp_path: Path) -> None:
         (with_number(task="visual7w"), "task 'visual7w' is not in splits"),
         (
             with_number(protocol="offical"),
-            "protocol 'offical' is unknown; did you mean 'official'?",
+            "protocol 'offical' is unknown · did you mean 'official'?",
         ),
         (GOOD | {"numbers": []}, "numbers = []"),
         (GOOD | {"numbers": ["x"]}, "numbers[0] = 'x': expected a mapping"),
         (GOOD | {"numbers": GOOD["numbers"] * 2}, "numbers[1]: occurs twice"),
         (GOOD | {"numbers": 3}, "numbers = 3"),
-        (GOOD | {"nubmers": 3}, "unknown key 'nubmers'; did you mean 'numbers'?"),
+        (GOOD | {"nubmers": 3}, "unknown key 'nubmers' · did you mean 'numbers'?"),
         (GOOD | {"splits": {"visual8w": "test"}}, "splits: task 'visual8w' is unknown"),
         (
             GOOD | {"protocols": {"official": {"text": "x", "style": "official_rectangle"}}},
-            "style 'official_rectangle' is unknown; did you mean 'official_rectangles'?",
+            "style 'official_rectangle' is unknown · did you mean 'official_rectangles'?",
         ),
         (GOOD | {"protocols": {"official": {"style": "given"}}}, "'protocols.official.text'"),
         ([], "expected a mapping"),

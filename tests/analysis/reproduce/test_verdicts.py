@@ -124,7 +124,9 @@ def test_the_user_may_say_which_system_it_is(tmp_path: Path) -> None:
 
 
 def test_an_unknown_system_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match=r"no published number is about it; did you mean 'ViP-LLaVA"):
+    with pytest.raises(
+        RunError, match=r"no published number is about it · did you mean 'ViP-LLaVA"
+    ):
         reproduce([v7w(tmp_path, 0.86)], system="ViP-LLaVA-7")
 
 

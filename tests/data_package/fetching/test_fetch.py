@@ -152,7 +152,7 @@ def test_single_parts_and_optional_ones(source: Source, server: Server, tmp_path
     assert files(tmp_path) == {"more.json": b"{}"}
     fetch(source, tmp_path, ["questions"], SETTINGS)
     assert states(source, tmp_path)["images"] == "not fetched"
-    with pytest.raises(TaskError, match="--part 'image': toy has none; did you mean 'images'"):
+    with pytest.raises(TaskError, match="--part 'image': toy has none · did you mean 'images'"):
         fetch(source, tmp_path, ["image"], SETTINGS)
 
 
@@ -194,7 +194,7 @@ def test_a_known_size_is_checked(source: Source, tmp_path: Path) -> None:
     wrong = source.model_copy(
         update={"parts": {"questions": part.model_copy(update={"files": (file,)})}}
     )
-    with pytest.raises(DataError, match="has 11 bytes; expected 12"):
+    with pytest.raises(DataError, match="has 11 bytes · expected 12"):
         fetch(wrong, tmp_path / "out", settings=SETTINGS)
     assert not (tmp_path / "out").exists()
     fetch(wrong, tmp_path / "out", settings=ACCEPT)
@@ -298,7 +298,7 @@ def test_what_the_disk_has_no_room_for_is_not_begun(
     huge = source.model_copy(
         update={"parts": {"images": part.model_copy(update={"files": (file,)})}}
     )
-    with pytest.raises(DataError, match=r"needs about 2e\+05 TB, and .* are free; make room"):
+    with pytest.raises(DataError, match=r"needs about 2e\+05 TB, and .* are free · make room"):
         fetch(huge, tmp_path, settings=SETTINGS)
     assert not server.asked
 
@@ -556,7 +556,7 @@ def test_a_run_finds_fetched_data_without_being_told(
     source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("VIPBENCH_CACHE", str(tmp_path))
-    with pytest.raises(DataError, match="data 'toy': no location is known; give --data toy=DIR"):
+    with pytest.raises(DataError, match="data 'toy': no location is known · give --data toy=DIR"):
         locate("toy", {})
     folder = fetch(source, settings=SETTINGS)
     assert folder == fetched_folder("toy") == tmp_path / "data/toy"

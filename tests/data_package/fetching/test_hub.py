@@ -61,7 +61,7 @@ def test_what_the_hub_lacks_is_named(hub: HubProcess, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("served", "said"),
     [
-        (None, "the hub has no such data set for you; look at its page, accept its terms"),
+        (None, "the hub has no such data set for you · look at its page, accept its terms"),
         (
             Served(b"", statuses=[403] * 9, headers={"X-Error-Code": "GatedRepo"}),
             "accept its terms there where it has any",
@@ -70,7 +70,7 @@ def test_what_the_hub_lacks_is_named(hub: HubProcess, tmp_path: Path) -> None:
             Served(b"", statuses=[404] * 9, headers={"X-Error-Code": "RevisionNotFound"}),
             f"has no commit {REVISION}",
         ),
-        (Served(b"", statuses=[400] * 9), "the hub says 400 Bad Request; check the connection"),
+        (Served(b"", statuses=[400] * 9), "the hub says 400 Bad Request · check the connection"),
     ],
     ids=["missing", "gated", "revision", "400"],
 )

@@ -35,7 +35,7 @@ GOOD = "title: t\nparts: {p: {title: t, licence: l, files: [{url: 'http://x/y', 
 
 def test_a_source_of_ones_own(tmp_path: Path) -> None:
     assert load_source("toy", [write_source(tmp_path, "key: toy\n" + GOOD)]).title == "t"
-    with pytest.raises(TaskError, match="data 'toi': no source is known; did you mean 'toy'"):
+    with pytest.raises(TaskError, match="data 'toi': no source is known · did you mean 'toy'"):
         load_source("toi", [tmp_path])
     write_source(tmp_path, "key: vcr\n" + GOOD, "vcr")
     with pytest.raises(TaskError, match=r"the key 'vcr' is taken by .*vcr\.yaml"):
@@ -68,7 +68,7 @@ def test_mistakes_in_a_source(tmp_path: Path, text: str, said: str) -> None:
 
 def test_a_licence_to_accept_by_hand(tmp_path: Path) -> None:
     source = load_source("vcr")
-    with pytest.raises(DataError, match="must be accepted by hand; see https://visualcommonsense"):
+    with pytest.raises(DataError, match="must be accepted by hand · see https://visualcommonsense"):
         fetch(source, tmp_path)
     steps = "\n".join(steps_by_hand(source, tmp_path))
     for part in ("visualcommonsense.com/download", "vcr1annots.zip", "vcr1images.zip"):

@@ -66,7 +66,7 @@ def test_a_later_call_goes_on_where_an_earlier_one_gave_up(
     server: Server, part: Path, cut: int
 ) -> None:
     url = serve(server, cuts=[cut, 0, 0, 0])
-    with pytest.raises(DataError, match=r"gave up after 4 attempts .* are kept; give the same"):
+    with pytest.raises(DataError, match=r"gave up after 4 attempts .* are kept · give the same"):
         load(url, part)
     assert part.read_bytes() == CONTENT[:cut]
     assert load(url, part) == len(CONTENT)

@@ -83,7 +83,7 @@ def test_hints_are_read(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ('{"promt_format": "hf"}', r"vipbench\.json: unknown key 'promt_format'; did you mean"),
+        ('{"promt_format": "hf"}', r"vipbench\.json: unknown key 'promt_format' · did you mean"),
         ('{"prompt_format": "vicuna"}', r"vipbench\.json: prompt_format is 'vicuna' .*llava_v1"),
         ("{", r"vipbench\.json: cannot be read as JSON"),
         ("[]", r"vipbench\.json: holds a list"),

@@ -85,7 +85,7 @@ def read_registry(folder: Path | None = None) -> tuple[Registry, ...]:
     folder = folder or reference_folder()
     paths = sorted(folder.glob("*.yaml"))
     if not paths:
-        raise TaskError(f"{folder}: holds no file of published numbers; expected *.yaml")
+        raise TaskError(f"{folder}: holds no file of published numbers · expected *.yaml")
     return tuple(map(_read_file, paths))
 
 

@@ -81,7 +81,7 @@ def effect_rows(scores: Scores, notes: list[str]) -> list[EffectRow]:
     if np.linalg.matrix_rank(matrix) < matrix.shape[1]:
         notes.append(
             f"{scores.task} ({scores.model}): effects of {', '.join(factors)} cannot be told apart "
-            "by these styles; use a product, such as 'rectangle,ellipse x red,blue'"
+            "by these styles · use a product, such as 'rectangle,ellipse x red,blue'"
         )
         return []
     ids = scores.common(names)

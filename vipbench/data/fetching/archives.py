@@ -84,7 +84,7 @@ def unpack(archive: Path, folder: Path, on_bytes: OnBytes = lambda n: None) -> U
     except _BROKEN as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise DataError(
-            f"{archive}: cannot be unpacked ({reason}); expected an intact zip or tar archive:"
+            f"{archive}: cannot be unpacked ({reason}) · expected an intact zip or tar archive:"
             " delete it and fetch again"
         ) from error
     except OSError as error:
@@ -136,10 +136,10 @@ def _zip_members(archive: Path, limit: int) -> Iterator[_Member]:
         for info in members:
             where = f"{archive}: member {shown(info.filename)}"
             if info.flag_bits & 0x1:
-                raise DataError(f"{where} is encrypted; expected plain files")
+                raise DataError(f"{where} is encrypted · expected plain files")
             mode = stat.S_IFMT(info.external_attr >> 16)
             if info.create_system == 3 and mode not in (0, stat.S_IFREG, stat.S_IFDIR):
-                raise DataError(f"{where} is a link or a device; expected files and folders only")
+                raise DataError(f"{where} is a link or a device · expected files and folders only")
             if "\0" in info.orig_filename:
                 raise DataError(f"{archive}: member {shown(info.orig_filename)}: not a file name")
             try:
@@ -157,7 +157,7 @@ def _tar_members(archive: Path, limit: int) -> Iterator[_Member]:
         for info in opened:
             if not (info.isreg() or info.isdir()):
                 raise DataError(
-                    f"{archive}: member {shown(info.name)} is a link or a device; expected files"
+                    f"{archive}: member {shown(info.name)} is a link or a device · expected files"
                     " and folders only"
                 )
             total += info.size
@@ -175,13 +175,13 @@ def _check_total(archive: Path, total: int, limit: int) -> None:
     if total > limit:
         raise DataError(
             f"{archive}: {size_in_words(archive.stat().st_size)} that unpack to"
-            f" {size_in_words(total)}: not an honest archive; expected at most"
+            f" {size_in_words(total)}: not an honest archive · expected at most"
             f" {size_in_words(limit)}"
         )
     free = shutil.disk_usage(archive.parent).free
     if total > free:
         raise DataError(
-            f"{archive}: unpacks to {size_in_words(total)}, and {size_in_words(free)} are free;"
+            f"{archive}: unpacks to {size_in_words(total)}, and {size_in_words(free)} are free ·"
             " make room, then give the same command again"
         )
 
@@ -221,7 +221,7 @@ def _write_file(member: _Member, archive: Path, target: Path, limit: int, on_byt
             if size > min(member.size, limit):
                 raise DataError(
                     f"{archive}: member {shown(member.name)} is longer than it says"
-                    f" ({member.size:,} bytes); expected an honest archive"
+                    f" ({member.size:,} bytes) · expected an honest archive"
                 )
             state.update(chunk)
             file.write(chunk)
@@ -251,7 +251,7 @@ def _safe_path(name: str, archive: Path) -> PurePosixPath | None:
     """Return where a member goes; None for the archive's own folder, which tar names `./`."""
     if not is_safe_name(name):
         raise DataError(
-            f"{archive}: member {shown(name)} would be written outside the folder; expected"
+            f"{archive}: member {shown(name)} would be written outside the folder · expected"
             " relative paths only: do not use this archive"
         )
     path = PurePosixPath(name)
@@ -269,6 +269,6 @@ def _check_clash(
         if former and (former != (spelled, folder) or not folder):
             raise DataError(
                 f"{archive}: the members {shown(former[0])} and {shown(spelled)} are one file on"
-                " some disks; expected names of their own"
+                " some disks · expected names of their own"
             )
         seen[key] = (spelled, folder)

@@ -70,7 +70,7 @@ def fetch(
         if name not in source.parts:
             raise TaskError(f"--part {name!r}: {source.key} has none{nearest(name, source.parts)}")
     if source.by_hand:
-        raise DataError(f"{source.key}: its licence must be accepted by hand; see {source.page}")
+        raise DataError(f"{source.key}: its licence must be accepted by hand · see {source.page}")
     chosen = {
         name: part
         for name, part in source.parts.items()
@@ -134,7 +134,7 @@ def _check_room(folder: Path, parts: Mapping[str, Part], lock: Lock) -> None:
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise DataError(
-            f"{folder}: needs about {size_in_words(needed)}, and {size_in_words(free)} are free;"
+            f"{folder}: needs about {size_in_words(needed)}, and {size_in_words(free)} are free ·"
             " make room, name another folder with -o, or single parts with --part"
         )
 
@@ -162,7 +162,7 @@ def _check(job: _Job) -> bool:
         if not job.settings.accept_changed:
             raise DataError(
                 f"{path}: has changed since it was fetched on {file.time}: sha256 {now}, recorded"
-                f" {before}; remove it and fetch again, or --accept-changed to take it as it is"
+                f" {before} · remove it and fetch again, or --accept-changed to take it as it is"
             )
         lock = _accepted(lock, file, path, now)
         write_lock(folder, lock)
@@ -297,14 +297,14 @@ def _check_hub_sizes(job: _Job, total: int) -> None:
     file = job.file
     if file.size is not None and total != file.size and not job.settings.accept_changed:
         raise DataError(
-            f"{file.hub}: has {total:,} bytes; expected {file.size:,}: the files have changed;"
+            f"{file.hub}: has {total:,} bytes · expected {file.size:,}: the files have changed;"
             " --accept-changed takes them as they are"
         )
     free = shutil.disk_usage(job.folder).free
     if total > free:
         raise DataError(
             f"{job.folder}: {size_in_words(total)} are to be loaded, and {size_in_words(free)} are"
-            " free; make room, or name another folder with -o"
+            " free · make room, or name another folder with -o"
         )
 
 

@@ -107,7 +107,7 @@ def download_files(
             path.unlink(missing_ok=True)
             raise DataError(
                 f"{wanted.repo}: {file.path} did not arrive as the hub lists it ({file.size:,}"
-                f" bytes, sha256 {file.sha256 or 'not listed'}); give the same command again"
+                f" bytes, sha256 {file.sha256 or 'not listed'}) · give the same command again"
             )
 
 
@@ -122,7 +122,7 @@ def _explained(wanted: Wanted) -> Iterator[None]:
         yield
     except hub_errors.RepositoryNotFoundError as error:  # or a gated one
         raise DataError(
-            f"{wanted.repo}: the hub has no such data set for you; look at its page, accept its"
+            f"{wanted.repo}: the hub has no such data set for you · look at its page, accept its"
             " terms there where it has any, and log in with `hf auth login`"
         ) from error
     except hub_errors.RevisionNotFoundError as error:
@@ -132,7 +132,7 @@ def _explained(wanted: Wanted) -> Iterator[None]:
         ) from error
     except hub_errors.HfHubHTTPError as error:
         status = f"{error.response.status_code} {error.response.reason_phrase}".strip()
-        raise DataError(f"{wanted.repo}: the hub says {status}; {advice}") from error
+        raise DataError(f"{wanted.repo}: the hub says {status} · {advice}") from error
     except (
         _HTTP_ERROR,
         hub_errors.OfflineModeIsEnabled,
@@ -140,7 +140,7 @@ def _explained(wanted: Wanted) -> Iterator[None]:
         hub_errors.XetDownloadError,
     ) as error:
         raise DataError(
-            f"{wanted.repo}: the hub cannot be reached ({type(error).__name__}); {advice}"
+            f"{wanted.repo}: the hub cannot be reached ({type(error).__name__}) · {advice}"
         ) from error
     except OSError as error:
         kept = "whole files that were loaded are kept"
@@ -148,5 +148,5 @@ def _explained(wanted: Wanted) -> Iterator[None]:
     except ValueError as error:
         reason = " ".join(str(error).split())[:200]
         raise DataError(
-            f"{wanted.repo}: its files cannot be used ({reason}); fetch it by hand and give --data"
+            f"{wanted.repo}: its files cannot be used ({reason}) · fetch it by hand and give --data"
         ) from error

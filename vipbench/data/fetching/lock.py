@@ -84,7 +84,7 @@ def read_lock(folder: Path, key: str) -> Lock:
             " take the data as they are by --data"
         ) from error
     if lock.key != key:
-        raise DataError(f"{folder}: holds the data of {lock.key!r}, not of {key!r}; name another")
+        raise DataError(f"{folder}: holds the data of {lock.key!r}, not of {key!r} · name another")
     return lock
 
 

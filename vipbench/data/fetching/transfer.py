@@ -105,7 +105,7 @@ def download(
                 if failed >= patience.attempts:
                     raise DataError(
                         f"{plain_url(url)}: gave up after {failed} attempts ({error});"
-                        f" {size_in_words(have)} are kept; give the same command again to resume"
+                        f" {size_in_words(have)} are kept · give the same command again to resume"
                     ) from error
                 # Not all who were cut off at once come back at once.
                 pause = patience.pause * 2 ** (failed - 1) * random.Random().uniform(0.5, 1.0)
@@ -141,7 +141,7 @@ def _attempt(
     except httpx2.TransportError as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         if isinstance(error, httpx2.UnsupportedProtocol):
-            raise DataError(f"{plain_url(url)}: {reason}; expected http or https") from error
+            raise DataError(f"{plain_url(url)}: {reason} · expected http or https") from error
         raise _Interrupted(reason) from error
     except httpx2.InvalidURL as error:
         raise DataError(f"{plain_url(url)}: not an address ({error})") from error
@@ -212,7 +212,7 @@ def _response(
             )
         url = target
     raise DataError(
-        f"{plain_url(first)}: redirects more than {MAX_REDIRECTS} times, last to {plain_url(url)};"
+        f"{plain_url(first)}: redirects more than {MAX_REDIRECTS} times, last to {plain_url(url)} ·"
         " expected a file"
     )
 
@@ -251,7 +251,7 @@ def _check_status(response: httpx2.Response, url: str) -> None:
         advice = "not everyone has access to it: fetch it by hand and give --data"
     else:
         advice = "expected 200 OK"
-    raise DataError(f"{plain_url(url)}: the server says {said}; {advice}")
+    raise DataError(f"{plain_url(url)}: the server says {said} · {advice}")
 
 
 def _retry_after(response: httpx2.Response) -> float:
@@ -264,7 +264,7 @@ def _check_kind(response: httpx2.Response, url: str) -> None:
     kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "text/html":
         raise DataError(
-            f"{plain_url(url)}: the server sent a web page, not the file; look at it in a browser,"
+            f"{plain_url(url)}: the server sent a web page, not the file · look at it in a browser,"
             " fetch the file by hand and give --data"
         )
     encoding = response.headers.get("content-encoding", "identity").lower()
@@ -276,7 +276,7 @@ def _check_kind(response: httpx2.Response, url: str) -> None:
     if not lengths:
         raise DataError(
             f"{plain_url(url)}: the server does not say how long the file is, so that an early end"
-            " would go unnoticed; fetch it by hand and give --data"
+            " would go unnoticed · fetch it by hand and give --data"
         )
 
 
@@ -284,7 +284,7 @@ def _check_size(url: str, size: int | None, expected: int | None, part: Path, ha
     if size is not None and expected is not None and size != expected:
         _forget(part)
         raise DataError(
-            f"{plain_url(url)}: has {size:,} bytes; expected {expected:,}: the file has changed or"
+            f"{plain_url(url)}: has {size:,} bytes · expected {expected:,}: the file has changed or"
             " is another; --accept-changed takes it as it is"
         )
     folder = part.parent
@@ -293,7 +293,7 @@ def _check_size(url: str, size: int | None, expected: int | None, part: Path, ha
     if missing > free:
         raise DataError(
             f"{folder}: {size_in_words(missing)} are still to be loaded, and"
-            f" {size_in_words(free)} are free; make room, then give the same command again"
+            f" {size_in_words(free)} are free · make room, then give the same command again"
         )
 
 

@@ -48,7 +48,7 @@ class CheckpointSpec(RunnerSpec):
         """What the files say; RunnerError where they cannot be used."""
         if self.choice.model is None:
             raise RunnerError(
-                f"runner {self.name}: no model given; give --model FOLDER or a hub id"
+                f"runner {self.name}: no model given · give --model FOLDER or a hub id"
             )
         return self.read_info(self.choice.model)
 

@@ -25,10 +25,10 @@ class HfSpec(CheckpointSpec):
     def check(self) -> None:
         """Check the checkpoint, and refuse what this runner cannot do."""
         if self.choice.live_model is not None:
-            raise RunnerError("runner hf: takes no model in memory; save it, and give its folder")
+            raise RunnerError("runner hf: takes no model in memory · save it, and give its folder")
         if self.choice.replay is not None:
             raise RunnerError(
-                "runner hf: answers greedily, and a replay samples as ViP-LLaVA's scripts do; "
+                "runner hf: answers greedily, and a replay samples as ViP-LLaVA's scripts do · "
                 "leave --replay out, or use --runner vipllava"
             )
         super().check()

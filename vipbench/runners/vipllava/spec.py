@@ -113,7 +113,7 @@ class VipLlavaSpec(CheckpointSpec):
     def _fault_in_processes(self) -> str | None:
         if self.is_live:
             return (
-                "a model in memory cannot be sent to other processes; save it and give its folder"
+                "a model in memory cannot be sent to other processes · save it and give its folder"
             )
         return None
 
@@ -131,6 +131,6 @@ class VipLlavaSpec(CheckpointSpec):
             if wanted in (None, "auto", present) or str(present).startswith(f"{wanted}:"):
                 continue
             raise RunnerError(
-                f"{what} {wanted!r}: the model in memory has {present!r}, and is left as it is; "
+                f"{what} {wanted!r}: the model in memory has {present!r}, and is left as it is · "
                 f"leave {what} out, or bring the model there"
             )
