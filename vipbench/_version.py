@@ -1,3 +1,3 @@
-"""_version: part of what was vipbench/__init__.py."""
+"""The version of the package, for what stands below its face."""
 
 __version__ = "0.1.0"

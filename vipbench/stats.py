@@ -108,18 +108,18 @@ def clustered_mean(values: Sequence[float], clusters: Sequence[Hashable]) -> Est
 
 def group(values: Floats, clusters: Sequence[Hashable]) -> Clusters:
     """Sum scores by cluster; ValueError for another number of labels than of scores."""
-    places = _places(clusters)
-    if len(places) != len(values):
-        raise ValueError(f"{len(values)} scores have {len(places)} labels of clusters")
+    indices = _indices(clusters)
+    if len(indices) != len(values):
+        raise ValueError(f"{len(values)} scores have {len(indices)} labels of clusters")
     return Clusters(
-        sums=np.bincount(places, values).astype(np.float64),
-        squares=np.bincount(places, values**2).astype(np.float64),
-        sizes=np.bincount(places).astype(np.float64),
-        counts=np.ones(int(places.max()) + 1),
+        sums=np.bincount(indices, values).astype(np.float64),
+        squares=np.bincount(indices, values**2).astype(np.float64),
+        sizes=np.bincount(indices).astype(np.float64),
+        counts=np.ones(int(indices.max()) + 1),
     )
 
 
-def _places(clusters: Sequence[Hashable]) -> npt.NDArray[np.intp]:
+def _indices(clusters: Sequence[Hashable]) -> npt.NDArray[np.intp]:
     """Number the labels in the order of their first use."""
     numbers: dict[Hashable, int] = {}
     found = (numbers.setdefault(label, len(numbers)) for label in clusters)
@@ -214,7 +214,7 @@ def bootstrap_mean(
     tail: float = (1 - CONFIDENCE) / 2,
     n_resamples: int = RESAMPLES,
 ) -> tuple[float, float]:
-    """Return percentiles of the mean over clusters drawn anew with replacement: a check.
+    """Return percentiles of the mean over clusters redrawn with replacement: a check.
 
     With few clusters, or a mean near 0 or 1, it is narrower than it should be; that is why it is
     not the interval that is reported.
@@ -374,9 +374,9 @@ def holm(p_values: Sequence[float]) -> list[float]:
     """
     adjusted = [0.0] * len(p_values)
     largest = 0.0
-    for rank, place in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
-        largest = max(largest, min(1.0, p_values[place] * (len(p_values) - rank)))
-        adjusted[place] = largest
+    for rank, index in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
+        largest = max(largest, min(1.0, p_values[index] * (len(p_values) - rank)))
+        adjusted[index] = largest
     return adjusted
 
 

@@ -1,4 +1,4 @@
-"""contract: part of what was vipbench/runners/__init__.py."""
+"""What every runner has, and what its answers are held to."""
 
 from collections.abc import Sequence
 from typing import Protocol
