@@ -23,14 +23,14 @@ class ToySpec(RunnerSpec):
     summary = "a toy: always the last option"
     batch_size = 5
 
-    def describe(self, suite_format, trials, ids, probe):  # type: ignore[no-untyped-def]
+    def describe(self, context):  # type: ignore[no-untyped-def]
         return Model(
             name="toy",
             settings=Settings(weights=None, prompt_format=None, dtype=None, decoding="last"),
-            load=lambda trials, token_budget: ToyRunner(),
+            load=lambda trials, budget_to_try: ToyRunner(),
             device="cpu",
         )
 
     @classmethod
-    def build(cls, choice, **_):  # type: ignore[no-untyped-def]
+    def build(cls, choice, context=None):  # type: ignore[no-untyped-def]
         return ToyRunner()

@@ -43,7 +43,7 @@ def recorders(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def build(
-    *, device: str | None, threads: int | None, token_budget: int | None = None
+    *, device: str | None, threads: int | None, budget_to_try: int | None = None
 ) -> Brightness:
     raise AssertionError("nothing is built yet")
 
@@ -55,7 +55,7 @@ def made(
     model = Model(
         name="it",
         settings=Settings(weights="abc", prompt_format=None, dtype=None, decoding="greedy"),
-        load=lambda trials, token_budget: Brightness(None),
+        load=lambda trials, budget_to_try: Brightness(None),
         device=device,
         placement=None if is_plugin else Placement(device, "float32"),
         weights="abc",

@@ -230,9 +230,9 @@ def test_what_a_worker_has_in_its_process(tmp_path: Path) -> None:
     requests = [trial.request for trial in made.read([0, 1, 2]) if trial.request is not None]
 
     def build(
-        *, device: str | None, threads: int | None, token_budget: int | None = None
+        *, device: str | None, threads: int | None, budget_to_try: int | None = None
     ) -> Brightness:
-        assert (device, threads, token_budget) == ("cpu", 1, None)
+        assert (device, threads, budget_to_try) == ("cpu", 1, None)
         return Brightness(None)
 
     state = WorkerState(Job(build, "it", "cpu", {"own": tmp_path}))

@@ -19,7 +19,7 @@ from vipbench.bench.records import RandomSize
 from vipbench.certify import KERNELS
 from vipbench.demo import CHECKPOINT
 from vipbench.runners.checkpoints.checkpoint import CheckpointInfo, check_checkpoint
-from vipbench.runners.device import find_device, find_dtype
+from vipbench.runners.device import find_placement
 from vipbench.runners.prompt_formats import PromptTokenizer, encode_prompt, format_prompt
 from vipbench.runners.vipllava.runner import VipLlavaRunner
 from vipbench.schema import PromptFormat, Request
@@ -109,17 +109,17 @@ def load_plain(
     info = check_checkpoint(model or CHECKPOINT)
     loaded: Any
     if size is None:
-        target = find_device(device)
+        placement = find_placement(device, dtype)
         config = VipLlavaConfig.from_pretrained(str(info.path))
         # By the name that all versions know: some read only one spelling of the key.
         config.vision_feature_layers = list(info.vision_feature_layers)
         loaded = VipLlavaForConditionalGeneration.from_pretrained(
             str(info.path),
             config=config,
-            dtype=find_dtype(dtype, target),
+            dtype=placement.torch_dtype(),
             attn_implementation="sdpa",
         )
-        loaded = loaded.to(target).eval()
+        loaded = loaded.to(placement.torch_device()).eval()
     else:
         loaded = build_random(size, device, dtype)
     prompts = load_prompts(model, size)
@@ -190,12 +190,13 @@ def build_random(
     It answers in tokens that the embedded tokenizer can write, and never ends an answer by itself,
     so that answers have the length that is asked for and can be compared.
     """
-    target = find_device(device)
+    placement = find_placement(device, dtype)
     config: Any = random_config(size)
     build: Any = AutoModelForImageTextToText.from_config
     # Drawn in its own dtype where it stays: 7b in float16 takes 14 GB there, and nothing elsewhere.
-    with torch.random.fork_rng([target] if target.type == "cuda" else []), torch.device(target):
-        model: Any = build(config, dtype=find_dtype(dtype, target), attn_implementation="sdpa")
+    target = placement.torch_device()
+    with torch.random.fork_rng([target] if target.type == "cuda" else []), target:
+        model: Any = build(config, dtype=placement.torch_dtype(), attn_implementation="sdpa")
     generator = torch.Generator(target).manual_seed(_SEED)
     embedded: Any = VipLlavaConfig.from_pretrained(str(CHECKPOINT)).text_config
     with torch.no_grad():

@@ -30,7 +30,7 @@ from vipbench.errors import VipbenchError
 from vipbench.runfolder import trials_file
 from vipbench.runfolder.trials_file import Trials
 from vipbench.runners.checkpoints.shape import shape_of
-from vipbench.runners.device import find_device, find_dtype
+from vipbench.runners.device import find_device, find_placement
 
 _PEAK_SECONDS = 2.0
 """How long the matrix product is repeated, at each number of threads."""
@@ -67,7 +67,7 @@ def _lengthen(job: Job, device: torch.device, scratch: Path) -> Outcome:
 
 def _measure_peak(job: Job, device: torch.device, scratch: Path) -> Outcome:
     """Measure operations a second of a large matrix product, by threads: the best of many."""
-    dtype = find_dtype(job.dtype, device)
+    dtype = find_placement(job.device, job.dtype).torch_dtype()
     side = 8192 if device.type == "cuda" else 1024
     # Random, since a GPU is faster with numbers that are all alike than with any that occur.
     drawn = torch.Generator(device).manual_seed(0)

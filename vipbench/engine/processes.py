@@ -39,7 +39,7 @@ class ProcessPool(WorkerPool):
         super().__init__(workers, console, ahead=ahead, weights=weights)
 
 
-def describe(build: Build, name: str) -> WorkerInfo:
+def probe_runner(build: Build, name: str) -> WorkerInfo:
     """Build a runner in a process that ends with it, and return what it says of itself.
 
     Raises:

@@ -2,16 +2,15 @@
 
 import contextlib
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 from vipbench.console import Console
 from vipbench.engine.in_process import Backend, InProcess
 from vipbench.engine.loaders import count_ahead, count_loaders
 from vipbench.engine.pools import make_pool
 from vipbench.errors import RunError
-from vipbench.run.describe import Clock, add_times
+from vipbench.run.describe import add_times
 from vipbench.run.prepare import Prepared, is_limit_given, token_limit
 from vipbench.run.resume import Started, plan_run
 from vipbench.run.settings import RunSettings
@@ -19,12 +18,12 @@ from vipbench.runfolder import manifest as manifests
 from vipbench.runfolder.answers_file import append_responses
 from vipbench.runfolder.folder import REQUESTS, RESPONSES, remove_run
 from vipbench.runfolder.lines import ResponseLine
+from vipbench.runfolder.manifest import Times
 from vipbench.runfolder.trials_file import Trials, move_trials
 from vipbench.runners.contract import settings_of
 
 
-@dataclass
-class Session:
+class Session(NamedTuple):
     """A loaded model in front of a run folder that is ready for its answers."""
 
     backend: Backend | None
@@ -32,57 +31,68 @@ class Session:
     started: Started
     trials: Trials
     """Where they lie from now on."""
-    clock: Clock
+    open_workers: contextlib.ExitStack
+    """Ends what was started for the session."""
+    load_seconds: float
 
 
-@contextlib.contextmanager
-def load(
-    prepared: Prepared, started: Started, settings: RunSettings, console: Console
-) -> Iterator[Session]:
-    """Load the model and begin the run folder; at the end, note what this start took.
+def load(prepared: Prepared, started: Started, settings: RunSettings, console: Console) -> Session:
+    """Load the model, here or in workers, and begin the run folder.
 
     Where less fits into memory than was planned with, the run is planned again.
 
     Raises:
         VipbenchError: The model cannot be loaded, or the disk is full.
     """
-    clock = Clock()
+    begun = time.monotonic()
     with contextlib.ExitStack() as stack:
         backend = None
         # First the model, so that one which cannot be loaded leaves nothing behind.
         if started.todo:
-            backend, started = _load_backend(prepared, started, settings, console, stack)
-        clock.loaded = time.monotonic()
+            backend, fitting = _load_backend(prepared, started, settings, console, stack)
+            if fitting is not None:
+                started = _planned_again(fitting, prepared, started, settings, console)
+        load_seconds = time.monotonic() - begun
         trials = _begin(prepared.trials, started, fresh=settings.fresh)
-        session = Session(backend, started, trials, clock)
-        try:
-            yield session
-        finally:
-            clock.answered = time.monotonic()
-            stack.close()  # the memory of workers is known when they have ended
-            manifest = add_times(started.manifest, prepared.seconds, clock, backend)
-            session.started = started._replace(manifest=manifest)
-            with contextlib.suppress(RunError):  # where the disk is full, that is said already
-                manifests.write(started.folder, manifest)
+        return Session(backend, started, trials, stack.pop_all(), load_seconds)
 
 
-def answer(session: Session, console: Console) -> None:
-    """Answer the batches that are left; each is on the disk before the next is asked.
+def answer(session: Session, prepare_seconds: float, console: Console) -> Started:
+    """Answer the batches that are left, each on the disk before the next is asked; end the session.
+
+    Returns:
+        The run, its manifest with what this start took.
 
     Raises:
         VipbenchError: The model broke its contract, or the disk is full.
     """
-    started = session.started
+    started, begun, n_answered = session.started, time.monotonic(), 0
     n_done = started.n_all - started.n_left
-    with console.bar("answering", total=started.n_all, initial=n_done) as bar:
+    try:
+        with console.bar("answering", total=started.n_all, initial=n_done) as bar:
 
-        def write(lines: list[ResponseLine]) -> None:
-            append_responses(started.folder / RESPONSES, lines)
-            session.clock.n_answered += len(lines)
-            bar.update(len(lines))
+            def write(lines: list[ResponseLine]) -> None:
+                nonlocal n_answered
+                append_responses(started.folder / RESPONSES, lines)
+                n_answered += len(lines)
+                bar.update(len(lines))
 
-        if session.backend is not None:
-            session.backend.answer(session.trials, started.plan, started.todo, write=write)
+            if session.backend is not None:
+                session.backend.answer(session.trials, started.plan, started.todo, write=write)
+    finally:
+        seconds = time.monotonic() - begun
+        session.open_workers.close()  # the memory of workers is known when they have ended
+        spent = Times(
+            prepare=prepare_seconds,
+            load=session.load_seconds,
+            generate=seconds,
+            n_answered=n_answered,
+            total=prepare_seconds + session.load_seconds + seconds,
+        )
+        manifest = add_times(started.manifest, spent, session.backend)
+        with contextlib.suppress(RunError):  # where the disk is full, that is said already
+            manifests.write(started.folder, manifest)
+    return started._replace(manifest=manifest)
 
 
 def _load_backend(
@@ -91,40 +101,48 @@ def _load_backend(
     settings: RunSettings,
     console: Console,
     stack: contextlib.ExitStack,
-) -> tuple[Backend, Started]:
+) -> tuple[Backend, int | None]:
     """Load the model, here or in workers that end with `stack`.
 
-    Where less fits into its memory than was planned with, the run is planned again.
+    Returns:
+        What answers, and the tokens that fit into its memory, where that was tried.
     """
     # What the user chose is not tried, nor is what a run was begun with.
     is_tried = not is_limit_given(settings) and started.manifest.n_starts == 1
-    token_budget = started.manifest.token_budget if is_tried else None
-    images = {choice.spec.name: choice.source.images for choice in prepared.selection.tasks}
+    budget_to_try = started.manifest.token_budget if is_tried else None
     model = prepared.model
+    images = {choice.spec.name: choice.source.images for choice in prepared.selection.tasks}
     n_loaders = count_loaders(settings.loaders, model.device, settings.workers)
-    ahead = count_ahead(n_loaders, model.device)
-    backend: Backend
     if not settings.has_workers or model.build is None:
-        runner = model.load(prepared.trials, token_budget)
+        runner = model.load(prepared.trials, budget_to_try)
         backend = InProcess(
-            runner, settings.runner, images, ahead=ahead, n_loaders=n_loaders, console=console
+            runner,
+            settings.runner,
+            images,
+            ahead=count_ahead(n_loaders, model.device),
+            n_loaders=n_loaders,
+            console=console,
         )
-        fitting = settings_of(runner, settings.runner).token_budget
-    else:
-        n = min(settings.workers, len(started.todo))
-        build = partial(model.build, token_budget=token_budget) if token_budget else model.build
-        pool = make_pool(
+        return backend, settings_of(runner, settings.runner).token_budget
+    build = partial(model.build, budget_to_try=budget_to_try) if budget_to_try else model.build
+    n = min(settings.workers, len(started.todo))
+    pool = stack.enter_context(
+        make_pool(
             settings.engine, model, build, settings.runner, n, images, console, n_loaders=n_loaders
         )
-        backend = stack.enter_context(pool)
-        fitting = pool.load().settings.token_budget
-    if fitting is None:
-        return backend, started
+    )
+    return pool, pool.load().settings.token_budget
+
+
+def _planned_again(
+    fitting: int, prepared: Prepared, started: Started, settings: RunSettings, console: Console
+) -> Started:
+    """Plan a run again where fewer tokens fit than it was planned with."""
     limit, previous = token_limit(prepared.trials, fitting), started.manifest.batch_limit
     if limit == previous:
-        return backend, started
+        return started
     console.say(f"{started.folder}: {previous} do not fit into memory: {limit} a batch")
-    return backend, plan_run(started.folder, prepared, settings, limit)
+    return plan_run(started.folder, prepared, settings, limit)
 
 
 def _begin(trials: Trials, started: Started, *, fresh: bool) -> Trials:

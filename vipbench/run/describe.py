@@ -1,9 +1,7 @@
 """The manifest: what is run, described before the first answer, and what it took."""
 
-import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 from vipbench import environment
 from vipbench.data.synthetic import is_synthetic
@@ -15,18 +13,6 @@ from vipbench.runfolder.manifest import Manifest, TaskRun, Times
 from vipbench.runfolder.plan import BatchLimit, plan_digest
 from vipbench.schema import TaskSpec
 from vipbench.trials.selection import Selection
-
-
-@dataclass
-class Clock:
-    """How far one start of a run came."""
-
-    begun: float = field(default_factory=time.monotonic)
-    loaded: float | None = None
-    """When the model was loaded; None before."""
-    answered: float | None = None
-    """When all was answered, or this start ended before; None before."""
-    n_answered: int = 0
 
 
 def new_manifest(
@@ -109,27 +95,18 @@ def _axes(selection: Selection, spec: TaskSpec) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*selection.breakdown, *swept, *moved, *spec.breakdown)))
 
 
-def add_times(
-    manifest: Manifest, prepare: float, clock: Clock, backend: Backend | None
-) -> Manifest:
-    """Add what one start took: the seconds before the model was loaded, and those of its clock."""
-    previous, now = manifest.times, clock.answered or time.monotonic()
-    loaded = now if clock.loaded is None else clock.loaded
-    load, generate = loaded - clock.begun, now - loaded
-    times = Times(
-        prepare=round(previous.prepare + prepare, 3),
-        load=round(previous.load + load, 3),
-        generate=round(previous.generate + generate, 3),
-        n_answered=previous.n_answered + clock.n_answered,
-        total=round(previous.total + prepare + load + generate, 3),
-    )
-    peak = max(manifest.peak_memory_mib, environment.peak_memory_mib())
+def add_times(manifest: Manifest, spent: Times, backend: Backend | None) -> Manifest:
+    """Add what one start took, in seconds and in restarts."""
+    times = {
+        name: round(getattr(manifest.times, name) + getattr(spent, name), 3)
+        for name in Times.model_fields
+    }
+    n_restarts, n_splits = (backend.n_restarts, backend.n_splits) if backend else (0, 0)
     return manifest.model_copy(
         update={
-            "times": times,
-            "peak_memory_mib": peak,
-            "n_worker_restarts": manifest.n_worker_restarts
-            + (backend.n_restarts if backend else 0),
-            "n_splits": manifest.n_splits + (backend.n_splits if backend else 0),
+            "times": Times.model_validate(times),
+            "peak_memory_mib": max(manifest.peak_memory_mib, environment.peak_memory_mib()),
+            "n_worker_restarts": manifest.n_worker_restarts + n_restarts,
+            "n_splits": manifest.n_splits + n_splits,
         }
     )

@@ -32,9 +32,8 @@ def run(settings: RunSettings, console: Console = QUIET) -> Results:
         folder = claim.folder(prepared.identity)
         started = resume(folder, prepared, settings, console)  # 2 which of them are left
         if not started.is_finished:
-            with load(prepared, started, settings, console) as session:  # 3 the model
-                answer(session, console)  # 4 requests -> pixels -> responses
-            started = session.started
+            session = load(prepared, started, settings, console)  # 3 the model
+            started = answer(session, prepared.seconds, console)  # 4 -> pixels -> responses
         results = finish(started, settings.judge, console)  # 5 responses -> scores -> rows
     check(results, settings.max_errors, console)  # 6 whether they can be relied on
     return results

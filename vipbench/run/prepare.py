@@ -3,20 +3,21 @@
 import time
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from vipbench.console import Console
-from vipbench.engine.processes import describe
+from vipbench.engine.processes import probe_runner
 from vipbench.engine.ray_actors import import_ray
-from vipbench.errors import RunError, TooManyErrors
+from vipbench.errors import RunError, RunnerError, TooManyErrors
 from vipbench.run.settings import RunSettings
 from vipbench.runfolder.manifest import Identity
 from vipbench.runfolder.plan import BatchLimit, prompt_length
 from vipbench.runfolder.trials_file import Trials, write_trials
 from vipbench.runners.registry import find_spec
-from vipbench.runners.spec import Model, ModelChoice, RunnerSpec
+from vipbench.runners.spec import Model, ModelChoice, RunContext, RunnerSpec, Sizing
 from vipbench.trials.make import TaskFacts, make_trials
 from vipbench.trials.selection import Selection, select
 
@@ -53,8 +54,8 @@ def prepare(settings: RunSettings, draft: Path, console: Console) -> Prepared:
         VipbenchError: Settings, data or model cannot be used, or the disk is full.
     """
     begun = time.monotonic()
-    _check_processes(settings)
-    spec = find_spec(settings.runner)(choice_of(settings))
+    _check_shard(settings)
+    spec = find_spec(settings.runner, is_live=settings.live_model is not None)(choice_of(settings))
     spec.check()
     selection = select(
         suite=settings.suite,
@@ -67,6 +68,7 @@ def prepare(settings: RunSettings, draft: Path, console: Console) -> Prepared:
     )
     spec.check_selection(selection)
     sizing = spec.size(selection.prompt_format)
+    _check_budget(settings, sizing)
     trials, facts = make_trials(
         selection,
         partial(write_trials, draft, length=sizing.count if sizing else prompt_length),
@@ -81,7 +83,7 @@ def prepare(settings: RunSettings, draft: Path, console: Console) -> Prepared:
     for note in (*selection.notes, *spec.unused(selection.prompt_format)):
         console.say(note)
     _check_data(facts, settings.max_errors)
-    model = spec.describe(selection.prompt_format, trials, ids, describe)
+    model = spec.describe(RunContext(selection.prompt_format, trials, ids, probe_runner))
     for note in model.notes:
         console.say(note)
     return Prepared(
@@ -118,24 +120,9 @@ def _identity(
 
 
 def choice_of(settings: RunSettings) -> ModelChoice:
-    """Return what of a run's settings a runner may look at."""
-    return ModelChoice(
-        runner=settings.runner,
-        model=settings.model,
-        live_model=settings.live_model,
-        processor=settings.processor,
-        prompt_format=settings.prompt_format,
-        dtype=settings.dtype,
-        device=settings.device,
-        path=settings.path,
-        replay=settings.replay,
-        seed=settings.seed,
-        token_budget=settings.token_budget,
-        workers=settings.workers,
-        engine=settings.engine,
-        answers=settings.answers,
-        answers_format=settings.answers_format,
-    )
+    """Return what of a run's settings a runner may look at: the fields of the same names."""
+    names = [field.name for field in fields(ModelChoice)]
+    return ModelChoice(**{name: getattr(settings, name) for name in names})
 
 
 def is_limit_given(settings: RunSettings) -> bool:
@@ -161,7 +148,7 @@ def _batch_limit(
     return BatchLimit(spec.batch_size)
 
 
-def _check_processes(settings: RunSettings) -> None:
+def _check_shard(settings: RunSettings) -> None:
     """Refuse a judge for a shard, and Ray where it is not installed."""
     if settings.shard is not None and settings.judge is not None:
         raise RunError(
@@ -170,6 +157,15 @@ def _check_processes(settings: RunSettings) -> None:
         )
     if settings.engine == "ray":
         import_ray()
+
+
+def _check_budget(settings: RunSettings, sizing: Sizing | None) -> None:
+    """Refuse a budget of tokens for a runner that does not count them."""
+    if sizing is None and settings.token_budget is not None:
+        raise RunnerError(
+            f"--token-budget {settings.token_budget}: runner {settings.runner} does not count "
+            "tokens · give --batch-size N"
+        )
 
 
 def _check_data(facts: Mapping[str, TaskFacts], max_errors: float) -> None:

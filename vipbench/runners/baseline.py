@@ -6,18 +6,15 @@ They are built from the trials of the run, the only runners that may see targets
 import random
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from typing import TypeVar
 
 import numpy as np
 
 from vipbench.errors import RunnerError, nearest
 from vipbench.runfolder.manifest import Settings
-from vipbench.runfolder.trials_file import Trials
 from vipbench.runners.contract import RunnerSettings
-from vipbench.runners.device import Placement
-from vipbench.runners.spec import Model, ModelChoice, Probe, RunnerSpec
-from vipbench.schema import PromptFormat, Request, Response, Trial
+from vipbench.runners.spec import BuildContext, Model, ModelChoice, RunContext, RunnerSpec
+from vipbench.schema import Request, Response, Trial
 
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
@@ -107,41 +104,28 @@ class BaselineSpec(RunnerSpec):
 
     def check(self) -> None:
         """Refuse a model, which would not be looked at."""
-        super().check()
         if self.choice.model is not None or self.choice.live_model is not None:
             raise RunnerError(f"runner {self.name}: takes no model · leave --model out")
+        super().check()
 
-    def describe(
-        self,
-        suite_format: PromptFormat | None,
-        trials: Trials,
-        ids: Mapping[str, AbstractSet[str]],
-        probe: Probe,
-    ) -> Model:
+    def fault_in_workers(self) -> str:
+        """Say that there is nothing to share out."""
+        return f"runner {self.name} has no model to load in other processes · leave it out"
+
+    def describe(self, context: RunContext) -> Model:
         """Say that an answer depends on nothing but the request."""
         choice = self.choice
         return Model(
             name=self.name,
             settings=Settings(weights=None, prompt_format=None, dtype=None, decoding=None),
-            load=lambda trials, token_budget: self.build(choice, trials=trials),
+            load=lambda trials, budget_to_try: self.build(choice, BuildContext(trials)),
             device="cpu",
         )
 
     @classmethod
-    def build(
-        cls,
-        choice: ModelChoice,
-        *,
-        trials: Iterable[Trial] = (),
-        placement: Placement | None = None,
-        threads: int | None = None,
-        token_budget: int | None = None,
-    ) -> BaselineRunner:
+    def build(cls, choice: ModelChoice, context: BuildContext = BuildContext()) -> BaselineRunner:  # noqa: B008  # immutable
         """Build the rule from the trials of the run."""
-        return make_baseline(choice.runner, trials, choice.seed)
-
-    def _fault_in_processes(self) -> str:
-        return f"runner {self.name} has no model to load in other processes · leave it out"
+        return make_baseline(choice.runner, context.trials, choice.seed)
 
 
 class OracleSpec(BaselineSpec):

@@ -123,12 +123,3 @@ def check_placed(device: "torch.device") -> None:
             f"--engine ray: gives each worker a GPU or a CPU, not {device} · give --device cuda or "
             "cpu"
         )
-
-
-def find_dtype(name: str | None, device: "torch.device") -> "torch.dtype":
-    """Return a dtype by name; None or `auto`: float16 on CUDA, float32 elsewhere."""
-    import torch  # takes seconds
-
-    check_names(None, name)
-    dtype: torch.dtype = getattr(torch, dtype_on(device.type, name))
-    return dtype

@@ -14,10 +14,9 @@ import numpy as np
 from vipbench.errors import DataError, RunError, RunnerError
 from vipbench.exchange.formats import Answer, AnswerFile, read_answers
 from vipbench.runfolder.manifest import IMPORTED, Settings
-from vipbench.runfolder.trials_file import Trials
 from vipbench.runners.contract import RunnerSettings
-from vipbench.runners.spec import Model, Probe, RunnerSpec
-from vipbench.schema import PromptFormat, Request, Response, Trial
+from vipbench.runners.spec import Model, RunContext, RunnerSpec
+from vipbench.schema import Request, Response, Trial
 from vipbench.trials.selection import Selection
 from vipbench.validation import shown
 
@@ -324,15 +323,9 @@ class ImportedSpec(RunnerSpec):
                     "--styles"
                 )
 
-    def describe(
-        self,
-        suite_format: PromptFormat | None,
-        trials: Trials,
-        ids: Mapping[str, AbstractSet[str]],
-        probe: Probe,
-    ) -> Model:
+    def describe(self, context: RunContext) -> Model:
         """Match answers and samples; only the files are known of who gave them."""
-        matched = match_answers(self.files, trials, ids)
+        matched = match_answers(self.files, context.trials, context.ids)
         name = name_model(self.files, self.choice.model)
         runner = ImportedRunner(name, matched.responses)
         return Model(
@@ -340,15 +333,17 @@ class ImportedSpec(RunnerSpec):
             settings=Settings(
                 weights=digest_files(self.files), prompt_format=None, dtype=None, decoding=IMPORTED
             ),
-            load=lambda trials, token_budget: runner,
+            load=lambda trials, budget_to_try: runner,
             device="",
             notes=matched.notes,
         )
 
-    def _fault_in_processes(self) -> str:
+    def fault_in_workers(self) -> str:
+        """Say that there is nothing to share out."""
         return f"runner {self.name} has no model to load in other processes · leave it out"
 
-    def _check_answers(self) -> None:
+    def check_answers(self) -> None:
+        """Refuse a run without answers."""
         if not self.choice.answers:
             raise RunnerError(
                 f"runner {self.name}: has no answers · give answers made elsewhere to "

@@ -2,26 +2,24 @@
 
 import importlib
 import inspect
-from collections.abc import Callable, Iterable, Mapping
-from collections.abc import Set as AbstractSet
+from collections.abc import Callable, Iterable
 from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 from typing import cast
 
 from vipbench.errors import RunnerError, nearest
-from vipbench.runfolder.trials_file import Trials
 from vipbench.runners.contract import Runner, settings_of
-from vipbench.runners.device import Placement
 from vipbench.runners.spec import (
+    BuildContext,
     Model,
     ModelChoice,
-    Probe,
+    RunContext,
     RunnerSpec,
     build_there,
     describe_by_settings,
     name_by_origin,
 )
-from vipbench.schema import PromptFormat, Trial
+from vipbench.schema import Trial
 
 GROUP = "vipbench.runners"
 
@@ -36,39 +34,25 @@ class PluginSpec(RunnerSpec):
         super().check()
         find_plugin(self.name)
 
-    def describe(
-        self,
-        suite_format: PromptFormat | None,
-        trials: Trials,
-        ids: Mapping[str, AbstractSet[str]],
-        probe: Probe,
-    ) -> Model:
+    def describe(self, context: RunContext) -> Model:
         """Build it, since only then it says what it answers with."""
         choice, build = self.choice, partial(build_there, type(self), self.choice, None)
-        if choice.processes is None:
+        if not choice.has_workers:
             runner = self.build(choice)
             settings, image_size = settings_of(runner, self.name), runner.image_size
         else:  # built here, it would take a worker's place on the device
             runner = None
-            settings, image_size = probe(build, self.name)
+            settings, image_size = context.probe(build, self.name)
         says_its_name = bool(settings.weights) or choice.model is None
         name = settings.model if says_its_name else name_by_origin(str(choice.model))
 
-        def load(trials: Iterable[Trial], token_budget: int | None) -> Runner:
+        def load(trials: Iterable[Trial], budget_to_try: int | None) -> Runner:
             return self.build(choice) if runner is None else runner
 
         return describe_by_settings(choice, name, settings, image_size, load, build)
 
     @classmethod
-    def build(
-        cls,
-        choice: ModelChoice,
-        *,
-        trials: Iterable[Trial] = (),
-        placement: Placement | None = None,
-        threads: int | None = None,
-        token_budget: int | None = None,
-    ) -> Runner:
+    def build(cls, choice: ModelChoice, context: BuildContext = BuildContext()) -> Runner:  # noqa: B008  # immutable
         """Build it with the text of `--model`, or None."""
         name, argument = choice.runner, None if choice.model is None else str(choice.model)
         factory = find_plugin(name)

@@ -9,7 +9,7 @@ from vipbench.errors import RunnerError, nearest
 from vipbench.runfolder.manifest import IMPORTED
 from vipbench.runners.contract import Runner
 from vipbench.runners.plugin import PluginSpec, list_plugins
-from vipbench.runners.spec import ModelChoice, RunnerSpec
+from vipbench.runners.spec import BuildContext, ModelChoice, RunnerSpec
 from vipbench.schema import AnswerPath, PromptFormat, Trial
 
 BUILT_IN = {
@@ -26,13 +26,19 @@ UNLISTED = {IMPORTED: "vipbench.runners.imported:ImportedSpec"}
 """Built in too, but chosen by a command of its own."""
 
 
-def find_spec(name: str) -> type[RunnerSpec]:
+LIVE = {"vipllava": "vipbench.runners.vipllava.spec:LiveVipLlavaSpec"}
+"""Those that take a model in memory, too."""
+
+
+def find_spec(name: str, *, is_live: bool = False) -> type[RunnerSpec]:
     """Return what a runner says of itself, by its name, or by `package.module:Class`.
+
+    `is_live`: for a model in memory, where the runner takes one.
 
     Raises:
         RunnerError: There is no such runner.
     """
-    path = (BUILT_IN | UNLISTED).get(name)
+    path = (BUILT_IN | UNLISTED | (LIVE if is_live else {})).get(name)
     if path is not None:
         module, _, cls = path.partition(":")
         return cast(type[RunnerSpec], getattr(importlib.import_module(module), cls))
@@ -100,4 +106,5 @@ def make_runner(
         path=path,
         seed=seed,
     )
-    return find_spec(name).build(choice, trials=trials, threads=threads, token_budget=token_budget)
+    context = BuildContext(trials, None, threads, token_budget)
+    return find_spec(name, is_live=is_live).build(choice, context)

@@ -6,7 +6,7 @@ Such a file loads neither torch nor transformers before it has to.
 
 from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import ClassVar, NamedTuple, Protocol
 
@@ -20,13 +20,11 @@ from vipbench.schema import AnswerPath, Engine, Fit, PromptFormat, Replay, Reque
 from vipbench.trials.selection import Selection
 
 GREEDY = "greedy"
-OPTIONAL = ("dtype", "device", "prompt_format", "replay")
-"""What the user may choose of a runner, None by default; `path` is the fifth."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelChoice:
-    """What the user wants to be asked, as far as a runner may look at it."""
+    """What the user wants to be asked: the settings of a run that a runner may look at."""
 
     runner: str
     model: str | None = None
@@ -41,20 +39,26 @@ class ModelChoice:
     path: AnswerPath = "fast"
     replay: Replay | None = None
     seed: int = 0
-    token_budget: int | None = None
-    """Most tokens of prompts in a batch, where the user says so."""
     workers: int = 1
     engine: Engine = "local"
     answers: Mapping[str, Path] = field(default_factory=dict)
-    """Task -> file of answers made elsewhere."""
+    """Task -> file of answers made elsewhere, for runner `imported`."""
     answers_format: str | None = None
 
     @property
-    def processes(self) -> str | None:
-        """The option by which the user wants other processes to answer; None: this one does."""
-        if self.engine != "local":
-            return f"--engine {self.engine}"
-        return f"--workers {self.workers}" if self.workers > 1 else None
+    def has_workers(self) -> bool:
+        """Whether other processes answer, and not this one."""
+        return self.workers > 1 or self.engine != "local"
+
+    @property
+    def workers_option(self) -> str:
+        """What the user typed for that."""
+        local = self.engine == "local"
+        return f"--workers {self.workers}" if local else f"--engine {self.engine}"
+
+
+OPTIONAL = ("dtype", "device", "prompt_format", "replay", "path")
+"""Fields of `ModelChoice` that a runner need not look at."""
 
 
 class Sizing(NamedTuple):
@@ -70,13 +74,38 @@ class Build(Protocol):
     """Builds a runner, and can be sent to another process for that."""
 
     def __call__(
-        self, *, device: str | None, threads: int | None, token_budget: int | None = None
+        self, *, device: str | None, threads: int | None, budget_to_try: int | None = None
     ) -> Runner:
         """Build the runner on a device; None: it chooses one itself."""
 
 
+class BuildContext(NamedTuple):
+    """What a runner is built with, beside what the user chose."""
+
+    trials: Iterable[Trial] = ()
+    """Of the run, from which the baselines are built."""
+    placement: Placement | None = None
+    """Where and in which numbers it computes; None: found from the choice."""
+    threads: int | None = None
+    """CPU threads that torch uses, process-wide; None: as it is."""
+    budget_to_try: int | None = None
+    """Tokens of a batch that is tried, where the device has a memory of its own; None: none is."""
+
+
 Probe = Callable[[Build, str], tuple[RunnerSettings, int | None]]
 """Builds a runner in a process that ends with it; returns its settings and its `image_size`."""
+
+
+class RunContext(NamedTuple):
+    """What a runner may look at of a run, to say what its answers depend on."""
+
+    suite_format: PromptFormat | None
+    """Taken where neither user nor runner says otherwise."""
+    trials: Trials
+    ids: Mapping[str, AbstractSet[str]]
+    """Task -> ids of all its samples, those that are not asked too."""
+    probe: Probe
+    """Tells of a runner that is built in another process."""
 
 
 class Model(NamedTuple):
@@ -111,6 +140,8 @@ class RunnerSpec:
     """Which of `OPTIONAL`, and `path`, it looks at."""
     loads_checkpoint: ClassVar[bool] = False
     """Whether it computes with weights, so that rounding may change its answers."""
+    is_live: ClassVar[bool] = False
+    """Whether it takes a model in memory."""
     batch_size: ClassVar[int] = 32
     """Requests in a batch where it does not count tokens; runners of this package halve a batch
     that does not fit into memory."""
@@ -137,91 +168,51 @@ class RunnerSpec:
     def check(self) -> None:
         """Check all that can be checked without loading a model or reading data; RunnerError."""
         check_names(self.choice.device, self.choice.dtype)
-        if self.choice.processes and (fault := self._fault_in_processes()):
-            raise RunnerError(f"{self.choice.processes}: {fault}")
-        self._check_answers()
-
-    def check_selection(self, selection: Selection) -> None:
-        """Check whether it can be asked these tasks under these styles; RunError."""
-
-    def unused(self, suite_format: PromptFormat | None) -> list[str]:
-        """Say what the user chose and it does not look at, so that nobody takes it for granted."""
-        names = [
-            f"--{name.replace('_', '-')}"
-            for name in OPTIONAL
-            if name not in self.heeds and getattr(self.choice, name) is not None
-        ]
-        names += ["--path"] if self.path is None and self.choice.path != "fast" else []
-        return [f"runner {self.name}: does not use {', '.join(names)}"] if names else []
-
-    def size(self, suite_format: PromptFormat | None) -> Sizing | None:
-        """Find how many tokens requests have and a batch may have; None: it does not count them.
-
-        Raises:
-            RunnerError: The user gave a budget of tokens, and it does not count them.
-        """
-        if self.choice.token_budget is not None:
+        if self.choice.live_model is not None and not self.is_live:
             raise RunnerError(
-                f"--token-budget {self.choice.token_budget}: runner {self.name} does not count "
-                "tokens · give --batch-size N"
+                f"runner {self.name}: takes no model in memory · save it, and give its folder"
             )
-        return None
+        if self.choice.has_workers and (fault := self.fault_in_workers()):
+            raise RunnerError(f"{self.choice.workers_option}: {fault}")
+        self.check_answers()
 
-    def describe(
-        self,
-        suite_format: PromptFormat | None,
-        trials: Trials,
-        ids: Mapping[str, AbstractSet[str]],
-        probe: Probe,
-    ) -> Model:
-        """Fix what an answer depends on.
-
-        Args:
-            suite_format: taken where neither user nor runner says otherwise.
-            trials: of the run.
-            ids: task -> ids of all its samples, those that are not asked too.
-            probe: tells of a runner that is built in another process.
-
-        Raises:
-            VipbenchError: It cannot be used, which showed only now.
-        """
-        raise NotImplementedError
-
-    @classmethod
-    def build(
-        cls,
-        choice: ModelChoice,
-        *,
-        trials: Iterable[Trial] = (),
-        placement: Placement | None = None,
-        threads: int | None = None,
-        token_budget: int | None = None,
-    ) -> Runner:
-        """Build the runner, here and now.
-
-        Args:
-            choice: what the user chose, with the prompt format that is taken.
-            trials: of the run, from which the baselines are built.
-            placement: where and in which numbers it computes; None: found from the choice.
-            threads: CPU threads that torch uses, process-wide; None: as it is.
-            token_budget: to be tried; None: nothing is tried.
-
-        Raises:
-            RunnerError: It cannot be built.
-        """
-        raise NotImplementedError
-
-    def _fault_in_processes(self) -> str | None:
-        """Say why other processes cannot answer; None: they can."""
-        return None
-
-    def _check_answers(self) -> None:
+    def check_answers(self) -> None:
         """Refuse answers made elsewhere; runner `imported` takes them."""
         if self.choice.answers:
             raise RunnerError(
                 f"runner {self.name}: takes no answers · give answers made elsewhere to "
                 "`vipbench import TASK=FILE`"
             )
+
+    def check_selection(self, selection: Selection) -> None:
+        """Check whether it can be asked these tasks under these styles; RunError."""
+
+    def fault_in_workers(self) -> str | None:
+        """Say why other processes cannot answer; None: they can."""
+        return None
+
+    def unused(self, suite_format: PromptFormat | None) -> list[str]:
+        """Say what the user chose and it does not look at, so that nobody takes it for granted."""
+        defaults = {field.name: field.default for field in fields(ModelChoice)}
+        names = [
+            f"--{name.replace('_', '-')}"
+            for name in OPTIONAL
+            if name not in self.heeds and getattr(self.choice, name) != defaults[name]
+        ]
+        return [f"runner {self.name}: does not use {', '.join(names)}"] if names else []
+
+    def size(self, suite_format: PromptFormat | None) -> Sizing | None:
+        """Find how many tokens requests have and a batch may have; None: it does not count them."""
+        return None
+
+    def describe(self, context: RunContext) -> Model:
+        """Fix what an answer depends on; VipbenchError where only now a fault shows."""
+        raise NotImplementedError
+
+    @classmethod
+    def build(cls, choice: ModelChoice, context: BuildContext = BuildContext()) -> Runner:  # noqa: B008  # immutable
+        """Build the runner, here and now, with the prompt format of `choice`; RunnerError."""
+        raise NotImplementedError
 
 
 def build_there(
@@ -231,11 +222,12 @@ def build_there(
     *,
     device: str | None,
     threads: int | None,
-    token_budget: int | None = None,
+    budget_to_try: int | None = None,
 ) -> Runner:
     """Build a runner in another process, on the device that it was given there; see `Build`."""
     placement = None if device is None or dtype is None else Placement(device, dtype)
-    return spec.build(choice, placement=placement, threads=threads, token_budget=token_budget)
+    context = BuildContext(placement=placement, threads=threads, budget_to_try=budget_to_try)
+    return spec.build(choice, context)
 
 
 def describe_by_settings(

@@ -92,6 +92,10 @@ class ModelInfo(Record):
     settings: str
     """sha256 over config, tokenizer, processor and template files."""
 
+    def format_for(self, asked: PromptFormat | None) -> PromptFormat:
+        """Return the prompt format: as asked for, else the checkpoint's own, else `hf`."""
+        return asked or self.hints.prompt_format or "hf"
+
 
 class CheckpointInfo(ModelInfo):
     """A VipLlava checkpoint; `image_size` is the side that its vision tower sees."""

@@ -43,7 +43,7 @@ def size_checkpoint(
     config = read_config(info)
     encoder = PromptEncoder(
         load_tokenizer(info),
-        prompt_format or info.hints.prompt_format or "hf",
+        info.format_for(prompt_format),
         image_token_id=config.image_token_id,
         n_image_tokens=info.n_image_tokens,
         chat_template=info.chat_template,

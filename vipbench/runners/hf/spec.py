@@ -1,20 +1,14 @@
 """What runner `hf` says of itself before it is built."""
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from vipbench.errors import RunnerError
 from vipbench.runners.checkpoints.checkpoint import ModelInfo, check_model
-from vipbench.runners.checkpoints.spec import CheckpointSpec
-from vipbench.runners.device import Placement
-from vipbench.runners.spec import ModelChoice
+from vipbench.runners.checkpoints.spec import CheckpointSpec, model_of
+from vipbench.runners.contract import Runner
+from vipbench.runners.device import find_placement
+from vipbench.runners.spec import BuildContext, ModelChoice
 from vipbench.schema import PromptFormat
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from vipbench.runners.contract import Runner
-    from vipbench.schema import Trial
 
 
 class HfSpec(CheckpointSpec):
@@ -23,9 +17,7 @@ class HfSpec(CheckpointSpec):
     summary = "any image-text-to-text checkpoint of transformers, such as LLaVA-1.5"
 
     def check(self) -> None:
-        """Check the checkpoint, and refuse what this runner cannot do."""
-        if self.choice.live_model is not None:
-            raise RunnerError("runner hf: takes no model in memory · save it, and give its folder")
+        """Check the checkpoint, and refuse to sample."""
         if self.choice.replay is not None:
             raise RunnerError(
                 "runner hf: answers greedily, and a replay samples as ViP-LLaVA's scripts do · "
@@ -37,7 +29,7 @@ class HfSpec(CheckpointSpec):
         """Check a checkpoint of any model."""
         return check_model(model, self.choice.prompt_format)
 
-    def asked(self, suite_format: PromptFormat | None) -> ModelChoice:
+    def with_format(self, suite_format: PromptFormat | None) -> ModelChoice:
         """Return the choice with the checkpoint's chat template: a suite's format is VipLlava's."""
         return replace(self.choice, prompt_format="chat_template")
 
@@ -49,26 +41,13 @@ class HfSpec(CheckpointSpec):
         return [*notes, *super().unused(suite_format)]
 
     @classmethod
-    def build(
-        cls,
-        choice: ModelChoice,
-        *,
-        trials: "Iterable[Trial]" = (),
-        placement: Placement | None = None,
-        threads: int | None = None,
-        token_budget: int | None = None,
-    ) -> "Runner":
-        """Load a checkpoint."""
+    def build(cls, choice: ModelChoice, context: BuildContext = BuildContext()) -> Runner:  # noqa: B008  # immutable
+        """Load the checkpoint."""
         from vipbench.runners.hf.runner import HfRunner  # loads transformers
 
-        model = choice.model if choice.live_model is None else choice.live_model
-        if model is None:
-            raise RunnerError("runner hf: no model given · give --model FOLDER or a hub id")
         return HfRunner(
-            model,  # type: ignore[arg-type]  # says itself what it does not take
+            model_of(choice),
             prompt_format=choice.prompt_format,
-            dtype=choice.dtype,
-            device=choice.device,
-            placement=placement,
-            threads=threads,
+            placement=context.placement or find_placement(choice.device, choice.dtype),
+            threads=context.threads,
         )

@@ -15,35 +15,38 @@ from vipbench.runners.checkpoints.checkpoint import (
 )
 from vipbench.runners.checkpoints.loading import check_live, end_ids, load_model, load_tokenizer
 from vipbench.runners.checkpoints.sizing import read_config
-from vipbench.runners.device import Placement, find_placement
+from vipbench.runners.device import Placement
 from vipbench.runners.prompt_formats import PromptEncoder
 from vipbench.runners.vipllava.net import Net
 from vipbench.schema import PromptFormat
 
 
-def load(
-    model: str | Path | VipLlavaForConditionalGeneration,
-    processor: Any = None,
-    *,
-    prompt_format: PromptFormat | None = None,
-    placement: Placement | None = None,
-) -> Net:
-    """Load a checkpoint folder or hub id, or wrap a live model, which is not moved or cast.
+def load(model: str | Path, placement: Placement, prompt_format: PromptFormat | None = None) -> Net:
+    """Load a checkpoint folder or hub id.
 
     Args:
-        model: folder, hub id, or live model.
-        processor: processor or tokenizer of a live model; not used otherwise.
+        model: folder or hub id.
+        placement: where and in which numbers it computes.
         prompt_format: default: the one in the checkpoint's `vipbench.json`, else `hf`.
-        placement: where and in which numbers a checkpoint computes; None: see `find_placement`.
 
     Raises:
-        RunnerError: the checkpoint, tokenizer, prompt format, dtype or device cannot be used.
+        RunnerError: the checkpoint, tokenizer or prompt format cannot be used.
     """
-    if isinstance(model, str | Path):
-        info = check_checkpoint(model)
-        tokenizer = load_tokenizer(info)
-        loaded = load_weights(info, placement or find_placement(None, None))
-        return _make_net(info, loaded, tokenizer, prompt_format)
+    info = check_checkpoint(model)
+    tokenizer = load_tokenizer(info)
+    return _make_net(info, load_weights(info, placement), tokenizer, prompt_format)
+
+
+def wrap(
+    model: VipLlavaForConditionalGeneration,
+    processor: Any,
+    prompt_format: PromptFormat | None = None,
+) -> Net:
+    """Take a live model, which is not moved or cast; `processor` is a processor or a tokenizer.
+
+    Raises:
+        RunnerError: the model, its tokenizer or the prompt format cannot be used.
+    """
     info = describe_live(model, processor)
     return _make_net(info, model, getattr(processor, "tokenizer", processor), prompt_format)
 
@@ -74,7 +77,7 @@ def _make_net(
         tokenizer=tokenizer,
         prompts=PromptEncoder(
             tokenizer,
-            prompt_format or info.hints.prompt_format or "hf",
+            info.format_for(prompt_format),
             image_token_id=int(config.image_token_id),
             n_image_tokens=info.n_image_tokens,
             chat_template=info.chat_template,

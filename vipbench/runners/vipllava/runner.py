@@ -22,7 +22,7 @@ from vipbench.runners.device import Placement, find_placement
 from vipbench.runners.memory import free_memory, out_of_memory
 from vipbench.runners.vipllava import fast, reference
 from vipbench.runners.vipllava.budget import find_fitting_budget
-from vipbench.runners.vipllava.loading import load
+from vipbench.runners.vipllava.loading import load, wrap
 from vipbench.runners.vipllava.net import Net
 from vipbench.runners.vipllava.tokens import Answer, Row, encode, letter_tokens
 from vipbench.schema import AnswerPath, PromptFormat, Request, Response
@@ -72,9 +72,10 @@ class VipLlavaRunner:
             raise RunnerError(f"path {path!r} is not known{nearest(path, get_args(AnswerPath))}")
         if threads is not None:
             torch.set_num_threads(threads)
-        if placement is None and isinstance(model, str | Path):
-            placement = find_placement(device, dtype)
-        self.net = load(model, processor, prompt_format=prompt_format, placement=placement)
+        if isinstance(model, str | Path):
+            self.net = load(model, placement or find_placement(device, dtype), prompt_format)
+        else:
+            self.net = wrap(model, processor, prompt_format)
         if path == "reference":
             reference.check_embeddings(self.net)
         self.path: AnswerPath = path
