@@ -106,5 +106,6 @@ def make_runner(
         path=path,
         seed=seed,
     )
-    context = BuildContext(trials, None, threads, token_budget)
-    return find_spec(name, is_live=is_live).build(choice, context)
+    spec = find_spec(name, is_live=is_live)(choice)
+    spec.check_live()
+    return spec.build(choice, BuildContext(trials, None, threads, token_budget))

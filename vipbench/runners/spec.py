@@ -168,13 +168,17 @@ class RunnerSpec:
     def check(self) -> None:
         """Check all that can be checked without loading a model or reading data; RunnerError."""
         check_names(self.choice.device, self.choice.dtype)
+        self.check_live()
+        if self.choice.has_workers and (fault := self.fault_in_workers()):
+            raise RunnerError(f"{self.choice.workers_option}: {fault}")
+        self.check_answers()
+
+    def check_live(self) -> None:
+        """Refuse a model in memory where only a folder or a hub id can be loaded."""
         if self.choice.live_model is not None and not self.is_live:
             raise RunnerError(
                 f"runner {self.name}: takes no model in memory · save it, and give its folder"
             )
-        if self.choice.has_workers and (fault := self.fault_in_workers()):
-            raise RunnerError(f"{self.choice.workers_option}: {fault}")
-        self.check_answers()
 
     def check_answers(self) -> None:
         """Refuse answers made elsewhere; runner `imported` takes them."""

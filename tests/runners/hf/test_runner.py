@@ -502,7 +502,7 @@ def test_it_is_built_by_name(llava: Path) -> None:
     assert runner.settings.prompt_format == "chat_template"
     with pytest.raises(RunnerError, match="no model given"):
         make_runner("hf")
-    with pytest.raises(RunnerError, match="is a VipLlavaForConditionalGeneration"):
+    with pytest.raises(RunnerError, match="runner hf: takes no model in memory"):
         make_runner("hf", model=build_model())
     with pytest.raises(RunnerError, match="prompt format 'hf' · expected chat_template"):
         make_runner("hf", model=llava, prompt_format="hf")
