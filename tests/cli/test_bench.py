@@ -11,10 +11,10 @@ from vipbench.bench.settings import BenchSettings
 from vipbench.demo import CHECKPOINT
 from vipbench.environment import versions
 from vipbench.runners.checkpoints.checkpoint import check_checkpoint
-from vipbench.runners.checkpoints.shape import Shape
+from vipbench.runners.vipllava.model_sizes import ModelSizes
 from vipbench.schema import Record
 
-SHAPE = Shape(
+SHAPE = ModelSizes(
     image_size=64,
     patch_size=16,
     vision_width=128,

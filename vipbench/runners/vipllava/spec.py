@@ -34,7 +34,7 @@ class VipLlavaSpec(CheckpointSpec):
 
     def size(self, suite_format: PromptFormat | None) -> Sizing:
         """Count tokens as the runner will, and estimate how many fit into memory."""
-        from vipbench.runners.checkpoints.sizing import size_checkpoint  # loads transformers
+        from vipbench.runners.vipllava.sizing import size_checkpoint  # loads transformers
 
         prompt_format = self.with_format(suite_format).prompt_format
         return size_checkpoint(self.info, prompt_format, self.placed())
