@@ -15,7 +15,7 @@ from PIL import Image
 from vipbench.console import QUIET, Console
 from vipbench.errors import DataError, RunError
 from vipbench.html.dataset import NONE, Dataset, Pictures, ToDraw
-from vipbench.html.runs import Run, image_size, shown
+from vipbench.html.runs import Run, image_size, reveal_hidden
 from vipbench.images.load import digest_pixels, load_image
 
 LARGEST = 448
@@ -108,7 +108,7 @@ def add_pictures(
         n_drawn=sum(index != NONE for index in asks.picture),
         n_withheld=len(to_draw) - len(allowed),
         n_failed=sum(failures.values()),
-        first_failure=shown(next(iter(failures), "")),
+        first_failure=reveal_hidden(next(iter(failures), "")),
         inside=store.inside,
     )
 

@@ -11,7 +11,7 @@ from vipbench.analysis.forest import Forest, Mark, forest_files
 from vipbench.files import write_bytes
 from vipbench.html.page import Plot
 from vipbench.html.pictures import FOLDER
-from vipbench.html.runs import Run, shown
+from vipbench.html.runs import Run, reveal_hidden
 from vipbench.html.tables import Bar, HeatMap, TaskPart
 from vipbench.report.text import percent, plot_text
 
@@ -180,15 +180,17 @@ def _forest_of_differences(parts: Sequence[TaskPart], runs: Sequence[Run]) -> Fo
         if change.style in part.headlines
     ]
     several = len({change.new for _, change in lines}) > 1
-    names = [shown(runs[new].label) for new in dict.fromkeys(change.new for _, change in lines)]
+    names = [
+        reveal_hidden(runs[new].label) for new in dict.fromkeys(change.new for _, change in lines)
+    ]
     synthetic = " (synthetic data)" if any(part.task.synthetic for part, _ in lines) else ""
     return Forest(
-        title=f"{shown(runs[lines[0][1].base].label)} → {', '.join(names)}{synthetic}",
+        title=f"{reveal_hidden(runs[lines[0][1].base].label)} → {', '.join(names)}{synthetic}",
         axis="difference of accuracy, new minus base\n(percentage points, 95 % interval)",
         marks=tuple(
             Mark(
-                label=shown(part.label)
-                + (f" · {shown(runs[change.new].label)}" if several else ""),
+                label=reveal_hidden(part.label)
+                + (f" · {reveal_hidden(runs[change.new].label)}" if several else ""),
                 difference=100 * change.number.mean,
                 low=100 * change.number.low,
                 high=100 * change.number.high,
@@ -207,4 +209,4 @@ def _title(part: TaskPart) -> str:
 
 def _plain(text: str) -> str:
     """Return a text that is drawn as it stands: a dollar would begin a formula."""
-    return plot_text(shown(text))
+    return plot_text(reveal_hidden(text))
