@@ -12,7 +12,7 @@ from vipbench.bench.driver import bench
 from vipbench.bench.records import Job
 from vipbench.bench.settings import BenchSettings
 from vipbench.bench.ways import main
-from vipbench.demo import benchmark
+from vipbench.demo.embedded import benchmark
 from vipbench.runfolder import trials_file
 from vipbench.trials.make import make_trials
 from vipbench.trials.selection import select

@@ -31,7 +31,7 @@ from vipbench.bench.settings import (
     BenchSettings,
 )
 from vipbench.console import QUIET, Console
-from vipbench.demo import CHECKPOINT, benchmark
+from vipbench.demo.embedded import CHECKPOINT, benchmark
 from vipbench.environment import versions
 from vipbench.errors import RunError, RunInterrupted, RunnerError
 from vipbench.runners.checkpoints.checkpoint import CheckpointInfo, check_checkpoint

@@ -16,7 +16,7 @@ from transformers import (
 )
 
 from vipbench.bench.records import RandomSize
-from vipbench.demo import CHECKPOINT
+from vipbench.demo.embedded import CHECKPOINT
 from vipbench.runners.checkpoints.checkpoint import CheckpointInfo, check_checkpoint
 from vipbench.runners.device import find_placement
 from vipbench.runners.prompt_formats import PromptTokenizer, encode_prompt, format_prompt
