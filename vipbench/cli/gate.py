@@ -61,23 +61,28 @@ def gate(
     A row for each task, under its headline style and metric; it fails where the drop is larger
     than allowed beyond doubt (one-sided 95 %, paired, clustered by image, Holm over the rows).
     """
-    from vipbench import files
     from vipbench.analysis import gate as gates
-    from vipbench.analysis import gate_text
+    from vipbench.analysis.gate_text import verdict
 
     thresholds = gates.read_thresholds(config)
     if rounding is not None:
         thresholds = thresholds.model_copy(update={"rounding": rounding})
     by_axes = listed("--by", by)
     result = gates.gate(base, new, thresholds, by=by_axes, require_power=require_power)
+    _write_gate(result, junit, summary)
+    _print_gate(result)
+    if result.failures:
+        raise CheckFailed(verdict(result))
+    print(verdict(result))
+
+
+def _write_gate(result: "Gate", junit: Path | None, summary: Path | None) -> None:
+    from vipbench import files
+    from vipbench.analysis import gate_text
+
     for path, text in ((junit, gate_text.junit(result)), (summary, gate_text.summary(result))):
         if path is not None:
             files.write_text(path, [text])
-    _print_gate(result)
-    verdict = gate_text.verdict(result)
-    if result.failures:
-        raise CheckFailed(verdict)
-    print(verdict)
 
 
 def _print_gate(result: "Gate") -> None:
