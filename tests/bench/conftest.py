@@ -61,6 +61,6 @@ def make_job(folder: Path, lengths: Sequence[int] = (2, 2), **changes: Any) -> J
         request = trial.request.model_copy(update={"max_new_tokens": length})
         trials.append(trial.model_copy(update={"request": request}))
     written = trials_file.write_trials(folder / "requests.jsonl", trials)
-    images = {choice.spec.name: choice.source.images for choice in chosen.tasks}
+    images = chosen.images
     base = Job(name="test", kind="run", requests=written.path, images=images, device="cpu")
     return base.model_copy(update=changes)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from vipbench.analysis.compare import LEVEL
 from vipbench.analysis.forest import Forest, Mark, forest_files
-from vipbench.files import write_bytes
+from vipbench.files import remove_others, write_bytes
 from vipbench.html.page import Plot
 from vipbench.html.pictures import FOLDER
 from vipbench.html.runs import Run, reveal_hidden
@@ -53,15 +53,9 @@ def write_plots(parts: Sequence[TaskPart], runs: Sequence[Run], out: Path) -> di
         if part.styles.bars:
             name = f"styles-{part.slug}"
             plots[name] = _save(_forest_figure(part, runs), out, name)
-    _remove_others(out / FOLDER / PLOTS, {Path(f).name for p in plots.values() for f in p.files})
+    names = {Path(file).name for plot in plots.values() for file in plot.files}
+    remove_others(out / FOLDER / PLOTS, _OWN_NAME, keep=names)
     return plots
-
-
-def _remove_others(folder: Path, names: set[str]) -> None:
-    """Remove the plots of an earlier report."""
-    for path in folder.glob("*"):
-        if path.name not in names and _OWN_NAME.fullmatch(path.name):
-            path.unlink()
 
 
 def _save(figure: "Figure", out: Path, name: str) -> Plot:
