@@ -1,7 +1,6 @@
 """The runner of `vipbench import`: answers made elsewhere, from files, in place of a model."""
 
 from collections.abc import Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from functools import cached_property
 
 import numpy as np

@@ -67,7 +67,7 @@ class LiveVipLlavaSpec(RunnerSpec):
 
     def size(self, suite_format: PromptFormat | None) -> Sizing:
         """Count tokens as the runner will, and estimate how many fit beside the model."""
-        from vipbench.runners.checkpoints.sizing import size_live  # loads transformers
+        from vipbench.runners.vipllava.sizing import size_live  # loads transformers
 
         prompt_format = self.choice.prompt_format or suite_format
         return size_live(self.choice.live_model, self.choice.processor, prompt_format)
