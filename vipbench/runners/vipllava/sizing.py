@@ -7,7 +7,7 @@ from transformers import VipLlavaConfig
 
 from vipbench.errors import RunnerError
 from vipbench.runners.checkpoints.checkpoint import CheckpointInfo
-from vipbench.runners.checkpoints.loading import LOAD_ERRORS, check_live, load_tokenizer, one_line
+from vipbench.runners.checkpoints.loading import LOAD_ERRORS, check_live, error_line, load_tokenizer
 from vipbench.runners.device import Placement
 from vipbench.runners.prompt_formats import PromptEncoder
 from vipbench.runners.spec import Sizing
@@ -84,7 +84,7 @@ def read_config(info: CheckpointInfo) -> Any:
     try:
         config: Any = VipLlavaConfig.from_pretrained(str(info.path))
     except LOAD_ERRORS as error:
-        raise RunnerError(f"{info.path}: cannot be loaded ({one_line(error)})") from error
+        raise RunnerError(f"{info.path}: cannot be loaded ({error_line(error)})") from error
     # Set by the name that all versions know: some read one spelling of the key only.
     config.vision_feature_layers = list(info.vision_feature_layers)
     return config
