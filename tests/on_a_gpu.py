@@ -374,7 +374,7 @@ def _ask(sizes: Sizes, n: int, new_tokens: int) -> tuple[Any, list[Any], list[An
     """Return a random runner, requests with prompts of one length, and their fitted images."""
     from vipbench.bench.models import load_prompts, load_runner
     from vipbench.bench.requests import lengthen
-    from vipbench.demo import benchmark
+    from vipbench.demo.embedded import benchmark
     from vipbench.images.load import load
     from vipbench.trials.make import make_trials
     from vipbench.trials.selection import select

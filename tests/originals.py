@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, decoders, models, normalizers, trainers
 
-from vipbench.demo import CHECKPOINT
+from vipbench.demo.embedded import CHECKPOINT
 
 Form = Literal["safetensors", "bin", "old bin"]
 

@@ -8,6 +8,7 @@ from transformers import AutoProcessor, VipLlavaForConditionalGeneration
 
 import vipbench
 from vipbench import demo
+from vipbench.demo import embedded
 from vipbench.demo.generate import make
 from vipbench.errors import DataError, RunnerError
 
@@ -59,7 +60,7 @@ def test_a_live_model_answers_as_its_folder_does_and_stays_as_it_was(data: dict[
 
 
 def test_without_arguments_it_is_the_demo_suite(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(demo, "N", 4)
+    monkeypatch.setattr(embedded, "N", 4)
     results = vipbench.evaluate(runner="majority")
     assert results.path.name.startswith("demo-majority-")
     assert results.summary["synthetic"].all()

@@ -1,4 +1,5 @@
 import errno
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -95,3 +96,12 @@ def test_what_is_no_json_is_said(tmp_path: Path, content: bytes) -> None:
     (tmp_path / SUMMARY).write_bytes(content)
     with pytest.raises(RunError, match="not JSON"):
         files.read_json(tmp_path / SUMMARY)
+
+
+def test_files_that_are_ours_and_not_kept_are_removed(tmp_path: Path) -> None:
+    pattern = re.compile(r"[0-9]+\.png")
+    files.remove_others(tmp_path / "none", pattern, keep=())
+    for name in ("1.png", "2.png", "12.png.txt", "a.png"):
+        (tmp_path / name).write_text("")
+    files.remove_others(tmp_path, pattern, keep=("2.png",))
+    assert {path.name for path in tmp_path.iterdir()} == {"2.png", "12.png.txt", "a.png"}

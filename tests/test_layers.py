@@ -32,7 +32,7 @@ TOP = ("vipbench", "api")
 
 HEAVY = ("torch", "transformers", "tokenizers", "safetensors", "accelerate")
 SLOW = ("pandas", "datasets", "numpy", "PIL", "scipy", "matplotlib")
-MAY_BE_HEAVY = ("runners", "bench", "certify", "demo")
+MAY_BE_HEAVY = ("runners", "bench", "demo")
 
 
 def modules() -> list[Path]:
@@ -152,6 +152,7 @@ def test_a_face_says_what_it_is_for(face: str) -> None:
     "module",
     [
         "vipbench",
+        "vipbench.certify",
         "vipbench.trials.check",
         "vipbench.engine.loaders",
         "vipbench.report.leaderboard",

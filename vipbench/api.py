@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from vipbench import demo
 from vipbench.console import Console
+from vipbench.demo import embedded
 from vipbench.errors import RunnerError
 from vipbench.run.loop import run
 from vipbench.run.score import Results
@@ -55,12 +55,12 @@ def evaluate(
             "evaluate: a model in memory came without its processor · give processor="
         )
     if model is None and settings.get("runner", VIPLLAVA) == VIPLLAVA:
-        model = demo.CHECKPOINT
+        model = embedded.CHECKPOINT
     if tasks is None:
         settings.setdefault("suite", DEMO)
     if data is None:
         # never for tasks that are named: nobody is to measure synthetic data by accident
-        data = demo.benchmark() if settings.get("suite") == DEMO else {}
+        data = embedded.benchmark() if settings.get("suite") == DEMO else {}
     fields = {
         **settings,
         "tasks": tuple(tasks or ()),

@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import torch
-from transformers import AutoConfig
 
 from vipbench import environment, files
 from vipbench.analysis.pairs import pair_runs, read_side
@@ -28,7 +26,6 @@ from vipbench.runfolder import answers_file, folder
 from vipbench.runfolder.lines import ResponseLine, ScoreLine, TrialId, trial_id
 from vipbench.runfolder.manifest import CERTIFICATES, Manifest
 from vipbench.runfolder.plan import BatchLimit
-from vipbench.runners.checkpoints.loading import LOAD_ERRORS, inference
 from vipbench.runners.device import check_names
 from vipbench.runners.registry import find_spec, with_checkpoint
 from vipbench.schema import AnswerPath, PromptFormat, Record
@@ -39,8 +36,6 @@ N = 200
 """Samples of a certificate, about: equal numbers of each task."""
 QUANTILES = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9)
 """Of the margins that a certificate holds."""
-KERNELS = {0: "math", 1: "flash", 2: "efficient", 3: "cudnn"}
-"""Number -> name of torch's attention kernels (`torch.nn.attention.SDPBackend`)."""
 
 
 class FlippedAnswer(Record):
@@ -229,6 +224,8 @@ def _pairs(reference: Results, certified: Results) -> Iterator[_Pair]:
 def _certificate(
     pairs: Sequence[_Pair], reference: Manifest, certified: Manifest, settings: RunSettings
 ) -> Certificate:
+    from vipbench.runners.checkpoints.attention import checkpoint_kernel  # loads torch
+
     identity, model = certified.identity, certified.identity.settings
     flipped = [pair for pair in pairs if pair.is_flipped]
     values = [
@@ -255,7 +252,7 @@ def _certificate(
         batch_size=certified.batch_size,
         token_budget=certified.token_budget,
         plan_digest=certified.plan_digest,
-        attention=attention_kernel(settings, model.dtype, certified.device),
+        attention=checkpoint_kernel(str(settings.model), model.dtype, certified.device),
         versions=certified.versions,
         made=environment.now(),
         suite=identity.suite,
@@ -312,28 +309,6 @@ def _margins(pairs: Sequence[_Pair]) -> Margins | None:
         max_margin_shift=reach,
         share_within=sum(margin <= reach for margin in margins) / len(margins),
     )
-
-
-def attention_kernel(settings: RunSettings, dtype: str | None, device: str) -> str:
-    """Name the kernel that torch takes for a prompt: math, flash, efficient; cuDNN's is off.
-
-    The choice is torch's own for the shape, dtype and device; "not known" where it cannot be asked.
-    """
-    try:
-        text = AutoConfig.from_pretrained(str(settings.model)).get_text_config()
-    except LOAD_ERRORS:
-        return "not known"
-    heads = int(text.num_attention_heads)
-    width = int(getattr(text, "head_dim", None) or text.hidden_size // heads)
-    query = torch.zeros(
-        (1, heads, 16, width), dtype=getattr(torch, dtype or "float32"), device=device
-    )
-    with inference(torch.nn.Identity()):
-        try:
-            number = int(torch._fused_sdp_choice(query, query, query, None, 0.0, True))
-        except RuntimeError:  # not every device has several kernels
-            return "sdpa: not known"
-    return f"sdpa: {KERNELS.get(number, number)}"
 
 
 def report(of: Certificate) -> Mapping[str, str]:

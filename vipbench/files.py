@@ -4,8 +4,9 @@ import contextlib
 import errno
 import json
 import os
+import re
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, NamedTuple, NoReturn, TypeVar
 
@@ -124,6 +125,19 @@ def write_bytes(path: Path, parts: Iterable[bytes], advice: Advice = PLAIN) -> N
     finally:
         with contextlib.suppress(OSError):
             draft.unlink()  # unless it has its name
+
+
+def remove_others(folder: Path, pattern: re.Pattern[str], keep: Collection[str]) -> None:
+    """Remove the files of a folder whose names match as a whole, apart from some; it may be none.
+
+    Args:
+        folder: need not exist.
+        pattern: of names of files that are ours.
+        keep: names.
+    """
+    for path in folder.glob("*"):
+        if path.name not in keep and pattern.fullmatch(path.name):
+            path.unlink()
 
 
 def sync(file: IO[str] | IO[bytes]) -> None:

@@ -1,36 +1,16 @@
-import csv
-import json
 import random
 from pathlib import Path
 
 import pytest
 from statsmodels.stats.contingency_tables import mcnemar
 
+from tests.analysis.conftest import ARROW, ELLIPSE
 from tests.analysis.test_pairs import HEADLINE, V7W, VCR, run
 from tests.results import line, lines
-from vipbench.analysis.compare import CompareRow, Flip, compare, forest, markdown, write
+from vipbench.analysis.compare import compare
 from vipbench.errors import RunError
 from vipbench.runfolder.summary import ALL
-from vipbench.schema import PromptStyle, Tags
-
-ELLIPSE: Tags = {"shape": ("ellipse",)}
-ARROW: Tags = {"shape": ("arrow",)}
-
-
-@pytest.fixture
-def runs(tmp_path: Path) -> tuple[str, str]:
-    """Two runs of 80 samples: 12 are lost, all of them arrows, and 2 gained."""
-    shapes = [ARROW] * 40 + [ELLIPSE] * 40
-    before = [1.0] * 70 + [0.0] * 10
-    after = [0.0] * 12 + [1.0] * 60 + [0.0] * 8
-    folders = []
-    for name, values in (("base", before), ("new", after)):
-        scores = [
-            line(V7W, f"q{i}", value, group=f"image{i // 2}", tags=tags)
-            for i, (value, tags) in enumerate(zip(values, shapes, strict=True))
-        ]
-        folders.append(run(tmp_path / name, scores, model=name))
-    return folders[0], folders[1]
+from vipbench.schema import PromptStyle
 
 
 def test_a_row_has_difference_interval_and_flips(runs: tuple[str, str]) -> None:
@@ -94,8 +74,6 @@ def test_where_nothing_can_be_compared_the_row_says_so(tmp_path: Path) -> None:
     found = compare(folders)
     [row] = found.rows
     assert (row.n, row.difference, row.p, row.p_holm) == (0, None, None, None)
-    assert "| - | - | - |" in markdown(found)
-    assert forest(found).marks == ()
 
 
 def test_styles_of_one_run_are_compared_like_runs(tmp_path: Path) -> None:
@@ -121,52 +99,3 @@ def test_a_task_that_is_not_asked_under_a_style_is_named(tmp_path: Path) -> None
     found = compare([folder, f"{folder}@none"])
     assert {row.task for row in found.rows} == {V7W}
     assert found.notes[-1] == f"{folder}@none: not compared: {VCR}"
-
-
-def test_all_files_are_written_and_hold_the_rows(runs: tuple[str, str], tmp_path: Path) -> None:
-    found = compare(runs)
-    out = tmp_path / "out"
-    paths = write(found, out)
-    assert [path.name for path in paths] == [
-        *("compare.csv", "compare.json", "compare.md", "flips.csv", "forest.png", "forest.svg"),
-    ]
-    assert all(path.stat().st_size for path in paths)
-    listed = json.loads((out / "compare.json").read_text())
-    assert tuple(CompareRow.model_validate(each) for each in listed) == found.rows
-    with (out / "compare.csv").open() as file:
-        table = list(csv.DictReader(file))
-    assert list(table[0]) == list(CompareRow.model_fields)
-    assert (table[0]["n_lost"], table[0]["reliable"], table[0]["synthetic"]) == (
-        *("12", "true", "false"),
-    )
-    with (out / "flips.csv").open() as file:
-        flips = list(csv.DictReader(file))
-    assert list(flips[0]) == list(Flip._fields)
-    assert [flip["id"] for flip in flips if flip["flip"] == "lost"] == [f"q{i}" for i in range(12)]
-    assert [flip["id"] for flip in flips if flip["flip"] == "gained"] == ["q70", "q71"]
-
-
-def test_the_page_has_a_table_of_tasks_and_one_of_groups(runs: tuple[str, str]) -> None:
-    text = markdown(compare(runs))
-    assert f"## {runs[0]} → {runs[1]}" in text
-    assert f"| {V7W} | 87.5 | 75.0 | -12.5 [" in text
-    assert f"| {V7W}: shape=arrow | 100.0 | 70.0 | -30.0 [" in text
-    assert "Overlap" not in text
-
-
-def test_overlap_in_part_is_said(tmp_path: Path) -> None:
-    base = run(tmp_path / "a", lines(V7W, [1] * 6))
-    new = run(tmp_path / "b", lines(V7W, [1] * 4))
-    found = compare([base, new], partial=True)
-    assert (found.rows[0].n_base_only, found.rows[0].n_new_only) == (2, 0)
-    assert f"only base, and only new has: {V7W} 2 and 0." in markdown(found)
-
-
-def test_the_plot_keeps_to_what_can_be_read(runs: tuple[str, str], tmp_path: Path) -> None:
-    assert [mark.label for mark in forest(compare(runs)).marks] == [
-        *(V7W, "shape=arrow", "shape=ellipse"),
-    ]
-    scores = [line(V7W, f"q{i}", 1, tags={"n_marks": (str(i // 12),)}) for i in range(1200)]
-    many = compare([run(tmp_path / "a", scores), run(tmp_path / "b", scores)])
-    assert len(many.rows) == 101
-    assert [mark.label for mark in forest(many).marks] == [V7W]

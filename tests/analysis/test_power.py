@@ -4,7 +4,7 @@ import pytest
 
 from tests.analysis.test_pairs import V7W, VCR, run
 from tests.results import lines
-from vipbench.analysis.power import DISCORDANCES, power_of_runs
+from vipbench.analysis.power import DISCORDANCES, power_of_numbers, power_of_runs
 from vipbench.stats import Design
 
 
@@ -45,6 +45,15 @@ def test_level_and_power_are_the_users(tmp_path: Path) -> None:
     [usual] = power_of_runs(folder, drop=0.02, discordance=0.1)
     [strict] = power_of_runs(folder, drop=0.02, discordance=0.1, alpha=0.01, power=0.95)
     assert strict.samples_needed > 2 * usual.samples_needed
+
+
+def test_numbers_alone_say_what_a_comparison_can_show() -> None:
+    rows = power_of_numbers(400, drop=0.02)
+    assert [row.design for row in rows] == [Design(400, share, 1.0) for share in DISCORDANCES]
+    [row] = power_of_numbers(400, 0.1, 2.0, drop=0.02, alpha=0.01, power=0.9)
+    assert row.design == Design(400, 0.1, 2.0, 0.01, 0.9)
+    assert (row.task, row.n_clusters, row.measured) == ("-", 0, False)
+    assert row.smallest_drop == row.design.smallest_drop()
 
 
 def test_a_task_without_scores_is_left_out(tmp_path: Path) -> None:

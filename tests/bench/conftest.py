@@ -12,7 +12,7 @@ from vipbench.bench.driver import bench
 from vipbench.bench.records import Job
 from vipbench.bench.settings import BenchSettings
 from vipbench.bench.ways import main
-from vipbench.demo import benchmark
+from vipbench.demo.embedded import benchmark
 from vipbench.runfolder import trials_file
 from vipbench.trials.make import make_trials
 from vipbench.trials.selection import select
@@ -61,6 +61,6 @@ def make_job(folder: Path, lengths: Sequence[int] = (2, 2), **changes: Any) -> J
         request = trial.request.model_copy(update={"max_new_tokens": length})
         trials.append(trial.model_copy(update={"request": request}))
     written = trials_file.write_trials(folder / "requests.jsonl", trials)
-    images = {choice.spec.name: choice.source.images for choice in chosen.tasks}
+    images = chosen.images
     base = Job(name="test", kind="run", requests=written.path, images=images, device="cpu")
     return base.model_copy(update=changes)

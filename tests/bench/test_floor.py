@@ -8,11 +8,11 @@ from torch.utils.flop_counter import FlopCounterMode
 from tests.models import build_model
 from vipbench.bench.floor import add, count
 from vipbench.bench.models import random_config
-from vipbench.runners.checkpoints.shape import shape_of
+from vipbench.runners.vipllava.model_sizes import sizes_of
 
 
 def test_the_arithmetic_of_a_batch_is_that_of_its_answers_and_not_of_the_longest() -> None:
-    shape = shape_of(random_config("tiny"))
+    shape = sizes_of(random_config("tiny"))
     short, long = count(shape, 100, 1), count(shape, 100, 9)
     assert short.decode * 8 < long.decode < short.decode * 10
     assert short.prefill == long.prefill
@@ -27,7 +27,7 @@ def flops(model: Any, **inputs: Any) -> int:
 def test_the_floor_is_what_torch_counts() -> None:
     model: Any = build_model()
     model.set_attn_implementation("eager")
-    shape = shape_of(model.config)
+    shape = sizes_of(model.config)
     side, n_layers = shape.image_size, model.config.vision_config.num_hidden_layers
     vision = model.model.vision_tower
     # torch counts all layers, also those that nobody needs.
@@ -42,7 +42,7 @@ def test_the_floor_is_what_torch_counts() -> None:
 def test_the_floor_of_text_is_what_torch_counts_token_by_token() -> None:
     model: Any = build_model()
     model.set_attn_implementation("eager")
-    shape = shape_of(model.config)
+    shape = sizes_of(model.config)
     n_prompt, n_passes = 6, 3
     whole = flops_by_token(model, n_prompt + n_passes)
     del model.model.language_model.layers[-1]

@@ -8,7 +8,7 @@ import torch
 from vipbench.bench.floor import count
 from vipbench.bench.models import build_random, random_config
 from vipbench.bench.records import RandomSize
-from vipbench.runners.checkpoints.shape import shape_of
+from vipbench.runners.vipllava.model_sizes import sizes_of
 
 
 def test_random_weights_are_the_same_each_time_and_write_what_can_be_read() -> None:
@@ -25,7 +25,7 @@ def test_named_sizes_have_the_parameters_of_their_names() -> None:
     # 6.48e9 and 12.7e9 are what Llama's 7B and 13B have in their layers.
     sizes: dict[RandomSize, float] = {"7b": 6.476, "13b": 12.688}
     for size, billions in sizes.items():
-        shape = shape_of(random_config(size))
+        shape = sizes_of(random_config(size))
         work = count(shape, 1, 0).prefill - 2 * shape.width * shape.vocabulary
         assert work / 2e9 == pytest.approx(billions, rel=1e-3)
         assert shape.vision_layers == 23  # the last one of CLIP's 24 is not used

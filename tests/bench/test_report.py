@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from vipbench.bench.report import BenchReport
-from vipbench.certify import KERNELS
+from vipbench.runners.checkpoints.attention import KERNELS
 
 
 def test_all_ways_give_the_same_answers_to_the_samples_that_all_were_asked(report: Path) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from vipbench.bench.requests import answer_lengths, choose, enlarge, slices
-from vipbench.demo import benchmark
+from vipbench.demo.embedded import benchmark
 from vipbench.images.decode import open_image
 from vipbench.images.load import load
 from vipbench.trials.make import make_trials

@@ -10,7 +10,7 @@ from tests.analysis.test_gate import answers
 from tests.analysis.test_pairs import run
 from vipbench import cli, evaluate
 from vipbench.data.locate import parse_data_options
-from vipbench.demo import sources
+from vipbench.demo.embedded import sources
 from vipbench.demo.generate import make
 
 

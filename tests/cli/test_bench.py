@@ -8,13 +8,13 @@ from vipbench.bench.floor import count
 from vipbench.bench.records import WAYS, Answered, Outcome, Speed
 from vipbench.bench.session import Plan
 from vipbench.bench.settings import BenchSettings
-from vipbench.demo import CHECKPOINT
+from vipbench.demo.embedded import CHECKPOINT
 from vipbench.environment import versions
 from vipbench.runners.checkpoints.checkpoint import check_checkpoint
-from vipbench.runners.checkpoints.shape import Shape
+from vipbench.runners.vipllava.model_sizes import ModelSizes
 from vipbench.schema import Record
 
-SHAPE = Shape(
+SHAPE = ModelSizes(
     image_size=64,
     patch_size=16,
     vision_width=128,

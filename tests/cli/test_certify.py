@@ -4,7 +4,7 @@ from pathlib import Path
 from tests.cli.conftest import Vipbench
 from tests.models import save_checkpoint
 from tests.runs import make_task
-from vipbench.demo import CHECKPOINT_EARLY
+from vipbench.demo.embedded import CHECKPOINT_EARLY
 
 FEW = ("--tasks", "visual7w_pointing,pointqa_looktwice", "--n", "4", "--device", "cpu")
 

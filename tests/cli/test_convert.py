@@ -7,7 +7,7 @@ import pytest
 
 from tests.cli.conftest import Vipbench
 from tests.originals import save_original, save_tower
-from vipbench.demo import CHECKPOINT
+from vipbench.demo.embedded import CHECKPOINT
 
 
 @pytest.fixture

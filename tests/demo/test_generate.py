@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from vipbench import demo
 from vipbench.data.samples import inspect_image, load_samples
 from vipbench.data.synthetic import is_synthetic
 from vipbench.data.tasks import load_task
+from vipbench.demo.embedded import sources
 from vipbench.demo.generate import EVALUATION_SEED, TRAINING_SEED, make
 from vipbench.schema import DataSource, Sample
 
@@ -72,7 +72,7 @@ def test_training_never_sees_a_picture_of_the_benchmark(folder: Path, tmp_path: 
 
 @pytest.mark.parametrize("task", TASKS)
 def test_every_task_reads_its_raw_layout(folder: Path, task: str) -> None:
-    source = demo.sources(folder)[str(load_task(task).data)]
+    source = sources(folder)[str(load_task(task).data)]
     assert is_synthetic(source)
     samples = read(task, source)
     assert len(samples) == N
@@ -86,7 +86,7 @@ def test_preprocessed_layouts_ask_the_same_of_the_same_pictures(folder: Path, ta
     source = DataSource(folder / key / name, folder / key)
     assert is_synthetic(source)
     samples = read(task, source)
-    raw = read(task, demo.sources(folder)[key])
+    raw = read(task, sources(folder)[key])
 
     def asked(sample: Sample) -> tuple[object, ...]:
         boxes = tuple(sorted(region.box for region in sample.regions))
@@ -102,7 +102,7 @@ def test_preprocessed_layouts_ask_the_same_of_the_same_pictures(folder: Path, ta
 
 def test_letters_are_balanced(folder: Path) -> None:
     for task in ("vcr_qa", "vcr_qar"):
-        samples = read(task, demo.sources(folder)["vcr"])
+        samples = read(task, sources(folder)["vcr"])
         counts = Counter(sample.target for sample in samples)
         assert set(counts) == set("ABCD")
         assert max(counts.values()) - min(counts.values()) <= 1
@@ -111,7 +111,7 @@ def test_letters_are_balanced(folder: Path) -> None:
 def test_no_question_tells_the_letter_of_its_answer(folder: Path) -> None:
     for task in ("vcr_qa", "vcr_qar"):
         letters: dict[str, set[str]] = {}
-        for sample in read(task, demo.sources(folder)["vcr"]):
+        for sample in read(task, sources(folder)["vcr"]):
             letters.setdefault(sample.question.split()[1], set()).add(sample.target)
         assert letters == {"color": set("ABCD"), "shape": set("ABCD")}
 
@@ -131,15 +131,3 @@ def test_the_rationale_is_not_told_by_the_given_answer(folder: Path) -> None:
     for line in map(json.loads, lines):
         right = line["rationale_choices"][line["rationale_label"]]
         assert line["rationale_choices"].count(right) == 1
-
-
-def test_the_embedded_benchmark_is_made_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("VIPBENCH_CACHE", str(tmp_path))
-    monkeypatch.setattr(demo, "N", 4)
-    first = demo.benchmark()
-    before = digests(tmp_path)
-    assert demo.benchmark() == first
-    assert digests(tmp_path) == before
-    assert [path.name for path in tmp_path.iterdir()] == [f"demo-{demo.VERSION}-4"]

@@ -6,7 +6,7 @@ import pytest
 
 from tests.html.made import Item, Page, write_run
 from vipbench.console import Console
-from vipbench.demo import sources
+from vipbench.demo.embedded import sources
 from vipbench.demo.generate import make
 from vipbench.errors import RunError
 from vipbench.html import write_report

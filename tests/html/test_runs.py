@@ -6,7 +6,15 @@ import pytest
 
 from tests.html.made import Item, write_run
 from vipbench.errors import RunError
-from vipbench.html.runs import SIZE, TaskKey, image_size, read_runs, shown, task_keys, task_labels
+from vipbench.html.runs import (
+    SIZE,
+    TaskKey,
+    image_size,
+    read_runs,
+    reveal_hidden,
+    task_keys,
+    task_labels,
+)
 
 
 @pytest.mark.parametrize(
@@ -21,11 +29,11 @@ from vipbench.html.runs import SIZE, TaskKey, image_size, read_runs, shown, task
     ],
 )
 def test_signs_that_a_page_hides_or_obeys_are_shown(text: str, expected: str) -> None:
-    assert shown(text) == expected
+    assert reveal_hidden(text) == expected
 
 
 def test_lines_of_a_prompt_stay_lines() -> None:
-    assert shown("one\n\ttwo\x00", lines=True) == "one\n\ttwo⟨U+0000⟩"
+    assert reveal_hidden("one\n\ttwo\x00", lines=True) == "one\n\ttwo⟨U+0000⟩"
 
 
 def test_labels_tell_runs_of_one_model_apart(tmp_path: Path, images: Path) -> None:

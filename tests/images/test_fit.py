@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from vipbench.images.fit import PAD_COLOR, fit, fit_box, placement
+from vipbench.images.fit import PAD_COLOR, fit, fit_box, fitted_frame
 from vipbench.schema import Fit
 
 MODES: tuple[Fit, ...] = get_args(Fit)
@@ -177,7 +177,7 @@ def test_the_longest_strips_fit_into_little_memory() -> None:
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_placement_is_where_the_pixels_go(mode: Fit) -> None:
+def test_the_frame_is_where_the_pixels_go(mode: Fit) -> None:
     rng = random.Random(mode)
     for _ in range(20):
         image_wh = rng.randint(20, 400), rng.randint(20, 400)
@@ -185,19 +185,19 @@ def test_placement_is_where_the_pixels_go(mode: Fit) -> None:
         ramp_y = np.tile(np.linspace(0, 255, image_wh[1]), (image_wh[0], 1)).T
         levels = np.stack([ramp_x, ramp_y, ramp_x], axis=2).round().astype(np.uint8)
         pixels = fit(Image.fromarray(levels), mode, 96).astype(float)
-        place = placement(image_wh, mode, 96)
+        frame = fitted_frame(image_wh, mode, 96)
         # The middle of the image, whose level is 127.5, wherever it went.
-        for channel, axis, length in ((0, place.x, image_wh[0]), (1, place.y, image_wh[1])):
+        for channel, axis, length in ((0, frame.x, image_wh[0]), (1, frame.y, image_wh[1])):
             at = (length / 2 * axis.times + axis.plus) / axis.over
             line = pixels[48, :, channel] if channel == 0 else pixels[:, 48, channel]
             step = 255 / (length - 1) / (axis.times / axis.over)
             assert np.interp(at, np.arange(96) + 0.5, line) == pytest.approx(127.5, abs=step + 1)
 
 
-def test_placement_of_a_photo() -> None:
-    assert placement((640, 480), "pad", 336) == ((336, 0, 640), (336, 80 * 336, 640))
-    assert placement((640, 480), "squash", 336) == ((336, 0, 640), (336, 0, 480))
-    assert placement((640, 480), "crop", 336) == ((448, -56 * 640, 640), (336, 0, 480))
+def test_the_frame_of_a_photo() -> None:
+    assert fitted_frame((640, 480), "pad", 336) == ((336, 0, 640), (336, 80 * 336, 640))
+    assert fitted_frame((640, 480), "squash", 336) == ((336, 0, 640), (336, 0, 480))
+    assert fitted_frame((640, 480), "crop", 336) == ((448, -56 * 640, 640), (336, 0, 480))
     # 448.9 px are cut to 448, and an odd pixel of the border goes to the bottom.
-    assert placement((501, 375), "crop", 336) == ((448, -56 * 501, 501), (336, 0, 375))
-    assert placement((64, 47), "pad", 64) == ((64, 0, 64), (64, 8 * 64, 64))
+    assert fitted_frame((501, 375), "crop", 336) == ((448, -56 * 501, 501), (336, 0, 375))
+    assert fitted_frame((64, 47), "pad", 64) == ((64, 0, 64), (64, 8 * 64, 64))

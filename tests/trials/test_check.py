@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from tests.trials.made import question, use_pickling_pool, write
-from vipbench.demo import sources
+from vipbench.demo.embedded import sources
 from vipbench.errors import TaskError
 from vipbench.schema import DataSource
 from vipbench.trials.check import CheckReport, check_tasks

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from tests.trials.made import question, use_pickling_pool, write
-from vipbench.demo import sources
+from vipbench.demo.embedded import sources
 from vipbench.images.draw import footprint
 from vipbench.images.visibility import measure, view
 from vipbench.schema import DataSource

@@ -1,11 +1,8 @@
-"""Compare runs on the same samples: differences with intervals, flips, tables. Runs no model."""
+"""Compare runs on the same samples: differences with intervals, and flips. Runs no model."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
-from vipbench import files
-from vipbench.analysis.forest import Forest, Mark, forest_files
 from vipbench.analysis.pairs import (
     Pair,
     Pairing,
@@ -18,24 +15,12 @@ from vipbench.analysis.pairs import (
     rounding_of,
 )
 from vipbench.errors import RunError
-from vipbench.report.text import (
-    Grid,
-    csv_table,
-    markdown_page,
-    markdown_table,
-    markdown_text,
-    p_text,
-    percent,
-    points_interval,
-)
 from vipbench.runfolder.summary import ALL, HEADLINE_METRIC
 from vipbench.schema import Record
 from vipbench.stats import bootstrap_mean, holm
 
 LEVEL = 0.05
 """Adjusted p-values below count as findings in tables and plots."""
-PLOTTED = 80
-"""Rows that a plot is kept to, so that it can be read; whole tasks are always in it."""
 
 
 class CompareRow(Record):
@@ -88,6 +73,12 @@ class CompareRow(Record):
     reliable: bool
     """Whether there are ten clusters or more; below, an interval is not to be relied on."""
     synthetic: bool
+
+    @property
+    def label(self) -> str:
+        """The task, with its metric and group where they are not the usual ones."""
+        metric = "" if self.metric == HEADLINE_METRIC else f" ({self.metric})"
+        return f"{self.task}{metric}" + ("" if self.group == ALL else f": {self.group}")
 
 
 class Flip(NamedTuple):
@@ -153,21 +144,6 @@ def compare(runs: Sequence[str], *, metric: str | None = None, partial: bool = F
             rows += _rows(pairing)
             flips += _flips(pairing)
     return Comparison(tuple(sides), tuple(_adjusted(rows)), tuple(flips), tuple(notes))
-
-
-def write(comparison: Comparison, out: Path) -> list[Path]:
-    """Write `compare.{md,csv,json}`, `flips.csv` and `forest.{png,svg}`; returns the paths."""
-    rows = [row.model_dump(mode="json") for row in comparison.rows]
-    texts = {
-        "compare.md": markdown(comparison),
-        "compare.csv": csv_table(CompareRow.model_fields, rows),
-        "flips.csv": csv_table(Flip._fields, (flip._asdict() for flip in comparison.flips)),
-    }
-    for name, text in texts.items():
-        files.write_text(out / name, [text])
-    files.write_json(out / "compare.json", rows)
-    plots = forest_files(forest(comparison), out)
-    return sorted([*(out / name for name in texts), out / "compare.json", *plots])
 
 
 def _rows(pairing: Pairing) -> Iterator[CompareRow]:
@@ -265,131 +241,3 @@ def _flips(pairing: Pairing) -> Iterator[Flip]:
             answer_base=pair.base.answer or "",
             answer_new=pair.new.answer or "",
         )
-
-
-# --- what readers see
-
-
-HEADER = (
-    "task",
-    "base",
-    "new",
-    "difference",
-    "p",
-    "Holm",
-    "gained",
-    "lost",
-    "n",
-    "images",
-    "errors",
-    "unparsed",
-)
-
-
-def table(title: str, rows: Iterable[CompareRow]) -> Grid:
-    """Lay out rows, in percent and percentage points; unreliable intervals are marked."""
-    return Grid(title, HEADER, [_cells(row) for row in rows], words=(0,))
-
-
-def _cells(row: CompareRow) -> tuple[str, ...]:
-    difference = points_interval(row.difference, row.ci_low, row.ci_high)
-    if row.difference is not None and not row.reliable:
-        difference += " (unreliable)"
-    return (
-        _row_name(row),
-        percent(row.accuracy_base),
-        percent(row.accuracy_new),
-        difference,
-        p_text(row.p),
-        p_text(row.p_holm),
-        str(row.n_gained),
-        str(row.n_lost),
-        f"{row.n:,}",
-        f"{row.n_clusters:,}",
-        f"{row.n_errors_base} → {row.n_errors_new}",
-        f"{row.n_unparsed_base} → {row.n_unparsed_new}",
-    )
-
-
-def _row_name(row: CompareRow) -> str:
-    metric = "" if row.metric == HEADLINE_METRIC else f" ({row.metric})"
-    return f"{row.task}{metric}" if row.group == ALL else f"{row.task}{metric}: {row.group}"
-
-
-def markdown(comparison: Comparison) -> str:
-    """Lay out a comparison: for each run a table of tasks, after it one of groups."""
-    parts = [
-        "# Comparison",
-        "Accuracy in percent; difference, new minus base, in percentage points with its 95 % "
-        "interval, paired by sample and clustered by image. Holm: p-value adjusted for all tasks "
-        "(or all groups) of this page. Gained: wrong to right; lost: right to wrong; each is "
-        "listed in flips.csv. Errors have no score and are left out of the difference; answers "
-        "that could not be parsed count as wrong.",
-    ]
-    if any(row.synthetic for row in comparison.rows):
-        parts.append("Synthetic data: the embedded benchmark, not the published data.")
-    parts += [f"- {markdown_text(note)}" for note in comparison.notes]
-    for new in dict.fromkeys(row.new for row in comparison.rows):
-        rows = [row for row in comparison.rows if row.new == new]
-        title = f"{rows[0].base} → {new}"
-        parts.append(f"## {markdown_text(title)}")
-        styles = dict.fromkeys((row.style_base, row.style_new) for row in rows)
-        parts.append("Style: " + "; ".join(a if a == b else f"{a} → {b}" for a, b in styles))
-        if any(row.n_base_only or row.n_new_only for row in rows):
-            parts.append(_overlap(rows))
-        for whole in (True, False):
-            chosen = [row for row in rows if (row.group == ALL) is whole]
-            if chosen:
-                parts.append(markdown_table(table(title, chosen)))
-    return markdown_page(parts)
-
-
-def _overlap(rows: Iterable[CompareRow]) -> str:
-    lone = [
-        f"{row.task} {row.n_base_only:,} and {row.n_new_only:,}"
-        for row in rows
-        if row.n_base_only or row.n_new_only
-    ]
-    return f"Overlap in part; samples that only base, and only new has: {', '.join(lone)}."
-
-
-def forest(comparison: Comparison) -> Forest:
-    """Make the plot of the differences: each task, and below it as many axes as there is room for.
-
-    Groups whose interval is not to be relied on are left out, for they would stretch the scale, and
-    those that are the whole task.
-    """
-    whole = {(row.new, row.task): row.n for row in comparison.rows if row.group == ALL}
-    candidates = [
-        row
-        for row in comparison.rows
-        if row.group == ALL or (row.reliable and row.n < whole[row.new, row.task])
-    ]
-    axes = [ALL, *dict.fromkeys(_axis(row) for row in candidates if row.group != ALL)]
-    for n_axes in range(len(axes), 0, -1):
-        rows = [row for row in candidates if _axis(row) in axes[:n_axes]]
-        if len(rows) <= PLOTTED:
-            break
-    several = len({row.new for row in comparison.rows}) > 1
-    base, *others = (side.name for side in comparison.sides)
-    return Forest(
-        title=f"{base} → {', '.join(others)}",
-        axis="difference of accuracy, new minus base\n(percentage points, 95 % interval)",
-        marks=tuple(
-            Mark(
-                label=(_row_name(row) if row.group == ALL else row.group)
-                + (f" · {row.new}" if several else ""),
-                difference=100 * row.difference,
-                low=100 * row.ci_low,
-                high=100 * row.ci_high,
-                is_finding=row.p_holm is not None and row.p_holm < LEVEL,
-                heading=row.group == ALL,
-            )
-            for row in rows
-            if row.difference is not None and row.ci_low is not None and row.ci_high is not None
-        ),
-    )
-
-
-def _axis(row: CompareRow) -> str:
-    return row.group.partition("=")[0]

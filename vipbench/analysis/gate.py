@@ -1,13 +1,11 @@
-"""The gate: did a checkpoint get worse? Rows, verdicts, and what CI reads. Runs no model."""
+"""The gate: did a checkpoint get worse? Thresholds, tests and findings. Runs no model."""
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
-from xml.etree import ElementTree as Xml  # only written, never read
 
 from pydantic import Field
 
-from vipbench import files
 from vipbench.analysis.pairs import (
     Pair,
     Pairing,
@@ -22,18 +20,7 @@ from vipbench.analysis.pairs import (
 )
 from vipbench.data.tasks import find_suites, load_suite
 from vipbench.errors import RunError, nearest
-from vipbench.report.text import (
-    Grid,
-    counted,
-    markdown_page,
-    markdown_table,
-    markdown_text,
-    number,
-    p_text,
-    percent,
-    points,
-    xml_text,
-)
+from vipbench.report.text import number, p_text, percent, points
 from vipbench.runfolder.lines import ScoreLine
 from vipbench.runfolder.manifest import marked_styles
 from vipbench.runfolder.summary import ALL
@@ -47,8 +34,6 @@ DETECT = 0.02
 """Drop to be found where neither thresholds nor suite name one: two percentage points."""
 DISCORDANCE = 0.1
 """Assumed share of changed answers, likewise: one in ten. Ours; `vipbench power` measures it."""
-SHOWN_FLIPS = 10
-"""Lost samples that are listed for each row that fails."""
 
 
 class TaskThresholds(Record):
@@ -120,6 +105,11 @@ class GateRow(Record):
     rounding_worst: float | None = None
     """Those that it could lose: the bounds of both runs, were every flip a loss."""
 
+    @property
+    def label(self) -> str:
+        """The task, with its group where the row is one prompt type of it."""
+        return self.task if self.group == ALL else f"{self.task} {self.group}"
+
 
 class Finding(NamedTuple):
     """Something beside the accuracy of rows."""
@@ -146,7 +136,7 @@ class Gate(NamedTuple):
     def failures(self) -> list[str]:
         """Say what failed, in a few words each; empty where the gate is passed."""
         rows = [
-            f"{_name(row)} {points(row.difference)} points (p {p_text(row.p_holm)})"
+            f"{row.label} {points(row.difference)} points (p {p_text(row.p_holm)})"
             for row in self.rows
             if row.failed
         ]
@@ -400,116 +390,3 @@ def _doubts(
     if not row.reliable:
         message = f"{row.n_clusters} images: the interval is not to be relied on"
         yield Finding(row.task, "few images", message, False)
-
-
-# --- what people and CI read
-
-HEADER = ("", "row", "base", "new", "difference", "upper", "allowed", "Holm", "finds", "lost", "n")
-
-
-def table(outcome: Gate) -> Grid:
-    """Lay out the rows, the verdict first, in percent and percentage points."""
-    title = f"{outcome.base.name} → {outcome.new.name}: percent and percentage points"
-    return Grid(title, HEADER, [_cells(row) for row in outcome.rows], words=(0,))
-
-
-def _cells(row: GateRow) -> tuple[str, ...]:
-    return (
-        "FAIL" if row.failed else "pass",
-        _name(row),
-        percent(row.accuracy_base),
-        percent(row.accuracy_new),
-        points(row.difference),
-        points(row.upper),
-        points(-row.max_drop),
-        p_text(row.p_holm),
-        percent(row.smallest_drop),
-        f"{len(row.lost)} (gained {row.n_gained})",
-        f"{row.n:,} on {row.n_clusters:,} images",
-    )
-
-
-def _name(row: GateRow) -> str:
-    return row.task if row.group == ALL else f"{row.task} {row.group}"
-
-
-def verdict(outcome: Gate) -> str:
-    """Say in one line how the gate ended."""
-    failures = outcome.failures
-    if failures:
-        return f"gate: failed: {'; '.join(failures)}"
-    return f"gate: passed: none of {counted(len(outcome.rows), 'row')} got worse"
-
-
-def summary(outcome: Gate) -> str:
-    """Write the verdict as Markdown, for the summary of a CI job."""
-    parts = [
-        f"## {'FAILED' if outcome.failures else 'Passed'}: "
-        f"{markdown_text(outcome.new.name)} against {markdown_text(outcome.base.name)}",
-        markdown_table(table(outcome)),
-        "Percent and percentage points, headline metric and style. A row fails where the upper "
-        f"bound of the one-sided {100 * (1 - outcome.thresholds.alpha):g} % interval of the "
-        "difference, paired and clustered by image, is below what is allowed, by Holm's method "
-        "over all rows. Finds: the smallest drop that the row would show with "
-        f"{100 * outcome.thresholds.power:g} % power.",
-    ]
-    parts += [
-        f"- **{'FAIL' if finding.failed else 'warning'}** {markdown_text(finding.task)}: "
-        f"{markdown_text(finding.message)}"
-        for finding in outcome.findings
-    ]
-    for row in (row for row in outcome.rows if row.failed and row.lost):
-        shown = ", ".join(f"`{markdown_text(id_)}`" for id_ in row.lost[:SHOWN_FLIPS])
-        more = f" and {len(row.lost) - SHOWN_FLIPS:,} more" * (len(row.lost) > SHOWN_FLIPS)
-        parts.append(
-            f"Lost in {markdown_text(_name(row))}: {shown}{more} "
-            f"(`vipbench show {markdown_text(str(outcome.new.folder))} ID` prints one)"
-        )
-    parts += [f"- rounding: {markdown_text(line)}" for line in outcome.rounding]
-    parts += [f"- differs: {markdown_text(note)}" for note in outcome.notes]
-    return markdown_page(parts)
-
-
-def junit(outcome: Gate) -> str:
-    """Write the verdict as JUnit XML: a test case for each row and each other finding."""
-    n_failed = len(outcome.failures)
-    suite = Xml.Element(
-        "testsuite",
-        name="vipbench gate",
-        tests=str(len(outcome.rows) + len(outcome.findings)),
-        failures=str(n_failed),
-        errors="0",
-        skipped="0",
-    )
-    for row in outcome.rows:
-        case = Xml.SubElement(
-            suite, "testcase", classname=xml_text(row.task), name=xml_text(_name(row))
-        )
-        message = (
-            f"{points(row.difference)} points, upper bound {points(row.upper)}, allowed "
-            f"{points(-row.max_drop)}, p {p_text(row.p_holm)} (Holm), n {row.n}"
-        )
-        if row.failed:
-            failure = Xml.SubElement(case, "failure", message=message, type="worse")
-            failure.text = xml_text("lost: " + ", ".join(row.lost))
-        else:
-            Xml.SubElement(case, "system-out").text = message
-    for finding in outcome.findings:
-        name = f"{finding.task} {finding.about}"
-        case = Xml.SubElement(
-            suite, "testcase", classname=xml_text(finding.task), name=xml_text(name)
-        )
-        if finding.failed:
-            Xml.SubElement(case, "failure", message=xml_text(finding.message), type=finding.about)
-        else:
-            Xml.SubElement(case, "system-out").text = xml_text(f"warning: {finding.message}")
-    whole = Xml.Element("testsuites", tests=suite.get("tests", ""), failures=str(n_failed))
-    whole.append(suite)
-    Xml.indent(whole)
-    body = Xml.tostring(whole, encoding="unicode")
-    return f'<?xml version="1.0" encoding="utf-8"?>\n{body}\n'
-
-
-def write(text: str, path: Path) -> None:
-    """Write a summary or a JUnit file, all or none."""
-    files.write_text(path, [text])

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from vipbench.analysis.pairs import Side, change, pair_runs, read_side
+from vipbench.report.text import MISSING
 from vipbench.stats import Design, clustered_mean
 
 DISCORDANCES = (0.05, 0.1, 0.2)
@@ -14,8 +15,10 @@ class PowerRow(NamedTuple):
     """What one task can show."""
 
     task: str
+    """`-` where there is no run."""
     n: int
     n_clusters: int
+    """Images; 0: not known."""
     measured: bool
     """Whether discordance and design effect are those of two runs; else the former is assumed, and
     the latter that of the accuracy, which is mostly larger."""
@@ -50,21 +53,39 @@ def power_of_runs(
     """
     side = read_side(base)
     designs = _assumed(side, discordance) if new is None else _measured(side, new, discordance)
-    rows = []
-    for task, n_clusters, default in designs:
-        design = default._replace(alpha=alpha, power=power)
-        rows.append(
-            PowerRow(
-                task=task,
-                n=design.n,
-                n_clusters=n_clusters,
-                measured=new is not None and discordance is None,
-                design=design,
-                smallest_drop=design.smallest_drop(),
-                samples_needed=design.samples_for(drop),
-            )
-        )
-    return rows
+    measured = new is not None and discordance is None
+    return [
+        _row(design._replace(alpha=alpha, power=power), drop, task, n_clusters, measured=measured)
+        for task, n_clusters, design in designs
+    ]
+
+
+def power_of_numbers(
+    n: int,
+    discordance: float | None = None,
+    design_effect: float = 1.0,
+    *,
+    drop: float,
+    alpha: float = 0.05,
+    power: float = 0.8,
+) -> list[PowerRow]:
+    """Say what a comparison of `n` samples can show, without any run; otherwise as of runs."""
+    shares = DISCORDANCES if discordance is None else (discordance,)
+    return [_row(Design(n, share, design_effect, alpha, power), drop) for share in shares]
+
+
+def _row(
+    design: Design, drop: float, task: str = MISSING, n_clusters: int = 0, *, measured: bool = False
+) -> PowerRow:
+    return PowerRow(
+        task=task,
+        n=design.n,
+        n_clusters=n_clusters,
+        measured=measured,
+        design=design,
+        smallest_drop=design.smallest_drop(),
+        samples_needed=design.samples_for(drop),
+    )
 
 
 def _assumed(side: Side, discordance: float | None) -> Iterator[tuple[str, int, Design]]:

@@ -31,7 +31,7 @@ from vipbench.bench.settings import (
     BenchSettings,
 )
 from vipbench.console import QUIET, Console
-from vipbench.demo import CHECKPOINT, benchmark
+from vipbench.demo.embedded import CHECKPOINT, benchmark
 from vipbench.environment import versions
 from vipbench.errors import RunError, RunInterrupted, RunnerError
 from vipbench.runners.checkpoints.checkpoint import CheckpointInfo, check_checkpoint
@@ -122,7 +122,7 @@ def _samples(settings: BenchSettings, info: CheckpointInfo) -> Samples:
     limit = -(-settings.n // len(chosen.tasks))
     made, _ = make_trials(chosen, list, seed=0, limit=limit)
     trials = [trial for trial in made if trial.request is not None]
-    return Samples(trials, {choice.spec.name: choice.source.images for choice in chosen.tasks})
+    return Samples(trials, chosen.images)
 
 
 def _prepare(

@@ -6,7 +6,7 @@ to the last one that is used, causal attention, of the last layer only keys and 
 the last token of the prompt, the vocabulary once a new token.
 """
 
-from vipbench.runners.checkpoints.shape import Shape
+from vipbench.runners.vipllava.model_sizes import ModelSizes
 from vipbench.schema import Record
 
 
@@ -26,26 +26,26 @@ class Work(Record):
         return self.vision + self.prefill + self.decode
 
 
-def count(shape: Shape, n_prompt: int, n_passes: int) -> Work:
+def count(sizes: ModelSizes, n_prompt: int, n_passes: int) -> Work:
     """Count one answer.
 
     Args:
-        shape: of the model.
+        sizes: of the model.
         n_prompt: tokens of the prompt, those of the image among them.
         n_passes: times that one further token went through the language model.
     """
     n_all = n_prompt + n_passes
     # The token at position t attends to t tokens: products with the keys, then with the values.
-    attention = 4 * shape.layers * shape.heads * shape.head_width
+    attention = 4 * sizes.layers * sizes.heads * sizes.head_width
     prompt_pairs = n_prompt * (n_prompt + 1) // 2
     all_pairs = n_all * (n_all + 1) // 2
-    vocabulary = 2 * shape.width * shape.vocabulary
+    vocabulary = 2 * sizes.width * sizes.vocabulary
     # What the last layer makes of all tokens but the last is read by nobody.
-    unread = (n_prompt - 1) * _unread(shape) + attention // shape.layers * (prompt_pairs - n_prompt)
+    unread = (n_prompt - 1) * _unread(sizes) + attention // sizes.layers * (prompt_pairs - n_prompt)
     return Work(
-        vision=_vision(shape),
-        prefill=n_prompt * _token(shape) + attention * prompt_pairs - unread + vocabulary,
-        decode=n_passes * (_token(shape) + vocabulary) + attention * (all_pairs - prompt_pairs),
+        vision=_vision(sizes),
+        prefill=n_prompt * _token(sizes) + attention * prompt_pairs - unread + vocabulary,
+        decode=n_passes * (_token(sizes) + vocabulary) + attention * (all_pairs - prompt_pairs),
     )
 
 
@@ -58,24 +58,24 @@ def add(works: list[Work]) -> Work:
     )
 
 
-def _vision(shape: Shape) -> int:
+def _vision(sizes: ModelSizes) -> int:
     """Count the vision tower and the projector, which see one image."""
-    patches = (shape.image_size // shape.patch_size) ** 2
+    patches = (sizes.image_size // sizes.patch_size) ** 2
     seen = patches + 1  # the class token
-    embedding = 2 * patches * 3 * shape.patch_size**2 * shape.vision_width
-    layer = 2 * seen * (4 * shape.vision_width**2 + 2 * shape.vision_width * shape.vision_mlp)
-    attention = 4 * seen**2 * shape.vision_width
-    projector = 2 * patches * shape.width * (shape.n_features * shape.vision_width + shape.width)
-    return embedding + shape.vision_layers * (layer + attention) + projector
+    embedding = 2 * patches * 3 * sizes.patch_size**2 * sizes.vision_width
+    layer = 2 * seen * (4 * sizes.vision_width**2 + 2 * sizes.vision_width * sizes.vision_mlp)
+    attention = 4 * seen**2 * sizes.vision_width
+    projector = 2 * patches * sizes.width * (sizes.n_features * sizes.vision_width + sizes.width)
+    return embedding + sizes.vision_layers * (layer + attention) + projector
 
 
-def _unread(shape: Shape) -> int:
+def _unread(sizes: ModelSizes) -> int:
     """Count queries, output and MLP of one token in one layer."""
-    return 2 * shape.width * (2 * shape.heads * shape.head_width + 3 * shape.mlp)
+    return 2 * sizes.width * (2 * sizes.heads * sizes.head_width + 3 * sizes.mlp)
 
 
-def _token(shape: Shape) -> int:
+def _token(sizes: ModelSizes) -> int:
     """Count one token on its way through the language model, without attention's own products."""
-    queries = shape.heads * shape.head_width
-    keys = shape.key_value_heads * shape.head_width
-    return 2 * shape.layers * shape.width * (2 * queries + 2 * keys + 3 * shape.mlp)
+    queries = sizes.heads * sizes.head_width
+    keys = sizes.key_value_heads * sizes.head_width
+    return 2 * sizes.layers * sizes.width * (2 * queries + 2 * keys + 3 * sizes.mlp)

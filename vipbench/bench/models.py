@@ -16,8 +16,7 @@ from transformers import (
 )
 
 from vipbench.bench.records import RandomSize
-from vipbench.certify import KERNELS
-from vipbench.demo import CHECKPOINT
+from vipbench.demo.embedded import CHECKPOINT
 from vipbench.runners.checkpoints.checkpoint import CheckpointInfo, check_checkpoint
 from vipbench.runners.device import find_placement
 from vipbench.runners.prompt_formats import PromptTokenizer, encode_prompt, format_prompt
@@ -208,21 +207,3 @@ def build_random(
     model.generation_config.eos_token_id = config.text_config.eos_token_id
     model.generation_config.pad_token_id = config.text_config.pad_token_id
     return model.eval()  # type: ignore[no-any-return]  # built by a name without types
-
-
-def attention_kernel(model: VipLlavaForConditionalGeneration, *, masked: bool) -> str:
-    """Name the kernel that torch takes here and now for a prompt's attention in a model.
-
-    `masked`: a mask says which tokens are seen; else every token sees those before it.
-    """
-    config: Any = model.config.get_text_config()
-    heads = config.num_attention_heads
-    width = getattr(config, "head_dim", None) or config.hidden_size // heads
-    device, dtype = model.device, model.dtype
-    query = torch.zeros(1, heads, 16, width, device=device, dtype=dtype)
-    mask = torch.ones(1, 1, 16, 16, device=device, dtype=torch.bool) if masked else None
-    try:
-        number = int(torch._fused_sdp_choice(query, query, query, mask, 0.0, not masked))
-    except RuntimeError:  # not every device has several kernels
-        return "not known"
-    return KERNELS.get(number, str(number))

@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from vipbench.runners.checkpoints.shape import Shape
+from vipbench.runners.vipllava.model_sizes import ModelSizes
 from vipbench.schema import Record
 
 RandomSize = Literal["tiny", "7b", "13b"]
@@ -110,7 +110,7 @@ class Outcome(Record):
     speeds: tuple[Speed, ...] = ()
     peak: dict[int, float] = Field(default={})
     """Threads -> operations a second of a matrix product."""
-    shape: Shape | None = None
+    shape: ModelSizes | None = None
     device: str = ""
     device_name: str = ""
     dtype: str = ""

@@ -10,11 +10,12 @@ import torch
 
 from vipbench import files
 from vipbench.bench.clocks import Clock, Log
-from vipbench.bench.models import Plain, attention_kernel, load_plain
+from vipbench.bench.models import Plain, load_plain
 from vipbench.bench.records import Answered, Job
 from vipbench.bench.way import Choice, read_requests
 from vipbench.images.load import load_image
 from vipbench.runfolder.trials_file import Trials
+from vipbench.runners.checkpoints.attention import attention_kernel
 from vipbench.schema import Request
 
 

@@ -13,7 +13,7 @@ import torch
 
 from vipbench import files
 from vipbench.bench.clocks import Clock, Log
-from vipbench.bench.models import attention_kernel, load_runner
+from vipbench.bench.models import load_runner
 from vipbench.bench.records import Answered, Job
 from vipbench.bench.way import Choice, read_requests
 from vipbench.console import Console
@@ -29,9 +29,10 @@ from vipbench.runfolder import answers_file, trials_file
 from vipbench.runfolder.lines import ResponseLine
 from vipbench.runfolder.plan import BatchLimit, plan_batches
 from vipbench.runfolder.trials_file import Trials
+from vipbench.runners.checkpoints.attention import attention_kernel
 from vipbench.runners.checkpoints.loading import inference
-from vipbench.runners.checkpoints.sizing import find_budget
 from vipbench.runners.vipllava.runner import VipLlavaRunner
+from vipbench.runners.vipllava.sizing import find_budget
 from vipbench.schema import Request, Response
 from vipbench.scoring import scorers
 

@@ -29,8 +29,8 @@ from vipbench.environment import peak_memory_mib
 from vipbench.errors import VipbenchError
 from vipbench.runfolder import trials_file
 from vipbench.runfolder.trials_file import Trials
-from vipbench.runners.checkpoints.shape import shape_of
 from vipbench.runners.device import find_device, find_placement
+from vipbench.runners.vipllava.model_sizes import sizes_of
 
 _PEAK_SECONDS = 2.0
 """How long the matrix product is repeated, at each number of threads."""
@@ -152,7 +152,7 @@ def _run(job: Job, device: torch.device, scratch: Path) -> Outcome:
         stages=stages.seconds,
         n_staged=len(job.stage_places),
         seconds_staged=stages.total,
-        shape=shape_of(way.model.config),
+        shape=sizes_of(way.model.config),
         device=str(device),
         device_name=torch.cuda.get_device_name(device) if device.type == "cuda" else "",
         dtype=str(way.model.dtype).removeprefix("torch."),

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vipbench.cli.app import app
-from vipbench.cli.options import RawValues, listed, read_fields, record_command
+from vipbench.cli.options import RawValues, listed, read_fields, record_command, side_option
 from vipbench.cli.printing import CONSOLE, one_line, print_columns, verdict
-from vipbench.cli.render import LARGEST_SQUARE
 from vipbench.errors import DataError, RunError
 from vipbench.option import Option
 
@@ -37,23 +36,11 @@ def check(
     ] = False,
     size: Annotated[
         int | None,
-        typer.Option(
-            metavar="N",
-            min=1,
-            max=LARGEST_SQUARE,
-            help="With --visibility: side in px of the model's square.",
-            show_default="336",
-        ),
+        side_option("With --visibility: side in px of the model's square.", unset="336"),
     ] = None,
     patch: Annotated[
         int | None,
-        typer.Option(
-            metavar="N",
-            min=1,
-            max=LARGEST_SQUARE,
-            help="With --visibility: side in px of its patches.",
-            show_default="14",
-        ),
+        side_option("With --visibility: side in px of its patches.", unset="14"),
     ] = None,
 ) -> None:
     """Read all data of tasks, decode and draw every sample, and report all problems with counts.

@@ -44,18 +44,19 @@ def compare(
     styles, within one run too.
     """
     from vipbench.analysis import compare as comparing
+    from vipbench.analysis.compare_files import write
 
     comparison = comparing.compare(runs, metric=metric, partial=partial)
     for note in comparison.notes:
         say(note)
     _print_comparison(comparison)
     if out is not None:
-        for path in comparing.write(comparison, out):
+        for path in write(comparison, out):
             print(path)
 
 
 def _print_comparison(comparison: "Comparison") -> None:
-    from vipbench.analysis.compare import table
+    from vipbench.analysis.compare_text import table
     from vipbench.report.terminal import grid_table
     from vipbench.runfolder.summary import ALL
 

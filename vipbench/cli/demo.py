@@ -32,7 +32,7 @@ def demo_make(
     ] = None,
 ) -> None:
     """Write the synthetic benchmark in the layouts of all four releases."""
-    from vipbench.demo import sources
+    from vipbench.demo.embedded import sources
     from vipbench.demo.generate import EVALUATION_SEED, make
 
     if out.exists() and (not out.is_dir() or any(out.iterdir())):

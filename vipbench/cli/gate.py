@@ -62,28 +62,31 @@ def gate(
     than allowed beyond doubt (one-sided 95 %, paired, clustered by image, Holm over the rows).
     """
     from vipbench.analysis import gate as gates
+    from vipbench.analysis.gate_text import verdict
 
     thresholds = gates.read_thresholds(config)
     if rounding is not None:
         thresholds = thresholds.model_copy(update={"rounding": rounding})
-    result = gates.gate(
-        base,
-        new,
-        thresholds,
-        by=listed("--by", by),
-        require_power=require_power,
-    )
-    for path, text in ((junit, gates.junit(result)), (summary, gates.summary(result))):
-        if path is not None:
-            gates.write(text, path)
+    by_axes = listed("--by", by)
+    result = gates.gate(base, new, thresholds, by=by_axes, require_power=require_power)
+    _write_gate(result, junit, summary)
     _print_gate(result)
     if result.failures:
-        raise CheckFailed(gates.verdict(result))
-    print(gates.verdict(result))
+        raise CheckFailed(verdict(result))
+    print(verdict(result))
+
+
+def _write_gate(result: "Gate", junit: Path | None, summary: Path | None) -> None:
+    from vipbench import files
+    from vipbench.analysis import gate_text
+
+    for path, text in ((junit, gate_text.junit(result)), (summary, gate_text.summary(result))):
+        if path is not None:
+            files.write_text(path, [text])
 
 
 def _print_gate(result: "Gate") -> None:
-    from vipbench.analysis.gate import table
+    from vipbench.analysis.gate_text import table
     from vipbench.report.terminal import grid_table
 
     for note in result.notes:

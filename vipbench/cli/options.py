@@ -25,8 +25,15 @@ Include = Annotated[
     list[Path] | None,
     typer.Option("--include", metavar=INCLUDE.metavar, help=INCLUDE.help, show_default=False),
 ]
+LARGEST_SQUARE = 4096
+"""px; no model's square is near it, and larger sheets fill the memory."""
 RawValues = dict[str, Any]
 """Name of an option -> text, number, path or list of them, as it was typed; None: it was not."""
+
+
+def side_option(words: str, unset: str) -> Any:
+    """Ask for the side in px of a square that a model sees, or of its patches."""
+    return typer.Option(metavar="N", min=1, max=LARGEST_SQUARE, help=words, show_default=unset)
 
 
 def listed(option: str, values: Sequence[str] | None) -> tuple[str, ...]:

@@ -28,8 +28,7 @@ def power(
         ),
     ] = None,
     n: Annotated[
-        int | None,
-        typer.Option("--n", metavar="N", min=1, help="Samples, in place of a run."),
+        int | None, typer.Option("--n", metavar="N", min=1, help="Samples, in place of a run.")
     ] = None,
     drop: Annotated[
         float, typer.Option(metavar="SHARE", min=0.0001, max=1, help="Drop to be found.")
@@ -45,8 +44,7 @@ def power(
         ),
     ] = None,
     design_effect: Annotated[
-        float,
-        typer.Option(metavar="X", min=1, help="Of samples that share images, without a run."),
+        float, typer.Option(metavar="X", min=1, help="Of samples that share images, without a run.")
     ] = 1.0,
     alpha: Annotated[
         float, typer.Option(metavar="SHARE", min=0.0001, max=0.4999, help="One-sided level.")
@@ -63,8 +61,6 @@ def power(
     From a run (and a second one), or from numbers alone.
     """
     from vipbench.analysis import power as powers
-    from vipbench.report.text import MISSING
-    from vipbench.stats import Design
 
     if (base is None) == (n is None):
         raise RunError("vipbench power: expected either a run or --n · give one of them")
@@ -73,12 +69,9 @@ def power(
             base, new, drop=drop, discordance=discordance, alpha=alpha, power=power_
         )
     else:
-        shares = powers.DISCORDANCES if discordance is None else (discordance,)
-        designs = [Design(n or 0, share, design_effect, alpha, power_) for share in shares]
-        rows = [
-            powers.PowerRow(MISSING, d.n, 0, False, d, d.smallest_drop(), d.samples_for(drop))
-            for d in designs
-        ]
+        rows = powers.power_of_numbers(
+            n or 0, discordance, design_effect, drop=drop, alpha=alpha, power=power_
+        )
     _print_rows(rows, drop)
 
 

@@ -6,13 +6,10 @@ from typing import Annotated
 import typer
 
 from vipbench.cli.app import app
-from vipbench.cli.options import RawValues, read_fields, record_command
+from vipbench.cli.options import RawValues, read_fields, record_command, side_option
 from vipbench.cli.printing import save, say
 from vipbench.errors import DataError
 from vipbench.option import Option
-
-LARGEST_SQUARE = 4096
-"""px; no model's square is near it, and larger sheets fill the memory."""
 
 
 @record_command(
@@ -40,12 +37,9 @@ def render(
     n: Annotated[int, typer.Option("--n", metavar="N", min=1, help="Number of samples.")] = 12,
     size: Annotated[
         int | None,
-        typer.Option(
-            metavar="N",
-            min=1,
-            max=LARGEST_SQUARE,
-            help="Side in px of the model's square, to see what the model sees.",
-            show_default="as drawn, before fitting",
+        side_option(
+            "Side in px of the model's square, to see what the model sees.",
+            unset="as drawn, before fitting",
         ),
     ] = None,
 ) -> None:
@@ -65,13 +59,12 @@ def render(
         say(note)
     trials, _ = make_trials(chosen, list, seed=seed, limit=n, ids=ids)
     order = {(trial.task, trial.id): index for index, trial in reversed(list(enumerate(trials)))}
-    images = {choice.spec.name: choice.source.images for choice in chosen.tasks}
     cells = []
     for trial in sorted(trials, key=lambda trial: order[trial.task, trial.id]):
         if trial.request is None:
             say(f"{trial.task} {trial.id}: {trial.error}")
             continue
-        pixels = load_image(trial.request, images[trial.task], size)
+        pixels = load_image(trial.request, chosen.images[trial.task], size)
         title = f"{trial.task} · {trial.style} · {trial.id}"
         text = "\n\n".join(trial.request.turns)
         cells.append(Cell(Image.fromarray(pixels), title, text))

@@ -98,15 +98,15 @@ def _device_of_rank(device: str | None) -> str | None:
 
 def with_demo(settings: "RunSettings") -> "RunSettings":
     """Fill in the embedded benchmark and checkpoint where the suite is one of theirs."""
-    from vipbench import demo
     from vipbench.data.tasks import load_suite
+    from vipbench.demo import embedded
     from vipbench.run.settings import VIPLLAVA
 
     if not settings.suite or not load_suite(settings.suite, settings.include).demo:
         return settings
-    changes: dict[str, object] = {"data": demo.benchmark() | settings.data}
+    changes: dict[str, object] = {"data": embedded.benchmark() | settings.data}
     if settings.model is None and settings.runner == VIPLLAVA:
-        changes["model"] = str(demo.CHECKPOINT)
+        changes["model"] = str(embedded.CHECKPOINT)
     return settings.model_copy(update=changes)
 
 

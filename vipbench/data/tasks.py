@@ -66,16 +66,19 @@ def _plugin_folders() -> tuple[Path, ...]:
 
 def find_tasks(include: Sequence[Path] = ()) -> dict[str, Path]:
     """Map each task's name (the stem of its file) to its file; TaskError for a name used twice."""
-    return _find(include, ".", "styles")
+    return find_files(include, ".", "styles")
 
 
 def find_suites(include: Sequence[Path] = ()) -> dict[str, Path]:
     """Map each suite's name to its file in a `suites` folder; TaskError for a name used twice."""
-    return _find(include, "suites")
+    return find_files(include, "suites")
 
 
-def _find(include: Sequence[Path], folder: str, *others: str) -> dict[str, Path]:
-    """Map names to files in a subfolder of all task folders; `others` are not such files."""
+def find_files(include: Sequence[Path], folder: str, *others: str) -> dict[str, Path]:
+    """Map names to YAML files in a subfolder of all task folders; TaskError for a name used twice.
+
+    `others` are names of files that are something else.
+    """
     files: dict[str, Path] = {}
     for parent in task_folders(include):
         for path in sorted((parent / folder).glob("*.yaml")):
@@ -87,12 +90,17 @@ def _find(include: Sequence[Path], folder: str, *others: str) -> dict[str, Path]
     return files
 
 
+def named_file(files: Mapping[str, Path], name: str, fault: str) -> Path:
+    """Return the file of a name; TaskError says `fault` and suggests the nearest name."""
+    if name not in files:
+        raise TaskError(f"{fault}{nearest(name, files)}")
+    return files[name]
+
+
 def load_task(name: str, include: Sequence[Path] = ()) -> TaskSpec:
     """Load one task by name; TaskError names every mistake of a broken file at once."""
     tasks = find_tasks(include)
-    if name not in tasks:
-        raise TaskError(f"task {name!r} is unknown{nearest(name, tasks)}")
-    path = tasks[name]
+    path = named_file(tasks, name, f"task {name!r} is unknown")
     content = read_yaml(path)
     mistakes = [
         *_name_mistakes(content, path),
@@ -178,10 +186,7 @@ def _style_mistakes(styles: object, known: Mapping[str, PromptStyle]) -> list[st
 
 def load_suite(name: str, include: Sequence[Path] = ()) -> Suite:
     """Load one suite by name; TaskError for mistakes, unknown tasks and unknown styles."""
-    suites = find_suites(include)
-    if name not in suites:
-        raise TaskError(f"suite {name!r} is unknown{nearest(name, suites)}")
-    path = suites[name]
+    path = named_file(find_suites(include), name, f"suite {name!r} is unknown")
     content = read_yaml(path)
     known = find_tasks(include)
     tasks = content.get("tasks")

@@ -1,48 +1,24 @@
-"""The embedded benchmark and its checkpoints: what makes a first run mean something."""
+"""The embedded benchmark and its checkpoints: what makes a first run mean something.
 
-import tempfile
-from pathlib import Path
+`embedded` knows where they are, `generate` writes the benchmark from `scenes`, and `train` makes
+the checkpoints with the tasks of `lessons`. What outsiders use can be imported from here; it is
+loaded when it is first used.
+"""
 
-from vipbench.data.cache import cache_folder
-from vipbench.data.locate import KEYS
-from vipbench.errors import DataError
-from vipbench.schema import DataSource
+from typing import TYPE_CHECKING
 
-CHECKPOINTS = Path(__file__).parent / "checkpoints"
-CHECKPOINT = CHECKPOINTS / "vipllava-demo"
-CHECKPOINT_EARLY = CHECKPOINTS / "vipllava-demo-early"
-VERSION = 1
-"""Raised by every change to what the generator writes."""
-N = 250
-"""Questions of each benchmark."""
+if TYPE_CHECKING:
+    from vipbench.demo.embedded import CHECKPOINT as CHECKPOINT
+    from vipbench.demo.embedded import CHECKPOINT_EARLY as CHECKPOINT_EARLY
+    from vipbench.demo.embedded import benchmark as benchmark
+    from vipbench.demo.embedded import sources as sources
 
-
-def benchmark() -> dict[str, DataSource]:
-    """Locate the embedded benchmark, writing it on first use.
-
-    It lies in `$VIPBENCH_CACHE`, else `~/.cache/vipbench`, and takes about 6 MB on disk. Raises
-    DataError where it cannot be written.
-    """
-    cache = cache_folder()
-    folder = cache / f"demo-{VERSION}-{N}"
-    if not folder.is_dir():
-        from vipbench.demo.generate import make
-
-        try:
-            cache.mkdir(parents=True, exist_ok=True)
-            # written elsewhere and renamed, so that a folder of that name is always complete
-            with tempfile.TemporaryDirectory(prefix="demo-", dir=cache) as scratch:
-                make(Path(scratch) / "data", N)
-                (Path(scratch) / "data").rename(folder)
-        except OSError as error:
-            if not folder.is_dir():  # else another process was first
-                raise DataError(
-                    f"{folder}: the embedded benchmark cannot be written ({error.strerror}) ·"
-                    " name a folder for it by VIPBENCH_CACHE"
-                ) from error
-    return sources(folder)
+__all__ = ["CHECKPOINT", "CHECKPOINT_EARLY", "benchmark", "sources"]
 
 
-def sources(folder: Path) -> dict[str, DataSource]:
-    """Map each data key to its folder below one that `vipbench demo make` wrote."""
-    return {key: DataSource(folder / key, folder / key) for key in KEYS}
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from vipbench.demo import embedded
+
+    return getattr(embedded, name)

@@ -13,7 +13,7 @@ from PIL import Image
 
 from vipbench.data.samples import inspect_image, load_samples
 from vipbench.data.tasks import all_styles, load_task
-from vipbench.demo import sources
+from vipbench.demo.embedded import sources
 from vipbench.demo.scenes import COLORS, FIGURES, Figure, draw_scene, make_scene
 from vipbench.images.draw import render
 from vipbench.images.fit import fit

@@ -17,7 +17,7 @@ from vipbench.html.runs import (
     empty_scores,
     headline_metric,
     image_size,
-    shown,
+    reveal_hidden,
     task_key,
     task_keys,
     task_labels,
@@ -45,8 +45,8 @@ class Texts:
         return len(self._indices)
 
     def index(self, text: str, *, lines: bool = False) -> int:
-        """Return the index of a text, which is shown as by `shown`."""
-        return self._indices.setdefault(shown(text, lines=lines), len(self._indices))
+        """Return the index of a text, which is shown as by `reveal_hidden`."""
+        return self._indices.setdefault(reveal_hidden(text, lines=lines), len(self._indices))
 
     def line_indices(self, text: str) -> list[int]:
         """Return the indices of a text's lines."""
@@ -207,7 +207,7 @@ class _Collector:
             self._rows[name] = len(self._rows)
             data = self.dataset
             data.task.append(name[0])
-            data.style.append(data.styles.setdefault(shown(style), len(data.styles)))
+            data.style.append(data.styles.setdefault(reveal_hidden(style), len(data.styles)))
             data.id.append(data.texts.index(id_))
         return self._rows[name]
 
@@ -240,7 +240,9 @@ class _Collector:
             (asks.color, data.colors, "color"),
         ):
             values = tags.get(axis, ())
-            column.append(known.setdefault(shown(values[0]), len(known)) if values else NONE)
+            column.append(
+                known.setdefault(reveal_hidden(values[0]), len(known)) if values else NONE
+            )
         asks.group.append(data.texts.index(group))
         asks.picture.append(NONE)
         asks.why.append(NONE)
@@ -362,11 +364,12 @@ def _plain(dataset: Dataset) -> dict[str, object]:
     labels = task_labels(dataset.tasks)
     return {
         "runs": [
-            {"label": shown(run.label), "protocol": shown(run.protocol)} for run in dataset.runs
+            {"label": reveal_hidden(run.label), "protocol": reveal_hidden(run.protocol)}
+            for run in dataset.runs
         ],
         "tasks": [
             {
-                "label": shown(labels[key]),
+                "label": reveal_hidden(labels[key]),
                 "synthetic": key.synthetic,
                 "parts": _parts(dataset, key),
                 "metric": _metric(dataset, key),

@@ -15,7 +15,7 @@ from vipbench.analysis.sweep.overview import Sweep
 from vipbench.analysis.sweep.text import effect_text, span_text
 from vipbench.html.dataset import Dataset, as_json
 from vipbench.html.pictures import Drawn
-from vipbench.html.runs import Run, shown
+from vipbench.html.runs import Run, reveal_hidden
 from vipbench.html.tables import Board, TaskPart, Trouble
 from vipbench.prompts.styles import COLORS
 from vipbench.report.text import counted, number, p_text, percent, points
@@ -104,7 +104,7 @@ def _environment() -> Environment:
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters["shown"] = shown
+    environment.filters["shown"] = reveal_hidden
     environment.filters["swatch"] = _swatch
     environment.filters["number"] = number
     environment.filters["percent"] = percent

@@ -6,7 +6,7 @@ import hashlib
 import io
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,8 +14,9 @@ from PIL import Image
 
 from vipbench.console import QUIET, Console
 from vipbench.errors import DataError, RunError
+from vipbench.files import remove_others
 from vipbench.html.dataset import NONE, Dataset, Pictures, ToDraw
-from vipbench.html.runs import Run, image_size, shown
+from vipbench.html.runs import Run, image_size, reveal_hidden
 from vipbench.images.load import digest_pixels, load_image
 
 LARGEST = 448
@@ -81,36 +82,52 @@ def add_pictures(
     allowed = [picture for picture in to_draw if embed_images or _may_travel(dataset.runs, picture)]
     folder = out / FOLDER / PICTURES
     store = _PictureStore(folder, inside=dataset.n_samples() <= max_inline)
-    failures: Counter[str] = Counter()
-    indices: dict[tuple[int, int], int] = {}  # of (file, whether exact) in the page
     withheld = "not shown: its task may not be redistributed; --embed-images shows it"
     for picture in to_draw:
         asks.why[picture.ask] = texts.index(withheld)
-    for picture in console.bar("pictures", allowed, unit="", leave=False, in_logs=False):
-        try:
-            encoded, exact = _draw(picture, size, dataset.pixels.get(picture.ask))
-        except DataError as error:
-            failures[str(error)] += 1
-            asks.why[picture.ask] = texts.index(f"no picture: {error}")
-            continue
-        asks.why[picture.ask] = NONE
-        drawn = (store.add(encoded), exact)
-        asks.picture[picture.ask] = indices.setdefault(drawn, len(indices))
+    bar = console.bar("pictures", allowed, unit="", leave=False, in_logs=False)
+    pictures, failures = _draw_all(dataset, bar, size, store)
     sources = store.sources()
     dataset.pictures = Pictures(
         size=min(size, LARGEST),
         folder="" if store.inside else f"{FOLDER}/{PICTURES}/",
-        source=[sources[number] for number, _ in indices],
-        exact=[exact for _, exact in indices],
+        source=[sources[number] for number, _ in pictures],
+        exact=[exact for _, exact in pictures],
     )
-    _remove_others(folder, set() if store.inside else set(store.names))
+    # Those of an earlier report may be ones that must not be shown now.
+    remove_others(folder, _OWN_NAME, keep=() if store.inside else store.names)
     return Drawn(
         n_drawn=sum(index != NONE for index in asks.picture),
         n_withheld=len(to_draw) - len(allowed),
         n_failed=sum(failures.values()),
-        first_failure=shown(next(iter(failures), "")),
+        first_failure=reveal_hidden(next(iter(failures), "")),
         inside=store.inside,
     )
+
+
+def _draw_all(
+    dataset: Dataset, to_draw: Iterable[ToDraw], size: int, store: "_PictureStore"
+) -> tuple[list[tuple[int, int]], Counter[str]]:
+    """Draw pictures into the store, and note of each question which it is or why there is none.
+
+    Returns:
+        File in the store and whether it is exact, of each picture in the page; and how often
+        drawing failed, by the error.
+    """
+    asks = dataset.asks
+    failures: Counter[str] = Counter()
+    indices: dict[tuple[int, int], int] = {}
+    for picture in to_draw:
+        try:
+            encoded, exact = _draw(picture, size, dataset.pixels.get(picture.ask))
+        except DataError as error:
+            failures[str(error)] += 1
+            asks.why[picture.ask] = dataset.texts.index(f"no picture: {error}")
+            continue
+        asks.why[picture.ask] = NONE
+        drawn = (store.add(encoded), exact)
+        asks.picture[picture.ask] = indices.setdefault(drawn, len(indices))
+    return list(indices), failures
 
 
 def _may_travel(runs: Sequence[Run], picture: ToDraw) -> bool:
@@ -192,10 +209,3 @@ def _write(path: Path, content: bytes) -> None:
         raise RunError(
             f"{path}: cannot be written ({error.strerror}) · make room, or name another -o"
         ) from error
-
-
-def _remove_others(folder: Path, names: set[str]) -> None:
-    """Remove the pictures of an earlier report: they may be ones that must not be shown now."""
-    for path in folder.glob("*.webp"):
-        if path.name not in names and _OWN_NAME.fullmatch(path.name):
-            path.unlink()

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from vipbench.analysis.compare import LEVEL
 from vipbench.analysis.forest import Forest, Mark, forest_files
-from vipbench.files import write_bytes
+from vipbench.files import remove_others, write_bytes
 from vipbench.html.page import Plot
 from vipbench.html.pictures import FOLDER
-from vipbench.html.runs import Run, shown
+from vipbench.html.runs import Run, reveal_hidden
 from vipbench.html.tables import Bar, HeatMap, TaskPart
 from vipbench.report.text import percent, plot_text
 
@@ -53,15 +53,9 @@ def write_plots(parts: Sequence[TaskPart], runs: Sequence[Run], out: Path) -> di
         if part.styles.bars:
             name = f"styles-{part.slug}"
             plots[name] = _save(_forest_figure(part, runs), out, name)
-    _remove_others(out / FOLDER / PLOTS, {Path(f).name for p in plots.values() for f in p.files})
+    names = {Path(file).name for plot in plots.values() for file in plot.files}
+    remove_others(out / FOLDER / PLOTS, _OWN_NAME, keep=names)
     return plots
-
-
-def _remove_others(folder: Path, names: set[str]) -> None:
-    """Remove the plots of an earlier report."""
-    for path in folder.glob("*"):
-        if path.name not in names and _OWN_NAME.fullmatch(path.name):
-            path.unlink()
 
 
 def _save(figure: "Figure", out: Path, name: str) -> Plot:
@@ -180,15 +174,17 @@ def _forest_of_differences(parts: Sequence[TaskPart], runs: Sequence[Run]) -> Fo
         if change.style in part.headlines
     ]
     several = len({change.new for _, change in lines}) > 1
-    names = [shown(runs[new].label) for new in dict.fromkeys(change.new for _, change in lines)]
+    names = [
+        reveal_hidden(runs[new].label) for new in dict.fromkeys(change.new for _, change in lines)
+    ]
     synthetic = " (synthetic data)" if any(part.task.synthetic for part, _ in lines) else ""
     return Forest(
-        title=f"{shown(runs[lines[0][1].base].label)} → {', '.join(names)}{synthetic}",
+        title=f"{reveal_hidden(runs[lines[0][1].base].label)} → {', '.join(names)}{synthetic}",
         axis="difference of accuracy, new minus base\n(percentage points, 95 % interval)",
         marks=tuple(
             Mark(
-                label=shown(part.label)
-                + (f" · {shown(runs[change.new].label)}" if several else ""),
+                label=reveal_hidden(part.label)
+                + (f" · {reveal_hidden(runs[change.new].label)}" if several else ""),
                 difference=100 * change.number.mean,
                 low=100 * change.number.low,
                 high=100 * change.number.high,
@@ -207,4 +203,4 @@ def _title(part: TaskPart) -> str:
 
 def _plain(text: str) -> str:
     """Return a text that is drawn as it stands: a dollar would begin a formula."""
-    return plot_text(shown(text))
+    return plot_text(reveal_hidden(text))

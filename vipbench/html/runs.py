@@ -26,7 +26,7 @@ _HIDDEN_ANYWHERE = re.compile(f"[{_HIDDEN}]")
 _HIDDEN_IN_A_LINE = re.compile(f"[\t\n{_HIDDEN}]")
 
 
-def shown(text: str, *, lines: bool = False) -> str:
+def reveal_hidden(text: str, *, lines: bool = False) -> str:
     """Replace characters that a page hides or obeys by their numbers, as `⟨U+202E⟩`.
 
     They are control characters, those that turn the direction of text, and those without a width.

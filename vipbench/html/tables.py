@@ -12,7 +12,7 @@ from vipbench.html.runs import (
     Scores,
     TaskKey,
     headline_metric,
-    shown,
+    reveal_hidden,
     task_labels,
 )
 from vipbench.prompts.styles import COLORS, SHAPES
@@ -232,7 +232,7 @@ def _number(
 
 def browse(**filters: str) -> str:
     """Return the address, within the page, of the samples that pass some filters."""
-    return "#/" + urlencode({name: shown(value) for name, value in filters.items()})
+    return "#/" + urlencode({name: reveal_hidden(value) for name, value in filters.items()})
 
 
 def troubles(runs: Sequence[Run], tasks: Sequence[TaskKey]) -> list[Trouble]:

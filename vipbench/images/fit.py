@@ -29,7 +29,7 @@ class Axis(NamedTuple):
     over: int
 
 
-class Placement(NamedTuple):
+class FittedFrame(NamedTuple):
     """Where an image comes to lie in the fitted square; under `crop` partly beyond it."""
 
     x: Axis
@@ -59,18 +59,18 @@ def fit(image: Image.Image, mode: Fit, size: int) -> np.ndarray:
     return np.array(image)
 
 
-def placement(size_wh: tuple[int, int], mode: Fit, size: int) -> Placement:
+def fitted_frame(size_wh: tuple[int, int], mode: Fit, size: int) -> FittedFrame:
     """Return where an image of this size comes to lie in the square, sizes rounded as by `fit`."""
     width, height = size_wh
     if mode == "squash":
-        return Placement(Axis(size, 0, width), Axis(size, 0, height))
+        return FittedFrame(Axis(size, 0, width), Axis(size, 0, height))
     if mode == "pad":
         side = max(size_wh)
         left, top = _margins((side, side), size_wh)
-        return Placement(Axis(size, left * size, side), Axis(size, top * size, side))
+        return FittedFrame(Axis(size, left * size, side), Axis(size, top * size, side))
     resized = _short_side_to(size_wh, size)
     left, top = _margins(resized, (size, size))
-    return Placement(
+    return FittedFrame(
         Axis(resized[0], -left * width, width), Axis(resized[1], -top * height, height)
     )
 

@@ -11,14 +11,14 @@ from typing import NamedTuple
 import numpy as np
 
 from vipbench.images.draw import Footprint
-from vipbench.images.fit import Axis, Placement, placement
+from vipbench.images.fit import Axis, FittedFrame, fitted_frame
 from vipbench.schema import Fit, Visibility
 
 
 class View(NamedTuple):
     """How a model sees images of one size."""
 
-    placement: Placement
+    frame: FittedFrame
     """Where the original image comes to lie."""
     size_wh: tuple[int, int]
     """px of the fitted image."""
@@ -30,8 +30,8 @@ class View(NamedTuple):
 def view(image_wh: tuple[int, int], mode: Fit, size: int | None, patch_size: int | None) -> View:
     """Return how a model sees images of `image_wh` px; `size` None: as they are, not fitted."""
     if size is None:
-        return View(Placement(Axis(1, 0, 1), Axis(1, 0, 1)), image_wh, None)
-    return View(placement(image_wh, mode, size), (size, size), patch_size)
+        return View(FittedFrame(Axis(1, 0, 1), Axis(1, 0, 1)), image_wh, None)
+    return View(fitted_frame(image_wh, mode, size), (size, size), patch_size)
 
 
 def measure(mark: Footprint | None, seen: View) -> Visibility:
@@ -40,7 +40,7 @@ def measure(mark: Footprint | None, seen: View) -> Visibility:
     if mark is None:
         return Visibility(n_px=0, share=0, fitted_px=0, n_patches=n_patches)
     left, top, right, bottom = mark.box
-    x, y = seen.placement
+    x, y = seen.frame
     columns = _reach(x, left, right, seen.size_wh[0], seen.patch_size)
     rows = _reach(y, top, bottom, seen.size_wh[1], seen.patch_size)
     drawn = np.asarray(mark.mask, bool)

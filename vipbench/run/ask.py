@@ -111,7 +111,7 @@ def _load_backend(
     is_tried = not is_limit_given(settings) and started.manifest.n_starts == 1
     budget_to_try = started.manifest.token_budget if is_tried else None
     model = prepared.model
-    images = {choice.spec.name: choice.source.images for choice in prepared.selection.tasks}
+    images = prepared.selection.images
     n_loaders = count_loaders(settings.loaders, model.device, settings.workers)
     if not settings.has_workers or model.build is None:
         runner = model.load(prepared.trials, budget_to_try)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from vipbench import environment, files
 from vipbench.errors import RunError
 from vipbench.run.score import Results, check_errors, score
+from vipbench.run.settings import MAX_ERRORS
 from vipbench.runfolder import answers_file, trials_file
 from vipbench.runfolder import manifest as manifests
 from vipbench.runfolder.answers_file import WrittenBatch
@@ -37,7 +38,7 @@ class _Found(NamedTuple):
 
 
 def merge(
-    folders: Sequence[Path], out: Path, *, fresh: bool = False, max_errors: float = 0.01
+    folders: Sequence[Path], out: Path, *, fresh: bool = False, max_errors: float = MAX_ERRORS
 ) -> Results:
     """Write the run that shards are parts of, and score it; the shards stay as they are.
 

@@ -29,6 +29,8 @@ from vipbench.schema import (
 )
 
 VIPLLAVA = "vipllava"
+MAX_ERRORS = 0.01
+"""Share of a task's samples that may fail, where nothing else is asked for."""
 
 Auto = Literal["auto"]
 
@@ -162,7 +164,7 @@ class RunSettings(Record):
         float,
         Field(ge=0, le=1),
         Option("Share of a task's samples that may fail.", metavar="SHARE"),
-    ] = 0.01
+    ] = MAX_ERRORS
     workers: Annotated[
         int,
         Field(ge=1, le=1024),

@@ -21,7 +21,7 @@ _SCORE_LINE = TypeAdapter(ScoreLine)
 NO_LOGPROBS = "the runner gave no probabilities of the options"
 
 
-class Option(NamedTuple):
+class LikeliestOption(NamedTuple):
     """What the probabilities of the option letters answer."""
 
     letter: str
@@ -52,7 +52,7 @@ def metrics_of(kind: Kind, extra: Collection[ExtraMetric]) -> tuple[str, ...]:
     return (metric_name(kind), *(metric for metric in suitable.get(kind, ()) if metric in extra))
 
 
-def likeliest_option(trial: Trial, response: Response) -> Option | None:
+def likeliest_option(trial: Trial, response: Response) -> LikeliestOption | None:
     """Return the option letter of the highest probability; None where they are not known."""
     letters = trial.request.options if trial.request is not None else ()
     logprobs = response.option_logprobs
@@ -60,7 +60,7 @@ def likeliest_option(trial: Trial, response: Response) -> Option | None:
         return None
     first, second = heapq.nlargest(2, logprobs)
     margin = None if math.isinf(second) else round(first - second, MARGIN_DIGITS)
-    return Option(letters[logprobs.index(first)], margin)
+    return LikeliestOption(letters[logprobs.index(first)], margin)
 
 
 def score(trial: Trial, response: Response, metric: str | None = None) -> Score:

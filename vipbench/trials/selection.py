@@ -46,6 +46,11 @@ class Selection(NamedTuple):
     notes: tuple[str, ...]
     """What was left out, and why."""
 
+    @property
+    def images(self) -> dict[str, Path]:
+        """Task -> the folder of its images."""
+        return {choice.spec.name: choice.source.images for choice in self.tasks}
+
 
 def select(
     *,
@@ -73,10 +78,7 @@ def select(
         DataError: the data of a task cannot be found.
     """
     chosen = load_suite(suite, include) if suite else None
-    names = tuple(tasks) or (chosen.tasks if chosen else ())
-    if not names:
-        raise TaskError("no task: give --tasks or --suite; `vipbench ls tasks` lists them")
-    asked, joints = _expand([load_task(name, include) for name in names], include)
+    asked, joints = _expand(tuple(tasks) or (chosen.tasks if chosen else ()), include)
     known = all_styles(include)
     notes: list[str] = []
     choices = []
@@ -92,7 +94,7 @@ def select(
                 source=locate(str(spec.data), data, spec.path.parent if spec.path else None),
                 styles=kept,
                 headline=headline,
-                fit=fit or (chosen.fit if chosen else None) or spec.fit or fit_hint or "pad",
+                fit=_choose_fit(fit, chosen, spec, fit_hint),
                 limit=_suite_limit(chosen, spec, joints) if chosen else None,
             )
         )
@@ -110,28 +112,33 @@ def select(
     )
 
 
+def _choose_fit(asked: Fit | None, suite: Suite | None, spec: TaskSpec, hint: Fit | None) -> Fit:
+    """Return the fit of a task: the user's, else the suite's, the task's, the checkpoint's, pad."""
+    return asked or (suite.fit if suite else None) or spec.fit or hint or "pad"
+
+
 def _suite_limit(suite: Suite, spec: TaskSpec, joints: Sequence[TaskSpec]) -> int | None:
     """Return how many samples a suite asks of a task, itself or as a part of a joint one."""
     names = (spec.name, *(joint.name for joint in joints if spec.name in joint.data))
     return next((suite.limits[name] for name in names if name in suite.limits), None)
 
 
-def _expand(
-    specs: Sequence[TaskSpec], include: Sequence[Path]
-) -> tuple[list[TaskSpec], list[TaskSpec]]:
-    """Return the tasks to ask, each once, and the joint tasks."""
+def _expand(names: Sequence[str], include: Sequence[Path]) -> tuple[list[TaskSpec], list[TaskSpec]]:
+    """Load the tasks to ask, each once, and the joint tasks; TaskError where there are none."""
+    if not names:
+        raise TaskError("no task: give --tasks or --suite; `vipbench ls tasks` lists them")
     asked: dict[str, TaskSpec] = {}
     joints: dict[str, TaskSpec] = {}
-    for spec in specs:
+    for spec in [load_task(name, include) for name in names]:
         if spec.kind != "joint":
             asked.setdefault(spec.name, spec)
             continue
         joints[spec.name] = spec
-        for name in spec.data:
-            part = load_task(name, include)
+        for part_name in spec.data:
+            part = load_task(part_name, include)
             if part.kind == "joint":
-                raise TaskError(f"{spec.path}: {name!r} is joint itself; join plain tasks")
-            asked.setdefault(name, part)
+                raise TaskError(f"{spec.path}: {part_name!r} is joint itself; join plain tasks")
+            asked.setdefault(part_name, part)
     return list(asked.values()), list(joints.values())
 
 

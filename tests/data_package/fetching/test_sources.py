@@ -38,7 +38,7 @@ def test_a_source_of_ones_own(tmp_path: Path) -> None:
     with pytest.raises(TaskError, match="data 'toi': no source is known · did you mean 'toy'"):
         load_source("toi", [tmp_path])
     write_source(tmp_path, "key: vcr\n" + GOOD, "vcr")
-    with pytest.raises(TaskError, match=r"the key 'vcr' is taken by .*vcr\.yaml"):
+    with pytest.raises(TaskError, match=r"the name 'vcr' is taken by .*vcr\.yaml"):
         find_sources([tmp_path])
 
 

@@ -1,8 +1,5 @@
 """What is wrong with a checkpoint is found before torch sees it."""
 
-import json
-import pickle
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,26 +9,8 @@ from typing import Any
 import pytest
 
 from tests.models import IMAGE_SIZE, make_old
-from vipbench.errors import RunnerError
+from tests.runners.checkpoints.breaking import edit, refused
 from vipbench.runners.checkpoints.checkpoint import CLIP_MEAN, CLIP_STD, Hints, check_checkpoint
-
-
-@pytest.fixture
-def folder(checkpoint: Path, tmp_path: Path) -> Path:
-    """A checkpoint of one's own to break."""
-    return Path(shutil.copytree(checkpoint, tmp_path / "tiny-vip"))
-
-
-def edit(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
-    content = json.loads(path.read_text())
-    change(content)
-    path.write_text(json.dumps(content))
-
-
-def refused(path: Path | str, message: str) -> None:
-    with pytest.raises(RunnerError, match=message) as caught:
-        check_checkpoint(path)
-    assert "\n" not in str(caught.value)
 
 
 def test_a_good_checkpoint_is_described(checkpoint: Path) -> None:
@@ -61,20 +40,6 @@ def test_no_torch_is_needed(checkpoint: Path) -> None:
     subprocess.run([sys.executable, "-c", code, str(checkpoint)], check=True)
 
 
-def test_the_fingerprint_is_that_of_the_weights(folder: Path, tmp_path: Path) -> None:
-    info = check_checkpoint(folder)
-    moved = check_checkpoint(shutil.copytree(folder, tmp_path / "other"))
-    assert (moved.weights, moved.settings) == (info.weights, info.settings)
-    edit(folder / "generation_config.json", lambda config: config.update(eos_token_id=7))
-    changed = check_checkpoint(folder)
-    assert changed.weights == info.weights
-    assert changed.settings != info.settings
-    raw = bytearray((folder / "model.safetensors").read_bytes())
-    raw[-1] ^= 1
-    (folder / "model.safetensors").write_bytes(raw)
-    assert check_checkpoint(folder).weights != info.weights
-
-
 def test_hints_are_read(folder: Path) -> None:
     (folder / "vipbench.json").write_text('{"prompt_format": "llava_v1", "fit": "squash"}')
     assert check_checkpoint(folder).hints == Hints(prompt_format="llava_v1", fit="squash")
@@ -92,50 +57,6 @@ def test_hints_are_read(folder: Path) -> None:
 def test_broken_hints_are_refused(folder: Path, content: str, message: str) -> None:
     (folder / "vipbench.json").write_text(content)
     refused(folder, message)
-
-
-def test_sharded_weights_are_found(folder: Path) -> None:
-    (folder / "model.safetensors").rename(folder / "model-00001-of-00001.safetensors")
-    index = folder / "model.safetensors.index.json"
-    index.write_text(json.dumps({"weight_map": {"x": "model-00001-of-00001.safetensors"}}))
-    assert check_checkpoint(folder).weights
-    edit(index, lambda content: content["weight_map"].update(y="model-00002-of-00002.safetensors"))
-    refused(folder, "model-00002-of-00002.safetensors: does not exist")
-    edit(index, lambda content: content["weight_map"].update(y="../secret.safetensors"))
-    refused(folder, r"weight_map names '\.\./secret\.safetensors'")
-    index.write_text("{}")
-    refused(folder, "weight_map is missing")
-
-
-def test_a_wrong_path_suggests_the_nearest(checkpoint: Path) -> None:
-    refused(checkpoint.parent / "tiny-vpi", "does not exist.*did you mean 'tiny-vip'")
-    refused(checkpoint.parent / "tiny-vpi" / "deeper", "looked for 'tiny-vpi'.*mean 'tiny-vip'")
-    refused(checkpoint / "config.json", "is a file · expected a checkpoint's folder")
-
-
-def test_a_hub_id_is_found_in_the_hubs_cache(
-    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    repository = tmp_path / "models--somebody--tiny-vip"
-    shutil.copytree(checkpoint, repository / "snapshots" / ("0" * 40))
-    (repository / "refs").mkdir()
-    (repository / "refs" / "main").write_text("0" * 40)
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
-    info = check_checkpoint("somebody/tiny-vip")
-    assert info.name == "somebody/tiny-vip"
-    assert info.weights == check_checkpoint(checkpoint).weights
-
-
-def test_an_id_that_cannot_be_fetched_is_named() -> None:
-    refused("nobody/no-such-model", "nobody/no-such-model: there is no such folder.*hub id")
-
-
-def test_a_relative_path_is_not_taken_for_a_hub_id(
-    checkpoint: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(checkpoint.parent.parent)
-    refused(f"{checkpoint.parent.name}/tiny-vpi", "did you mean 'tiny-vip'")
-    assert check_checkpoint(f"{checkpoint.parent.name}/tiny-vip").name == "tiny-vip"
 
 
 def test_another_model_is_refused_by_name(folder: Path) -> None:
@@ -162,12 +83,6 @@ def test_the_weights_decide_where_an_old_config_names_one_layer(folder: Path) ->
     assert check_checkpoint(folder).vision_feature_layers == (-2, -5, -8, -11, 6)
     edit(folder / "config.json", lambda c: c.update(vision_feature_layers=[-2, -3, -4, -5, 6]))
     assert check_checkpoint(folder).vision_feature_layers == (-2, -3, -4, -5, 6)
-
-
-@pytest.mark.parametrize("file", ["config.json", "tokenizer_config.json", "processor_config.json"])
-def test_remote_code_is_refused_wherever_it_stands(folder: Path, file: str) -> None:
-    edit(folder / file, lambda c: c.update(part={"auto_map": {"AutoModel": "evil.Model"}}))
-    refused(folder, rf"{file}: part\.auto_map asks for remote code")
 
 
 @pytest.mark.parametrize(
@@ -202,42 +117,6 @@ def test_a_broken_config_is_named_with_the_line(folder: Path) -> None:
     refused(folder, r"has no config\.json")
 
 
-class Bomb:
-    """Unpickling it makes a file."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self) -> tuple[object, tuple[Path]]:
-        return Path.touch, (self.path,)
-
-
-@pytest.mark.parametrize("file", ["pytorch_model.bin", "model.pth"])
-def test_pickled_weights_are_refused_unopened(folder: Path, file: str, tmp_path: Path) -> None:
-    (folder / file).write_bytes(pickle.dumps(Bomb(tmp_path / "exploded")))
-    assert check_checkpoint(folder)  # beside safetensors it does not matter
-    (folder / "model.safetensors").unlink()
-    refused(folder, rf"the weights are pickled \({file}\).* expected model\.safetensors")
-    assert not (tmp_path / "exploded").exists()
-    (folder / file).unlink()
-    refused(folder, "has no weights")
-
-
-def test_torn_weights_are_refused(folder: Path) -> None:
-    path = folder / "model.safetensors"
-    raw = path.read_bytes()
-    path.write_bytes(raw[:-100])
-    refused(folder, f"has {len(raw) - 100} bytes · its header promises {len(raw)}")
-    path.write_bytes(raw[:100])
-    refused(folder, r"is not a whole safetensors file \(100 bytes\)")
-    path.write_bytes(raw[:8] + b"x" + raw[9:])
-    refused(folder, "broken safetensors header")
-    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
-    refused(folder, "is a Git LFS pointer")
-    path.write_bytes(b"")
-    refused(folder, "is not a whole safetensors file")
-
-
 def test_weights_of_another_model_are_refused(folder: Path) -> None:
     header = b'{"x":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}'
     (folder / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + b"\0")
@@ -269,14 +148,6 @@ def test_the_statistics_are_the_processors(folder: Path) -> None:
     path.unlink()
     info = check_checkpoint(folder)
     assert (info.image_mean, info.image_std) == (CLIP_MEAN, CLIP_STD)
-
-
-def test_remote_code_is_found_however_deep_it_is_asked_for(folder: Path) -> None:
-    nested: dict[str, Any] = {"auto_map": {"AutoModel": "evil.Model"}}
-    for _ in range(400):
-        nested = {"a": [nested]}
-    edit(folder / "config.json", lambda config: config.update(deep=nested))
-    refused(folder, r"auto_map asks for remote code")
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ from tests.originals import (
     save_tower,
     save_weights,
 )
-from vipbench.demo import CHECKPOINT
+from vipbench.demo.embedded import CHECKPOINT
 from vipbench.errors import RunError, RunnerError
 from vipbench.runners.checkpoints.checkpoint import Hints, check_checkpoint
 from vipbench.runners.conversion import weights as weights_module

@@ -9,8 +9,7 @@ from pydantic import Field, model_validator
 
 from vipbench.data.cache import FETCHED
 from vipbench.data.fetching.archives import is_safe_name
-from vipbench.data.tasks import task_folders
-from vipbench.errors import TaskError, nearest
+from vipbench.data.tasks import find_files, named_file
 from vipbench.schema import Record
 from vipbench.validation import checked, read_yaml
 
@@ -84,21 +83,12 @@ class Source(Record):
 
 def find_sources(include: Sequence[Path] = ()) -> dict[str, Path]:
     """Map each key to the file that describes it; TaskError for a key that is described twice."""
-    files: dict[str, Path] = {}
-    for folder in task_folders(include):
-        for path in sorted((folder / SOURCES).glob("*.yaml")):
-            if path.stem in files:
-                raise TaskError(f"{path}: the key {path.stem!r} is taken by {files[path.stem]}")
-            files[path.stem] = path
-    return files
+    return find_files(include, SOURCES)
 
 
 def load_source(key: str, include: Sequence[Path] = ()) -> Source:
     """Load the description of one key; TaskError for an unknown key, naming a file's mistakes."""
-    sources = find_sources(include)
-    if key not in sources:
-        raise TaskError(f"data {key!r}: no source is known{nearest(key, sources)}")
-    path = sources[key]
+    path = named_file(find_sources(include), key, f"data {key!r}: no source is known")
     content = read_yaml(path)
     mistakes = []
     if content.get("key", key) != key or not re.fullmatch(r"\w[\w-]*", key):

@@ -5,22 +5,26 @@ library that could run them sees the folder.
 """
 
 import hashlib
-import json
 import math
-import re
-import struct
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeGuard
 
 from pydantic import Field, ValidationError
 
 from vipbench.errors import RunnerError, nearest
+from vipbench.runners.checkpoints.download import download, find_folder
+from vipbench.runners.checkpoints.files import (
+    digest,
+    read_json,
+    remote_code,
+    settings_digest,
+    tensor_shapes,
+    weight_files,
+)
 from vipbench.schema import Fit, PromptFormat, Record
 
-HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 MODEL_TYPE = "vipllava"
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 """RGB mean of CLIP's training images, range 0-1 (openai/CLIP, clip/clip.py, `_transform`)."""
@@ -35,35 +39,7 @@ of the tasks."""
 _AREA = 4096
 """A `longest_edge` above it is not a side but a number of pixels (Qwen2-VL's processors)."""
 
-SMALL_FILES = ("*.json", "*.jinja", "*.txt", "*.model")
 _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json")
-_WEIGHTS, _INDEX = "model.safetensors", "model.safetensors.index.json"
-_PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
-_HEADER_ERRORS = (
-    ValueError,
-    KeyError,
-    TypeError,
-    AttributeError,
-    IndexError,
-    RecursionError,
-)
-"""What reading raises where safetensors did not write the header."""
-# Files beside the weights that change what a model sees or answers.
-_SETTINGS = (
-    "config.json",
-    "generation_config.json",
-    "preprocessor_config.json",
-    "processor_config.json",
-    "tokenizer.json",
-    "tokenizer.model",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "chat_template.json",
-    "chat_template.jinja",
-    "vocab.json",
-    "merges.txt",
-)
 
 
 class Hints(Record):
@@ -122,7 +98,7 @@ def check_checkpoint(model: str | Path) -> CheckpointInfo:
     """
     with _readable_files(model):
         folder, config, name = _fetch(model, MODEL_TYPE)
-        weights = list(_weight_files(folder))
+        weights = list(weight_files(folder))
         width = _check_projector(weights)
         image_size, patch, layers = _vision_config(folder / "config.json", config, width)
         mean, std = image_statistics(_processor_config(folder), f"{folder}: image processor")
@@ -137,8 +113,8 @@ def check_checkpoint(model: str | Path) -> CheckpointInfo:
             image_std=std,
             chat_template=_chat_template(folder),
             hints=read_hints(folder),
-            weights=_digest(weights),
-            settings=_settings_digest(folder),
+            weights=digest(weights),
+            settings=settings_digest(folder),
         )
 
 
@@ -175,10 +151,10 @@ def check_model(model: str | Path, prompt_format: PromptFormat | None = None) ->
                 f"{folder / 'vipbench.json'}: prompt_format is {hints.prompt_format!r}, and runner "
                 "hf asks in the chat template only · use --runner vipllava, or remove the line"
             )
-        weights = list(_weight_files(folder))
+        weights = list(weight_files(folder))
         for path in weights:
             tensor_shapes(path)
-        settings = _settings_digest(folder)
+        settings = settings_digest(folder)
         if hints.image_size is not None:  # changes what the model sees, as those files do
             settings = hashlib.sha256(f"{settings} {hints.image_size}".encode()).hexdigest()
         return ModelInfo(
@@ -186,7 +162,7 @@ def check_model(model: str | Path, prompt_format: PromptFormat | None = None) ->
             path=folder,
             image_size=hints.image_size or _square(folder, config),
             hints=hints,
-            weights=_digest(weights),
+            weights=digest(weights),
             settings=settings,
         )
 
@@ -212,10 +188,6 @@ def _fetch(model: str | Path, kind: str | None = None) -> tuple[Path, dict[str, 
     if not any((folder / file).is_file() for file in _TOKENIZERS):
         raise RunnerError(f"{folder}: has no tokenizer · expected tokenizer.json")
     return folder, config, name
-
-
-def _settings_digest(folder: Path) -> str:
-    return _digest(folder / file for file in _SETTINGS if (folder / file).is_file())
 
 
 def _square(folder: Path, config: dict[str, Any]) -> int:
@@ -294,39 +266,6 @@ def image_statistics(
     return (mean[0], mean[1], mean[2]), (std[0], std[1], std[2])
 
 
-def find_folder(model: str | Path) -> tuple[Path, str]:
-    """Return the folder with at least the small files of a checkpoint, and its name."""
-    path = Path(model).expanduser()
-    if path.is_dir():
-        return path, path.resolve().name
-    if path.exists():
-        raise RunnerError(f"model {model}: is a file · expected a checkpoint's folder")
-    if HUB_ID.fullmatch(str(model)) and not path.parent.is_dir():
-        return download(str(model), SMALL_FILES), str(model)
-    parent = next(p for p in path.absolute().parents if p.is_dir())
-    missing = path.absolute().relative_to(parent).parts[0]
-    near = nearest(missing, (p.name for p in parent.iterdir() if p.is_dir()))
-    raise RunnerError(
-        f"model {model}: does not exist; looked for {missing!r} in {parent}{near} · expected a "
-        "checkpoint's folder or a hub id (owner/name)"
-    )
-
-
-def download(hub_id: str, patterns: tuple[str, ...]) -> Path:
-    """Bring files of a hub repository into the hub's cache; weights only as safetensors."""
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
-    try:
-        return Path(snapshot_download(hub_id, allow_patterns=list(patterns)))
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-        reason = " ".join(str(error).split())
-        raise RunnerError(
-            f"model {hub_id}: there is no such folder here, and as a hub id it cannot be fetched "
-            f"({type(error).__name__}: {reason[:200]}) · expected a checkpoint's folder or an id"
-        ) from error
-
-
 def _check_config(folder: Path, expected: str | None = None) -> dict[str, Any]:
     """Read config.json; refuse models of other types than `expected`, remote code and adapters."""
     path = folder / "config.json"
@@ -370,20 +309,6 @@ def _check_config(folder: Path, expected: str | None = None) -> dict[str, Any]:
             f"{expected!r} · this runner takes VipLlava checkpoints only; --runner hf may take it"
         )
     return config
-
-
-def remote_code(config: dict[str, Any]) -> str:
-    """Where in a config an `auto_map` stands, or nothing."""
-    left: list[tuple[str, object]] = [("", config)]
-    while left:
-        where, value = left.pop()
-        if isinstance(value, dict):
-            if value.get("auto_map"):
-                return f"{where}auto_map"
-            left += [(f"{where}{key}.", entry) for key, entry in value.items()]
-        elif isinstance(value, list):
-            left += [(f"{where}{i}.", entry) for i, entry in enumerate(value)]
-    return ""
 
 
 def _vision_config(
@@ -467,33 +392,6 @@ def _chat_template(folder: Path) -> str | None:
     return None
 
 
-def _weight_files(folder: Path) -> Iterator[Path]:
-    """Paths of the weights: one safetensors file, or the shards that the index names."""
-    if (folder / _WEIGHTS).is_file():
-        yield folder / _WEIGHTS
-        return
-    index = folder / _INDEX
-    if not index.is_file():
-        pickled = sorted(p.name for p in folder.iterdir() if p.suffix in _PICKLED)
-        if pickled:
-            raise RunnerError(
-                f"{folder}: the weights are pickled ({pickled[0]}), and unpickling can run any "
-                f"code · expected {_WEIGHTS} · save the model again with save_pretrained"
-            )
-        raise RunnerError(f"{folder}: has no weights · expected {_WEIGHTS} or {_INDEX}")
-    shards = read_json(index).get("weight_map")
-    if not isinstance(shards, dict) or not shards:
-        raise RunnerError(f"{index}: weight_map is missing · expected a mapping tensor: file")
-    for name in sorted(set(map(str, shards.values()))):
-        if Path(name).name != name or not name.endswith(".safetensors"):
-            raise RunnerError(f"{index}: weight_map names {name!r} · expected a safetensors file")
-        if not (folder / name).is_file():
-            raise RunnerError(
-                f"{folder / name}: does not exist · {_INDEX} names it · fetch it again"
-            )
-        yield folder / name
-
-
 def _check_projector(files: Iterable[Path]) -> int | None:
     """Read the headers: every file whole, and a VipLlava projector among the tensors.
 
@@ -509,57 +407,3 @@ def _check_projector(files: Iterable[Path]) -> int | None:
         )
     suffix = "multi_modal_projector.projector_layernorm.weight"
     return next((sum(shape[:1]) for name, shape in shapes.items() if name.endswith(suffix)), None)
-
-
-def tensor_shapes(path: Path) -> dict[str, list[int]]:
-    """Read names and shapes in a safetensors header, after comparing its size with the file's."""
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        start = file.read(8)
-        if start.startswith(b"version "):
-            raise RunnerError(f"{path}: is a Git LFS pointer · fetch the file with git lfs pull")
-        length = struct.unpack("<Q", start)[0] if len(start) == 8 else size
-        if length > size - 8:
-            raise RunnerError(
-                f"{path}: is not a whole safetensors file ({size} bytes) · fetch it again"
-            )
-        try:
-            header: dict[str, dict[str, Any]] = json.loads(file.read(length))
-            header.pop("__metadata__", None)
-            end = max((tensor["data_offsets"][1] for tensor in header.values()), default=0)
-            shapes = {name: [int(n) for n in tensor["shape"]] for name, tensor in header.items()}
-        except _HEADER_ERRORS as error:
-            raise RunnerError(f"{path}: broken safetensors header · fetch it again") from error
-    if 8 + length + end != size:
-        raise RunnerError(
-            f"{path}: has {size} bytes · its header promises {8 + length + end} · fetch it again"
-        )
-    return shapes
-
-
-def _digest(files: Iterable[Path]) -> str:
-    """Sha256 over names and contents."""
-    lines = []
-    for path in files:
-        status = path.stat()
-        digest = _file_digest(path.resolve(), status.st_size, status.st_mtime_ns)
-        lines.append(f"{path.name} {digest}\n")
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
-
-
-@lru_cache(maxsize=256)
-def _file_digest(path: Path, size: int, mtime_ns: int) -> str:
-    """Sha256 of a file, remembered while it does not change: weights take many seconds to read."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Read one JSON object, or say which file is broken and where."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:  # the last for thousands of brackets
-        raise RunnerError(f"{path}: cannot be read as JSON ({error}) · fetch it again") from error
-    if not isinstance(content, dict):
-        raise RunnerError(f"{path}: holds a {type(content).__name__} · expected a JSON object")
-    return content

@@ -93,7 +93,7 @@ def load_model(
             )
         model.to(placement.torch_device())
     except LOAD_ERRORS as error:
-        raise RunnerError(f"{info.path}: cannot be loaded ({one_line(error)})") from error
+        raise RunnerError(f"{info.path}: cannot be loaded ({error_line(error)})") from error
     for problem in ("missing_keys", "mismatched_keys", "error_msgs"):
         if report[problem]:
             names = sorted(map(_readable_key, report[problem]))
@@ -134,7 +134,7 @@ def load_tokenizer(info: ModelInfo) -> PreTrainedTokenizerBase:
         return AutoTokenizer.from_pretrained(str(info.path))
     except LOAD_ERRORS as error:
         raise RunnerError(
-            f"{info.path}: the tokenizer cannot be loaded ({one_line(error)})"
+            f"{info.path}: the tokenizer cannot be loaded ({error_line(error)})"
         ) from error
 
 
@@ -175,6 +175,6 @@ def end_ids(model: Any, tokenizer: Any) -> frozenset[int]:
     return frozenset(tokens)
 
 
-def one_line(error: BaseException) -> str:
+def error_line(error: BaseException) -> str:
     """Write an error of another library on one line of at most 300 characters."""
     return f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]

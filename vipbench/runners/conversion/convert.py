@@ -23,7 +23,8 @@ from transformers import (
 
 from vipbench.errors import RunnerError
 from vipbench.files import locked
-from vipbench.runners.checkpoints.checkpoint import Hints, read_json
+from vipbench.runners.checkpoints.checkpoint import Hints
+from vipbench.runners.checkpoints.files import read_json
 from vipbench.runners.conversion.llama_tokenizer import load_original_tokenizer
 from vipbench.runners.conversion.official import (
     Original,

@@ -22,7 +22,7 @@ from tokenizers import (
 from transformers import PreTrainedTokenizerFast
 
 from vipbench.errors import RunnerError
-from vipbench.runners.checkpoints.checkpoint import read_json
+from vipbench.runners.checkpoints.files import read_json
 
 __all__ = ["load_original_tokenizer", "read_sentencepiece"]
 

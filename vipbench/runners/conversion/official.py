@@ -18,12 +18,10 @@ from vipbench.runners.checkpoints.checkpoint import (
     CLIP_MEAN,
     CLIP_STD,
     FEATURE_LAYERS,
-    download,
-    find_folder,
     image_statistics,
-    read_json,
-    remote_code,
 )
+from vipbench.runners.checkpoints.download import download, find_folder
+from vipbench.runners.checkpoints.files import read_json, remote_code
 from vipbench.runners.conversion.weights import Weights, is_buffer, open_weights
 from vipbench.schema import Fit
 

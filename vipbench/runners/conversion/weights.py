@@ -16,7 +16,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from vipbench.errors import RunnerError
-from vipbench.runners.checkpoints.checkpoint import read_json, tensor_shapes
+from vipbench.runners.checkpoints.files import read_json, tensor_shapes
 
 MAX_SHARD = 4 * 2**30
 """Bytes of tensors in one file that is written; a single larger tensor has a file of its own."""

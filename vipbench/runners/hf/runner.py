@@ -30,9 +30,9 @@ from vipbench.runners.checkpoints.loading import (
     LOAD_ERRORS,
     check_images,
     end_ids,
+    error_line,
     inference,
     load_model,
-    one_line,
 )
 from vipbench.runners.contract import RunnerSettings
 from vipbench.runners.device import Placement, find_placement
@@ -175,7 +175,7 @@ class HfRunner:
             fault = self._find_control(request.turns) or self._find_loss(len(request.turns))
             inputs = {} if fault else self._process(request.turns, image)
         except _TEMPLATE_ERRORS as error:
-            fault, inputs = f"the processor cannot take it ({one_line(error)})", {}
+            fault, inputs = f"the processor cannot take it ({error_line(error)})", {}
         row = _Row(inputs, request.max_new_tokens, fault)
         if fault is not None:
             return row
@@ -323,7 +323,7 @@ class HfRunner:
                 self._generate([_Row(inputs, 1)])
         except (*LOAD_ERRORS, *_TEMPLATE_ERRORS) as error:
             raise RunnerError(
-                f"{self.info.name}: fails at one image and one question ({one_line(error)}) · "
+                f"{self.info.name}: fails at one image and one question ({error_line(error)}) · "
                 "expected a model that answers in transformers as it is"
             ) from error
         return n_image_tokens
@@ -384,7 +384,7 @@ def _load_processor(info: ModelInfo) -> Any:
         processor = load(str(info.path), trust_remote_code=False)
     except LOAD_ERRORS as error:
         raise RunnerError(
-            f"{info.path}: the processor cannot be loaded ({one_line(error)})"
+            f"{info.path}: the processor cannot be loaded ({error_line(error)})"
         ) from error
     if not hasattr(processor, "image_processor") or not hasattr(processor, "tokenizer"):
         raise RunnerError(

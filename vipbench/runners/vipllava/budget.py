@@ -5,9 +5,9 @@ from collections.abc import Callable
 import torch
 
 from vipbench.runners.checkpoints.loading import inference
-from vipbench.runners.checkpoints.sizing import ANSWER_TOKENS
 from vipbench.runners.memory import free_memory, out_of_memory
 from vipbench.runners.vipllava.net import Net
+from vipbench.runners.vipllava.sizing import ANSWER_TOKENS
 from vipbench.runners.vipllava.tokens import Answer, Row
 
 

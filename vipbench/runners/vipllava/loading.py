@@ -14,10 +14,10 @@ from vipbench.runners.checkpoints.checkpoint import (
     image_statistics,
 )
 from vipbench.runners.checkpoints.loading import check_live, end_ids, load_model, load_tokenizer
-from vipbench.runners.checkpoints.sizing import read_config
 from vipbench.runners.device import Placement
 from vipbench.runners.prompt_formats import PromptEncoder
 from vipbench.runners.vipllava.net import Net
+from vipbench.runners.vipllava.sizing import read_config
 from vipbench.schema import PromptFormat
 
 

@@ -34,7 +34,7 @@ class VipLlavaSpec(CheckpointSpec):
 
     def size(self, suite_format: PromptFormat | None) -> Sizing:
         """Count tokens as the runner will, and estimate how many fit into memory."""
-        from vipbench.runners.checkpoints.sizing import size_checkpoint  # loads transformers
+        from vipbench.runners.vipllava.sizing import size_checkpoint  # loads transformers
 
         prompt_format = self.with_format(suite_format).prompt_format
         return size_checkpoint(self.info, prompt_format, self.placed())
@@ -67,7 +67,7 @@ class LiveVipLlavaSpec(RunnerSpec):
 
     def size(self, suite_format: PromptFormat | None) -> Sizing:
         """Count tokens as the runner will, and estimate how many fit beside the model."""
-        from vipbench.runners.checkpoints.sizing import size_live  # loads transformers
+        from vipbench.runners.vipllava.sizing import size_live  # loads transformers
 
         prompt_format = self.choice.prompt_format or suite_format
         return size_live(self.choice.live_model, self.choice.processor, prompt_format)

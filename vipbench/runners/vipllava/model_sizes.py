@@ -5,7 +5,7 @@ from typing import Any
 from vipbench.schema import Record
 
 
-class Shape(Record):
+class ModelSizes(Record):
     """What a `VipLlavaConfig` says of sizes."""
 
     image_size: int
@@ -40,13 +40,13 @@ class Shape(Record):
         return self.vision_layers * vision + projector + self.layers * text + embeddings
 
 
-def shape_of(config: Any) -> Shape:
+def sizes_of(config: Any) -> ModelSizes:
     """Read the sizes from a `VipLlavaConfig`."""
     vision, text = config.vision_config, config.text_config
     layers = config.vision_feature_layers
     indices = [layers] if isinstance(layers, int) else list(layers)
     depth = vision.num_hidden_layers
-    return Shape(
+    return ModelSizes(
         image_size=vision.image_size,
         patch_size=vision.patch_size,
         vision_width=vision.hidden_size,

@@ -10,8 +10,10 @@ from tests.models import build_model, build_processor
 from vipbench.bench.models import random_config
 from vipbench.errors import RunnerError
 from vipbench.runners.checkpoints.checkpoint import check_checkpoint
-from vipbench.runners.checkpoints.shape import shape_of
-from vipbench.runners.checkpoints.sizing import (
+from vipbench.runners.device import Placement
+from vipbench.runners.vipllava.model_sizes import sizes_of
+from vipbench.runners.vipllava.runner import VipLlavaRunner
+from vipbench.runners.vipllava.sizing import (
     ANSWER_TOKENS,
     CPU_TOKENS,
     MOST_TOKENS,
@@ -20,12 +22,10 @@ from vipbench.runners.checkpoints.sizing import (
     size_live,
     token_budget,
 )
-from vipbench.runners.device import Placement
-from vipbench.runners.vipllava.runner import VipLlavaRunner
 from vipbench.schema import PromptFormat, Request
 
 GIB = 1 << 30
-SEVEN_B = shape_of(random_config("7b"))
+SEVEN_B = sizes_of(random_config("7b"))
 
 
 def request(text: str) -> Request:

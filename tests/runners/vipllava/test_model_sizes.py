@@ -8,7 +8,7 @@ from transformers import AutoModelForImageTextToText
 
 from vipbench.bench.models import random_config
 from vipbench.bench.records import RandomSize
-from vipbench.runners.checkpoints.shape import shape_of
+from vipbench.runners.vipllava.model_sizes import sizes_of
 
 
 @pytest.mark.parametrize("size", ["7b", "13b"])
@@ -19,13 +19,13 @@ def test_weights_are_those_of_the_model(size: RandomSize) -> None:
     n = sum(weight.numel() for weight in model.parameters())
     vision: Any = config.vision_config
     unused = vision.hidden_size * (4 * vision.hidden_size + 2 * vision.intermediate_size)
-    assert shape_of(config).n_weights == pytest.approx(n - unused, rel=1e-3)
-    assert shape_of(config).n_weights < n
+    assert sizes_of(config).n_weights == pytest.approx(n - unused, rel=1e-3)
+    assert sizes_of(config).n_weights < n
 
 
 def test_unused_layers_of_the_vision_tower_do_not_count() -> None:
     config = random_config("7b")
-    assert shape_of(config).vision_layers == 23
+    assert sizes_of(config).vision_layers == 23
     config.vision_feature_layers = [6]
-    assert shape_of(config).vision_layers == 6
-    assert shape_of(config).n_image_tokens == 576
+    assert sizes_of(config).vision_layers == 6
+    assert sizes_of(config).n_image_tokens == 576

@@ -6,13 +6,16 @@ from pathlib import Path
 import pytest
 from safetensors import safe_open
 
-from vipbench import demo
+from tests.demo.test_generate import digests
+from vipbench.demo import embedded
 from vipbench.runners.checkpoints.checkpoint import check_checkpoint
 
 REPO = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("folder", [demo.CHECKPOINT, demo.CHECKPOINT_EARLY], ids=lambda f: f.name)
+@pytest.mark.parametrize(
+    "folder", [embedded.CHECKPOINT, embedded.CHECKPOINT_EARLY], ids=lambda f: f.name
+)
 def test_a_checkpoint_is_a_small_vipllava_in_fp16(folder: Path) -> None:
     check_checkpoint(folder)
     with safe_open(folder / "model.safetensors", "np") as weights:
@@ -23,7 +26,7 @@ def test_a_checkpoint_is_a_small_vipllava_in_fp16(folder: Path) -> None:
 
 
 def test_the_early_checkpoint_is_another_one() -> None:
-    one, other = map(check_checkpoint, (demo.CHECKPOINT, demo.CHECKPOINT_EARLY))
+    one, other = map(check_checkpoint, (embedded.CHECKPOINT, embedded.CHECKPOINT_EARLY))
     assert one.weights != other.weights
     assert other.name == f"{one.name}-early"
 
@@ -49,3 +52,15 @@ def test_the_checkpoint_reads_the_marks() -> None:
         assert accuracy["oracle", task, "demo"] == 1
         worse += accuracy["vipllava-demo-early", task, "demo"] <= marked - 0.15
     assert worse >= 2
+
+
+def test_the_embedded_benchmark_is_made_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VIPBENCH_CACHE", str(tmp_path))
+    monkeypatch.setattr(embedded, "N", 4)
+    first = embedded.benchmark()
+    before = digests(tmp_path)
+    assert embedded.benchmark() == first
+    assert digests(tmp_path) == before
+    assert [path.name for path in tmp_path.iterdir()] == [f"demo-{embedded.VERSION}-4"]

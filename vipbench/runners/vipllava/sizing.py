@@ -7,11 +7,11 @@ from transformers import VipLlavaConfig
 
 from vipbench.errors import RunnerError
 from vipbench.runners.checkpoints.checkpoint import CheckpointInfo
-from vipbench.runners.checkpoints.loading import LOAD_ERRORS, check_live, load_tokenizer, one_line
-from vipbench.runners.checkpoints.shape import Shape, shape_of
+from vipbench.runners.checkpoints.loading import LOAD_ERRORS, check_live, error_line, load_tokenizer
 from vipbench.runners.device import Placement
 from vipbench.runners.prompt_formats import PromptEncoder
 from vipbench.runners.spec import Sizing
+from vipbench.runners.vipllava.model_sizes import ModelSizes, sizes_of
 from vipbench.schema import PromptFormat, Request
 
 CPU_TOKENS = 2048
@@ -58,7 +58,7 @@ def size_live(model: Any, processor: Any, prompt_format: PromptFormat | None) ->
         getattr(processor, "tokenizer", processor),
         prompt_format or "hf",
         image_token_id=model.config.image_token_id,
-        n_image_tokens=shape_of(model.config).n_image_tokens,
+        n_image_tokens=sizes_of(model.config).n_image_tokens,
         chat_template=getattr(processor, "chat_template", None),
     )
     return _size(encoder, model.config, model.dtype, model.device)
@@ -76,7 +76,7 @@ def _size(encoder: PromptEncoder, config: Any, dtype: torch.dtype, device: torch
 
 def find_budget(config: Any, dtype: torch.dtype, device: torch.device) -> int:
     """Return how many tokens of prompts a batch may have on a device, padding included."""
-    return token_budget(shape_of(config), dtype.itemsize, _memory(device))
+    return token_budget(sizes_of(config), dtype.itemsize, _memory(device))
 
 
 def read_config(info: CheckpointInfo) -> Any:
@@ -84,41 +84,41 @@ def read_config(info: CheckpointInfo) -> Any:
     try:
         config: Any = VipLlavaConfig.from_pretrained(str(info.path))
     except LOAD_ERRORS as error:
-        raise RunnerError(f"{info.path}: cannot be loaded ({one_line(error)})") from error
+        raise RunnerError(f"{info.path}: cannot be loaded ({error_line(error)})") from error
     # Set by the name that all versions know: some read one spelling of the key only.
     config.vision_feature_layers = list(info.vision_feature_layers)
     return config
 
 
-def token_budget(shape: Shape, itemsize: int, memory: int | None) -> int:
+def token_budget(sizes: ModelSizes, itemsize: int, memory: int | None) -> int:
     """Return how many tokens of prompts a batch may have, padding included.
 
     Args:
-        shape: of the model.
+        sizes: of the model.
         itemsize: bytes of a number.
         memory: bytes of the device; None: that of a CPU, whose cache decides.
     """
     if memory is None:
         return CPU_TOKENS
-    left = _SHARE * memory - _OVERHEAD - shape.n_weights * itemsize
-    fitting = int(left / bytes_per_token(shape, itemsize))
+    left = _SHARE * memory - _OVERHEAD - sizes.n_weights * itemsize
+    fitting = int(left / bytes_per_token(sizes, itemsize))
     return min(max(fitting // _STEP * _STEP, _STEP), MOST_TOKENS)
 
 
-def bytes_per_token(shape: Shape, itemsize: int) -> float:
+def bytes_per_token(sizes: ModelSizes, itemsize: int) -> float:
     """Estimate the memory that a token of a prompt takes while a batch is read and answered.
 
     Some is kept for the answer: keys and values, also of the answer's tokens. The rest is needed
     for a moment, at the widest point of a layer or, before that, of one of the vision tower.
     """
-    width, mlp = shape.width, shape.mlp
-    cache = 2 * shape.layers * shape.key_value_heads * shape.head_width * itemsize
-    answer = ANSWER_TOKENS / (shape.n_image_tokens + 1)
+    width, mlp = sizes.width, sizes.mlp
+    cache = 2 * sizes.layers * sizes.key_value_heads * sizes.head_width * itemsize
+    answer = ANSWER_TOKENS / (sizes.n_image_tokens + 1)
     # Gate, up and their product; the residual, its norm (in float32, twice), input and output.
     text = (3 * mlp + 4 * width) * itemsize + 2 * width * 4
     # The states that are kept for the projector, then the same widest point, per patch.
-    kept = shape.n_features * shape.vision_width
-    vision = (kept + 2 * shape.vision_mlp + 6 * shape.vision_width + 2 * width) * itemsize
+    kept = sizes.n_features * sizes.vision_width
+    vision = (kept + 2 * sizes.vision_mlp + 6 * sizes.vision_width + 2 * width) * itemsize
     return cache * (1 + answer) + max(text, vision)
 
 

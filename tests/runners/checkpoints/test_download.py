@@ -1,0 +1,40 @@
+"""A checkpoint is found in its folder or in the hub's cache, and what is neither is named."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.runners.checkpoints.breaking import refused
+from vipbench.runners.checkpoints.checkpoint import check_checkpoint
+
+
+def test_a_wrong_path_suggests_the_nearest(checkpoint: Path) -> None:
+    refused(checkpoint.parent / "tiny-vpi", "does not exist.*did you mean 'tiny-vip'")
+    refused(checkpoint.parent / "tiny-vpi" / "deeper", "looked for 'tiny-vpi'.*mean 'tiny-vip'")
+    refused(checkpoint / "config.json", "is a file · expected a checkpoint's folder")
+
+
+def test_a_hub_id_is_found_in_the_hubs_cache(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repository = tmp_path / "models--somebody--tiny-vip"
+    shutil.copytree(checkpoint, repository / "snapshots" / ("0" * 40))
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text("0" * 40)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    info = check_checkpoint("somebody/tiny-vip")
+    assert info.name == "somebody/tiny-vip"
+    assert info.weights == check_checkpoint(checkpoint).weights
+
+
+def test_an_id_that_cannot_be_fetched_is_named() -> None:
+    refused("nobody/no-such-model", "nobody/no-such-model: there is no such folder.*hub id")
+
+
+def test_a_relative_path_is_not_taken_for_a_hub_id(
+    checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(checkpoint.parent.parent)
+    refused(f"{checkpoint.parent.name}/tiny-vpi", "did you mean 'tiny-vip'")
+    assert check_checkpoint(f"{checkpoint.parent.name}/tiny-vip").name == "tiny-vip"

@@ -1,0 +1,119 @@
+"""The verdict of the gate as people and CI read it: a table, one line, Markdown, JUnit XML."""
+
+from xml.etree import ElementTree as Xml  # only written, never read
+
+from vipbench.analysis.gate import Gate, GateRow
+from vipbench.report.text import (
+    Grid,
+    counted,
+    markdown_page,
+    markdown_table,
+    markdown_text,
+    p_text,
+    percent,
+    points,
+    xml_text,
+)
+
+HEADER = ("", "row", "base", "new", "difference", "upper", "allowed", "Holm", "finds", "lost", "n")
+SHOWN_FLIPS = 10
+"""Lost samples that are listed for each row that fails."""
+
+
+def table(outcome: Gate) -> Grid:
+    """Lay out the rows, the verdict first, in percent and percentage points."""
+    title = f"{outcome.base.name} → {outcome.new.name}: percent and percentage points"
+    return Grid(title, HEADER, [_cells(row) for row in outcome.rows], words=(0,))
+
+
+def _cells(row: GateRow) -> tuple[str, ...]:
+    return (
+        "FAIL" if row.failed else "pass",
+        row.label,
+        percent(row.accuracy_base),
+        percent(row.accuracy_new),
+        points(row.difference),
+        points(row.upper),
+        points(-row.max_drop),
+        p_text(row.p_holm),
+        percent(row.smallest_drop),
+        f"{len(row.lost)} (gained {row.n_gained})",
+        f"{row.n:,} on {row.n_clusters:,} images",
+    )
+
+
+def verdict(outcome: Gate) -> str:
+    """Say in one line how the gate ended."""
+    failures = outcome.failures
+    if failures:
+        return f"gate: failed: {'; '.join(failures)}"
+    return f"gate: passed: none of {counted(len(outcome.rows), 'row')} got worse"
+
+
+def summary(outcome: Gate) -> str:
+    """Write the verdict as Markdown, for the summary of a CI job."""
+    parts = [
+        f"## {'FAILED' if outcome.failures else 'Passed'}: "
+        f"{markdown_text(outcome.new.name)} against {markdown_text(outcome.base.name)}",
+        markdown_table(table(outcome)),
+        "Percent and percentage points, headline metric and style. A row fails where the upper "
+        f"bound of the one-sided {100 * (1 - outcome.thresholds.alpha):g} % interval of the "
+        "difference, paired and clustered by image, is below what is allowed, by Holm's method "
+        "over all rows. Finds: the smallest drop that the row would show with "
+        f"{100 * outcome.thresholds.power:g} % power.",
+    ]
+    parts += [
+        f"- **{'FAIL' if finding.failed else 'warning'}** {markdown_text(finding.task)}: "
+        f"{markdown_text(finding.message)}"
+        for finding in outcome.findings
+    ]
+    for row in (row for row in outcome.rows if row.failed and row.lost):
+        shown = ", ".join(f"`{markdown_text(id_)}`" for id_ in row.lost[:SHOWN_FLIPS])
+        more = f" and {len(row.lost) - SHOWN_FLIPS:,} more" * (len(row.lost) > SHOWN_FLIPS)
+        parts.append(
+            f"Lost in {markdown_text(row.label)}: {shown}{more} "
+            f"(`vipbench show {markdown_text(str(outcome.new.folder))} ID` prints one)"
+        )
+    parts += [f"- rounding: {markdown_text(line)}" for line in outcome.rounding]
+    parts += [f"- differs: {markdown_text(note)}" for note in outcome.notes]
+    return markdown_page(parts)
+
+
+def junit(outcome: Gate) -> str:
+    """Write the verdict as JUnit XML: a test case for each row and each other finding."""
+    n_failed = len(outcome.failures)
+    suite = Xml.Element(
+        "testsuite",
+        name="vipbench gate",
+        tests=str(len(outcome.rows) + len(outcome.findings)),
+        failures=str(n_failed),
+        errors="0",
+        skipped="0",
+    )
+    for row in outcome.rows:
+        case = Xml.SubElement(
+            suite, "testcase", classname=xml_text(row.task), name=xml_text(row.label)
+        )
+        message = (
+            f"{points(row.difference)} points, upper bound {points(row.upper)}, allowed "
+            f"{points(-row.max_drop)}, p {p_text(row.p_holm)} (Holm), n {row.n}"
+        )
+        if row.failed:
+            failure = Xml.SubElement(case, "failure", message=message, type="worse")
+            failure.text = xml_text("lost: " + ", ".join(row.lost))
+        else:
+            Xml.SubElement(case, "system-out").text = message
+    for finding in outcome.findings:
+        name = f"{finding.task} {finding.about}"
+        case = Xml.SubElement(
+            suite, "testcase", classname=xml_text(finding.task), name=xml_text(name)
+        )
+        if finding.failed:
+            Xml.SubElement(case, "failure", message=xml_text(finding.message), type=finding.about)
+        else:
+            Xml.SubElement(case, "system-out").text = xml_text(f"warning: {finding.message}")
+    whole = Xml.Element("testsuites", tests=suite.get("tests", ""), failures=str(n_failed))
+    whole.append(suite)
+    Xml.indent(whole)
+    body = Xml.tostring(whole, encoding="unicode")
+    return f'<?xml version="1.0" encoding="utf-8"?>\n{body}\n'

@@ -1,0 +1,263 @@
+"""Which answer of a file belongs to which sample, and an account of all that belong to none."""
+
+import hashlib
+import json
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from typing import NamedTuple
+
+from vipbench.errors import DataError
+from vipbench.exchange.formats import Answer, AnswerFile
+from vipbench.schema import Request, Response, Trial
+from vipbench.validation import shown
+
+PREFIXES = ("v7w-", "v1_")
+"""What an id in a file may lack: Visual7W's is the `qa_id`, ViP-Bench's the number of the
+question. Source: V7W toolkit, evaluate.py; ViP-LLaVA, scripts/convert_vipbench_for_eval.py."""
+SHOWN_IDS = 3
+
+_FORMS = {
+    r"v7w-\d+": ("Visual7W", ""),
+    r"pointQA_twice-\d+": ("PointQA", "the preprocessed file"),
+    r"\d+-\d+": ("PointQA", "the raw release"),
+    r"vcr-\d+": ("VCR", "the preprocessed file"),
+    r"val-\d+": ("VCR", "the raw validation split"),
+    r"train-\d+": ("VCR", "the raw training split"),
+    r"test-\d+": ("VCR", "the raw test split"),
+    r"v1_\d+": ("ViP-Bench", ""),
+    r"\d+": ("Visual7W or ViP-Bench", ""),  # without its prefix
+}
+"""How ids look, of which benchmark they are, and of which of its layouts."""
+
+
+class Matched(NamedTuple):
+    """What the answers of all files come to, sample by sample."""
+
+    responses: dict[tuple[str, str], Response]
+    """(task, sample id) -> text or error, for each sample that can be asked."""
+    notes: tuple[str, ...]
+    """What is not as it should be, counted, a few by name."""
+
+
+def match_answers(
+    files: Mapping[str, AnswerFile],
+    trials: Iterable[Trial],
+    known: Mapping[str, AbstractSet[str]],
+) -> Matched:
+    """Find the answer of each sample; account for all others.
+
+    A sample without an answer, or with several that differ, is an error. A number alone is also
+    taken for the id that starts with one of `PREFIXES`. Of a Visual7W result the box is turned into
+    the letter of its option; a box that is not an option stays as it is, so that it cannot be
+    parsed.
+
+    Args:
+        files: task -> its answers.
+        trials: of the run, under one style a task.
+        known: task -> ids of all its samples, those that are not asked too.
+
+    Raises:
+        DataError: More than half of the ids of a file are of no sample of the task, or a Visual7W
+            result is to be held against data that do not name their boxes.
+    """
+    tasks = {name: _TaskMatch(name, file, known[name]) for name, file in files.items()}
+    responses = {}
+    for trial in trials:
+        response = tasks[trial.task].respond(trial)
+        if response is not None:
+            responses[trial.task, trial.id] = response
+    return Matched(responses, tuple(note for task in tasks.values() for note in task.notes()))
+
+
+class _TaskMatch:
+    """The answers to one task, and what is found out about them."""
+
+    def __init__(self, task: str, file: AnswerFile, known: AbstractSet[str]) -> None:
+        self.task, self.file = task, file
+        self.style = ""
+        self.by_id: dict[str, list[Answer]] = defaultdict(list)
+        self.unknown: list[Answer] = []
+        for answer in file.answers:
+            sample_id = _sample_id(answer.id, known)
+            if sample_id is None:
+                self.unknown.append(answer)
+            else:
+                self.by_id[sample_id].append(answer)
+        self._check_known(known)
+        self.asked: set[str] = set()
+        self.missing: list[str] = []
+        self.differing: list[str] = []
+        self.unasked: list[str] = []
+        self.no_option: list[str] = []
+        self.other_text: list[str] = []
+        self.n_questions = 0
+        self.letters_of_boxes = False
+
+    def _check_known(self, known: AbstractSet[str]) -> None:
+        unknown = sorted({answer.id for answer in self.unknown})
+        n = len(unknown) + len(self.by_id)
+        if 2 * len(unknown) <= n:
+            return
+        raise DataError(
+            f"{self.file.path}: {len(unknown):,} of {n:,} ids are of no sample of {self.task}, such"
+            f" as {shown(unknown[0])} · expected ids like {shown(min(known))}:"
+            f" {_guess(unknown[0], min(known))}"
+        )
+
+    def respond(self, trial: Trial) -> Response | None:
+        """Return the response to a trial; None where the sample cannot be asked."""
+        self.style = trial.style
+        self.asked.add(trial.id)
+        found = self.by_id.get(trial.id, [])
+        if trial.request is None:
+            if found:
+                self.unasked.append(trial.id)
+            return None
+        if not found:
+            self.missing.append(trial.id)
+            return _error(f"no answer in {self.file.path.name}")
+        first = found[0]
+        other = next((answer for answer in found if answer.text != first.text), None)
+        if other is not None:
+            self.differing.append(trial.id)
+            texts = " and ".join(f"{shown(each.text)} ({each.where})" for each in (first, other))
+            return _error(f"{len(found)} answers in {self.file.path.name}: {texts}")
+        self._compare_question(trial, trial.request, first)
+        if self.file.format == "visual7w":
+            return self._box(trial, first)
+        self.letters_of_boxes |= bool(trial.choice_ids)
+        return Response(text=first.text)
+
+    def _compare_question(self, trial: Trial, request: Request, answer: Answer) -> None:
+        """Note where the file says that something else was asked; other frames around it may be."""
+        if not answer.asked:
+            return
+        self.n_questions += 1
+        theirs = " ".join(answer.asked.split())
+        ours = " ".join(request.turns[-1].split())
+        if theirs not in ours and ours not in theirs:
+            self.other_text.append(trial.id)
+
+    def _box(self, trial: Trial, answer: Answer) -> Response:
+        """Turn the box of a Visual7W result into a letter."""
+        if not trial.choice_ids or trial.request is None:
+            raise DataError(
+                f"{self.file.path}: holds Visual7W results, which name options by 'box_id', and"
+                f" the data of {self.task} do not · give the raw release, which does"
+            )
+        letters = dict(zip(trial.choice_ids, trial.request.options, strict=True))
+        if answer.text and answer.text not in letters:
+            self.no_option.append(trial.id)
+        return Response(text=letters.get(answer.text, answer.text))
+
+    def notes(self) -> list[str]:
+        """Say what came of the file; one line a finding."""
+        file, name = self.file, self.file.path.name
+        extra = {id_: len(found) - 1 for id_, found in self.by_id.items() if len(found) > 1}
+        outside = [id_ for id_ in self.by_id if id_ not in self.asked]
+        found = [
+            (
+                [answer.id for answer in self.unknown],
+                f"answers are to unknown ids, and left out of {self.task}",
+            ),
+            (self.missing, f"samples of {self.task} have no answer; each is an error"),
+            (self.differing, "samples have several answers that differ; each is an error"),
+            (
+                [id_ for id_ in extra if id_ not in self.differing],
+                "samples have the same answer more than once; it counts once",
+            ),
+            (outside, "samples with an answer are not asked in this run"),
+            (self.unasked, "samples with an answer cannot be asked, see `vipbench check`"),
+            (self.no_option, "results choose a box that is not an option; each cannot be parsed"),
+            (
+                self.other_text,
+                f"of {self.n_questions:,} answers were given to another text than {self.task} asks"
+                f" under {self.style}; do they belong to another split?",
+            ),
+        ]
+        notes = [
+            f"{self.task}: {len(file.answers):,} answers in {file.path} ({file.format}, sha256"
+            f" {file.digest[:12]}); which marks, which text and which decoding they were made with"
+            f" is not known, they stand under style {self.style}",
+            *(f"{self.task}: {name}: {note}" for note in file.notes),
+            *(
+                f"{self.task}: {name}: {len(ids):,} {words} ({_few(ids)})"
+                for ids, words in found
+                if ids
+            ),
+        ]
+        if self.letters_of_boxes:
+            notes.append(
+                f"{self.task}: {name}: letters are read in the order that vipbench gives the"
+                " options of the raw release; answers to ViP-LLaVA's v7w-test.json need that file"
+            )
+        return notes
+
+
+def _sample_id(id_: str, known: AbstractSet[str]) -> str | None:
+    spellings = (id_, *(prefix + id_ for prefix in PREFIXES))
+    return next((each for each in spellings if each in known), None)
+
+
+def _error(message: str) -> Response:
+    return Response(error=message, finish="error")
+
+
+def _few(ids: Sequence[str]) -> str:
+    more = f", … and {len(ids) - SHOWN_IDS:,} more" if len(ids) > SHOWN_IDS else ""
+    return ", ".join(map(shown, ids[:SHOWN_IDS])) + more
+
+
+def _guess(theirs: str, ours: str) -> str:
+    """Say in words why ids may not be found."""
+    prefix = next((prefix for prefix in PREFIXES if ours.startswith(prefix)), "")
+    if theirs.isdecimal():
+        theirs = prefix + theirs
+    (their_set, their_layout), (our_set, our_layout) = map(_form, (theirs, ours))
+    if their_set == our_set != "" and their_layout != our_layout:
+        return (
+            f"the answers are to {their_layout or 'another layout'} of {their_set}, the data are"
+            f" {our_layout or 'another one'} · give --data the layout that was answered"
+        )
+    if their_set == our_set:
+        return "are these answers to another split, or to another release of the data?"
+    if their_set:
+        return f"these look like answers to {their_set}; are they to another task?"
+    return "are these answers to another task, or to another layout (raw or preprocessed)?"
+
+
+def _form(id_: str) -> tuple[str, str]:
+    return next((found for form, found in _FORMS.items() if re.fullmatch(form, id_)), ("", ""))
+
+
+def name_model(files: Mapping[str, AnswerFile], given: str | None) -> str:
+    """Return who gave the answers: as the user says, else as the files do.
+
+    Raises:
+        DataError: Nobody says it, or the files name several models.
+    """
+    if given is not None:
+        if not given.strip():
+            raise DataError(f"--model {given!r}: is empty · expected the name of who answered")
+        return given
+    models = sum((file.models() for file in files.values()), Counter[str]())
+    paths = ", ".join(dict.fromkeys(str(file.path) for file in files.values()))
+    if not models:
+        raise DataError(f"{paths}: no answer names its model · give --model NAME")
+    if len(models) > 1:
+        named = ", ".join(f"{shown(name)} ({n:,})" for name, n in models.most_common(SHOWN_IDS))
+        raise DataError(
+            f"{paths}: answers of {len(models)} models: {named} · give the answers of one, or name"
+            " all of them together by --model NAME"
+        )
+    return next(iter(models))
+
+
+def digest_files(files: Mapping[str, AnswerFile]) -> str:
+    """Return what stands for the weights: the sha256 of the file, or of those of several."""
+    if len(files) == 1:
+        return next(iter(files.values())).digest
+    facts = json.dumps({task: file.digest for task, file in files.items()}, sort_keys=True)
+    return hashlib.sha256(facts.encode()).hexdigest()

@@ -1,0 +1,139 @@
+"""The files of a checkpoint, read without running anything: JSON, safetensors headers, digests."""
+
+import hashlib
+import json
+import struct
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from vipbench.errors import RunnerError
+
+_WEIGHTS, _INDEX = "model.safetensors", "model.safetensors.index.json"
+_PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
+_HEADER_ERRORS = (
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    IndexError,
+    RecursionError,
+)
+"""What reading raises where safetensors did not write the header."""
+# Files beside the weights that change what a model sees or answers.
+_SETTINGS = (
+    "config.json",
+    "generation_config.json",
+    "preprocessor_config.json",
+    "processor_config.json",
+    "tokenizer.json",
+    "tokenizer.model",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "chat_template.json",
+    "chat_template.jinja",
+    "vocab.json",
+    "merges.txt",
+)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read one JSON object, or say which file is broken and where."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:  # the last for thousands of brackets
+        raise RunnerError(f"{path}: cannot be read as JSON ({error}) · fetch it again") from error
+    if not isinstance(content, dict):
+        raise RunnerError(f"{path}: holds a {type(content).__name__} · expected a JSON object")
+    return content
+
+
+def remote_code(config: dict[str, Any]) -> str:
+    """Where in a config an `auto_map` stands, or nothing."""
+    left: list[tuple[str, object]] = [("", config)]
+    while left:
+        where, value = left.pop()
+        if isinstance(value, dict):
+            if value.get("auto_map"):
+                return f"{where}auto_map"
+            left += [(f"{where}{key}.", entry) for key, entry in value.items()]
+        elif isinstance(value, list):
+            left += [(f"{where}{i}.", entry) for i, entry in enumerate(value)]
+    return ""
+
+
+def weight_files(folder: Path) -> Iterator[Path]:
+    """Paths of the weights: one safetensors file, or the shards that the index names."""
+    if (folder / _WEIGHTS).is_file():
+        yield folder / _WEIGHTS
+        return
+    index = folder / _INDEX
+    if not index.is_file():
+        pickled = sorted(p.name for p in folder.iterdir() if p.suffix in _PICKLED)
+        if pickled:
+            raise RunnerError(
+                f"{folder}: the weights are pickled ({pickled[0]}), and unpickling can run any "
+                f"code · expected {_WEIGHTS} · save the model again with save_pretrained"
+            )
+        raise RunnerError(f"{folder}: has no weights · expected {_WEIGHTS} or {_INDEX}")
+    shards = read_json(index).get("weight_map")
+    if not isinstance(shards, dict) or not shards:
+        raise RunnerError(f"{index}: weight_map is missing · expected a mapping tensor: file")
+    for name in sorted(set(map(str, shards.values()))):
+        if Path(name).name != name or not name.endswith(".safetensors"):
+            raise RunnerError(f"{index}: weight_map names {name!r} · expected a safetensors file")
+        if not (folder / name).is_file():
+            raise RunnerError(
+                f"{folder / name}: does not exist · {_INDEX} names it · fetch it again"
+            )
+        yield folder / name
+
+
+def tensor_shapes(path: Path) -> dict[str, list[int]]:
+    """Read names and shapes in a safetensors header, after comparing its size with the file's."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        start = file.read(8)
+        if start.startswith(b"version "):
+            raise RunnerError(f"{path}: is a Git LFS pointer · fetch the file with git lfs pull")
+        length = struct.unpack("<Q", start)[0] if len(start) == 8 else size
+        if length > size - 8:
+            raise RunnerError(
+                f"{path}: is not a whole safetensors file ({size} bytes) · fetch it again"
+            )
+        try:
+            header: dict[str, dict[str, Any]] = json.loads(file.read(length))
+            header.pop("__metadata__", None)
+            end = max((tensor["data_offsets"][1] for tensor in header.values()), default=0)
+            shapes = {name: [int(n) for n in tensor["shape"]] for name, tensor in header.items()}
+        except _HEADER_ERRORS as error:
+            raise RunnerError(f"{path}: broken safetensors header · fetch it again") from error
+    if 8 + length + end != size:
+        raise RunnerError(
+            f"{path}: has {size} bytes · its header promises {8 + length + end} · fetch it again"
+        )
+    return shapes
+
+
+def digest(files: Iterable[Path]) -> str:
+    """Sha256 over names and contents of files."""
+    lines = []
+    for path in files:
+        status = path.stat()
+        digest = _file_digest(path.resolve(), status.st_size, status.st_mtime_ns)
+        lines.append(f"{path.name} {digest}\n")
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+@lru_cache(maxsize=256)
+def _file_digest(path: Path, size: int, mtime_ns: int) -> str:
+    """Sha256 of a file, remembered while it does not change: weights take many seconds to read."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def settings_digest(folder: Path) -> str:
+    """Sha256 over config, tokenizer, processor and template files, those that there are."""
+    return digest(folder / file for file in _SETTINGS if (folder / file).is_file())
