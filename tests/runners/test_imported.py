@@ -69,7 +69,7 @@ def test_answers_are_found_by_id_in_any_order() -> None:
     assert settings_of(runner, "x").model == "m"
     [note] = matched.notes
     assert "t: 2 answers in folder/a.json (answers, sha256 000000000000)" in note
-    assert "is not known, they stand under style s" in note
+    assert "is unknown, they stand under style s" in note
 
 
 def test_an_empty_text_is_an_answer() -> None:
@@ -127,7 +127,7 @@ def test_some_unknown_ids_are_counted_and_named() -> None:
 def test_as_many_unknown_as_known_is_no_error_and_one_more_is() -> None:
     trials = [trial("q1"), trial("q2")]
     match(trials, answer_file(("q1", "A"), ("x", "A")))
-    with pytest.raises(DataError, match="2 of 3 ids are of no sample of t, such as 'x'"):
+    with pytest.raises(DataError, match="2 of 3 ids match no sample of t, such as 'x'"):
         match(trials, answer_file(("q1", "A"), ("x", "A"), ("y", "A")))
 
 
@@ -153,9 +153,7 @@ def test_a_file_of_other_samples_is_refused_with_a_guess(
     with pytest.raises(DataError) as caught:
         match([trial(ours)], answer_file((theirs, "A")))
     message = str(caught.value)
-    assert message.startswith(
-        f"folder/a.json: 1 of 1 ids are of no sample of t, such as {theirs!r}"
-    )
+    assert message.startswith(f"folder/a.json: 1 of 1 ids match no sample of t, such as {theirs!r}")
     assert f"expected ids like {ours!r}" in message
     assert guess in message
 
@@ -184,8 +182,8 @@ def test_a_box_that_is_no_option_is_kept_and_counted() -> None:
     trials = [trial("v7w-1", boxes=BOXES), trial("v7w-2", boxes=BOXES)]
     matched = match(trials, answer_file(("1", "99"), ("2", ""), as_format="visual7w"))
     assert [response_of(matched, id_).text for id_ in ("v7w-1", "v7w-2")] == ["99", ""]
-    assert "1 results choose a box that is not an option" in noted(matched, "no option")
-    assert "('v7w-1')" in noted(matched, "no option")
+    assert "1 results choose a box that is not an option" in noted(matched, "not an option")
+    assert "('v7w-1')" in noted(matched, "not an option")
 
 
 def test_boxes_need_data_that_name_them() -> None:

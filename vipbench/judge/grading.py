@@ -300,7 +300,7 @@ def _grade_all(grader: _Grader, jobs: Sequence[_Job], n_all: int, console: Conso
         except KeyboardInterrupt:
             grader.chat.stop.set()
             raise RunInterrupted(
-                f"{grader.ledger.path}: interrupted; what is graded is kept: give the same command "
+                f"{grader.ledger.path}: interrupted · what is graded is kept · give the same command "
                 "again to resume"
             ) from None
         finally:

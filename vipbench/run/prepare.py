@@ -1,4 +1,4 @@
-"""Steps 1 and 2: samples, then requests; and all else that is known before the model is loaded."""
+"""Samples, then requests; and all else that is known before the model is loaded."""
 
 import time
 from collections import Counter

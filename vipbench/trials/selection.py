@@ -69,13 +69,13 @@ def select(
         fit_hint: for tasks that say nothing themselves: the checkpoint's.
 
     Raises:
-        TaskError: a task, suite or style is unknown or broken, or nothing is left to ask.
+        TaskError: a task, suite or style is unknown or broken, or no task is left to run.
         DataError: the data of a task cannot be found.
     """
     chosen = load_suite(suite, include) if suite else None
     names = tuple(tasks) or (chosen.tasks if chosen else ())
     if not names:
-        raise TaskError("no task: give --tasks or --suite; `vipbench ls tasks` lists them")
+        raise TaskError("no task · give --tasks or --suite; `vipbench ls tasks` lists them")
     asked, joints = _expand([load_task(name, include) for name in names], include)
     known = all_styles(include)
     notes: list[str] = []
@@ -97,7 +97,7 @@ def select(
             )
         )
     if not choices:
-        raise TaskError(f"nothing is left to ask: {'; '.join(notes)}")
+        raise TaskError(f"no task is left to run: {'; '.join(notes)}")
     left = {choice.spec.name for choice in choices}
     return Selection(
         suite=chosen.name if chosen else CUSTOM,
@@ -130,7 +130,7 @@ def _expand(
         for name in spec.data:
             part = load_task(name, include)
             if part.kind == "joint":
-                raise TaskError(f"{spec.path}: {name!r} is joint itself; join plain tasks")
+                raise TaskError(f"{spec.path}: {name!r} is joint itself · join plain tasks")
             asked.setdefault(name, part)
     return list(asked.values()), list(joints.values())
 

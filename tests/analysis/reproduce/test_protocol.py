@@ -143,7 +143,7 @@ def test_grades_of_the_published_judge_are_compared(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("facts", "said"),
     [
-        ({}, "who graded is not known"),
+        ({}, "who graded is unknown"),
         (
             {"comparable": False, "not_comparable": ["the prompt is vipbench's own rubric"]},
             "the prompt is vipbench's own rubric",

@@ -232,7 +232,7 @@ def test_a_fetch_that_is_stopped_goes_on(source: Source, server: Server, tmp_pat
         stopped.wait(20)
 
     server.files["/i.zip"] = Served(zipped(IMAGES), cuts=[3000], pause=stop)
-    with pytest.raises(RunInterrupted, match="what was loaded is kept: give the same command"):
+    with pytest.raises(RunInterrupted, match="what was loaded is kept · give the same command"):
         fetch(source, tmp_path, settings=SETTINGS)
     stopped.set()
     fetch(source, tmp_path, settings=SETTINGS)
@@ -556,7 +556,7 @@ def test_a_run_finds_fetched_data_without_being_told(
     source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("VIPBENCH_CACHE", str(tmp_path))
-    with pytest.raises(DataError, match="data 'toy': no location is known · give --data toy=DIR"):
+    with pytest.raises(DataError, match="data 'toy': not found anywhere · give --data toy=DIR"):
         locate("toy", {})
     folder = fetch(source, settings=SETTINGS)
     assert folder == fetched_folder("toy") == tmp_path / "data/toy"
@@ -576,7 +576,7 @@ def test_a_broken_off_fetch_is_no_data(
     with pytest.raises(DataError, match="gave up"):
         fetch(source, settings=SETTINGS)
     assert [path.name for path in fetched_folder("toy").iterdir()] == [STAGE]
-    with pytest.raises(DataError, match="no location is known"):
+    with pytest.raises(DataError, match="not found anywhere"):
         locate("toy", {})
 
 
