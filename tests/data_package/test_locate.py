@@ -103,7 +103,7 @@ def test_data_that_are_nowhere_say_which_option_to_give(tmp_path: Path) -> None:
         locate("pointqa", {}, tmp_path)
     given = {"visual7": DataSource(tmp_path, tmp_path)}
     with pytest.raises(
-        DataError, match=r"known · did you mean 'visual7'\? · give --data visual7w="
+        DataError, match=r"anywhere · did you mean 'visual7'\? · give --data visual7w="
     ):
         locate("visual7w", given)
 

@@ -11,7 +11,7 @@ from PIL import Image
 from vipbench.errors import DataError
 from vipbench.images.draw import footprint, render
 from vipbench.images.fit import PAD_COLOR, fit
-from vipbench.images.load import digest_pixels, load_measured, load_pixels, load_or_error
+from vipbench.images.load import digest_pixels, load_measured, load_or_error, load_pixels
 from vipbench.images.visibility import measure, view
 from vipbench.schema import Fit, Region, Request, VisualPrompt
 

@@ -67,7 +67,8 @@ def run(
         raise RunError("--judge-ledger: needs a judge · add --judge-url")
     if fields["judge"] is not None and seeds is not None:
         raise RunError(
-            "--seeds with --judge-url: cannot be combined · give the judge to `vipbench score` for each of the runs"
+            "--seeds with --judge-url: cannot be combined · give the judge to `vipbench score` "
+            "for each of the runs"
         )
     if raw["shard"] == AUTO:
         fields["device"] = _device_of_rank(fields["device"])

@@ -60,7 +60,7 @@ class BatchPipeline:
             self._loaders.close()
         self._threads.shutdown(cancel_futures=True)
 
-    def load_or_error(self, batch: int, read: Callable[[int], Sequence[Request]]) -> None:
+    def prepare(self, batch: int, read: Callable[[int], Sequence[Request]]) -> None:
         """Begin to draw and fit a batch, unless that has begun; `read` returns its requests.
 
         Batches must be answered in the order in which they are prepared.

@@ -40,7 +40,7 @@ class PreparedRequest(NamedTuple):
 def load_or_error(
     request: Request, images: Mapping[str, Path], size: int | None, patch_size: int | None
 ) -> PreparedRequest:
-    """Load a request's image as `load_measured` does; a broken image is an error of this request alone.
+    """Do as `load_measured` does; a broken image is an error of this request alone.
 
     `images` is the folder below which each task's images lie, by the task's name.
     """

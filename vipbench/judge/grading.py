@@ -300,8 +300,8 @@ def _grade_all(grader: _Grader, jobs: Sequence[_Job], n_all: int, console: Conso
         except KeyboardInterrupt:
             grader.chat.stop.set()
             raise RunInterrupted(
-                f"{grader.ledger.path}: interrupted · what is graded is kept · give the same command "
-                "again to resume"
+                f"{grader.ledger.path}: interrupted · what is graded is kept · give the same "
+                "command again to resume"
             ) from None
         finally:
             # What is under way has been paid for: it is waited for, and written down.

@@ -154,6 +154,6 @@ def _size(sample: Sample) -> tuple[int, int]:
     if sample.image_size is None:
         raise DataError(
             f"sample {sample.id!r}: the image's size is unknown · pass the sample through "
-            "vipbench.data.samples.inspect_image"
+            "`vipbench.data.samples.inspect_image`"
         )
     return sample.image_size

@@ -138,7 +138,7 @@ class Wording:
             if size is None:
                 raise DataError(
                     f"{self.name}: the image's size is unknown, which coordinates are a fraction of"
-                    " · pass the sample through vipbench.data.samples.inspect_image"
+                    " · pass the sample through `vipbench.data.samples.inspect_image`"
                 )
             box = fit_box(self.sample.regions[index].box, size, self.fit)
             # + 0.0 turns -0.0 into 0.0

@@ -131,8 +131,8 @@ def check_errors(result: Results, max_errors: float) -> None:
         lines = files.read_lines(result.path / SCORES, ScoreLine)
         first = next(f"{line.id}: {line.error}" for line in lines if line.error is not None)
         raise TooManyErrors(
-            f"{'; '.join(messages)} · more than --max-errors {max_errors:g} allows, such as {first} "
-            f"· all others are scored in {result.path}"
+            f"{'; '.join(messages)} · more than --max-errors {max_errors:g} allows, such as {first}"
+            f" · all others are scored in {result.path}"
         )
 
 

@@ -30,7 +30,7 @@ class PluginSpec(RunnerSpec):
     summary = "a class of another package"
 
     def check(self) -> None:
-        """Import the class, so that a wrong name or a broken package is an error before any data."""
+        """Import the class: a wrong name or a broken package is an error before data are read."""
         super().check()
         find_plugin(self.name)
 

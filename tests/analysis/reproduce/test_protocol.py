@@ -203,7 +203,7 @@ def test_a_broken_judge_file_is_an_error(tmp_path: Path) -> None:
             {"identity": {"runner": "imported"}, "settings": {"prompt_format": None}},
             {
                 "answers": (
-                    "imported; prompt, fit, decoding and dtype are not known",
+                    "imported; prompt, fit, decoding and dtype are unknown",
                     "made by the script",
                 )
             },

@@ -249,7 +249,7 @@ def test_a_disk_that_fills_up_keeps_the_archive(tmp_path: Path) -> None:
     )
     last = done.stderr.splitlines()[-1]
     assert "DataError" in last
-    assert "the archive is kept: make room, then give the same command again" in last
+    assert "the archive is kept · make room, then give the same command again" in last
     assert list(tmp_path.iterdir()) == [archive]
 
 

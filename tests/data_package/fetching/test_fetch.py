@@ -178,7 +178,7 @@ def test_one_file_of_an_archive(server: Server, tmp_path: Path) -> None:
         fetch(source, tmp_path, settings=SETTINGS)
     (tmp_path / "three.jpg").unlink()
     missing = file.model_copy(update={"take": ("9.jpg",)})
-    with pytest.raises(DataError, match=r"holds 0 files 9\.jpg, expected one"):
+    with pytest.raises(DataError, match=r"holds 0 files 9\.jpg \(pictures\) · expected one"):
         fetch(
             source.model_copy(
                 update={"parts": {"one": part.model_copy(update={"files": (missing,)})}}
@@ -283,7 +283,7 @@ def test_a_disk_that_fills_up_keeps_what_was_loaded(
         check=False,
     )
     last = done.stderr.splitlines()[-1]
-    assert "the first 3 kB are kept: make room, then give the same command again" in last
+    assert "the first 3 kB are kept · make room, then give the same command again" in last
     fetch(source, out, settings=SETTINGS)
     assert files(out) == WHOLE
     sent = [each.sent for each in server.asked if each.path == "/i.zip"]

@@ -178,7 +178,7 @@ def protocol_differences(case: Case) -> Iterable[Difference]:
     manifest, protocol = case.result.manifest, case.protocol
     settings = manifest.identity.settings
     if manifest.identity.runner == IMPORTED:
-        text = "imported; prompt, fit, decoding and dtype are not known"
+        text = "imported; prompt, fit, decoding and dtype are unknown"
         yield Difference(what="answers", run=text, published="made by the script")
     else:
         pairs = [

@@ -104,8 +104,8 @@ def read_sentencepiece(path: Path) -> SentencePieceModel:
     """Read a `tokenizer.model`.
 
     Raises:
-        RunnerError: the file is truncated, or is not what Llama's is: byte-pair pieces with a fallback
-            to bytes, of text that is not normalised.
+        RunnerError: the file is truncated, or is not what Llama's is: byte-pair pieces with a
+            fallback to bytes, of text that is not normalised.
     """
     raw = path.read_bytes()
     if raw.startswith(b"version https://git-lfs"):
@@ -253,7 +253,7 @@ def _add_tokens(folder: Path, backend: Tokenizer, config: Mapping[str, object]) 
 
 
 def _fields(raw: bytes) -> Iterator[tuple[int, bytes | int | float]]:
-    """Yield number and value of each field of a protocol buffer; ValueError where it is truncated."""
+    """Yield number and value of each field of a protocol buffer; ValueError if truncated."""
     position = 0
     while position < len(raw):
         tag, position = _varint(raw, position)

@@ -229,8 +229,8 @@ def _load_pickle(path: Path) -> Mapping[str, torch.Tensor]:
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
     except pickle.UnpicklingError as error:
         raise RunnerError(
-            f"{path}: is truncated or holds more than tensors, and unpickling that can run any code · "
-            "expected plain tensors under their names · fetch it again from a source you trust"
+            f"{path}: is truncated or holds more than tensors, and unpickling that can run any code"
+            " · expected plain tensors under their names · fetch it again from a source you trust"
         ) from error
     except _BROKEN as error:
         reason = " ".join(str(error).split())[:200]
