@@ -154,7 +154,7 @@ def unwritten(path: Path, error: OSError, kept: str) -> DataError:
         )
     return DataError(
         f"{error.filename or path}: cannot be written or read ({reason(error)}) · {kept} · expected"
-        " a folder that takes new files: name another with -o"
+        " a folder that takes new files · name another with -o"
     )
 
 
