@@ -335,7 +335,7 @@ def _csv_answer(
     if len(row) != len(columns):
         raise DataError(
             f"{path}:{line}: {len(row)} fields {shown(row)} · expected {len(columns)}, as the first"
-            " line has: put quotes around a text with commas or line breaks"
+            " line has · put quotes around a text with commas or line breaks"
         )
     answer = Answer(row[indices[0]], row[indices[1]], f"line {line}")
     if not answer.id:

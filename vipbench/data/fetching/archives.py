@@ -84,7 +84,7 @@ def unpack(archive: Path, folder: Path, on_bytes: OnBytes = lambda n: None) -> U
     except _BROKEN as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise DataError(
-            f"{archive}: cannot be unpacked ({reason}) · expected an intact zip or tar archive:"
+            f"{archive}: cannot be unpacked ({reason}) · expected an intact zip or tar archive ·"
             " delete it and fetch again"
         ) from error
     except OSError as error:
