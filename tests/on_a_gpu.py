@@ -375,7 +375,7 @@ def _ask(sizes: Sizes, n: int, new_tokens: int) -> tuple[Any, list[Any], list[An
     from vipbench.bench.models import load_prompts, load_runner
     from vipbench.bench.requests import lengthen
     from vipbench.demo.embedded import benchmark
-    from vipbench.images.load import load
+    from vipbench.images.load import load_measured
     from vipbench.trials.make import make_trials
     from vipbench.trials.selection import select
 
@@ -394,7 +394,11 @@ def _ask(sizes: Sizes, n: int, new_tokens: int) -> tuple[Any, list[Any], list[An
         for request in made
     ]
     root = chosen.tasks[0].source.images
-    return runner, requests, [load(each, root, runner.image_size).pixels for each in requests]
+    return (
+        runner,
+        requests,
+        [load_measured(each, root, runner.image_size).pixels for each in requests],
+    )
 
 
 def _timed(runner: Any, requests: Sequence[Any], images: Sequence[Any]) -> tuple[float, list[Any]]:

@@ -200,7 +200,7 @@ def test_the_samples_are_the_same_ones_each_time_and_depend_on_the_seed(
 def test_what_has_no_rounding_is_refused(
     checkpoint: Path, tasks: Path, tmp_path: Path, fields: dict[str, Any]
 ) -> None:
-    with pytest.raises(RunnerError, match=r"has no rounding to certify; .* give --model"):
+    with pytest.raises(RunnerError, match=r"has no rounding to certify · .* give --model"):
         certify(settings(checkpoint, tasks, **fields), 4, tmp_path / "c.json")
     assert list(tmp_path.iterdir()) == []
 

@@ -1,6 +1,8 @@
 """`docs/design.md` against the code: its rooms, its arrows, its layers, and every name it gives."""
 
+import ast
 import re
+from pathlib import Path
 
 import pytest
 
@@ -82,6 +84,46 @@ def test_the_steps_are_the_calls_of_the_loop() -> None:
     assert [call[1] for call in calls if call] == steps
     assert [call[4] for call in calls if call] == list("123456")
     assert len(loop.splitlines()) <= 160
+
+
+def test_steps_have_numbers_in_the_loop_alone() -> None:
+    numbered = [path for path in modules() if re.search(r"\b[Ss]teps? \d", path.read_text("utf-8"))]
+    assert set(numbered) <= {PACKAGE / "run" / "loop.py"}
+
+
+SUFFIXES = ("csv", "html", "json", "jsonl", "md", "png", "py", "svg", "yaml")
+"""What is behind the dot of a file's name, and no name in a module."""
+
+
+def below(path: Path) -> tuple[str, ...]:
+    """Return where a module is in the package: `("run", "loop")`; a package's own name for it."""
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return parts[:-1] if parts[-1] == "__init__" else parts
+
+
+def is_stale(name: str) -> bool:
+    """Say whether the module before the last dot is one of ours, and does not have that name."""
+    *home, last = name.removeprefix("vipbench.").split(".")
+    homes = [path for path in modules() if below(path)[-len(home) :] == tuple(home)] if home else []
+    text = "\n".join(path.read_text("utf-8") for path in homes)
+    defined = re.search(rf'^ *(?:(?:def|class) {last}\b|"?{last}"? ?[:=])', text, re.MULTILINE)
+    is_module = any(below(path)[-len(home) - 1 :] == (*home, last) for path in modules())
+    return bool(homes) and last not in SUFFIXES and not defined and not is_module
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_names_of_modules_in_texts_are_there(path: Path) -> None:
+    texts = [node.value for node in ast.walk(ast.parse(path.read_text("utf-8")))
+             if isinstance(node, ast.Constant) and isinstance(node.value, str)]  # fmt: skip
+    names = {name for text in texts for name in re.findall(r"`([a-z_]\w*(?:\.\w+)+)`", text)}
+    assert {name for name in names if is_stale(name)} == set()
+
+
+def test_a_stale_name_is_noticed() -> None:
+    assert is_stale("tasks.inspect_image")
+    assert is_stale("vipbench.prompts.CHOICE_TEMPLATE")
+    assert not is_stale("vipbench.data.samples.inspect_image")
+    assert not is_stale("scores.jsonl")
 
 
 def test_the_page_gives_names() -> None:

@@ -40,10 +40,10 @@ def test_the_caller_says_what_to_do(tmp_path: Path) -> None:
     path.write_text("{")
     with pytest.raises(RunError, match=r"not JSON \(.*\)$"):
         files.read_json(path)
-    with pytest.raises(RunError, match=r"not JSON \(.*\); mend it$"):
+    with pytest.raises(RunError, match=r"not JSON \(.*\) · mend it$"):
         files.read_json(path, advice)
     full = OSError(errno.ENOSPC, "full")
-    assert str(files.write_error(path, full, advice)).endswith("(full); sell something")
+    assert str(files.write_error(path, full, advice)).endswith("(full) · sell something")
     plain = str(files.write_error(path, full))
     assert plain.endswith("(full) · make room, then give the same command again")
 

@@ -54,6 +54,12 @@ def imported(path: Path) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
+def test_files_are_short_and_few_lie_outside_of_rooms() -> None:
+    lines = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in modules()}
+    assert {path: n for path, n in lines.items() if n > 620} == {}
+    assert len(list(PACKAGE.glob("*.py"))) <= 16
+
+
 def test_every_module_has_a_layer() -> None:
     unknown = {part(path) for path in modules()} - set(RANK) - set(TOP)
     assert not unknown, f"give {unknown} a layer in LAYERS"

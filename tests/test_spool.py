@@ -49,7 +49,7 @@ def test_reading_and_writing_may_take_turns(spool: Spool[Sample | Problem]) -> N
     assert spool[2] == SAMPLE
 
 
-def test_an_empty_shelf_holds_nothing(spool: Spool[Sample | Problem]) -> None:
+def test_an_empty_spool_holds_nothing(spool: Spool[Sample | Problem]) -> None:
     assert list(spool) == []
     with pytest.raises(IndexError):
         spool[0]

@@ -51,9 +51,7 @@ def evaluate(
         styles = ",".join(styles)
     live = model is not None and not isinstance(model, str | os.PathLike)
     if live and processor is None:
-        raise RunnerError(
-            "evaluate: a model in memory came without its processor · give processor="
-        )
+        raise RunnerError("evaluate: a model in memory needs its processor · pass processor=…")
     if model is None and settings.get("runner", VIPLLAVA) == VIPLLAVA:
         model = embedded.CHECKPOINT
     if tasks is None:

@@ -163,12 +163,12 @@ def unwritten(path: Path, error: OSError, kept: str) -> DataError:
     """Make the error for a file of data that cannot be written; `kept` says what is not lost."""
     if error.errno in _FULL:
         return DataError(
-            f"{path}: cannot be written ({error.strerror}) · {kept}: make room, then give the same"
+            f"{path}: cannot be written ({error.strerror}) · {kept} · make room, then give the same"
             " command again to resume"
         )
     return DataError(
         f"{error.filename or path}: cannot be written or read ({reason(error)}) · {kept} · expected"
-        " a folder that takes new files: name another with -o"
+        " a folder that takes new files · name another with -o"
     )
 
 
@@ -294,7 +294,9 @@ def _lock(path: Path) -> Iterator[None]:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         os.close(handle)
-        raise RunError(f"{path}: another process runs in it; wait for its end") from error
+        raise RunError(
+            f"{path}: another process is using it · wait until it has finished"
+        ) from error
     except OSError:
         pass  # a network disk without locks
     try:

@@ -139,7 +139,7 @@ def _decode(text: str, *, unique: bool) -> object:
 
 def _broken(path: Path, message: str, line: int, column: int) -> DataError:
     return DataError(
-        f"{path}:{line}:{column}: broken JSON ({message}); download or write the file again"
+        f"{path}:{line}:{column}: broken JSON ({message}) · download or write the file again"
     )
 
 

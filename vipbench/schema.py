@@ -169,7 +169,7 @@ class Visibility(Record):
     fitted_px: float = Field(ge=0)
     """Their area there, in px of the fitted square."""
     n_patches: int | None = None
-    """Patches of the square that it touches; None where their size is not known."""
+    """Patches of the square that it touches; None where their size is unknown."""
 
     @property
     def lost(self) -> bool:

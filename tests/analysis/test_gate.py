@@ -286,7 +286,9 @@ def test_without_a_certificate_rounding_is_said_not_to_be_known(tmp_path: Path) 
         f"{half}: float16, not known: no certificate (`vipbench certify` makes one)",
     )
     assert found.rows[0].rounding_lost is None
-    with pytest.raises(RunError, match=r"rounding: widen: .*/a: float16, not known: no cert"):
+    with pytest.raises(
+        RunError, match=r"rounding: widen needs certificates: .*/a: float16, not known: no cert"
+    ):
         gate(half, half, Thresholds(rounding="widen"))
     whole = run(tmp_path / "b", answers(200), settings={"dtype": "float32"})
     exact = gate(whole, whole, Thresholds(rounding="widen"))

@@ -8,7 +8,7 @@ import pytest
 from vipbench.bench.requests import answer_lengths, choose, enlarge, slices
 from vipbench.demo.embedded import benchmark
 from vipbench.images.decode import open_image
-from vipbench.images.load import load
+from vipbench.images.load import load_measured
 from vipbench.trials.make import make_trials
 from vipbench.trials.selection import select
 
@@ -54,12 +54,14 @@ def test_an_enlarged_image_has_its_marks_where_they_were(tmp_path: Path) -> None
     request = trial.request
     assert request is not None
     larger = enlarge(request, images, tmp_path, 512)
-    before, after = load(request, images, 56), load(larger, tmp_path, 56)
+    before, after = load_measured(request, images, 56), load_measured(larger, tmp_path, 56)
     assert open_image(tmp_path / larger.image)[0].width == 512
     for a, b in zip(before.visibility, after.visibility, strict=True):
         assert b.fitted_px == pytest.approx(a.fitted_px, rel=0.3)
     moved = np.abs(before.pixels.astype(int) - after.pixels.astype(int))
     unmarked = request.model_copy(update={"visual_prompts": ()})
-    other = np.abs(before.pixels.astype(int) - load(unmarked, images, 56).pixels.astype(int))
+    other = np.abs(
+        before.pixels.astype(int) - load_measured(unmarked, images, 56).pixels.astype(int)
+    )
     assert moved.mean() < other.mean() / 2
     assert enlarge(request, images, tmp_path, 512) == larger  # again, from the file that is there

@@ -130,7 +130,7 @@ def test_an_argument_that_is_no_text_is_refused() -> None:
 def test_a_terminal_without_unicode_shows_what_it_can() -> None:
     broken = spawn("check", "vcr_\u00fc", env=os.environ | {"PYTHONIOENCODING": "ascii"})
     assert broken.returncode == 2
-    assert broken.stderr.startswith("error: task 'vcr_\\xfc' is unknown · did you mean")
+    assert broken.stderr.startswith("error: task 'vcr_\\xfc' is unknown; did you mean")
 
 
 @pytest.mark.parametrize("closed", [">&-", ">&- 2>&-"])

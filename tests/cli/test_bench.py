@@ -148,7 +148,7 @@ def test_mistakes_are_one_line(vipbench: Vipbench) -> None:
     for arguments, fault in (
         (("--model", "nowhere"), "model nowhere: does not exist"),
         (("--model", "nowhere", "--random", "tiny"), "--random tiny: is a model itself"),
-        (("--device", "abacus"), "device 'abacus' is not known"),
+        (("--device", "abacus"), "device 'abacus' is unknown"),
         (("--tasks", "nothing"), "nothing"),
         (("--ways", "usual,slow"), "ways.1 = 'slow'"),
         (("--new-tokens", "many"), "new_tokens = 'many'"),

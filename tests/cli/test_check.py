@@ -46,7 +46,7 @@ def test_data_that_this_user_may_not_read_are_one_line(
     code, _, err = vipbench("check", "vcr_qa", "--data", f"vcr={tmp_path}")
     assert code == 2
     assert err.startswith(f"error: {tmp_path}")
-    assert "Permission denied; get permission to read or write there" in err
+    assert "Permission denied · get permission to read or write there" in err
 
 
 # --- --visibility

@@ -77,7 +77,7 @@ def test_from_nothing_to_a_checked_task(vipbench: Vipbench, server: Server, tmp_
     mine = ("--include", "mine")
     ran = vipbench("check", "signs", *mine)
     assert ran.code == 2
-    assert "data 'toy': no location is known" in ran.out
+    assert "data 'toy': not found anywhere" in ran.out
     ran = vipbench("data", "locate", "toy", *mine)
     assert ran.code == 2
     assert "`vipbench data fetch toy`" in ran.err
@@ -158,7 +158,7 @@ def test_what_belongs_to_one_key(vipbench: Vipbench) -> None:
     for option in (("-o", "x"), ("--part", "images")):
         ran = vipbench("data", "fetch", "visual7w", "pointqa", *option)
         assert ran.code == 2
-        assert "belongs to one key, not to visual7w, pointqa" in ran.err
+        assert "applies to one key only, not to visual7w, pointqa" in ran.err
 
 
 def test_an_unknown_key(vipbench: Vipbench) -> None:

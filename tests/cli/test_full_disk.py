@@ -16,7 +16,7 @@ DATA = Path(__file__).parents[1] / "data"
 RUN = DATA / "old_run" / "finished"
 PLAIN = "(File too large) · make room, then give the same command again\n"
 OF_A_RUN = (
-    "(File too large); nothing that was answered is lost: make room, then give the same command"
+    "(File too large) · nothing that was answered is lost · make room, then give the same command"
     " again to resume\n"
 )
 

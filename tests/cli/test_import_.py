@@ -13,7 +13,7 @@ from tests import other_programs
 from tests.cli.conftest import Vipbench
 from vipbench import files
 from vipbench.demo.generate import make
-from vipbench.images.load import load_image
+from vipbench.images.load import load_pixels
 from vipbench.runfolder import answers_file, trials_file
 from vipbench.runfolder import manifest as manifests
 from vipbench.runfolder.folder import MANIFEST, REQUESTS, RESPONSES, SCORES, SUMMARY
@@ -272,7 +272,7 @@ def test_the_evaluator_of_vip_bench_gets_all_or_is_told(vipbench: Vipbench, rele
     assert ran.code == 0
     ran = vipbench("export", "few", "vip_bench", "-o", "results.json")
     assert ran.code == 2
-    assert f"the run asked 3 of {N} samples; the evaluator of ViP-Bench needs all" in ran.err
+    assert f"the run asked 3 of {N} samples · the evaluator of ViP-Bench needs all" in ran.err
     assert not Path("results.json").exists()
     ran = vipbench("export", "few", "vip_bench", "--partial", "-o", "results.json")
     assert ran.code == 0
@@ -312,7 +312,7 @@ def test_a_datasets_folder_holds_pictures_questions_and_answers(
     assert [row["text"] for row in rows["run"]] == [text for text in TEXTS if text is not None]
     for trial, row in zip(trials, rows, strict=True):
         assert trial.request is not None
-        drawn = load_image(trial.request, release / "visual7w", None)
+        drawn = load_pixels(trial.request, release / "visual7w", None)
         assert np.array_equal(np.asarray(row["image"]), drawn)
         assert row["run"]["turns"] == list(trial.request.turns)
         assert row["question"] == trial.request.turns[-1]
@@ -444,7 +444,7 @@ def test_missing_doubtful_and_unknown_answers_are_counted_in_the_manifest(
         ),
         (["vcr_qa=train.csv", "--model", "m"], "the answers are to the raw training split of VCR"),
         (["vcr_qa=good.csv", "--model", "m", "--styles", "none,blind"], "give one --styles"),
-        (["vcr_qa=good.csv", "--model", "m", "--styles", "given"], "nothing is left to ask"),
+        (["vcr_qa=good.csv", "--model", "m", "--styles", "given"], "no task is left to run"),
         (["vcr_qa=torn.jsonl", "--model", "m"], "torn.jsonl:2:"),
     ],
 )

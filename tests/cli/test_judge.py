@@ -168,7 +168,7 @@ def test_a_budget_is_kept(vipbench: Vipbench, run: tuple[str, ...]) -> None:
 def test_judge_options_need_a_judge(vipbench: Vipbench, run: tuple[str, ...]) -> None:
     done = vipbench("score", "done", "--judge-model", "m", "--judge-runs", 1)
     assert done.code == 2
-    assert "--judge-model, --judge-runs: no judge to ask · give --judge-url too" in done.err
+    assert "--judge-model, --judge-runs: needs a judge · add --judge-url" in done.err
     done = vipbench(*run, "--judge-ledger", "g.jsonl")
     assert done.code == 2
     done = vipbench(*run, "--judge-url", "http://localhost", "--seeds", 2)

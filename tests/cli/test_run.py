@@ -176,7 +176,7 @@ def test_another_family_is_run_and_gone_on_with(vipbench: Vipbench, data: list[s
     manifest = json.loads(Path("run/manifest.json").read_text())
     Path("run/manifest.json").write_text(json.dumps(manifest | {"finished": None}))
     responses.write_text("".join(lines[:-3]))
-    assert "batches are answered" in (ran := vipbench(*words)).err
+    assert "batches already answered" in (ran := vipbench(*words)).err
     assert scores.read_bytes() == expected
     assert "nothing is asked again" in vipbench(*words).err
     assert "LLaVA-1.5" in vipbench("ls", "runners").out

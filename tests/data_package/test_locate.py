@@ -99,11 +99,11 @@ def test_locate(tmp_path: Path) -> None:
 
 
 def test_data_that_are_nowhere_say_which_option_to_give(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"'pointqa': no location is known · give --data pointqa=D"):
+    with pytest.raises(DataError, match=r"'pointqa': not found anywhere · give --data pointqa=D"):
         locate("pointqa", {}, tmp_path)
     given = {"visual7": DataSource(tmp_path, tmp_path)}
     with pytest.raises(
-        DataError, match=r"known · did you mean 'visual7'\? · give --data visual7w="
+        DataError, match=r"anywhere · did you mean 'visual7'\? · give --data visual7w="
     ):
         locate("visual7w", given)
 
@@ -115,7 +115,7 @@ def test_the_keys_are_those_of_the_tasks() -> None:
 @pytest.mark.parametrize("key", ["here/q.jsonl", "nowhere/q.json", "here/data", "a/b/c", "../x/y"])
 def test_a_path_is_not_taken_for_a_hub_id(tmp_path: Path, key: str) -> None:
     (tmp_path / "here").mkdir()
-    with pytest.raises(DataError, match="no location is known"):
+    with pytest.raises(DataError, match="not found anywhere"):
         locate(key, {}, tmp_path)
 
 

@@ -11,7 +11,7 @@ from tests.engine.made import trials
 from tests.runs import Brightness
 from vipbench.engine.batches import BatchPipeline, answer_batches, requests_of
 from vipbench.errors import RunError, RunnerError
-from vipbench.images.load import digest_pixels, load, load_image
+from vipbench.images.load import digest_pixels, load_measured, load_pixels
 from vipbench.runfolder.lines import ResponseLine
 from vipbench.runners.contract import Runner, patch_size_of
 from vipbench.schema import Request, Response
@@ -77,7 +77,7 @@ def test_each_answer_comes_with_the_digest_of_what_was_seen(tmp_path: Path) -> N
     ((line,),) = answer(Brightness(None), tmp_path, [2])
     (trial,) = trials(tmp_path).read([3])
     assert trial.request is not None
-    pixels = load_image(trial.request, tmp_path, 24)
+    pixels = load_pixels(trial.request, tmp_path, 24)
     assert line.pixels == digest_pixels(pixels)
     assert line.key == trial.request.key
     assert line.text == Brightness(None).generate([trial.request], [pixels])[0].text
@@ -88,7 +88,7 @@ def test_each_answer_comes_with_what_was_left_of_the_marks(tmp_path: Path) -> No
     assert trial.request is not None
     for runner, patch_size in ((Brightness(None), None), (Patched(), 8)):
         ((line,),) = answer(runner, tmp_path, [2])
-        seen = load(trial.request, tmp_path, 24, patch_size).visibility
+        seen = load_measured(trial.request, tmp_path, 24, patch_size).visibility
         assert line.visibility == seen
         assert len(seen) == 1
         assert (seen[0].n_patches is None) == (patch_size is None)

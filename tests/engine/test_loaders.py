@@ -32,7 +32,7 @@ from vipbench.engine.loaders import (
     split_by_image,
 )
 from vipbench.errors import RunError, RunnerError
-from vipbench.images.load import PreparedRequest, prepare
+from vipbench.images.load import PreparedRequest, load_or_error
 from vipbench.run.loop import run
 from vipbench.run.score import Results
 from vipbench.runfolder import folder as runfolder_folder
@@ -93,7 +93,7 @@ def assert_same(found: Sequence[PreparedRequest], expected: Sequence[PreparedReq
 def here(
     folder: Path, requests: Sequence[Request], size: int | None = SIDE
 ) -> list[PreparedRequest]:
-    return [prepare(each, {"own": folder}, size, 8) for each in requests]
+    return [load_or_error(each, {"own": folder}, size, 8) for each in requests]
 
 
 def processes() -> dict[int, str]:

@@ -98,5 +98,5 @@ def test_more_workers_than_cores_are_mentioned() -> None:
 
 
 def test_more_workers_than_devices_are_refused() -> None:
-    with pytest.raises(RunnerError, match="2 workers: are more than the devices"):
+    with pytest.raises(RunnerError, match="2 workers need 2 devices, and there is 1 "):
         made("local", 2, "mps")

@@ -165,7 +165,7 @@ RESULT = {"candidates": [{"answer": 51}], "question": "?", "qa_id": 9}
         (lines(OFFICIAL, OFFICIAL | {"model_id": 7}), "line 2: model_id = 7"),
         (lines(OFFICIAL, OFFICIAL | {"text": "\ud83d"}), "line 2: '\\ud83d' holds half"),
         (lines(OFFICIAL, "A", 3, None), "line 2: 'A' is not a JSON object; line 3: 3 is not"),
-        (lines(OFFICIAL, *[{"question_id": 1}] * 5), "and 2 more; correct what is wrong"),
+        (lines(OFFICIAL, *[{"question_id": 1}] * 5), "and 2 more · correct what is wrong"),
         (
             lines({"question_id": 0, "image": "x", "text": "?", "category": "c"}),
             "holds the questions of ViP-Bench, not answers",

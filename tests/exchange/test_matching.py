@@ -58,7 +58,7 @@ def test_answers_are_found_by_id_in_any_order() -> None:
     assert [response_of(matched, each.id).text for each in trials] == [" a cat ", "B"]
     [note] = matched.notes
     assert "t: 2 answers in folder/a.json (answers, sha256 000000000000)" in note
-    assert "is not known, they stand under style s" in note
+    assert "is unknown, they stand under style s" in note
 
 
 def test_an_empty_text_is_an_answer() -> None:
@@ -116,7 +116,7 @@ def test_some_unknown_ids_are_counted_and_named() -> None:
 def test_as_many_unknown_as_known_is_no_error_and_one_more_is() -> None:
     trials = [trial("q1"), trial("q2")]
     match(trials, answer_file(("q1", "A"), ("x", "A")))
-    with pytest.raises(DataError, match="2 of 3 ids are of no sample of t, such as 'x'"):
+    with pytest.raises(DataError, match="2 of 3 ids match no sample of t, such as 'x'"):
         match(trials, answer_file(("q1", "A"), ("x", "A"), ("y", "A")))
 
 
@@ -142,9 +142,7 @@ def test_a_file_of_other_samples_is_refused_with_a_guess(
     with pytest.raises(DataError) as caught:
         match([trial(ours)], answer_file((theirs, "A")))
     message = str(caught.value)
-    assert message.startswith(
-        f"folder/a.json: 1 of 1 ids are of no sample of t, such as {theirs!r}"
-    )
+    assert message.startswith(f"folder/a.json: 1 of 1 ids match no sample of t, such as {theirs!r}")
     assert f"expected ids like {ours!r}" in message
     assert guess in message
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from PIL import Image
 
 from vipbench import files
-from vipbench.images.load import digest_pixels, load_image
+from vipbench.images.load import digest_pixels, load_pixels
 from vipbench.prompts.request import request_key
 from vipbench.prompts.styles import COLORS
 from vipbench.runfolder import manifest as manifests
@@ -89,7 +89,7 @@ def write_run(
         assert request is not None
         pixels = None
         if with_pixels and image_size:
-            pixels = digest_pixels(load_image(request, images, image_size))
+            pixels = digest_pixels(load_pixels(request, images, image_size))
         responses.append(
             ResponseLine(
                 task=task, style=item.style, id=item.id, key=request.key, batch=0,

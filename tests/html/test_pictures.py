@@ -13,7 +13,7 @@ from vipbench.html import pictures
 from vipbench.html.dataset import Collected, collect
 from vipbench.html.pictures import FOLDER, Drawn, add_pictures
 from vipbench.html.runs import read_runs
-from vipbench.images.load import load_image
+from vipbench.images.load import load_pixels
 
 
 def drawn(
@@ -48,7 +48,7 @@ def test_a_picture_is_what_the_model_saw(tmp_path: Path, run: Path, images: Path
     request = collected.to_draw[1].request
     data = collected.dataset
     shown = decoded(data.pictures.source[data.asks.picture[1]])
-    assert np.array_equal(shown, load_image(request, images, SIZE))
+    assert np.array_equal(shown, load_pixels(request, images, SIZE))
     assert not np.array_equal(shown, decoded(data.pictures.source[data.asks.picture[0]]))
 
 
@@ -76,7 +76,7 @@ def test_above_they_are_files_beside(tmp_path: Path, run: Path, images: Path) ->
     assert sorted(listed.source) == names(tmp_path)
     with Image.open(tmp_path / listed.folder / listed.source[0]) as picture:
         saved = np.array(picture.convert("RGB"))
-    assert np.array_equal(saved, load_image(collected.to_draw[0].request, images, SIZE))
+    assert np.array_equal(saved, load_pixels(collected.to_draw[0].request, images, SIZE))
 
 
 def test_many_bytes_move_out_of_the_page(

@@ -133,7 +133,7 @@ def test_16_bit_color_is_scaled(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("values", "said"),
     [
-        (np.full((4, 4), 0.5, np.float32), "floating point numbers, whose range is not known"),
+        (np.full((4, 4), 0.5, np.float32), "floating-point pixels of unknown range"),
         (np.full((4, 4), 70_000, np.int32), "its levels go from 70000 to 70000"),
         (np.full((4, 4), -1, np.int32), "its levels go from -1 to -1"),
     ],

@@ -11,7 +11,7 @@ from PIL import Image
 from vipbench.errors import DataError
 from vipbench.images.draw import footprint, render
 from vipbench.images.fit import PAD_COLOR, fit
-from vipbench.images.load import digest_pixels, load, load_image, prepare
+from vipbench.images.load import digest_pixels, load_measured, load_or_error, load_pixels
 from vipbench.images.visibility import measure, view
 from vipbench.schema import Fit, Region, Request, VisualPrompt
 
@@ -45,13 +45,13 @@ def photo(tmp_path: Path) -> Image.Image:
 
 @pytest.mark.parametrize("how", MODES)
 def test_marks_are_drawn_before_fitting(tmp_path: Path, photo: Image.Image, how: Fit) -> None:
-    pixels = load_image(request(how=how), tmp_path, 32)
+    pixels = load_pixels(request(how=how), tmp_path, 32)
     assert np.array_equal(pixels, fit(render(photo, [MARK]), how, 32))
     assert pixels.flags.c_contiguous
 
 
 def test_without_a_size_the_image_keeps_its_own(tmp_path: Path, photo: Image.Image) -> None:
-    pixels = load_image(request(), tmp_path, None)
+    pixels = load_pixels(request(), tmp_path, None)
     assert np.array_equal(pixels, np.array(render(photo, [MARK])))
     assert (pixels != np.array(photo)).any()
 
@@ -60,19 +60,19 @@ def test_without_a_size_the_image_keeps_its_own(tmp_path: Path, photo: Image.Ima
 def test_what_is_left_of_each_mark_is_told(tmp_path: Path) -> None:
     found = footprint((64, 40), MARK)
     for how in MODES:
-        loaded = load(request(how=how), tmp_path, 32, 8)
-        assert np.array_equal(loaded.pixels, load_image(request(how=how), tmp_path, 32))
+        loaded = load_measured(request(how=how), tmp_path, 32, 8)
+        assert np.array_equal(loaded.pixels, load_pixels(request(how=how), tmp_path, 32))
         assert loaded.visibility == (measure(found, view((64, 40), how, 32, 8)),)
-    assert load(request(how="crop"), tmp_path, 32).visibility[0].n_patches is None
-    [unfitted] = load(request(how="crop"), tmp_path, None, 8).visibility
+    assert load_measured(request(how="crop"), tmp_path, 32).visibility[0].n_patches is None
+    [unfitted] = load_measured(request(how="crop"), tmp_path, None, 8).visibility
     assert (unfitted.share, unfitted.fitted_px) == (1, unfitted.n_px)
-    assert load(request(blind=True), tmp_path, 32, 8).visibility == ()
+    assert load_measured(request(blind=True), tmp_path, 32, 8).visibility == ()
 
 
 @pytest.mark.usefixtures("photo")
 def test_blind_is_grey_everywhere_and_of_the_same_size(tmp_path: Path) -> None:
     for size, shape in ((None, (40, 64, 3)), (32, (32, 32, 3))):
-        pixels = load_image(request(blind=True), tmp_path, size)
+        pixels = load_pixels(request(blind=True), tmp_path, size)
         assert pixels.dtype == np.uint8
         assert pixels.shape == shape
         assert (pixels == PAD_COLOR).all()
@@ -80,27 +80,27 @@ def test_blind_is_grey_everywhere_and_of_the_same_size(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("photo")
 def test_pixels_belong_to_the_caller(tmp_path: Path) -> None:
-    before = load_image(request(), tmp_path, 32)
-    load_image(request(), tmp_path, 32)[:] = 0
-    assert np.array_equal(load_image(request(), tmp_path, 32), before)
+    before = load_pixels(request(), tmp_path, 32)
+    load_pixels(request(), tmp_path, 32)[:] = 0
+    assert np.array_equal(load_pixels(request(), tmp_path, 32), before)
 
 
 def test_a_path_that_leaves_the_root_is_refused(tmp_path: Path, photo: Image.Image) -> None:
     photo.save(tmp_path / "outside.png")
     (tmp_path / "root").mkdir()
     with pytest.raises(DataError, match=r"\.\./outside\.png"):
-        load_image(request("../outside.png"), tmp_path / "root", 32)
+        load_pixels(request("../outside.png"), tmp_path / "root", 32)
 
 
 def test_a_missing_image_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"photo\.png"):
-        load_image(request(), tmp_path, 32)
+        load_pixels(request(), tmp_path, 32)
 
 
 @pytest.mark.usefixtures("photo")
 def test_an_image_comes_with_the_digest_of_its_pixels(tmp_path: Path) -> None:
     for size in (None, 32):
-        loaded = load(request(), tmp_path, size)
+        loaded = load_measured(request(), tmp_path, size)
         assert loaded.digest == digest_pixels(loaded.pixels)
 
 
@@ -108,12 +108,12 @@ def test_an_image_comes_with_the_digest_of_its_pixels(tmp_path: Path) -> None:
 def test_what_cannot_be_loaded_says_why(tmp_path: Path) -> None:
     good, bad = request(), request("a/none.png")
     images = {"t": tmp_path}
-    ready = prepare(good, images, 32, 8)
+    ready = load_or_error(good, images, 32, 8)
     assert (ready.request, ready.error) == (good, None)
     assert ready.loaded is not None
-    assert ready.loaded.digest == load(good, tmp_path, 32, 8).digest
-    assert ready.loaded.visibility == load(good, tmp_path, 32, 8).visibility
-    missing = prepare(bad, images, 32, 8)
+    assert ready.loaded.digest == load_measured(good, tmp_path, 32, 8).digest
+    assert ready.loaded.visibility == load_measured(good, tmp_path, 32, 8).visibility
+    missing = load_or_error(bad, images, 32, 8)
     assert missing.loaded is None
     assert str(missing.error).startswith(f"image: {tmp_path / 'a' / 'none.png'}: ")
 
@@ -126,13 +126,13 @@ def test_digest_covers_shape_and_bytes() -> None:
 
 
 def test_an_image_that_is_asked_again_is_as_it_was(tmp_path: Path, photo: Image.Image) -> None:
-    first = load_image(request(), tmp_path, None)
-    assert np.array_equal(load_image(request(), tmp_path, None), first)
+    first = load_pixels(request(), tmp_path, None)
+    assert np.array_equal(load_pixels(request(), tmp_path, None), first)
     bare = request().model_copy(update={"visual_prompts": ()})
-    assert np.array_equal(load_image(bare, tmp_path, None), np.array(photo))
+    assert np.array_equal(load_pixels(bare, tmp_path, None), np.array(photo))
 
 
 def test_a_file_that_has_changed_is_opened_again(tmp_path: Path, photo: Image.Image) -> None:
-    load_image(request(), tmp_path, None)
+    load_pixels(request(), tmp_path, None)
     Image.new("RGB", (8, 9), "blue").save(tmp_path / "a" / "photo.png")
-    assert load_image(request(), tmp_path, None).shape == (9, 8, 3)
+    assert load_pixels(request(), tmp_path, None).shape == (9, 8, 3)

@@ -121,7 +121,7 @@ def test_a_ledger_is_used_by_one_process_at_a_time(tmp_path: Path) -> None:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
     with ledger.opened(path):
-        assert "another process runs in it" in other()
+        assert "another process is using it" in other()
     assert other() == "got it\n"
 
 

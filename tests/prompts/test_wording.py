@@ -218,7 +218,7 @@ def test_coordinates_have_no_negative_zero_and_fit_a_place_without_a_label() -> 
 
 
 def test_coordinates_need_the_size_of_the_image() -> None:
-    with pytest.raises(DataError, match="sample '1': the image's size is not known"):
+    with pytest.raises(DataError, match="sample '1': the image's size is unknown"):
         build_request(sample("<r0>?", image_size=None), KNOWN["coordinates"], 0)
 
 

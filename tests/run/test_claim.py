@@ -70,7 +70,7 @@ def test_ctrl_c_keeps_what_is_answered_and_says_how_to_go_on(
     assert caught.value.exit_code == 130
     monkeypatch.delenv(INTERRUPT_AT)
     results, messages = said(tmp_path)
-    assert messages == [f"{tmp_path / 'run'}: resumes; 2 of 5 batches are answered"]
+    assert messages == [f"{tmp_path / 'run'}: resuming: 2 of 5 batches already answered"]
     assert results.n_answered == 12
     whole = run(settings(tmp_path, out=tmp_path / "whole"))
     assert files(whole.path) == files(results.path)

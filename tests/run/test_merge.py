@@ -75,7 +75,7 @@ def test_a_shard_answers_its_batches_and_has_no_scores(tmp_path: Path) -> None:
     manifest = manifests.read(folder)
     assert str(manifest.shard) == "2/2"
     assert manifest.finished is not None
-    with pytest.raises(RunError, match=r"is shard 2/2 of a run, and has no scores; .*merge"):
+    with pytest.raises(RunError, match=r"is shard 2/2 of a run, and has no scores · .*merge"):
         score(folder)
     messages: list[str] = []
     shard = Shard(index=2, count=2)
@@ -117,7 +117,7 @@ def test_a_stopped_shard_goes_on_and_is_not_merged_before(
     result = run(
         settings(tmp_path, shard=shard, out=tmp_path / "out"), console=Console(messages.append)
     )
-    assert messages == [f"{first}: resumes; 1 of 3 batches are answered"]
+    assert messages == [f"{first}: resuming: 1 of 3 batches already answered"]
     assert result.n_answered == 8
     assert files(merge([first, second], tmp_path / "merged").path) == files(whole.path)
 

@@ -11,7 +11,7 @@ from vipbench.errors import RunError, RunnerError, TaskError, TooManyErrors
 from vipbench.run.loop import run
 from vipbench.runfolder import answers_file
 from vipbench.runfolder.folder import RESPONSES
-from vipbench.runners.checkpoints import sizing
+from vipbench.runners.vipllava import sizing
 
 
 def spoil(folder: Path, number: int) -> None:
@@ -42,7 +42,7 @@ def test_too_many_missing_images_end_it_before_the_model_is_loaded(tmp_path: Pat
         ({"runner": "vipllava", "model": "no/such/folder"}, RunnerError, "does not exist"),
         ({"runner": "no.module:Class"}, RunnerError, r"'no\.module' cannot be imported"),
         ({"dtype": "flaot16"}, RunnerError, "did you mean 'float16'"),
-        ({"device": "cuda:x"}, RunnerError, "device 'cuda:x' is not known"),
+        ({"device": "cuda:x"}, RunnerError, "device 'cuda:x' is unknown"),
         ({"tasks": ("owm",)}, TaskError, "did you mean 'own'"),
     ],
 )

@@ -49,7 +49,7 @@ def test_killed_at_every_batch_it_ends_as_if_it_had_not_been(tmp_path: Path) -> 
             score(folder)
         results, messages = said(tmp_path, out=folder, styles="demo,blind")
         assert results.n_answered == 40 - 4 * kill_at
-        assert messages == [f"{folder}: resumes; {kill_at} of 10 batches are answered"]
+        assert messages == [f"{folder}: resuming: {kill_at} of 10 batches already answered"]
         assert files(folder) == files(whole.path)
         assert results.manifest.n_starts == 2
         assert list(folder.parent.glob(".requests*")) == []
@@ -95,7 +95,7 @@ def test_killed_between_manifest_and_requests_it_goes_on(
         (tmp_path / "run" / name).write_text("")
     results, messages = said(tmp_path)
     assert results.n_answered == 20
-    assert messages == [f"{tmp_path / 'run'}: resumes; 0 of 5 batches are answered"]
+    assert messages == [f"{tmp_path / 'run'}: resuming: 0 of 5 batches already answered"]
     assert files(tmp_path / "run") == files(tmp_path / "whole")
 
 
@@ -197,7 +197,10 @@ def test_a_budget_that_does_not_fit_into_memory_is_planned_anew(
     small = run(
         with_model(tmp_path, checkpoint, batch_size="auto"), console=Console(messages.append)
     )
-    assert any("2,048 tokens do not fit into memory: 640 tokens a batch" in m for m in messages)
+    assert any(
+        "batches of 2,048 tokens do not fit into memory · using 640 tokens instead" in m
+        for m in messages
+    )
     assert small.manifest.token_budget == 640
     assert small.manifest.n_batches > expected.manifest.n_batches
     assert small.manifest.plan_digest != expected.manifest.plan_digest

@@ -80,8 +80,8 @@ def test_a_plugin_does_not_replace_a_built_in_runner() -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("orcale", "'orcale' is not known · did you mean 'oracle'"),
-        ("parot", "'parot' is not known · did you mean 'parrot'"),
+        ("orcale", "'orcale' is unknown · did you mean 'oracle'"),
+        ("parot", "'parot' is unknown · did you mean 'parrot'"),
         ("parrot_runner:Parot", "no class 'Parot' · did you mean 'Parrot'"),
         ("parrot_runer:Parrot", "'parrot_runer' cannot be imported"),
         (":Parrot", "'' cannot be imported"),

@@ -50,5 +50,5 @@ def test_runners_with_a_checkpoint_are_found_by_what_they_say() -> None:
 
 
 def test_an_unknown_runner_gets_the_nearest_name() -> None:
-    with pytest.raises(RunnerError, match="'vipllave' is not known · did you mean 'vipllava'"):
+    with pytest.raises(RunnerError, match="'vipllave' is unknown · did you mean 'vipllava'"):
         find_spec("vipllave")

@@ -88,7 +88,7 @@ def test_a_task_with_marks_in_its_images_takes_given_and_blind_only(tmp_path: Pa
 
 def test_nothing_left_to_ask_is_an_error() -> None:
     data = {"vip_bench": DataSource(DATA / "vip_bench", DATA / "vip_bench")}
-    with pytest.raises(TaskError, match="nothing is left to ask: vip_bench_bbox"):
+    with pytest.raises(TaskError, match="no task is left to run: vip_bench_bbox"):
         select(tasks=["vip_bench_bbox"], styles="rectangle:red", data=data)
 
 

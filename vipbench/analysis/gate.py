@@ -121,7 +121,10 @@ class Finding(NamedTuple):
 
 
 class Gate(NamedTuple):
-    """The verdict."""
+    """Two runs, what was tested of them under which thresholds, and what failed.
+
+    The gate is passed where `failures` is empty.
+    """
 
     base: Side
     new: Side
@@ -226,7 +229,7 @@ def _headlines(base: Side, new: Side) -> tuple[list[Pairing], list[str]]:
         else:
             notes.append(f"{pairing.task}: style {style} shows no marks: a control, not a row")
     if not kept:
-        raise RunError(f"{base.name}: no task has a headline style with marks; nothing to test")
+        raise RunError(f"{base.name}: no task has a headline style with marks · nothing to test")
     return kept, notes
 
 
@@ -304,7 +307,10 @@ def _row(
 def _check_certificates(roundings: Sequence[Rounding], thresholds: Thresholds) -> None:
     unknown = [rounding.words for rounding in roundings if rounding.upper is None]
     if unknown and thresholds.rounding == "widen":
-        raise RunError(f"rounding: widen: {'; '.join(unknown)}; certify it, or use report")
+        raise RunError(
+            f"rounding: widen needs certificates: {'; '.join(unknown)} · run `vipbench certify`, "
+            "or use --rounding report"
+        )
 
 
 def _allowed(thresholds: Thresholds, task: str, roundings: Sequence[Rounding]) -> float:

@@ -118,7 +118,7 @@ def read_side(text: str) -> Side:
     manifest = manifests.read(folder)
     if not (folder / SCORES).exists():
         raise RunError(
-            f"{folder / SCORES}: does not exist; the run has not ended: give its command "
+            f"{folder / SCORES}: does not exist: the run has not ended · give its command "
             "again to resume it"
         )
     known = {known.name for styles in manifest.identity.styles.values() for known in styles}
@@ -230,7 +230,9 @@ def _headline_metric(base: Side, new: Side, task: str) -> str | None:
     one, other = base.headline_metric(task), new.headline_metric(task)
     if one and other and one != other:
         shared = [name for of, name in base.lines if of == task and (of, name) in new.lines]
-        advice = f"; `vipbench compare --metric {shared[0]}` takes what both have" if shared else ""
+        advice = (
+            f" · `vipbench compare --metric {shared[0]}` takes what both have" if shared else ""
+        )
         raise _refused(
             base, new, f"the metric of {task} is {one} in one, {other} in the other{advice}", True
         )
@@ -288,7 +290,7 @@ def is_unparsed(line: ScoreLine) -> bool:
 
 
 def _refused(base: Side, new: Side, difference: str, partial: bool) -> RunError:
-    advice = "" if partial else "; --partial compares what both have"
+    advice = "" if partial else " · --partial compares what both have"
     return RunError(f"{base.name} and {new.name} cannot be paired: {difference}{advice}")
 
 

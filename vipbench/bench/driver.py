@@ -277,8 +277,8 @@ def _do(session: Session, job: Job) -> Outcome:
         lines = " | ".join(output.strip().splitlines()[-KEPT_LINES:])
         why = f"signal {-code}" if code < 0 else f"exit {code}"
         raise RunError(
-            f"bench {job.name}: failed ({why}): {lines or 'no output'} · give the same command to "
-            "resume there"
+            f"bench {job.name}: failed ({why}): {lines or 'no output'} · repeat the command to "
+            "resume from there"
         )
     return Outcome.model_validate_json(path.read_text(encoding="utf-8"))
 

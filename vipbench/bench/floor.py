@@ -50,7 +50,7 @@ def count(sizes: ModelSizes, n_prompt: int, n_passes: int) -> Work:
 
 
 def add(works: list[Work]) -> Work:
-    """Sum up."""
+    """Return the operations of many answers together: the sums, kind by kind."""
     return Work(
         vision=sum(work.vision for work in works),
         prefill=sum(work.prefill for work in works),

@@ -274,7 +274,7 @@ def _growth(part: Outcome) -> float:
 
 
 def _sum(values: Iterable[float | None]) -> float | None:
-    """Sum up; None where one is not known."""
+    """Sum up; None where one is unknown."""
     total = 0.0
     for value in values:
         if value is None:

@@ -13,7 +13,7 @@ from vipbench.bench.clocks import Clock, Log
 from vipbench.bench.models import Plain, load_plain
 from vipbench.bench.records import Answered, Job
 from vipbench.bench.way import Choice, read_requests
-from vipbench.images.load import load_image
+from vipbench.images.load import load_pixels
 from vipbench.runfolder.trials_file import Trials
 from vipbench.runners.checkpoints.attention import attention_kernel
 from vipbench.schema import Request
@@ -92,7 +92,7 @@ class Transformers:
         return {}
 
     def _image(self, request: Request) -> np.ndarray:
-        return load_image(request, self._job.images[request.task], self.image_size)
+        return load_pixels(request, self._job.images[request.task], self.image_size)
 
     def _generate(
         self, requests: Sequence[Request], images: list[np.ndarray], log: Log, clock: Clock

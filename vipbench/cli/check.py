@@ -13,7 +13,7 @@ from vipbench.option import Option
 
 if TYPE_CHECKING:
     from vipbench.trials.check import CheckReport
-    from vipbench.trials.marks import VisibilityReport
+    from vipbench.trials.visibility import VisibilityReport
 
 
 @record_command(
@@ -80,7 +80,7 @@ def _check_visibility(
 ) -> None:
     from vipbench.run.settings import RunSettings
     from vipbench.trials.check import SIDE
-    from vipbench.trials.marks import PATCH, check_visibility
+    from vipbench.trials.visibility import PATCH, check_visibility
 
     size, patch = size or SIDE, patch or PATCH
     if patch > size:

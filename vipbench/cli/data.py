@@ -111,7 +111,7 @@ def data_fetch(
     if len(names) > 1 and (out or parts):
         option = "-o" if out else "--part"
         raise DataError(
-            f"{option} belongs to one key, not to {', '.join(names)} · fetch them apart"
+            f"{option} applies to one key only, not to {', '.join(names)} · fetch them separately"
         )
     sources = [load_source(name, folders) for name in names]
     settings = FetchSettings(accept_changed, keep_archives)
@@ -125,7 +125,7 @@ def data_fetch(
     undone = [source.key for source in by_hand if not _print_steps(source, out)]
     if undone:
         raise DataError(
-            f"{', '.join(undone)}: not fetched, since a licence must be accepted by hand; follow"
+            f"{', '.join(undone)}: not fetched, since a licence must be accepted by hand · follow"
             " the steps above"
         )
 
@@ -160,7 +160,7 @@ def data_locate(keys: Keys, include: Include = None) -> None:
         here = [name for name, state in states.items() if state not in ("not fetched", "by hand")]
         if not here:
             raise DataError(
-                f"{key}: nothing is in {folder}; `vipbench data fetch {key}`, or give --data"
+                f"{key}: nothing is in {folder} · `vipbench data fetch {key}`, or give --data"
                 f" {key}=DIR with the command that needs it"
             )
         print(_option(key, folder))

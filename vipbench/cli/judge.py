@@ -21,7 +21,7 @@ def judge_settings(options: "JudgeOptions") -> "JudgeSettings | None":
         others = options.model_dump(exclude={"ledger"}, exclude_none=True)
         if others:
             flags = ", ".join(f"--judge-{name.replace('_', '-')}" for name in others)
-            raise JudgeError(f"{flags}: no judge to ask · give --judge-url too")
+            raise JudgeError(f"{flags}: needs a judge · add --judge-url")
         return None
     from vipbench.endpoints.endpoint import Endpoint
     from vipbench.endpoints.keys import find_key

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 BREAKDOWN_AXES = ("shape", "color", "target_color", "target_size", "position")
 """What is printed at the end of a run, where its tasks break down by it; the rest is in files."""
+SEPARATOR = " · "
+"""Between the parts of an error."""
 FILE_COLUMNS = 160
 """Width of a table in a file or a pipe, which may be wider than a terminal's usual 80."""
 LONGEST_NAME = 150
@@ -29,7 +31,16 @@ def say(message: str) -> None:
     """Print one line to stderr, whatever the message holds; above a bar, if one is shown."""
     from tqdm import tqdm
 
-    tqdm.write(one_line(message), file=sys.stderr)
+    tqdm.write(_separated(one_line(message)), file=sys.stderr)
+
+
+def _separated(text: str) -> str:
+    """Separate the parts of a message by `;` where the terminal's encoding has no `·`."""
+    try:
+        SEPARATOR.encode(sys.stderr.encoding or "utf-8")
+    except UnicodeEncodeError:
+        return text.replace(SEPARATOR, "; ")
+    return text
 
 
 CONSOLE = Console(say, shows_bars=True)

@@ -47,7 +47,7 @@ def render(
     from PIL import Image
 
     from vipbench.images.contact_sheet import COLUMNS, Cell, contact_sheet
-    from vipbench.images.load import load_image
+    from vipbench.images.load import load_pixels
     from vipbench.run.settings import RunSettings
     from vipbench.trials.make import make_trials
     from vipbench.trials.selection import select
@@ -64,12 +64,12 @@ def render(
         if trial.request is None:
             say(f"{trial.task} {trial.id}: {trial.error}")
             continue
-        pixels = load_image(trial.request, chosen.images[trial.task], size)
+        pixels = load_pixels(trial.request, chosen.images[trial.task], size)
         title = f"{trial.task} · {trial.style} · {trial.id}"
         text = "\n\n".join(trial.request.turns)
         cells.append(Cell(Image.fromarray(pixels), title, text))
     if not cells:
-        raise DataError(f"{task}: no sample can be drawn; `vipbench check {task}` says why")
+        raise DataError(f"{task}: no sample can be drawn · `vipbench check {task}` says why")
     n_styles = max(len(choice.styles) for choice in chosen.tasks)
     save(contact_sheet(cells, n_styles if n_styles > 1 else COLUMNS), out)
     print(out)

@@ -64,10 +64,11 @@ def run(
     judge = JudgeOptions(**fields["judge"])
     fields["judge"] = judge_settings(judge)
     if fields["judge"] is None and judge.ledger is not None:
-        raise RunError("--judge-ledger: no judge to ask · give --judge-url too")
+        raise RunError("--judge-ledger: needs a judge · add --judge-url")
     if fields["judge"] is not None and seeds is not None:
         raise RunError(
-            "--seeds with --judge-url: give the judge to `vipbench score` for each of the runs"
+            "--seeds with --judge-url: cannot be combined · give the judge to `vipbench score` "
+            "for each of the runs"
         )
     if raw["shard"] == AUTO:
         fields["device"] = _device_of_rank(fields["device"])

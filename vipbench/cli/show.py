@@ -80,9 +80,9 @@ def _print_picture(request: "Request", images: Path, path: Path) -> None:
     from PIL import Image
 
     from vipbench.images.contact_sheet import half_blocks
-    from vipbench.images.load import load_image
+    from vipbench.images.load import load_pixels
 
-    picture = Image.fromarray(load_image(request, images, None))
+    picture = Image.fromarray(load_pixels(request, images, None))
     save(picture, path)
     print(f"picture  {path}")
     if sys.stdout.isatty():

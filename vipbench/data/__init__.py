@@ -1,4 +1,4 @@
-"""Step 1: samples. Finds task files, suites and data, reads the samples and checks them.
+"""Files to samples: finds task files, suites and data, reads the samples and checks them.
 
 `tasks` reads task files and suites, `locate` finds the data of a task, `samples` reads and checks
 what is in them. Readers import `safe_path` from here; it is loaded when it is first used.

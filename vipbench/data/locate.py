@@ -111,6 +111,6 @@ def locate(key: str, overrides: Mapping[str, DataSource], base: Path | None = No
     known = nearest(key, overrides) if overrides else ""
     fetch = f", or `vipbench data fetch {key}`" if key in KEYS else ""
     raise DataError(
-        f"data {key!r}: no location is known{known} · give --data {key}=DIR, the release's folder"
+        f"data {key!r}: not found anywhere{known} · give --data {key}=DIR, the release's folder"
         f"{fetch}"
     )

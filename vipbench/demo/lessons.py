@@ -17,7 +17,7 @@ from vipbench.demo.embedded import sources
 from vipbench.demo.scenes import COLORS, FIGURES, Figure, draw_scene, make_scene
 from vipbench.images.draw import render
 from vipbench.images.fit import fit
-from vipbench.images.load import load_image
+from vipbench.images.load import load_pixels
 from vipbench.prompts.marks import keyed, resolve
 from vipbench.prompts.mentions import LETTERS
 from vipbench.prompts.request import build_request
@@ -262,7 +262,7 @@ class Lessons:
             return self._exercises[kind](rng)
         sample = rng.choice(self.samples[kind])
         request = build_request(sample, self.style, rng.getrandbits(40))
-        pixels = load_image(request, self.images[kind], self.size)
+        pixels = load_pixels(request, self.images[kind], self.size)
         return Lesson(request.turns[0], sample.target, pixels, kind)
 
     def _few(self, rng: Random) -> Lesson:
@@ -300,7 +300,7 @@ class Lessons:
         mark = request.visual_prompts[sample.target_region or 0]
         question = sample.question.replace("Which object is", "Which mark is on")
         text = SHORT_TEMPLATE.replace("{question}", question)
-        pixels = load_image(request, self.images["visual7w_pointing"], self.size)
+        pixels = load_pixels(request, self.images["visual7w_pointing"], self.size)
         return Lesson(text, f"{color_group(mark.color)} {mark.shape}", pixels, "reverse")
 
     def _reverse_few(self, rng: Random) -> Lesson:

@@ -8,7 +8,7 @@ from typing import Self
 
 from vipbench.console import STDERR, Console
 from vipbench.engine.loaders import AHEAD, LoadedBatch, LoaderPool, LoadSettings
-from vipbench.images.load import PreparedRequest, prepare
+from vipbench.images.load import PreparedRequest, load_or_error
 from vipbench.runfolder.lines import ResponseLine
 from vipbench.runfolder.trials_file import Trials
 from vipbench.runners.contract import Runner, check_responses, patch_size_of, reads_images
@@ -90,7 +90,7 @@ class BatchPipeline:
             return LoadedBatch([PreparedRequest(request, None, None) for request in requests])
         if self._loaders is not None:
             return self._loaders.load(requests)
-        return LoadedBatch([prepare(request, *self._settings) for request in requests])
+        return LoadedBatch([load_or_error(request, *self._settings) for request in requests])
 
 
 def answer_batches(

@@ -25,7 +25,7 @@ import numpy as np
 
 from vipbench.console import Console
 from vipbench.errors import RunError
-from vipbench.images.load import LoadedImage, PreparedRequest, prepare
+from vipbench.images.load import LoadedImage, PreparedRequest, load_or_error
 from vipbench.schema import Request, Visibility
 
 AHEAD = 2
@@ -420,7 +420,7 @@ def _receive(channel: Connection) -> LoadSettings | _Task | None:
 def _answer(task: _Task, settings: LoadSettings) -> _Answer:
     results = []
     for request, offset in zip(task.requests, task.offsets, strict=True):
-        _, loaded, error = prepare(request, *settings)
+        _, loaded, error = load_or_error(request, *settings)
         if loaded is None:
             results.append(_ImageResult(error))
             continue

@@ -17,7 +17,7 @@ from vipbench.exchange.formats import (
     vip_bench_results,
     visual7w_results,
 )
-from vipbench.images.load import load_image
+from vipbench.images.load import load_pixels
 from vipbench.runfolder import answers_file, trials_file
 from vipbench.runfolder import manifest as manifests
 from vipbench.runfolder.folder import REQUESTS, RESPONSES, SCORES
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import datasets
 
 FIRST_OPTION = "\nA. "
-"""What ends the question in a user's text with options; see `prompts.CHOICE_TEMPLATE`."""
+"""What ends the question in a user's text with options; see `prompts.wording.CHOICE_TEMPLATE`."""
 SHOWN_IDS = 5
 
 
@@ -95,7 +95,7 @@ def export_run(
     """
     manifest = manifests.read(folder)
     if as_format not in FORMATS:
-        raise RunError(f"format {as_format!r} is not known{nearest(as_format, FORMATS)}")
+        raise RunError(f"format {as_format!r} is unknown{nearest(as_format, FORMATS)}")
     if manifest.finished is None:
         raise RunError(f"{folder}: has not ended · give the command of the run again to resume")
     answers = _collect(folder, manifest, _task(manifest, task), style)
@@ -194,7 +194,7 @@ def _check_complete(answers: _Answers, partial: bool) -> None:
     gaps = answers.gaps()
     if gaps and not partial:
         raise RunError(
-            f"{answers.task}: {'; '.join(gaps)}; the evaluator of ViP-Bench needs all: complete "
+            f"{answers.task}: {'; '.join(gaps)} · the evaluator of ViP-Bench needs all · complete "
             "the run, or write the others with --partial"
         )
 
@@ -270,10 +270,10 @@ def _rows(folder: str, task: str, style: str) -> Iterator[dict[str, object]]:
         request = trial.request
         score = scores.get(trial_id(trial))
         if request is None or score is None:
-            raise RunError(f"{run}: changes while it is read; try again")
+            raise RunError(f"{run}: changed while it was being read · try again")
         row: dict[str, object] = {
             "id": trial.id,
-            "image": Image.fromarray(load_image(request, images, None)),
+            "image": Image.fromarray(load_pixels(request, images, None)),
             "question": request.turns[-1],
             "answer": trial.target,
             "group": trial.group,

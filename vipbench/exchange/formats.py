@@ -125,7 +125,7 @@ def read_answers(path: Path, as_format: str | None = None) -> AnswerFile:
             are named by their lines.
     """
     if as_format is not None and as_format not in FORMATS:
-        raise DataError(f"--format {as_format!r}: is not known{nearest(as_format, FORMATS)}")
+        raise DataError(f"--format {as_format!r}: is unknown{nearest(as_format, FORMATS)}")
     if path.is_dir():
         if as_format not in (None, "datasets"):
             raise DataError(f"{path}: is a folder · expected a file in format {as_format}")
@@ -204,7 +204,7 @@ def _checked(file: QuestionFile, outcomes: _Outcomes) -> tuple[Answer, ...]:
         more = len(mistakes) - SHOWN_MISTAKES
         first = "; ".join(mistakes[:SHOWN_MISTAKES]) + (f"; and {more:,} more" if more > 0 else "")
         raise DataError(
-            f"{file.path}: {first}; correct what is wrong, or leave out the records without an"
+            f"{file.path}: {first} · correct what is wrong, or leave out the records without an"
             " answer: their samples are then counted as errors"
         )
     if not answers:
@@ -335,7 +335,7 @@ def _csv_answer(
     if len(row) != len(columns):
         raise DataError(
             f"{path}:{line}: {len(row)} fields {shown(row)} · expected {len(columns)}, as the first"
-            " line has: put quotes around a text with commas or line breaks"
+            " line has · put quotes around a text with commas or line breaks"
         )
     answer = Answer(row[indices[0]], row[indices[1]], f"line {line}")
     if not answer.id:
@@ -395,7 +395,7 @@ def visual7w_results(replies: Iterable[Reply]) -> Iterator[str]:
     out, it would not count at all.
 
     Raises:
-        DataError: An id is not `v7w-` and a number, or a box is not known.
+        DataError: An id is not `v7w-` and a number, or a box is unknown.
     """
     results = []
     for reply in replies:

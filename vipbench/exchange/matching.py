@@ -101,7 +101,7 @@ class _TaskMatch:
         if 2 * len(unknown) <= n:
             return
         raise DataError(
-            f"{self.file.path}: {len(unknown):,} of {n:,} ids are of no sample of {self.task}, such"
+            f"{self.file.path}: {len(unknown):,} of {n:,} ids match no sample of {self.task}, such"
             f" as {shown(unknown[0])} · expected ids like {shown(min(known))}:"
             f" {_guess(unknown[0], min(known))}"
         )
@@ -180,7 +180,7 @@ class _TaskMatch:
         notes = [
             f"{self.task}: {len(file.answers):,} answers in {file.path} ({file.format}, sha256"
             f" {file.digest[:12]}); which marks, which text and which decoding they were made with"
-            f" is not known, they stand under style {self.style}",
+            f" is unknown, they stand under style {self.style}",
             *(f"{self.task}: {name}: {note}" for note in file.notes),
             *(
                 f"{self.task}: {name}: {len(ids):,} {words} ({_few(ids)})"

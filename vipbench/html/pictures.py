@@ -17,7 +17,7 @@ from vipbench.errors import DataError, RunError
 from vipbench.files import remove_others
 from vipbench.html.dataset import NONE, Dataset, Pictures, ToDraw
 from vipbench.html.runs import Run, image_size, reveal_hidden
-from vipbench.images.load import digest_pixels, load_image
+from vipbench.images.load import digest_pixels, load_pixels
 
 LARGEST = 448
 """px; larger squares are reduced to it."""
@@ -138,7 +138,7 @@ def _may_travel(runs: Sequence[Run], picture: ToDraw) -> bool:
 
 def _draw(picture: ToDraw, size: int, seen: set[str] | None) -> tuple[_Encoded, int]:
     """Draw a picture; also return whether it is what models saw, by the digests `seen`."""
-    pixels = load_image(picture.request, picture.images, size)
+    pixels = load_pixels(picture.request, picture.images, size)
     exact = int(seen == {digest_pixels(pixels)}) if seen else NONE
     return _encode(Image.fromarray(pixels)), exact
 

@@ -64,7 +64,7 @@ class Line(NamedTuple):
 
 
 class Board(NamedTuple):
-    """A leaderboard."""
+    """A leaderboard: a column for each task and style, a line for each model or baseline."""
 
     columns: list[Column]
     lines: list[Line]

@@ -52,7 +52,7 @@ def contact_sheet(cells: Sequence[Cell], columns: int = COLUMNS) -> Image.Image:
     if max(sum(heights), columns * CELL) > MAX_SIDE:
         raise VipbenchError(
             f"contact sheet: {len(cells)} pictures need {columns * CELL} x {sum(heights)} px · "
-            f"expected at most {MAX_SIDE} a side; ask for fewer with --n"
+            f"expected at most {MAX_SIDE} a side · ask for fewer with --n"
         )
     sheet = Image.new("RGB", (columns * CELL, sum(heights)), "white")
     draw = ImageDraw.Draw(sheet)

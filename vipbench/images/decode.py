@@ -105,7 +105,7 @@ def open_image(path: Path) -> tuple[Image.Image, str]:
     which shows the colours beneath, as the official code does.
 
     Raises:
-        DataError: The image cannot be decoded, or its range of values is not known.
+        DataError: The image cannot be decoded, or its range of values is unknown.
     """
     with _open(path) as image:
         mode, orientation = image.mode, _orientation(image)
@@ -124,7 +124,7 @@ def open_image(path: Path) -> tuple[Image.Image, str]:
 def _scaled(image: Image.Image) -> Image.Image:
     """Scale 16-bit grey levels to 0-255; ValueError where 32-bit ones are outside 0-65535."""
     if image.mode == "F":
-        raise ValueError("it holds floating point numbers, whose range is not known")
+        raise ValueError("floating-point pixels of unknown range")
     if not image.mode.startswith("I"):
         return image
     levels = np.asarray(image).astype(np.int64)

@@ -37,23 +37,24 @@ class PreparedRequest(NamedTuple):
     error: str | None
 
 
-def prepare(
+def load_or_error(
     request: Request, images: Mapping[str, Path], size: int | None, patch_size: int | None
 ) -> PreparedRequest:
-    """Load a request's image as `load` does; a broken image is an error of this request alone.
+    """Do as `load_measured` does; a broken image is an error of this request alone.
 
     `images` is the folder below which each task's images lie, by the task's name.
     """
     try:
-        return PreparedRequest(request, load(request, images[request.task], size, patch_size), None)
+        loaded = load_measured(request, images[request.task], size, patch_size)
     except DataError as error:
         return PreparedRequest(request, None, f"image: {error}")
+    return PreparedRequest(request, loaded, None)
 
 
-def load(
+def load_measured(
     request: Request, images: Path, size: int | None, patch_size: int | None = None
 ) -> LoadedImage:
-    """Open, mark and fit a request's image; pure, equal in every process.
+    """Open, mark and fit a request's image, and measure its marks; pure, equal in every process.
 
     Marks are drawn at the original resolution, before fitting. A blind request gives a uniform
     `PAD_COLOR` image of the original's size.
@@ -67,16 +68,16 @@ def load(
     Raises:
         DataError: The image is missing or broken, or its path leaves the folder.
     """
-    pixels, visibility = _render(request, images, size, patch_size)
+    pixels, visibility = _draw_and_fit(request, images, size, patch_size)
     return LoadedImage(pixels, visibility, digest_pixels(pixels))
 
 
-def load_image(request: Request, images: Path, size: int | None) -> np.ndarray:
-    """Return the pixels that `load` gives."""
-    return _render(request, images, size, None)[0]
+def load_pixels(request: Request, images: Path, size: int | None) -> np.ndarray:
+    """Return only the pixels that `load_measured` gives."""
+    return _draw_and_fit(request, images, size, None)[0]
 
 
-def _render(
+def _draw_and_fit(
     request: Request, images: Path, size: int | None, patch_size: int | None
 ) -> tuple[np.ndarray, tuple[Visibility, ...]]:
     """Return pixels as `LoadedImage` has them, and how much of each mark can be seen."""

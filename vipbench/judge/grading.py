@@ -300,8 +300,8 @@ def _grade_all(grader: _Grader, jobs: Sequence[_Job], n_all: int, console: Conso
         except KeyboardInterrupt:
             grader.chat.stop.set()
             raise RunInterrupted(
-                f"{grader.ledger.path}: interrupted; what is graded is kept: give the same command "
-                "again to resume"
+                f"{grader.ledger.path}: interrupted · what is graded is kept · give the same "
+                "command again to resume"
             ) from None
         finally:
             # What is under way has been paid for: it is waited for, and written down.
@@ -325,7 +325,7 @@ def _check_estimate(jobs: Sequence[_Job], settings: JudgeSettings, console: Cons
         f"{len(jobs):,} calls, {n_prompt:,} prompt tokens (a token for {BYTES_PER_TOKEN} bytes) "
         f"and {n_reply:,} reply tokens{price}"
     )
-    advice = "nothing was asked: raise it, or lower --judge-runs"
+    advice = "nothing was asked · raise it, or lower --judge-runs"
     if limits.max_calls is not None and len(jobs) > limits.max_calls:
         raise JudgeError(f"--judge-max-calls {limits.max_calls:,}: {text} are needed · {advice}")
     if limits.budget is not None and cost is not None and cost > limits.budget:

@@ -15,7 +15,7 @@ from vipbench.schema import Record
 GRADES = "grades.jsonl"
 """The ledger's name in a run folder."""
 _ADVICE = files.Advice(
-    full="nothing that was graded is lost: make room, then give the same command again to resume",
+    full="nothing that was graded is lost · make room, then give the same command again to resume",
     broken="remove the line: what it graded is asked again",
 )
 

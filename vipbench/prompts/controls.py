@@ -30,7 +30,7 @@ def change(
         other: gives a sample of the same task by a random number; None where that one is unusable.
 
     Raises:
-        DataError: the image's size is not known, or there is no other sample with a region.
+        DataError: the image's size is unknown, or there is no other sample with a region.
     """
     if style.kind == "wrong":
         return wrong(sample, seed)
@@ -67,7 +67,7 @@ def shuffled(sample: Sample, seed: int, other: Callable[[int], Sample | None]) -
             scale = width / drawn.image_size[0], height / drawn.image_size[1]
             regions += [_scaled(region, *scale) for region in drawn.regions]
     raise DataError(
-        f"sample {sample.id!r}: found no regions of other images in {MOST_DRAWS} draws; style "
+        f"sample {sample.id!r}: found no regions of other images in {MOST_DRAWS} draws · style "
         "shuffled needs a task with several images that hold regions"
     )
 
@@ -153,7 +153,7 @@ def _scaled(region: Region, across: float, down: float) -> Region:
 def _size(sample: Sample) -> tuple[int, int]:
     if sample.image_size is None:
         raise DataError(
-            f"sample {sample.id!r}: the image's size is not known; pass the sample through "
-            "tasks.inspect_image"
+            f"sample {sample.id!r}: the image's size is unknown · pass the sample through "
+            "`vipbench.data.samples.inspect_image`"
         )
     return sample.image_size

@@ -123,7 +123,7 @@ def _named(style: PromptStyle, headline: PromptStyle | None) -> PromptStyle:
     if headline.kind in ("none", "coordinates"):
         raise TaskError(
             f"style {style.name!r} asks as the headline style does, but {headline.name!r} draws no"
-            " marks; let the suite's first style be one that does"
+            " marks · let the suite's first style be one that does"
         )
     kept = ("name", "title", "kind", "shift")
     fields = {name: getattr(style, name) for name in kept}

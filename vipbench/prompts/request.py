@@ -28,7 +28,7 @@ def build_request(
     """Turn a sample into the request that a model sees under a style; pure.
 
     Args:
-        sample: as `data.tasks.load_samples` yields it, with its task.
+        sample: as `data.samples.load_samples` yields it, with its task.
         style: as `parse_styles` returns it; `blind` asks as the headline style it was parsed with.
         seed: of the run; with the sample's id and the region it keys every random draw.
         choices: colours, articles and shapes fixed by hand, to reproduce an official text; also
@@ -40,7 +40,7 @@ def build_request(
 
     Raises:
         TaskError: style and sample do not go together, or the choices do not fit the sample.
-        DataError: `coordinates` are asked of a sample whose image size is not known.
+        DataError: `coordinates` are asked of a sample whose image size is unknown.
     """
     task = sample.task
     fit = fit or (task.fit if task else None) or "pad"

@@ -76,7 +76,7 @@ class Wording:
 
         Raises:
             TaskError: A text mentions a region that the sample or the style does not have.
-            DataError: Coordinates are asked, but the size of the image is not known.
+            DataError: Coordinates are asked, but the size of the image is unknown.
         """
         sample = self.sample
         fields = {  # in the order of the text, in which articles are taken
@@ -137,8 +137,8 @@ class Wording:
             size = self.sample.image_size
             if size is None:
                 raise DataError(
-                    f"{self.name}: the image's size is not known, which coordinates are a fraction"
-                    " of; pass the sample through tasks.inspect_image"
+                    f"{self.name}: the image's size is unknown, which coordinates are a fraction of"
+                    " · pass the sample through `vipbench.data.samples.inspect_image`"
                 )
             box = fit_box(self.sample.regions[index].box, size, self.fit)
             # + 0.0 turns -0.0 into 0.0

@@ -1,4 +1,4 @@
-"""Steps 3 and 4: pixels, then responses, by a model here or in other processes."""
+"""Pixels, then responses, by a model here or in other processes."""
 
 import contextlib
 import time
@@ -141,7 +141,9 @@ def _planned_again(
     limit, previous = token_limit(prepared.trials, fitting), started.manifest.batch_limit
     if limit == previous:
         return started
-    console.say(f"{started.folder}: {previous} do not fit into memory: {limit} a batch")
+    console.say(
+        f"{started.folder}: batches of {previous} do not fit into memory · using {limit} instead"
+    )
     return plan_run(started.folder, prepared, settings, limit)
 
 

@@ -58,7 +58,7 @@ def claimed(settings: RunSettings) -> Iterator[Claim]:
             yield Claim(draft, settings, stack)
     except KeyboardInterrupt:
         raise RunInterrupted(
-            f"{base}: interrupted; what is answered is kept: give the same command to resume"
+            f"{base}: interrupted · what is answered is kept · give the same command to resume"
         ) from None
 
 

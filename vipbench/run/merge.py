@@ -20,7 +20,7 @@ SHOWN_BATCHES = 8
 
 
 class _Part(NamedTuple):
-    """One shard."""
+    """One shard of the run: its folder, and its manifest, which says which batches are its own."""
 
     folder: Path
     manifest: Manifest

@@ -1,4 +1,4 @@
-"""Steps 1 and 2: samples, then requests; and all else that is known before the model is loaded."""
+"""Samples, then requests; and all else that is known before the model is loaded."""
 
 import time
 from collections import Counter
@@ -182,5 +182,5 @@ def _check_data(facts: Mapping[str, TaskFacts], max_errors: float) -> None:
             f"than --max-errors {max_errors:g} allows; the first: {first}"
         )
     if messages:
-        advice = "nothing was asked; `vipbench check TASK` lists all"
+        advice = "nothing was asked · `vipbench check TASK` lists all"
         raise TooManyErrors(f"{' · '.join(messages)} · {advice}")

@@ -61,24 +61,24 @@ def resume(folder: Path, prepared: Prepared, settings: RunSettings, console: Con
         return plan_run(folder, prepared, settings, prepared.limit)
     if MANIFEST not in present:
         raise RunError(
-            f"{folder}: holds {present[0]} without {MANIFEST}, so nobody knows what was "
-            "asked · give another -o, or --fresh to replace it"
+            f"{folder}: holds {present[0]} without {MANIFEST}, so it is not known what "
+            "was asked · give another -o, or --fresh to replace it"
         )
     manifest = manifests.read(folder)
     check_same_run(folder, manifest, prepared)
     _check_shard(folder, manifest, settings.shard)
     if _is_finished(folder, manifest):
-        console.say(f"{folder}: was already finished; nothing is asked again (--fresh redoes it)")
+        console.say(f"{folder}: was already finished · nothing is asked again (--fresh redoes it)")
         return Started(folder, manifest, [], [], is_finished=True)
     plan = plan_trials(prepared.trials, manifest.batch_limit)
     if manifest.plan_digest != plan_digest(plan):
         raise RunError(
             f"{folder}: vipbench {manifest.versions.get('vipbench')} planned its batches "
-            "differently; resume with that version, or use --fresh to start over"
+            "differently · resume with that version, or use --fresh to start over"
         )
     answered = resume_responses(folder / RESPONSES, plan, prepared.trials)
     batches = own_batches(settings.shard, plan)
-    console.say(f"{folder}: resumes; {len(answered)} of {len(batches)} batches are answered")
+    console.say(f"{folder}: resuming: {len(answered)} of {len(batches)} batches already answered")
     _say_changes(folder, manifest, prepared, settings, console)
     manifest = manifest.model_copy(
         update={

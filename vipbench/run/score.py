@@ -1,4 +1,4 @@
-"""Steps 5 and 6: scores, then rows, from requests and responses alone."""
+"""Scores, then rows, from requests and responses alone."""
 
 import contextlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -131,8 +131,8 @@ def check_errors(result: Results, max_errors: float) -> None:
         lines = files.read_lines(result.path / SCORES, ScoreLine)
         first = next(f"{line.id}: {line.error}" for line in lines if line.error is not None)
         raise TooManyErrors(
-            f"{'; '.join(messages)}; more than --max-errors {max_errors:g} allows, such as {first} "
-            f"· all others are scored in {result.path}"
+            f"{'; '.join(messages)} · more than --max-errors {max_errors:g} allows, such as {first}"
+            f" · all others are scored in {result.path}"
         )
 
 
@@ -185,7 +185,7 @@ def score_answers(
     if judged.stopped is not None:
         raise JudgeError(
             f"{judged.stopped} · {folder}: what is graded is kept and scored, the rest is "
-            "ungraded; the same command asks for the rest"
+            "ungraded · the same command asks for the rest"
         )
     return rows
 

@@ -20,7 +20,9 @@ FILES = (MANIFEST, REQUESTS, RESPONSES, SCORES, SUMMARY)
 JUDGE = "judge.json"
 """In the folder of a run that was judged, beside its ledger of grades."""
 RUN_ADVICE = Advice(
-    full="nothing that was answered is lost: make room, then give the same command again to resume",
+    full=(
+        "nothing that was answered is lost · make room, then give the same command again to resume"
+    ),
     broken="use --fresh to start over",
     missing="expected the folder of a started run",
 )

@@ -79,7 +79,7 @@ def make_baseline(name: str, trials: Iterable[Trial], seed: int) -> BaselineRunn
 
     rules = {"oracle": oracle, "constant": constant, "random": uniform, "majority": majority}
     if name not in rules:
-        raise RunnerError(f"baseline {name!r} is not known{nearest(name, rules)}")
+        raise RunnerError(f"baseline {name!r} is unknown{nearest(name, rules)}")
     decoding = f"seed {seed}" if name == "random" else "rule"
     return BaselineRunner(RunnerSettings(model=name, decoding=decoding), rules[name])
 

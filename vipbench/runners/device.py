@@ -48,10 +48,10 @@ def check_names(device: str | None, dtype: str | None) -> None:
     if device is not None and not _DEVICE.fullmatch(device):
         kind = device.partition(":")[0]
         raise RunnerError(
-            f"device {device!r} is not known{nearest(kind, DEVICES)} · expected such as cuda:1"
+            f"device {device!r} is unknown{nearest(kind, DEVICES)} · expected a name such as cuda:1"
         )
     if dtype is not None and dtype not in (*DTYPES, "auto"):
-        raise RunnerError(f"dtype {dtype!r} is not known{nearest(dtype, (*DTYPES, 'auto'))}")
+        raise RunnerError(f"dtype {dtype!r} is unknown{nearest(dtype, (*DTYPES, 'auto'))}")
 
 
 def find_placement(device: str | None, dtype: str | None) -> Placement:
@@ -88,7 +88,8 @@ def find_device(name: str | None) -> "torch.device":
     there = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(mps)}.get(device.type, 0)
     if (device.index or 0) >= there:
         raise RunnerError(
-            f"device {name!r} is not here ({there} of its kind) · use --device auto or cpu"
+            f"device {name!r} is not available ({there} of this kind found) · use --device auto "
+            "or cpu"
         )
     return device
 
@@ -109,10 +110,10 @@ def assign_devices(device: "torch.device", n: int) -> list[str]:
         )
     there = torch.cuda.device_count() if device.type == "cuda" else 1
     if n > there:
-        raise RunnerError(
-            f"{n} workers: are more than the devices ({there} x {device.type}) · use --workers "
-            f"{there}, or --device cpu"
-        )
+        needed = "1 worker needs 1 device" if n == 1 else f"{n} workers need {n} devices"
+        count = {0: "there is none", 1: "there is 1"}.get(there, f"there are {there}")
+        fewer = f"--workers {there}, or " if there else ""
+        raise RunnerError(f"{needed}, and {count} ({device.type}) · use {fewer}--device cpu")
     return [str(device)] if n == 1 else [f"{device.type}:{i}" for i in range(n)]
 
 

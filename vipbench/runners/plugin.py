@@ -30,7 +30,7 @@ class PluginSpec(RunnerSpec):
     summary = "a class of another package"
 
     def check(self) -> None:
-        """Import it."""
+        """Import the class: a wrong name or a broken package is an error before data are read."""
         super().check()
         find_plugin(self.name)
 
@@ -61,7 +61,7 @@ class PluginSpec(RunnerSpec):
         except TypeError as error:
             raise RunnerError(
                 f"runner {name}: cannot be built with the text of --model, or None, as its only "
-                f"argument ({error}) · expected a class that can"
+                f"argument ({error}) · expected a class that takes one argument"
             ) from error
         except ValueError:
             pass  # written in C, without a signature

@@ -44,7 +44,7 @@ def find_spec(name: str, *, is_live: bool = False) -> type[RunnerSpec]:
         return cast(type[RunnerSpec], getattr(importlib.import_module(module), cls))
     if ":" not in name and name not in (plugins := list_plugins()):
         raise RunnerError(
-            f"runner {name!r} is not known{nearest(name, (*BUILT_IN, *plugins))} · a plugin may "
+            f"runner {name!r} is unknown{nearest(name, (*BUILT_IN, *plugins))} · a plugin may "
             "be named as package.module:Class"
         )
     return PluginSpec

@@ -1,1 +1,1 @@
-"""Steps 5 and 6: answers -> scores -> rows of metrics. Sees no model and no image."""
+"""Answers -> scores -> rows of metrics. Sees no model and no image."""

@@ -1,4 +1,4 @@
-"""Step 5: an answer -> its score, by the rule of its task: choice, short answer, graded, joint."""
+"""An answer -> its score, by the rule of its task: choice, short answer, graded, joint."""
 
 import heapq
 import math
@@ -204,7 +204,7 @@ def _join_line(name: str, parts: Sequence[ScoreLine]) -> ScoreLine:
 
 
 def _sum_known(counts: Sequence[int | None]) -> int | None:
-    """Add counts up; None where one is not known."""
+    """Add counts up; None where one is unknown."""
     known = [count for count in counts if count is not None]
     return sum(known) if len(known) == len(counts) else None
 

@@ -1,4 +1,4 @@
-"""Step 6: scores -> rows of metrics, by task, style and group, and their spread over seeds."""
+"""Scores -> rows of metrics, by task, style and group, and their spread over seeds."""
 
 import math
 import re

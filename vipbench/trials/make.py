@@ -1,4 +1,4 @@
-"""The first steps of every run: the data of a selection -> samples -> requests.
+"""What every run begins with: the data of a selection -> samples -> requests.
 
 A trial is one sample under one style. Opens no image beyond its header, and knows nothing about
 models.

@@ -74,7 +74,7 @@ def select(
         fit_hint: for tasks that say nothing themselves: the checkpoint's.
 
     Raises:
-        TaskError: a task, suite or style is unknown or broken, or nothing is left to ask.
+        TaskError: a task, suite or style is unknown or broken, or no task is left to run.
         DataError: the data of a task cannot be found.
     """
     chosen = load_suite(suite, include) if suite else None
@@ -99,7 +99,7 @@ def select(
             )
         )
     if not choices:
-        raise TaskError(f"nothing is left to ask: {'; '.join(notes)}")
+        raise TaskError(f"no task is left to run: {'; '.join(notes)}")
     left = {choice.spec.name for choice in choices}
     return Selection(
         suite=chosen.name if chosen else CUSTOM,
@@ -126,7 +126,7 @@ def _suite_limit(suite: Suite, spec: TaskSpec, joints: Sequence[TaskSpec]) -> in
 def _expand(names: Sequence[str], include: Sequence[Path]) -> tuple[list[TaskSpec], list[TaskSpec]]:
     """Load the tasks to ask, each once, and the joint tasks; TaskError where there are none."""
     if not names:
-        raise TaskError("no task: give --tasks or --suite; `vipbench ls tasks` lists them")
+        raise TaskError("no task · give --tasks or --suite; `vipbench ls tasks` lists them")
     asked: dict[str, TaskSpec] = {}
     joints: dict[str, TaskSpec] = {}
     for spec in [load_task(name, include) for name in names]:
@@ -137,7 +137,7 @@ def _expand(names: Sequence[str], include: Sequence[Path]) -> tuple[list[TaskSpe
         for part_name in spec.data:
             part = load_task(part_name, include)
             if part.kind == "joint":
-                raise TaskError(f"{spec.path}: {part_name!r} is joint itself; join plain tasks")
+                raise TaskError(f"{spec.path}: {part_name!r} is joint itself · join plain tasks")
             asked.setdefault(part_name, part)
     return list(asked.values()), list(joints.values())
 

@@ -143,7 +143,7 @@ def test_grades_of_the_published_judge_are_compared(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("facts", "said"),
     [
-        ({}, "who graded is not known"),
+        ({}, "who graded is unknown"),
         (
             {"comparable": False, "not_comparable": ["the prompt is vipbench's own rubric"]},
             "the prompt is vipbench's own rubric",
@@ -203,7 +203,7 @@ def test_a_broken_judge_file_is_an_error(tmp_path: Path) -> None:
             {"identity": {"runner": "imported"}, "settings": {"prompt_format": None}},
             {
                 "answers": (
-                    "imported; prompt, fit, decoding and dtype are not known",
+                    "imported; prompt, fit, decoding and dtype are unknown",
                     "made by the script",
                 )
             },

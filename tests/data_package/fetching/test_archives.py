@@ -205,7 +205,7 @@ def test_a_member_that_lies_about_its_size(tmp_path: Path) -> None:
     for size in (10, 6000):
         content[at : at + 4] = size.to_bytes(4, "little")
         (tmp_path / "a.zip").write_bytes(content)
-        refused(tmp_path / "a.zip", "cannot be unpacked|has 5,000 bytes, and says 6,000")
+        refused(tmp_path / "a.zip", "cannot be unpacked|has 5,000 bytes but declares 6,000")
 
 
 @pytest.mark.parametrize(
@@ -249,7 +249,7 @@ def test_a_disk_that_fills_up_keeps_the_archive(tmp_path: Path) -> None:
     )
     last = done.stderr.splitlines()[-1]
     assert "DataError" in last
-    assert "the archive is kept: make room, then give the same command again" in last
+    assert "the archive is kept · make room, then give the same command again" in last
     assert list(tmp_path.iterdir()) == [archive]
 
 

@@ -178,7 +178,7 @@ def test_one_file_of_an_archive(server: Server, tmp_path: Path) -> None:
         fetch(source, tmp_path, settings=SETTINGS)
     (tmp_path / "three.jpg").unlink()
     missing = file.model_copy(update={"take": ("9.jpg",)})
-    with pytest.raises(DataError, match=r"holds 0 files 9\.jpg, expected one"):
+    with pytest.raises(DataError, match=r"holds 0 files 9\.jpg \(pictures\) · expected one"):
         fetch(
             source.model_copy(
                 update={"parts": {"one": part.model_copy(update={"files": (missing,)})}}
@@ -232,7 +232,7 @@ def test_a_fetch_that_is_stopped_goes_on(source: Source, server: Server, tmp_pat
         stopped.wait(20)
 
     server.files["/i.zip"] = Served(zipped(IMAGES), cuts=[3000], pause=stop)
-    with pytest.raises(RunInterrupted, match="what was loaded is kept: give the same command"):
+    with pytest.raises(RunInterrupted, match="what was loaded is kept · give the same command"):
         fetch(source, tmp_path, settings=SETTINGS)
     stopped.set()
     fetch(source, tmp_path, settings=SETTINGS)
@@ -283,7 +283,7 @@ def test_a_disk_that_fills_up_keeps_what_was_loaded(
         check=False,
     )
     last = done.stderr.splitlines()[-1]
-    assert "the first 3 kB are kept: make room, then give the same command again" in last
+    assert "the first 3 kB are kept · make room, then give the same command again" in last
     fetch(source, out, settings=SETTINGS)
     assert files(out) == WHOLE
     sent = [each.sent for each in server.asked if each.path == "/i.zip"]
@@ -556,7 +556,7 @@ def test_a_run_finds_fetched_data_without_being_told(
     source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("VIPBENCH_CACHE", str(tmp_path))
-    with pytest.raises(DataError, match="data 'toy': no location is known · give --data toy=DIR"):
+    with pytest.raises(DataError, match="data 'toy': not found anywhere · give --data toy=DIR"):
         locate("toy", {})
     folder = fetch(source, settings=SETTINGS)
     assert folder == fetched_folder("toy") == tmp_path / "data/toy"
@@ -576,7 +576,7 @@ def test_a_broken_off_fetch_is_no_data(
     with pytest.raises(DataError, match="gave up"):
         fetch(source, settings=SETTINGS)
     assert [path.name for path in fetched_folder("toy").iterdir()] == [STAGE]
-    with pytest.raises(DataError, match="no location is known"):
+    with pytest.raises(DataError, match="not found anywhere"):
         locate("toy", {})
 
 

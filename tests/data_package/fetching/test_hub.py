@@ -105,5 +105,5 @@ def test_a_file_that_is_not_the_listed_one_is_refused(hub: HubProcess, tmp_path:
 def test_a_path_that_leaves_the_folder_is_refused(hub: HubProcess, tmp_path: Path) -> None:
     add_data_set(hub.server, REPO, REVISION, {"bbox/../../x": b"1", "q.json": b"1"})
     last = load(hub, tmp_path, "*").last
-    assert "'bbox/../../x' would leave the folder; refused" in last
+    assert "'bbox/../../x' would leave the folder · refused" in last
     assert not (tmp_path / "out").exists()

@@ -325,7 +325,7 @@ def test_a_disk_that_fills_up_keeps_what_was_loaded(server: Server, part: Path) 
     )
     last = done.stderr.splitlines()[-1]
     assert "DataError" in last
-    assert "the first 100 kB are kept: make room, then give the same command again" in last
+    assert "the first 100 kB are kept · make room, then give the same command again" in last
     assert part.read_bytes() == CONTENT[:100_000]
     assert load(url, part) == len(CONTENT)
     assert part.read_bytes() == CONTENT

@@ -393,8 +393,8 @@ def test_the_official_loader_s_file_comes_first(original: Path, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda raw: raw[:-3], "is torn or not a SentencePiece model"),
-        (lambda raw: b"\xff" * 40, "is torn or not a SentencePiece model"),
+        (lambda raw: raw[:-3], "is truncated or not a SentencePiece model"),
+        (lambda raw: b"\xff" * 40, "is truncated or not a SentencePiece model"),
         (lambda raw: b"version https://git-lfs.github.com/spec/v1\n", "is a Git LFS pointer"),
         (lambda raw: b"", "has 0 pieces"),
         (lambda raw: raw.replace(b"\x18\x02\x20", b"\x18\x01\x20"), "model type 1"),
@@ -644,7 +644,7 @@ def test_two_conversions_do_not_write_to_one_folder(
     def again(_: int) -> None:
         if refusals:
             return
-        with pytest.raises(RunError, match=r"out\.part: another process runs in it") as caught:
+        with pytest.raises(RunError, match=r"out\.part: another process is using it") as caught:
             convert(original, tmp_path / "out", vision_tower=str(tower))
         refusals.append(caught.value)
 

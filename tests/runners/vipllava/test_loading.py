@@ -126,8 +126,8 @@ def test_a_live_model_of_another_kind_is_refused() -> None:
 @pytest.mark.parametrize(
     ("kind", "name", "message"),
     [
-        ("device", "gpu", "device 'gpu' is not known"),
-        ("device", "cuda:99", "device 'cuda:99' is not here"),
+        ("device", "gpu", "device 'gpu' is unknown"),
+        ("device", "cuda:99", "device 'cuda:99' is not available"),
         ("dtype", "float61", "did you mean 'float16'"),
     ],
 )

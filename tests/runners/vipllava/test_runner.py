@@ -16,7 +16,7 @@ from vipbench.schema import AnswerPath
 
 
 def test_an_unknown_path_is_refused() -> None:
-    with pytest.raises(RunnerError, match="path 'referense' is not known · did you mean"):
+    with pytest.raises(RunnerError, match="path 'referense' is unknown · did you mean"):
         VipLlavaRunner(build_model(), build_processor(), path="referense")  # type: ignore[arg-type]
 
 

@@ -123,7 +123,7 @@ def _judge_reasons(case: Case) -> Iterable[Reason]:
     for run in case.result.runs:
         facts = _judge_facts(run.folder)
         if facts is None:
-            texts.append(f"who graded is not known: {run.folder / JUDGE} does not exist")
+            texts.append(f"who graded is unknown: {run.folder / JUDGE} does not exist")
         elif not facts.comparable:
             texts += facts.not_comparable or ("it was graded in another way than published",)
         elif published is not None and facts.names != {published}:
@@ -142,7 +142,7 @@ def _judge_facts(folder: Path) -> _JudgeFacts | None:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         key = ".".join(map(str, first["loc"])) or "the file"
-        raise RunError(f"{path}: {key}: {first['msg']}; judge the run again") from error
+        raise RunError(f"{path}: {key}: {first['msg']} · judge the run again") from error
 
 
 def _style_reasons(case: Case) -> Iterable[Reason]:
@@ -178,7 +178,7 @@ def protocol_differences(case: Case) -> Iterable[Difference]:
     manifest, protocol = case.result.manifest, case.protocol
     settings = manifest.identity.settings
     if manifest.identity.runner == IMPORTED:
-        text = "imported; prompt, fit, decoding and dtype are not known"
+        text = "imported; prompt, fit, decoding and dtype are unknown"
         yield Difference(what="answers", run=text, published="made by the script")
     else:
         pairs = [

@@ -16,7 +16,7 @@ LISTED_MISTAKES = 5
 
 
 class Protocol(Record):
-    """How a published number was made; None where it is not known, and nothing is compared."""
+    """How a published number was made; None where it is unknown, and nothing is compared."""
 
     text: str = Field(min_length=1)
     style: str | None = None
@@ -47,7 +47,7 @@ class Published(Record):
     value: float = Field(ge=0, le=100, strict=True)
     """Percent, as published."""
     n: Annotated[int, Field(gt=0, strict=True)] | None
-    """Samples of the split (of the group); None where it is not known."""
+    """Samples of the split (of the group); None where it is unknown."""
     table: str | None
     url: Annotated[str, Field(pattern=r"^https://\S+$")] | None
     """The paper or file that states the number; None where only a copy of it is known."""

@@ -42,7 +42,7 @@ published: the registry says that no run can be held against it.
 split: it was published for another split than the task reads.
 group: no sample of the run is of its group.
 metric: the run was not scored by its metric.
-judge: another judge or another instruction gave the grades, or it is not known which.
+judge: another judge or another instruction gave the grades, or it is unknown which.
 style: the run has other marks than the published ones.
 subset: not all samples of the task were asked.
 missing: more than FEW of the samples without an answer, or without a grade.

@@ -68,7 +68,7 @@ def unpack(archive: Path, folder: Path, on_bytes: OnBytes = lambda n: None) -> U
 
     Raises DataError for an archive that is broken or of another kind; that holds paths leading
     outside, links, devices, encrypted files, or names that differ by case alone; or that unpacks
-    to more than the disk has room for, or than an honest archive of its size would.
+    to more than the disk has room for, or than a plausible archive of its size would.
     """
     whole = False
     try:
@@ -84,7 +84,7 @@ def unpack(archive: Path, folder: Path, on_bytes: OnBytes = lambda n: None) -> U
     except _BROKEN as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise DataError(
-            f"{archive}: cannot be unpacked ({reason}) · expected an intact zip or tar archive:"
+            f"{archive}: cannot be unpacked ({reason}) · expected an intact zip or tar archive ·"
             " delete it and fetch again"
         ) from error
     except OSError as error:
@@ -129,7 +129,7 @@ def _tree_digest(lines: list[tuple[str, str]]) -> str:
 
 
 def _zip_members(archive: Path, limit: int) -> Iterator[_Member]:
-    """Yield the members of a zip archive, once its table of contents has been found honest."""
+    """Yield the members of a zip archive, once its table of contents has been found consistent."""
     with zipfile.ZipFile(archive) as opened:
         members = opened.infolist()
         _check_total(archive, sum(info.file_size for info in members), limit)
@@ -175,8 +175,8 @@ def _check_total(archive: Path, total: int, limit: int) -> None:
     if total > limit:
         raise DataError(
             f"{archive}: {size_in_words(archive.stat().st_size)} that unpack to"
-            f" {size_in_words(total)}: not an honest archive · expected at most"
-            f" {size_in_words(limit)}"
+            f" {size_in_words(total)}: looks like a decompression bomb · expected at"
+            f" most {size_in_words(limit)}"
         )
     free = shutil.disk_usage(archive.parent).free
     if total > free:
@@ -221,15 +221,15 @@ def _write_file(member: _Member, archive: Path, target: Path, limit: int, on_byt
             if size > min(member.size, limit):
                 raise DataError(
                     f"{archive}: member {shown(member.name)} is longer than it says"
-                    f" ({member.size:,} bytes) · expected an honest archive"
+                    f" ({member.size:,} bytes) · expected the size that the archive declares"
                 )
             state.update(chunk)
             file.write(chunk)
             on_bytes(len(chunk))
     if size != member.size:
         raise DataError(
-            f"{archive}: member {shown(member.name)} has {size:,} bytes, and says"
-            f" {member.size:,}; delete the archive and fetch again"
+            f"{archive}: member {shown(member.name)} has {size:,} bytes but declares"
+            f" {member.size:,} · delete the archive and fetch again"
         )
     return state.hexdigest()
 

@@ -114,7 +114,7 @@ def _stoppable(folder: Path) -> Iterator[None]:
         yield
     except KeyboardInterrupt as stop:
         raise RunInterrupted(
-            f"{folder}: stopped; what was loaded is kept: give the same command again to resume"
+            f"{folder}: stopped · what was loaded is kept · give the same command again to resume"
         ) from stop
 
 
@@ -252,8 +252,8 @@ def _only_file(folder: Path, name: str, archive: Path) -> Path:
     if len(files) != 1:
         content = ", ".join(sorted(path.name for path in folder.iterdir())[:5]) or "nothing"
         raise DataError(
-            f"{archive}: holds {len(files)} files {name}, expected one ({content}); the release"
-            " has changed: fetch it by hand and give --data"
+            f"{archive}: holds {len(files)} files {name} ({content}) · expected one: the release"
+            " has changed · fetch it by hand and give --data"
         )
     return files[0]
 
@@ -297,7 +297,7 @@ def _check_hub_sizes(job: _Job, total: int) -> None:
     file = job.file
     if file.size is not None and total != file.size and not job.settings.accept_changed:
         raise DataError(
-            f"{file.hub}: has {total:,} bytes · expected {file.size:,}: the files have changed;"
+            f"{file.hub}: has {total:,} bytes · expected {file.size:,}: the files have changed ·"
             " --accept-changed takes them as they are"
         )
     free = shutil.disk_usage(job.folder).free
@@ -312,7 +312,7 @@ def _check_free(target: Path) -> None:
     """Refuse to write where something is: the user's own files are never overwritten."""
     if target.exists():
         raise DataError(
-            f"{target}: is there already, and was not fetched by vipbench; move it away, or name"
+            f"{target}: is there already, and was not fetched by vipbench · move it away, or name"
             " another folder with -o"
         )
 
@@ -331,7 +331,7 @@ def _compared(lock: Lock, loaded: Fetched, staged: Path, settings: FetchSettings
             raise DataError(
                 f"{loaded.url}: has changed since it was fetched on {former.time}: sha256"
                 f" {loaded.sha256} ({loaded.size:,} bytes), recorded {former.sha256}"
-                f" ({former.size:,} bytes); --accept-changed takes it, and what was loaded is kept"
+                f" ({former.size:,} bytes) · --accept-changed takes it, and what was loaded is kept"
                 f" in {staged}"
             )
     return loaded

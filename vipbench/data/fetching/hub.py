@@ -69,12 +69,12 @@ def list_files(wanted: Wanted) -> list[Listed]:
     for pattern in wanted.patterns:
         if not any(fnmatchcase(file.path, pattern) for file in listed):
             raise DataError(
-                f"{wanted.repo}: has no {pattern} at commit {wanted.revision}; the release has"
-                " changed: fetch it by hand and give --data"
+                f"{wanted.repo}: has no {pattern} at commit {wanted.revision}: the release has"
+                " changed · fetch it by hand and give --data"
             )
     for file in listed:
         if not is_safe_name(file.path):
-            raise DataError(f"{wanted.repo}: {file.path!r} would leave the folder; refused")
+            raise DataError(f"{wanted.repo}: {file.path!r} would leave the folder · refused")
     return listed
 
 
@@ -115,7 +115,7 @@ def download_files(
 def _explained(wanted: Wanted) -> Iterator[None]:
     """Say in one line what the library means, without its addresses, which may be signed."""
     advice = (
-        "check the connection, HF_HUB_OFFLINE and HF_ENDPOINT, then give the same command again;"
+        "check the connection, HF_HUB_OFFLINE and HF_ENDPOINT, then give the same command again ·"
         " whole files that were loaded are kept"
     )
     try:
@@ -127,7 +127,7 @@ def _explained(wanted: Wanted) -> Iterator[None]:
         ) from error
     except hub_errors.RevisionNotFoundError as error:
         raise DataError(
-            f"{wanted.repo}: has no commit {wanted.revision}; the release has changed: fetch it by"
+            f"{wanted.repo}: has no commit {wanted.revision}: the release has changed · fetch it by"
             " hand and give --data"
         ) from error
     except hub_errors.HfHubHTTPError as error:

@@ -62,7 +62,7 @@ class PartStatus(NamedTuple):
     name: str
     part: Part
     size: int | None
-    """Bytes to load; None where it is not known."""
+    """Bytes to load; None where it is unknown."""
     exact: bool
     """Whether the size is known to the byte."""
     state: State
@@ -80,7 +80,7 @@ def read_lock(folder: Path, key: str) -> Lock:
         lock = Lock.model_validate(read_json(path))
     except (RunError, ValidationError) as error:
         raise DataError(
-            f"{path}: is not a record of fetched data; move the folder away and fetch again, or"
+            f"{path}: is not a record of fetched data · move the folder away and fetch again, or"
             " take the data as they are by --data"
         ) from error
     if lock.key != key:

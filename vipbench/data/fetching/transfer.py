@@ -104,7 +104,7 @@ def download(
                 best = max(best, have)
                 if failed >= patience.attempts:
                     raise DataError(
-                        f"{plain_url(url)}: gave up after {failed} attempts ({error});"
+                        f"{plain_url(url)}: gave up after {failed} attempts ({error}) ·"
                         f" {size_in_words(have)} are kept · give the same command again to resume"
                     ) from error
                 # Not all who were cut off at once come back at once.
@@ -207,7 +207,7 @@ def _response(
         target = urljoin(url, location)
         if leaves_encryption(url, target):
             raise DataError(
-                f"{plain_url(url)}: redirects to {plain_url(target)}, which is not encrypted;"
+                f"{plain_url(url)}: redirects to {plain_url(target)}, which is not encrypted ·"
                 " refused"
             )
         url = target
@@ -225,7 +225,7 @@ def leaves_encryption(url: str, target: str) -> bool:
 def _check_address(url: str) -> None:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise DataError(f"{plain_url(url)}: expected an address of http or https; refused")
+        raise DataError(f"{plain_url(url)}: expected an address of http or https · refused")
 
 
 def plain_url(url: str) -> str:
@@ -246,9 +246,9 @@ def _check_status(response: httpx2.Response, url: str) -> None:
     if status in _AGAIN:
         raise _Interrupted(f"the server says {said}", _retry_after(response))
     if status in (404, 410):
-        advice = "the file has moved: fetch it by hand and give --data"
+        advice = "the file has moved · fetch it by hand and give --data"
     elif status in (401, 403, 407, 451):
-        advice = "not everyone has access to it: fetch it by hand and give --data"
+        advice = "not everyone has access to it · fetch it by hand and give --data"
     else:
         advice = "expected 200 OK"
     raise DataError(f"{plain_url(url)}: the server says {said} · {advice}")
@@ -285,7 +285,7 @@ def _check_size(url: str, size: int | None, expected: int | None, part: Path, ha
         _forget(part)
         raise DataError(
             f"{plain_url(url)}: has {size:,} bytes · expected {expected:,}: the file has changed or"
-            " is another; --accept-changed takes it as it is"
+            " is another · --accept-changed takes it as it is"
         )
     folder = part.parent
     free = shutil.disk_usage(folder).free

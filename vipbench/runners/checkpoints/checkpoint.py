@@ -306,7 +306,7 @@ def _check_config(folder: Path, expected: str | None = None) -> dict[str, Any]:
             )
         raise RunnerError(
             f"{path}: model_type is {kind!r} ({classes or 'no class named'}) · expected "
-            f"{expected!r} · this runner takes VipLlava checkpoints only; --runner hf may take it"
+            f"{expected!r} · this runner takes VipLlava checkpoints only · --runner hf may take it"
         )
     return config
 

@@ -104,8 +104,8 @@ def read_sentencepiece(path: Path) -> SentencePieceModel:
     """Read a `tokenizer.model`.
 
     Raises:
-        RunnerError: the file is torn, or is not what Llama's is: byte-pair pieces with a fallback
-            to bytes, of text that is not normalised.
+        RunnerError: the file is truncated, or is not what Llama's is: byte-pair pieces with a
+            fallback to bytes, of text that is not normalised.
     """
     raw = path.read_bytes()
     if raw.startswith(b"version https://git-lfs"):
@@ -135,7 +135,7 @@ def read_sentencepiece(path: Path) -> SentencePieceModel:
         prepends = bool(int(normaliser.get(3, 1)))
     except (ValueError, IndexError, struct.error) as error:
         raise RunnerError(
-            f"{path}: is torn or not a SentencePiece model ({len(raw)} bytes) · fetch it again"
+            f"{path}: is truncated or not a SentencePiece model ({len(raw)} bytes) · fetch it again"
         ) from error
     if not all(0 <= i < len(pieces) for i in model[1:]):
         raise RunnerError(
@@ -253,7 +253,7 @@ def _add_tokens(folder: Path, backend: Tokenizer, config: Mapping[str, object]) 
 
 
 def _fields(raw: bytes) -> Iterator[tuple[int, bytes | int | float]]:
-    """Yield number and value of each field of a protocol buffer; ValueError where it is torn."""
+    """Yield number and value of each field of a protocol buffer; ValueError if truncated."""
     position = 0
     while position < len(raw):
         tag, position = _varint(raw, position)

@@ -24,7 +24,7 @@ MAX_SHARD = 4 * 2**30
 _CODES = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16"}
 _DTYPES = {code: dtype for dtype, code in _CODES.items()}
 _BROKEN = (OSError, RuntimeError, ValueError, KeyError, TypeError, AttributeError, EOFError)
-"""What `torch.load` raises for a file that is torn or not one of tensors."""
+"""What `torch.load` raises for a file that is truncated or not one of tensors."""
 
 
 class Stored(NamedTuple):
@@ -56,7 +56,7 @@ class Weights:
         """Read what the files hold, without the values.
 
         Raises:
-            RunnerError: a file is torn, holds more than floating-point tensors, or a tensor
+            RunnerError: a file is truncated, holds more than floating-point tensors, or a tensor
                 stands in two files.
         """
         self.stored: dict[str, Stored] = {}
@@ -224,13 +224,13 @@ def _load_pickle(path: Path) -> Mapping[str, torch.Tensor]:
         raise RunnerError(f"{path}: is a Git LFS pointer · fetch the file with git lfs pull")
     zipped = zipfile.is_zipfile(path)
     if start.startswith(b"PK") and not zipped:
-        raise RunnerError(f"{path}: is torn ({path.stat().st_size} bytes) · fetch it again")
+        raise RunnerError(f"{path}: is truncated ({path.stat().st_size} bytes) · fetch it again")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
     except pickle.UnpicklingError as error:
         raise RunnerError(
-            f"{path}: is torn or holds more than tensors, and unpickling that can run any code · "
-            "expected plain tensors under their names · fetch it again from a source you trust"
+            f"{path}: is truncated or holds more than tensors, and unpickling that can run any code"
+            " · expected plain tensors under their names · fetch it again from a source you trust"
         ) from error
     except _BROKEN as error:
         reason = " ".join(str(error).split())[:200]

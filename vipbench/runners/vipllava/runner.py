@@ -69,7 +69,7 @@ class VipLlavaRunner:
                 request fits into memory.
         """
         if path not in get_args(AnswerPath):
-            raise RunnerError(f"path {path!r} is not known{nearest(path, get_args(AnswerPath))}")
+            raise RunnerError(f"path {path!r} is unknown{nearest(path, get_args(AnswerPath))}")
         if threads is not None:
             torch.set_num_threads(threads)
         if isinstance(model, str | Path):

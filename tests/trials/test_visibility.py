@@ -14,8 +14,8 @@ from vipbench.images.draw import footprint
 from vipbench.images.visibility import measure, view
 from vipbench.schema import DataSource
 from vipbench.trials.make import make_trials
-from vipbench.trials.marks import VisibilityReport, check_visibility
 from vipbench.trials.selection import select
+from vipbench.trials.visibility import VisibilityReport, check_visibility
 
 Q = (0.05, 0.5)
 
