@@ -137,7 +137,7 @@ class RunnerSpec:
     summary: ClassVar[str]
     """What it is, in a few words for a list."""
     heeds: ClassVar[frozenset[str]] = frozenset()
-    """Which of `OPTIONAL`, and `path`, it looks at."""
+    """Which of `OPTIONAL` it looks at."""
     loads_checkpoint: ClassVar[bool] = False
     """Whether it computes with weights, so that rounding may change its answers."""
     is_live: ClassVar[bool] = False
