@@ -20,7 +20,7 @@ def test_report_writes_the_page_and_prints_its_place(vipbench: Vipbench, made: P
     code, out, err = vipbench("report", made, "-o", "site")
     assert (code, out) == (0, "site/report.html\n")
     assert err == (
-        "pictures: 2 of 2 are left out, since their tasks may not be redistributed; "
+        "pictures: 2 of 2 are left out, since their tasks may not be redistributed · "
         "--embed-images shows them\n"
     )
     assert Path("site/report.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")

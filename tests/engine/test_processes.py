@@ -152,7 +152,7 @@ def test_a_batch_that_kills_each_worker_ends_the_run_and_loses_nothing(
     n_kept = len(answers(tmp_path / "run"))
     results, (message,) = ask(tmp_path, workers=1)
     assert results.n_answered == 20 - n_kept
-    assert f"{n_kept // 4} of 5 batches are answered" in message
+    assert f"{n_kept // 4} of 5 batches already answered" in message
     assert scored(results.path) == scored(whole)
     assert results.manifest.n_worker_restarts == 2
 
@@ -171,7 +171,7 @@ def test_when_the_driver_is_killed_no_worker_is_left_and_the_run_resumes(
     assert len(answers(tmp_path / "run")) == 8
     (fates / "stall").unlink()
     results, (message,) = ask(tmp_path)
-    assert "2 of 5 batches are answered" in message
+    assert "2 of 5 batches already answered" in message
     assert results.n_answered == 12
     assert scored(results.path) == scored(whole)
     assert answers(results.path) == answers(whole)

@@ -279,7 +279,7 @@ def test_a_lost_actor_goes_to_another_node_until_none_is_left(
     nodes.have(1)
     results, messages = ask(tmp_path, runner=WAITING, workers=1)
     # Each of the two answered a batch before it waited.
-    assert "2 of 5 batches are answered" in messages[0]
+    assert "2 of 5 batches already answered" in messages[0]
     assert len(messages) == 1
     assert results.n_answered == 12
     assert results.manifest.n_worker_restarts == 2

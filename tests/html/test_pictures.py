@@ -125,7 +125,7 @@ def test_pictures_that_may_not_travel_need_the_option(
     why = data.asks.why[0]
     assert (why == -1) == bool(n_drawn)
     if not n_drawn:
-        assert "may not be redistributed; --embed-images" in data.texts.all()[why]
+        assert "may not be redistributed · --embed-images" in data.texts.all()[why]
 
 
 def test_pictures_of_an_earlier_report_do_not_stay(tmp_path: Path, images: Path) -> None:

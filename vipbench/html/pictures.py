@@ -82,7 +82,7 @@ def add_pictures(
     allowed = [picture for picture in to_draw if embed_images or _may_travel(dataset.runs, picture)]
     folder = out / FOLDER / PICTURES
     store = _PictureStore(folder, inside=dataset.n_samples() <= max_inline)
-    withheld = "not shown: its task may not be redistributed; --embed-images shows it"
+    withheld = "not shown: its task may not be redistributed · --embed-images shows it"
     for picture in to_draw:
         asks.why[picture.ask] = texts.index(withheld)
     bar = console.bar("pictures", allowed, unit="", leave=False, in_logs=False)

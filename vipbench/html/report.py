@@ -82,7 +82,7 @@ def _say_what_is_missing(drawn: Drawn, n: int, console: Console) -> None:
     if drawn.n_withheld:
         console.say(
             f"pictures: {drawn.n_withheld:,} of {n:,} are left out, since their tasks may not be "
-            "redistributed; --embed-images shows them"
+            "redistributed · --embed-images shows them"
         )
     if drawn.n_failed:
         console.say(
