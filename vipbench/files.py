@@ -5,6 +5,7 @@ import errno
 import json
 import os
 import re
+import stat
 import sys
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -16,6 +17,10 @@ from vipbench.errors import DataError, RunError
 from vipbench.schema import Record
 
 LineT = TypeVar("LineT", bound=Record)
+
+NOT_REGULAR = "not a regular file"
+LFS_POINTER = "is a Git LFS pointer · fetch the file with git lfs pull"
+"""What a message says of such a file, after its name."""
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -175,6 +180,21 @@ def unwritten(path: Path, error: OSError, kept: str) -> DataError:
 # --- read
 
 
+def check_regular(path: Path) -> None:
+    """Raise OSError for a pipe, a socket or a device: reading one may never end.
+
+    A folder passes, for opening it fails by itself; so do links to files.
+    """
+    mode = path.stat().st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise OSError(errno.EINVAL, NOT_REGULAR, str(path))
+
+
+def is_lfs_pointer(start: bytes) -> bool:
+    """Say whether a file that begins so is what Git leaves in place of a large file."""
+    return start.startswith(b"version https://git-lfs")
+
+
 def read_lines(path: Path, kind: type[LineT], advice: Advice = PLAIN) -> Iterator[LineT]:
     """Yield the records of a JSON-lines file but a torn last one; RunError names a broken line."""
     return (parse_line(kind, line, path, advice) for line in raw_lines(path, advice))
@@ -184,6 +204,7 @@ def raw_lines(path: Path, advice: Advice = PLAIN) -> Iterator[RawLine]:
     """Yield each line of a file but a torn last one; RunError where it cannot be read."""
     offset = 0
     try:
+        check_regular(path)
         with path.open("rb") as file:
             for number, content in enumerate(file, 1):
                 if not content.endswith(b"\n"):
@@ -215,6 +236,7 @@ def read_json(path: Path, advice: Advice = PLAIN) -> object:
         raise ValueError(f"{constant} is not a number in JSON")
 
     try:
+        check_regular(path)
         value: object = json.loads(path.read_bytes(), parse_constant=refuse)
     except OSError as error:
         raise _read_error(path, error, advice) from error

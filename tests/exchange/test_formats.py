@@ -1,3 +1,5 @@
+import os
+
 """Answer files of other programs: what they hold, how they are told apart, what is refused."""
 
 import json
@@ -287,3 +289,10 @@ def test_written_csv_and_json_lines(tmp_path: Path) -> None:
     path = written(tmp_path, plain_jsonl(TEXTS))
     assert other_programs.jsonl_texts(path) == TEXTS
     assert texts(path) == TEXTS
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.json", "a.jsonl"])
+def test_answers_that_never_end_are_refused(tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(DataError, match="not a regular file"):
+        read_answers(tmp_path / name)
