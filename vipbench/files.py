@@ -59,6 +59,11 @@ def reason(error: BaseException) -> str:
     return known or " ".join(str(error).split()) or type(error).__name__
 
 
+def writable(text: str) -> str:
+    r"""Escape lone surrogates as `\ud800`: JSON may hold them, and a UTF-8 file cannot."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 def size_in_words(n_bytes: int) -> str:
     """Write a number of bytes with three digits, in powers of a thousand: `1.86 GB`."""
     size, units = float(n_bytes), ["bytes", "kB", "MB", "GB", "TB"]

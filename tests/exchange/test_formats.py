@@ -1,8 +1,7 @@
-import os
-
 """Answer files of other programs: what they hold, how they are told apart, what is refused."""
 
 import json
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
