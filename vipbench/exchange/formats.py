@@ -26,6 +26,7 @@ from vipbench.reading import (
     parse,
     read_questions,
 )
+from vipbench.report.text import csv_text
 from vipbench.validation import shown
 
 Format = Literal["answers", "visual7w", "vip_bench", "csv", "jsonl", "datasets"]
@@ -432,11 +433,7 @@ def vip_bench_results(texts: Mapping[str, str]) -> Iterator[str]:
 
 def plain_csv(texts: Mapping[str, str]) -> Iterator[str]:
     """Yield CSV with the header `id,text`."""
-    buffer = io.StringIO(newline="")
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(("id", "text"))
-    writer.writerows(texts.items())
-    yield buffer.getvalue()
+    yield csv_text([("id", "text"), *texts.items()])
 
 
 def plain_jsonl(texts: Mapping[str, str]) -> Iterator[str]:
