@@ -1,6 +1,7 @@
-"""Files that are written as a whole or not at all, locks, and JSON lines; knows nothing of runs."""
+"""Files written as a whole or not at all, locks, JSON lines and CSV; knows nothing of runs."""
 
 import contextlib
+import csv
 import errno
 import json
 import os
@@ -9,6 +10,7 @@ import stat
 import sys
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import IO, NamedTuple, NoReturn, TypeVar
 
 from pydantic import ValidationError
@@ -114,6 +116,14 @@ def write_json(path: Path, value: object, advice: Advice = PLAIN) -> None:
     """Write plain data as indented JSON, all or none."""
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
     write_text(path, (text, "\n"), advice)
+
+
+def csv_text(rows: Iterable[Sequence[object]]) -> str:
+    """Write rows as CSV with line feeds; a cell with any line break in it is quoted."""
+    lines: list[str] = []
+    writer = csv.writer(SimpleNamespace(write=lines.append), lineterminator="\r\n")
+    writer.writerows(rows)
+    return "".join(line.removesuffix("\r\n") + "\n" for line in lines)
 
 
 def write_text(path: Path, parts: Iterable[str], advice: Advice = PLAIN) -> None:

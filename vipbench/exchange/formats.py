@@ -16,7 +16,7 @@ from typing import Literal, NamedTuple, get_args
 
 from vipbench.digests import file_digest
 from vipbench.errors import DataError, nearest
-from vipbench.files import check_regular
+from vipbench.files import check_regular, csv_text
 from vipbench.reading import (
     BadRecord,
     DataRecord,
@@ -26,7 +26,6 @@ from vipbench.reading import (
     parse,
     read_questions,
 )
-from vipbench.report.text import csv_text
 from vipbench.validation import shown
 
 Format = Literal["answers", "visual7w", "vip_bench", "csv", "jsonl", "datasets"]

@@ -3,11 +3,11 @@
 Knows no run and no model. Fractions come in; percent and percentage points go out.
 """
 
-import csv
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from types import SimpleNamespace
 from typing import NamedTuple
+
+from vipbench.files import csv_text
 
 MISSING = "-"
 """What is shown where there is no value."""
@@ -171,14 +171,6 @@ def csv_table(fields: Iterable[str], rows: Iterable[Mapping[str, object]]) -> st
     """
     names = list(fields)
     return csv_text([names, *([_csv_value(row.get(name)) for name in names] for row in rows)])
-
-
-def csv_text(rows: Iterable[Sequence[object]]) -> str:
-    """Write rows as CSV with line feeds; a cell with any line break in it is quoted."""
-    lines: list[str] = []
-    writer = csv.writer(SimpleNamespace(write=lines.append), lineterminator="\r\n")
-    writer.writerows(rows)
-    return "".join(line.removesuffix("\r\n") + "\n" for line in lines)
 
 
 def _csv_value(value: object) -> object:
