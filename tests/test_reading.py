@@ -1,5 +1,8 @@
 """Question files read strictly: broken JSON, unknown formats, bad records, images and layouts."""
 
+import contextlib
+import os
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -229,3 +232,29 @@ def test_a_key_that_stands_twice_is_refused_in_what_is_written_by_hand(
     with pytest.raises(DataError, match=rf"q\.json:{place}: .*occurs twice"):
         read_questions(path, written_by_hand=True)
     read_questions(path)  # the releases are as they are
+
+
+def test_a_git_lfs_pointer_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
+    with pytest.raises(DataError) as error:
+        read_questions(path)
+    assert str(error.value) == f"{path}: is a Git LFS pointer · fetch the file with git lfs pull"
+
+
+def test_a_file_that_never_ends_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "zero").symlink_to("/dev/zero")
+    with socket.socket(socket.AF_UNIX) as server, contextlib.chdir(tmp_path):
+        server.bind("socket")
+        for name in ("pipe", "zero", "socket"):
+            with pytest.raises(DataError, match=f"{name}: cannot be read .not a regular file"):
+                read_questions(tmp_path / name)
+            with pytest.raises(DataError, match=f"{name}: not a regular file · expected a file or"):
+                recognise(tmp_path / name, {})
+
+
+def test_other_names_that_are_pipes_are_passed_over(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.json")
+    with pytest.raises(DataError, match="no JSON file found"):
+        recognise(tmp_path, {"a": Layout(("a.json",), bool, "a list")})

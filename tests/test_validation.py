@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 from typing import Any
 
@@ -177,3 +178,11 @@ def test_aliases_do_not_multiply_without_end(tmp_path: Path, text: str) -> None:
     path = write(tmp_path / "a.yaml", text)
     with pytest.raises(TaskError, match="aliases make it hold over 100,000 values"):
         read_yaml(path)
+
+
+def test_yaml_that_never_ends_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.yaml")
+    (tmp_path / "b.yaml").symlink_to("/dev/zero")
+    for name in ("a.yaml", "b.yaml"):
+        with pytest.raises(TaskError, match=f"{name}: cannot be read .not a regular file"):
+            read_yaml(tmp_path / name)

@@ -1,5 +1,6 @@
 """What a person hears of work while it is done: messages, and bars that show how far it is."""
 
+import re
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -12,6 +13,20 @@ T = TypeVar("T")
 
 LOG_SECONDS = 10
 """Between two states of a bar where no terminal shows it, so that a log stays short."""
+_STEERING = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+def visible(text: str) -> str:
+    """Show by their numbers the signs that steer a terminal, which data may hold; keep lines.
+
+    So are lone surrogates, which no terminal can be sent.
+    """
+    return _STEERING.sub(lambda match: ascii(match[0])[1:-1], text)
+
+
+def one_line(text: str) -> str:
+    """Show a text in one line."""
+    return visible(text).replace("\n", r"\n")
 
 
 def _ignore(message: str) -> None:
@@ -53,7 +68,7 @@ class Console:
         is_terminal = sys.stderr.isatty()
         return tqdm(
             loop,
-            desc=what,
+            desc=one_line(what),
             total=total,
             initial=initial,
             unit=unit,
@@ -66,7 +81,7 @@ class Console:
 
 
 def _to_stderr(message: str) -> None:
-    sys.stderr.write(f"{message}\n")
+    sys.stderr.write(f"{visible(message)}\n")
 
 
 STDERR = Console(_to_stderr)

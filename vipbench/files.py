@@ -1,13 +1,16 @@
-"""Files that are written as a whole or not at all, locks, and JSON lines; knows nothing of runs."""
+"""Files written as a whole or not at all, locks, JSON lines and CSV; knows nothing of runs."""
 
 import contextlib
+import csv
 import errno
 import json
 import os
 import re
+import stat
 import sys
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import IO, NamedTuple, NoReturn, TypeVar
 
 from pydantic import ValidationError
@@ -16,6 +19,10 @@ from vipbench.errors import DataError, RunError
 from vipbench.schema import Record
 
 LineT = TypeVar("LineT", bound=Record)
+
+NOT_REGULAR = "not a regular file"
+LFS_POINTER = "is a Git LFS pointer · fetch the file with git lfs pull"
+"""What a message says of such a file, after its name."""
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -52,6 +59,11 @@ def reason(error: BaseException) -> str:
     """Say in a few words why something failed."""
     known = error.strerror if isinstance(error, OSError) else None
     return known or " ".join(str(error).split()) or type(error).__name__
+
+
+def writable(text: str) -> str:
+    r"""Escape lone surrogates as `\ud800`: JSON may hold them, and a UTF-8 file cannot."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def size_in_words(n_bytes: int) -> str:
@@ -104,6 +116,14 @@ def write_json(path: Path, value: object, advice: Advice = PLAIN) -> None:
     """Write plain data as indented JSON, all or none."""
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
     write_text(path, (text, "\n"), advice)
+
+
+def csv_text(rows: Iterable[Sequence[object]]) -> str:
+    """Write rows as CSV with line feeds; a cell with any line break in it is quoted."""
+    lines: list[str] = []
+    writer = csv.writer(SimpleNamespace(write=lines.append), lineterminator="\r\n")
+    writer.writerows(rows)
+    return "".join(line.removesuffix("\r\n") + "\n" for line in lines)
 
 
 def write_text(path: Path, parts: Iterable[str], advice: Advice = PLAIN) -> None:
@@ -175,6 +195,21 @@ def unwritten(path: Path, error: OSError, kept: str) -> DataError:
 # --- read
 
 
+def check_regular(path: Path) -> None:
+    """Raise OSError for a pipe, a socket or a device: reading one may never end.
+
+    A folder passes, for opening it fails by itself; so do links to files.
+    """
+    mode = path.stat().st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise OSError(errno.EINVAL, NOT_REGULAR, str(path))
+
+
+def is_lfs_pointer(start: bytes) -> bool:
+    """Say whether a file that begins so is what Git leaves in place of a large file."""
+    return start.startswith(b"version https://git-lfs")
+
+
 def read_lines(path: Path, kind: type[LineT], advice: Advice = PLAIN) -> Iterator[LineT]:
     """Yield the records of a JSON-lines file but a torn last one; RunError names a broken line."""
     return (parse_line(kind, line, path, advice) for line in raw_lines(path, advice))
@@ -184,6 +219,7 @@ def raw_lines(path: Path, advice: Advice = PLAIN) -> Iterator[RawLine]:
     """Yield each line of a file but a torn last one; RunError where it cannot be read."""
     offset = 0
     try:
+        check_regular(path)
         with path.open("rb") as file:
             for number, content in enumerate(file, 1):
                 if not content.endswith(b"\n"):
@@ -215,6 +251,7 @@ def read_json(path: Path, advice: Advice = PLAIN) -> object:
         raise ValueError(f"{constant} is not a number in JSON")
 
     try:
+        check_regular(path)
         value: object = json.loads(path.read_bytes(), parse_constant=refuse)
     except OSError as error:
         raise _read_error(path, error, advice) from error

@@ -14,6 +14,7 @@ from typing import Annotated, NamedTuple, NoReturn, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationError
 
 from vipbench.errors import DataError, nearest
+from vipbench.files import LFS_POINTER, NOT_REGULAR, check_regular, is_lfs_pointer
 from vipbench.schema import Problem, Sample
 
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
@@ -103,13 +104,17 @@ def read_questions(path: Path, *, written_by_hand: bool = False) -> QuestionFile
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8-sig")
+        check_regular(path)
+        text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError as error:
         raise DataError(f"{path}: does not exist") from error
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: not UTF-8 text (byte {error.start}) · expected JSON") from error
+    if is_lfs_pointer(text[:100].encode()):
+        raise DataError(f"{path}: {LFS_POINTER}")
+    return text
 
 
 def _decode(text: str, *, unique: bool) -> object:
@@ -158,6 +163,8 @@ def recognise(
     Raises DataError that lists what was seen and what was expected, or for several files of one
     layout among which none has an official name.
     """
+    if questions.exists() and not (questions.is_file() or questions.is_dir()):
+        raise DataError(f"{questions}: {NOT_REGULAR} · expected a file or a folder")
     seen: list[str] = []
     official = [questions / name for layout in layouts.values() for name in layout.names]
     for path in [questions] if questions.is_file() else filter(Path.is_file, official):
@@ -194,7 +201,9 @@ def _others(questions: Path, official: Sequence[Path], skip: str) -> list[Path]:
         return []
     files = {*questions.glob("*.json"), *questions.glob("*.jsonl")} - set(official)
     return sorted(
-        file for file in files if skip not in file.name and file.stat().st_size <= MAX_UNNAMED_BYTES
+        file
+        for file in files
+        if skip not in file.name and file.is_file() and file.stat().st_size <= MAX_UNNAMED_BYTES
     )
 
 

@@ -14,6 +14,7 @@ import yaml
 from pydantic import ValidationError
 
 from vipbench.errors import TaskError, VipbenchError, nearest
+from vipbench.files import check_regular
 from vipbench.schema import Record
 
 RecordT = TypeVar("RecordT", bound=Record)
@@ -134,6 +135,7 @@ def read_yaml(path: Path, kind: type[VipbenchError] = TaskError) -> YamlMapping:
     broken YAML, a key that occurs twice, aliases that multiply into an endless file.
     """
     try:
+        check_regular(path)
         content = copy.deepcopy(_parse_yaml(path.read_text(encoding="utf-8")))
         if _n_values(content) > MAX_VALUES:
             raise ValueError(f"aliases make it hold over {MAX_VALUES:,} values")

@@ -1,12 +1,19 @@
 import io
+import json
 import logging
+import re
 import sys
+from pathlib import Path
 
 import pytest
 from tqdm import tqdm
 
+from tests import results
 from vipbench import cli
-from vipbench.cli.printing import say
+from vipbench.cli import printing
+from vipbench.cli.printing import CONSOLE, print_columns, print_tables, put, put_json, say
+from vipbench.report.terminal import BreakdownTable, grid_table, run_table
+from vipbench.report.text import Grid
 
 
 class Terminal(io.StringIO):
@@ -49,3 +56,47 @@ def test_what_is_said_under_way_has_lines_of_its_own_above_the_bar(
 def test_without_a_bar_it_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     say("done\x1b[2J")
     assert capsys.readouterr() == ("", "done\\x1b[2J\n")
+
+
+HOSTILE = "a\x1b[2J\x1b]0;b\x07\x9b31m\x7f\ud800"
+SHOWN = r"a\x1b[2J\x1b]0;b\x07\x9b31m\x7f\ud800"
+
+
+def test_nothing_that_is_printed_steers_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    put(f"{HOSTILE}\nend")
+    print_columns([(HOSTILE, HOSTILE)])
+    put_json({HOSTILE: HOSTILE})
+    grid = Grid(HOSTILE, (HOSTILE,), [(HOSTILE,)])
+    print_tables(grid_table(grid), grid_table(grid, unbroken=1))
+    name = HOSTILE[:-1]
+    whole = results.row("vcr_qa", 0.5, 9, model=name, style=name)
+    whole = whole.model_copy(update={"task": name})
+    group = whole.model_copy(update={"group": f"shape={name}"})
+    print_tables(run_table([whole]), BreakdownTable([group]))
+    shown = capsys.readouterr().out
+    assert not set(shown) & set(HOSTILE) - set(SHOWN)
+    lines = shown.splitlines()
+    assert lines[:3] == [SHOWN, "end", f"{SHOWN}  {SHOWN}"]
+    end = shown.index("}") + 1
+    assert json.loads(shown[shown.index("{") : end]) == {HOSTILE: HOSTILE}
+
+
+def test_a_bar_does_not_steer_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    with CONSOLE.bar("a\x1b[2J", total=1) as bar:
+        bar.update(1)
+    assert r"a\x1b[2J: 100%" in terminal.getvalue()
+    assert "\x1b[2J" not in terminal.getvalue()
+
+
+def test_commands_print_through_one_gate() -> None:
+    """`put` and its kin show what steers a terminal; `print` is for a picture of ours alone."""
+    bare = {
+        (path.name, line.strip())
+        for path in Path(printing.__file__).parent.glob("*.py")
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if re.search(r"(?<![\w.])print\(", line) and path.name not in ("printing.py", "app.py")
+    }
+    assert {name for name, _ in bare} == {"show.py"}
+    assert all("half_blocks" in line for _, line in bare)

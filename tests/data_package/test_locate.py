@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -123,3 +124,10 @@ def test_data_that_are_gone(tmp_path: Path) -> None:
     source = DataSource(tmp_path, tmp_path / "gone")
     with pytest.raises(DataError, match=r"data 'vcr': .*gone does not exist"):
         locate("vcr", {"vcr": source})
+
+
+def test_data_that_never_end_are_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", "/dev/zero"):
+        with pytest.raises(DataError, match=f"a={path}: not a regular file · expected a file or"):
+            parse_data_options([f"a={path}"])

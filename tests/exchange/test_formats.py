@@ -1,6 +1,7 @@
 """Answer files of other programs: what they hold, how they are told apart, what is refused."""
 
 import json
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -287,3 +288,17 @@ def test_written_csv_and_json_lines(tmp_path: Path) -> None:
     path = written(tmp_path, plain_jsonl(TEXTS))
     assert other_programs.jsonl_texts(path) == TEXTS
     assert texts(path) == TEXTS
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.json", "a.jsonl"])
+def test_answers_that_never_end_are_refused(tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(DataError, match="not a regular file"):
+        read_answers(tmp_path / name)
+
+
+def test_csv_keeps_every_line_break(tmp_path: Path) -> None:
+    texts = {"1": "a\rb", "2": "a\nb", "3": "a\r\nb", "4": "=1+2"}
+    path = tmp_path / "a.csv"
+    path.write_bytes("".join(plain_csv(texts)).encode())
+    assert {answer.id: answer.text for answer in read_answers(path).answers} == texts

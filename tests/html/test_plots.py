@@ -1,5 +1,8 @@
 """Plots as files: they say what they show, and take any label."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 from tests.html.made import Item, Page, write_run
@@ -54,6 +57,29 @@ def test_plots_are_files_that_the_page_links(tmp_path: Path, run: Path, images: 
     for link in links:
         content = (tmp_path / "out" / link).read_bytes()
         assert content.startswith(b"\x89PNG" if link.endswith("png") else b"<?xml")
+
+
+def test_equal_runs_give_equal_drawings(tmp_path: Path, images: Path) -> None:
+    items = [
+        Item(id="1", shape="ellipse", color="red"),
+        Item(id="2", shape="ellipse", color="red", answer="B"),
+        Item(id="3", shape="arrow", color="blue"),
+    ]
+    first = write_run(tmp_path / "a", items, images=images)
+    second = write_run(tmp_path / "b", items[::-1], images=images, model="b")
+    write = "import sys; from pathlib import Path; from vipbench.html import write_report\n"
+    write += "*runs, out = map(Path, sys.argv[1:]); write_report(runs, out)"
+    drawings = []
+    for seed in ("1", "2"):  # of hashes, in a process of its own each
+        out = tmp_path / seed
+        command = [sys.executable, "-c", write, str(first), str(second), str(out)]
+        subprocess.run(command, check=True, env=os.environ | {"PYTHONHASHSEED": seed})
+        plots = out / "report_files" / "plots"
+        drawings.append({path.name: path.read_bytes() for path in plots.iterdir()})
+    names = {"forest", "marks-own", "styles-own"}
+    assert drawings[0].keys() == {f"{n}.{kind}" for n in names for kind in ("png", "svg")}
+    assert drawings[0] == drawings[1]
+    assert all(b"<dc:date>" not in drawing for drawing in drawings[0].values())
 
 
 def test_plots_of_an_earlier_report_do_not_stay(tmp_path: Path, run: Path, images: Path) -> None:

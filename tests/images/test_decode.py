@@ -2,11 +2,12 @@ import contextlib
 import hashlib
 import os
 import struct
+import unicodedata
 import warnings
 import zlib
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -18,18 +19,39 @@ from vipbench.images.decode import FORMATS, image_header, image_size, open_image
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
 RGB = Image.fromarray(PIXELS)
+Form = Literal["NFC", "NFD"]
 
 
 # --- paths
 
 
+BELOW = " · expected a relative path that stays below the image root"
+SLASHES = "backslashes · expected forward slashes"
+
+
 @pytest.mark.parametrize(
-    "path",
-    ["", "/etc/passwd", "../a.png", "a/../../b.png", "a/..", "a\\b.png", "..\\a.png", "a\0.png"],
+    ("path", "fault"),
+    [
+        ("", f"empty{BELOW}"),
+        ("/etc/passwd", f"an absolute path{BELOW}"),
+        ("C:/a.png", f"an absolute path{BELOW}"),
+        ("C:\\a.png", f"an absolute path{BELOW}"),
+        ("../a.png", f"'..'{BELOW}"),
+        ("a/../../b.png", f"'..'{BELOW}"),
+        ("a/..", f"'..'{BELOW}"),
+        ("link/../a.png", f"'..'{BELOW}"),
+        ("a\0.png", f"a NUL{BELOW}"),
+        ("a\\b.png", SLASHES),
+        ("..\\a.png", SLASHES),
+    ],
 )
-def test_paths_that_leave_the_root_are_refused(tmp_path: Path, path: str) -> None:
-    with pytest.raises(DataError, match="expected a relative path that stays below the image root"):
+def test_paths_that_leave_the_root_are_refused_by_what_they_are(
+    tmp_path: Path, path: str, fault: str
+) -> None:
+    (tmp_path / "link").symlink_to(tmp_path)
+    with pytest.raises(DataError) as error:
         safe_path(tmp_path, path)
+    assert str(error.value) == f"image path {path!r}: {fault}"
 
 
 @pytest.mark.parametrize(
@@ -39,7 +61,7 @@ def test_paths_below_the_root_are_joined(tmp_path: Path, path: str) -> None:
     assert safe_path(tmp_path, path) == tmp_path / path
 
 
-def test_links_may_not_leave_the_root(tmp_path: Path) -> None:
+def test_links_of_the_user_are_followed(tmp_path: Path) -> None:
     root, outside = tmp_path / "root", tmp_path / "outside"
     for folder in (root / "real", outside):
         folder.mkdir(parents=True)
@@ -50,15 +72,58 @@ def test_links_may_not_leave_the_root(tmp_path: Path) -> None:
     (root / "folder").symlink_to(outside)
     (root / "gone.png").symlink_to("nowhere.png")
     (root / "loop").symlink_to("loop")
-    for name in ("inner.png", "inner/a.png", "gone.png"):
-        assert safe_path(root, name) == root / name
-    for name in ("file.png", "folder/a.png", "folder/new.png"):
-        with pytest.raises(DataError, match=rf"'{name}': a link that leaves the image root .*copy"):
-            safe_path(root, name)
+    for name in ("inner.png", "inner/a.png", "file.png", "folder/a.png"):
+        assert image_size(safe_path(root, name)) == (30, 20)
+    with pytest.raises(DataError, match=r"gone\.png: does not exist"):
+        image_size(safe_path(root, "gone.png"))
+    with pytest.raises(DataError, match="expected a relative path that stays below"):
+        safe_path(root, "folder/../a.png")
     with pytest.raises(DataError):
         image_size(safe_path(root, "loop/a.png"))
     (tmp_path / "root_link").symlink_to(root)
     assert image_size(safe_path(tmp_path / "root_link", "real/a.png")) == (30, 20)
+
+
+def test_links_to_what_never_ends_are_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "a.png").symlink_to("pipe")
+    (tmp_path / "b.png").symlink_to("/dev/zero")
+    for name in ("a.png", "b.png"):
+        with pytest.raises(DataError, match="not a file"):
+            image_size(safe_path(tmp_path, name))
+        with pytest.raises(DataError, match="not a regular file"):
+            open_image(safe_path(tmp_path, name))
+
+
+@pytest.mark.parametrize(("stored", "other"), [("NFD", "NFC"), ("NFC", "NFD")])
+def test_a_name_in_another_unicode_form_is_named(tmp_path: Path, stored: Form, other: Form) -> None:
+    RGB.save(tmp_path / unicodedata.normalize(stored, "café.png"))
+    folder = tmp_path / unicodedata.normalize(stored, "Größe")
+    folder.mkdir()
+    RGB.save(folder / "a.png")
+    asked = unicodedata.normalize(other, "café.png")
+    with pytest.raises(DataError) as error:
+        image_size(tmp_path / asked)
+    assert str(error.value) == (
+        f"{tmp_path / asked}: does not exist · there is a file of that name in another Unicode form"
+        f" ({stored}) · rename it, or write its name so in the data file"
+    )
+    with pytest.raises(DataError, match=rf"a folder of that name in .* \({stored}\)"):
+        image_size(tmp_path / unicodedata.normalize(other, "Größe") / "a.png")
+    for name in ("ñ.png", "a.png"):
+        with pytest.raises(DataError, match=r"does not exist$"):
+            image_size(tmp_path / name)
+
+
+def test_a_git_lfs_pointer_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
+    for read in (image_size, open_image):
+        with pytest.raises(DataError) as error:
+            read(path)
+        assert (
+            str(error.value) == f"{path}: is a Git LFS pointer · fetch the file with git lfs pull"
+        )
 
 
 # --- images

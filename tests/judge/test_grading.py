@@ -195,6 +195,27 @@ def test_prose_is_asked_again_as_published_and_never_zero(tmp_path: Path) -> Non
     assert graded.stopped is None
 
 
+def test_a_lone_surrogate_loses_no_grade(tmp_path: Path) -> None:
+    replies = [Answer("Well \ud83d"), Answer("0.6 \udc00", model="gpt-\ud800")]
+    with serving(in_turn(*replies), n_runs=1) as (chosen, server):
+        graded = grade(items(1), chosen, tmp_path / "g.jsonl")
+        assert grade(items(1), chosen, tmp_path / "g.jsonl").samples == graded.samples
+    assert len(server.asked) == 2
+    assert graded.samples[name(0)].value == 0.6
+    assert graded.models == {"gpt-\\ud800": 1}
+    (line,) = lines(tmp_path / "g.jsonl")
+    assert line.replies == ("Well \\ud83d", "0.6 \\udc00")
+
+
+def test_a_lone_surrogate_in_an_error_is_written(tmp_path: Path) -> None:
+    refused = Answer(status=400, body={"error": {"message": "no \ud800"}})
+    with serving(in_turn(refused), n_runs=1) as (chosen, _):
+        graded = grade(items(1), chosen, tmp_path / "g.jsonl")
+    assert "no \\ud800" in str(graded.samples[name(0)].ungraded)
+    (line,) = lines(tmp_path / "g.jsonl")
+    assert "no \\ud800" in str(line.reason)
+
+
 def test_a_later_reply_may_hold_the_score(tmp_path: Path) -> None:
     replies = [Answer("Well"), Answer("1.5"), Answer("nan"), Answer("0.6 ")]
     with serving(in_turn(*replies), n_runs=1) as (chosen, _):

@@ -109,6 +109,18 @@ def test_csv_holds_values_as_they_are() -> None:
     assert text.startswith("name,share,ok\n")
 
 
+@pytest.mark.parametrize("text", ["=1+2", "+a", "-a", "@A1", "\t=1", "\r=1", "-", "+", "-1 ("])
+def test_csv_is_never_a_formula(text: str) -> None:
+    [row] = csv.DictReader(io.StringIO(csv_table(("a",), [{"a": text}]), newline=""))
+    assert row == {"a": f"'{text}"}
+
+
+@pytest.mark.parametrize("value", [-0.5, "-0.5", "+3", "-1e-07", -3, "a=b", "'=", ""])
+def test_csv_keeps_numbers_and_plain_text(value: object) -> None:
+    [row] = csv.DictReader(io.StringIO(csv_table(("a", "b"), [{"a": value, "b": 1}]), newline=""))
+    assert row["a"] == str(value)
+
+
 def test_xml_and_plots_keep_any_text() -> None:
     element = Xml.Element("a")
     element.text = xml_text("\x00\x1b<b>\ud800")

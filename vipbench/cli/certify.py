@@ -7,7 +7,7 @@ import typer
 
 from vipbench.cli.app import app
 from vipbench.cli.options import RawValues, read_fields, record_command
-from vipbench.cli.printing import CONSOLE, print_columns
+from vipbench.cli.printing import CONSOLE, print_columns, put
 from vipbench.cli.run import DEMO_SUITE, with_demo
 from vipbench.option import Option
 
@@ -68,11 +68,11 @@ def certify(
         for flip in certificate.flips[:SHOWN_FLIPS]
     ]
     if flips:
-        print()
+        put()
         print_columns([("task", "id", "float32", str(certificate.dtype)), *flips])
     if certificate.n_flipped > SHOWN_FLIPS:
-        print(f"and {certificate.n_flipped - SHOWN_FLIPS:,} more")
-    print(path)
+        put(f"and {certificate.n_flipped - SHOWN_FLIPS:,} more")
+    put(path)
 
 
 def _shown(text: str | None) -> str:

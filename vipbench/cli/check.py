@@ -7,7 +7,8 @@ import typer
 
 from vipbench.cli.app import app
 from vipbench.cli.options import RawValues, listed, read_fields, record_command, side_option
-from vipbench.cli.printing import CONSOLE, one_line, print_columns, verdict
+from vipbench.cli.printing import CONSOLE, print_columns, put, verdict
+from vipbench.console import one_line
 from vipbench.errors import DataError, RunError
 from vipbench.option import Option
 
@@ -96,7 +97,7 @@ def _check_visibility(
         patch_size=patch,
         console=CONSOLE,
     )
-    print(f"What is left of each mark in a square of {size} px, in patches of {patch} px")
+    put(f"What is left of each mark in a square of {size} px, in patches of {patch} px")
     for report in reports:
         _print_visibility(report)
 
@@ -106,19 +107,19 @@ def _print_report(report: "CheckReport") -> None:
     about += f", {report.n_images:,} images" if report.n_images else ""
     about += f", style {', '.join(report.styles)}" if report.styles else ""
     about += ", synthetic" if report.synthetic else ""
-    print(f"{report.task}: {about}: {verdict(report.n_errors, report.n_warnings)}")
+    put(f"{report.task}: {about}: {verdict(report.n_errors, report.n_warnings)}")
     for finding in report.findings:
         kind = "warning" if finding.warning else "error"
-        print(f"  {kind} {finding.code}: {finding.n:,}")
+        put(f"  {kind} {finding.code}: {finding.n:,}")
         for problem in finding.first:
-            print(one_line(f"    {problem.id}: {problem.message}"))
+            put(one_line(f"    {problem.id}: {problem.message}"))
         if finding.n > len(finding.first):
-            print(f"    ({len(finding.first)} of {finding.n:,} listed)")
+            put(f"    ({len(finding.first)} of {finding.n:,} listed)")
 
 
 def _print_visibility(report: "VisibilityReport") -> None:
     unusable = f", {report.n_unusable:,} of which cannot be asked" if report.n_unusable else ""
-    print(f"{report.task}: {report.n_records:,} records{unusable}")
+    put(f"{report.task}: {report.n_records:,} records{unusable}")
     if report.marks:
         several = len({row.fit for row in report.marks}) > 1
         header = ("style", "fit", "marks", "lost", "cut", "px: median", "5 %")
@@ -134,11 +135,11 @@ def _print_visibility(report: "VisibilityReport") -> None:
         ]
         print_columns([(*header, "patches: median", "5 %"), *lines])
     for name in report.without_marks:
-        print(f"  style {name}: draws no marks, so that none are measured")
+        put(f"  style {name}: draws no marks, so that none are measured")
     for row in report.marks:
         if row.fit == report.fit and row.n_lost:
             advice = " · use --fit pad" if row.fit == "crop" else ""
-            print(
+            put(
                 f"  warning marks_lost: style {row.style}, fit {row.fit}: in "
                 f"{row.n_samples_lost:,} of {row.n_samples:,} samples a mark is lost{advice}"
             )

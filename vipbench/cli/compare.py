@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vipbench.cli.app import app
-from vipbench.cli.printing import print_tables, say
+from vipbench.cli.printing import print_tables, put, say
 
 if TYPE_CHECKING:
     from vipbench.analysis.compare import Comparison
@@ -52,7 +52,7 @@ def compare(
     _print_comparison(comparison)
     if out is not None:
         for path in write(comparison, out):
-            print(path)
+            put(path)
 
 
 def _print_comparison(comparison: "Comparison") -> None:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from vipbench.cli.app import app
-from vipbench.cli.printing import CONSOLE
+from vipbench.cli.printing import CONSOLE, put
 
 
 @app.command()
@@ -48,10 +48,10 @@ def convert(
             on_plan=plan,
             on_written=bar.update,
         )
-    print(
+    put(
         f"{done.path}: {done.n_tensors} tensors, {done.n_bytes / 1e9:.2f} GB, converted from "
         f"{done.converted_from}"
     )
-    print(f"vision tower: {done.vision_tower}")
-    print(f"prompt format: {done.hints.prompt_format}, fit: {done.hints.fit} (vipbench.json)")
-    print(f"next: vipbench run --model {done.path} --suite paper --data KEY=DIR")
+    put(f"vision tower: {done.vision_tower}")
+    put(f"prompt format: {done.hints.prompt_format}, fit: {done.hints.fit} (vipbench.json)")
+    put(f"next: vipbench run --model {done.path} --suite paper --data KEY=DIR")

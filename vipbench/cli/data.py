@@ -1,6 +1,5 @@
 """`vipbench data`: what benchmark data are here, fetch them, where they are."""
 
-import json
 import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -10,7 +9,7 @@ import typer
 
 from vipbench.cli.app import app
 from vipbench.cli.options import Include, listed
-from vipbench.cli.printing import CONSOLE, print_columns, say
+from vipbench.cli.printing import CONSOLE, print_columns, put, put_json, say
 from vipbench.errors import DataError
 
 if TYPE_CHECKING:
@@ -32,7 +31,7 @@ def data_ls(
     """List the parts of each set: size, licence, whether they are here, and where."""
     folders = tuple(include or ())
     if as_json:
-        print(json.dumps(list(_entries(folders)), indent=2))
+        put_json(list(_entries(folders)), ensure_ascii=True)
         return
     print_columns(_rows(folders))
 
@@ -121,7 +120,7 @@ def data_fetch(
             by_hand.append(source)
             continue
         folder = fetch(source, out, parts, settings, CONSOLE)
-        print(_option(source.key, folder))
+        put(_option(source.key, folder))
     undone = [source.key for source in by_hand if not _print_steps(source, out)]
     if undone:
         raise DataError(
@@ -138,11 +137,11 @@ def _print_steps(source: "Source", out: Path | None) -> bool:
 
     folder = out or fetched_folder(source.key)
     if all(item.state == "in place" for item in status(source, folder) if not item.part.optional):
-        print(_option(source.key, folder))
+        put(_option(source.key, folder))
         return True
-    print(f"{source.title}: the licence must be accepted by hand.")
+    put(f"{source.title}: the licence must be accepted by hand.")
     for number, step in enumerate(steps_by_hand(source, folder), 1):
-        print(f"{number}. {step}")
+        put(f"{number}. {step}")
     return False
 
 
@@ -163,7 +162,7 @@ def data_locate(keys: Keys, include: Include = None) -> None:
                 f"{key}: nothing is in {folder} · `vipbench data fetch {key}`, or give --data"
                 f" {key}=DIR with the command that needs it"
             )
-        print(_option(key, folder))
+        put(_option(key, folder))
         for name, state in states.items():
             if state not in ("complete", "in place"):
                 say(f"{key} {name}: {state}")

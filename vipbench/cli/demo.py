@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from vipbench.cli.app import app
+from vipbench.cli.printing import put
 from vipbench.errors import DataError
 
 demo_app = typer.Typer(
@@ -45,7 +46,7 @@ def demo_make(
             f"-o {out}: cannot be written ({error.strerror}) · give another folder, or make room"
         ) from error
     for key, source in sources(out).items():
-        print(f"--data {key}={source.questions}")
+        put(f"--data {key}={source.questions}")
 
 
 @demo_app.command("train")

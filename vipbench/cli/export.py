@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from vipbench.cli.app import app
-from vipbench.cli.printing import say
+from vipbench.cli.printing import put, say
 
 Format = Literal["answers", "visual7w", "vip_bench", "csv", "jsonl", "datasets"]
 
@@ -50,4 +50,4 @@ def export(
     done = export_run(folder, as_format, out, task=task, style=style, partial=partial)
     for note in done.notes:
         say(note)
-    print(f"{out}  ({done.n:,} answers)")
+    put(f"{out}  ({done.n:,} answers)")

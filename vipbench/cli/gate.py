@@ -7,7 +7,7 @@ import typer
 
 from vipbench.cli.app import app
 from vipbench.cli.options import listed
-from vipbench.cli.printing import print_tables, say
+from vipbench.cli.printing import print_tables, put, say
 from vipbench.errors import CheckFailed
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def gate(
     _print_gate(result)
     if result.failures:
         raise CheckFailed(verdict(result))
-    print(verdict(result))
+    put(verdict(result))
 
 
 def _write_gate(result: "Gate", junit: Path | None, summary: Path | None) -> None:

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from vipbench.cli.app import app
+from vipbench.cli.printing import put
 
 
 @app.command()
@@ -24,4 +25,4 @@ def leaderboard(
     from vipbench.report import leaderboard as report
 
     for path in report.leaderboard(folders, out):
-        print(path)
+        put(path)

@@ -1,6 +1,7 @@
 """How the command line prints: messages, columns, tables, results, pictures."""
 
 import hashlib
+import json
 import logging
 import re
 import sys
@@ -8,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vipbench.console import Console
+from vipbench.console import Console, one_line, visible
 from vipbench.errors import VipbenchError
 
 if TYPE_CHECKING:
@@ -55,14 +56,15 @@ class LogHandler(logging.Handler):
         say(self.format(record))
 
 
-def visible(text: str) -> str:
-    """Show by their numbers the signs that steer a terminal, which data may hold; keep lines."""
-    return re.sub(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", lambda match: ascii(match[0])[1:-1], text)
+def put(text: object = "") -> None:
+    """Print to stdout what may hold text of others: nothing in it steers the terminal."""
+    print(visible(str(text)))
 
 
-def one_line(text: str) -> str:
-    """Show a text in one line."""
-    return visible(text).replace("\n", r"\n")
+def put_json(value: object, *, ensure_ascii: bool = False) -> None:
+    """Print plain data as indented JSON, in which nothing steers the terminal either."""
+    text = json.dumps(value, indent=2, ensure_ascii=ensure_ascii)
+    print(re.sub(r"[\x7f-\x9f\ud800-\udfff]", lambda match: f"\\u{ord(match[0]):04x}", text))
 
 
 def duration(seconds: float) -> str:
@@ -84,7 +86,7 @@ def verdict(n_errors: int, n_warnings: int = 0) -> str:
 
 def print_columns(rows: Iterable[Sequence[str]]) -> None:
     """Print rows of text as columns; the last one may be as long as it is."""
-    table = [tuple(row) for row in rows]
+    table = [tuple(map(one_line, row)) for row in rows]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     for row in table:
         cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
@@ -111,7 +113,7 @@ def print_results(results: "Results") -> None:
         results.rows, marked, [axis for axis in BREAKDOWN_AXES if axis in listed_axes]
     )
     print_tables(run_table(results.rows), *([breakdown] if breakdown.rows else []))
-    print(f"{results.path}  (`vipbench show {results.path} ID` prints one sample)")
+    put(f"{results.path}  (`vipbench show {results.path} ID` prints one sample)")
 
 
 def file_name(text: str) -> str:

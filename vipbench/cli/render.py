@@ -7,7 +7,7 @@ import typer
 
 from vipbench.cli.app import app
 from vipbench.cli.options import RawValues, read_fields, record_command, side_option
-from vipbench.cli.printing import save, say
+from vipbench.cli.printing import put, save, say
 from vipbench.errors import DataError
 from vipbench.option import Option
 
@@ -72,4 +72,4 @@ def render(
         raise DataError(f"{task}: no sample can be drawn · `vipbench check {task}` says why")
     n_styles = max(len(choice.styles) for choice in chosen.tasks)
     save(contact_sheet(cells, n_styles if n_styles > 1 else COLUMNS), out)
-    print(out)
+    put(out)

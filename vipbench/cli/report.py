@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from vipbench.cli.app import app
-from vipbench.cli.printing import CONSOLE
+from vipbench.cli.printing import CONSOLE, put
 
 
 @app.command()
@@ -44,4 +44,4 @@ def report(
     page = write_report(
         folders, out, embed_images=embed_images, max_inline=max_inline, console=CONSOLE
     )
-    print(page)
+    put(page)

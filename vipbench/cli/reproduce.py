@@ -1,13 +1,12 @@
 """`vipbench reproduce`: hold runs against published numbers."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from vipbench.cli.app import app
-from vipbench.cli.printing import print_tables, visible
+from vipbench.cli.printing import print_tables, put, put_json
 from vipbench.errors import CheckFailed
 
 if TYPE_CHECKING:
@@ -49,7 +48,7 @@ def reproduce(
     result = verdicts.reproduce(folders, system=system, everything=everything)
     paths = text.write(result, out) if out is not None else []
     if as_json:
-        print(json.dumps(result.model_dump(mode="json"), indent=2, ensure_ascii=False))
+        put_json(result.model_dump(mode="json"))
     else:
         _print(result, paths)
     outside = result.verdicts("outside")
@@ -65,7 +64,7 @@ def _print(result: "Reproduction", paths: list[Path]) -> None:
     if result.comparisons:
         print_tables(grid_table(text.table(result)))
     for line in text.details(result):
-        print(visible(line))
-    print(text.summary(result))
+        put(line)
+    put(text.summary(result))
     for path in paths:
-        print(path)
+        put(path)

@@ -17,6 +17,7 @@ from vipbench.cli.printing import (
     print_columns,
     print_results,
     print_tables,
+    put,
     say,
 )
 from vipbench.errors import RunError
@@ -82,7 +83,7 @@ def run(
     elif seeds is not None:
         _print_seeds(*run_seeds(settings, seeds, console=CONSOLE))
     elif settings.shard is not None:
-        print(loop.run(settings, console=CONSOLE).path)
+        put(loop.run(settings, console=CONSOLE).path)
     else:
         print_results(loop.run(settings, console=CONSOLE))
 
@@ -116,7 +117,7 @@ def _print_seeds(path: Path, rows: "Sequence[SeedRow]") -> None:
     from vipbench.report.terminal import seed_table
 
     print_tables(seed_table(rows))
-    print(path)
+    put(path)
 
 
 def _print_dry_run(plan: "DryRun") -> None:
@@ -128,10 +129,10 @@ def _print_dry_run(plan: "DryRun") -> None:
         for (task, style), n in plan.counts.items()
     ]
     print_columns([header, *rows])
-    print(f"run folder  {plan.path}")
-    print(f"to ask      {plan.n_left:,} of {sum(plan.counts.values()):,} requests")
+    put(f"run folder  {plan.path}")
+    put(f"to ask      {plan.n_left:,} of {sum(plan.counts.values()):,} requests")
     if plan.seconds is None:
-        print(f"time        {plan.seconds_from}")
+        put(f"time        {plan.seconds_from}")
     else:
-        print(f"time        about {duration(plan.seconds)}, as {plan.seconds_from}")
-    print(f"disk        about {plan.n_bytes / 1e6:.1f} MB")
+        put(f"time        about {duration(plan.seconds)}, as {plan.seconds_from}")
+    put(f"disk        about {plan.n_bytes / 1e6:.1f} MB")

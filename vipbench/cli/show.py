@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vipbench.cli.app import app
-from vipbench.cli.printing import file_name, one_line, save, say, visible
+from vipbench.cli.printing import file_name, put, save, say
+from vipbench.console import one_line
 from vipbench.errors import RunError, VipbenchError, nearest
 
 if TYPE_CHECKING:
@@ -58,10 +59,12 @@ def show(
         raise RunError(f"--task {task}: is scored from its parts · expected {parts}")
     index = _find_trial([entry.name for entry in trials.entries], id, task, style, headlines)
     [trial] = trials.read([index])
-    print(f"sample   {one_line(trial.id)}\ntask     {trial.task}\nstyle    {trial.style}")
-    print(f"model    {manifest.identity.model}")
+    put(f"sample   {one_line(trial.id)}")
+    put(f"task     {one_line(trial.task)}")
+    put(f"style    {one_line(trial.style)}")
+    put(f"model    {one_line(manifest.identity.model)}")
     if trial.request is None:
-        print(f"error    {one_line(trial.error or '')}")
+        put(f"error    {one_line(trial.error or '')}")
         return
     default = folder / "shown" / f"{file_name('-'.join(lines.trial_id(trial)))}.png"
     try:
@@ -69,8 +72,8 @@ def show(
     except VipbenchError as error:
         if out is not None:
             raise
-        print(f"picture  none: {one_line(str(error))}")
-    print("\n" + visible("\n\n".join(trial.request.turns)) + "\n")
+        put(f"picture  none: {one_line(str(error))}")
+    put("\n" + "\n\n".join(trial.request.turns) + "\n")
     _print_answer(folder, trial)
     _print_scores(folder, trial, manifest)
 
@@ -84,7 +87,7 @@ def _print_picture(request: "Request", images: Path, path: Path) -> None:
 
     picture = Image.fromarray(load_pixels(request, images, None))
     save(picture, path)
-    print(f"picture  {path}")
+    put(f"picture  {path}")
     if sys.stdout.isatty():
         print(half_blocks(picture, min(shutil.get_terminal_size().columns, 80)))
 
@@ -96,13 +99,13 @@ def _print_answer(folder: Path, trial: "Trial") -> None:
 
     response = answers_file.read_responses(folder / RESPONSES).get(trial_id(trial))
     if response is None:
-        print("answer   none yet")
+        put("answer   none yet")
     elif response.text is None:
-        print(f"answer   none: {one_line(response.error or '')}")
+        put(f"answer   none: {one_line(response.error or '')}")
     else:
         cut = " (cut off)" if response.finish == "length" else ""
-        print(f"answer   {response.text!r}{cut}")
-    print(f"target   {trial.target!r}")
+        put(f"answer   {response.text!r}{cut}")
+    put(f"target   {trial.target!r}")
 
 
 def _print_scores(folder: Path, trial: "Trial", manifest: "Manifest") -> None:
@@ -124,7 +127,7 @@ def _print_score(line: "ScoreLine", task: str) -> None:
     label = "score   " if line.task == task else f"{line.task}:"
     value = "none" if line.value is None else f"{line.value:g}"
     parsed = "could not be parsed" if line.answer is None else f"parsed as {line.answer!r}"
-    print(f"{label} {value} ({line.metric}; {one_line(line.error or line.ungraded or parsed)})")
+    put(f"{label} {value} ({line.metric}; {one_line(line.error or line.ungraded or parsed)})")
 
 
 def _find_trial(

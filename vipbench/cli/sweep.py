@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from vipbench.cli.app import app
-from vipbench.cli.printing import one_line, print_tables
+from vipbench.cli.printing import print_tables, put
+from vipbench.console import one_line
 
 
 @app.command()
@@ -28,6 +29,6 @@ def sweep(
     result = overview.sweep(folders)
     print_tables(*map(grid_table, text.tables(result)))
     for sentence in text.sentences(result):
-        print(one_line(sentence))
+        put(one_line(sentence))
     for path in text.write(result, out) if out else ():
-        print(path)
+        put(path)

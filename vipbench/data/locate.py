@@ -10,6 +10,7 @@ from pathlib import Path
 from vipbench.data.cache import find_fetched
 from vipbench.data.hub_rows import HUB_ID, as_files, load_from_hub, write_rows
 from vipbench.errors import DataError, nearest
+from vipbench.files import NOT_REGULAR
 from vipbench.schema import DataSource
 from vipbench.validation import read_yaml, shown
 
@@ -46,6 +47,8 @@ def _data_option(option: str) -> dict[str, DataSource]:
         raise DataError(
             f"--data {option}: {value} does not exist · give an existing folder or file"
         )
+    if not (path.is_file() or path.is_dir()):
+        raise DataError(f"--data {option}: {NOT_REGULAR} · expected a file or a folder")
     return {key: DataSource(path, path if path.is_dir() else path.parent)}
 
 

@@ -10,6 +10,7 @@ from typing import NamedTuple, TypeGuard
 import httpx2
 
 from vipbench.endpoints.meter import Tokens
+from vipbench.files import writable
 
 MAX_BODY = 1 << 20
 """Bytes of a server's answer that are read; a completion of a few tokens has about a thousand."""
@@ -58,7 +59,9 @@ def read_completion(answer: Answer) -> Completion:
     text = "" if text is None else text
     model = content.get("model")
     return Completion(
-        text if isinstance(text, str) else None, model if isinstance(model, str) else None, used
+        writable(text) if isinstance(text, str) else None,
+        writable(model) if isinstance(model, str) else None,
+        used,
     )
 
 
@@ -72,7 +75,7 @@ def read_message(answer: Answer) -> str:
     error = content.get("error", content) if isinstance(content, dict) else None
     if isinstance(error, dict):
         error = error.get("message") or error.get("detail")
-    return error[: 20 * SHOWN] if isinstance(error, str) else text
+    return writable(error[: 20 * SHOWN]) if isinstance(error, str) else text
 
 
 def read_retry_after(headers: httpx2.Headers) -> float | None:

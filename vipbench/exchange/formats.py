@@ -16,6 +16,7 @@ from typing import Literal, NamedTuple, get_args
 
 from vipbench.digests import file_digest
 from vipbench.errors import DataError, nearest
+from vipbench.files import check_regular, csv_text
 from vipbench.reading import (
     BadRecord,
     DataRecord,
@@ -155,6 +156,7 @@ def _as_format(name: str) -> Format:
 
 def _is_json(path: Path) -> bool:
     try:
+        check_regular(path)
         with path.open("rb") as file:
             start = file.read(4096)
     except OSError:
@@ -287,6 +289,7 @@ def _vip_bench(file: QuestionFile) -> _Outcomes:
 def _read_csv(path: Path, *, named: bool) -> AnswerFile:
     """Read CSV with a header; a space after the header's comma stands after each comma."""
     try:
+        check_regular(path)
         text = path.read_bytes().decode("utf-8-sig")
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
@@ -429,11 +432,7 @@ def vip_bench_results(texts: Mapping[str, str]) -> Iterator[str]:
 
 def plain_csv(texts: Mapping[str, str]) -> Iterator[str]:
     """Yield CSV with the header `id,text`."""
-    buffer = io.StringIO(newline="")
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(("id", "text"))
-    writer.writerows(texts.items())
-    yield buffer.getvalue()
+    yield csv_text([("id", "text"), *texts.items()])
 
 
 def plain_jsonl(texts: Mapping[str, str]) -> Iterator[str]:

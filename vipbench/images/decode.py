@@ -1,12 +1,17 @@
 """Open images: paths that stay below a root, sizes from headers, pixels as RGB.
 
+A path in a data file is not trusted and cannot name a file outside of its root. Links are another
+matter: no data file can make one, and an archive that vipbench unpacks cannot bring one, so they
+are the user's own, as those of a hub cache are, and are followed.
+
 Whatever is wrong with a file is a DataError that names it; no broken file starts a program, fills
 the memory or blocks.
 """
 
-import os
+import re
 import stat
 import struct
+import unicodedata
 import warnings
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
@@ -17,7 +22,7 @@ from PIL import ExifTags, Image, TiffImagePlugin, UnidentifiedImageError
 
 from vipbench.digests import REMEMBERED
 from vipbench.errors import DataError
-from vipbench.files import reason
+from vipbench.files import LFS_POINTER, check_regular, is_lfs_pointer, reason
 from vipbench.validation import shown
 
 MAX_PIXELS = 100_000_000
@@ -25,6 +30,7 @@ MAX_PIXELS = 100_000_000
 FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 """Image formats that are opened. Others that Pillow knows are not decoded: EPS starts a program."""
 
+_DRIVE = re.compile("[A-Za-z]:[/\\\\]")
 _DECODE_ERRORS = (
     OSError,
     SyntaxError,  # Pillow's PNG reader raises it for a broken header
@@ -38,26 +44,31 @@ _DECODE_ERRORS = (
 def safe_path(root: Path, relative: str) -> Path:
     """Join a path from a data file to its root.
 
+    Links below the root are followed, wherever they lead.
+
     Raises:
-        DataError: The path is empty or absolute, has `..`, a backslash or a NUL in it, or follows
-            a link out of the root. It need not exist.
+        DataError: The path is empty or absolute, or has `..`, a backslash or a NUL in it. It need
+            not exist.
     """
+    fault = _path_fault(relative)
+    if fault is not None:
+        raise DataError(f"image path {shown(relative)}: {fault}")
+    return root / PurePosixPath(relative)
+
+
+def _path_fault(relative: str) -> str | None:
+    """Say why a path from a data file is not joined to a root; None where it is."""
+    below = "expected a relative path that stays below the image root"
     pure = PurePosixPath(relative)
-    if not relative or pure.is_absolute() or ".." in pure.parts or {"\\", "\0"} & set(relative):
-        raise DataError(
-            f"image path {shown(relative)}: expected a relative path that stays below the image"
-            " root"
-        )
-    path = root / pure
-    steps = [path, *path.parents][: len(pure.parts)]
-    # `islink` first: it is False for a name that cannot exist, and resolving every path is slow
-    linked = any(os.path.islink(step) for step in steps)  # noqa: PTH114
-    if linked and not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root)):
-        raise DataError(
-            f"image path {shown(relative)}: a link that leaves the image root {root} · give the"
-            " folder that it leads to as images, or copy the files"
-        )
-    return path
+    if not relative:
+        return f"empty · {below}"
+    if pure.is_absolute() or _DRIVE.match(relative):
+        return f"an absolute path · {below}"
+    if "\\" in relative:
+        return "backslashes · expected forward slashes"
+    if ".." in pure.parts:
+        return f"'..' · {below}"
+    return f"a NUL · {below}" if "\0" in relative else None
 
 
 class ImageHeader(NamedTuple):
@@ -157,6 +168,7 @@ def _open(path: Path) -> Image.Image:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # on sizes below our limit, on broken EXIF data
+            check_regular(path)
             image = Image.open(path, formats=FORMATS)
     except Image.DecompressionBombError as error:
         raise DataError(f"{path}: {reason(error)} · expected at most 100 megapixels") from error
@@ -171,8 +183,53 @@ def _open(path: Path) -> Image.Image:
 
 def _unopened(path: Path, error: BaseException) -> DataError:
     if isinstance(error, FileNotFoundError | NotADirectoryError):
-        return DataError(f"{path}: does not exist")
+        other = _other_form(path)
+        return DataError(f"{path}: does not exist{f' · {other}' if other else ''}")
     expected = f"expected an image ({', '.join(FORMATS)})"
     if isinstance(error, UnidentifiedImageError):
+        if _is_lfs_pointer(path):
+            return DataError(f"{path}: {LFS_POINTER}")
         return DataError(f"{path}: not an image, or a broken one · {expected}")
     return DataError(f"{path}: cannot be opened ({reason(error)}) · {expected}")
+
+
+def _is_lfs_pointer(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return is_lfs_pointer(file.read(100))
+    except OSError:
+        return False
+
+
+def _other_form(path: Path) -> str:
+    """Say that a missing file is there under a name of the same letters, composed otherwise."""
+    if path.as_posix().isascii():
+        return ""
+    here = next((parent for parent in path.parents if parent.is_dir()), None)
+    if here is None:
+        return ""
+    name = path.relative_to(here).parts[0]
+    try:
+        stored = _composed_names(here, here.stat().st_mtime_ns).get(_composed(name))
+    except OSError:
+        return ""
+    if stored is None or stored == name:
+        return ""
+    form = next((form for form in ("NFD", "NFC") if unicodedata.is_normalized(form, stored)), "")
+    about = f" ({form})" if form else ""
+    what = "file" if here == path.parent else "folder"
+    return (
+        f"there is a {what} of that name in another Unicode form{about} · rename it, or write its"
+        " name so in the data file"
+    )
+
+
+@lru_cache(maxsize=8)
+def _composed_names(folder: Path, mtime_ns: int) -> dict[str, str]:
+    """Return the names in a folder that are not ASCII, by their composed form."""
+    names = (path.name for path in folder.iterdir())
+    return {_composed(name): name for name in names if not name.isascii()}
+
+
+def _composed(name: str) -> str:
+    return unicodedata.normalize("NFC", name)

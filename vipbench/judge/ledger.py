@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from vipbench import files
 from vipbench.digests import digest, facts
@@ -61,6 +61,18 @@ class Grade(Record):
     n_completion_tokens: int = Field(ge=0)
     n_estimated: int = Field(ge=0)
     """Calls whose tokens the server did not tell; they are estimated."""
+
+    @field_validator("reason", "model", mode="before")
+    @classmethod
+    def _writable(cls, text: object) -> object:
+        """Escape what could not be written: a grade that is paid for is never lost."""
+        return files.writable(text) if isinstance(text, str) else text
+
+    @field_validator("replies", mode="before")
+    @classmethod
+    def _writable_replies(cls, replies: object) -> object:
+        """Escape what could not be written, in each reply."""
+        return tuple(map(cls._writable, replies)) if isinstance(replies, tuple) else replies
 
 
 def grade_key(judge: Judge, question: str, answer: str, prediction: str) -> str:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from vipbench.errors import JudgeError
+from vipbench.files import check_regular
 from vipbench.schema import Record
 from vipbench.scoring.answers import AND, OR
 
@@ -111,6 +112,7 @@ def read_evaluator(path: Path) -> Prompt:
     """
     where = f"--judge-prompt-from {path}"
     try:
+        check_regular(path)
         content = path.read_bytes()
         if len(content) > MAX_FILE:
             raise JudgeError(f"{where}: {len(content):,} bytes · expected the official evaluator")

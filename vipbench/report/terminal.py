@@ -6,6 +6,7 @@ from rich.console import Console, ConsoleOptions
 from rich.table import Table
 from rich.text import Text
 
+from vipbench.console import visible
 from vipbench.report.rows import TROUBLES, short_accuracy_text
 from vipbench.report.text import MISSING, Grid, percent
 from vipbench.runfolder.summary import ALL, HEADLINE_METRIC, Row, SeedRow
@@ -19,17 +20,22 @@ def grid_table(grid: Grid, *, unbroken: int = 0) -> Table:
         grid: The table.
         unbroken: Number of first columns whose cells stay in one line.
     """
-    table = Table(title=Text(grid.title), title_justify="left")
+    table = Table(title=_text(grid.title), title_justify="left")
     for column, name in enumerate(grid.header):
         table.add_column(
-            Text(name),
+            _text(name),
             justify="left" if column in grid.words else "right",
             no_wrap=column < unbroken,
             overflow="ellipsis" if column < unbroken else "fold",
         )
     for row in grid.rows:
-        table.add_row(*map(Text, row))
+        table.add_row(*map(_text, row))
     return table
+
+
+def _text(text: str) -> Text:
+    """Return a text without markup, in which nothing steers the terminal."""
+    return Text(visible(text))
 
 
 def run_table(rows: Sequence[Row]) -> Table:
@@ -111,7 +117,7 @@ class BreakdownTable:
             ordered = sorted(groups, key=lambda group: group_order(group, self.axes))
             for number, group in enumerate(ordered):
                 cells = [_count_text(row_at.get((style, group, task))) for task in tasks]
-                table.add_row(*map(Text, ("" if number else style, group, *cells)))
+                table.add_row(*map(_text, ("" if number else style, group, *cells)))
         return table
 
 

@@ -3,16 +3,20 @@
 Knows no run and no model. Fractions come in; percent and percentage points go out.
 """
 
-import csv
-import io
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
+
+from vipbench.files import csv_text
 
 MISSING = "-"
 """What is shown where there is no value."""
 SMALLEST_P = 0.001
 """Smaller p-values are shown as smaller than this."""
+
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""What a cell begins with that spreadsheets run (OWASP, CSV injection)."""
+_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?(e[+-]?\d+)?", re.ASCII)
 
 
 # --- numbers
@@ -161,15 +165,20 @@ def latex_text(text: str) -> str:
 
 
 def csv_table(fields: Iterable[str], rows: Iterable[Mapping[str, object]]) -> str:
-    """Write records as CSV: a column a field, `true` and `false`, nothing for None."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(fields), lineterminator="\n")
-    writer.writeheader()
-    for row in rows:
-        writer.writerow(
-            {key: str(v).lower() if isinstance(v, bool) else v for key, v in row.items()}
-        )
-    return text.getvalue()
+    """Write records as CSV: a column a field, `true` and `false`, nothing for None.
+
+    A text that a spreadsheet would run as a formula has an apostrophe before it.
+    """
+    names = list(fields)
+    return csv_text([names, *([_csv_value(row.get(name)) for name in names] for row in rows)])
+
+
+def _csv_value(value: object) -> object:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str) and value.startswith(FORMULA) and not _NUMBER.fullmatch(value):
+        return f"'{value}"
+    return value
 
 
 # --- other markup

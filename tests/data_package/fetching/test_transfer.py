@@ -276,6 +276,59 @@ def test_an_encrypted_address_does_not_lead_to_an_open_one() -> None:
     assert not transfer.leaves_encryption("https://a/x", "https://b/x")
 
 
+@pytest.mark.parametrize(
+    "target",
+    ["http://[::1", "//[x]/a", "http://127.0.0.1:99999/x", "http://127.0.0.1:x/", "http://a..b/x"],
+)
+def test_a_redirect_to_what_is_not_an_address(server: Server, part: Path, target: str) -> None:
+    with pytest.raises(DataError, match="not an address"):
+        load(redirect(server, "/first", target), part)
+    assert not part.exists()
+
+
+@pytest.mark.parametrize(
+    ("host", "internal"),
+    [
+        ("127.0.0.1", True),
+        ("127.1", True),
+        ("2130706433", True),
+        ("::1", True),
+        ("::ffff:127.0.0.1", True),
+        ("0.0.0.0", True),
+        ("10.1.2.3", True),
+        ("192.168.0.1", True),
+        ("169.254.169.254", True),
+        ("fe80::1", True),
+        ("fd00::1", True),
+        ("localhost", True),
+        ("8.8.8.8", False),
+        ("::ffff:8.8.8.8", False),
+        ("2001:4860:4860::8888", False),
+        ("a..b", False),
+    ],
+)
+def test_which_addresses_are_internal(host: str, *, internal: bool) -> None:
+    assert transfer.is_internal(host) is internal
+
+
+def test_a_public_address_does_not_lead_to_an_internal_one(
+    server: Server, part: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = server.url.rpartition(":")[2]
+    redirect(server, "/first", f"{serve(server)}?key=word")
+    url = f"http://localhost:{port}/first"
+    monkeypatch.setattr(transfer, "is_internal", lambda host: host != "localhost")
+    with pytest.raises(DataError) as error:
+        load(url, part)
+    assert str(error.value) == (
+        f"{url}: redirects to {server.url}/file.zip, which is within this machine or its network ·"
+        " refused"
+    )
+    assert [each.path for each in server.asked] == ["/first"]
+    monkeypatch.undo()  # the source is of that kind itself
+    assert load(url, part) == len(CONTENT)
+
+
 def test_secrets_of_an_address_are_never_shown(server: Server, part: Path) -> None:
     assert (
         plain_url("https://me:word@host:8443/a/b.zip?key=word#word") == "https://host:8443/a/b.zip"

@@ -5,8 +5,10 @@ of the file (ETag or Last-Modified). Only bytes of that version are ever appende
 names no version, does not serve ranges, or has another version by now, the transfer starts over.
 """
 
+import ipaddress
 import random
 import shutil
+import socket
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -143,7 +145,7 @@ def _attempt(
         if isinstance(error, httpx2.UnsupportedProtocol):
             raise DataError(f"{plain_url(url)}: {reason} · expected http or https") from error
         raise _Interrupted(reason) from error
-    except httpx2.InvalidURL as error:
+    except (httpx2.InvalidURL, UnicodeError) as error:  # the latter for an impossible host
         raise DataError(f"{plain_url(url)}: not an address ({error})") from error
 
 
@@ -192,7 +194,10 @@ def _write_all(file: IO[bytes], chunk: bytes) -> None:
 def _response(
     client: httpx2.Client, url: str, headers: Mapping[str, str]
 ) -> Iterator[httpx2.Response]:
-    """Ask for a file, and follow redirects to http and https, never from https to http."""
+    """Ask for a file, and follow redirects to http and https.
+
+    Never from https to http, and never from a public address to one within a network.
+    """
     first = url
     for _ in range(MAX_REDIRECTS + 1):
         _check_address(url)
@@ -204,17 +209,53 @@ def _response(
                 return
         finally:
             response.close()
-        target = urljoin(url, location)
-        if leaves_encryption(url, target):
-            raise DataError(
-                f"{plain_url(url)}: redirects to {plain_url(target)}, which is not encrypted ·"
-                " refused"
-            )
-        url = target
+        url = _redirected(url, location)
     raise DataError(
         f"{plain_url(first)}: redirects more than {MAX_REDIRECTS} times, last to {plain_url(url)} ·"
         " expected a file"
     )
+
+
+def _redirected(url: str, location: str) -> str:
+    """Return where a redirect leads; DataError where it is not followed."""
+    try:
+        target = urljoin(url, location)
+        here, there = urlsplit(url), urlsplit(target)
+        _ = there.port  # is only read, and found wrong, here
+    except ValueError as error:
+        raise DataError(
+            f"{plain_url(url)}: redirects to what is not an address · expected a file · fetch it by"
+            " hand and give --data"
+        ) from error
+    if leaves_encryption(url, target):
+        raise DataError(
+            f"{plain_url(url)}: redirects to {plain_url(target)}, which is not encrypted · refused"
+        )
+    host = there.hostname or ""
+    if host != here.hostname and is_internal(host) and not is_internal(here.hostname or ""):
+        raise DataError(
+            f"{plain_url(url)}: redirects to {plain_url(target)}, which is within this machine or"
+            " its network · refused"
+        )
+    return target
+
+
+def is_internal(host: str) -> bool:
+    """Say whether a host has an address that is not public: loopback, private, link-local.
+
+    A name that is not known here is left to the connection.
+    """
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        return False
+    return any(not _address(str(place[0])).is_global for *_, place in found)
+
+
+def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """Read an address; an IPv4 one that is written as IPv6 counts as what it is."""
+    address = ipaddress.ip_address(text.partition("%")[0])
+    return getattr(address, "ipv4_mapped", None) or address
 
 
 def leaves_encryption(url: str, target: str) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from vipbench.errors import RunnerError
+from vipbench.files import LFS_POINTER
 
 _WEIGHTS, _INDEX = "model.safetensors", "model.safetensors.index.json"
 _PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
@@ -97,7 +98,7 @@ def tensor_shapes(path: Path) -> dict[str, list[int]]:
     with path.open("rb") as file:
         start = file.read(8)
         if start.startswith(b"version "):
-            raise RunnerError(f"{path}: is a Git LFS pointer · fetch the file with git lfs pull")
+            raise RunnerError(f"{path}: {LFS_POINTER}")
         length = struct.unpack("<Q", start)[0] if len(start) == 8 else size
         if length > size - 8:
             raise RunnerError(

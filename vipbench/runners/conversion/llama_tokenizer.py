@@ -22,6 +22,7 @@ from tokenizers import (
 from transformers import PreTrainedTokenizerFast
 
 from vipbench.errors import RunnerError
+from vipbench.files import LFS_POINTER, is_lfs_pointer
 from vipbench.runners.checkpoints.files import read_json
 
 __all__ = ["load_original_tokenizer", "read_sentencepiece"]
@@ -108,8 +109,8 @@ def read_sentencepiece(path: Path) -> SentencePieceModel:
             fallback to bytes, of text that is not normalised.
     """
     raw = path.read_bytes()
-    if raw.startswith(b"version https://git-lfs"):
-        raise RunnerError(f"{path}: is a Git LFS pointer · fetch the file with git lfs pull")
+    if is_lfs_pointer(raw):
+        raise RunnerError(f"{path}: {LFS_POINTER}")
     try:
         pieces: list[Piece] = []
         trainer: dict[int, bytes | int | float] = {}

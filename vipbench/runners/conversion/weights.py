@@ -16,6 +16,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from vipbench.errors import RunnerError
+from vipbench.files import LFS_POINTER
 from vipbench.runners.checkpoints.files import read_json, tensor_shapes
 
 MAX_SHARD = 4 * 2**30
@@ -221,7 +222,7 @@ def _load_pickle(path: Path) -> Mapping[str, torch.Tensor]:
     with path.open("rb") as file:
         start = file.read(8)
     if start == b"version ":
-        raise RunnerError(f"{path}: is a Git LFS pointer · fetch the file with git lfs pull")
+        raise RunnerError(f"{path}: {LFS_POINTER}")
     zipped = zipfile.is_zipfile(path)
     if start.startswith(b"PK") and not zipped:
         raise RunnerError(f"{path}: is truncated ({path.stat().st_size} bytes) · fetch it again")
