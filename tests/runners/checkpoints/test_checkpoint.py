@@ -10,7 +10,14 @@ import pytest
 
 from tests.models import IMAGE_SIZE, make_old
 from tests.runners.checkpoints.breaking import edit, refused
-from vipbench.runners.checkpoints.checkpoint import CLIP_MEAN, CLIP_STD, Hints, check_checkpoint
+from vipbench.errors import RunnerError
+from vipbench.runners.checkpoints.checkpoint import (
+    CLIP_MEAN,
+    CLIP_STD,
+    Hints,
+    check_checkpoint,
+    check_model,
+)
 
 
 def test_a_good_checkpoint_is_described(checkpoint: Path) -> None:
@@ -115,6 +122,28 @@ def test_a_broken_config_is_named_with_the_line(folder: Path) -> None:
     refused(folder, r"config\.json: cannot be read as JSON \(.*line 2")
     (folder / "config.json").unlink()
     refused(folder, r"has no config\.json")
+
+
+@pytest.mark.parametrize("n_layers", [-1, 0, 1, 3, 1_000_000])
+@pytest.mark.parametrize("part", ["text_config", "vision_config"])
+def test_layers_are_counted_before_the_weights_are_read(
+    folder: Path, part: str, n_layers: int
+) -> None:
+    edit(folder / "config.json", lambda c: c[part].update(num_hidden_layers=n_layers))
+    edit(folder / "config.json", lambda c: c.update(vision_feature_layer=[0]))
+    if part == "vision_config" and n_layers < 1:
+        refused(folder, r"vision_config\.num_hidden_layers is .*expected a whole number")
+    else:
+        stored = {"text_config": 2, "vision_config": 12}[part]
+        refused(folder, rf"{part}\.num_hidden_layers is {n_layers}, .* hold {stored} layers")
+
+
+def test_more_layers_than_tensors_are_refused_of_any_model(folder: Path) -> None:
+    edit(folder / "config.json", lambda c: c.update(model_type="llava"))
+    check_model(folder)
+    edit(folder / "config.json", lambda c: c["text_config"].update(num_hidden_layers=10**6))
+    with pytest.raises(RunnerError, match=r"num_hidden_layers is 1000000, .* hold 2 layers"):
+        check_model(folder)
 
 
 def test_weights_of_another_model_are_refused(folder: Path) -> None:

@@ -6,7 +6,8 @@ library that could run them sees the folder.
 
 import hashlib
 import math
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -16,11 +17,11 @@ from pydantic import Field, ValidationError
 from vipbench.errors import RunnerError, nearest
 from vipbench.runners.checkpoints.download import download, find_folder
 from vipbench.runners.checkpoints.files import (
+    all_shapes,
     digest,
     read_json,
     remote_code,
     settings_digest,
-    tensor_shapes,
     weight_files,
 )
 from vipbench.schema import Fit, PromptFormat, Record
@@ -39,6 +40,11 @@ of the tasks."""
 _AREA = 4096
 """A `longest_edge` above it is not a side but a number of pixels (Qwen2-VL's processors)."""
 
+_LAYER_NAMES = {
+    "text_config": r"language_model\.(?:model\.)?layers\.(\d+)\.",
+    "vision_config": r"vision_tower\.(?:vision_model\.)?encoder\.layers\.(\d+)\.",
+}
+"""Part of the config -> names of its layers, as all versions of transformers write them."""
 _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json")
 
 
@@ -99,8 +105,10 @@ def check_checkpoint(model: str | Path) -> CheckpointInfo:
     with _readable_files(model):
         folder, config, name = _fetch(model, MODEL_TYPE)
         weights = list(weight_files(folder))
-        width = _check_projector(weights)
+        shapes = all_shapes(weights)
+        width = _check_projector(weights[-1], shapes)
         image_size, patch, layers = _vision_config(folder / "config.json", config, width)
+        _check_depths(folder / "config.json", config, shapes)
         mean, std = image_statistics(_processor_config(folder), f"{folder}: image processor")
         return CheckpointInfo(
             name=name,
@@ -152,8 +160,7 @@ def check_model(model: str | Path, prompt_format: PromptFormat | None = None) ->
                 "hf asks in the chat template only · use --runner vipllava, or remove the line"
             )
         weights = list(weight_files(folder))
-        for path in weights:
-            tensor_shapes(path)
+        _check_depths(folder / "config.json", config, all_shapes(weights))
         settings = settings_digest(folder)
         if hints.image_size is not None:  # changes what the model sees, as those files do
             settings = hashlib.sha256(f"{settings} {hints.image_size}".encode()).hexdigest()
@@ -392,18 +399,33 @@ def _chat_template(folder: Path) -> str | None:
     return None
 
 
-def _check_projector(files: Iterable[Path]) -> int | None:
-    """Read the headers: every file whole, and a VipLlava projector among the tensors.
-
-    Return the width of the features that it takes.
-    """
-    shapes: dict[str, list[int]] = {}
-    path = Path()
-    for path in files:
-        shapes |= tensor_shapes(path)
+def _check_projector(path: Path, shapes: Mapping[str, list[int]]) -> int | None:
+    """Refuse weights without a VipLlava projector; return the width of the features it takes."""
     if not any("multi_modal_projector." in name for name in shapes):
         raise RunnerError(
             f"{path}: no tensor is called multi_modal_projector · expected VipLlava weights"
         )
     suffix = "multi_modal_projector.projector_layernorm.weight"
     return next((sum(shape[:1]) for name, shape in shapes.items() if name.endswith(suffix)), None)
+
+
+def _check_depths(path: Path, config: Mapping[str, Any], names: Collection[str]) -> None:
+    """Refuse a config with another number of layers than the weights have.
+
+    Layers are counted where they have the names that LLaVA's family has in transformers; of any
+    other model, it is refused that there are more layers than tensors.
+    """
+    for part, pattern in _LAYER_NAMES.items():
+        inner = config.get(part)
+        depth = inner.get("num_hidden_layers") if isinstance(inner, dict) else None
+        if type(depth) is not int:
+            continue
+        numbers = {int(match[1]) for name in names if (match := re.search(pattern, name))}
+        n_stored = max(numbers) + 1 if numbers else None
+        is_own = config.get("model_type") == MODEL_TYPE
+        if (is_own and n_stored not in (None, depth)) or depth > len(names):
+            held = f"{len(names)} tensors" if n_stored is None else f"{n_stored} layers"
+            raise RunnerError(
+                f"{path}: {part}.num_hidden_layers is {depth}, and the weights hold {held} · "
+                "expected the same number · take the config.json that was saved with these weights"
+            )

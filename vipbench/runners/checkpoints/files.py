@@ -21,6 +21,8 @@ _HEADER_ERRORS = (
     RecursionError,
 )
 """What reading raises where safetensors did not write the header."""
+_CONSTANTS = ("rotary_emb.inv_freq", ".position_ids")
+"""Ends of the names of tensors that follow from the config; old transformers stored them."""
 # Files beside the weights that change what a model sees or answers.
 _SETTINGS = (
     "config.json",
@@ -115,6 +117,28 @@ def tensor_shapes(path: Path) -> dict[str, list[int]]:
             f"{path}: has {size} bytes · its header promises {8 + length + end} · fetch it again"
         )
     return shapes
+
+
+def all_shapes(files: Iterable[Path]) -> dict[str, list[int]]:
+    """Read the headers of all weight files; RunnerError where a tensor stands in two of them."""
+    holders: dict[str, Path] = {}
+    shapes: dict[str, list[int]] = {}
+    for path in files:
+        own = tensor_shapes(path)
+        for name in own:
+            if name in holders:
+                raise RunnerError(
+                    f"{path}: holds {name}, as does {holders[name].name} · expected each tensor "
+                    "once · remove the files that do not belong here"
+                )
+            holders[name] = path
+        shapes |= own
+    return shapes
+
+
+def is_constant(name: str) -> bool:
+    """Whether a tensor is a constant that old versions of transformers stored with the weights."""
+    return name.endswith(_CONSTANTS)
 
 
 def digest(files: Iterable[Path]) -> str:
