@@ -16,7 +16,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from vipbench.errors import RunnerError
-from vipbench.runners.checkpoints.files import is_constant, read_json, tensor_shapes
+from vipbench.runners.checkpoints.files import check_single, is_constant, read_json, tensor_shapes
 
 MAX_SHARD = 4 * 2**30
 """Bytes of tensors in one file that is written; a single larger tensor has a file of its own."""
@@ -120,6 +120,7 @@ def weight_files(folder: Path) -> list[Path]:
     """Find the files with weights: the only one, those that an index names, or all parts."""
     for stem, suffix in (("model", ".safetensors"), ("pytorch_model", ".bin")):
         if (folder / f"{stem}{suffix}").is_file():
+            check_single(folder / f"{stem}{suffix}")
             return [folder / f"{stem}{suffix}"]
         index = folder / f"{stem}{suffix}.index.json"
         if index.is_file():
