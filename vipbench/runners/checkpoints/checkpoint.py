@@ -40,6 +40,7 @@ of the tasks."""
 _AREA = 4096
 """A `longest_edge` above it is not a side but a number of pixels (Qwen2-VL's processors)."""
 
+_PIXEL_KEYS = ("image_mean", "image_std", "do_normalize", "do_rescale", "rescale_factor")
 _LAYER_NAMES = {
     "text_config": r"language_model\.(?:model\.)?layers\.(\d+)\.",
     "vision_config": r"vision_tower\.(?:vision_model\.)?encoder\.layers\.(\d+)\.",
@@ -109,7 +110,9 @@ def check_checkpoint(model: str | Path) -> CheckpointInfo:
         width = _check_projector(weights[-1], shapes)
         image_size, patch, layers = _vision_config(folder / "config.json", config, width)
         _check_depths(folder / "config.json", config, shapes)
-        mean, std = image_statistics(_processor_config(folder), f"{folder}: image processor")
+        mean, std = image_statistics(
+            _processor_config(folder, *_PIXEL_KEYS), f"{folder}: image processor"
+        )
         return CheckpointInfo(
             name=name,
             path=folder,
@@ -256,11 +259,21 @@ def read_hints(folder: Path) -> Hints:
 def image_statistics(
     processor: dict[str, Any], where: str = "image processor"
 ) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
-    """Mean and standard deviation that an image processor's config normalises with, else CLIP's."""
-    if processor.get("do_normalize") is False:
-        return (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
+    """Mean and standard deviation that an image processor's config normalises with, else CLIP's.
+
+    They are those of values 0-1, RGB. A `rescale_factor` other than 1/255, or no rescaling, is
+    part of them: `(p f - m) / s` is `(p / 255 - m / k) / (s / k)` with `k` = 255 f.
+
+    Raises:
+        RunnerError: a setting is not of its kind.
+    """
+    for name in ("do_normalize", "do_rescale"):
+        if not isinstance(processor.get(name, True), bool):
+            raise RunnerError(f"{where}: {name} is {processor[name]!r} · expected true or false")
     mean = processor.get("image_mean") or CLIP_MEAN
     std = processor.get("image_std") or CLIP_STD
+    if processor.get("do_normalize") is False:
+        mean, std = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
     for name, values in (("image_mean", mean), ("image_std", std)):
         if (
             not isinstance(values, list | tuple)
@@ -270,7 +283,25 @@ def image_statistics(
             raise RunnerError(f"{where}: {name} is {values!r} · expected three numbers")
     if min(std) <= 0:
         raise RunnerError(f"{where}: image_std is {std!r} · expected positive numbers")
-    return (mean[0], mean[1], mean[2]), (std[0], std[1], std[2])
+    scale = _rescaling(processor, where)
+    return (
+        (mean[0] / scale, mean[1] / scale, mean[2] / scale),
+        (std[0] / scale, std[1] / scale, std[2] / scale),
+    )
+
+
+def _rescaling(processor: Mapping[str, Any], where: str) -> float:
+    """Return 255 times what an image processor multiplies bytes with: 1 for the usual 1/255."""
+    factor = processor.get("rescale_factor", 1 / 255)
+    if processor.get("do_rescale") is False:
+        factor = 1.0
+    if type(factor) not in (int, float) or not math.isfinite(factor) or factor <= 0:
+        raise RunnerError(
+            f"{where}: rescale_factor is {factor!r} · expected a positive number, such as 1/255"
+        )
+    scale = 255.0 * factor
+    # 1/255 is also written with fewer digits, which is not meant to be another number.
+    return 1.0 if math.isclose(scale, 1.0, rel_tol=1e-6) else scale
 
 
 def _check_config(folder: Path, expected: str | None = None) -> dict[str, Any]:
@@ -368,8 +399,8 @@ def _vision_config(
     return image_size, patch, tuple(layers)
 
 
-def _processor_config(folder: Path, key: str = "image_mean") -> dict[str, Any]:
-    """The image processor's settings, in the file that has `key`.
+def _processor_config(folder: Path, *keys: str) -> dict[str, Any]:
+    """The image processor's settings, in the first file that has one of `keys`.
 
     transformers 5 nests them, 4 had a file of their own.
     """
@@ -378,7 +409,7 @@ def _processor_config(folder: Path, key: str = "image_mean") -> dict[str, Any]:
         if path.exists():
             content = read_json(path)
             settings = content.get("image_processor", content)
-            if isinstance(settings, dict) and key in settings:
+            if isinstance(settings, dict) and any(key in settings for key in keys):
                 return settings
     return {}
 
