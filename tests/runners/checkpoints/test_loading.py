@@ -60,7 +60,7 @@ def test_weights_of_another_size_are_named_with_both_sizes(
     ("file", "key", "value", "message"),
     [
         ("config.json", "text_config", "x", "cannot be loaded"),
-        ("config.json", "image_token_index", "x", "cannot be loaded"),
+        ("config.json", "image_token_index", "x", "image_token_index is 'x' · expected the number"),
         ("generation_config.json", "eos_token_id", "x", "eos_token_id is 'x'"),
     ],
 )

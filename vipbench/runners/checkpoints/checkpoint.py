@@ -24,6 +24,7 @@ from vipbench.runners.checkpoints.files import (
     settings_digest,
     weight_files,
 )
+from vipbench.runners.checkpoints.tokenizer_files import check_tokenizer
 from vipbench.schema import Fit, PromptFormat, Record
 
 MODEL_TYPE = "vipllava"
@@ -37,6 +38,8 @@ FREE_SIDE = 672
 """Side in px of the square for models that take images of any size: 2 x 2 tiles of 336 px, a
 multiple of the patches that are common (14, 16, 28 and 32 px), and no smaller than most photographs
 of the tasks."""
+MAX_TOKEN = 2**31 - 1
+"""No tokenizer has a larger number for a token (`tokenizers` keeps 32 bits)."""
 _AREA = 4096
 """A `longest_edge` above it is not a side but a number of pixels (Qwen2-VL's processors)."""
 
@@ -46,7 +49,6 @@ _LAYER_NAMES = {
     "vision_config": r"vision_tower\.(?:vision_model\.)?encoder\.layers\.(\d+)\.",
 }
 """Part of the config -> names of its layers, as all versions of transformers write them."""
-_TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json")
 
 
 class Hints(Record):
@@ -193,10 +195,10 @@ def _fetch(model: str | Path, kind: str | None = None) -> tuple[Path, dict[str, 
     """Return folder, config and name of a checkpoint, whose weights are fetched once it is fit."""
     folder, name = find_folder(model)
     config = _check_config(folder, kind)
+    _check_image_token(folder / "config.json", config)
     if not Path(model).expanduser().is_dir():
         folder = download(str(model), ("model*.safetensors",))
-    if not any((folder / file).is_file() for file in _TOKENIZERS):
-        raise RunnerError(f"{folder}: has no tokenizer · expected tokenizer.json")
+    check_tokenizer(folder)
     return folder, config, name
 
 
@@ -347,6 +349,19 @@ def _check_config(folder: Path, expected: str | None = None) -> dict[str, Any]:
             f"{expected!r} · this runner takes VipLlava checkpoints only · --runner hf may take it"
         )
     return config
+
+
+def _check_image_token(path: Path, config: Mapping[str, Any]) -> None:
+    """Refuse an image token that is not the number of a token."""
+    for key in ("image_token_id", "image_token_index"):
+        value = config.get(key, 0)
+        if value is None and config.get("model_type") != MODEL_TYPE:
+            continue  # other models may have it in their processor
+        if type(value) is not int or not 0 <= value <= MAX_TOKEN:
+            raise RunnerError(
+                f"{path}: {key} is {value!r} · expected the number of a token, 0 or more · take "
+                "the config.json that was saved with these weights"
+            )
 
 
 def _vision_config(

@@ -18,6 +18,7 @@ from transformers.utils import logging as hf_logging
 from vipbench.errors import RunnerError
 from vipbench.runners.checkpoints.checkpoint import ModelInfo
 from vipbench.runners.checkpoints.files import is_constant
+from vipbench.runners.checkpoints.tokenizer_files import tokenizer_errors
 from vipbench.runners.device import Placement
 from vipbench.schema import Request
 
@@ -147,12 +148,9 @@ def check_live(model: Any, processor: Any) -> None:
 
 def load_tokenizer(info: ModelInfo) -> PreTrainedTokenizerBase:
     """Load a checkpoint's tokenizer; RunnerError where transformers cannot."""
-    try:
+    assert info.path is not None
+    with tokenizer_errors(info.path, "tokenizer", LOAD_ERRORS):
         return AutoTokenizer.from_pretrained(str(info.path))
-    except LOAD_ERRORS as error:
-        raise RunnerError(
-            f"{info.path}: the tokenizer cannot be loaded ({error_line(error)})"
-        ) from error
 
 
 def check_images(
