@@ -9,6 +9,7 @@ from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 from tests.models import CHAT_TEMPLATE, CORPUS, SPECIALS, build_tokenizer
 from vipbench.errors import RunnerError
 from vipbench.runners.prompt_formats import (
+    PromptEncoder,
     PromptTokenizer,
     encode_prompt,
     format_prompt,
@@ -243,3 +244,9 @@ def test_a_letter_behind_a_prompt_that_melts_into_it() -> None:
 
 def test_a_letter_of_several_tokens_is_not_one_of_them() -> None:
     assert option_tokens(PromptTokenizer(build_tokenizer(), IMAGE, 4), "\nSay:", "Ä") == ()
+
+
+@pytest.mark.parametrize("token", [-1, 2**31])
+def test_an_image_token_that_no_tokenizer_has_is_refused(token: int) -> None:
+    with pytest.raises(RunnerError, match=rf"the image token is {token} .* · expected the number"):
+        PromptEncoder(build_tokenizer(), "hf", image_token_id=token, n_image_tokens=4)

@@ -122,8 +122,14 @@ class PromptEncoder:
         """Take a checkpoint's tokenizer and chat template; None is the tokenizer's own.
 
         Raises:
-            RunnerError: there is no tokenizer.json, or the template cannot be used.
+            RunnerError: there is no tokenizer.json, the image token is not one of its numbers, or
+                the template cannot be used.
         """
+        if not 0 <= image_token_id < 2**31:
+            raise RunnerError(
+                f"tokenizer: the image token is {image_token_id} (image_token_index) · expected "
+                "the number of a token, 0 or more"
+            )
         self.prompt_format: PromptFormat = prompt_format
         self.image_token = str(tokenizer.convert_ids_to_tokens(image_token_id) or "<image>")
         self._tokenizer = tokenizer
@@ -208,7 +214,13 @@ def _with_marked_names(tokenizer_json: str, specials: Iterable[str]) -> str:
     if model.get("unk_token") in names:
         model["unk_token"] = names[model["unk_token"]]
     if "merges" in model:
-        pairs = (m.split(" ", 1) if isinstance(m, str) else m for m in model["merges"])
+        pairs = [m.split(" ", 1) if isinstance(m, str) else m for m in model["merges"]]
+        if part := next((part for pair in pairs for part in pair if part in names), None):
+            raise RunnerError(
+                f"tokenizer: {part!r} is a special token, and ordinary text is made of it (merges)"
+                " · expected special tokens of their own, such as </s> · correct bos_token and the "
+                "others in tokenizer_config.json"
+            )
         model["merges"] = [[left, right] for left, right in pairs if left + right not in names]
     spec.update(post_processor=None, truncation=None, padding=None)
     return json.dumps(spec)

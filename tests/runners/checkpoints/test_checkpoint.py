@@ -1,16 +1,26 @@
 """What is wrong with a checkpoint is found before torch sees it."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from transformers import CLIPImageProcessorPil
 
 from tests.models import IMAGE_SIZE, make_old
 from tests.runners.checkpoints.breaking import edit, refused
-from vipbench.runners.checkpoints.checkpoint import CLIP_MEAN, CLIP_STD, Hints, check_checkpoint
+from vipbench.errors import RunnerError
+from vipbench.runners.checkpoints.checkpoint import (
+    CLIP_MEAN,
+    CLIP_STD,
+    Hints,
+    check_checkpoint,
+    check_model,
+)
 
 
 def test_a_good_checkpoint_is_described(checkpoint: Path) -> None:
@@ -117,6 +127,28 @@ def test_a_broken_config_is_named_with_the_line(folder: Path) -> None:
     refused(folder, r"has no config\.json")
 
 
+@pytest.mark.parametrize("n_layers", [-1, 0, 1, 3, 1_000_000])
+@pytest.mark.parametrize("part", ["text_config", "vision_config"])
+def test_layers_are_counted_before_the_weights_are_read(
+    folder: Path, part: str, n_layers: int
+) -> None:
+    edit(folder / "config.json", lambda c: c[part].update(num_hidden_layers=n_layers))
+    edit(folder / "config.json", lambda c: c.update(vision_feature_layer=[0]))
+    if part == "vision_config" and n_layers < 1:
+        refused(folder, r"vision_config\.num_hidden_layers is .*expected a whole number")
+    else:
+        stored = {"text_config": 2, "vision_config": 12}[part]
+        refused(folder, rf"{part}\.num_hidden_layers is {n_layers}, .* hold {stored} layers")
+
+
+def test_more_layers_than_tensors_are_refused_of_any_model(folder: Path) -> None:
+    edit(folder / "config.json", lambda c: c.update(model_type="llava"))
+    check_model(folder)
+    edit(folder / "config.json", lambda c: c["text_config"].update(num_hidden_layers=10**6))
+    with pytest.raises(RunnerError, match=r"num_hidden_layers is 1000000, .* hold 2 layers"):
+        check_model(folder)
+
+
 def test_weights_of_another_model_are_refused(folder: Path) -> None:
     header = b'{"x":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}'
     (folder / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + b"\0")
@@ -206,3 +238,54 @@ def test_folders_in_the_place_of_files(folder: Path) -> None:
 
 def test_a_name_that_no_file_can_have() -> None:
     refused("a" * 300, "cannot be read .*File name too long.*expected a checkpoint's folder")
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"rescale_factor": 1 / 127.5},
+        {"do_rescale": False},
+        {"do_rescale": False, "do_normalize": False},
+        {"do_normalize": False, "rescale_factor": 2},
+        {"rescale_factor": 1 / 127.5, "image_mean": [1.0] * 3, "image_std": [1, 1, 1]},
+    ],
+)
+@pytest.mark.parametrize("alone", [False, True])
+def test_bytes_are_rescaled_as_the_processor_does(
+    folder: Path, settings: dict[str, Any], alone: bool
+) -> None:
+    path = folder / "processor_config.json"
+    usual = {} if alone else json.loads(path.read_text())["image_processor"]
+    edit(path, lambda config: config.update(image_processor=usual | settings))
+    info = check_checkpoint(folder)
+    image = np.random.default_rng(0).integers(0, 256, (IMAGE_SIZE, IMAGE_SIZE, 3), dtype=np.uint8)
+    processor: Any = CLIPImageProcessorPil(do_resize=False, do_center_crop=False, **settings)
+    expected = processor(image, return_tensors="np")["pixel_values"][0].transpose(1, 2, 0)
+    values = (image / 255 - np.array(info.image_mean)) / np.array(info.image_std)
+    np.testing.assert_allclose(values, expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("factor", [1 / 255, 0.00392156862745098, 0.003921569, 0.00392157])
+def test_the_usual_factor_changes_nothing(folder: Path, factor: float) -> None:
+    path = folder / "processor_config.json"
+    edit(path, lambda config: config["image_processor"].update(rescale_factor=factor))
+    info = check_checkpoint(folder)
+    assert (info.image_mean, info.image_std) == (CLIP_MEAN, CLIP_STD)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("rescale_factor", 0),
+        ("rescale_factor", -1),
+        ("rescale_factor", "1/255"),
+        ("rescale_factor", None),
+        ("rescale_factor", float("nan")),
+        ("do_rescale", "no"),
+        ("do_normalize", 0),
+    ],
+)
+def test_settings_of_pixels_are_of_their_kind(folder: Path, key: str, value: object) -> None:
+    path = folder / "processor_config.json"
+    edit(path, lambda config: config["image_processor"].update({key: value}))
+    refused(folder, f"tiny-vip: image processor: {key} is .* · expected ")

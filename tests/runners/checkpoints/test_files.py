@@ -7,9 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import _TYPES, save_file
 
 from tests.runners.checkpoints.breaking import edit, refused
+from vipbench.errors import RunnerError
 from vipbench.runners.checkpoints.checkpoint import check_checkpoint
+from vipbench.runners.checkpoints.files import tensor_shapes
+from vipbench.runners.conversion.weights import open_weights
 
 
 def test_the_fingerprint_is_that_of_the_weights(folder: Path, tmp_path: Path) -> None:
@@ -87,3 +92,72 @@ def test_remote_code_is_found_however_deep_it_is_asked_for(folder: Path) -> None
         nested = {"a": [nested]}
     edit(folder / "config.json", lambda config: config.update(deep=nested))
     refused(folder, r"auto_map asks for remote code")
+
+
+def test_weights_in_one_file_and_in_shards_are_two_answers(folder: Path) -> None:
+    shard = folder / "model-00001-of-00001.safetensors"
+    shutil.copyfile(folder / "model.safetensors", shard)
+    index = folder / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": {"x": shard.name}}))
+    refused(folder, rf"holds model\.safetensors and {shard.name} .* expected the weights once")
+    with pytest.raises(RunnerError, match=rf"model\.safetensors and {shard.name}"):
+        open_weights(folder)
+    shard.unlink()
+    assert check_checkpoint(folder)  # the index alone names nothing that is there
+    assert open_weights(folder)
+
+
+def test_a_tensor_in_two_shards_is_two_answers(folder: Path) -> None:
+    one, two = (folder / f"model-0000{i}-of-00002.safetensors" for i in (1, 2))
+    (folder / "model.safetensors").rename(one)
+    shutil.copyfile(one, two)
+    index = folder / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": {"x": one.name, "y": two.name}}))
+    refused(folder, rf"{two.name}: holds .*, as does {one.name} · expected each tensor once")
+
+
+def tensor(start: object, stop: object, shape: object = (1,), dtype: object = "U8") -> object:
+    return {"dtype": dtype, "shape": shape, "data_offsets": [start, stop]}
+
+
+@pytest.mark.parametrize(
+    ("header", "reason"),
+    [
+        ({"x": tensor(-1, 1)}, "x is at -1 to 1, where 0 comes next"),
+        ({"x": tensor(1, 2)}, "x is at 1 to 2, where 0 comes next"),
+        ({"x": tensor(0, 2, [2]), "y": tensor(1, 2)}, "y is at 1 to 2, where 2 comes next"),
+        ({"x": tensor(0, 1), "y": tensor(0, 1)}, "y is at 0 to 1, where 1 comes next"),
+        ({"x": tensor(0, "1")}, "x is at 0 to '1'"),
+        ({"x": tensor(0, 1.0)}, "x is at 0 to 1.0"),
+        ({"x": tensor(0, 2)}, r"x has 2 bytes for \[1\] numbers of U8"),
+        ({"x": tensor(0, -1)}, r"x has -1 bytes for \[1\] numbers of U8"),
+        ({"x": tensor(0, 1, [-1])}, r"x has the shape \[-1\]"),
+        ({"x": tensor(0, 1, [True])}, r"x has the shape \[True\]"),
+        ({"x": tensor(0, 1, 1)}, "x has the shape 1"),
+        ({"x": tensor(0, 1, [1], "F9")}, "x has the dtype 'F9'"),
+        ({"x": tensor(0, 1, [1], ["U8"])}, "TypeError"),
+        ({"x": {}}, "KeyError"),
+        ({"x": 3}, "TypeError"),
+        (["x"], "TypeError|AttributeError"),
+    ],
+)
+def test_a_broken_header_is_refused_before_the_weights_are_read(
+    folder: Path, header: object, reason: str
+) -> None:
+    text = json.dumps(header).encode()
+    path = folder / "model.safetensors"
+    path.write_bytes(len(text).to_bytes(8, "little") + text + b"\0")
+    expected = rf"model\.safetensors: broken safetensors header \(.*{reason}.* · fetch it again"
+    refused(folder, expected)
+    with pytest.raises(RunnerError, match=expected):
+        open_weights(folder)
+
+
+def test_every_dtype_of_the_library_is_known(folder: Path) -> None:
+    held = {
+        str(dtype): torch.zeros(4, dtype=dtype)
+        for dtype in vars(torch).values()
+        if isinstance(dtype, torch.dtype) and dtype in _TYPES.values()
+    }
+    save_file(held, folder / "model.safetensors")
+    assert set(tensor_shapes(folder / "model.safetensors")) == set(held)

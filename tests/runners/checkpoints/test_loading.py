@@ -2,13 +2,25 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from tests.models import (
+    FAMILIES,
+    TEXT_CONFIGS,
+    Family,
+    TextModel,
+    build_model,
+    make_old,
+    save_checkpoint,
+    save_family,
+)
 from vipbench.errors import RunnerError
+from vipbench.runners.hf.runner import HfRunner
 from vipbench.runners.vipllava.runner import VipLlavaRunner
 
 
@@ -48,7 +60,7 @@ def test_weights_of_another_size_are_named_with_both_sizes(
     ("file", "key", "value", "message"),
     [
         ("config.json", "text_config", "x", "cannot be loaded"),
-        ("config.json", "image_token_index", "x", "cannot be loaded"),
+        ("config.json", "image_token_index", "x", "image_token_index is 'x' · expected the number"),
         ("generation_config.json", "eos_token_id", "x", "eos_token_id is 'x'"),
     ],
 )
@@ -61,3 +73,84 @@ def test_a_config_that_transformers_does_not_take_is_one_line(
     with pytest.raises(RunnerError, match=message) as caught:
         VipLlavaRunner(folder, device="cpu")
     assert "\n" not in str(caught.value)
+
+
+def add(folder: Path, *names: str) -> None:
+    """Put tensors into a checkpoint that its config does not speak of."""
+    path = folder / "model.safetensors"
+    weights = load_file(path) | {name: torch.ones(2, 2) for name in names}
+    save_file(weights, path, metadata={"format": "pt"})
+
+
+def query(folder: Path) -> str:
+    """Name of a layer's attention, without its last part."""
+    names = sorted(load_file(folder / "model.safetensors"))
+    name = next(name for name in names if "language_model" in name and "q_proj.weight" in name)
+    return name.removesuffix("weight")
+
+
+ADDITIONS: list[Callable[[str], str]] = [
+    lambda query: f"{query}lora_A.default.weight",
+    lambda query: query.replace("self_attn.q_proj.", "mlp.gate_proj.bias").removesuffix("."),
+    lambda query: query.replace("layers.0.", "layers.2.") + "weight",
+    lambda query: "a_module_of_ones_own.weight",
+]
+
+
+@pytest.mark.parametrize("addition", ADDITIONS)
+@pytest.mark.parametrize("text", TEXT_CONFIGS)
+def test_tensors_that_the_model_has_no_place_for_are_refused(
+    tmp_path: Path, text: TextModel, addition: Callable[[str], str]
+) -> None:
+    folder = save_checkpoint(tmp_path / "more", build_model(text))
+    name = addition(query(folder))
+    add(folder, name)
+    expected = "unexpected keys|the weights hold 3 layers"
+    with pytest.raises(RunnerError, match=expected) as caught:
+        VipLlavaRunner(folder, device="cpu")
+    assert "layers.2" in name or name.rpartition("language_model.")[2][-9:] in str(caught.value)
+
+
+@pytest.mark.parametrize("addition", ADDITIONS)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_so_they_are_for_other_models(
+    tmp_path: Path, family: Family, addition: Callable[[str], str]
+) -> None:
+    folder = save_family(tmp_path / "more", family, [2])
+    add(folder, addition(query(folder)))
+    with pytest.raises(RunnerError, match=r"unexpected keys in the weights: .*config\.json"):
+        HfRunner(folder, device="cpu")
+
+
+@pytest.mark.parametrize("tied", [False, True])
+@pytest.mark.parametrize("text", TEXT_CONFIGS)
+def test_older_layouts_tied_weights_and_constants_are_not(
+    tmp_path: Path, text: TextModel, tied: bool
+) -> None:
+    folder = save_checkpoint(tmp_path / "old", build_model(text, tie_word_embeddings=tied))
+    VipLlavaRunner(folder, device="cpu")
+    make_old(folder)
+    add(
+        folder,
+        f"{query(folder).removesuffix('q_proj.')}rotary_emb.inv_freq",
+        "vision_tower.vision_model.embeddings.position_ids",
+    )
+    VipLlavaRunner(folder, device="cpu")
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_nor_are_constants_of_other_models(tmp_path: Path, family: Family) -> None:
+    folder = save_family(tmp_path / "old", family, [2])
+    add(folder, f"{query(folder).removesuffix('q_proj.')}rotary_emb.inv_freq")
+    HfRunner(folder, device="cpu")
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_fewer_layers_than_the_weights_have_are_refused(tmp_path: Path, family: Family) -> None:
+    folder = save_family(tmp_path / "shallow", family, [2])
+    content = json.loads((folder / "config.json").read_text())
+    content["text_config"]["num_hidden_layers"] -= 1
+    content["text_config"].pop("layer_types", None)
+    (folder / "config.json").write_text(json.dumps(content))
+    with pytest.raises(RunnerError, match="unexpected keys"):
+        HfRunner(folder, device="cpu")

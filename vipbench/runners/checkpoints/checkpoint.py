@@ -6,7 +6,8 @@ library that could run them sees the folder.
 
 import hashlib
 import math
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -16,13 +17,14 @@ from pydantic import Field, ValidationError
 from vipbench.errors import RunnerError, nearest
 from vipbench.runners.checkpoints.download import download, find_folder
 from vipbench.runners.checkpoints.files import (
+    all_shapes,
     digest,
     read_json,
     remote_code,
     settings_digest,
-    tensor_shapes,
     weight_files,
 )
+from vipbench.runners.checkpoints.tokenizer_files import check_tokenizer
 from vipbench.schema import Fit, PromptFormat, Record
 
 MODEL_TYPE = "vipllava"
@@ -36,10 +38,17 @@ FREE_SIDE = 672
 """Side in px of the square for models that take images of any size: 2 x 2 tiles of 336 px, a
 multiple of the patches that are common (14, 16, 28 and 32 px), and no smaller than most photographs
 of the tasks."""
+MAX_TOKEN = 2**31 - 1
+"""No tokenizer has a larger number for a token (`tokenizers` keeps 32 bits)."""
 _AREA = 4096
 """A `longest_edge` above it is not a side but a number of pixels (Qwen2-VL's processors)."""
 
-_TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json")
+_PIXEL_KEYS = ("image_mean", "image_std", "do_normalize", "do_rescale", "rescale_factor")
+_LAYER_NAMES = {
+    "text_config": r"language_model\.(?:model\.)?layers\.(\d+)\.",
+    "vision_config": r"vision_tower\.(?:vision_model\.)?encoder\.layers\.(\d+)\.",
+}
+"""Part of the config -> names of its layers, as all versions of transformers write them."""
 
 
 class Hints(Record):
@@ -99,9 +108,13 @@ def check_checkpoint(model: str | Path) -> CheckpointInfo:
     with _readable_files(model):
         folder, config, name = _fetch(model, MODEL_TYPE)
         weights = list(weight_files(folder))
-        width = _check_projector(weights)
+        shapes = all_shapes(weights)
+        width = _check_projector(weights[-1], shapes)
         image_size, patch, layers = _vision_config(folder / "config.json", config, width)
-        mean, std = image_statistics(_processor_config(folder), f"{folder}: image processor")
+        _check_depths(folder / "config.json", config, shapes)
+        mean, std = image_statistics(
+            _processor_config(folder, *_PIXEL_KEYS), f"{folder}: image processor"
+        )
         return CheckpointInfo(
             name=name,
             path=folder,
@@ -152,8 +165,7 @@ def check_model(model: str | Path, prompt_format: PromptFormat | None = None) ->
                 "hf asks in the chat template only · use --runner vipllava, or remove the line"
             )
         weights = list(weight_files(folder))
-        for path in weights:
-            tensor_shapes(path)
+        _check_depths(folder / "config.json", config, all_shapes(weights))
         settings = settings_digest(folder)
         if hints.image_size is not None:  # changes what the model sees, as those files do
             settings = hashlib.sha256(f"{settings} {hints.image_size}".encode()).hexdigest()
@@ -183,10 +195,10 @@ def _fetch(model: str | Path, kind: str | None = None) -> tuple[Path, dict[str, 
     """Return folder, config and name of a checkpoint, whose weights are fetched once it is fit."""
     folder, name = find_folder(model)
     config = _check_config(folder, kind)
+    _check_image_token(folder / "config.json", config)
     if not Path(model).expanduser().is_dir():
         folder = download(str(model), ("model*.safetensors",))
-    if not any((folder / file).is_file() for file in _TOKENIZERS):
-        raise RunnerError(f"{folder}: has no tokenizer · expected tokenizer.json")
+    check_tokenizer(folder)
     return folder, config, name
 
 
@@ -249,11 +261,21 @@ def read_hints(folder: Path) -> Hints:
 def image_statistics(
     processor: dict[str, Any], where: str = "image processor"
 ) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
-    """Mean and standard deviation that an image processor's config normalises with, else CLIP's."""
-    if processor.get("do_normalize") is False:
-        return (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
+    """Mean and standard deviation that an image processor's config normalises with, else CLIP's.
+
+    They are those of values 0-1, RGB. A `rescale_factor` other than 1/255, or no rescaling, is
+    part of them: `(p f - m) / s` is `(p / 255 - m / k) / (s / k)` with `k` = 255 f.
+
+    Raises:
+        RunnerError: a setting is not of its kind.
+    """
+    for name in ("do_normalize", "do_rescale"):
+        if not isinstance(processor.get(name, True), bool):
+            raise RunnerError(f"{where}: {name} is {processor[name]!r} · expected true or false")
     mean = processor.get("image_mean") or CLIP_MEAN
     std = processor.get("image_std") or CLIP_STD
+    if processor.get("do_normalize") is False:
+        mean, std = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
     for name, values in (("image_mean", mean), ("image_std", std)):
         if (
             not isinstance(values, list | tuple)
@@ -263,7 +285,25 @@ def image_statistics(
             raise RunnerError(f"{where}: {name} is {values!r} · expected three numbers")
     if min(std) <= 0:
         raise RunnerError(f"{where}: image_std is {std!r} · expected positive numbers")
-    return (mean[0], mean[1], mean[2]), (std[0], std[1], std[2])
+    scale = _rescaling(processor, where)
+    return (
+        (mean[0] / scale, mean[1] / scale, mean[2] / scale),
+        (std[0] / scale, std[1] / scale, std[2] / scale),
+    )
+
+
+def _rescaling(processor: Mapping[str, Any], where: str) -> float:
+    """Return 255 times what an image processor multiplies bytes with: 1 for the usual 1/255."""
+    factor = processor.get("rescale_factor", 1 / 255)
+    if processor.get("do_rescale") is False:
+        factor = 1.0
+    if type(factor) not in (int, float) or not math.isfinite(factor) or factor <= 0:
+        raise RunnerError(
+            f"{where}: rescale_factor is {factor!r} · expected a positive number, such as 1/255"
+        )
+    scale = 255.0 * factor
+    # 1/255 is also written with fewer digits, which is not meant to be another number.
+    return 1.0 if math.isclose(scale, 1.0, rel_tol=1e-6) else scale
 
 
 def _check_config(folder: Path, expected: str | None = None) -> dict[str, Any]:
@@ -309,6 +349,19 @@ def _check_config(folder: Path, expected: str | None = None) -> dict[str, Any]:
             f"{expected!r} · this runner takes VipLlava checkpoints only · --runner hf may take it"
         )
     return config
+
+
+def _check_image_token(path: Path, config: Mapping[str, Any]) -> None:
+    """Refuse an image token that is not the number of a token."""
+    for key in ("image_token_id", "image_token_index"):
+        value = config.get(key, 0)
+        if value is None and config.get("model_type") != MODEL_TYPE:
+            continue  # other models may have it in their processor
+        if type(value) is not int or not 0 <= value <= MAX_TOKEN:
+            raise RunnerError(
+                f"{path}: {key} is {value!r} · expected the number of a token, 0 or more · take "
+                "the config.json that was saved with these weights"
+            )
 
 
 def _vision_config(
@@ -361,8 +414,8 @@ def _vision_config(
     return image_size, patch, tuple(layers)
 
 
-def _processor_config(folder: Path, key: str = "image_mean") -> dict[str, Any]:
-    """The image processor's settings, in the file that has `key`.
+def _processor_config(folder: Path, *keys: str) -> dict[str, Any]:
+    """The image processor's settings, in the first file that has one of `keys`.
 
     transformers 5 nests them, 4 had a file of their own.
     """
@@ -371,7 +424,7 @@ def _processor_config(folder: Path, key: str = "image_mean") -> dict[str, Any]:
         if path.exists():
             content = read_json(path)
             settings = content.get("image_processor", content)
-            if isinstance(settings, dict) and key in settings:
+            if isinstance(settings, dict) and any(key in settings for key in keys):
                 return settings
     return {}
 
@@ -392,18 +445,33 @@ def _chat_template(folder: Path) -> str | None:
     return None
 
 
-def _check_projector(files: Iterable[Path]) -> int | None:
-    """Read the headers: every file whole, and a VipLlava projector among the tensors.
-
-    Return the width of the features that it takes.
-    """
-    shapes: dict[str, list[int]] = {}
-    path = Path()
-    for path in files:
-        shapes |= tensor_shapes(path)
+def _check_projector(path: Path, shapes: Mapping[str, list[int]]) -> int | None:
+    """Refuse weights without a VipLlava projector; return the width of the features it takes."""
     if not any("multi_modal_projector." in name for name in shapes):
         raise RunnerError(
             f"{path}: no tensor is called multi_modal_projector · expected VipLlava weights"
         )
     suffix = "multi_modal_projector.projector_layernorm.weight"
     return next((sum(shape[:1]) for name, shape in shapes.items() if name.endswith(suffix)), None)
+
+
+def _check_depths(path: Path, config: Mapping[str, Any], names: Collection[str]) -> None:
+    """Refuse a config with another number of layers than the weights have.
+
+    Layers are counted where they have the names that LLaVA's family has in transformers; of any
+    other model, it is refused that there are more layers than tensors.
+    """
+    for part, pattern in _LAYER_NAMES.items():
+        inner = config.get(part)
+        depth = inner.get("num_hidden_layers") if isinstance(inner, dict) else None
+        if type(depth) is not int:
+            continue
+        numbers = {int(match[1]) for name in names if (match := re.search(pattern, name))}
+        n_stored = max(numbers) + 1 if numbers else None
+        is_own = config.get("model_type") == MODEL_TYPE
+        if (is_own and n_stored not in (None, depth)) or depth > len(names):
+            held = f"{len(names)} tensors" if n_stored is None else f"{n_stored} layers"
+            raise RunnerError(
+                f"{path}: {part}.num_hidden_layers is {depth}, and the weights hold {held} · "
+                "expected the same number · take the config.json that was saved with these weights"
+            )

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import struct
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
@@ -22,6 +23,18 @@ _HEADER_ERRORS = (
     RecursionError,
 )
 """What reading raises where safetensors did not write the header."""
+_BITS = {
+    **dict.fromkeys(("F4",), 4),
+    **dict.fromkeys(("F6_E2M3", "F6_E3M2"), 6),
+    **dict.fromkeys(("BOOL", "U8", "I8", "F8_E4M3", "F8_E5M2", "F8_E8M0"), 8),
+    **dict.fromkeys(("F8_E4M3FNUZ", "F8_E5M2FNUZ"), 8),
+    **dict.fromkeys(("U16", "I16", "F16", "BF16"), 16),
+    **dict.fromkeys(("U32", "I32", "F32"), 32),
+    **dict.fromkeys(("U64", "I64", "F64", "C64"), 64),
+}
+"""Bits of a number of each dtype that safetensors knows (safetensors/src/tensor.rs, Dtype)."""
+_CONSTANTS = ("rotary_emb.inv_freq", ".position_ids")
+"""Ends of the names of tensors that follow from the config; old transformers stored them."""
 # Files beside the weights that change what a model sees or answers.
 _SETTINGS = (
     "config.json",
@@ -68,6 +81,7 @@ def remote_code(config: dict[str, Any]) -> str:
 def weight_files(folder: Path) -> Iterator[Path]:
     """Paths of the weights: one safetensors file, or the shards that the index names."""
     if (folder / _WEIGHTS).is_file():
+        check_single(folder / _WEIGHTS)
         yield folder / _WEIGHTS
         return
     index = folder / _INDEX
@@ -92,6 +106,16 @@ def weight_files(folder: Path) -> Iterator[Path]:
         yield folder / name
 
 
+def check_single(path: Path) -> None:
+    """Refuse a file of all weights beside shards of weights: nothing says which of them count."""
+    shards = sorted(path.parent.glob(f"{path.stem}-*-of-*{path.suffix}"))
+    if shards:
+        raise RunnerError(
+            f"{path.parent}: holds {path.name} and {shards[0].name} ({len(shards)} such) · "
+            "expected the weights once, in one file or in shards · remove what is out of date"
+        )
+
+
 def tensor_shapes(path: Path) -> dict[str, list[int]]:
     """Read names and shapes in a safetensors header, after comparing its size with the file's."""
     size = path.stat().st_size
@@ -107,15 +131,65 @@ def tensor_shapes(path: Path) -> dict[str, list[int]]:
         try:
             header: dict[str, dict[str, Any]] = json.loads(file.read(length))
             header.pop("__metadata__", None)
-            end = max((tensor["data_offsets"][1] for tensor in header.values()), default=0)
-            shapes = {name: [int(n) for n in tensor["shape"]] for name, tensor in header.items()}
+            end = _check_layout(header)
+            shapes = {name: list(tensor["shape"]) for name, tensor in header.items()}
         except _HEADER_ERRORS as error:
-            raise RunnerError(f"{path}: broken safetensors header · fetch it again") from error
+            reason = f"{type(error).__name__}: {' '.join(str(error).split())}"[:200]
+            raise RunnerError(
+                f"{path}: broken safetensors header ({reason}) · expected what the format asks for "
+                "· fetch it again"
+            ) from error
     if 8 + length + end != size:
         raise RunnerError(
             f"{path}: has {size} bytes · its header promises {8 + length + end} · fetch it again"
         )
     return shapes
+
+
+def _check_layout(header: dict[str, dict[str, Any]]) -> int:
+    """Check each tensor of a header, and that they lie without overlap or gap; return their end.
+
+    Raises:
+        ValueError: a tensor is not what the format allows. Other errors of `_HEADER_ERRORS`: the
+            header is not of the form at all.
+    """
+    end = 0
+    by_start = sorted(header.items(), key=lambda item: tuple(item[1]["data_offsets"]))
+    for name, tensor in by_start:
+        start, stop = tensor["data_offsets"]
+        shape, dtype = tensor["shape"], tensor["dtype"]
+        if dtype not in _BITS:
+            raise ValueError(f"{name} has the dtype {dtype!r}")
+        if not isinstance(shape, list) or not all(type(n) is int and n >= 0 for n in shape):
+            raise ValueError(f"{name} has the shape {shape!r}")
+        if type(start) is not int or type(stop) is not int or start != end:
+            raise ValueError(f"{name} is at {start!r} to {stop!r}, where {end} comes next")
+        if (stop - start) * 8 != math.prod(shape) * _BITS[dtype]:
+            raise ValueError(f"{name} has {stop - start} bytes for {shape} numbers of {dtype}")
+        end = stop
+    return end
+
+
+def all_shapes(files: Iterable[Path]) -> dict[str, list[int]]:
+    """Read the headers of all weight files; RunnerError where a tensor stands in two of them."""
+    holders: dict[str, Path] = {}
+    shapes: dict[str, list[int]] = {}
+    for path in files:
+        own = tensor_shapes(path)
+        for name in own:
+            if name in holders:
+                raise RunnerError(
+                    f"{path}: holds {name}, as does {holders[name].name} · expected each tensor "
+                    "once · remove the files that do not belong here"
+                )
+            holders[name] = path
+        shapes |= own
+    return shapes
+
+
+def is_constant(name: str) -> bool:
+    """Whether a tensor is a constant that old versions of transformers stored with the weights."""
+    return name.endswith(_CONSTANTS)
 
 
 def digest(files: Iterable[Path]) -> str:

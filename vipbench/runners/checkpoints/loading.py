@@ -1,6 +1,6 @@
 """What runners of transformers models share: strict and silent loading, images, end tokens."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,6 +17,8 @@ from transformers.utils import logging as hf_logging
 
 from vipbench.errors import RunnerError
 from vipbench.runners.checkpoints.checkpoint import ModelInfo
+from vipbench.runners.checkpoints.files import is_constant
+from vipbench.runners.checkpoints.tokenizer_files import tokenizer_errors
 from vipbench.runners.device import Placement
 from vipbench.schema import Request
 
@@ -69,7 +71,7 @@ def load_model(
     placement: Placement,
     **options: Any,
 ) -> Any:
-    """Load safetensors weights; every tensor that the model needs must be among them.
+    """Load safetensors weights: every tensor that the model needs must be there, and no other.
 
     Args:
         model_class: a model or an auto class of transformers.
@@ -78,7 +80,8 @@ def load_model(
         options: for `from_pretrained`, beside those that are the same for all.
 
     Raises:
-        RunnerError: transformers cannot take the checkpoint, or tensors are missing.
+        RunnerError: transformers cannot take the checkpoint, tensors are missing, or the model has
+            no place for some.
     """
     load: Any = model_class.from_pretrained
     try:
@@ -94,18 +97,33 @@ def load_model(
         model.to(placement.torch_device())
     except LOAD_ERRORS as error:
         raise RunnerError(f"{info.path}: cannot be loaded ({error_line(error)})") from error
-    for problem in ("missing_keys", "mismatched_keys", "error_msgs"):
-        if report[problem]:
-            names = sorted(map(_readable_key, report[problem]))
-            raise RunnerError(
-                f"{info.path}: {problem.replace('_', ' ')} in the weights: {', '.join(names[:3])} "
-                f"({len(names)} in all) · expected every tensor of a {type(model).__name__}"
-            )
+    _check_report(info, report, type(model).__name__)
     if placement.torch_device().type == "cuda":
         # TF32 keeps 10 bits of the mantissa: float32 in name only.
         torch.backends.cuda.matmul.allow_tf32 = False
         torch.backends.cudnn.allow_tf32 = False
     return model
+
+
+def _check_report(info: ModelInfo, report: Mapping[str, Any], model_class: str) -> None:
+    """Refuse tensors that are missing, have another shape, or that the model has no place for."""
+    for problem in ("missing_keys", "mismatched_keys", "error_msgs"):
+        if report[problem]:
+            raise RunnerError(
+                f"{info.path}: {problem.replace('_', ' ')} in the weights: "
+                f"{_first_names(report[problem])} · expected every tensor of a {model_class}"
+            )
+    if unexpected := [name for name in report["unexpected_keys"] if not is_constant(name)]:
+        raise RunnerError(
+            f"{info.path}: unexpected keys in the weights: {_first_names(unexpected)} · expected "
+            f"the tensors of the {model_class} that config.json describes, and no others · merge "
+            "adapters, or take the config.json that was saved with these weights"
+        )
+
+
+def _first_names(keys: Iterable[object]) -> str:
+    names = sorted(map(_readable_key, keys))
+    return f"{', '.join(names[:3])} ({len(names)} in all)"
 
 
 def _readable_key(key: object) -> str:
@@ -130,12 +148,9 @@ def check_live(model: Any, processor: Any) -> None:
 
 def load_tokenizer(info: ModelInfo) -> PreTrainedTokenizerBase:
     """Load a checkpoint's tokenizer; RunnerError where transformers cannot."""
-    try:
+    assert info.path is not None
+    with tokenizer_errors(info.path, "tokenizer", LOAD_ERRORS):
         return AutoTokenizer.from_pretrained(str(info.path))
-    except LOAD_ERRORS as error:
-        raise RunnerError(
-            f"{info.path}: the tokenizer cannot be loaded ({error_line(error)})"
-        ) from error
 
 
 def check_images(

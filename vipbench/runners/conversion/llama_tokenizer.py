@@ -24,6 +24,7 @@ from transformers import PreTrainedTokenizerFast
 from vipbench.errors import RunnerError
 from vipbench.files import LFS_POINTER, is_lfs_pointer
 from vipbench.runners.checkpoints.files import read_json
+from vipbench.runners.checkpoints.tokenizer_files import check_vocabulary, tokenizer_errors
 
 __all__ = ["load_original_tokenizer", "read_sentencepiece"]
 
@@ -78,10 +79,9 @@ def load_original_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
         if config.get("add_bos_token") is not False:
             _add_bos(backend, names["bos_token"])
     elif (folder / "tokenizer.json").is_file():
-        content = read_json(folder / "tokenizer.json")
-        if not isinstance(content.get("model"), dict) or "vocab" not in content["model"]:
-            raise RunnerError(f"{folder / 'tokenizer.json'}: holds no vocabulary · fetch it again")
-        backend = Tokenizer.from_str(json.dumps(content))
+        content = check_vocabulary(folder)
+        with tokenizer_errors(folder, "tokenizer", (ValueError, TypeError)):
+            backend = Tokenizer.from_str(json.dumps(content))
         backend.no_truncation()
         backend.no_padding()
     else:

@@ -21,8 +21,8 @@ from vipbench.runners.checkpoints.checkpoint import (
     image_statistics,
 )
 from vipbench.runners.checkpoints.download import download, find_folder
-from vipbench.runners.checkpoints.files import read_json, remote_code
-from vipbench.runners.conversion.weights import Weights, is_buffer, open_weights
+from vipbench.runners.checkpoints.files import is_constant, read_json, remote_code
+from vipbench.runners.conversion.weights import Weights, open_weights
 from vipbench.schema import Fit
 
 TOWER = "clip_4layers_336"
@@ -233,7 +233,7 @@ def rename(source: Original, weights: Weights) -> dict[str, str]:
     names: dict[str, str] = {}
     unexpected = []
     for name in weights.stored:
-        if is_buffer(name):
+        if is_constant(name):
             continue
         for old, new in _NAMES:
             if name.startswith(old):
@@ -291,7 +291,7 @@ def _tower_names(folder: Path, tower: Weights) -> dict[str, str]:
     names = {
         f"vision_tower.{part}{name.removeprefix(part)}": name
         for name in tower.stored
-        if not is_buffer(name) and (name.startswith(part) or not named)
+        if not is_constant(name) and (name.startswith(part) or not named)
     }
     if not any(name.endswith(".embeddings.class_embedding") for name in names):
         raise RunnerError(

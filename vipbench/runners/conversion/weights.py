@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 
 from vipbench.errors import RunnerError
 from vipbench.files import LFS_POINTER
-from vipbench.runners.checkpoints.files import read_json, tensor_shapes
+from vipbench.runners.checkpoints.files import check_single, is_constant, read_json, tensor_shapes
 
 MAX_SHARD = 4 * 2**30
 """Bytes of tensors in one file that is written; a single larger tensor has a file of its own."""
@@ -88,12 +88,12 @@ class Weights:
                 for name in file.keys():  # noqa: SIM118 (not a mapping)
                     part = file.get_slice(name)
                     dtype = _DTYPES.get(part.get_dtype())
-                    if dtype is None and not is_buffer(name):
+                    if dtype is None and not is_constant(name):
                         raise _not_float(path, name, part.get_dtype())
                     yield name, tuple(part.get_shape()), dtype or torch.float32
             return
         for name, tensor in self._load(path).items():
-            if tensor.dtype not in _CODES and not is_buffer(name):
+            if tensor.dtype not in _CODES and not is_constant(name):
                 raise _not_float(path, name, str(tensor.dtype))
             yield name, tuple(tensor.shape), tensor.dtype
 
@@ -103,11 +103,6 @@ class Weights:
             self._tensors = _load_pickle(path)
             self._path = path
         return self._tensors
-
-
-def is_buffer(name: str) -> bool:
-    """Whether a tensor is a constant that old versions of transformers stored with the weights."""
-    return name.endswith((".rotary_emb.inv_freq", ".embeddings.position_ids"))
 
 
 def open_weights(folder: Path) -> Weights:
@@ -126,6 +121,7 @@ def weight_files(folder: Path) -> list[Path]:
     """Find the files with weights: the only one, those that an index names, or all parts."""
     for stem, suffix in (("model", ".safetensors"), ("pytorch_model", ".bin")):
         if (folder / f"{stem}{suffix}").is_file():
+            check_single(folder / f"{stem}{suffix}")
             return [folder / f"{stem}{suffix}"]
         index = folder / f"{stem}{suffix}.index.json"
         if index.is_file():

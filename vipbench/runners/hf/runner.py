@@ -34,6 +34,7 @@ from vipbench.runners.checkpoints.loading import (
     inference,
     load_model,
 )
+from vipbench.runners.checkpoints.tokenizer_files import tokenizer_errors
 from vipbench.runners.contract import RunnerSettings
 from vipbench.runners.device import Placement, find_placement
 from vipbench.runners.memory import free_memory, out_of_memory
@@ -380,12 +381,9 @@ def _greedy(end_ids: frozenset[int], pad_id: int) -> GenerationConfig:
 
 def _load_processor(info: ModelInfo) -> Any:
     load: Any = AutoProcessor.from_pretrained
-    try:
+    assert info.path is not None
+    with tokenizer_errors(info.path, "processor", LOAD_ERRORS):
         processor = load(str(info.path), trust_remote_code=False)
-    except LOAD_ERRORS as error:
-        raise RunnerError(
-            f"{info.path}: the processor cannot be loaded ({error_line(error)})"
-        ) from error
     if not hasattr(processor, "image_processor") or not hasattr(processor, "tokenizer"):
         raise RunnerError(
             f"{info.path}: its processor is a {type(processor).__name__} · expected one of images "
