@@ -16,7 +16,7 @@ from vipbench.html.runs import (
     task_labels,
 )
 from vipbench.prompts.styles import COLORS, SHAPES
-from vipbench.runfolder.summary import ALL, Row
+from vipbench.runfolder.summary import ALL, Row, find_group
 from vipbench.stats import MIN_CLUSTERS, clustered_mean, holm, paired
 
 AXIS_WORDS = {"color": "colour", "n_marks": "number of marks"}
@@ -311,11 +311,14 @@ def _groups(
     for axis in axes:
         by_value: dict[str, list[Bar]] = {}
         for number, run in having:
-            style = run.manifest.tasks[key.name].headline
+            task = run.manifest.tasks[key.name]
             for row in run.rows:
-                name, _, value = row.group.partition("=")
-                if (row.task, row.style, row.metric, name) != (key.name, style, metric, axis):
+                if (row.task, row.style, row.metric) != (key.name, task.headline, metric):
                     continue
+                group = find_group(row.group, task.breakdown)
+                if group is None or group.axis != axis:
+                    continue
+                value = group.value
                 filters = {axis: value} if axis in ("shape", "color") else {"q": row.group}
                 accuracy = _number(runs, row, label, key, **filters)
                 if accuracy is not None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -12,6 +13,36 @@ from vipbench.schema import Fit, Record
 
 ALL = "all"
 HEADLINE_METRIC = "text_match"
+
+
+class Group(NamedTuple):
+    """Samples of which a row speaks: all, or those with one value of a breakdown axis."""
+
+    axis: str | None
+    """None: all samples."""
+    value: str = ""
+
+    @property
+    def name(self) -> str:
+        """The group as rows have it; made here, and split nowhere, for both parts may hold `=`."""
+        return ALL if self.axis is None else f"{self.axis}={self.value}"
+
+
+WHOLE = Group(None)
+
+
+def find_group(name: str, axes: Iterable[str]) -> Group | None:
+    """Return the group of a row's name by the axes that its run lists; None: of none of them.
+
+    Of several axes that fit (`size` and `size=px`), the longest is meant.
+    """
+    if name == ALL:
+        return WHOLE
+    fitting = [axis for axis in axes if name.startswith(f"{axis}=")]
+    if not fitting:
+        return None
+    axis = max(fitting, key=len)
+    return Group(axis, name[len(axis) + 1 :])
 
 
 class Row(Record):
