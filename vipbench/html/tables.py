@@ -114,6 +114,7 @@ class Control(NamedTuple):
 
     run: int
     headline: Number | None
+    """Of the run's first style with marks where its headline style is a control; None: of none."""
     controls: dict[str, Number | None]
     """By style."""
     gain: Number | None
@@ -405,10 +406,14 @@ def _control(
     metric: str,
     names: Sequence[str],
 ) -> Control:
+    kinds = run.kinds(key)
+    marked = [style for style, kind in kinds.items() if kind in MARKED]
     headline = run.manifest.tasks[key.name].headline
-    none = next((style for style, kind in run.kinds(key).items() if kind == "none"), None)
+    if headline not in marked:  # a control is compared with marks, or with nothing
+        headline = next(iter(marked), "")
+    none = next((style for style, kind in kinds.items() if kind == "none"), None)
     gain = None
-    if none is not None:
+    if none is not None and headline:
         change = _paired(scores, (number, key, none), (number, key, headline))
         gain = None if change is None else change.number
     return Control(

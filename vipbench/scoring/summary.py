@@ -176,7 +176,7 @@ def _row(manifest: Manifest, name: tuple[str, str, str], group: str, lines: _Lin
 def group_order(group: Group, axes: Sequence[str]) -> tuple[int, int, list[tuple[int, str]]]:
     """Sort `all` first, then by axis, then values as they are listed elsewhere, numbers by size."""
     axis, value = group
-    known = _VALUE_ORDER.get(axis, ())
+    known = _VALUE_ORDER.get(axis or "", ())
     natural = [
         (int(part), "") if part.isdecimal() else (0, part) for part in re.split(r"(\d+)", value)
     ]
