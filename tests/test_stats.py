@@ -21,6 +21,7 @@ from vipbench.stats import (
     clustered_mean,
     group,
     holm,
+    kish,
     mean_bounds,
     moments,
     paired,
@@ -431,6 +432,19 @@ def test_false_alarms_are_no_more_than_the_level(n_clusters: int) -> None:
     worse = comparisons(n_clusters, 0.05, 0.15, runs)
     assert worse.covered > 0.95 - noise
     assert worse.alarms > equal.alarms + 0.2
+
+
+def test_an_image_with_most_of_the_samples_makes_an_interval_unreliable() -> None:
+    uneven = [*range(200), *[200] * 200]
+    values = [1.0] * 395 + [0.0] * 5
+    estimate = clustered_mean(values, uneven)
+    assert (estimate.n_clusters, estimate.reliable) == (201, False)
+    assert not paired(values, values[::-1], uneven).reliable
+    assert kish([1] * 200 + [200]) == pytest.approx(3.98, abs=0.01)
+    for size in (1, 3, 7):
+        even = [i // size for i in range(10 * size)]
+        assert clustered_mean([1.0] * len(even), even).reliable
+        assert paired([1.0] * len(even), [0.0] * len(even), even).reliable
 
 
 # --- several comparisons, power

@@ -16,7 +16,8 @@ import scipy  # its parts are loaded when they are first used, which most comman
 
 CONFIDENCE = 0.95
 MIN_CLUSTERS = 10
-"""Below, an interval says little about how well it holds, and is marked as unreliable."""
+"""Below, by number or by Kish's number, an interval says little about how well it holds, and is
+marked as unreliable."""
 FEW_CLUSTERS = 3.5
 """Clusters' worth of the rarer answer at which the design effect is believed by 1 - 1/e; chosen by
 simulation: less does not cover where a few clusters are wrong as a whole."""
@@ -46,7 +47,7 @@ class Estimate(NamedTuple):
     n_effective: float
     """Independent right-or-wrong samples that would tell as much."""
     reliable: bool
-    """Whether there are at least `MIN_CLUSTERS` clusters."""
+    """Whether there are at least `MIN_CLUSTERS` clusters, by Kish's number of them too."""
 
 
 class Clusters(NamedTuple):
@@ -102,7 +103,7 @@ def clustered_mean(values: Sequence[float], clusters: Sequence[Hashable]) -> Est
         n=len(values),
         n_clusters=n_clusters,
         n_effective=float(found.n_effective),
-        reliable=n_clusters >= MIN_CLUSTERS,
+        reliable=kish(cells.sizes) >= MIN_CLUSTERS,
     )
 
 
@@ -117,6 +118,16 @@ def group(values: Floats, clusters: Sequence[Hashable]) -> Clusters:
         sizes=np.bincount(indices).astype(np.float64),
         counts=np.ones(int(indices.max()) + 1),
     )
+
+
+def kish(sizes: npt.ArrayLike) -> float:
+    """Return how many clusters of one size would tell as much: n² / sum of squared sizes (Kish).
+
+    At most the number of clusters, and equal to it where all are of one size.
+    """
+    counts = np.asarray(sizes, dtype=np.float64)
+    # Sizes are whole numbers, so that both sums are exact: ten equal clusters are ten.
+    return float(counts.sum() ** 2 / (counts**2).sum())
 
 
 def _indices(clusters: Sequence[Hashable]) -> npt.NDArray[np.intp]:
@@ -285,7 +296,7 @@ class Paired(NamedTuple):
     degrees: float
     """Degrees of freedom."""
     reliable: bool
-    """Whether there are at least `MIN_CLUSTERS` clusters."""
+    """Whether there are at least `MIN_CLUSTERS` clusters, by Kish's number of them too."""
 
     @property
     def churn(self) -> float:
@@ -362,7 +373,7 @@ def paired(base: Sequence[float], new: Sequence[float], clusters: Sequence[Hasha
         centre=difference * n / (n + 2),
         half_width=math.sqrt(variance * (n / (n + 2)) ** 2 + added),
         degrees=max(1.0, n**2 / math.fsum(cells.sizes**2) - 1),
-        reliable=n_clusters >= MIN_CLUSTERS,
+        reliable=kish(cells.sizes) >= MIN_CLUSTERS,
     )
 
 

@@ -25,7 +25,7 @@ from vipbench.runfolder.lines import ScoreLine
 from vipbench.runfolder.manifest import marked_styles
 from vipbench.runfolder.summary import ALL
 from vipbench.schema import PowerGoal, Record
-from vipbench.stats import Design, holm
+from vipbench.stats import MIN_CLUSTERS, Design, holm
 from vipbench.validation import checked, read_yaml
 
 Trouble = Literal["errors", "unparsed", "power", "few images"]
@@ -401,5 +401,7 @@ def _doubts(
         )
         yield Finding(row.task, "power", message, require_power)
     if not row.reliable:
-        message = f"{row.n_clusters} images: the interval is not to be relied on"
+        uneven = row.n_clusters >= MIN_CLUSTERS
+        images = f"{row.n_clusters:,} images" + ", few of which hold most samples" * uneven
+        message = f"{images}: the interval is not to be relied on"
         yield Finding(row.task, "few images", message, False)

@@ -16,6 +16,7 @@ from vipbench.html.runs import (
     task_labels,
 )
 from vipbench.prompts.styles import COLORS, SHAPES
+from vipbench.report.rows import has_uneven_images
 from vipbench.runfolder.summary import ALL, Row, find_group
 from vipbench.stats import MIN_CLUSTERS, clustered_mean, holm, paired
 
@@ -40,11 +41,13 @@ class Number(NamedTuple):
     """Such as the fit, where it differs between runs."""
     link: str = ""
     """Opens the samples behind the number."""
+    even: bool = True
+    """False: few images hold most of the samples."""
 
     @property
     def few(self) -> bool:
         """Say whether there are too few images for the interval to be relied on."""
-        return self.n_clusters < MIN_CLUSTERS
+        return self.n_clusters < MIN_CLUSTERS or not self.even
 
 
 class Column(NamedTuple):
@@ -228,6 +231,7 @@ def _number(
         whole=row.n_expected if is_part else 0,
         note=row.fit if len(fits) > 1 else "",
         link=browse(task=label, style=row.style, **filters),
+        even=not has_uneven_images(row),
     )
 
 
@@ -366,6 +370,7 @@ def _mark_number(
         n=estimate.n,
         n_clusters=estimate.n_clusters,
         link=browse(task=label, shape=shape, color=color),
+        even=estimate.reliable or estimate.n_clusters < MIN_CLUSTERS,
     )
 
 
@@ -493,6 +498,7 @@ def _paired(
         n=change.n,
         n_clusters=change.n_clusters,
         whole=n_all if n_all > len(shared) else 0,
+        even=change.reliable or change.n_clusters < MIN_CLUSTERS,
     )
     return _Change(number, change.n_gained, change.n_lost, change.p_two_sided())
 

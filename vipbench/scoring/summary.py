@@ -16,7 +16,7 @@ from vipbench.prompts.styles import COLORS, SHAPES
 from vipbench.runfolder.lines import ScoreLine
 from vipbench.runfolder.manifest import Manifest
 from vipbench.runfolder.summary import ALL, WHOLE, Group, Row, SeedRow
-from vipbench.stats import clustered_mean
+from vipbench.stats import clustered_mean, kish
 
 _VALUE_ORDER: dict[str, Sequence[str]] = {
     "shape": SHAPES,
@@ -142,7 +142,7 @@ def _row(manifest: Manifest, name: tuple[str, str, str], group: str, lines: _Lin
     estimate = clustered_mean(values, scored.images.tolist()) if values else None
     n_compared = scored.count(_COMPARED)
     margins = scored.margins[~np.isnan(scored.margins)].tolist()
-    return Row(
+    row = Row(
         task=task,
         task_version=spec.version,
         style=style,
@@ -171,6 +171,9 @@ def _row(manifest: Manifest, name: tuple[str, str, str], group: str, lines: _Lin
         ci_high=estimate.ci_high if estimate else None,
         synthetic=spec.synthetic,
     )
+    if not values:
+        return row
+    return row.with_even_clusters(kish(np.unique(scored.images, return_counts=True)[1]))
 
 
 def group_order(group: Group, axes: Sequence[str]) -> tuple[int, int, list[tuple[int, str]]]:

@@ -23,6 +23,8 @@ def test_each_style_is_paired_with_the_headline(tmp_path: Path) -> None:
     )  # fmt: skip
     assert (second.n, second.n_clusters, second.accuracy) == (40, 20, 0.75)
     assert second.difference == 0
+    assert second.difference_low is not None
+    assert second.difference_high is not None
     assert second.difference_low < 0 < second.difference_high
     assert (third.kind, third.difference) == ("none", 0)
 
