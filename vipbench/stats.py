@@ -5,6 +5,7 @@ intervals treat clusters, not samples, as independent. docs/statistics.md says w
 chosen, and what it was measured to cover.
 """
 
+import functools
 import hashlib
 import math
 from collections.abc import Hashable, Sequence
@@ -16,7 +17,8 @@ import scipy  # its parts are loaded when they are first used, which most comman
 
 CONFIDENCE = 0.95
 MIN_CLUSTERS = 10
-"""Below, an interval says little about how well it holds, and is marked as unreliable."""
+"""Below, by number or by Kish's number, an interval says little about how well it holds, and is
+marked as unreliable."""
 FEW_CLUSTERS = 3.5
 """Clusters' worth of the rarer answer at which the design effect is believed by 1 - 1/e; chosen by
 simulation: less does not cover where a few clusters are wrong as a whole."""
@@ -24,6 +26,12 @@ MANY_ANSWERS = 20.0
 """Answers of the rarer kind at which the interval is halfway from Clopper-Pearson's to Jeffreys';
 chosen by simulation: for independent samples it covers at least 94.2 %, 95.3 % on average."""
 RESAMPLES = 10_000
+FEW_GAINS = 5.0
+"""Expected gained samples up to which the power is computed exactly; with more, the normal
+distribution is off by less than 0.005, by simulation."""
+MOST_GAINS = 30
+"""Gained samples that the exact power looks at; more are gained once in 1e13 where FEW_GAINS are
+expected."""
 TINY = 1e-300
 """In place of 0 below a fraction line whose upper part is 0 then, too."""
 LARGEST_BLOCK = 4_000_000
@@ -46,7 +54,7 @@ class Estimate(NamedTuple):
     n_effective: float
     """Independent right-or-wrong samples that would tell as much."""
     reliable: bool
-    """Whether there are at least `MIN_CLUSTERS` clusters."""
+    """Whether there are at least `MIN_CLUSTERS` clusters, by Kish's number of them too."""
 
 
 class Clusters(NamedTuple):
@@ -102,7 +110,7 @@ def clustered_mean(values: Sequence[float], clusters: Sequence[Hashable]) -> Est
         n=len(values),
         n_clusters=n_clusters,
         n_effective=float(found.n_effective),
-        reliable=n_clusters >= MIN_CLUSTERS,
+        reliable=kish(cells.sizes) >= MIN_CLUSTERS,
     )
 
 
@@ -117,6 +125,16 @@ def group(values: Floats, clusters: Sequence[Hashable]) -> Clusters:
         sizes=np.bincount(indices).astype(np.float64),
         counts=np.ones(int(indices.max()) + 1),
     )
+
+
+def kish(sizes: npt.ArrayLike) -> float:
+    """Return how many clusters of one size would tell as much: n² / sum of squared sizes (Kish).
+
+    At most the number of clusters, and equal to it where all are of one size.
+    """
+    counts = np.asarray(sizes, dtype=np.float64)
+    # Sizes are whole numbers, so that both sums are exact: ten equal clusters are ten.
+    return float(counts.sum() ** 2 / (counts**2).sum())
 
 
 def _indices(clusters: Sequence[Hashable]) -> npt.NDArray[np.intp]:
@@ -285,7 +303,7 @@ class Paired(NamedTuple):
     degrees: float
     """Degrees of freedom."""
     reliable: bool
-    """Whether there are at least `MIN_CLUSTERS` clusters."""
+    """Whether there are at least `MIN_CLUSTERS` clusters, by Kish's number of them too."""
 
     @property
     def churn(self) -> float:
@@ -362,7 +380,7 @@ def paired(base: Sequence[float], new: Sequence[float], clusters: Sequence[Hasha
         centre=difference * n / (n + 2),
         half_width=math.sqrt(variance * (n / (n + 2)) ** 2 + added),
         degrees=max(1.0, n**2 / math.fsum(cells.sizes**2) - 1),
-        reliable=n_clusters >= MIN_CLUSTERS,
+        reliable=kish(cells.sizes) >= MIN_CLUSTERS,
     )
 
 
@@ -402,30 +420,83 @@ class Design(NamedTuple):
         """Return how many samples find a drop (0-1).
 
         Under no drop, the variance of a change is the discordance; under the drop, less its square
-        (Miettinen, Biometrics 24, 1968). Raises ValueError for a drop outside 0-1, or 0.
+        (Miettinen, Biometrics 24, 1968). Where next to nothing is gained, losses are too few for
+        the normal distribution: there the exact power is looked at too. Raises ValueError for a
+        drop outside 0-1, or 0.
         """
         if not 0 < drop <= 1:
             raise ValueError(f"drop = {drop}: expected a number above 0, up to 1")
-        return math.ceil((self._needed(drop) / drop) ** 2 * self.design_effect)
+        effective = (self._needed(drop) / drop) ** 2
+        low = high = math.ceil(effective)
+        if self._keeps_promise(high, drop):
+            return math.ceil(effective * self.design_effect)
+        while not self._keeps_promise(high, drop):
+            low, high = high + 1, 2 * high
+        while low < high:
+            middle = (low + high) // 2
+            low, high = (low, middle) if self._keeps_promise(middle, drop) else (middle + 1, high)
+        return math.ceil(high * self.design_effect)
 
     def smallest_drop(self) -> float | None:
         """Return the smallest drop that is found; None where not even a drop to nothing is."""
         low, high = 0.0, 1.0
-        if self._excess(high) < 0:
+        if not self._finds(high):
             return None
         for _ in range(60):
             middle = (low + high) / 2
-            low, high = (low, middle) if self._excess(middle) >= 0 else (middle, high)
+            low, high = (low, middle) if self._finds(middle) else (middle, high)
         return high
 
-    def _excess(self, drop: float) -> float:
-        return drop * math.sqrt(self.n / self.design_effect) - self._needed(drop)
+    def _finds(self, drop: float) -> bool:
+        effective = self.n / self.design_effect
+        if drop * math.sqrt(effective) < self._needed(drop):
+            return False
+        return self._keeps_promise(math.floor(effective), drop)
 
     def _needed(self, drop: float) -> float:
         """Return what the drop, times the root of the effective n, has to reach."""
         changed = max(self.discordance, drop)
         level, reach = map(float, scipy.special.ndtri([1 - self.alpha, self.power]))
         return level * math.sqrt(changed) + reach * math.sqrt(changed - drop**2)
+
+    def _keeps_promise(self, n: int, drop: float) -> bool:
+        """Say whether `n` independent samples have the power, where gains are few; else True."""
+        changed = max(self.discordance, drop)
+        gain, loss = (changed - drop) / 2, (changed + drop) / 2
+        if n * gain > FEW_GAINS:
+            return True
+        if n < 2:
+            return False
+        gained = np.arange(min(n, MOST_GAINS) + 1)
+        critical = np.array(_critical_losses(n, self.alpha))
+        share = scipy.special.bdtr(gained, n, gain)
+        share[1:] -= share[:-1].copy()
+        found = scipy.special.bdtrc(critical - 1, n - gained, min(1.0, loss / (1 - gain)))
+        return float(share @ np.where(critical > n - gained, 0, found)) >= self.power
+
+
+@functools.lru_cache(maxsize=256)
+def _critical_losses(n: int, alpha: float) -> tuple[int, ...]:
+    """Return, for 0, 1, … gained samples of `n`, how few lost ones are a finding; n + 1: none."""
+    gained = np.arange(min(n, MOST_GAINS) + 1)
+    low, high = np.zeros_like(gained), n - gained
+    never = _p_of_counts(n, gained, high) >= alpha
+    while (low < high).any():
+        middle = (low + high) // 2
+        finds = _p_of_counts(n, gained, middle) < alpha
+        low, high = (
+            np.where(finds, low, np.minimum(middle + 1, high)),
+            np.where(finds, middle, high),
+        )
+    return tuple(np.where(never, n + 1, high).tolist())
+
+
+def _p_of_counts(n: int, gained: npt.NDArray[np.intp], lost: npt.NDArray[np.intp]) -> Floats:
+    """Return `paired(…).p_below()` of `n` > 1 independent samples that are right or wrong."""
+    difference = (gained - lost) / n
+    variance = ((gained + lost) / n - difference**2) / (n - 1)
+    half_width = np.sqrt(variance * (n / (n + 2)) ** 2 + 2 / (n + 2) ** 2)
+    return np.asarray(scipy.special.stdtr(n - 1, difference * n / (n + 2) / half_width))
 
 
 # --- weighted sums of scores

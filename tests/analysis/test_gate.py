@@ -196,6 +196,13 @@ def test_few_images_are_named(tmp_path: Path) -> None:
     assert "9 images" in gate(folder, folder, Thresholds(detect=0.9)).findings[0].message
 
 
+def test_few_images_with_most_samples_are_named(tmp_path: Path) -> None:
+    scores = [line(V7W, f"q{i}", 1.0, group=f"image{min(i, 20)}") for i in range(60)]
+    folder = run(tmp_path / "a", scores)
+    [finding] = gate(folder, folder, Thresholds(detect=0.9)).findings
+    assert finding.message.startswith("21 images, few of which hold most samples: the interval")
+
+
 def test_the_suite_says_what_is_to_be_found(tmp_path: Path) -> None:
     folder = run(tmp_path / "a", answers(250), identity={"suite": "regression"})
     found = gate(folder, folder, Thresholds())

@@ -54,6 +54,14 @@ def test_a_style_is_named_behind_an_at_sign(tmp_path: Path) -> None:
         read_side(f"{folder}@nono")
 
 
+def test_a_style_may_have_an_at_sign_in_its_name(tmp_path: Path) -> None:
+    scores = lines(V7W, [1, 1]) + lines(V7W, [0, 1], style="a@b")
+    styles = {V7W: (PromptStyle(name=HEADLINE), PromptStyle(name="a@b"))}
+    folder = run(tmp_path / "c@d", scores, identity={"styles": styles})
+    side = read_side(f"{folder}@a@b")
+    assert (str(side.folder), side.style) == (folder, "a@b")
+
+
 def test_a_folder_may_have_an_at_sign_in_its_name(tmp_path: Path) -> None:
     assert read_side(run(tmp_path / "a@none", lines(V7W, [1]))).style is None
 
@@ -75,7 +83,7 @@ def test_groups_are_the_values_that_both_lines_share(tmp_path: Path) -> None:
         tagged("d"),  # as under a style that shows no marks
     ]
     [found] = pair_runs(read_side(run(tmp_path / "a", base)), read_side(run(tmp_path / "b", new)))
-    groups = [(group, [pair.base.id for pair in pairs]) for group, pairs in found.by_group()]
+    groups = [(group.name, [pair.base.id for pair in pairs]) for group, pairs in found.by_group()]
     assert groups == [
         ("shape=arrow", ["b", "c"]),
         ("shape=ellipse", ["d"]),

@@ -106,6 +106,19 @@ def test_the_gain_from_the_mark_is_paired(tmp_path: Path, images: Path) -> None:
     assert blind.mean == 0
 
 
+def test_a_control_is_compared_with_marks_or_with_nothing(tmp_path: Path, images: Path) -> None:
+    control_first = items("ABBABB", "none") + items("AAAABA")
+    _, part = part_of(write_run(tmp_path / "run", control_first, images=images))
+    [control] = part.controls
+    assert control.headline is not None
+    assert control.headline.mean == 5 / 6
+    assert control.gain is not None
+    assert control.gain.mean == 3 / 6
+    _, part = part_of(write_run(tmp_path / "alone", items("ABBABB", "none"), images=images))
+    [control] = part.controls
+    assert (control.headline, control.gain) == (None, None)
+
+
 def test_differences_count_flips_and_open_them(tmp_path: Path, images: Path) -> None:
     one = write_run(tmp_path / "one", items("AABB"), images=images)
     two = write_run(tmp_path / "two", items("ABAAA"), images=images, model="new")

@@ -70,3 +70,12 @@ def test_a_breakdown_table_is_no_wider_than_the_terminal() -> None:
         assert "none" not in text
         assert "size=" not in text
     assert text.count("accuracy by kind of mark") < 9
+
+
+def test_an_axis_that_begins_like_another_is_not_shown_as_it() -> None:
+    axes = ("shape", "shape=x")
+    lines = [line("1", tags={"shape": ("arrow",), "shape=x": ("y",)})]
+    rows = summarise(manifest({"own": task(1, breakdown=axes)}), lines)
+    text = shown(BreakdownTable(rows, None, ("shape",), axes), 100)
+    assert "shape=arrow" in text
+    assert "shape=x" not in text

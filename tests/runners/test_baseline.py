@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from vipbench.errors import RunnerError
-from vipbench.runners.baseline import make_baseline, plain_target
+from vipbench.runners.baseline import make_baseline
 from vipbench.runners.contract import reads_images, settings_of
 from vipbench.schema import Kind, Request, Trial
 
@@ -36,7 +36,15 @@ def test_oracle_gives_the_target_of_each_task() -> None:
 def test_oracle_gives_graded_targets_as_plain_text() -> None:
     target = "16.5<OR>16.50<AND> a red car <OR>car"
     assert answers("oracle", [trial("1", target, kind="graded")]) == ["16.5 a red car"]
-    assert plain_target("cat") == "cat"
+    assert answers("oracle", [trial("1", "cat", kind="graded")]) == ["cat"]
+    assert answers("oracle", [trial("1", "<OR>cat", kind="graded")]) == ["cat"]
+
+
+def test_white_space_around_a_target_makes_it_no_other_answer() -> None:
+    texts = ["red\n", " red", "blue", "blue", "red "]
+    trials = [trial(str(i), text, kind="short_answer") for i, text in enumerate(texts)]
+    assert set(answers("majority", trials)) == {"red"}
+    assert set(answers("random", trials)) <= {"red", "blue"}
 
 
 def test_constant_is_a() -> None:

@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 import pytest
 
 from vipbench.scoring.answers import (
@@ -94,8 +96,8 @@ def test_a_short_answer_is_whatever_is_there(text: str, answer: str | None) -> N
         ("two", "2", False),
         ("2 people", "2", False),
         ("2.", "2", False),
-        # Only the answer is stripped, as in the official code.
-        ("red", "red ", False),
+        # The official code strips the answer only; its targets have no white space to strip.
+        ("red", "red ", True),
     ],
 )
 def test_a_short_answer_is_compared_as_a_whole(answer: str, target: str, right: bool) -> None:
@@ -138,3 +140,22 @@ def test_a_short_answer_is_compared_as_a_whole(answer: str, target: str, right: 
 )
 def test_a_graded_target_is_sought_as_whole_words(text: str, target: str, right: bool) -> None:
     assert matches_graded(text, target) is right
+
+
+@pytest.mark.parametrize("target", ["red ", "red\n", " red", "\u00a0Red\t", "\u0130x ", "ΟΔΟΣ "])
+@pytest.mark.parametrize("matches", [matches_short, matches_leniently, matches_graded])
+def test_white_space_around_a_target_is_not_part_of_it(
+    matches: Callable[[str, str], bool], target: str
+) -> None:
+    assert matches(target, target)
+    assert matches(target.strip(), target)
+
+
+@pytest.mark.parametrize("target", ["the", "A", "+", "?!", "100 %", "½", "二", "a an"])
+def test_what_matches_strictly_matches_leniently(target: str) -> None:
+    assert matches_leniently(f" {target}", target)
+
+
+def test_white_space_in_a_symbol_counts_on_neither_side() -> None:
+    assert matches_graded("it says + +", "+ +")
+    assert not matches_graded("it says +", "+ +")

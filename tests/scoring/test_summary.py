@@ -3,6 +3,7 @@
 import pytest
 
 from tests.small_runs import AXES, BLUE, RED, line, manifest, task
+from vipbench.runfolder.summary import Group, find_group
 from vipbench.schema import Tags
 from vipbench.scoring.summary import over_seeds, summarise
 
@@ -113,3 +114,23 @@ def test_tasks_and_styles_keep_their_order_and_stay_apart() -> None:
     rows = summarise(manifest({"b": task(1), "a": task(1)}), lines)
     found = [(row.task, row.style, row.accuracy) for row in rows if row.group == "all"]
     assert found == [("b", "demo", 1.0), ("b", "none", 0.0), ("a", "demo", 1.0)]
+
+
+AWKWARD = ("=cmd", "a=b", "a", "shape=x", "x,y", "line\nbreak", "run@style", "all")
+
+
+def test_an_axis_may_hold_what_separates_it_from_its_values() -> None:
+    tags: Tags = {axis: (f"{i}=1,2@3\n4",) for i, axis in enumerate(AWKWARD)}
+    lines = [line("1", 1.0, tags=tags), line("2", 0.0, tags=tags)]
+    rows = summarise(manifest({"own": task(2, breakdown=AWKWARD)}), lines)
+    assert [row.group for row in rows] == ["all", *(f"{a}={tags[a][0]}" for a in AWKWARD)]
+    assert {row.n for row in rows} == {2}
+    groups = [find_group(row.group, AWKWARD) for row in rows[1:]]
+    assert groups == [Group(axis, tags[axis][0]) for axis in AWKWARD]
+    assert find_group("unlisted=1", AWKWARD) is None
+
+
+def test_two_axes_whose_groups_are_written_alike_stay_two() -> None:
+    lines = [line("1", 1.0, tags={"a": ("b=c",)}), line("2", 0.0, tags={"a=b": ("c",)})]
+    rows = summarise(manifest({"own": task(2, breakdown=("a", "a=b"))}), lines)
+    assert [(row.group, row.accuracy) for row in rows[1:]] == [("a=b=c", 1.0), ("a=b=c", 0.0)]

@@ -89,6 +89,26 @@ def test_a_style_that_does_not_fit_is_a_finding_of_each_sample(own: Path) -> Non
     assert counts(run(own, "rectangle:red")) == {}
 
 
+def of_kind(folder: Path, kind: str, *targets: str) -> None:
+    spec = (folder / "own.yaml").read_text().replace("kind: choice", f"kind: {kind}")
+    (folder / "own.yaml").write_text(spec.replace("\\n{choices}", ""))
+    asked = (question(f"{i}", "a.png", answer=text) for i, text in enumerate(targets))
+    write(folder, *({k: v for k, v in q.items() if k != "choices"} for q in asked))
+
+
+def test_white_space_around_a_target_is_fine(own: Path) -> None:
+    of_kind(own, "short_answer", "red ", "3\n", " red")
+    assert run(own).n_errors == 0
+
+
+def test_a_target_that_does_not_match_itself_is_an_error(own: Path) -> None:
+    of_kind(own, "graded", "cat<AND>", "<OR>cat", "cat<OR>", "+ +", "<AND>", "100 %")
+    assert counts(run(own))["target_unmatched"] == 2
+    first = next(f for f in run(own).findings if f.code == "target_unmatched").first[0]
+    assert first.id == "0"
+    assert first.message.startswith("target 'cat<AND>': its own text 'cat ' is scored as wrong")
+
+
 def test_marks_drawn_from_a_box_are_counted(own: Path) -> None:
     assert counts(run(own, "mask:red,rectangle:red")) == {"drawn_from_box": 3}
 

@@ -15,7 +15,7 @@ from vipbench.analysis.pairs import (
     rounding_of,
 )
 from vipbench.errors import RunError
-from vipbench.runfolder.summary import ALL, HEADLINE_METRIC
+from vipbench.runfolder.summary import ALL, HEADLINE_METRIC, WHOLE
 from vipbench.schema import Record
 from vipbench.stats import bootstrap_mean, holm
 
@@ -147,8 +147,8 @@ def compare(runs: Sequence[str], *, metric: str | None = None, partial: bool = F
 
 
 def _rows(pairing: Pairing) -> Iterator[CompareRow]:
-    for group, pairs in ((ALL, pairing.pairs), *pairing.by_group()):
-        yield _row(pairing, group, pairs)
+    for group, pairs in ((WHOLE, pairing.pairs), *pairing.by_group()):
+        yield _row(pairing, group.name, pairs)
 
 
 def _row(pairing: Pairing, group: str, pairs: Sequence[Pair]) -> CompareRow:

@@ -7,7 +7,7 @@ from vipbench.analysis.compare import LEVEL, CompareRow, Comparison, Flip
 from vipbench.analysis.compare_text import markdown
 from vipbench.analysis.forest import Forest, Mark, forest_files
 from vipbench.report.text import csv_table
-from vipbench.runfolder.summary import ALL
+from vipbench.runfolder.summary import ALL, find_group
 
 PLOTTED = 80
 """Rows that a plot is kept to, so that it can be read; whole tasks are always in it."""
@@ -40,9 +40,10 @@ def forest(comparison: Comparison) -> Forest:
         for row in comparison.rows
         if row.group == ALL or (row.reliable and row.n < whole[row.new, row.task])
     ]
-    axes = [ALL, *dict.fromkeys(_axis(row) for row in candidates if row.group != ALL)]
+    axis_of = {name: _axis(comparison, *name) for name in {(r.task, r.group) for r in candidates}}
+    axes = list(dict.fromkeys((None, *(axis_of[row.task, row.group] for row in candidates))))
     for n_axes in range(len(axes), 0, -1):
-        rows = [row for row in candidates if _axis(row) in axes[:n_axes]]
+        rows = [row for row in candidates if axis_of[row.task, row.group] in axes[:n_axes]]
         if len(rows) <= PLOTTED:
             break
     several = len({row.new for row in comparison.rows}) > 1
@@ -66,5 +67,8 @@ def forest(comparison: Comparison) -> Forest:
     )
 
 
-def _axis(row: CompareRow) -> str:
-    return row.group.partition("=")[0]
+def _axis(comparison: Comparison, task: str, name: str) -> str | None:
+    """Return the axis of a group, by those that any of the runs lists; None: the whole task."""
+    tasks = (side.manifest.tasks.get(task) for side in comparison.sides)
+    group = find_group(name, [axis for known in tasks if known for axis in known.breakdown])
+    return None if group is None else group.axis

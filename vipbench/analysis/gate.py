@@ -25,7 +25,7 @@ from vipbench.runfolder.lines import ScoreLine
 from vipbench.runfolder.manifest import marked_styles
 from vipbench.runfolder.summary import ALL
 from vipbench.schema import PowerGoal, Record
-from vipbench.stats import Design, holm
+from vipbench.stats import MIN_CLUSTERS, Design, holm
 from vipbench.validation import checked, read_yaml
 
 Trouble = Literal["errors", "unparsed", "power", "few images"]
@@ -177,7 +177,8 @@ def gate(
         base: A run folder.
         new: Another one, of the same suite.
         thresholds: What is allowed.
-        by: Breakdown axes, such as `shape`, whose values are rows as well.
+        by: Breakdown axes, such as `shape`, whose values are rows as well; a text that is not one
+            itself is a list with commas.
         require_power: Too little power is a failure instead of a warning.
 
     Raises:
@@ -188,7 +189,7 @@ def gate(
     roundings = [rounding_of(side, thresholds.alpha) for side in sides]
     _check_certificates(roundings, thresholds)
     pairings, notes = _headlines(*sides)
-    _check_names(thresholds, by, pairings)
+    by = _check_names(thresholds, by, pairings)
     tests = [
         (pairing, group, pairs)
         for pairing in pairings
@@ -233,7 +234,10 @@ def _headlines(base: Side, new: Side) -> tuple[list[Pairing], list[str]]:
     return kept, notes
 
 
-def _check_names(thresholds: Thresholds, by: Sequence[str], pairings: Sequence[Pairing]) -> None:
+def _check_names(
+    thresholds: Thresholds, by: Sequence[str], pairings: Sequence[Pairing]
+) -> list[str]:
+    """Hold the names of tasks and axes against those of the runs; return the axes."""
     tasks = [pairing.task for pairing in pairings]
     for task in thresholds.tasks:
         if task not in tasks:
@@ -243,16 +247,19 @@ def _check_names(thresholds: Thresholds, by: Sequence[str], pairings: Sequence[P
     axes = {
         axis for pairing in pairings for axis in pairing.base.manifest.tasks[pairing.task].breakdown
     }
-    for axis in by:
+    split = [[text] if text in axes else map(str.strip, text.split(",")) for text in by]
+    names = list(dict.fromkeys(axis for parts in split for axis in parts if axis))
+    for axis in names:
         if axis not in axes:
             raise RunError(f"--by {axis}: is not a breakdown of these runs{nearest(axis, axes)}")
+    return names
 
 
 def _groups(pairing: Pairing, by: Sequence[str]) -> Iterator[tuple[str, Sequence[Pair]]]:
     yield ALL, pairing.pairs
     for group, pairs in pairing.by_group():
-        if group.partition("=")[0] in by:
-            yield group, pairs
+        if group.axis in by:
+            yield group.name, pairs
 
 
 def _row(
@@ -394,5 +401,7 @@ def _doubts(
         )
         yield Finding(row.task, "power", message, require_power)
     if not row.reliable:
-        message = f"{row.n_clusters} images: the interval is not to be relied on"
+        uneven = row.n_clusters >= MIN_CLUSTERS
+        images = f"{row.n_clusters:,} images" + ", few of which hold most samples" * uneven
+        message = f"{images}: the interval is not to be relied on"
         yield Finding(row.task, "few images", message, False)

@@ -12,6 +12,7 @@ from vipbench.runfolder import manifest as manifests
 from vipbench.runfolder.folder import SCORES
 from vipbench.runfolder.lines import ScoreLine
 from vipbench.runfolder.manifest import CertificateRef, Manifest
+from vipbench.runfolder.summary import Group
 from vipbench.stats import Paired, paired, share_bound
 
 SHOWN_IDS = 3
@@ -82,7 +83,7 @@ class Pairing(NamedTuple):
         """The style in either run."""
         return self.base.style_of(self.task), self.new.style_of(self.task)
 
-    def by_group(self) -> Iterator[tuple[str, Sequence[Pair]]]:
+    def by_group(self) -> Iterator[tuple[Group, Sequence[Pair]]]:
         """Yield the pairs of each value of each breakdown axis.
 
         A pair belongs to the values that its two lines share, or that one has and the other, for
@@ -98,7 +99,7 @@ class Pairing(NamedTuple):
                     for value in tags[0] if tags else ():
                         groups[value].append(pair)
             for value in sorted(groups, key=_natural):
-                yield f"{axis}={value}", groups[value]
+                yield Group(axis, value), groups[value]
 
 
 def _natural(text: str) -> tuple[int, str]:
@@ -113,7 +114,10 @@ def read_side(text: str) -> Side:
     """
     folder, style = Path(text), None
     if "@" in text and not folder.is_dir():
-        path, _, style = text.rpartition("@")
+        # The name of a folder or of a style may hold an @ too: the longest folder that exists.
+        cuts = [(text[:i], text[i + 1 :]) for i, sign in enumerate(text) if sign == "@"]
+        existing = [(path, named) for path, named in cuts if path and Path(path).is_dir()]
+        path, style = (existing or cuts)[-1]
         folder = Path(path)
     manifest = manifests.read(folder)
     if not (folder / SCORES).exists():

@@ -109,9 +109,8 @@ def print_results(results: "Results") -> None:
     styles = [style for styles in results.manifest.identity.styles.values() for style in styles]
     marked = {style.name for style in styles if style.kind in ("marks", "given")}
     listed_axes = {axis for task in results.manifest.tasks.values() for axis in task.breakdown}
-    breakdown = BreakdownTable(
-        results.rows, marked, [axis for axis in BREAKDOWN_AXES if axis in listed_axes]
-    )
+    axes = [axis for axis in BREAKDOWN_AXES if axis in listed_axes]
+    breakdown = BreakdownTable(results.rows, marked, axes, listed_axes)
     print_tables(run_table(results.rows), *([breakdown] if breakdown.rows else []))
     put(f"{results.path}  (`vipbench show {results.path} ID` prints one sample)")
 

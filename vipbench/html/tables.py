@@ -16,7 +16,8 @@ from vipbench.html.runs import (
     task_labels,
 )
 from vipbench.prompts.styles import COLORS, SHAPES
-from vipbench.runfolder.summary import ALL, Row
+from vipbench.report.rows import has_uneven_images
+from vipbench.runfolder.summary import ALL, Row, find_group
 from vipbench.stats import MIN_CLUSTERS, clustered_mean, holm, paired
 
 AXIS_WORDS = {"color": "colour", "n_marks": "number of marks"}
@@ -40,11 +41,13 @@ class Number(NamedTuple):
     """Such as the fit, where it differs between runs."""
     link: str = ""
     """Opens the samples behind the number."""
+    even: bool = True
+    """False: few images hold most of the samples."""
 
     @property
     def few(self) -> bool:
         """Say whether there are too few images for the interval to be relied on."""
-        return self.n_clusters < MIN_CLUSTERS
+        return self.n_clusters < MIN_CLUSTERS or not self.even
 
 
 class Column(NamedTuple):
@@ -114,6 +117,7 @@ class Control(NamedTuple):
 
     run: int
     headline: Number | None
+    """Of the run's first style with marks where its headline style is a control; None: of none."""
     controls: dict[str, Number | None]
     """By style."""
     gain: Number | None
@@ -227,6 +231,7 @@ def _number(
         whole=row.n_expected if is_part else 0,
         note=row.fit if len(fits) > 1 else "",
         link=browse(task=label, style=row.style, **filters),
+        even=not has_uneven_images(row),
     )
 
 
@@ -311,11 +316,14 @@ def _groups(
     for axis in axes:
         by_value: dict[str, list[Bar]] = {}
         for number, run in having:
-            style = run.manifest.tasks[key.name].headline
+            task = run.manifest.tasks[key.name]
             for row in run.rows:
-                name, _, value = row.group.partition("=")
-                if (row.task, row.style, row.metric, name) != (key.name, style, metric, axis):
+                if (row.task, row.style, row.metric) != (key.name, task.headline, metric):
                     continue
+                group = find_group(row.group, task.breakdown)
+                if group is None or group.axis != axis:
+                    continue
+                value = group.value
                 filters = {axis: value} if axis in ("shape", "color") else {"q": row.group}
                 accuracy = _number(runs, row, label, key, **filters)
                 if accuracy is not None:
@@ -362,6 +370,7 @@ def _mark_number(
         n=estimate.n,
         n_clusters=estimate.n_clusters,
         link=browse(task=label, shape=shape, color=color),
+        even=estimate.reliable or estimate.n_clusters < MIN_CLUSTERS,
     )
 
 
@@ -402,10 +411,14 @@ def _control(
     metric: str,
     names: Sequence[str],
 ) -> Control:
+    kinds = run.kinds(key)
+    marked = [style for style, kind in kinds.items() if kind in MARKED]
     headline = run.manifest.tasks[key.name].headline
-    none = next((style for style, kind in run.kinds(key).items() if kind == "none"), None)
+    if headline not in marked:  # a control is compared with marks, or with nothing
+        headline = next(iter(marked), "")
+    none = next((style for style, kind in kinds.items() if kind == "none"), None)
     gain = None
-    if none is not None:
+    if none is not None and headline:
         change = _paired(scores, (number, key, none), (number, key, headline))
         gain = None if change is None else change.number
     return Control(
@@ -485,6 +498,7 @@ def _paired(
         n=change.n,
         n_clusters=change.n_clusters,
         whole=n_all if n_all > len(shared) else 0,
+        even=change.reliable or change.n_clusters < MIN_CLUSTERS,
     )
     return _Change(number, change.n_gained, change.n_lost, change.p_two_sided())
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vipbench import files
-from vipbench.report.rows import TROUBLES, accuracy_text, doubt
+from vipbench.report.rows import TROUBLES, accuracy_text, has_uneven_images
 from vipbench.report.text import (
     MISSING,
     Grid,
@@ -244,8 +244,13 @@ def _notes(rows: Sequence[Row]) -> list[str]:
     ]
     if any(row.n < row.n_expected for row in rows):
         notes.append("(20 of 250): not all samples of the task were scored; a subset, or errors.")
-    if any(doubt(row) for row in rows):
+    if any(row.n_clusters < MIN_CLUSTERS for row in rows):
         notes.append(f"?: fewer than {MIN_CLUSTERS} images; the interval is not to be relied on.")
+    if any(map(has_uneven_images, rows)):
+        notes.append(
+            f"?: few images hold most samples (fewer than {MIN_CLUSTERS} by Kish's number); the "
+            "interval is not to be relied on."
+        )
     if any(row.synthetic for row in rows):
         notes.append("synthetic: the embedded benchmark of vipbench, not the published data.")
     return notes

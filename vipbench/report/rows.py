@@ -36,7 +36,13 @@ def short_accuracy_text(row: Row) -> str:
 
 def doubt(row: Row) -> str:
     """Return `?` where there are too few images for the interval to be relied on, else nothing."""
-    return "?" if row.n_clusters < MIN_CLUSTERS else ""
+    return "?" if row.n_clusters < MIN_CLUSTERS or has_uneven_images(row) else ""
+
+
+def has_uneven_images(row: Row) -> bool:
+    """Say whether there are images enough, but few of them hold most samples (Kish's number)."""
+    even = row.n_even_clusters
+    return row.n_clusters >= MIN_CLUSTERS and even is not None and even < MIN_CLUSTERS
 
 
 def lost_marks(manifest: Manifest, rows: Iterable[Row]) -> list[str]:

@@ -9,7 +9,7 @@ from rich.text import Text
 from vipbench.console import visible
 from vipbench.report.rows import TROUBLES, short_accuracy_text
 from vipbench.report.text import MISSING, Grid, percent
-from vipbench.runfolder.summary import ALL, HEADLINE_METRIC, Row, SeedRow
+from vipbench.runfolder.summary import ALL, HEADLINE_METRIC, Row, SeedRow, find_group
 from vipbench.scoring.summary import group_order
 
 
@@ -83,17 +83,23 @@ class BreakdownTable:
         rows: Sequence[Row],
         styles: Collection[str] | None = None,
         axes: Sequence[str] = ("shape", "color"),
+        listed_axes: Collection[str] = (),
     ) -> None:
         """Take the rows of a run; `styles` are those to show, None: all.
 
+        `axes` are shown; `listed_axes` are all that the run lists, by which groups are told apart.
         Of each task the first metric is shown, which is its headline.
         """
         self.axes = axes
         metrics = {row.task: row.metric for row in reversed(rows)}
+        groups = {row.group: find_group(row.group, {*axes, *listed_axes}) for row in rows}
+        self.groups = {
+            name: group for name, group in groups.items() if group and group.axis in axes
+        }
         self.rows = [
             row
             for row in rows
-            if row.group.partition("=")[0] in axes
+            if row.group in self.groups
             and (styles is None or row.style in styles)
             and row.metric == metrics[row.task]
         ]
@@ -114,7 +120,7 @@ class BreakdownTable:
         for style in dict.fromkeys(row.style for row in rows):
             groups = dict.fromkeys(row.group for row in rows if row.style == style)
             table.add_section()
-            ordered = sorted(groups, key=lambda group: group_order(group, self.axes))
+            ordered = sorted(groups, key=lambda name: group_order(self.groups[name], self.axes))
             for number, group in enumerate(ordered):
                 cells = [_count_text(row_at.get((style, group, task))) for task in tasks]
                 table.add_row(*map(_text, ("" if number else style, group, *cells)))

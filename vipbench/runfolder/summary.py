@@ -1,17 +1,50 @@
 """The rows of a finished run, and of several seeds: `summary.json` and `seeds.json`."""
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import PrivateAttr, TypeAdapter, ValidationError
 
 from vipbench import files
 from vipbench.errors import RunError
-from vipbench.runfolder.folder import MANIFEST, RUN_ADVICE, SUMMARY
+from vipbench.runfolder.folder import MANIFEST, RUN_ADVICE, SCORES, SUMMARY
+from vipbench.runfolder.lines import ScoreLine
 from vipbench.schema import Fit, Record
 
 ALL = "all"
 HEADLINE_METRIC = "text_match"
+
+
+class Group(NamedTuple):
+    """Samples of which a row speaks: all, or those with one value of a breakdown axis."""
+
+    axis: str | None
+    """None: all samples."""
+    value: str = ""
+
+    @property
+    def name(self) -> str:
+        """The group as rows have it; made here, and split nowhere, for both parts may hold `=`."""
+        return ALL if self.axis is None else f"{self.axis}={self.value}"
+
+
+WHOLE = Group(None)
+
+
+def find_group(name: str, axes: Iterable[str]) -> Group | None:
+    """Return the group of a row's name by the axes that its run lists; None: of none of them.
+
+    Of several axes that fit (`size` and `size=px`), the longest is meant.
+    """
+    if name == ALL:
+        return WHOLE
+    fitting = [axis for axis in axes if name.startswith(f"{axis}=")]
+    if not fitting:
+        return None
+    axis = max(fitting, key=len)
+    return Group(axis, name[len(axis) + 1 :])
 
 
 class Row(Record):
@@ -61,6 +94,28 @@ class Row(Record):
     text answers with the likeliest letter."""
     margin: float | None = None
     """Median of `ScoreLine.margin`, in nats."""
+    _n_even_clusters: float | None = PrivateAttr(default=None)
+
+    @property
+    def n_even_clusters(self) -> float | None:
+        """Images by Kish's number, n² / sum of squared sizes: how many of one size tell as much.
+
+        Not in a file: summed up with the row, or from the scores of its run; None: not known.
+        """
+        return self._n_even_clusters
+
+    # Rows are equal where what is written of them is.
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Row) and self.__dict__ == other.__dict__
+
+    def __hash__(self) -> int:
+        return hash(tuple(self.__dict__.values()))
+
+    def with_even_clusters(self, number: float) -> "Row":
+        """Return the row with its number of images by Kish's formula."""
+        row = self.model_copy()
+        row._n_even_clusters = number
+        return row
 
 
 class SeedRow(Record):
@@ -97,10 +152,54 @@ def read_summary(folder: Path) -> list[Row]:
         reason = "the run has not ended" if (folder / MANIFEST).exists() else "no run is here"
         raise RunError(f"{path}: does not exist ({reason}) · expected the folder of a finished run")
     try:
-        return _ROWS.validate_python(files.read_json(path, RUN_ADVICE))
+        rows = _ROWS.validate_python(files.read_json(path, RUN_ADVICE))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"])) or "the file"
         raise RunError(
             f"{path}: {where}: {first['msg']} · use `vipbench score` to redo it"
         ) from error
+    return _count_even_clusters(rows, folder / SCORES)
+
+
+_Name = tuple[str, str, str, str]
+"""Task, style, metric and group of a row."""
+
+
+def _count_even_clusters(rows: Sequence[Row], scores: Path) -> list[Row]:
+    """Count the images of each row by Kish's formula, where the scores of the run are at hand."""
+    sizes: dict[_Name, Counter[str]] = {_name(row): Counter() for row in rows if _is_uneven(row)}
+    if sizes and scores.exists():
+        try:
+            for line in files.read_lines(scores, ScoreLine):
+                if line.value is not None:
+                    for group in _groups(line):
+                        name = (line.task, line.style, line.metric, group)
+                        if name in sizes:
+                            sizes[name][line.group] += 1
+        except RunError:  # readers of scores say so; here the number stays unknown
+            sizes.clear()
+    counted = []
+    for row in rows:
+        of_row = [row.n // row.n_clusters] * row.n_clusters if row.n_clusters else []
+        if _is_uneven(row):
+            of_row = list(sizes.get(_name(row), Counter()).values())
+        squares = sum(size**2 for size in of_row)
+        known = squares and sum(of_row) == row.n  # else the scores are not those of the row
+        counted.append(row.with_even_clusters(row.n**2 / squares) if known else row)
+    return counted
+
+
+def _name(row: Row) -> _Name:
+    return row.task, row.style, row.metric, row.group
+
+
+def _groups(line: ScoreLine) -> Iterator[str]:
+    yield ALL
+    for axis, values in line.tags.items():
+        for value in values:
+            yield Group(axis, value).name
+
+
+def _is_uneven(row: Row) -> bool:
+    return row.n > row.n_clusters > 1

@@ -15,12 +15,10 @@ from vipbench.runfolder.manifest import Settings
 from vipbench.runners.contract import RunnerSettings
 from vipbench.runners.spec import BuildContext, Model, ModelChoice, RunContext, RunnerSpec
 from vipbench.schema import Request, Response, Trial
+from vipbench.trials.target import right_text
 
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
-
-AND, OR = "<AND>", "<OR>"
-"""Separate the parts of a graded answer, and the alternatives of a part (ViP-Bench)."""
 
 
 class BaselineRunner:
@@ -54,7 +52,7 @@ def make_baseline(name: str, trials: Iterable[Trial], seed: int) -> BaselineRunn
     for trial in trials:
         if trial.error is not None:  # is never asked, and may have no target
             continue
-        text = plain_target(trial.target) if trial.kind == "graded" else trial.target
+        text = right_text(trial.kind, trial.target)
         if name == "oracle":
             targets[trial.task, trial.style, trial.id] = text
         counts[trial.task][text] += 1
@@ -82,11 +80,6 @@ def make_baseline(name: str, trials: Iterable[Trial], seed: int) -> BaselineRunn
         raise RunnerError(f"baseline {name!r} is unknown{nearest(name, rules)}")
     decoding = f"seed {seed}" if name == "random" else "rule"
     return BaselineRunner(RunnerSettings(model=name, decoding=decoding), rules[name])
-
-
-def plain_target(target: str) -> str:
-    """Return an answer that a graded target accepts: the first alternative of every part."""
-    return " ".join(part.split(OR)[0].strip() for part in target.split(AND))
 
 
 def _known(name: str, table: Mapping[_Key, _Value], key: _Key) -> _Value:

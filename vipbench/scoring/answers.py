@@ -56,12 +56,12 @@ def parse_short(text: str) -> str | None:
 
 
 def matches_short(answer: str, target: str) -> bool:
-    """Say whether a short answer is the target, apart from case.
+    """Say whether a short answer is the target, apart from case and the white space around both.
 
     The official comparison (`outputs.strip().lower() == target.lower()`): the whole string, so
-    `two` is not `2`.
+    `two` is not `2`. It does not strip the target; the official targets have no such space.
     """
-    return answer.strip().lower() == target.lower()
+    return answer.strip().lower() == target.strip().lower()
 
 
 def matches_leniently(answer: str, target: str) -> bool:
@@ -69,8 +69,11 @@ def matches_leniently(answer: str, target: str) -> bool:
 
     A number is right if it is the only one in the answer, as digits or as a word up to twenty (`two
     people` for 2); another target if the answer has the same words, apart from case, punctuation
-    and articles. These rules are ours; no published number rests on them.
+    and articles. Whatever matches strictly matches here too, such as a target of an article or a
+    symbol alone. These rules are ours; no published number rests on them.
     """
+    if matches_short(answer, target):
+        return True
     words, target_words = _plain_words(answer), _plain_words(target)
     if len(target_words) == 1 and target_words[0].isdecimal():
         return {word for word in words if word.isdecimal()} == set(target_words)
@@ -101,7 +104,7 @@ def matches_graded(text: str, target: str) -> bool:
     The target is split at `<AND>`; every part must hold, and a part holds if any of its `<OR>`
     alternatives occurs in the text as a sequence of whole words. Case, punctuation and repeated
     spaces are ignored. An alternative without any word (`+`) must occur literally; an empty one
-    never holds.
+    never holds. White space counts on neither side of an alternative without words.
     """
     return all(
         any(_occurs(alternative, text) for alternative in part.split(OR))
@@ -113,7 +116,7 @@ def _occurs(phrase: str, text: str) -> bool:
     phrase_words, words = _words(phrase), _words(text)
     if not phrase_words:
         symbols = "".join(phrase.split())
-        return bool(symbols) and symbols in text
+        return bool(symbols) and symbols in "".join(text.split())
     length = len(phrase_words)
     return any(words[i : i + length] == phrase_words for i in range(len(words) - length + 1))
 

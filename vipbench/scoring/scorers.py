@@ -78,13 +78,29 @@ def score(trial: Trial, response: Response, metric: str | None = None) -> Score:
             raise ValueError(f"{trial.task} {trial.style} {trial.id}: {NO_LOGPROBS}")
         right = answers.matches_short(option.letter, trial.target)
         return Score(value=float(right), answer=option.letter)
-    if trial.kind == "choice":
-        return _score_choice(response.text, trial.target, trial.request.options, lenient=lenient)
-    if trial.kind == "short_answer":
-        return _score_short(response.text, trial.target, lenient=lenient)
-    if trial.kind == "graded":
-        return _score_graded(response.text, trial.target)
-    raise ValueError(f"{trial.task}: a task of kind {trial.kind!r} is scored from its parts")
+    try:
+        return score_text(
+            trial.kind, response.text, trial.target, trial.request.options, lenient=lenient
+        )
+    except ValueError as error:
+        raise ValueError(f"{trial.task}: {error}") from error
+
+
+def score_text(
+    kind: Kind, text: str, target: str, letters: Sequence[str] = (), *, lenient: bool = False
+) -> Score:
+    """Score a text against a target by the rule of a kind; `letters` are those of a choice.
+
+    Raises:
+        ValueError: A joint task, which is scored from its parts.
+    """
+    if kind == "choice":
+        return _score_choice(text, target, letters, lenient=lenient)
+    if kind == "short_answer":
+        return _score_short(text, target, lenient=lenient)
+    if kind == "graded":
+        return _score_graded(text, target)
+    raise ValueError(f"a task of kind {kind!r} is scored from its parts")
 
 
 def join(scores: Sequence[Score]) -> Score:

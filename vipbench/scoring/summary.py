@@ -15,8 +15,8 @@ import numpy.typing as npt
 from vipbench.prompts.styles import COLORS, SHAPES
 from vipbench.runfolder.lines import ScoreLine
 from vipbench.runfolder.manifest import Manifest
-from vipbench.runfolder.summary import ALL, Row, SeedRow
-from vipbench.stats import clustered_mean
+from vipbench.runfolder.summary import ALL, WHOLE, Group, Row, SeedRow
+from vipbench.stats import clustered_mean, kish
 
 _VALUE_ORDER: dict[str, Sequence[str]] = {
     "shape": SHAPES,
@@ -51,15 +51,15 @@ class Summary:
         if part is None:
             part = self._parts[name] = _Part()
         index = part.add(line, self._images.setdefault(line.group, len(self._images)))
-        part.groups[ALL].append(index)
+        part.groups[WHOLE].append(index)
         for axis in self._manifest.tasks[line.task].breakdown:
             for value in line.tags.get(axis, ()):
-                part.groups[f"{axis}={value}"].append(index)
+                part.groups[Group(axis, value)].append(index)
 
     def rows(self) -> list[Row]:
         """Return a row for each task, style, metric and group."""
         return [
-            _row(self._manifest, name, group, part.take(part.groups[group]))
+            _row(self._manifest, name, group.name, part.take(part.groups[group]))
             for name, part in self._parts.items()
             for group in sorted(part.groups, key=partial(group_order, axes=self._axes(name[0])))
         ]
@@ -76,7 +76,7 @@ class _Part:
         """nan where there is none."""
         self.images = array("l")
         self.flags = array("H")
-        self.groups: dict[str, array[int]] = defaultdict(partial(array, "l"))
+        self.groups: dict[Group, array[int]] = defaultdict(partial(array, "l"))
         """Indices of the lines in each group."""
 
     def add(self, line: ScoreLine, image: int) -> int:
@@ -142,7 +142,7 @@ def _row(manifest: Manifest, name: tuple[str, str, str], group: str, lines: _Lin
     estimate = clustered_mean(values, scored.images.tolist()) if values else None
     n_compared = scored.count(_COMPARED)
     margins = scored.margins[~np.isnan(scored.margins)].tolist()
-    return Row(
+    row = Row(
         task=task,
         task_version=spec.version,
         style=style,
@@ -171,16 +171,20 @@ def _row(manifest: Manifest, name: tuple[str, str, str], group: str, lines: _Lin
         ci_high=estimate.ci_high if estimate else None,
         synthetic=spec.synthetic,
     )
+    if not values:
+        return row
+    return row.with_even_clusters(kish(np.unique(scored.images, return_counts=True)[1]))
 
 
-def group_order(group: str, axes: Sequence[str]) -> tuple[int, int, list[tuple[int, str]]]:
+def group_order(group: Group, axes: Sequence[str]) -> tuple[int, int, list[tuple[int, str]]]:
     """Sort `all` first, then by axis, then values as they are listed elsewhere, numbers by size."""
-    axis, _, value = group.partition("=")
-    known = _VALUE_ORDER.get(axis, ())
+    axis, value = group
+    known = _VALUE_ORDER.get(axis or "", ())
     natural = [
         (int(part), "") if part.isdecimal() else (0, part) for part in re.split(r"(\d+)", value)
     ]
-    return (ALL, *axes).index(axis), known.index(value) if value in known else len(known), natural
+    rank = -1 if axis is None else axes.index(axis)
+    return rank, known.index(value) if value in known else len(known), natural
 
 
 def over_seeds(runs: Sequence[Sequence[Row]]) -> list[SeedRow]:

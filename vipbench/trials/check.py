@@ -14,11 +14,14 @@ from vipbench.errors import DataError, TaskError, VipbenchError
 from vipbench.images.decode import open_image, safe_path
 from vipbench.images.draw import render
 from vipbench.images.fit import fit
+from vipbench.prompts.mentions import LETTERS
 from vipbench.prompts.request import build_request
 from vipbench.schema import DataSource, Problem, Request, Sample, TaskSpec
+from vipbench.scoring.scorers import score_text
 from vipbench.trials.by_image import map_images
 from vipbench.trials.make import n_drawn_from_box
 from vipbench.trials.selection import TaskChoice, select
+from vipbench.trials.target import right_text
 
 SHOWN = 5
 """Problems of one code that are kept in full; all are counted."""
@@ -112,6 +115,7 @@ def check_task(choice: TaskChoice, console: Console = QUIET) -> CheckReport:
             else:
                 problems.append(record)
         n_records = len(samples) + sum(not problem.warning for problem in problems)
+        problems.extend(_unmatched_targets(choice.spec, samples))
         for sample in console.bar(f"{name}: headers", samples, in_logs=False):
             inspected, its_problems = inspect_image(sample, source)
             problems.extend(its_problems)
@@ -173,6 +177,18 @@ def _check_joint(spec: TaskSpec, parts: Sequence[CheckReport]) -> CheckReport:
     ]
     report = _report(spec.name, (), problems, n_records=len(everywhere))
     return report._replace(synthetic=any(part.synthetic for part in parts), ids=everywhere)
+
+
+def _unmatched_targets(spec: TaskSpec, samples: Sequence[Sample]) -> Iterator[Problem]:
+    """Find targets that no answer can reach: their own text is not scored as right."""
+    for sample in samples:
+        text = right_text(spec.kind, sample.target)
+        if score_text(spec.kind, text, sample.target, LETTERS[: len(sample.choices)]).value < 1:
+            message = (
+                f"target {sample.target!r}: its own text {text!r} is scored as wrong · expected a "
+                "target that some answer matches · correct the answer in the data"
+            )
+            yield Problem(id=sample.id, code="target_unmatched", message=message)
 
 
 def _draw_image(samples: Sequence[Sample], choice: TaskChoice) -> list[Problem]:

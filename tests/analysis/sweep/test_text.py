@@ -35,3 +35,14 @@ def test_the_gain_from_the_mark_is_said(tmp_path: Path) -> None:
     found = sweep([make(tmp_path, "m", values, same_image=1)])
     [said] = sentences(found)
     assert said.startswith("visual7w_pointing, m: gain from the mark +50.0 [+3")
+
+
+def test_without_a_style_with_marks_there_is_no_gain(tmp_path: Path) -> None:
+    values = {"none": [1.0] * 10 + [0.0] * 30, "blind": [1.0] * 5 + [0.0] * 35}
+    runs = [make(tmp_path / name, name, values, same_image=1) for name in ("m", "n")]
+    found = sweep(runs)
+    said = [sentence for sentence in sentences(found) if "gain" in sentence]
+    assert len(said) == 2
+    assert said[0].startswith("visual7w_pointing, m: the gain from the mark is not known: no style")
+    assert Sweep.model_validate_json(found.model_dump_json()) == found
+    assert "headline" not in {cell for table in tables(found) for row in table.rows for cell in row}

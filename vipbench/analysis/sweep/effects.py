@@ -70,6 +70,8 @@ def effect_rows(scores: Scores, notes: list[str]) -> list[EffectRow]:
         scores: One task in one run.
         notes: Takes a line where the styles cannot separate the factors.
     """
+    if scores.headline is None:
+        return []
     headline = scores.styles[scores.headline]
     by_style = {name: levels(style, headline) for name, style in scores.styles.items()}
     design = {name: row for name, row in by_style.items() if row and name in scores.lines}

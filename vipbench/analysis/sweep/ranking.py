@@ -59,7 +59,7 @@ def why_not_ranked(runs: Sequence[Scores]) -> str:
             obstacle = "have different versions of the task"
         elif other.metric != first.metric:
             obstacle = f"report {first.metric} and {other.metric}"
-        elif other.lines[other.headline].keys() != first.lines[first.headline].keys():
+        elif other.ids() != first.ids():
             obstacle = "hold different samples"
         if obstacle:
             return f"{first.run} and {other.run} {obstacle}"

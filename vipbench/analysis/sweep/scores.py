@@ -31,7 +31,9 @@ class Scores(NamedTuple):
     task: str
     metric: str
     styles: Mapping[str, PromptStyle]
-    headline: str
+    headline: str | None
+    """What styles are compared with: the headline style of the run, or its first style with marks
+    where that is a control; None where all are controls."""
     lines: Mapping[str, Mapping[str, ScoreLine]]
     """Style -> sample id -> score."""
 
@@ -42,6 +44,10 @@ class Scores(NamedTuple):
 
     def _order(self, name: str) -> tuple[bool, int]:
         return name != self.headline, list(self.styles).index(name)
+
+    def ids(self) -> set[str]:
+        """Return the ids of all samples; every style has a line of each."""
+        return set(next(iter(self.lines.values())))
 
     def common(self, styles: Sequence[str]) -> list[str]:
         """Return the ids of the samples that have a score under all of some styles."""
@@ -60,7 +66,7 @@ class Scores(NamedTuple):
 
     def groups(self, ids: Sequence[str]) -> list[str]:
         """Return the clusters of samples."""
-        lines = self.lines[self.headline]
+        lines = next(iter(self.lines.values()))  # every style has a line of every sample
         return [lines[id_].group for id_ in ids]
 
 
@@ -79,6 +85,7 @@ def read_scores(folder: Path) -> Iterator[Scores]:
     for task, by_style in lines.items():
         run = manifest.tasks[task]
         styles = manifest.identity.styles[run.parts[0] if run.parts else task]
+        marked = [s.name for s in styles if s.kind in MARKED and s.name in by_style]
         yield Scores(
             run=str(folder),
             model=manifest.identity.model,
@@ -86,6 +93,6 @@ def read_scores(folder: Path) -> Iterator[Scores]:
             task=task,
             metric=metrics[task],
             styles={style.name: style for style in styles},
-            headline=run.headline,
+            headline=run.headline if run.headline in marked else next(iter(marked), None),
             lines=by_style,
         )

@@ -16,41 +16,48 @@ class StyleRow(Record):
     kind: StyleKind
     """All but `marks` and `given` are controls, which show what marks are worth."""
     n: int
-    """Samples that this style and the headline style both have a score for."""
+    """Samples that this style and the headline style, if there is one, have a score for."""
     n_clusters: int
     accuracy: float
     ci_low: float
     ci_high: float
-    difference: float
-    """This style minus the headline style on the same samples, -1 to 1; like the bounds below."""
-    difference_low: float
-    difference_high: float
-    p: float
+    difference: float | None
+    """This style minus the headline style on the same samples, -1 to 1; like the three below None
+    where no style shows marks, so that there is nothing to compare with."""
+    difference_low: float | None
+    difference_high: float | None
+    p: float | None
     """Two-sided, of no difference; adjusted by Holm over the styles of the task."""
 
 
 def style_rows(scores: Scores) -> list[StyleRow]:
-    """Compare all styles with the headline style, which comes first, on the samples of both."""
+    """Compare all styles with the headline style, which comes first, on the samples of both.
+
+    A control is never the headline: where no style shows marks, nothing is compared.
+    """
     names = [name for name in scores.styles if name in scores.lines]
     rows = []
     for name in sorted(names, key=lambda name: name != scores.headline):
         row = _style_row(scores, name)
         if row is not None:
             rows.append(row)
-    tested = [row for row in rows if not row.headline]
-    adjusted = iter(holm([row.p for row in tested]))
-    return [row if row.headline else row.model_copy(update={"p": next(adjusted)}) for row in rows]
+    adjusted = iter(holm([row.p for row in rows if not row.headline and row.p is not None]))
+    return [
+        row if row.headline or row.p is None else row.model_copy(update={"p": next(adjusted)})
+        for row in rows
+    ]
 
 
 def _style_row(scores: Scores, name: str) -> StyleRow | None:
-    ids = scores.common([scores.headline, name])
+    base = scores.headline
+    ids = scores.common([name] if base is None else [base, name])
     if not ids:
         return None
     values, groups = scores.values(name, ids), scores.groups(ids)
     mean = clustered_mean(values, groups)
-    change = paired(scores.values(scores.headline, ids), values, groups)
-    headline = name == scores.headline
-    low, high = (0.0, 0.0) if headline else change.bounds()
+    headline = name == base
+    change = None if base is None else paired(scores.values(base, ids), values, groups)
+    low, high = (None, None) if change is None else (0.0, 0.0) if headline else change.bounds()
     return StyleRow(
         run=scores.run,
         model=scores.model,
@@ -63,8 +70,8 @@ def _style_row(scores: Scores, name: str) -> StyleRow | None:
         accuracy=mean.mean,
         ci_low=mean.ci_low,
         ci_high=mean.ci_high,
-        difference=change.difference,
+        difference=None if change is None else change.difference,
         difference_low=low,
         difference_high=high,
-        p=1.0 if headline else change.p_two_sided(),
+        p=None if change is None else 1.0 if headline else change.p_two_sided(),
     )

@@ -80,9 +80,17 @@ def sentences(results: Sweep) -> Iterator[str]:
     The gain from the mark is the accuracy under the headline style minus that under style `none`.
     """
     for row in results.styles:
-        if row.kind == "none":
-            gain = points_interval(-row.difference, -row.difference_high, -row.difference_low)
-            yield f"{row.task}, {row.model}: gain from the mark {gain} points"
+        if row.kind != "none":
+            continue
+        change = row.difference, row.difference_high, row.difference_low
+        if None in change:
+            yield (
+                f"{row.task}, {row.model}: the gain from the mark is not known: no style of the "
+                "run shows marks · run it under a style with marks and none together"
+            )
+            continue
+        gain = points_interval(*(None if value is None else -value for value in change))
+        yield f"{row.task}, {row.model}: gain from the mark {gain} points"
     for order in results.orders:
         yield f"{order.task}: {order.sentence}"
     yield from results.notes
