@@ -3,10 +3,10 @@
 They hold the format of a run folder in its version 1, as that code wrote it, so later code never
 regenerates them. This is how they were made:
 
-    git worktree add /tmp/old e8c55d6
-    cp tests/make_old_runs.py /tmp/old/tests
+    git worktree add ../old e8c55d6
+    cp tests/make_old_runs.py ../old/tests
     mkdir /srv/demo && cd /srv/demo        # its path stands in the manifests
-    PYTHONPATH=/tmp/old python /tmp/old/tests/make_old_runs.py
+    PYTHONPATH=OLD python OLD/tests/make_old_runs.py    # OLD: the path of ../old
 
 `finished` and `early` are finished runs of the two embedded checkpoints. `interrupted` is the run
 of `finished`, killed by SIGKILL when some of its batches were answered. Made again they differ in

@@ -62,35 +62,6 @@ def test_mistakes_are_found_before_data_are_read_and_leave_nothing_behind(
     assert [path.name for path in tmp_path.iterdir()] == ["tasks"]
 
 
-BROKEN_RUNNERS = """
-from vipbench.errors import RunnerError
-
-class Refusing:
-    image_size = 8
-    def __init__(self, model):
-        raise RunnerError("runner: no licence was found")
-    def generate(self, requests, images):
-        return []
-
-class Buggy(Refusing):
-    def __init__(self, model):
-        raise ZeroDivisionError
-
-class WithoutModel(Refusing):
-    def __init__(self):
-        pass
-"""
-
-
-@pytest.fixture
-def broken_runners(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "plugins"
-    folder.mkdir()
-    (folder / "broken_runners.py").write_text(BROKEN_RUNNERS)
-    monkeypatch.syspath_prepend(str(folder))
-    return folder
-
-
 @pytest.mark.usefixtures("broken_runners")
 def test_a_runner_is_not_built_for_data_that_cannot_be_asked(tmp_path: Path) -> None:
     make_task(tmp_path / "tasks")
