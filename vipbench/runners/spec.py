@@ -4,6 +4,7 @@ Each built-in runner has a `RunnerSpec` in a file of its own, and a line in the 
 Such a file loads neither torch nor transformers before it has to.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, fields
@@ -131,7 +132,7 @@ class Model(NamedTuple):
     """What the user should know of how it answers."""
 
 
-class RunnerSpec:
+class RunnerSpec(ABC):
     """A runner for what the user chose; made first, checked next, and built last."""
 
     summary: ClassVar[str]
@@ -188,7 +189,7 @@ class RunnerSpec:
                 "`vipbench import TASK=FILE`"
             )
 
-    def check_selection(self, selection: Selection) -> None:
+    def check_selection(self, selection: Selection) -> None:  # noqa: B027  # most can be asked any
         """Check whether it can be asked these tasks under these styles; RunError."""
 
     def fault_in_workers(self) -> str | None:
@@ -209,14 +210,14 @@ class RunnerSpec:
         """Find how many tokens requests have and a batch may have; None: it does not count them."""
         return None
 
+    @abstractmethod
     def describe(self, context: RunContext) -> Model:
         """Fix what an answer depends on; VipbenchError where only now a fault shows."""
-        raise NotImplementedError
 
     @classmethod
+    @abstractmethod
     def build(cls, choice: ModelChoice, context: BuildContext = BuildContext()) -> Runner:  # noqa: B008  # immutable
         """Build the runner, here and now, with the prompt format of `choice`; RunnerError."""
-        raise NotImplementedError
 
 
 def build_there(

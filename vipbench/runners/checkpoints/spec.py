@@ -1,5 +1,6 @@
 """What runners that load a checkpoint from a folder or the hub have in common."""
 
+from abc import abstractmethod
 from collections.abc import Iterable
 from dataclasses import replace
 from functools import partial
@@ -54,9 +55,9 @@ class CheckpointSpec(RunnerSpec):
         elif self.choice.device not in (None, "auto", "cpu"):
             self.placed()
 
+    @abstractmethod
     def read_info(self, model: str) -> "ModelInfo":
         """Check a checkpoint as far as is possible without torch."""
-        raise NotImplementedError
 
     def placed(self) -> Placement:
         """Return where it computes: found once, and not before it is asked for, as torch is slow.
