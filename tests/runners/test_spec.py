@@ -9,7 +9,14 @@ from tests.runs import make_task, settings
 from vipbench.errors import RunnerError
 from vipbench.run.loop import run
 from vipbench.runfolder import manifest as manifests
-from vipbench.runners.registry import BUILT_IN, find_spec, list_runners, with_checkpoint
+from vipbench.runners.registry import (
+    BUILT_IN,
+    UNLISTED,
+    find_spec,
+    list_runners,
+    make_runner,
+    with_checkpoint,
+)
 from vipbench.runners.spec import ModelChoice
 
 
@@ -52,3 +59,15 @@ def test_runners_with_a_checkpoint_are_found_by_what_they_say() -> None:
 def test_an_unknown_runner_gets_the_nearest_name() -> None:
     with pytest.raises(RunnerError, match="'vipllave' is unknown · did you mean 'vipllava'"):
         find_spec("vipllave")
+
+
+@pytest.mark.parametrize("name", [*BUILT_IN, *UNLISTED])
+@pytest.mark.parametrize("is_live", [False, True])
+def test_every_built_in_runner_can_be_chosen(name: str, is_live: bool) -> None:
+    spec = find_spec(name, is_live=is_live)(ModelChoice(runner=name))
+    assert spec.name == name
+
+
+def test_answers_made_elsewhere_are_no_runner_to_be_built_alone() -> None:
+    with pytest.raises(RunnerError, match="cannot be built without a run"):
+        make_runner("imported")

@@ -9,8 +9,8 @@ from vipbench.errors import RunError, RunnerError
 from vipbench.exchange.formats import AnswerFile, read_answers
 from vipbench.exchange.matching import digest_files, match_answers, name_model
 from vipbench.runfolder.manifest import IMPORTED, Settings
-from vipbench.runners.contract import RunnerSettings
-from vipbench.runners.spec import Model, RunContext, RunnerSpec
+from vipbench.runners.contract import Runner, RunnerSettings
+from vipbench.runners.spec import BuildContext, Model, ModelChoice, RunContext, RunnerSpec
 from vipbench.schema import Request, Response
 from vipbench.trials.selection import Selection
 
@@ -81,6 +81,14 @@ class ImportedSpec(RunnerSpec):
             load=lambda trials, budget_to_try: runner,
             device="",
             notes=matched.notes,
+        )
+
+    @classmethod
+    def build(cls, choice: ModelChoice, context: BuildContext = BuildContext()) -> Runner:  # noqa: B008  # immutable
+        """Refuse it: answers belong to the samples of a run, which `describe` matches them with."""
+        raise RunnerError(
+            f"runner {choice.runner}: cannot be built without a run · give answers made elsewhere "
+            "to `vipbench import TASK=FILE`"
         )
 
     def fault_in_workers(self) -> str:
