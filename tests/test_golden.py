@@ -3,6 +3,7 @@
 The pixels are compared in test_draw.py.
 """
 
+import functools
 import json
 import runpy
 import shutil
@@ -15,29 +16,36 @@ from PIL import Image
 HERE = Path(__file__).resolve().parent
 GOLDEN = HERE / "golden"
 MAKE: dict[str, Any] = runpy.run_path(str(HERE / "make_goldens.py"))
-PROMPTS: dict[str, str] = MAKE["prompts"]()
 
 
-@pytest.mark.parametrize("name", PROMPTS)
+@functools.cache
+def prompts() -> dict[str, str]:
+    """Build them in the first test that looks, so that a fault in the wording fails by name."""
+    made: dict[str, str] = MAKE["prompts"]()
+    return made
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in (GOLDEN / "prompts").iterdir()))
 def test_prompts_equal_their_golden(name: str) -> None:
     golden = (GOLDEN / "prompts" / name).read_text(encoding="utf-8")
-    assert PROMPTS[name] == golden, f"{name} differs: see tests/make_goldens.py"
+    assert name in prompts(), f"{name} is left over: delete it"
+    assert prompts()[name] == golden, f"{name} differs: see tests/make_goldens.py"
 
 
-def test_no_golden_is_left_over() -> None:
-    assert {path.name for path in (GOLDEN / "prompts").iterdir()} == set(PROMPTS)
+def test_no_golden_is_missing() -> None:
+    assert set(prompts()) == {path.name for path in (GOLDEN / "prompts").iterdir()}
 
 
 def test_every_task_has_goldens_under_its_styles_and_all_controls() -> None:
-    tasks = {name.partition(".")[0] for name in PROMPTS}
+    tasks = {name.partition(".")[0] for name in prompts()}
     joint = {"vcr_q2ar"}
     assert tasks | joint == set(MAKE["find_tasks"]((MAKE["OWN"],)))
     for task in tasks:
-        styles = {name.split(".")[1] for name in PROMPTS if name.startswith(f"{task}.")}
+        styles = {name.split(".")[1] for name in prompts() if name.startswith(f"{task}.")}
         marked = {"given", "blind"}
         assert styles == marked or styles >= {"demo", "none", "coordinates", "blind"}
         for style in styles:
-            assert len(MAKE["by_sample"](PROMPTS[f"{task}.{style}.txt"])) >= 3
+            assert len(MAKE["by_sample"](prompts()[f"{task}.{style}.txt"])) >= 3
 
 
 def test_the_versions_are_those_at_which_the_goldens_were_written() -> None:
@@ -59,12 +67,12 @@ def refusals(golden: Path, text: dict[str, str]) -> list[str]:
 
 
 def test_what_has_not_changed_is_not_refused(golden: Path) -> None:
-    assert refusals(golden, PROMPTS) == []
+    assert refusals(golden, prompts()) == []
 
 
 def test_a_changed_prompt_needs_a_raised_version(golden: Path) -> None:
     name = "vcr_qa.none.txt"
-    changed = {**PROMPTS, name: PROMPTS[name].replace("Person 2", "The person 2")}
+    changed = {**prompts(), name: prompts()[name].replace("Person 2", "The person 2")}
     assert refusals(golden, changed) == [f"{name}: 2 prompts changed: raise the version of vcr_qa"]
     recorded = json.loads((golden / "versions.json").read_text(encoding="utf-8"))
     older = json.dumps({**recorded, "vcr_qa": 0})
@@ -74,22 +82,22 @@ def test_a_changed_prompt_needs_a_raised_version(golden: Path) -> None:
 
 def test_a_sample_more_or_less_needs_none(golden: Path) -> None:
     name = "vcr_qa.none.txt"
-    head, first, *_ = PROMPTS[name].split("\n=== raw ")
-    more = PROMPTS[name] + "\n=== raw val-99 | no marks ===\nNew?\n"
-    assert refusals(golden, {**PROMPTS, name: more}) == []
+    head, first, *_ = prompts()[name].split("\n=== raw ")
+    more = prompts()[name] + "\n=== raw val-99 | no marks ===\nNew?\n"
+    assert refusals(golden, {**prompts(), name: more}) == []
     less = head + "\n=== raw " + first
-    assert refusals(golden, {**PROMPTS, name: less}) == []
+    assert refusals(golden, {**prompts(), name: less}) == []
 
 
 def test_changed_pixels_need_the_versions_of_all_tasks_that_draw(golden: Path) -> None:
     Image.new("RGB", (240, 180)).save(golden / "pixels" / "arrow.png")
-    (refused,) = refusals(golden, PROMPTS)
+    (refused,) = refusals(golden, prompts())
     assert refused.startswith("arrow.png changed: raise the version of ")
     for task in ("visual7w_pointing", "pointqa_looktwice", "vcr_qa", "vip_bench_drawn"):
         assert task in refused
     assert "vip_bench_bbox" not in refused
     (golden / "versions.json").write_text("{}", encoding="utf-8")
-    assert refusals(golden, PROMPTS) == []
+    assert refusals(golden, prompts()) == []
 
 
 def test_the_script_writes_nothing_where_it_refuses(
