@@ -1,5 +1,7 @@
 """Phrases that speak of marks, and which marks that are drawn they may mean."""
 
+from typing import get_args
+
 import pytest
 
 from vipbench.prompts.mark_words import mark_words, marks_in_text
@@ -19,6 +21,11 @@ def test_phrases_come_with_noun_shape_and_colours() -> None:
     assert (mask.words, mask.noun, mask.colors) == ("white mask", "mask", ("white",))
     [phrase] = mark_words("What is within the bounding  box?")
     assert (phrase.noun, phrase.shape, phrase.colors) == ("bounding box", "rectangle", ())
+
+
+def test_every_shape_has_a_word_that_may_mean_it() -> None:
+    for shape in get_args(Shape):
+        assert any(words.may_mean(drawn(shape, RED)) for words in mark_words(f"the red {shape}"))
 
 
 def test_shapes_and_colours_are_listed_once() -> None:

@@ -17,6 +17,7 @@ from vipbench.prompts.placeholders import foreign_placeholders
 from vipbench.prompts.styles import color_group
 from vipbench.prompts.wording import WORDS, Wording, template_turns
 from vipbench.schema import Problem, PromptStyle, Request, Sample, VisualPrompt
+from vipbench.validation import shown
 
 MOST_NAMED = 5
 """Words or marks that one warning names."""
@@ -158,9 +159,9 @@ def _not_words(sample: Sample, request: Request) -> Iterator[tuple[str, str]]:
         texts.append(_GRADED.sub("\n", sample.target))
     for text in texts:
         if found := foreign_placeholders(text):
-            shown = ", ".join(map(repr, found[:MOST_NAMED]))
-            where = "" if text in request.turns else f" in the target {sample.target!r}"
-            what = f"{shown}{where}: a placeholder of another format, which is not replaced"
+            words = ", ".join(map(shown, found[:MOST_NAMED]))
+            where = "" if text in request.turns else f" in the target {shown(sample.target)}"
+            what = f"{words}{where}: a placeholder of another format, which is not replaced"
             yield "foreign_placeholder", f"{what} · write <r0>, <r1>, … for a region"
         entities = (match[0] for match in _ESCAPED.finditer(text))
         if escaped := [word for word in entities if word[0] == "\\" or html.unescape(word) != word]:
@@ -195,7 +196,7 @@ def _choices(texts: _Texts) -> Iterator[tuple[str, str]]:
             continue
         labels = [_LABEL.match(choice) for choice in choices]
         if _in_sequence([match["label"] for match in labels if match], len(choices)):
-            yield "choice_labels", f"choices such as {choices[0]!r} have a label of their own"
+            yield "choice_labels", f"choices such as {shown(choices[0])} have a label of their own"
         lists = [[m["label"] for m in line.finditer(sample.question)] for line in _OPTION_LINES]
         if any(not "".join(x).isdigit() and _in_sequence(x, len(choices)) for x in lists):
             yield "choices_twice", "the question lists options, and the prompt does so again"
@@ -203,9 +204,10 @@ def _choices(texts: _Texts) -> Iterator[tuple[str, str]]:
             choice for choice, n in Counter(map(str.strip, choices)).items() if choice and n > 1
         ]
         if same:
-            yield "equal_choices", f"several choices are {same[0]!r}"
+            yield "equal_choices", f"several choices are {shown(same[0])}"
     last = texts.template[-1].rpartition("\n")[2].strip()
-    if last and not FIELD.search(last) and last.lower() in sample.question.lower():
+    is_sentence = len(last.split()) > 3 and not FIELD.search(last)
+    if is_sentence and last.lower() in sample.question.lower():
         yield "instruction_twice", f"the question says {last!r}, and the prompt does so again"
 
 
