@@ -35,8 +35,9 @@ _POINTING = re.compile(
 _GRADED = re.compile(r"<(?:AND|OR)>")
 """Separators of the targets of kind `graded`."""
 _LABEL = re.compile(
-    r"\s*(?!\d+\s?[:-]\s?\d)[(\[]?(?P<label>[A-Za-z]|\d{1,2})"
-    r"(?:[.:)\]\uff0e\uff1a\uff09\u3001]|\s-(?=\s))(?=\s+\S|[^\W\d_]{2})"
+    r"\s*(?!\d+\s?[:-]\s?\d)(?:(?i:option|choice|answer)\s+)?[(\[*]{0,3}"
+    r"(?P<label>[A-Za-z]|\d{1,2})\*{0,2}(?:[.:)\]\uff0e\uff1a\uff09\u3001]\*{0,2}|(?=\t)|\s-(?=\s))"
+    r"(?=\s+\S|[^\W\d_]{2}|<r\d)"
 )
 """`A.`, `(b)`, `3)`, `C -` before a text; not `1.5`, `1 - 2`, `A.D.` or `A` alone."""
 _OPTION_LINES = (re.compile(rf"(?m)^{_LABEL.pattern}"), re.compile(r"\((?P<label>[A-Z])\)\s"))
@@ -48,6 +49,7 @@ _ROLE = re.compile(
 _ESCAPED = re.compile(r"&#?\w{2,31};|\\n(?![a-z])|\\u[0-9a-fA-F]{4}")
 _BROKEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufeff\ufffd]")
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]{2,}")
+_JOINED = re.compile(rf"[A-Za-z0-9]+{MENTION.pattern}|{MENTION.pattern}[A-Za-z0-9<]\w*")
 _WORD = re.compile(r"[^\W_]+(?:['\u2019]\w+)?")
 _ARTICLES = frozenset({"a", "an", "the"})
 _WHERE = frozenset({"in", "within", "inside", "at", "with", "on", "by"})
@@ -107,6 +109,9 @@ def _findings(sample: Sample, style: PromptStyle, request: Request) -> Iterator[
     for which in texts.empty():
         yield "empty_text", f"{which} is empty"
     yield from _marks(texts, style, request)
+    for text in texts.used:
+        if match := _JOINED.search(text):
+            yield "joined_words", f"{match[0]!r}: no space between a word and the placeholder"
     for said in _doubled(texts, style, request):
         yield "doubled_words", f"{said!r}: the text has words that the placeholder brings, too"
 
