@@ -28,7 +28,7 @@ def test_texts_are_shown_as_they_are_sent(vipbench: Vipbench, tmp_path: Path) ->
         " styles: [red_rectangle, none]}"
     )
     asked = {"image": "a.png", "box": [5, 5, 30, 30], "answer": "red"}
-    questions = ["What is <obj>?", "What is [0]?", "What is <r0>?", "Is \x1b[2J<r0> red?"]
+    questions = ["What is <obj>?", "What is [0]?", "What is <r0>?", "Is \x1b[2J <r0> red?"]
     lines = [json.dumps({"question": question, **asked}) for question in questions]
     (tmp_path / "mine.jsonl").write_text("\n".join(lines))
     options = ("--styles", "red_rectangle,none", "--include", str(tmp_path))
