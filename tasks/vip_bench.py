@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from vipbench.data import safe_path
 from vipbench.errors import DataError
 from vipbench.geometry import bounds
+from vipbench.prompts.mark_words import marks_in_text
 from vipbench.reading import (
     BadRecord,
     DataRecord,
@@ -44,23 +45,6 @@ already ("the equation <obj>", "the person <obj>"), as in the released metadata,
 stands for the position alone: "within the red rectangle"."""
 LISTED = re.compile(r"[\s,]*(?:and|or)?\s*", re.IGNORECASE)
 """Between placeholders that are alike: "the equations <obj>, <obj1> and <obj2>"."""
-
-SHAPE_WORDS = {
-    "rectangle": ("bounding box", "bbox", "rectangle", "box", "square", "frame"),
-    "ellipse": ("ellipse", "oval", "circle"),
-    "triangle": ("triangle",),
-    "point": ("point", "dot"),
-    "scribble": ("scribble", "squiggle", "doodle", "curve", "stroke", "line"),
-    "mask contour": ("mask contour", "mask outline", "contour", "outline", "boundary"),
-    "mask": ("mask",),
-    "arrow": ("arrow",),
-}
-"""Shape -> what the questions may call it; the hand-drawn circles count as ellipses."""
-COLOR_WORDS = (
-    *("red", "lime", "green", "blue", "yellow", "fuchsia", "magenta", "pink", "purple", "violet"),
-    *("aqua", "cyan", "turquoise", "teal", "orange", "gold", "brown", "black", "white", "grey"),
-    *("gray", "silver", "maroon", "navy", "olive", "beige"),
-)
 
 
 class _Meta(DataRecord):
@@ -140,53 +124,6 @@ def read_drawn(source: DataSource) -> Iterator[Sample | Problem]:
             continue
         yield from warnings
         yield sample
-
-
-def marks_in_text(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Read from a question's wording which marks it refers to.
-
-    A word such as "rectangle" or "dot" counts as a mark where a colour belongs to it ("the red and
-    the blue dot", "the arrow in red"); in a text without any such phrase, also after "within",
-    "inside", "with", "by" or "at" and an article.
-
-    Returns:
-        Shapes by vipbench's names, and colours (grey for gray), each once and in order of the text.
-    """
-    marks = [(match["shape"] or match["shape2"], match[0]) for match in _COLORED.finditer(text)]
-    if not marks:
-        marks = [(match["shape"], "") for match in _UNCOLORED.finditer(text)]
-    shapes = dict.fromkeys(_shape(shape) for shape, _ in marks)
-    colors = dict.fromkeys(
-        color.lower().replace("gray", "grey")
-        for _, words in marks
-        for color in re.findall(_COLOR, words, re.IGNORECASE)
-    )
-    return tuple(shapes), tuple(colors)
-
-
-def _either(words: Iterator[str]) -> str:
-    longest_first = sorted(words, key=len, reverse=True)
-    return "|".join(re.escape(word).replace(r"\ ", r"[\s-]+") for word in longest_first)
-
-
-_COLOR = rf"\b(?:{_either(iter(COLOR_WORDS))})\b"
-_WORDS = _either(word for words in SHAPE_WORDS.values() for word in words)
-_SHAPE = rf"\b(?P<shape>{_WORDS})(?:e?s)?\b"
-_COLORED = re.compile(
-    rf"{_COLOR}(?:[\s,/&]+(?:(?:and|or)\s+)?(?:the\s+|an?\s+)?{_COLOR})*"
-    rf"[\s-]*(?:colou?red[\s-]+)?(?:hand[\s-]drawn\s+)?{_SHAPE}"
-    rf"|{_SHAPE.replace('<shape>', '<shape2>')}\s+(?:colou?red\s+|in\s+){_COLOR}",
-    re.IGNORECASE,
-)
-_UNCOLORED = re.compile(
-    rf"\b(?:within|inside|with|by|at)\s+(?:(?:the|an?|this|that|each)\s+)?{_SHAPE}",
-    re.IGNORECASE,
-)
-
-
-def _shape(word: str) -> str:
-    word = re.sub(r"[\s-]+", " ", word.lower())
-    return next(shape for shape, words in SHAPE_WORDS.items() if word in words)
 
 
 def _shared(values: tuple[str, ...]) -> tuple[str]:

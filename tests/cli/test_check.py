@@ -21,6 +21,27 @@ def test_check_exits_0_on_good_data(vipbench: Vipbench, data: list[str]) -> None
     assert "error:" not in err
 
 
+def test_texts_are_shown_as_they_are_sent(vipbench: Vipbench, tmp_path: Path) -> None:
+    Image.new("RGB", (60, 40)).save(tmp_path / "a.png")
+    (tmp_path / "mine.yaml").write_text(
+        "{name: mine, version: 1, title: Mine, kind: short_answer, data: mine.jsonl, reader: jsonl,"
+        " styles: [red_rectangle, none]}"
+    )
+    asked = {"image": "a.png", "box": [5, 5, 30, 30], "answer": "red"}
+    questions = ["What is <obj>?", "What is [0]?", "What is <r0>?", "Is \x1b[2J <r0> red?"]
+    lines = [json.dumps({"question": question, **asked}) for question in questions]
+    (tmp_path / "mine.jsonl").write_text("\n".join(lines))
+    options = ("--styles", "red_rectangle,none", "--include", str(tmp_path))
+    code, out, _ = vipbench("check", "mine", *options)
+    assert code == 0
+    assert "0 errors, 5 warnings" in out
+    assert "warning foreign_placeholder: 2\n    mine-1: style red_rectangle: '<obj>'" in out
+    assert "sent as 'What is <obj>?\\nAnswer the question" in out
+    assert "warning mark_not_mentioned: 2" in out
+    assert "warning broken_text: 1" in out
+    assert "\x1b" not in out
+
+
 def test_check_exits_2_on_errors_and_lists_them(vipbench: Vipbench, tmp_path: Path) -> None:
     folder = make(tmp_path / "made", 4)
     for path in (folder / "visual7w").rglob("*.png"):

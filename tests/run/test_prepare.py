@@ -77,6 +77,20 @@ def test_settings_that_a_runner_does_not_use_are_told(tmp_path: Path) -> None:
     assert messages == ["runner tests.runs:Brightness: does not use --dtype, --prompt-format"]
 
 
+def test_texts_that_look_wrong_are_told_and_counted(tmp_path: Path) -> None:
+    make_task(tmp_path)
+    questions = (tmp_path / "own.jsonl").read_text()
+    (tmp_path / "own.jsonl").write_text(questions.replace("<r0>", "<obj>"))
+    results, [message] = said(tmp_path, styles="demo,none")
+    assert message.startswith("own: the texts of 20 samples may not say what they should (")
+    assert "sent as" in message
+    problems = results.manifest.tasks["own"].problems
+    assert problems == {"foreign_placeholder": 20, "mark_not_mentioned": 20}
+    make_task(tmp_path / "right")
+    results, messages = said(tmp_path / "right")
+    assert (results.manifest.tasks["own"].problems, messages) == ({}, [])
+
+
 @pytest.mark.parametrize(
     "field",
     [{"limit": 0}, {"batch_size": 0}, {"batch_size": "many"}, {"max_errors": 2}, {"nonsense": 1}],

@@ -31,6 +31,14 @@ SHORT_TEMPLATE = "{question}\nAnswer the question using a single word or phrase.
 """Source: ViP-LLaVA, visual_prompt_organizer.py, lines 606-622."""
 
 
+def template_turns(sample: Sample) -> tuple[str, ...]:
+    """Return the task's template, turn by turn, or the official sentence where it has none."""
+    template = (sample.task.template if sample.task else "") or (
+        CHOICE_TEMPLATE if sample.choices else SHORT_TEMPLATE
+    )
+    return (template,) if isinstance(template, str) else template
+
+
 def draw_articles(
     sample: Sample, style: PromptStyle, seed: int, choices: PromptChoices | None
 ) -> Iterator[bool]:
@@ -86,19 +94,16 @@ class Wording:
             "given_answer": self._expand(sample.given_answer),
             "choices": self._options(sample.choices),
         }
-        template = (sample.task.template if sample.task else "") or (
-            CHOICE_TEMPLATE if sample.choices else SHORT_TEMPLATE
-        )
         return tuple(
-            FIELD.sub(lambda m: self._mark() if m[1] == "mark" else fields[m[1]], turn)
-            for turn in ((template,) if isinstance(template, str) else template)
+            FIELD.sub(lambda m: self.mark() if m[1] == "mark" else fields[m[1]], turn)
+            for turn in template_turns(sample)
         )
 
     def _expand(self, text: str) -> str:
         """Replace each `<rK>` by its noun phrase, with a capital where it opens the text."""
 
         def phrase(match: re.Match[str]) -> str:
-            words = self._phrase(int(match[1]))
+            words = self.phrase(int(match[1]))
             return words[0].upper() + words[1:] if match.start() == 0 else words
 
         return MENTION.sub(phrase, text)
@@ -108,7 +113,7 @@ class Wording:
         lettered = zip(LETTERS, choices, strict=False)
         return "\n".join(f"{letter}. {self._expand(choice)}" for letter, choice in lettered)
 
-    def _mark(self) -> str:
+    def mark(self) -> str:
         """Say where the first region is, without its colour: `within the rectangle`."""
         if not self.sample.regions:
             raise self._error("has no region, but its task's template holds {mark}")
@@ -117,7 +122,8 @@ class Wording:
             return f"{preposition} the {noun}"
         return self._control(0, "object", locative=True)
 
-    def _phrase(self, index: int) -> str:
+    def phrase(self, index: int) -> str:
+        """Say what `<rK>` stands for, and take its article: `the dog within the red rectangle`."""
         if index >= len(self.sample.regions):
             raise self._error(f"mentions <r{index}>, but has {len(self.sample.regions)} regions")
         label = self.sample.regions[index].label

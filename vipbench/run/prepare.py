@@ -80,7 +80,8 @@ def prepare(settings: RunSettings, draft: Path, console: Console) -> Prepared:
         console=console,
     )
     ids = {task: found.ids for task, found in facts.items()}
-    for note in (*selection.notes, *spec.unused(selection.prompt_format)):
+    texts = (found.texts_note for found in facts.values() if found.texts_note)
+    for note in (*selection.notes, *spec.unused(selection.prompt_format), *texts):
         console.say(note)
     _check_data(facts, settings.max_errors)
     model = spec.describe(RunContext(selection.prompt_format, trials, ids, probe_runner))

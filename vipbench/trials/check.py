@@ -22,6 +22,7 @@ from vipbench.trials.by_image import map_images
 from vipbench.trials.make import n_drawn_from_box
 from vipbench.trials.selection import TaskChoice, select
 from vipbench.trials.target import right_text
+from vipbench.trials.texts import TextWarnings
 
 SHOWN = 5
 """Problems of one code that are kept in full; all are counted."""
@@ -201,6 +202,7 @@ def _draw_image(samples: Sequence[Sample], choice: TaskChoice) -> list[Problem]:
     if mode != "RGB":
         message = f"{samples[0].image}: stored as {mode}; converted to RGB"
         problems.append(_warning(samples[0], "image_converted", message))
+    texts = TextWarnings()
     for sample in samples:
         for style in choice.styles:
             try:
@@ -211,6 +213,7 @@ def _draw_image(samples: Sequence[Sample], choice: TaskChoice) -> list[Problem]:
                 problems.append(Problem(id=sample.id, code="not_askable", message=message))
             else:
                 problems.extend(_drawn_from_box(sample, request))
+                problems.extend(texts.add(sample, style, request))
     return problems
 
 

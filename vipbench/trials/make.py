@@ -37,6 +37,7 @@ from vipbench.schema import (
 )
 from vipbench.spool import Spool
 from vipbench.trials.selection import Selection, TaskChoice
+from vipbench.trials.texts import TextWarnings
 
 KeptT = TypeVar("KeptT")
 
@@ -64,6 +65,8 @@ class TaskFacts:
     """Marks that follow an outline, drawn from a box."""
     digest: str
     """sha256 of `trial_facts` of all trials."""
+    texts_note: str
+    """What in the texts that are sent looks wrong; empty: nothing."""
 
 
 def make_trials(
@@ -164,6 +167,7 @@ def _task_trials(
                         replay=replay,
                     )
                     tally.boxes_for_polygons += n_drawn_from_box(request)
+                    tally.texts.add(sample, style, request)
                     trial = _trial(spec, style, sample, request)
                 digest.update(trial_facts(trial))
                 yield trial
@@ -171,11 +175,12 @@ def _task_trials(
         n_samples=len(records),
         n_asked=len(asked),
         ids=frozenset(records.ids),
-        problems=tally.problems,
+        problems=tally.problems + tally.texts.counts,
         errors=tuple(tally.errors),
         image_modes=tally.image_modes,
         boxes_for_polygons=tally.boxes_for_polygons,
         digest=digest.hexdigest(),
+        texts_note=tally.texts.note(spec.name),
     )
 
 
@@ -206,6 +211,7 @@ class _Tally:
         self.errors: list[Problem] = []
         self.image_modes: dict[str, str] = {}
         self.boxes_for_polygons = 0
+        self.texts = TextWarnings()
 
     def fail(self, record: Sample | Problem, problem: Problem) -> _Inspected:
         """Count a record that cannot be asked."""
