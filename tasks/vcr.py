@@ -29,6 +29,7 @@ from vipbench.reading import (
     plain,
     read_questions,
     recognise,
+    stated_id,
 )
 from vipbench.schema import DataSource, Polygon, Problem, Region, Sample
 
@@ -44,6 +45,9 @@ N_OPTIONS = 4
 
 _POLYGON: TypeAdapter[Polygon] = TypeAdapter(tuple[tuple[Number, Number], ...])
 """A list of [x, y]; checked in compiled code, since the data hold millions of vertices."""
+
+_BOX: TypeAdapter[tuple[float, ...]] = TypeAdapter(tuple[Number, Number, Number, Number, Number])
+"""x0, y0, x1, y1, score."""
 
 Token = str | list[int]
 """A word, or the list of 0-based object indices that stands for a mention."""
@@ -64,18 +68,20 @@ class _Raw(DataRecord):
     annot_id: str
     img_fn: str
     metadata_fn: str
-    objects: list[str]
+    objects: list[object]
 
 
 class _Preprocessed(DataRecord):
     id: str
     image: str
     meta_dir: str
-    class_names: list[str]
+    class_names: list[object]
 
 
 class _Metadata(DataRecord):
-    boxes: list[list[Number]]
+    """Boxes and outlines of an image; one that is broken is so for those who mention it."""
+
+    boxes: list[object]
     segms: list[object]
 
 
@@ -86,7 +92,8 @@ class _Scene(NamedTuple):
     image: str
     metadata: str
     """Path of the metadata JSON below the image root."""
-    names: list[str]
+    names: list[object]
+    """Checked, like boxes and outlines, when a text mentions the object."""
 
 
 def _is_raw(content: object) -> bool:
@@ -184,7 +191,7 @@ def _read(
     metadata = _MetadataFiles(source.images)
     key, scene_of = ("annot_id", _raw) if layout == "raw" else ("id", _preprocessed)
     for where, value in file.records():
-        sample_id = str(value.get(key, where)) if isinstance(value, dict) else where
+        sample_id = stated_id(value, key, where)
         try:
             scene = scene_of(value, where, source.images)
             sample, warnings = _sample(scene, texts(value, where), metadata, where)
@@ -300,9 +307,15 @@ def _region(
             f" {len(scene.names)} names, {len(metadata.boxes)} boxes, {len(metadata.segms)} segms",
             "mention",
         )
-    box = metadata.boxes[index]
-    if len(box) != 5:
-        raise BadRecord(f"{scene.metadata}: box {index} = {box} · expected x0, y0, x1, y1, score")
+    name, value = scene.names[index], metadata.boxes[index]
+    if not isinstance(name, str):
+        raise BadRecord(f"{where}: name {index} = {name!r:.60} · expected a text")
+    try:
+        x0, y0, x1, y1, _ = _BOX.validate_python(value)
+    except ValidationError as error:
+        raise BadRecord(
+            f"{scene.metadata}: box {index} = {value!r:.60} · expected x0, y0, x1, y1, score"
+        ) from error
     polygons, broken = _polygons(metadata.segms[index])
     fault = None
     if broken:
@@ -310,8 +323,7 @@ def _region(
     elif not polygons:
         what = f"has no polygon of {MIN_VERTICES} or more vertices; marks are drawn from its box"
         fault = "no_polygon", what
-    x0, y0, x1, y1, _ = box
-    region = Region(box=(x0, y0, x1, y1), polygons=polygons, label=plain(scene.names[index]))
+    region = Region(box=(x0, y0, x1, y1), polygons=polygons, label=plain(name))
     return region, fault
 
 

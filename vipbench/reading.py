@@ -264,6 +264,22 @@ def _step(value: object, step: int | str) -> object:
     return value
 
 
+def stated_id(value: object, key: str, where: str) -> str:
+    """Return the id that a record states under `key`; `where` it stands, if it states none."""
+    stated = value.get(key) if isinstance(value, dict) else None
+    usable = isinstance(stated, str | int) and not isinstance(stated, bool)
+    return str(stated) if usable else where
+
+
+def uncounted(what: str, value: object) -> str:
+    """Say that what should list questions is no list, so that they count as one error."""
+    found = "is null or missing" if value is None else f"= {value!r:.60}"
+    return (
+        f"{what} {found} · expected a list of questions; how many there are is unknown, and they"
+        " count as one"
+    )
+
+
 def plain(text: str) -> str:
     """Return text of the data unchanged; BadRecord where it would be taken for a mention."""
     if match := _RESERVED.search(text):
@@ -277,11 +293,20 @@ def plain(text: str) -> str:
 def attempt(
     sample_id: str, make: Callable[[], Sample], warnings: Sequence[Problem] = ()
 ) -> Iterator[Sample | Problem]:
-    """Yield the sample that `make` builds, or the problem that kept it from being built."""
+    """Yield the sample that `make` builds, or the problem that kept it from being built.
+
+    What `make` gives a Sample of the wrong type (a reader that does not `parse`) is such a problem.
+    """
     try:
         sample = make()
     except BadRecord as error:
         yield Problem(id=sample_id, code=error.code, message=str(error))
+        return
+    except ValidationError as error:
+        wrong = error.errors(include_url=False, include_context=False)[0]
+        key = ".".join(map(str, wrong["loc"])) or error.title
+        message = f"{key} = {wrong['input']!r:.60}: {wrong['msg'][:1].lower()}{wrong['msg'][1:]}"
+        yield Problem(id=sample_id, code="bad_record", message=message)
         return
     yield from warnings
     yield sample

@@ -71,6 +71,16 @@ def test_an_id_is_taken_by_a_sample_that_cannot_be_used(make: Make) -> None:
     ]
 
 
+def test_an_id_is_taken_by_a_record_that_the_reader_cannot_use(make: Make) -> None:
+    problem = "Problem(id='1', code='bad', message='m')"
+    found = records(make(), problem, record(), record(id="2"))
+    assert [e.code if isinstance(e, Problem) else e.id for e in found] == [
+        "bad",
+        "duplicate_id",
+        "2",
+    ]
+
+
 def test_problems_of_the_reader_pass_through_in_order(make: Make) -> None:
     warning = "Problem(id='1', code='odd', message='m', warning=True)"
     found = records(make(), warning, record(), "Problem(id='2', code='bad', message='m')")

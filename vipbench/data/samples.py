@@ -42,6 +42,9 @@ def load_samples(spec: TaskSpec, source: DataSource) -> Iterator[Sample | Proble
             record = record.model_copy(update={"id": ascii(record.id)})
             fault = ("bad_text", "the id holds half a character (a lone surrogate)")
         if isinstance(record, Problem):
+            # Taken, so that the parts of a joint task give one id to one record, whatever each of
+            # them needs of it.
+            seen.update(() if record.warning else (record.id,))
             yield record
             continue
         fault = fault or _fault(record, spec)
