@@ -15,12 +15,15 @@ from vipbench.reading import (
     Layout,
     Number,
     Xyxy,
+    attempt,
     find_image,
     parse,
     plain,
     read_questions,
     recognise,
+    stated_id,
 )
+from vipbench.schema import Problem, Sample
 
 
 class Thing(DataRecord):
@@ -180,6 +183,21 @@ def test_several_mistakes_are_told_at_once() -> None:
 def test_a_good_record() -> None:
     thing = parse(Thing, {"name": "a", "box": [1, 2.5, 3, 4], "other": 0}, "q")
     assert thing == Thing(name="a", box=(1.0, 2.5, 3.0, 4.0))
+
+
+def test_a_sample_of_the_wrong_type_is_a_problem() -> None:
+    given = {"id": "1", "image": "1.png", "question": None, "target": "A", "group": "1"}
+    (problem,) = attempt("1", lambda: Sample.model_validate(given))
+    assert isinstance(problem, Problem)
+    assert problem.message == "question = None: input should be a valid string"
+
+
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [({"id": "a"}, "a"), ({"id": 5}, "5"), ({"id": True}, "w"), ({"id": None}, "w"), (3, "w")],
+)
+def test_the_id_of_a_record_is_what_it_states(value: object, found: str) -> None:
+    assert stated_id(value, "id", "w") == found
 
 
 def test_reserved_text() -> None:

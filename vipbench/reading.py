@@ -252,6 +252,7 @@ def _mistake(
     if kind == "extra_forbidden":
         return f"unknown key {key!r}{nearest(str(path[-1]), model.model_fields)}"
     shown = _step(value, path[-1]) if path else value
+    message = message.partition(" or instance of ")[0]  # a class of ours
     return f"{key} = {shown!r:.60}: {message[:1].lower()}{message[1:]}"
 
 

@@ -6,7 +6,7 @@ from PIL import Image
 from tests.data_package.made import Make, record, records
 from vipbench.data.samples import inspect_image, load_samples
 from vipbench.data.tasks import load_task
-from vipbench.errors import DataError
+from vipbench.errors import DataError, TaskError
 from vipbench.schema import DataSource, Polygon, Problem, Region, Sample
 
 
@@ -79,6 +79,13 @@ def test_an_id_is_taken_by_a_record_that_the_reader_cannot_use(make: Make) -> No
         "duplicate_id",
         "2",
     ]
+
+
+def test_a_reader_that_stops_at_a_record_is_named(make: Make) -> None:
+    with pytest.raises(
+        TaskError, match=r"own\.yaml: reader .* stopped at a record: .*expected a Problem"
+    ):
+        records(make(), record(), record(question=None))
 
 
 def test_problems_of_the_reader_pass_through_in_order(make: Make) -> None:

@@ -4,11 +4,14 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
+from pydantic import ValidationError
+
 from vipbench.data.tasks import import_reader
 from vipbench.errors import DataError, TaskError
 from vipbench.images.decode import image_size, safe_path
 from vipbench.images.geometry import bounds, inside_image, intersects_image, is_inverted
 from vipbench.prompts.mentions import LETTERS, mentioning, mentions
+from vipbench.reading import BadRecord
 from vipbench.schema import DataSource, Polygon, Problem, Region, Sample, TaskSpec
 from vipbench.validation import shown
 
@@ -32,7 +35,7 @@ def load_samples(spec: TaskSpec, source: DataSource) -> Iterator[Sample | Proble
         raise TaskError(
             f"{spec.path}: reader {spec.reader!r} returned {shown(records)} · {CONTRACT}"
         )
-    for record in records:
+    for record in _read(records, spec):
         if not isinstance(record, Sample | Problem):
             raise TaskError(
                 f"{spec.path}: reader {spec.reader!r} gave {shown(record)} · {CONTRACT}"
@@ -63,6 +66,17 @@ def load_samples(spec: TaskSpec, source: DataSource) -> Iterator[Sample | Proble
                 warning=True,
             )
         yield record.model_copy(update={"task": spec, "regions": regions})
+
+
+def _read(records: Iterable[object], spec: TaskSpec) -> Iterator[object]:
+    try:
+        yield from records
+    except (BadRecord, ValidationError) as error:
+        said = " ".join(str(error).split())
+        raise TaskError(
+            f"{spec.path}: reader {spec.reader!r} stopped at a record: {said:.200} · expected a"
+            " Problem for a record that it cannot use, as reading.attempt yields one"
+        ) from error
 
 
 def _texts(sample: Sample) -> Iterator[str]:
