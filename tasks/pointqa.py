@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from pydantic import Field
 
 from vipbench.errors import DataError, nearest
+from vipbench.files import find_below
 from vipbench.reading import (
     BadRecord,
     DataRecord,
@@ -33,7 +34,7 @@ from vipbench.reading import (
     stated_id,
     uncounted,
 )
-from vipbench.schema import Box, DataSource, Problem, Region, Sample, Tags
+from vipbench.schema import Box, DataSource, ImageRoots, Problem, Region, Sample, Tags
 
 IMAGE_FOLDERS = (
     "VG_100K",
@@ -157,7 +158,7 @@ def read_local(source: DataSource) -> Iterator[Sample | Problem]:
         if isinstance(questions, Problem):
             yield questions
             continue
-        image = _image_path(source.images, image_id)
+        image = _image_path(source.image_roots, image_id)
         position = 0
         for n, value in enumerate(questions):
             where = f"{file.path.name} {image_id}[{n}]"
@@ -182,7 +183,7 @@ def _looktwice(source: DataSource, key: str) -> Iterator[Sample | Problem]:
             if isinstance(questions, Problem):
                 yield questions
                 continue
-            image = _image_path(source.images, image_id)
+            image = _image_path(source.image_roots, image_id)
             for n, value in enumerate(questions):
                 where = f"{file.path.name} {image_id}[{n}]"
                 make = partial(_looktwice_sample, f"{image_id}-{n}", value, key, where, image)
@@ -190,7 +191,7 @@ def _looktwice(source: DataSource, key: str) -> Iterator[Sample | Problem]:
         return
     _require(key, entries(file.content), file.path)
     for where, value in file.records():
-        make = partial(_preprocessed_sample, value, key, where, source.images)
+        make = partial(_preprocessed_sample, value, key, where, source.image_roots)
         yield from attempt(stated_id(value, "id", where), make)
 
 
@@ -264,11 +265,11 @@ def _image_ids(content: object, path: Path) -> list[str | None]:
     return [str(i) if _is_id(i) else None for i in ids]
 
 
-def _image_path(images: Path, image_id: str) -> str:
+def _image_path(images: ImageRoots, image_id: str) -> str:
     """Find an image by its id: Visual Genome's are JPEG, made-up data may hold PNG."""
     for suffix in (".jpg", ".png"):
         path = find_image(images, image_id + suffix, IMAGE_FOLDERS)
-        if (images / path).is_file():
+        if find_below(images, path):
             return path
     return image_id + ".jpg"
 
@@ -284,7 +285,7 @@ def _looktwice_sample(sample_id: str, value: object, key: str, where: str, image
     return _sample(sample_id, image, _question(value, key, where), record.ans, region, tags)
 
 
-def _preprocessed_sample(value: object, key: str, where: str, images: Path) -> Sample:
+def _preprocessed_sample(value: object, key: str, where: str, images: ImageRoots) -> Sample:
     record = parse(_Record, value, where)
     if len(record.bboxes) != 1:
         raise BadRecord(f"{where}: {len(record.bboxes)} bboxes · expected exactly 1", "n_boxes")

@@ -10,7 +10,6 @@ what question, right answer and rationales mention.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Literal, NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
@@ -31,7 +30,7 @@ from vipbench.reading import (
     recognise,
     stated_id,
 )
-from vipbench.schema import DataSource, Polygon, Problem, Region, Sample
+from vipbench.schema import DataSource, ImageRoots, Polygon, Problem, Region, Sample
 
 IMAGE_FOLDERS = ("vcr1images", "")
 DATASET_PREFIX = "./dataset"
@@ -188,12 +187,12 @@ def _read(
 ) -> Iterator[Sample | Problem]:
     layout, file = recognise(source.questions, LAYOUTS)
     _require_labels(file, label)
-    metadata = _MetadataFiles(source.images)
+    metadata = _MetadataFiles(source.image_roots)
     key, scene_of = ("annot_id", _raw) if layout == "raw" else ("id", _preprocessed)
     for where, value in file.records():
         sample_id = stated_id(value, key, where)
         try:
-            scene = scene_of(value, where, source.images)
+            scene = scene_of(value, where, source.image_roots)
             sample, warnings = _sample(scene, texts(value, where), metadata, where)
         except BadRecord as error:
             yield Problem(id=sample_id, code=error.code, message=str(error))
@@ -210,7 +209,7 @@ def _require_labels(file: QuestionFile, label: str) -> None:
         )
 
 
-def _raw(value: object, where: str, images: Path) -> _Scene:
+def _raw(value: object, where: str, images: ImageRoots) -> _Scene:
     record = parse(_Raw, value, where)
     return _Scene(
         record.annot_id,
@@ -220,7 +219,7 @@ def _raw(value: object, where: str, images: Path) -> _Scene:
     )
 
 
-def _preprocessed(value: object, where: str, images: Path) -> _Scene:
+def _preprocessed(value: object, where: str, images: ImageRoots) -> _Scene:
     record = parse(_Preprocessed, value, where)
     metadata = record.meta_dir.removeprefix(DATASET_PREFIX).removeprefix("/")
     return _Scene(
@@ -234,7 +233,7 @@ def _preprocessed(value: object, where: str, images: Path) -> _Scene:
 class _MetadataFiles:
     """Reads metadata JSONs; the last one is kept, since an image's questions follow each other."""
 
-    def __init__(self, images: Path) -> None:
+    def __init__(self, images: ImageRoots) -> None:
         self.images = images
         self._last: tuple[str, _Metadata] | None = None
 

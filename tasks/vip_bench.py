@@ -9,10 +9,11 @@ metadata file may be given. The judged text of a split is left as it is.
 import re
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 from vipbench.data import safe_path
 from vipbench.errors import DataError
+from vipbench.files import find_below
 from vipbench.geometry import bounds
 from vipbench.prompts.mark_words import marks_in_text
 from vipbench.reading import (
@@ -29,7 +30,7 @@ from vipbench.reading import (
     read_questions,
     recognise,
 )
-from vipbench.schema import DataSource, Polygon, Problem, Region, Sample
+from vipbench.schema import DataSource, ImageRoots, Polygon, Problem, Region, Sample
 
 PLACEHOLDER = re.compile(r"<(obj\d*)>")
 SOURCE_FOLDERS = ("source_image", "")
@@ -118,7 +119,7 @@ def read_drawn(source: DataSource) -> Iterator[Sample | Problem]:
     for sample_id, value in _metadata(file):
         where = f"{file.path.name} {sample_id}"
         try:
-            sample, warnings = _drawn_sample(sample_id, value, where, source.images)
+            sample, warnings = _drawn_sample(sample_id, value, where, source.image_roots)
         except BadRecord as error:
             yield Problem(id=sample_id, code=error.code, message=str(error))
             continue
@@ -153,7 +154,9 @@ def _read_marked(source: DataSource, split: str) -> Iterator[Sample | Problem]:
     for index, (where, value) in enumerate(records):
         sample_id = _line_id(value)
         if sample_id is not None and owners.get(sample_id) == index:
-            make = partial(_marked_sample, sample_id, value, metadata, where, split, source.images)
+            make = partial(
+                _marked_sample, sample_id, value, metadata, where, split, source.image_roots
+            )
             yield from attempt(sample_id, make)
         else:
             code, message = _stray(value, where, metadata)
@@ -203,7 +206,7 @@ def _marked_sample(
     metadata: dict[str, object],
     where: str,
     split: str,
-    images: Path,
+    images: ImageRoots,
 ) -> Sample:
     question = parse(_Question, value, where)
     meta = parse(_Meta, metadata[sample_id], f"metadata {sample_id}")
@@ -228,7 +231,7 @@ def _marked_sample(
 
 
 def _drawn_sample(
-    sample_id: str, value: object, where: str, images: Path
+    sample_id: str, value: object, where: str, images: ImageRoots
 ) -> tuple[Sample, list[Problem]]:
     meta = parse(_Meta, value, where)
     plain(meta.question)
@@ -287,7 +290,7 @@ def _label(shape: object) -> str | None:
     return label if isinstance(label, str) else None
 
 
-def _labelme(images: Path, image: str, marked: str) -> tuple[str, list[object]]:
+def _labelme(images: ImageRoots, image: str, marked: str) -> tuple[str, list[object]]:
     """Read the regions beside a source image: those of one question, else those of the image.
 
     The release keeps one file an image, named like it (other projects that use these files read
@@ -297,7 +300,7 @@ def _labelme(images: Path, image: str, marked: str) -> tuple[str, list[object]]:
         raise BadRecord(f"images {image!r} and {marked!r}: expected the names of two files")
     folder = PurePosixPath(image).parent
     path = (folder / PurePosixPath(marked).with_suffix(".json").name).as_posix()
-    if not (images / path).is_file():
+    if not find_below(images, path):
         path = PurePosixPath(image).with_suffix(".json").as_posix()
     try:
         file = read_questions(safe_path(images, path))

@@ -10,7 +10,7 @@ file is read. Class names are never shown: every option is "the object" in its b
 
 from collections.abc import Iterator, Sequence
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from random import Random
 from typing import Literal, NamedTuple
 
@@ -31,7 +31,7 @@ from vipbench.reading import (
     stated_id,
     uncounted,
 )
-from vipbench.schema import Box, DataSource, Problem, Region, Sample
+from vipbench.schema import Box, DataSource, ImageRoots, Problem, Region, Sample
 
 IMAGE_FOLDERS = ("", "v7w", "images", "visual7w_images", "visual7w/images")
 N_OPTIONS = 4
@@ -110,10 +110,10 @@ def read(source: DataSource) -> Iterator[Sample | Problem]:
         DataError: A file is broken, not recognised, or without split `test`.
     """
     layout, file = recognise(source.questions, LAYOUTS)
-    yield from (_raw if layout == "raw" else _preprocessed)(file, source.images)
+    yield from (_raw if layout == "raw" else _preprocessed)(file, source.image_roots)
 
 
-def _raw(file: QuestionFile, images: Path) -> Iterator[Sample | Problem]:
+def _raw(file: QuestionFile, images: ImageRoots) -> Iterator[Sample | Problem]:
     content = file.content
     if not isinstance(content, dict) or not all(
         isinstance(content[key], list) for key in ("images", "boxes")
@@ -128,7 +128,7 @@ def _raw(file: QuestionFile, images: Path) -> Iterator[Sample | Problem]:
 
 
 def _raw_image(
-    entry: object, where: str, images: Path, boxes: _Boxes
+    entry: object, where: str, images: ImageRoots, boxes: _Boxes
 ) -> Iterator[Sample | Problem]:
     """Yield the questions of an image; one that cannot be used makes each of them a problem."""
     if not isinstance(entry, dict):
@@ -207,13 +207,13 @@ def _raw_sample(entry: object, where: str, image: str | BadRecord, boxes: _Boxes
     )
 
 
-def _preprocessed(file: QuestionFile, images: Path) -> Iterator[Sample | Problem]:
+def _preprocessed(file: QuestionFile, images: ImageRoots) -> Iterator[Sample | Problem]:
     for where, value in file.records():
         make = partial(_preprocessed_sample, value, where, images)
         yield from attempt(stated_id(value, "id", where), make)
 
 
-def _preprocessed_sample(value: object, where: str, images: Path) -> Sample:
+def _preprocessed_sample(value: object, where: str, images: ImageRoots) -> Sample:
     record = parse(_Record, value, where)
     if len(record.bboxes) != N_OPTIONS:
         raise BadRecord(f"{where}: {len(record.bboxes)} bboxes · expected {N_OPTIONS}", "choices")

@@ -227,6 +227,40 @@ def test_an_image_is_found_wherever_a_layout_puts_it(
     assert find_image(tmp_path, "a/b/1.jpg", ("", "x")) == found
 
 
+@pytest.mark.parametrize(
+    ("there", "found"),
+    [
+        ({"two/a/b/1.jpg": "1"}, "a/b/1.jpg"),
+        ({"two/x/1.jpg": "1"}, "x/1.jpg"),
+        ({"one/x/1.jpg": "1", "two/1.jpg": "1"}, "x/1.jpg"),
+        ({"one/1.jpg": "1", "two/a/b/1.jpg": "2"}, "a/b/1.jpg"),
+        ({"one/1.jpg": "1", "two/x/1.jpg": "2"}, None),
+        ({"one/1.jpg": "1", "two/1.jpg": "2"}, None),
+        ({}, "a/b/1.jpg"),
+    ],
+)
+def test_an_image_is_looked_up_in_each_root(
+    there: dict[str, str], found: str | None, tmp_path: Path
+) -> None:
+    for name, content in there.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(content)
+    roots = (tmp_path / "one", tmp_path / "two")
+    if found is not None:
+        assert find_image(roots, "a/b/1.jpg", ("", "x")) == found
+        return
+    with pytest.raises(BadRecord) as error:
+        find_image(roots, "a/b/1.jpg", ("", "x"))
+    assert error.value.code == "ambiguous_image"
+    for name in there:
+        assert str(tmp_path / name) in str(error.value)
+
+
+def test_a_name_that_the_system_refuses_is_nowhere(tmp_path: Path) -> None:
+    name = f"{'x' * 300}.jpg"
+    assert find_image(tmp_path, name, ("", "x")) == name
+
+
 @pytest.mark.parametrize("image", ["/1.jpg", "../1.jpg", "a/../../1.jpg", ""])
 def test_a_path_that_leaves_the_root_is_left_to_the_checks(image: str, tmp_path: Path) -> None:
     (tmp_path / "1.jpg").touch()

@@ -14,8 +14,17 @@ from typing import Annotated, NamedTuple, NoReturn, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationError
 
 from vipbench.errors import DataError, nearest
-from vipbench.files import LFS_POINTER, NOT_REGULAR, check_regular, is_lfs_pointer
-from vipbench.schema import Problem, Sample
+from vipbench.files import (
+    LFS_POINTER,
+    NOT_REGULAR,
+    AmbiguousFile,
+    check_regular,
+    check_same,
+    is_file,
+    is_lfs_pointer,
+    listed,
+)
+from vipbench.schema import ImageRoots, Problem, Sample
 
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Xyxy = Annotated[tuple[Number, Number, Number, Number], Strict(False)]
@@ -313,23 +322,36 @@ def attempt(
     yield sample
 
 
-def find_image(root: Path, image: str, folders: Sequence[str]) -> str:
+def find_image(roots: ImageRoots, image: str, folders: Sequence[str]) -> str:
     """Return the path of an image below its root, wherever one of the known layouts puts it.
 
     Args:
-        root: the image root.
+        roots: the image root, or several.
         image: path or file name from the data.
         folders: folders below the root to look in, `""` for the root itself.
 
     The whole path is tried first, then without its leading folders, one after another. What is
     nowhere, or would leave the root, is returned as it is, for the checks to report.
+
+    Raises BadRecord where several roots have files of this name with different content.
     """
     pure = PurePosixPath(image)
-    if pure.is_absolute() or ".." in pure.parts or (root / pure).is_file():
+    if pure.is_absolute() or ".." in pure.parts:
         return image
     for start in range(max(len(pure.parts), 1)):
-        for folder in folders:
-            path = PurePosixPath(folder, *pure.parts[start:])
-            if (root / path).is_file():
-                return path.as_posix()
+        tail = pure.parts[start:]
+        paths = [PurePosixPath(folder, *tail) for folder in (*(() if start else ("",)), *folders)]
+        places = [
+            (root, path)
+            for root in listed(roots)
+            if (path := next((path for path in paths if is_file(root / path)), None))
+        ]
+        if not places:
+            continue
+        try:
+            check_same([root / path for root, path in places])
+        except AmbiguousFile as error:
+            raise BadRecord(f"image {image!r}: {error}", "ambiguous_image") from error
+        path = places[0][1]
+        return image if path == pure else path.as_posix()
     return image

@@ -143,6 +143,25 @@ def test_a_good_image_gives_its_size(images: DataSource) -> None:
     assert problems == []
 
 
+def test_images_are_looked_up_in_several_roots(images: DataSource, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    Image.new("RGB", (30, 20)).save(other / "more.png")
+    several = images._replace(more_images=(other,))
+    for name, size in (("good.png", (40, 30)), ("more.png", (30, 20))):
+        found, problems = inspect_image(at(name, (1, 1, 5, 5)), several)
+        assert found is not None
+        assert (found.image_size, problems) == (size, [])
+    Image.new("RGB", (30, 20)).save(other / "good.png")
+    for name, code in (("good.png", "ambiguous_image"), ("gone.png", "missing_image")):
+        found, (problem,) = inspect_image(at(name, (1, 1, 5, 5)), several)
+        assert (found, problem.code) == (None, code)
+        assert str(images.images) in problem.message
+        assert str(other) in problem.message
+    found, (problem,) = inspect_image(at("../other/more.png", (1, 1, 5, 5)), several)
+    assert (found, problem.code) == (None, "unsafe_path")
+
+
 def test_a_link_of_the_user_is_followed_out_of_the_root(images: DataSource) -> None:
     found, problems = inspect_image(at("link.png", (0, 0, 2, 2)), images)
     assert found is not None

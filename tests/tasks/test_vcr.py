@@ -272,9 +272,8 @@ def test_a_bad_box_is_an_error_of_the_questions_that_mention_it(
     assert [(r.id, isinstance(r, Problem)) for r in found] == [
         ("0", False), ("1", True), ("2", False),
     ]  # fmt: skip
-    assert found[1].message.startswith("film/a@0.json: box 1 = ") or found[1].message.startswith(
-        "vcr1images/film/a@0.json: box 1 = "
-    )
+    assert isinstance(found[1], Problem)
+    assert "film/a@0.json: box 1 = " in found[1].message
 
 
 def test_a_bad_name_matters_where_it_is_mentioned(

@@ -145,7 +145,7 @@ def test_raw_record_that_cannot_be_used(
     assert words in problem.message
 
 
-JUNK = (None, 1e308, True, "which", [], [1], {})
+JUNK: tuple[Any, ...] = (None, 1e308, True, "which", [], [1], {})
 
 
 def many(n: int = 3) -> dict[str, Any]:

@@ -71,7 +71,7 @@ def test_a_record_that_one_part_cannot_read_is_an_error_of_the_joint_task(
 ) -> None:
     folder = Path(shutil.copytree(sources(released)["vcr"].questions, tmp_path / "vcr"))
     path = next(folder.rglob("val.jsonl"))
-    first, second, *rest = path.read_text(encoding="utf-8").splitlines()
+    first, _, *rest = path.read_text(encoding="utf-8").splitlines()
     broken = json.loads(first) | {"rationale_label": None}
     path.write_text("\n".join([json.dumps(broken), "null", *rest]), encoding="utf-8")
     reports = check_tasks(["vcr_q2ar"], {"vcr": DataSource(folder, folder)})

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from vipbench.data.tasks import import_reader
 from vipbench.errors import DataError, TaskError
+from vipbench.files import AmbiguousFile
 from vipbench.images.decode import image_size, safe_path
 from vipbench.images.geometry import bounds, inside_image, intersects_image, is_inverted
 from vipbench.prompts.mentions import LETTERS, mentioning, mentions
@@ -155,15 +156,13 @@ def inspect_image(sample: Sample, source: DataSource) -> tuple[Sample | None, li
         return Problem(id=sample.id, code=code, message=message, warning=warning)
 
     try:
-        path = safe_path(source.images, sample.image)
+        path = safe_path(source.image_roots, sample.image)
     except DataError as error:
-        return None, [problem("unsafe_path", str(error))]
+        return None, [problem(_code(error, "unsafe_path"), str(error))]
     try:
         size = image_size(path)
     except DataError as error:
-        missing = isinstance(error.__cause__, FileNotFoundError | NotADirectoryError)
-        code = "missing_image" if missing else "bad_image"
-        return None, [problem(code, str(error))]
+        return None, [problem(_code(error, "bad_image"), str(error))]
     problems = []
     for region in sample.regions:
         if not intersects_image(region.box, size):
@@ -178,6 +177,13 @@ def inspect_image(sample: Sample, source: DataSource) -> tuple[Sample | None, li
             where = f"box {_box_text(region)} is partly outside {size[0]} x {size[1]} px"
             problems.append(problem("box_partly_outside", f"{where}; drawn as given", warning=True))
     return sample.model_copy(update={"image_size": size}), problems
+
+
+def _code(error: DataError, other: str) -> str:
+    if isinstance(error, AmbiguousFile):
+        return "ambiguous_image"
+    missing = isinstance(error.__cause__, FileNotFoundError | NotADirectoryError)
+    return "missing_image" if missing else other
 
 
 def _reaches(polygons: Sequence[Polygon], size_wh: tuple[int, int]) -> bool:
