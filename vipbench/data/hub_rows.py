@@ -135,7 +135,10 @@ def _write_image(image: dict[str, object] | None, folder: Path) -> str:
         if not Path(path).is_file():
             # Reported as missing when it is opened.
             return f"images/{PurePosixPath(path).name or 'none'}"
-        stored = Path(path).read_bytes()
+        try:
+            stored = Path(path).read_bytes()
+        except OSError:  # of one row; it is reported as missing, too
+            return f"images/{PurePosixPath(path).name}"
     suffix = re.search(r"(\.[A-Za-z0-9]{1,5})?$", path)
     name = f"images/{hashlib.sha256(stored).hexdigest()[:32]}{suffix[0] if suffix else ''}"
     (folder / name).write_bytes(stored)
