@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from pydantic import Field
 
 from vipbench.errors import DataError, nearest
-from vipbench.files import find_below
+from vipbench.files import AmbiguousFile, find_below
 from vipbench.reading import (
     BadRecord,
     DataRecord,
@@ -265,16 +265,32 @@ def _image_ids(content: object, path: Path) -> list[str | None]:
     return [str(i) if _is_id(i) else None for i in ids]
 
 
-def _image_path(images: ImageRoots, image_id: str) -> str:
-    """Find an image by its id: Visual Genome's are JPEG, made-up data may hold PNG."""
-    for suffix in (".jpg", ".png"):
-        path = find_image(images, image_id + suffix, IMAGE_FOLDERS)
-        if find_below(images, path):
-            return path
+def _image_path(images: ImageRoots, image_id: str) -> str | BadRecord:
+    """Find an image by its id: Visual Genome's are JPEG, made-up data may hold PNG.
+
+    Where it cannot be told which image is meant, that is returned, as the fault of each question.
+    """
+    try:
+        for suffix in (".jpg", ".png"):
+            path = find_image(images, image_id + suffix, IMAGE_FOLDERS)
+            if find_below(images, path):
+                return path
+    except BadRecord as error:
+        return error
+    except AmbiguousFile as error:
+        return BadRecord(str(error), "ambiguous_image")
     return image_id + ".jpg"
 
 
-def _looktwice_sample(sample_id: str, value: object, key: str, where: str, image: str) -> Sample:
+def _usable(image: str | BadRecord, where: str) -> str:
+    if isinstance(image, BadRecord):
+        raise BadRecord(f"{where}: its image cannot be used: {image}", image.code)
+    return image
+
+
+def _looktwice_sample(
+    sample_id: str, value: object, key: str, where: str, image: str | BadRecord
+) -> Sample:
     record = parse(_LookTwice, value, where)
     tags: Tags = {"answer": (record.ans,)}
     if record.obj_type:
@@ -282,7 +298,8 @@ def _looktwice_sample(sample_id: str, value: object, key: str, where: str, image
     if record.supercategory:
         tags["supercategory"] = (record.supercategory,)
     region = Region(box=_xyxy(record.bbox))
-    return _sample(sample_id, image, _question(value, key, where), record.ans, region, tags)
+    asked = _question(value, key, where)
+    return _sample(sample_id, _usable(image, where), asked, record.ans, region, tags)
 
 
 def _preprocessed_sample(value: object, key: str, where: str, images: ImageRoots) -> Sample:
@@ -299,7 +316,9 @@ def _preprocessed_sample(value: object, key: str, where: str, images: ImageRoots
     )
 
 
-def _local_sample(sample_id: str, value: object, k: int, where: str, image: str) -> Sample:
+def _local_sample(
+    sample_id: str, value: object, k: int, where: str, image: str | BadRecord
+) -> Sample:
     question = parse(_Local, value, where)
     if not question.points:
         raise BadRecord(f"{where}: has no points · expected one or more")
@@ -308,7 +327,7 @@ def _local_sample(sample_id: str, value: object, k: int, where: str, image: str)
     asked = words[1].lower() if len(words) > 1 else ""
     return _sample(
         sample_id,
-        image,
+        _usable(image, where),
         question.question,
         point.ans,
         Region(box=_box_at(point, k, question.all_objs, where)),

@@ -300,9 +300,9 @@ def _labelme(images: ImageRoots, image: str, marked: str) -> tuple[str, list[obj
         raise BadRecord(f"images {image!r} and {marked!r}: expected the names of two files")
     folder = PurePosixPath(image).parent
     path = (folder / PurePosixPath(marked).with_suffix(".json").name).as_posix()
-    if not find_below(images, path):
-        path = PurePosixPath(image).with_suffix(".json").as_posix()
     try:
+        if not find_below(images, path):
+            path = PurePosixPath(image).with_suffix(".json").as_posix()
         file = read_questions(safe_path(images, path))
     except DataError as error:
         raise BadRecord(str(error), "bad_labelme") from error

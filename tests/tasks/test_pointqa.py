@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from vipbench.data.samples import load_samples
+from vipbench.data.tasks import load_task
 from vipbench.errors import DataError
-from vipbench.schema import Problem, Sample
+from vipbench.schema import DataSource, Problem, Sample
 
 TASK = "pointqa_looktwice"
 LOCAL = "pointqa_local"
@@ -196,6 +198,30 @@ def test_a_bad_question_is_one_error_and_no_other_is_lost(
         (problem,) = [r for r in found if isinstance(r, Problem)]
         assert problem.id == "31-1"
         assert "_dataset.json 31[1]: " in problem.message
+
+
+def test_an_image_that_may_be_either_of_two_is_an_error_of_each_question(
+    write: Write, tmp_path: Path
+) -> None:
+    write("one/31.jpg", "one image")
+    write("two/VG_100K/31.jpg", "another")
+    write("two/VG_100K/32.jpg", "a third")
+    dataset = {"31": [question(), question()], "32": [question()]}
+    local_dataset = {"31": [local(), local()], "32": [local()]}
+    write("looktwiceqa_test_imgs.json", ["31", "32"])
+    write("localqa_testfinal_imgs.json", ["31", "32"])
+    more = (tmp_path / "two",)
+    for task, path in (
+        (TASK, write("looktwiceqa_dataset.json", dataset)),
+        (LOCAL, write("localqa_dataset.json", local_dataset)),
+    ):
+        source = DataSource(path, tmp_path / "one", more)
+        *problems, sample = load_samples(load_task(task), source)
+        assert [(p.id, p.code) for p in problems if isinstance(p, Problem)] == [
+            ("31-0", "ambiguous_image"), ("31-1", "ambiguous_image"),
+        ]  # fmt: skip
+        assert isinstance(sample, Sample)
+        assert sample.image == "VG_100K/32.jpg"
 
 
 @pytest.mark.parametrize("changes", [{"question": None}, {"all_objs": 3}])

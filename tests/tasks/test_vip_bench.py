@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
+from vipbench.data.samples import load_samples
+from vipbench.data.tasks import load_task
 from vipbench.errors import DataError
-from vipbench.schema import Problem, Sample
+from vipbench.schema import DataSource, Problem, Sample
 
 BBOX, HUMAN, DRAWN = "vip_bench_bbox", "vip_bench_human", "vip_bench_drawn"
 Samples = Callable[..., list[Sample]]
@@ -227,6 +229,18 @@ def test_a_bad_region_is_an_error_of_the_questions_that_need_it(
     path.write_text(json.dumps(content), encoding="utf-8")
     found = read(DRAWN, release)
     assert [isinstance(r, Problem) for r in found] == [False, True, False, False]
+
+
+def test_regions_that_may_be_either_of_two_are_an_error_of_their_questions(
+    release: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other"
+    (other / "source_image").mkdir(parents=True)
+    labelme([], other / "source_image/v1_1.json")
+    found = list(load_samples(load_task(DRAWN), DataSource(release, release, (other,))))
+    assert [isinstance(r, Problem) for r in found] == [True, True, False, False]
+    assert isinstance(found[0], Problem)
+    assert str(other / "source_image/v1_1.json") in found[0].message
 
 
 @pytest.mark.parametrize("key", ["image", "image_source"])
