@@ -44,6 +44,7 @@ from vipbench.reading import (
     entries,
     parse,
     read_questions,
+    stated_id,
 )
 from vipbench.schema import Box, DataSource, Polygon, Problem, Region, Sample
 
@@ -82,8 +83,7 @@ def read(source: DataSource) -> Iterator[Sample | Problem]:
     for n, (where, value) in enumerate(file.records(), start=1):
         line = file.lines[n - 1] if file.lines else n
         default_id = f"{file.path.stem}-{line}"
-        own_id = value.get("id") if isinstance(value, dict) else None
-        sample_id = default_id if own_id is None else str(own_id)
+        sample_id = stated_id(value, "id", default_id)
         yield from attempt(sample_id, partial(_sample, sample_id, value, where))
 
 

@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from pydantic import Field
 
 from vipbench.errors import DataError, nearest
+from vipbench.files import AmbiguousFile, find_below
 from vipbench.reading import (
     BadRecord,
     DataRecord,
@@ -30,8 +31,10 @@ from vipbench.reading import (
     plain,
     read_questions,
     recognise,
+    stated_id,
+    uncounted,
 )
-from vipbench.schema import Box, DataSource, Problem, Region, Sample, Tags
+from vipbench.schema import Box, DataSource, ImageRoots, Problem, Region, Sample, Tags
 
 IMAGE_FOLDERS = (
     "VG_100K",
@@ -74,7 +77,7 @@ class _LookTwice(DataRecord):
 
 class _Local(DataRecord):
     question: str
-    points: list[dict[str, object]]
+    points: list[object]
     all_objs: tuple[object, ...] = Field(default=(), strict=False)
 
 
@@ -155,20 +158,21 @@ def read_local(source: DataSource) -> Iterator[Sample | Problem]:
         if isinstance(questions, Problem):
             yield questions
             continue
-        image = _image_path(source.images, image_id)
+        image = _image_path(source.image_roots, image_id)
         position = 0
         for n, value in enumerate(questions):
             where = f"{file.path.name} {image_id}[{n}]"
-            try:
-                question = parse(_Local, value, where)
-            except BadRecord as error:
-                yield Problem(id=f"{image_id}-{position}", code=error.code, message=str(error))
-                continue
-            for k in range(len(question.points)):
+            for k in range(_n_points(value)):
                 sample_id = f"{image_id}-{position}"
-                make = partial(_local_sample, sample_id, question, k, where, image)
+                make = partial(_local_sample, sample_id, value, k, where, image)
                 yield from attempt(sample_id, make)
                 position += 1
+
+
+def _n_points(question: object) -> int:
+    """Count what a question becomes: a sample a point; one error where no point is listed."""
+    points = question.get("points") if isinstance(question, dict) else None
+    return len(points) if isinstance(points, list) and points else 1
 
 
 def _looktwice(source: DataSource, key: str) -> Iterator[Sample | Problem]:
@@ -179,7 +183,7 @@ def _looktwice(source: DataSource, key: str) -> Iterator[Sample | Problem]:
             if isinstance(questions, Problem):
                 yield questions
                 continue
-            image = _image_path(source.images, image_id)
+            image = _image_path(source.image_roots, image_id)
             for n, value in enumerate(questions):
                 where = f"{file.path.name} {image_id}[{n}]"
                 make = partial(_looktwice_sample, f"{image_id}-{n}", value, key, where, image)
@@ -187,9 +191,8 @@ def _looktwice(source: DataSource, key: str) -> Iterator[Sample | Problem]:
         return
     _require(key, entries(file.content), file.path)
     for where, value in file.records():
-        sample_id = str(value.get("id", where)) if isinstance(value, dict) else where
-        make = partial(_preprocessed_sample, value, key, where, source.images)
-        yield from attempt(sample_id, make)
+        make = partial(_preprocessed_sample, value, key, where, source.image_roots)
+        yield from attempt(stated_id(value, "id", where), make)
 
 
 def _require(key: str, records: list[dict[str, object]], path: Path) -> None:
@@ -199,19 +202,31 @@ def _require(key: str, records: list[dict[str, object]], path: Path) -> None:
 
 
 def _test_images(file: QuestionFile, name: str) -> Iterator[tuple[str, list[object] | Problem]]:
-    """Yield image id and questions of each test image, in the order of the split file."""
+    """Yield image id and questions of each test image, in the order of the split file.
+
+    An entry that names no image, or one that was named before, is a problem of its own.
+    """
     content = file.content if isinstance(file.content, dict) else {}
     split = _split_file(file.path, name)
     image_ids = _image_ids(read_questions(split).content, split)
     if not any(image_id in content for image_id in image_ids):
         raise DataError(f"{split}: none of its image ids is in {file.path}; are they one release?")
-    for image_id in image_ids:
-        questions = content.get(image_id)
-        if isinstance(questions, list):
+    named: set[str] = set()
+    for n, image_id in enumerate(image_ids):
+        where = f"{split.name}[{n}]"
+        if image_id is None:
+            message = f"{where}: not an image id · how many questions its image has is unknown"
+            yield where, Problem(id=where, code="bad_image_id", message=message)
+        elif image_id in named:
+            message = f"{where}: image {image_id} stands more than once in the list"
+            yield where, Problem(id=where, code="duplicate_image", message=message)
+        elif isinstance(questions := content.get(image_id), list):
             yield image_id, questions
-            continue
-        message = f"{file.path.name}: no list of questions for image {image_id} of {split.name}"
-        yield image_id, Problem(id=image_id, code="no_questions", message=message)
+        else:
+            what = f"{file.path.name}: image {image_id} of {where}"
+            message = uncounted(what, questions)
+            yield image_id, Problem(id=image_id, code="no_questions", message=message)
+        named.update(() if image_id is None else (image_id,))
 
 
 def _split_file(dataset: Path, name: str) -> Path:
@@ -235,27 +250,47 @@ def _split_file(dataset: Path, name: str) -> Path:
 
 def _is_split(path: Path) -> bool:
     content = read_questions(path).content
-    return isinstance(content, list) and all(isinstance(entry, int | str) for entry in content)
+    return isinstance(content, list) and any(map(_is_id, content)) and not entries(content)
 
 
-def _image_ids(content: object, path: Path) -> list[str]:
-    """Read a split file: a list of ids, or an object keyed by them."""
+def _is_id(value: object) -> bool:
+    return isinstance(value, int | str) and not isinstance(value, bool)
+
+
+def _image_ids(content: object, path: Path) -> list[str | None]:
+    """Read a split file, a list of ids or an object keyed by them; None for what is no id."""
     ids = list(content) if isinstance(content, list | dict) else []
-    if not ids or not all(isinstance(i, int | str) and not isinstance(i, bool) for i in ids):
+    if not any(map(_is_id, ids)):
         raise DataError(f"{path}: expected a list of image ids, or an object keyed by them")
-    return [str(i) for i in ids]
+    return [str(i) if _is_id(i) else None for i in ids]
 
 
-def _image_path(images: Path, image_id: str) -> str:
-    """Find an image by its id: Visual Genome's are JPEG, made-up data may hold PNG."""
-    for suffix in (".jpg", ".png"):
-        path = find_image(images, image_id + suffix, IMAGE_FOLDERS)
-        if (images / path).is_file():
-            return path
+def _image_path(images: ImageRoots, image_id: str) -> str | BadRecord:
+    """Find an image by its id: Visual Genome's are JPEG, made-up data may hold PNG.
+
+    Where it cannot be told which image is meant, that is returned, as the fault of each question.
+    """
+    try:
+        for suffix in (".jpg", ".png"):
+            path = find_image(images, image_id + suffix, IMAGE_FOLDERS)
+            if find_below(images, path):
+                return path
+    except BadRecord as error:
+        return error
+    except AmbiguousFile as error:
+        return BadRecord(str(error), "ambiguous_image")
     return image_id + ".jpg"
 
 
-def _looktwice_sample(sample_id: str, value: object, key: str, where: str, image: str) -> Sample:
+def _usable(image: str | BadRecord, where: str) -> str:
+    if isinstance(image, BadRecord):
+        raise BadRecord(f"{where}: its image cannot be used: {image}", image.code)
+    return image
+
+
+def _looktwice_sample(
+    sample_id: str, value: object, key: str, where: str, image: str | BadRecord
+) -> Sample:
     record = parse(_LookTwice, value, where)
     tags: Tags = {"answer": (record.ans,)}
     if record.obj_type:
@@ -263,10 +298,11 @@ def _looktwice_sample(sample_id: str, value: object, key: str, where: str, image
     if record.supercategory:
         tags["supercategory"] = (record.supercategory,)
     region = Region(box=_xyxy(record.bbox))
-    return _sample(sample_id, image, _question(value, key, where), record.ans, region, tags)
+    asked = _question(value, key, where)
+    return _sample(sample_id, _usable(image, where), asked, record.ans, region, tags)
 
 
-def _preprocessed_sample(value: object, key: str, where: str, images: Path) -> Sample:
+def _preprocessed_sample(value: object, key: str, where: str, images: ImageRoots) -> Sample:
     record = parse(_Record, value, where)
     if len(record.bboxes) != 1:
         raise BadRecord(f"{where}: {len(record.bboxes)} bboxes · expected exactly 1", "n_boxes")
@@ -280,34 +316,45 @@ def _preprocessed_sample(value: object, key: str, where: str, images: Path) -> S
     )
 
 
-def _local_sample(sample_id: str, question: _Local, k: int, where: str, image: str) -> Sample:
+def _local_sample(
+    sample_id: str, value: object, k: int, where: str, image: str | BadRecord
+) -> Sample:
+    question = parse(_Local, value, where)
+    if not question.points:
+        raise BadRecord(f"{where}: has no points · expected one or more")
     point = parse(_Point, question.points[k], f"{where}.points[{k}]")
     words = question.question.split()
     asked = words[1].lower() if len(words) > 1 else ""
     return _sample(
         sample_id,
-        image,
+        _usable(image, where),
         question.question,
         point.ans,
-        Region(box=_box_at(point, k, question.all_objs)),
+        Region(box=_box_at(point, k, question.all_objs, where)),
         {"attribute": (asked if asked in ATTRIBUTES else "other",)},
     )
 
 
-def _box_at(point: _Point, k: int, objects: tuple[object, ...]) -> Box:
+def _box_at(point: _Point, k: int, objects: tuple[object, ...], where: str) -> Box:
     """Return the box of the object that a point was set on, else a box without area at the point.
 
     `all_objs` runs parallel to the points as the creation script writes it, so the object with the
-    same index is tried first; a box counts only where the point is its centre.
+    same index is tried first; a box counts only where the point is its centre. BadRecord where
+    none does and one cannot be read, since that one may be the point's.
     """
-    for value in (*objects[k : k + 1], *objects):
+    unreadable = None
+    for index in (*range(len(objects))[k : k + 1], *range(len(objects))):
         try:
-            x0, y0, x1, y1 = _xyxy(parse(_Xywh, value, "all_objs"))
-        except BadRecord:
+            box = parse(_Xywh, objects[index], f"{where}.all_objs[{index}]")
+        except BadRecord as error:
+            unreadable = unreadable or error
             continue
+        x0, y0, x1, y1 = _xyxy(box)
         off = max(abs((x0 + x1) / 2 - point.x), abs((y0 + y1) / 2 - point.y))
         if off <= CENTER_TOLERANCE:
             return x0, y0, x1, y1
+    if unreadable is not None:
+        raise unreadable
     return point.x, point.y, point.x, point.y
 
 

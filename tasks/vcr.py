@@ -10,7 +10,6 @@ what question, right answer and rationales mention.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Literal, NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
@@ -29,8 +28,9 @@ from vipbench.reading import (
     plain,
     read_questions,
     recognise,
+    stated_id,
 )
-from vipbench.schema import DataSource, Polygon, Problem, Region, Sample
+from vipbench.schema import DataSource, ImageRoots, Polygon, Problem, Region, Sample
 
 IMAGE_FOLDERS = ("vcr1images", "")
 DATASET_PREFIX = "./dataset"
@@ -44,6 +44,9 @@ N_OPTIONS = 4
 
 _POLYGON: TypeAdapter[Polygon] = TypeAdapter(tuple[tuple[Number, Number], ...])
 """A list of [x, y]; checked in compiled code, since the data hold millions of vertices."""
+
+_BOX: TypeAdapter[tuple[float, ...]] = TypeAdapter(tuple[Number, Number, Number, Number, Number])
+"""x0, y0, x1, y1, score."""
 
 Token = str | list[int]
 """A word, or the list of 0-based object indices that stands for a mention."""
@@ -64,18 +67,20 @@ class _Raw(DataRecord):
     annot_id: str
     img_fn: str
     metadata_fn: str
-    objects: list[str]
+    objects: list[object]
 
 
 class _Preprocessed(DataRecord):
     id: str
     image: str
     meta_dir: str
-    class_names: list[str]
+    class_names: list[object]
 
 
 class _Metadata(DataRecord):
-    boxes: list[list[Number]]
+    """Boxes and outlines of an image; one that is broken is so for those who mention it."""
+
+    boxes: list[object]
     segms: list[object]
 
 
@@ -86,7 +91,8 @@ class _Scene(NamedTuple):
     image: str
     metadata: str
     """Path of the metadata JSON below the image root."""
-    names: list[str]
+    names: list[object]
+    """Checked, like boxes and outlines, when a text mentions the object."""
 
 
 def _is_raw(content: object) -> bool:
@@ -181,12 +187,12 @@ def _read(
 ) -> Iterator[Sample | Problem]:
     layout, file = recognise(source.questions, LAYOUTS)
     _require_labels(file, label)
-    metadata = _MetadataFiles(source.images)
+    metadata = _MetadataFiles(source.image_roots)
     key, scene_of = ("annot_id", _raw) if layout == "raw" else ("id", _preprocessed)
     for where, value in file.records():
-        sample_id = str(value.get(key, where)) if isinstance(value, dict) else where
+        sample_id = stated_id(value, key, where)
         try:
-            scene = scene_of(value, where, source.images)
+            scene = scene_of(value, where, source.image_roots)
             sample, warnings = _sample(scene, texts(value, where), metadata, where)
         except BadRecord as error:
             yield Problem(id=sample_id, code=error.code, message=str(error))
@@ -203,7 +209,7 @@ def _require_labels(file: QuestionFile, label: str) -> None:
         )
 
 
-def _raw(value: object, where: str, images: Path) -> _Scene:
+def _raw(value: object, where: str, images: ImageRoots) -> _Scene:
     record = parse(_Raw, value, where)
     return _Scene(
         record.annot_id,
@@ -213,7 +219,7 @@ def _raw(value: object, where: str, images: Path) -> _Scene:
     )
 
 
-def _preprocessed(value: object, where: str, images: Path) -> _Scene:
+def _preprocessed(value: object, where: str, images: ImageRoots) -> _Scene:
     record = parse(_Preprocessed, value, where)
     metadata = record.meta_dir.removeprefix(DATASET_PREFIX).removeprefix("/")
     return _Scene(
@@ -227,7 +233,7 @@ def _preprocessed(value: object, where: str, images: Path) -> _Scene:
 class _MetadataFiles:
     """Reads metadata JSONs; the last one is kept, since an image's questions follow each other."""
 
-    def __init__(self, images: Path) -> None:
+    def __init__(self, images: ImageRoots) -> None:
         self.images = images
         self._last: tuple[str, _Metadata] | None = None
 
@@ -300,9 +306,15 @@ def _region(
             f" {len(scene.names)} names, {len(metadata.boxes)} boxes, {len(metadata.segms)} segms",
             "mention",
         )
-    box = metadata.boxes[index]
-    if len(box) != 5:
-        raise BadRecord(f"{scene.metadata}: box {index} = {box} · expected x0, y0, x1, y1, score")
+    name, value = scene.names[index], metadata.boxes[index]
+    if not isinstance(name, str):
+        raise BadRecord(f"{where}: name {index} = {name!r:.60} · expected a text")
+    try:
+        x0, y0, x1, y1, _ = _BOX.validate_python(value)
+    except ValidationError as error:
+        raise BadRecord(
+            f"{scene.metadata}: box {index} = {value!r:.60} · expected x0, y0, x1, y1, score"
+        ) from error
     polygons, broken = _polygons(metadata.segms[index])
     fault = None
     if broken:
@@ -310,8 +322,7 @@ def _region(
     elif not polygons:
         what = f"has no polygon of {MIN_VERTICES} or more vertices; marks are drawn from its box"
         fault = "no_polygon", what
-    x0, y0, x1, y1, _ = box
-    region = Region(box=(x0, y0, x1, y1), polygons=polygons, label=plain(scene.names[index]))
+    region = Region(box=(x0, y0, x1, y1), polygons=polygons, label=plain(name))
     return region, fault
 
 

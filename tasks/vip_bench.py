@@ -9,10 +9,11 @@ metadata file may be given. The judged text of a split is left as it is.
 import re
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 from vipbench.data import safe_path
 from vipbench.errors import DataError
+from vipbench.files import find_below
 from vipbench.geometry import bounds
 from vipbench.prompts.mark_words import marks_in_text
 from vipbench.reading import (
@@ -29,7 +30,7 @@ from vipbench.reading import (
     read_questions,
     recognise,
 )
-from vipbench.schema import DataSource, Polygon, Problem, Region, Sample
+from vipbench.schema import DataSource, ImageRoots, Polygon, Problem, Region, Sample
 
 PLACEHOLDER = re.compile(r"<(obj\d*)>")
 SOURCE_FOLDERS = ("source_image", "")
@@ -68,7 +69,7 @@ class _Shape(DataRecord):
 
 
 class _LabelMe(DataRecord):
-    shapes: list[dict[str, object]]
+    shapes: list[object]
 
 
 def _is_metadata(content: object) -> bool:
@@ -118,7 +119,7 @@ def read_drawn(source: DataSource) -> Iterator[Sample | Problem]:
     for sample_id, value in _metadata(file):
         where = f"{file.path.name} {sample_id}"
         try:
-            sample, warnings = _drawn_sample(sample_id, value, where, source.images)
+            sample, warnings = _drawn_sample(sample_id, value, where, source.image_roots)
         except BadRecord as error:
             yield Problem(id=sample_id, code=error.code, message=str(error))
             continue
@@ -144,17 +145,59 @@ def _read_marked(source: DataSource, split: str) -> Iterator[Sample | Problem]:
             " and 'text'"
         )
     metadata = dict(_metadata(file))
-    asked = set()
-    for where, value in questions.records():
-        number = value.get("question_id") if isinstance(value, dict) else None
-        sample_id = where if number is None else f"v1_{number}"
-        asked.add(sample_id)
-        make = partial(_marked_sample, sample_id, value, metadata, where, split, source.images)
-        yield from attempt(sample_id, make)
-    for sample_id in metadata:
-        if sample_id not in asked:
-            message = f"{file.path.name} has {sample_id}, but {split}/questions.jsonl does not"
-            yield Problem(id=sample_id, code="missing_question", message=message)
+    records = list(questions.records())
+    owners = _owners(records, metadata)
+    # Records of the metadata that no line belongs to, and lines that belong to none, are the same
+    # questions: each is counted once.
+    left = [sample_id for sample_id in metadata if sample_id not in owners]
+    unasked = iter(left)
+    for index, (where, value) in enumerate(records):
+        sample_id = _line_id(value)
+        if sample_id is not None and owners.get(sample_id) == index:
+            make = partial(
+                _marked_sample, sample_id, value, metadata, where, split, source.image_roots
+            )
+            yield from attempt(sample_id, make)
+        else:
+            code, message = _stray(value, where, metadata)
+            yield Problem(id=next(unasked, sample_id or where), code=code, message=message)
+    for sample_id in unasked:
+        message = f"{file.path.name} has {sample_id}, but {split}/questions.jsonl does not"
+        yield Problem(id=sample_id, code="missing_question", message=message)
+
+
+def _line_id(value: object) -> str | None:
+    number = value.get("question_id") if isinstance(value, dict) else None
+    return f"v1_{number}" if isinstance(number, int) and not isinstance(number, bool) else None
+
+
+def _owners(records: list[tuple[str, object]], metadata: dict[str, object]) -> dict[str, int]:
+    """Return for each id of the metadata which line asks it: of several, one with its image."""
+    owners: dict[str, int] = {}
+    for index, (_, value) in enumerate(records):
+        sample_id = _line_id(value)
+        if sample_id not in metadata:
+            continue
+        known, fits = owners.get(sample_id), _image(value) == _image(metadata[sample_id])
+        if known is None or (fits and _image(records[known][1]) != _image(value)):
+            owners[sample_id] = index
+    return owners
+
+
+def _image(value: object) -> object:
+    return value.get("image") if isinstance(value, dict) else None
+
+
+def _stray(value: object, where: str, metadata: dict[str, object]) -> tuple[str, str]:
+    """Return code and message for a line that asks no record of the metadata."""
+    sample_id = _line_id(value)
+    try:
+        parse(_Question, value, where)
+    except BadRecord as error:
+        return error.code, str(error)
+    if sample_id in metadata:
+        return "duplicate_id", f"{where}: {sample_id} is asked by another line"
+    return "missing_metadata", f"{where}: the metadata has no {sample_id!r}"
 
 
 def _marked_sample(
@@ -163,11 +206,9 @@ def _marked_sample(
     metadata: dict[str, object],
     where: str,
     split: str,
-    images: Path,
+    images: ImageRoots,
 ) -> Sample:
     question = parse(_Question, value, where)
-    if sample_id not in metadata:
-        raise BadRecord(f"{where}: the metadata has no {sample_id!r}", "missing_metadata")
     meta = parse(_Meta, metadata[sample_id], f"metadata {sample_id}")
     if meta.image != question.image:
         raise BadRecord(
@@ -190,7 +231,7 @@ def _marked_sample(
 
 
 def _drawn_sample(
-    sample_id: str, value: object, where: str, images: Path
+    sample_id: str, value: object, where: str, images: ImageRoots
 ) -> tuple[Sample, list[Problem]]:
     meta = parse(_Meta, value, where)
     plain(meta.question)
@@ -201,9 +242,12 @@ def _drawn_sample(
         path, shapes = _labelme(images, image, meta.image)
         named = _named(meta.question)
         for label in labels:
-            labelled = [shape for shape in shapes if shape.label == label]
+            labelled = [n for n, shape in enumerate(shapes) if _label(shape) == label]
             if not labelled:
-                known = ", ".join(dict.fromkeys(shape.label for shape in shapes)) or "none"
+                readable = [known for known in map(_label, shapes) if known is not None]
+                known = ", ".join(dict.fromkeys(readable)) or "none"
+                if len(readable) < len(shapes):
+                    known += f" ({len(shapes) - len(readable)} shapes have no readable label)"
                 message = f"{path}: no shape has the label {label!r}; its labels: {known}"
                 raise BadRecord(message, "missing_region")
             if len(labelled) > 1:
@@ -214,7 +258,8 @@ def _drawn_sample(
                     Problem(id=sample_id, code="ambiguous_region", message=message, warning=True)
                 )
             name = "" if named[label] else "object"
-            regions.append(_region(labelled[0], name, f"{path} {label}"))
+            shape = parse(_Shape, shapes[labelled[0]], f"{path} shapes[{labelled[0]}]")
+            regions.append(_region(shape, name, f"{path} {label}"))
     sample = Sample(
         id=sample_id,
         image=image,
@@ -240,22 +285,28 @@ def _named(question: str) -> dict[str, bool]:
     return named
 
 
-def _labelme(images: Path, image: str, marked: str) -> tuple[str, list[_Shape]]:
+def _label(shape: object) -> str | None:
+    label = shape.get("label") if isinstance(shape, dict) else None
+    return label if isinstance(label, str) else None
+
+
+def _labelme(images: ImageRoots, image: str, marked: str) -> tuple[str, list[object]]:
     """Read the regions beside a source image: those of one question, else those of the image.
 
     The release keeps one file an image, named like it (other projects that use these files read
     them so, and take the shape whose label is the placeholder's name).
     """
+    if not (PurePosixPath(image).name and PurePosixPath(marked).name):
+        raise BadRecord(f"images {image!r} and {marked!r}: expected the names of two files")
     folder = PurePosixPath(image).parent
     path = (folder / PurePosixPath(marked).with_suffix(".json").name).as_posix()
-    if not (images / path).is_file():
-        path = PurePosixPath(image).with_suffix(".json").as_posix()
     try:
+        if not find_below(images, path):
+            path = PurePosixPath(image).with_suffix(".json").as_posix()
         file = read_questions(safe_path(images, path))
     except DataError as error:
         raise BadRecord(str(error), "bad_labelme") from error
-    shapes = parse(_LabelMe, file.content, path).shapes
-    return path, [parse(_Shape, shape, f"{path} shapes[{n}]") for n, shape in enumerate(shapes)]
+    return path, parse(_LabelMe, file.content, path).shapes
 
 
 def _region(shape: _Shape, label: str, where: str) -> Region:

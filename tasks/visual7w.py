@@ -10,8 +10,9 @@ file is read. Class names are never shown: every option is "the object" in its b
 
 from collections.abc import Iterator, Sequence
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from random import Random
+from typing import Literal, NamedTuple
 
 from vipbench.errors import DataError
 from vipbench.reading import (
@@ -27,11 +28,15 @@ from vipbench.reading import (
     parse,
     plain,
     recognise,
+    stated_id,
+    uncounted,
 )
-from vipbench.schema import Box, DataSource, Problem, Region, Sample
+from vipbench.schema import Box, DataSource, ImageRoots, Problem, Region, Sample
 
 IMAGE_FOLDERS = ("", "v7w", "images", "visual7w_images", "visual7w/images")
 N_OPTIONS = 4
+OTHER_SPLITS = ("train", "val")
+"""Images of these are not asked; of one whose split is anything else, nobody knows."""
 
 
 class _RawBox(DataRecord):
@@ -50,9 +55,19 @@ class _RawQuestion(DataRecord):
 
 
 class _RawImage(DataRecord):
-    image_id: int
     filename: str
-    qa_pairs: list[dict[str, object]]
+    split: Literal["test"]
+
+
+class _Boxes(NamedTuple):
+    """The boxes of a raw file."""
+
+    by_id: dict[int | float, object]
+    """`box_id` -> entry."""
+    ambiguous: frozenset[int | float]
+    """Ids that entries with different content share."""
+    unusable: tuple[int, ...]
+    """Indices of the entries without a usable `box_id`."""
 
 
 class _Record(DataRecord):
@@ -95,51 +110,83 @@ def read(source: DataSource) -> Iterator[Sample | Problem]:
         DataError: A file is broken, not recognised, or without split `test`.
     """
     layout, file = recognise(source.questions, LAYOUTS)
-    yield from (_raw if layout == "raw" else _preprocessed)(file, source.images)
+    yield from (_raw if layout == "raw" else _preprocessed)(file, source.image_roots)
 
 
-def _raw(file: QuestionFile, images: Path) -> Iterator[Sample | Problem]:
+def _raw(file: QuestionFile, images: ImageRoots) -> Iterator[Sample | Problem]:
     content = file.content
     if not isinstance(content, dict) or not all(
         isinstance(content[key], list) for key in ("images", "boxes")
     ):
         raise DataError(f"{file.path}: 'images' and 'boxes' must be lists")
-    boxes = _by_id(content["boxes"], file.path)
-    test = [
-        (index, image)
-        for index, image in enumerate(content["images"])
-        if isinstance(image, dict) and image.get("split") == "test"
-    ]
-    if not test:
+    if not any(image.get("split") == "test" for image in entries(content["images"])):
         raise DataError(f"{file.path}: no image has split 'test' · expected the full release")
-    for index, entry in test:
-        where = f"{file.path.name} images[{index}]"
-        try:
-            image = parse(_RawImage, entry, where)
-        except BadRecord as error:
-            yield Problem(id=str(entry.get("image_id", where)), code=error.code, message=str(error))
-            continue
-        path = find_image(images, image.filename, IMAGE_FOLDERS)
-        for n, question in enumerate(image.qa_pairs):
-            make = partial(_raw_sample, question, f"{where}.qa_pairs[{n}]", path, boxes)
-            yield from attempt(f"v7w-{question.get('qa_id')}", make)
+    boxes = _by_id(content["boxes"])
+    for index, entry in enumerate(content["images"]):
+        if not (isinstance(entry, dict) and entry.get("split") in OTHER_SPLITS):
+            yield from _raw_image(entry, f"{file.path.name} images[{index}]", images, boxes)
 
 
-def _by_id(values: list[object], path: Path) -> dict[object, object]:
-    boxes: dict[object, object] = {
-        value.get("box_id"): value for value in values if isinstance(value, dict)
-    }
-    if len(boxes) < len(values):
-        raise DataError(
-            f"{path}: {len(values)} boxes have only {len(boxes)} different 'box_id' ·"
-            " expected one an entry, since answers refer to boxes by it"
+def _raw_image(
+    entry: object, where: str, images: ImageRoots, boxes: _Boxes
+) -> Iterator[Sample | Problem]:
+    """Yield the questions of an image; one that cannot be used makes each of them a problem."""
+    if not isinstance(entry, dict):
+        yield Problem(id=where, code="no_questions", message=uncounted(where, entry))
+        return
+    questions = entry.get("qa_pairs")
+    if not isinstance(questions, list):
+        what = f"{where}.qa_pairs"
+        yield Problem(id=what, code="no_questions", message=uncounted(what, questions))
+        return
+    image: str | BadRecord
+    try:
+        image = find_image(images, parse(_RawImage, entry, where).filename, IMAGE_FOLDERS)
+    except BadRecord as error:
+        image = error
+    for n, question in enumerate(questions):
+        at = f"{where}.qa_pairs[{n}]"
+        make = partial(_raw_sample, question, at, image, boxes)
+        yield from attempt(_raw_id(question, at), make)
+
+
+def _raw_id(question: object, where: str) -> str:
+    qa_id = question.get("qa_id") if isinstance(question, dict) else None
+    return f"v7w-{qa_id}" if isinstance(qa_id, int) and not isinstance(qa_id, bool) else where
+
+
+def _by_id(values: list[object]) -> _Boxes:
+    by_id: dict[int | float, object] = {}
+    ambiguous = set()
+    unusable = []
+    for index, value in enumerate(values):
+        box_id = value.get("box_id") if isinstance(value, dict) else None
+        if not isinstance(box_id, int | float) or isinstance(box_id, bool):
+            unusable.append(index)
+        elif by_id.setdefault(box_id, value) != value:
+            ambiguous.add(box_id)
+    return _Boxes(by_id, frozenset(ambiguous), tuple(unusable))
+
+
+def _corners(box_id: int, boxes: _Boxes, where: str) -> Box:
+    if box_id in boxes.ambiguous:
+        raise BadRecord(
+            f"{where}: box {box_id} stands more than once among the file's boxes, with different"
+            " content · expected one entry a 'box_id'",
+            "ambiguous_box",
         )
-    return boxes
+    if box_id not in boxes.by_id:
+        unusable = f" (boxes[{boxes.unusable[0]}] has no usable id)" if boxes.unusable else ""
+        raise BadRecord(
+            f"{where}: box {box_id} is not among the file's boxes{unusable}", "missing_box"
+        )
+    box = parse(_RawBox, boxes.by_id[box_id], f"{where}: box {box_id}")
+    return box.x, box.y, box.x + box.width, box.y + box.height
 
 
-def _raw_sample(
-    entry: dict[str, object], where: str, image: str, boxes: dict[object, object]
-) -> Sample:
+def _raw_sample(entry: object, where: str, image: str | BadRecord, boxes: _Boxes) -> Sample:
+    if isinstance(image, BadRecord):
+        raise BadRecord(f"{where}: its image cannot be used: {image}", image.code)
     question = parse(_RawQuestion, entry, where)
     ids = [question.answer, *question.multiple_choices]
     if len(ids) != N_OPTIONS or len(set(ids)) != N_OPTIONS:
@@ -148,12 +195,7 @@ def _raw_sample(
             f" are not {N_OPTIONS} different boxes"
         )
     Random(f"v7w-{question.qa_id}").shuffle(ids)
-    corners = []
-    for box_id in ids:
-        if box_id not in boxes:
-            raise BadRecord(f"{where}: box {box_id} is not among the file's boxes", "missing_box")
-        box = parse(_RawBox, boxes[box_id], f"{where}: box {box_id}")
-        corners.append((box.x, box.y, box.x + box.width, box.y + box.height))
+    corners = [_corners(box_id, boxes, where) for box_id in ids]
     return _sample(
         f"v7w-{question.qa_id}",
         image,
@@ -165,13 +207,13 @@ def _raw_sample(
     )
 
 
-def _preprocessed(file: QuestionFile, images: Path) -> Iterator[Sample | Problem]:
+def _preprocessed(file: QuestionFile, images: ImageRoots) -> Iterator[Sample | Problem]:
     for where, value in file.records():
-        sample_id = str(value.get("id", where)) if isinstance(value, dict) else where
-        yield from attempt(sample_id, partial(_preprocessed_sample, value, where, images))
+        make = partial(_preprocessed_sample, value, where, images)
+        yield from attempt(stated_id(value, "id", where), make)
 
 
-def _preprocessed_sample(value: object, where: str, images: Path) -> Sample:
+def _preprocessed_sample(value: object, where: str, images: ImageRoots) -> Sample:
     record = parse(_Record, value, where)
     if len(record.bboxes) != N_OPTIONS:
         raise BadRecord(f"{where}: {len(record.bboxes)} bboxes · expected {N_OPTIONS}", "choices")

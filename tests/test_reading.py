@@ -15,12 +15,15 @@ from vipbench.reading import (
     Layout,
     Number,
     Xyxy,
+    attempt,
     find_image,
     parse,
     plain,
     read_questions,
     recognise,
+    stated_id,
 )
+from vipbench.schema import Problem, Sample
 
 
 class Thing(DataRecord):
@@ -182,6 +185,21 @@ def test_a_good_record() -> None:
     assert thing == Thing(name="a", box=(1.0, 2.5, 3.0, 4.0))
 
 
+def test_a_sample_of_the_wrong_type_is_a_problem() -> None:
+    given = {"id": "1", "image": "1.png", "question": None, "target": "A", "group": "1"}
+    (problem,) = attempt("1", lambda: Sample.model_validate(given))
+    assert isinstance(problem, Problem)
+    assert problem.message == "question = None: input should be a valid string"
+
+
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [({"id": "a"}, "a"), ({"id": 5}, "5"), ({"id": True}, "w"), ({"id": None}, "w"), (3, "w")],
+)
+def test_the_id_of_a_record_is_what_it_states(value: object, found: str) -> None:
+    assert stated_id(value, "id", "w") == found
+
+
 def test_reserved_text() -> None:
     assert plain("a <b> <r> <r1 >") == "a <b> <r> <r1 >"
     with pytest.raises(BadRecord, match="<r12>") as error:
@@ -207,6 +225,40 @@ def test_an_image_is_found_wherever_a_layout_puts_it(
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     assert find_image(tmp_path, "a/b/1.jpg", ("", "x")) == found
+
+
+@pytest.mark.parametrize(
+    ("there", "found"),
+    [
+        ({"two/a/b/1.jpg": "1"}, "a/b/1.jpg"),
+        ({"two/x/1.jpg": "1"}, "x/1.jpg"),
+        ({"one/x/1.jpg": "1", "two/1.jpg": "1"}, "x/1.jpg"),
+        ({"one/1.jpg": "1", "two/a/b/1.jpg": "2"}, "a/b/1.jpg"),
+        ({"one/1.jpg": "1", "two/x/1.jpg": "2"}, None),
+        ({"one/1.jpg": "1", "two/1.jpg": "2"}, None),
+        ({}, "a/b/1.jpg"),
+    ],
+)
+def test_an_image_is_looked_up_in_each_root(
+    there: dict[str, str], found: str | None, tmp_path: Path
+) -> None:
+    for name, content in there.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(content)
+    roots = (tmp_path / "one", tmp_path / "two")
+    if found is not None:
+        assert find_image(roots, "a/b/1.jpg", ("", "x")) == found
+        return
+    with pytest.raises(BadRecord) as error:
+        find_image(roots, "a/b/1.jpg", ("", "x"))
+    assert error.value.code == "ambiguous_image"
+    for name in there:
+        assert str(tmp_path / name) in str(error.value)
+
+
+def test_a_name_that_the_system_refuses_is_nowhere(tmp_path: Path) -> None:
+    name = f"{'x' * 300}.jpg"
+    assert find_image(tmp_path, name, ("", "x")) == name
 
 
 @pytest.mark.parametrize("image", ["/1.jpg", "../1.jpg", "a/../../1.jpg", ""])

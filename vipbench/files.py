@@ -3,20 +3,21 @@
 import contextlib
 import csv
 import errno
+import filecmp
 import json
 import os
 import re
 import stat
 import sys
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from types import SimpleNamespace
 from typing import IO, NamedTuple, NoReturn, TypeVar
 
 from pydantic import ValidationError
 
 from vipbench.errors import DataError, RunError
-from vipbench.schema import Record
+from vipbench.schema import ImageRoots, Record
 
 LineT = TypeVar("LineT", bound=Record)
 
@@ -39,6 +40,10 @@ class Advice(NamedTuple):
 
 
 PLAIN = Advice()
+
+
+class AmbiguousFile(DataError):
+    """Several folders have a file of one name, with different content."""
 
 
 class RawLine(NamedTuple):
@@ -203,6 +208,46 @@ def check_regular(path: Path) -> None:
     mode = path.stat().st_mode
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
         raise OSError(errno.EINVAL, NOT_REGULAR, str(path))
+
+
+def is_file(path: Path) -> bool:
+    """Say whether there is a regular file; a path that the system refuses is none."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
+def listed(roots: ImageRoots) -> tuple[Path, ...]:
+    """Return one or several roots as several."""
+    return (roots,) if isinstance(roots, Path) else roots
+
+
+def find_below(roots: ImageRoots, relative: PurePath | str) -> Path | None:
+    """Return the file of a relative path below the first root that has it; None: no root has it.
+
+    Raises AmbiguousFile where another root has a file of this name with different content.
+    """
+    found = [path for root in listed(roots) if is_file(path := root / relative)]
+    check_same(found)
+    return found[0] if found else None
+
+
+def check_same(found: Sequence[Path]) -> None:
+    """Raise AmbiguousFile unless all files have the content of the first."""
+    for other in found[1:]:
+        if not _same_content(found[0], other):
+            raise AmbiguousFile(
+                f"{found[0]} and {other} are different files, and either may be meant · expected a"
+                " name in one of the folders only, or the same bytes in all of them"
+            )
+
+
+def _same_content(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other) or filecmp.cmp(one, other, shallow=False)
+    except OSError:
+        return False
 
 
 def is_lfs_pointer(start: bytes) -> bool:

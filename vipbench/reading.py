@@ -14,8 +14,17 @@ from typing import Annotated, NamedTuple, NoReturn, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationError
 
 from vipbench.errors import DataError, nearest
-from vipbench.files import LFS_POINTER, NOT_REGULAR, check_regular, is_lfs_pointer
-from vipbench.schema import Problem, Sample
+from vipbench.files import (
+    LFS_POINTER,
+    NOT_REGULAR,
+    AmbiguousFile,
+    check_regular,
+    check_same,
+    is_file,
+    is_lfs_pointer,
+    listed,
+)
+from vipbench.schema import ImageRoots, Problem, Sample
 
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Xyxy = Annotated[tuple[Number, Number, Number, Number], Strict(False)]
@@ -252,6 +261,7 @@ def _mistake(
     if kind == "extra_forbidden":
         return f"unknown key {key!r}{nearest(str(path[-1]), model.model_fields)}"
     shown = _step(value, path[-1]) if path else value
+    message = message.partition(" or instance of ")[0]  # a class of ours
     return f"{key} = {shown!r:.60}: {message[:1].lower()}{message[1:]}"
 
 
@@ -262,6 +272,22 @@ def _step(value: object, step: int | str) -> object:
     if isinstance(value, list) and isinstance(step, int) and step < len(value):
         return value[step]
     return value
+
+
+def stated_id(value: object, key: str, where: str) -> str:
+    """Return the id that a record states under `key`; `where` it stands, if it states none."""
+    stated = value.get(key) if isinstance(value, dict) else None
+    usable = isinstance(stated, str | int) and not isinstance(stated, bool)
+    return str(stated) if usable else where
+
+
+def uncounted(what: str, value: object) -> str:
+    """Say that what should list questions is no list, so that they count as one error."""
+    found = "is null or missing" if value is None else f"= {value!r:.60}"
+    return (
+        f"{what} {found} · expected a list of questions; how many there are is unknown, and they"
+        " count as one"
+    )
 
 
 def plain(text: str) -> str:
@@ -277,33 +303,55 @@ def plain(text: str) -> str:
 def attempt(
     sample_id: str, make: Callable[[], Sample], warnings: Sequence[Problem] = ()
 ) -> Iterator[Sample | Problem]:
-    """Yield the sample that `make` builds, or the problem that kept it from being built."""
+    """Yield the sample that `make` builds, or the problem that kept it from being built.
+
+    What `make` gives a Sample of the wrong type (a reader that does not `parse`) is such a problem.
+    """
     try:
         sample = make()
     except BadRecord as error:
         yield Problem(id=sample_id, code=error.code, message=str(error))
         return
+    except ValidationError as error:
+        wrong = error.errors(include_url=False, include_context=False)[0]
+        key = ".".join(map(str, wrong["loc"])) or error.title
+        message = f"{key} = {wrong['input']!r:.60}: {wrong['msg'][:1].lower()}{wrong['msg'][1:]}"
+        yield Problem(id=sample_id, code="bad_record", message=message)
+        return
     yield from warnings
     yield sample
 
 
-def find_image(root: Path, image: str, folders: Sequence[str]) -> str:
+def find_image(roots: ImageRoots, image: str, folders: Sequence[str]) -> str:
     """Return the path of an image below its root, wherever one of the known layouts puts it.
 
     Args:
-        root: the image root.
+        roots: the image root, or several.
         image: path or file name from the data.
         folders: folders below the root to look in, `""` for the root itself.
 
     The whole path is tried first, then without its leading folders, one after another. What is
     nowhere, or would leave the root, is returned as it is, for the checks to report.
+
+    Raises BadRecord where several roots have files of this name with different content.
     """
     pure = PurePosixPath(image)
-    if pure.is_absolute() or ".." in pure.parts or (root / pure).is_file():
+    if pure.is_absolute() or ".." in pure.parts:
         return image
     for start in range(max(len(pure.parts), 1)):
-        for folder in folders:
-            path = PurePosixPath(folder, *pure.parts[start:])
-            if (root / path).is_file():
-                return path.as_posix()
+        tail = pure.parts[start:]
+        paths = [PurePosixPath(folder, *tail) for folder in (*(() if start else ("",)), *folders)]
+        places = [
+            (root, path)
+            for root in listed(roots)
+            if (path := next((path for path in paths if is_file(root / path)), None))
+        ]
+        if not places:
+            continue
+        try:
+            check_same([root / path for root, path in places])
+        except AmbiguousFile as error:
+            raise BadRecord(f"image {image!r}: {error}", "ambiguous_image") from error
+        path = places[0][1]
+        return image if path == pure else path.as_posix()
     return image

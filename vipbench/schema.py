@@ -31,6 +31,8 @@ StyleKind = Literal[
     "marks", "given", "none", "blind", "coordinates", "wrong", "shuffled", "permuted"
 ]
 PromptFormat = Literal["hf", "llava_v1", "chat_template"]
+ImageRoots = Path | tuple[Path, ...]
+"""The folder below which images lie; or several, in each of which a path is looked up, in order."""
 Tags = dict[str, tuple[str, ...]]
 """Breakdown axis -> values; several values (ViP-Bench capabilities) count the sample in each."""
 
@@ -341,3 +343,10 @@ class DataSource(NamedTuple):
     """A folder in the official or the preprocessed layout, or one question file."""
     images: Path
     """Root below which all image paths stay."""
+    more_images: tuple[Path, ...] = ()
+    """Further roots: a path that is not below the first one is looked up in these, in order."""
+
+    @property
+    def image_roots(self) -> ImageRoots:
+        """All roots, as `find_image` and `safe_path` take them."""
+        return (self.images, *self.more_images) if self.more_images else self.images

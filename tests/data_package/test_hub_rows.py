@@ -13,7 +13,7 @@ from vipbench.data.samples import load_samples
 from vipbench.data.tasks import load_task
 from vipbench.errors import DataError
 from vipbench.images.decode import image_size, open_image, safe_path
-from vipbench.schema import DataSource, Sample
+from vipbench.schema import DataSource, Problem, Sample
 
 
 def png(color: tuple[int, int, int]) -> bytes:
@@ -120,6 +120,17 @@ def test_numbers_that_are_no_json_are_the_problem_of_their_row(task_folder: Path
     source = locate("saved", {}, task_folder)
     kinds = [type(r).__name__ for r in load_samples(load_task("hub", (task_folder,)), source)]
     assert kinds == ["Problem", "Sample"]
+
+
+def test_a_class_without_a_name_is_the_problem_of_its_row(task_folder: Path) -> None:
+    made = rows()
+    kinds = made.features.copy()
+    columns = made.to_dict() | {"answer": [0, -1, 0]}
+    datasets.Dataset.from_dict(columns, features=kinds).save_to_disk(str(task_folder / "saved"))
+    found = list(load_samples(load_task("hub", (task_folder,)), locate("saved", {}, task_folder)))
+    (problem,) = [each for each in found if isinstance(each, Problem)]
+    assert len(found) == 3
+    assert "line 2: key 'answer' is missing" in problem.message
 
 
 def test_an_image_that_a_row_lacks_is_missing_later_on(task_folder: Path) -> None:

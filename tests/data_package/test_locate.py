@@ -44,6 +44,34 @@ def test_a_yaml_file_of_places(tmp_path: Path) -> None:
     }
 
 
+def test_images_may_lie_in_several_folders(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    path = tmp_path / "places.yaml"
+    path.write_text(f"vcr: {{questions: ., images: [a, '{tmp_path / 'b'}']}}\n", encoding="utf-8")
+    (source,) = parse_data_options([str(path)]).values()
+    assert source == DataSource(tmp_path, tmp_path / "a", (tmp_path / "b",))
+    assert source.image_roots == (tmp_path / "a", tmp_path / "b")
+    assert locate("vcr", {"vcr": source}) == source
+    (tmp_path / "b").rmdir()
+    with pytest.raises(DataError, match=r"data 'vcr': .*b does not exist"):
+        locate("vcr", {"vcr": source})
+    with pytest.raises(DataError, match=r"images: .*b does not exist"):
+        parse_data_options([str(path)])
+    path.write_text("vcr: {questions: ., images: [a]}\n", encoding="utf-8")
+    (source,) = parse_data_options([str(path)]).values()
+    assert source == DataSource(tmp_path, tmp_path / "a")
+    assert source.image_roots == tmp_path / "a"
+
+
+@pytest.mark.parametrize("images", ["[]", "[3]", "{a: 1}", "[[a]]", "[null]"])
+def test_folders_of_images_that_are_no_paths(tmp_path: Path, images: str) -> None:
+    path = tmp_path / "places.yaml"
+    path.write_text(f"vcr: {{questions: ., images: {images}}}\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"vcr: images is .* · expected a path or a list of paths"):
+        parse_data_options([str(path)])
+
+
 @pytest.mark.parametrize(
     ("option", "said"),
     [

@@ -6,7 +6,7 @@ from PIL import Image
 from tests.data_package.made import Make, record, records
 from vipbench.data.samples import inspect_image, load_samples
 from vipbench.data.tasks import load_task
-from vipbench.errors import DataError
+from vipbench.errors import DataError, TaskError
 from vipbench.schema import DataSource, Polygon, Problem, Region, Sample
 
 
@@ -71,6 +71,23 @@ def test_an_id_is_taken_by_a_sample_that_cannot_be_used(make: Make) -> None:
     ]
 
 
+def test_an_id_is_taken_by_a_record_that_the_reader_cannot_use(make: Make) -> None:
+    problem = "Problem(id='1', code='bad', message='m')"
+    found = records(make(), problem, record(), record(id="2"))
+    assert [e.code if isinstance(e, Problem) else e.id for e in found] == [
+        "bad",
+        "duplicate_id",
+        "2",
+    ]
+
+
+def test_a_reader_that_stops_at_a_record_is_named(make: Make) -> None:
+    with pytest.raises(
+        TaskError, match=r"own\.yaml: reader .* stopped at a record: .*expected a Problem"
+    ):
+        records(make(), record(), record(question=None))
+
+
 def test_problems_of_the_reader_pass_through_in_order(make: Make) -> None:
     warning = "Problem(id='1', code='odd', message='m', warning=True)"
     found = records(make(), warning, record(), "Problem(id='2', code='bad', message='m')")
@@ -124,6 +141,25 @@ def test_a_good_image_gives_its_size(images: DataSource) -> None:
     assert found is not None
     assert found.image_size == (40, 30)
     assert problems == []
+
+
+def test_images_are_looked_up_in_several_roots(images: DataSource, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    Image.new("RGB", (30, 20)).save(other / "more.png")
+    several = images._replace(more_images=(other,))
+    for name, size in (("good.png", (40, 30)), ("more.png", (30, 20))):
+        found, problems = inspect_image(at(name, (1, 1, 5, 5)), several)
+        assert found is not None
+        assert (found.image_size, problems) == (size, [])
+    Image.new("RGB", (30, 20)).save(other / "good.png")
+    for name, code in (("good.png", "ambiguous_image"), ("gone.png", "missing_image")):
+        found, (problem,) = inspect_image(at(name, (1, 1, 5, 5)), several)
+        assert (found, problem.code) == (None, code)
+        assert str(images.images) in problem.message
+        assert str(other) in problem.message
+    found, (problem,) = inspect_image(at("../other/more.png", (1, 1, 5, 5)), several)
+    assert (found, problem.code) == (None, "unsafe_path")
 
 
 def test_a_link_of_the_user_is_followed_out_of_the_root(images: DataSource) -> None:

@@ -15,6 +15,7 @@ from PIL import Image, features
 
 from vipbench.digests import file_digest
 from vipbench.errors import DataError
+from vipbench.files import AmbiguousFile
 from vipbench.images.decode import FORMATS, image_header, image_size, open_image, safe_path
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
@@ -59,6 +60,28 @@ def test_paths_that_leave_the_root_are_refused_by_what_they_are(
 )
 def test_paths_below_the_root_are_joined(tmp_path: Path, path: str) -> None:
     assert safe_path(tmp_path, path) == tmp_path / path
+
+
+def test_of_several_roots_the_first_that_has_the_file_counts(tmp_path: Path) -> None:
+    roots = (tmp_path / "one", tmp_path / "two")
+    for root in roots:
+        root.mkdir()
+    (roots[0] / "same").write_bytes(b"1")
+    (roots[1] / "same").write_bytes(b"1")
+    (roots[1] / "second").write_bytes(b"2")
+    (tmp_path / "outside").write_bytes(b"3")
+    (roots[1] / "link").symlink_to(tmp_path / "outside")
+    assert safe_path(roots, "same") == roots[0] / "same"
+    assert safe_path(roots, "second") == roots[1] / "second"
+    assert safe_path(roots, "link") == roots[1] / "link"
+    with pytest.raises(DataError, match=f"gone: in none of the folders {roots[0]}, {roots[1]}"):
+        safe_path(roots, "gone")
+    for path in ("../outside", str(tmp_path / "outside"), ""):
+        with pytest.raises(DataError, match="below the image root"):
+            safe_path(roots, path)
+    (roots[0] / "second").write_bytes(b"3")
+    with pytest.raises(AmbiguousFile, match=f"{roots[0]}/second and {roots[1]}/second"):
+        safe_path(roots, "second")
 
 
 def test_links_of_the_user_are_followed(tmp_path: Path) -> None:

@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from vipbench.data.samples import load_samples
+from vipbench.data.tasks import load_task
 from vipbench.errors import DataError
-from vipbench.schema import Problem, Sample
+from vipbench.schema import DataSource, Problem, Sample
 
 TASK = "pointqa_looktwice"
 LOCAL = "pointqa_local"
@@ -179,6 +181,92 @@ def test_local_point_that_cannot_be_used(read: Read, write: Write) -> None:
     assert "'ans' is missing" in problem.message
     assert isinstance(sample, Sample)
     assert sample.id == "31-1"
+
+
+@pytest.mark.parametrize("junk", [None, 1e308, "x", [], {}, {"points": {}}, {"points": []}])
+def test_a_bad_question_is_one_error_and_no_other_is_lost(
+    junk: object, read: Read, write: Write
+) -> None:
+    for task, prefix, make in (
+        (TASK, "looktwiceqa_test", question),
+        (LOCAL, "localqa_testfinal", local),
+    ):
+        write(f"{prefix}_imgs.json", ["31", "32"])
+        dataset = {"31": [make(), junk, make()], "32": [make()]}
+        found = read(task, write(f"{prefix.partition('_')[0]}_dataset.json", dataset))
+        assert [r.id for r in found] == ["31-0", "31-1", "31-2", "32-0"]
+        (problem,) = [r for r in found if isinstance(r, Problem)]
+        assert problem.id == "31-1"
+        assert "_dataset.json 31[1]: " in problem.message
+
+
+def test_an_image_that_may_be_either_of_two_is_an_error_of_each_question(
+    write: Write, tmp_path: Path
+) -> None:
+    write("one/31.jpg", "one image")
+    write("two/VG_100K/31.jpg", "another")
+    write("two/VG_100K/32.jpg", "a third")
+    dataset = {"31": [question(), question()], "32": [question()]}
+    local_dataset = {"31": [local(), local()], "32": [local()]}
+    write("looktwiceqa_test_imgs.json", ["31", "32"])
+    write("localqa_testfinal_imgs.json", ["31", "32"])
+    more = (tmp_path / "two",)
+    for task, path in (
+        (TASK, write("looktwiceqa_dataset.json", dataset)),
+        (LOCAL, write("localqa_dataset.json", local_dataset)),
+    ):
+        source = DataSource(path, tmp_path / "one", more)
+        *problems, sample = load_samples(load_task(task), source)
+        assert [(p.id, p.code) for p in problems if isinstance(p, Problem)] == [
+            ("31-0", "ambiguous_image"), ("31-1", "ambiguous_image"),
+        ]  # fmt: skip
+        assert isinstance(sample, Sample)
+        assert sample.image == "VG_100K/32.jpg"
+
+
+@pytest.mark.parametrize("changes", [{"question": None}, {"all_objs": 3}])
+def test_a_bad_local_question_is_an_error_of_each_point(
+    changes: dict[str, object], read: Read, write: Write
+) -> None:
+    write("localqa_testfinal_imgs.json", ["31"])
+    broken = local(points=local()["points"] * 3) | changes
+    found = read(LOCAL, write("localqa_dataset.json", {"31": [local(), broken, local()]}))
+    assert [r.id for r in found] == [f"31-{k}" for k in range(5)]
+    assert [isinstance(r, Problem) for r in found] == [False, True, True, True, False]
+
+
+def test_a_point_whose_box_may_be_the_unreadable_one_is_an_error(read: Read, write: Write) -> None:
+    write("localqa_testfinal_imgs.json", ["31"])
+    objects = [{"x": 0, "y": 0, "w": None, "h": 9}, {"x": 2, "y": 4, "w": 11, "h": 11}]
+    points = [{"x": 1, "y": 2, "ans": "red"}, {"x": 7, "y": 9, "ans": "round"}]
+    broken = local(points=points, all_objs=objects)
+    problem, sample = read(LOCAL, write("localqa_dataset.json", {"31": [broken]}))
+    assert isinstance(problem, Problem)
+    assert "localqa_dataset.json 31[0].all_objs[0]: w = None" in problem.message
+    assert isinstance(sample, Sample)
+
+
+@pytest.mark.parametrize("junk", [None, True, 1.5, ["31"], {"31": 1}, "31", 31])
+def test_a_bad_entry_of_the_split_file_is_one_error(junk: object, read: Read, write: Write) -> None:
+    write("looktwiceqa_test_imgs.json", ["31", junk, "32"])
+    dataset = {"31": [question()] * 2, "32": [question()]}
+    found = read(TASK, write("looktwiceqa_dataset.json", dataset))
+    where = "looktwiceqa_test_imgs.json[1]"
+    assert [r.id for r in found] == ["31-0", "31-1", where, "32-0"]
+    assert isinstance(found[2], Problem)
+
+
+@pytest.mark.parametrize("junk", [None, 3, {"0": question()}])
+def test_questions_that_cannot_be_counted_are_one_error(
+    junk: object, read: Read, write: Write
+) -> None:
+    write("looktwiceqa_test_imgs.json", ["31", "32"])
+    dataset = {"31": junk, "32": [question()]}
+    problem, sample = read(TASK, write("looktwiceqa_dataset.json", dataset))
+    assert isinstance(problem, Problem)
+    assert problem.id == "31"
+    assert "how many there are is unknown" in problem.message
+    assert isinstance(sample, Sample)
 
 
 def test_an_image_without_questions_is_a_problem(read: Read, write: Write) -> None:

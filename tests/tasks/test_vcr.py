@@ -246,6 +246,46 @@ def test_metadata_that_cannot_be_used(
     assert words in problem.message
 
 
+@pytest.mark.parametrize("junk", [None, 1e308, "x", [], {}, {"annot_id": None}, {"annot_id": []}])
+def test_a_bad_line_is_one_error_of_the_same_id_in_each_task(
+    junk: object, read: Read, write: Write
+) -> None:
+    write("vcr1images/film/a@0.json", metadata())
+    lines = [row(annot_id="val-1"), junk, row(annot_id="val-3", rationale_label=None)]
+    path = write("val.jsonl", lines)
+    ids = ["val-1", "val.jsonl line 2", "val-3"]
+    for task, bad in ((QA, ids[1:2]), (QAR, ids[1:]), (TURNS, ids[1:])):
+        found = read(task, path, path.parent)
+        assert [r.id for r in found] == ids
+        assert [r.id for r in found if isinstance(r, Problem)] == bad
+
+
+@pytest.mark.parametrize("junk", [None, 3, "x", {}, [1, 2, 3, 4], [1, 2, 3, 4, None], [1] * 6])
+def test_a_bad_box_is_an_error_of_the_questions_that_mention_it(
+    junk: object, read: Read, write: Write
+) -> None:
+    meta = metadata()
+    meta["boxes"][1] = junk  # type: ignore[index]
+    write("vcr1images/film/a@0.json", meta)
+    lines = [row(annot_id=str(k), question=["Is", [k], "?"]) for k in range(3)]
+    found = read(QA, write("val.jsonl", lines))
+    assert [(r.id, isinstance(r, Problem)) for r in found] == [
+        ("0", False), ("1", True), ("2", False),
+    ]  # fmt: skip
+    assert isinstance(found[1], Problem)
+    assert "film/a@0.json: box 1 = " in found[1].message
+
+
+def test_a_bad_name_matters_where_it_is_mentioned(
+    one: Callable[..., list[Sample | Problem]],
+) -> None:
+    (sample,) = one(objects=["person", None, "cup"])
+    assert isinstance(sample, Sample)
+    (problem,) = one(objects=[None, "dog", "cup"])
+    assert isinstance(problem, Problem)
+    assert "name 0 = None" in problem.message
+
+
 def test_the_test_split_has_no_labels(read: Read, write: Write) -> None:
     record = row()
     del record["answer_label"], record["rationale_label"]

@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
+from vipbench.data.samples import load_samples
+from vipbench.data.tasks import load_task
 from vipbench.errors import DataError
-from vipbench.schema import Problem, Sample
+from vipbench.schema import DataSource, Problem, Sample
 
 BBOX, HUMAN, DRAWN = "vip_bench_bbox", "vip_bench_human", "vip_bench_drawn"
 Samples = Callable[..., list[Sample]]
@@ -187,9 +189,66 @@ def test_questions_and_metadata_must_have_the_same_ids(release: Path, read: Read
     other = lines[3].replace('"question_id": 3', '"question_id": 8')
     questions.write_text("\n".join([*lines[:3], other]), encoding="utf-8")
     problems = [r for r in read(BBOX, release) if isinstance(r, Problem)]
-    assert [(p.id, p.code) for p in problems] == [
-        ("v1_8", "missing_metadata"), ("v1_3", "missing_question"),
-    ]  # fmt: skip
+    # One question, which the line and the metadata call by two numbers.
+    assert [(p.id, p.code) for p in problems] == [("v1_3", "missing_metadata")]
+    assert "the metadata has no 'v1_8'" in problems[0].message
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        ("null", "bad_record"),
+        ("7", "bad_record"),
+        ("[]", "bad_record"),
+        ('{"question_id": null}', "bad_record"),
+        ('{"question_id": 0, "image": "v1_1_1.png", "text": "?"}', "duplicate_id"),
+        ('{"question_id": 2, "image": "v1_1_1.png", "text": "?"}', "duplicate_id"),
+        (None, "missing_question"),
+    ],
+)
+def test_a_bad_line_is_one_error_and_no_other_is_lost(
+    line: str | None, code: str, release: Path, read: Read
+) -> None:
+    questions = release / "bbox/questions.jsonl"
+    lines: list[str | None] = list(questions.read_text(encoding="utf-8").splitlines())
+    lines[1] = line
+    questions.write_text("\n".join(filter(None, lines)), encoding="utf-8")
+    found = read(BBOX, release)
+    assert sorted(r.id for r in found) == ["v1_0", "v1_1", "v1_2", "v1_3"]
+    (problem,) = [r for r in found if isinstance(r, Problem)]
+    assert (problem.id, problem.code) == ("v1_1", code)
+
+
+@pytest.mark.parametrize("junk", [None, 3, [], {}, {"label": None}, {"label": "obj1"}])
+def test_a_bad_region_is_an_error_of_the_questions_that_need_it(
+    junk: object, release: Path, read: Read
+) -> None:
+    path = release / "source_image/v1_1.json"
+    content = json.loads(path.read_text(encoding="utf-8"))
+    content["shapes"] = [s if s["label"] != "obj1" else junk for s in content["shapes"]]
+    path.write_text(json.dumps(content), encoding="utf-8")
+    found = read(DRAWN, release)
+    assert [isinstance(r, Problem) for r in found] == [False, True, False, False]
+
+
+def test_regions_that_may_be_either_of_two_are_an_error_of_their_questions(
+    release: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other"
+    (other / "source_image").mkdir(parents=True)
+    labelme([], other / "source_image/v1_1.json")
+    found = list(load_samples(load_task(DRAWN), DataSource(release, release, (other,))))
+    assert [isinstance(r, Problem) for r in found] == [True, True, False, False]
+    assert isinstance(found[0], Problem)
+    assert str(other / "source_image/v1_1.json") in found[0].message
+
+
+@pytest.mark.parametrize("key", ["image", "image_source"])
+def test_an_image_without_a_name_is_an_error_of_its_question(
+    key: str, release: Path, read: Read
+) -> None:
+    change(release / "vip-bench-meta-data.json", "v1_0", **{key: ""})
+    assert [isinstance(r, Problem) for r in read(DRAWN, release)] == [True] + [False] * 3
 
 
 def test_a_mention_in_the_released_text_is_reserved(release: Path, read: Read) -> None:

@@ -145,6 +145,106 @@ def test_raw_record_that_cannot_be_used(
     assert words in problem.message
 
 
+JUNK: tuple[Any, ...] = (None, 1e308, True, "which", [], [1], {})
+
+
+def many(n: int = 3) -> dict[str, Any]:
+    """Two images of the test split with `n` questions each."""
+    content = raw()
+    image = content["images"][0]
+    content["images"] = [
+        image | {"qa_pairs": [image["qa_pairs"][0] | {"qa_id": 10 * k + i} for i in range(n)]}
+        for k in (1, 2)
+    ]
+    return content
+
+
+@pytest.mark.parametrize("junk", JUNK)
+def test_a_bad_question_is_one_error_and_no_other_is_lost(
+    junk: object, read: Read, write: Write
+) -> None:
+    content = many()
+    content["images"][0]["qa_pairs"][1] = junk
+    found = read(TASK, write("raw.json", content))
+    where = "raw.json images[0].qa_pairs[1]"
+    assert [r.id for r in found] == ["v7w-10", where, "v7w-12", "v7w-20", "v7w-21", "v7w-22"]
+    (problem,) = [r for r in found if isinstance(r, Problem)]
+    assert problem.message.startswith(f"{where}: ")
+
+
+@pytest.mark.parametrize("junk", [*JUNK[:3], *JUNK[4:]])
+@pytest.mark.parametrize("key", ["filename", "split"])
+def test_a_fault_of_an_image_is_an_error_of_each_of_its_questions(
+    key: str, junk: object, read: Read, write: Write
+) -> None:
+    content = many()
+    content["images"][1][key] = junk
+    found = read(TASK, write("raw.json", content))
+    assert [r.id for r in found] == [f"v7w-{k}" for k in (10, 11, 12, 20, 21, 22)]
+    problems = [r for r in found if isinstance(r, Problem)]
+    assert [p.id for p in problems] == ["v7w-20", "v7w-21", "v7w-22"]
+    assert f"images[1].qa_pairs[2]: its image cannot be used: raw.json images[1]: {key} = " in (
+        problems[2].message
+    )
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_questions_of_other_splits_are_not_counted(split: str, read: Read, write: Write) -> None:
+    content = many()
+    content["images"][1] |= {"split": split, "filename": None}
+    assert [r.id for r in read(TASK, write("raw.json", content))] == ["v7w-10", "v7w-11", "v7w-12"]
+
+
+@pytest.mark.parametrize("junk", [None, 3, "x", {"0": {}}])
+@pytest.mark.parametrize("whole", [True, False])
+def test_questions_that_cannot_be_counted_are_one_error(
+    whole: bool, junk: object, read: Read, write: Write
+) -> None:
+    content = many()
+    if whole:
+        content["images"][1] = [junk]
+    else:
+        content["images"][1]["qa_pairs"] = junk
+    *samples, problem = read(TASK, write("raw.json", content))
+    assert [s.id for s in samples] == ["v7w-10", "v7w-11", "v7w-12"]
+    assert isinstance(problem, Problem)
+    assert problem.code == "no_questions"
+    assert problem.id == "raw.json images[1]" + ("" if whole else ".qa_pairs")
+    assert "how many there are is unknown" in problem.message
+
+
+@pytest.mark.parametrize(
+    ("index", "box", "code"),
+    [
+        (0, None, "missing_box"),
+        (0, {"box_id": [1], "x": 1}, "missing_box"),
+        (0, BOXES[0] | {"width": "8"}, "bad_record"),
+        (4, BOXES[0] | {"width": 9}, "ambiguous_box"),
+    ],
+)
+def test_a_bad_box_is_an_error_of_the_questions_that_refer_to_it(
+    index: int, box: object, code: str, read: Read, write: Write
+) -> None:
+    content = many()
+    content["boxes"] = [
+        *BOXES[:index],
+        box,
+        *BOXES[index + 1 :],
+        {"box_id": 6} | BOXES[0] | {"box_id": 6},
+    ]
+    content["images"][0]["qa_pairs"][0]["multiple_choices"] = [3, 4, 6]
+    content["images"][1]["qa_pairs"] = []
+    sample, *problems = read(TASK, write("raw.json", content))
+    assert isinstance(sample, Sample)
+    assert [p.code for p in problems if isinstance(p, Problem)] == [code] * 2
+
+
+def test_a_box_that_stands_twice_is_one(samples: Samples, write: Write) -> None:
+    content = raw()
+    content["boxes"] = [*BOXES, BOXES[1]]
+    assert samples(TASK, write("raw.json", content)) == samples(TASK, write("raw.json", raw()))
+
+
 @pytest.mark.parametrize(
     ("changes", "code", "words"),
     [
@@ -177,7 +277,6 @@ def test_a_missing_key_is_named_with_the_nearest(read: Read, write: Write) -> No
     ("content", "words"),
     [
         ({"images": [], "boxes": []}, "split 'test'"),
-        ({"images": raw()["images"], "boxes": [*BOXES, BOXES[0]]}, "different 'box_id'"),
         ({"images": {}, "boxes": []}, "must be lists"),
         ([], "an empty list"),
         ([{"id": "v7w-1", "bbox": []}], "keys id, bbox"),

@@ -1,5 +1,6 @@
 """`check` on data of our own (reader jsonl) and on the synthetic releases, whole and damaged."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -63,6 +64,23 @@ def test_all_problems_are_reported_at_once(own: Path) -> None:
     }
     assert (report.n_errors, report.n_warnings) == (8, 3)
     assert report.n_records == 11
+
+
+def test_a_record_that_one_part_cannot_read_is_an_error_of_the_joint_task(
+    released: Path, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(sources(released)["vcr"].questions, tmp_path / "vcr"))
+    path = next(folder.rglob("val.jsonl"))
+    first, _, *rest = path.read_text(encoding="utf-8").splitlines()
+    broken = json.loads(first) | {"rationale_label": None}
+    path.write_text("\n".join([json.dumps(broken), "null", *rest]), encoding="utf-8")
+    reports = check_tasks(["vcr_q2ar"], {"vcr": DataSource(folder, folder)})
+    assert [(r.n_records, r.n_errors) for r in reports] == [(8, 1), (8, 2), (8, 2)]
+    first_id = json.loads(first)["annot_id"]
+    assert [(p.id, p.message) for p in reports[2].findings[0].first] == [
+        (first_id, "cannot be read in vcr_qar"),
+        ("val.jsonl line 2", "cannot be read in vcr_qa, vcr_qar"),
+    ]
 
 
 def test_errors_come_first_and_five_of_a_code_are_shown(own: Path) -> None:

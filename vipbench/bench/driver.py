@@ -36,7 +36,7 @@ from vipbench.environment import versions
 from vipbench.errors import RunError, RunInterrupted, RunnerError
 from vipbench.runners.checkpoints.checkpoint import CheckpointInfo, check_checkpoint
 from vipbench.runners.device import check_names
-from vipbench.schema import Trial
+from vipbench.schema import ImageRoots, Trial
 from vipbench.trials.make import make_trials
 from vipbench.trials.selection import select
 
@@ -135,7 +135,7 @@ def _prepare(
     wanted = {"vipbench": None, "official": settings.n_official, "usual": settings.n_usual}
     images = samples.images
     if settings.image_width is not None:
-        images = {task: folder / "images" / task for task in images}
+        images = {task: _enlarged(folder, task) for task in images}
     base = Job(
         name="",
         kind="run",
@@ -180,8 +180,13 @@ def _write_requests(session: Session, samples: Samples) -> None:
     draft.requests.replace(base.requests)
 
 
+def _enlarged(folder: Path, task: str) -> Path:
+    """Return the folder of a bench's own, larger images of a task."""
+    return folder / "images" / task
+
+
 def _changed(
-    session: Session, images: Mapping[str, Path], trial: Trial, length: int | None
+    session: Session, images: Mapping[str, ImageRoots], trial: Trial, length: int | None
 ) -> Trial:
     """Give a request its longest answer and its larger image, where the settings say so."""
     request, width = trial.request, session.settings.image_width
@@ -191,7 +196,7 @@ def _changed(
         request = request.model_copy(update={"max_new_tokens": length})
     if width is not None:
         task = request.task
-        request = enlarge(request, images[task], session.base.images[task], width)
+        request = enlarge(request, images[task], _enlarged(session.folder, task), width)
     return trial.model_copy(update={"request": request})
 
 

@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import Field
 
 from vipbench.runners.vipllava.model_sizes import ModelSizes
-from vipbench.schema import Record
+from vipbench.schema import ImageRoots, Record
 
 RandomSize = Literal["tiny", "7b", "13b"]
 WayName = Literal["vipbench", "official", "usual"]
@@ -22,8 +22,8 @@ class Job(Record):
     way: WayName = "vipbench"
     requests: Path
     """JSON lines of trials; `lengthen` writes them again."""
-    images: dict[str, Path]
-    """Task -> root of its images."""
+    images: dict[str, ImageRoots]
+    """Task -> root of its images, or several."""
     repeat: int = 1
     """How often the requests are asked, one time after another, as if there were more of them."""
     places: tuple[int, ...] = ()

@@ -16,7 +16,7 @@ from vipbench import files
 from vipbench.bench.records import WayName
 from vipbench.errors import RunnerError
 from vipbench.images.decode import open_image, safe_path
-from vipbench.schema import Region, Request, VisualPrompt
+from vipbench.schema import ImageRoots, Region, Request, VisualPrompt
 
 NewTokens = int | Literal["open"]
 
@@ -115,7 +115,7 @@ def lengthen(request: Request, encode: Callable[[Request], Sequence[int]], n: in
     return longer
 
 
-def enlarge(request: Request, images: Path, out: Path, width: int) -> Request:
+def enlarge(request: Request, images: ImageRoots, out: Path, width: int) -> Request:
     """Write a request's image below `out` at a width in px, unless it is there; move its marks.
 
     Raises:

@@ -7,7 +7,7 @@ from vipbench.bench.floor import Work
 from vipbench.bench.records import Answered, Job, Outcome, WayName
 from vipbench.bench.settings import BenchSettings
 from vipbench.console import Console
-from vipbench.schema import Record, Trial
+from vipbench.schema import ImageRoots, Record, Trial
 
 
 class Plan(Record):
@@ -23,8 +23,8 @@ class Samples(NamedTuple):
     """What is asked, before requests are changed as the settings say."""
 
     trials: list[Trial]
-    images: dict[str, Path]
-    """Task -> root of its images."""
+    images: dict[str, ImageRoots]
+    """Task -> root of its images, or several."""
 
 
 class Round(NamedTuple):

@@ -16,7 +16,7 @@ from vipbench.errors import RunError, VipbenchError, nearest
 if TYPE_CHECKING:
     from vipbench.runfolder.lines import ScoreLine, TrialId
     from vipbench.runfolder.manifest import Manifest
-    from vipbench.schema import Request, Trial
+    from vipbench.schema import ImageRoots, Request, Trial
 
 
 @app.command()
@@ -68,7 +68,7 @@ def show(
         return
     default = folder / "shown" / f"{file_name('-'.join(lines.trial_id(trial)))}.png"
     try:
-        _print_picture(trial.request, Path(manifest.tasks[trial.task].images), out or default)
+        _print_picture(trial.request, manifest.tasks[trial.task].image_roots, out or default)
     except VipbenchError as error:
         if out is not None:
             raise
@@ -78,7 +78,7 @@ def show(
     _print_scores(folder, trial, manifest)
 
 
-def _print_picture(request: "Request", images: Path, path: Path) -> None:
+def _print_picture(request: "Request", images: "ImageRoots", path: Path) -> None:
     """Write what the model is shown, before it is fitted, and show it in a terminal."""
     from PIL import Image
 

@@ -115,9 +115,17 @@ def _write_files(dataset: "datasets.Dataset", column: str, folder: Path) -> None
         for row in rows:
             row["image"] = _write_image(row.pop(column), folder)
             for key, kind in names.items():
-                row[key] = None if row[key] is None else kind.int2str(row[key])
+                row[key] = _class_name(row[key], kind)
             line = json.dumps(_plain(row), ensure_ascii=False, allow_nan=False, default=str)
             file.write(line + "\n")
+
+
+def _class_name(value: int | None, kind: "datasets.ClassLabel") -> str | None:
+    """Return a class by its name; None for -1, which stands for none, and for other numbers.
+
+    The reader says which row lacks what it needs.
+    """
+    return kind.names[value] if value is not None and 0 <= value < len(kind.names) else None
 
 
 def _write_image(image: dict[str, object] | None, folder: Path) -> str:
@@ -127,7 +135,10 @@ def _write_image(image: dict[str, object] | None, folder: Path) -> str:
         if not Path(path).is_file():
             # Reported as missing when it is opened.
             return f"images/{PurePosixPath(path).name or 'none'}"
-        stored = Path(path).read_bytes()
+        try:
+            stored = Path(path).read_bytes()
+        except OSError:  # of one row; it is reported as missing, too
+            return f"images/{PurePosixPath(path).name}"
     suffix = re.search(r"(\.[A-Za-z0-9]{1,5})?$", path)
     name = f"images/{hashlib.sha256(stored).hexdigest()[:32]}{suffix[0] if suffix else ''}"
     (folder / name).write_bytes(stored)

@@ -6,6 +6,7 @@ Knows nothing of tasks or models.
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from vipbench.data.cache import find_fetched
 from vipbench.data.hub_rows import HUB_ID, as_files, load_from_hub, write_rows
@@ -21,8 +22,8 @@ KEYS = ("visual7w", "pointqa", "vcr", "vip_bench")
 def parse_data_options(options: Sequence[str]) -> dict[str, DataSource]:
     """Read `--data` values: `KEY=DIR`, `KEY=FILE`, or a YAML file `{KEY: {questions, images}}`.
 
-    Paths in a YAML file are relative to it. Raises DataError for unknown forms, missing paths and a
-    key that is given twice.
+    Paths in a YAML file are relative to it; `images` may be a list of folders. Raises DataError for
+    unknown forms, missing paths and a key that is given twice.
     """
     sources: dict[str, DataSource] = {}
     for option in options:
@@ -59,29 +60,38 @@ def _data_file(path: Path) -> dict[str, DataSource]:
         wrong = _source_mistakes(entry, path.parent)
         mistakes += [f"{key}: {mistake}" for mistake in wrong]
         if not wrong:
-            sources[key] = DataSource(
-                questions=path.parent / Path(entry["questions"]).expanduser(),
-                images=path.parent / Path(entry["images"]).expanduser(),
-            )
+            first, *more = [path.parent / Path(root).expanduser() for root in _roots(entry)]
+            questions = path.parent / Path(entry["questions"]).expanduser()
+            sources[key] = DataSource(questions, first, tuple(more))
     if mistakes:
         raise DataError(f"--data {path}: {'; and '.join(mistakes)}")
     return sources
 
 
 def _source_mistakes(entry: object, folder: Path) -> list[str]:
-    fields = DataSource._fields
+    fields = ("questions", "images")
     if not isinstance(entry, dict):
         return [f"expected the keys 'questions' and 'images', not {shown(entry)}"]
     mistakes = [
         f"unknown key {key!r}{nearest(str(key), fields)}" for key in entry if key not in fields
     ]
     for field in fields:
-        path = entry.get(field)
-        if not isinstance(path, str):
-            mistakes.append(f"{field} is {shown(path)} · expected a path")
-        elif not (folder / Path(path).expanduser()).exists():
-            mistakes.append(f"{field}: {path} does not exist (relative to the file)")
+        stated = entry.get(field)
+        paths: list[Any] = _roots(entry) if field == "images" else [stated]
+        if not paths or not all(isinstance(path, str) for path in paths):
+            several = " or a list of paths" if field == "images" else ""
+            mistakes.append(f"{field} is {shown(stated)} · expected a path{several}")
+            continue
+        for path in paths:
+            if not (folder / Path(path).expanduser()).exists():
+                mistakes.append(f"{field}: {path} does not exist (relative to the file)")
     return mistakes
+
+
+def _roots(entry: dict[Any, Any]) -> list[Any]:
+    """List the image folders of an entry, which may state one or several."""
+    images = entry.get("images")
+    return images if isinstance(images, list) else [images]
 
 
 def locate(key: str, overrides: Mapping[str, DataSource], base: Path | None = None) -> DataSource:
@@ -99,7 +109,8 @@ def locate(key: str, overrides: Mapping[str, DataSource], base: Path | None = No
         DataError: Nothing is found; says which option to give.
     """
     if key in overrides:
-        for path in overrides[key]:
+        questions, images, more = overrides[key]
+        for path in (questions, images, *more):
             if not path.exists():
                 raise DataError(f"data {key!r}: {path} does not exist · give an existing folder")
         return as_files(overrides[key])

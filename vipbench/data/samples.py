@@ -4,11 +4,15 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
+from pydantic import ValidationError
+
 from vipbench.data.tasks import import_reader
 from vipbench.errors import DataError, TaskError
+from vipbench.files import AmbiguousFile
 from vipbench.images.decode import image_size, safe_path
 from vipbench.images.geometry import bounds, inside_image, intersects_image, is_inverted
 from vipbench.prompts.mentions import LETTERS, mentioning, mentions
+from vipbench.reading import BadRecord
 from vipbench.schema import DataSource, Polygon, Problem, Region, Sample, TaskSpec
 from vipbench.validation import shown
 
@@ -32,7 +36,7 @@ def load_samples(spec: TaskSpec, source: DataSource) -> Iterator[Sample | Proble
         raise TaskError(
             f"{spec.path}: reader {spec.reader!r} returned {shown(records)} · {CONTRACT}"
         )
-    for record in records:
+    for record in _read(records, spec):
         if not isinstance(record, Sample | Problem):
             raise TaskError(
                 f"{spec.path}: reader {spec.reader!r} gave {shown(record)} · {CONTRACT}"
@@ -42,6 +46,9 @@ def load_samples(spec: TaskSpec, source: DataSource) -> Iterator[Sample | Proble
             record = record.model_copy(update={"id": ascii(record.id)})
             fault = ("bad_text", "the id holds half a character (a lone surrogate)")
         if isinstance(record, Problem):
+            # Taken, so that the parts of a joint task give one id to one record, whatever each of
+            # them needs of it.
+            seen.update(() if record.warning else (record.id,))
             yield record
             continue
         fault = fault or _fault(record, spec)
@@ -60,6 +67,17 @@ def load_samples(spec: TaskSpec, source: DataSource) -> Iterator[Sample | Proble
                 warning=True,
             )
         yield record.model_copy(update={"task": spec, "regions": regions})
+
+
+def _read(records: Iterable[object], spec: TaskSpec) -> Iterator[object]:
+    try:
+        yield from records
+    except (BadRecord, ValidationError) as error:
+        said = " ".join(str(error).split())
+        raise TaskError(
+            f"{spec.path}: reader {spec.reader!r} stopped at a record: {said:.200} · expected a"
+            " Problem for a record that it cannot use, as reading.attempt yields one"
+        ) from error
 
 
 def _texts(sample: Sample) -> Iterator[str]:
@@ -138,15 +156,13 @@ def inspect_image(sample: Sample, source: DataSource) -> tuple[Sample | None, li
         return Problem(id=sample.id, code=code, message=message, warning=warning)
 
     try:
-        path = safe_path(source.images, sample.image)
+        path = safe_path(source.image_roots, sample.image)
     except DataError as error:
-        return None, [problem("unsafe_path", str(error))]
+        return None, [problem(_code(error, "unsafe_path"), str(error))]
     try:
         size = image_size(path)
     except DataError as error:
-        missing = isinstance(error.__cause__, FileNotFoundError | NotADirectoryError)
-        code = "missing_image" if missing else "bad_image"
-        return None, [problem(code, str(error))]
+        return None, [problem(_code(error, "bad_image"), str(error))]
     problems = []
     for region in sample.regions:
         if not intersects_image(region.box, size):
@@ -161,6 +177,13 @@ def inspect_image(sample: Sample, source: DataSource) -> tuple[Sample | None, li
             where = f"box {_box_text(region)} is partly outside {size[0]} x {size[1]} px"
             problems.append(problem("box_partly_outside", f"{where}; drawn as given", warning=True))
     return sample.model_copy(update={"image_size": size}), problems
+
+
+def _code(error: DataError, other: str) -> str:
+    if isinstance(error, AmbiguousFile):
+        return "ambiguous_image"
+    missing = isinstance(error.__cause__, FileNotFoundError | NotADirectoryError)
+    return "missing_image" if missing else other
 
 
 def _reaches(polygons: Sequence[Polygon], size_wh: tuple[int, int]) -> bool:

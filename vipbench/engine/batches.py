@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -12,7 +11,7 @@ from vipbench.images.load import PreparedRequest, load_or_error
 from vipbench.runfolder.lines import ResponseLine
 from vipbench.runfolder.trials_file import Trials
 from vipbench.runners.contract import Runner, check_responses, patch_size_of, reads_images
-from vipbench.schema import Request, Response, Trial
+from vipbench.schema import ImageRoots, Request, Response, Trial
 
 
 class BatchPipeline:
@@ -22,7 +21,7 @@ class BatchPipeline:
         self,
         runner: Runner,
         name: str,
-        images: Mapping[str, Path],
+        images: Mapping[str, ImageRoots],
         *,
         n_loaders: int = 0,
         console: Console = STDERR,
@@ -99,7 +98,7 @@ def answer_batches(
     trials: Trials,
     plan: Sequence[Sequence[int]],
     todo: Sequence[int],
-    images: Mapping[str, Path],
+    images: Mapping[str, ImageRoots],
     write: Callable[[list[ResponseLine]], None],
     *,
     ahead: int | None = None,

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Protocol
 
 from vipbench.console import Console
@@ -10,6 +9,7 @@ from vipbench.engine.batches import answer_batches
 from vipbench.runfolder.lines import ResponseLine
 from vipbench.runfolder.trials_file import Trials
 from vipbench.runners.contract import Runner, splits_of
+from vipbench.schema import ImageRoots
 
 
 class Backend(Protocol):
@@ -43,7 +43,7 @@ class InProcess:
         self,
         runner: Runner,
         name: str,
-        images: Mapping[str, Path],
+        images: Mapping[str, ImageRoots],
         *,
         ahead: int,
         n_loaders: int,

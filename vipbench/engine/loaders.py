@@ -17,7 +17,6 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
-from pathlib import Path
 from queue import SimpleQueue
 from typing import Literal, NamedTuple
 
@@ -26,7 +25,7 @@ import numpy as np
 from vipbench.console import Console
 from vipbench.errors import RunError
 from vipbench.images.load import LoadedImage, PreparedRequest, load_or_error
-from vipbench.schema import Request, Visibility
+from vipbench.schema import ImageRoots, Request, Visibility
 
 AHEAD = 2
 """Batches that are loaded ahead of the one that is answered."""
@@ -42,7 +41,7 @@ _GONE = (EOFError, OSError)
 class LoadSettings(NamedTuple):
     """How images are loaded: the same for all requests of a run."""
 
-    images: Mapping[str, Path]
+    images: Mapping[str, ImageRoots]
     """The folder below which each task's images lie, by the task's name."""
     size: int | None
     """Side in px of the model's square; None: images are not fitted."""

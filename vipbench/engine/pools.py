@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Mapping
-from pathlib import Path
 
 from vipbench.console import Console
 from vipbench.engine.loaders import count_ahead
@@ -11,7 +10,7 @@ from vipbench.engine.ray_actors import RayPool
 from vipbench.engine.workers import Job, WorkerPool
 from vipbench.runners.device import assign_devices
 from vipbench.runners.spec import Build, Model
-from vipbench.schema import Engine
+from vipbench.schema import Engine, ImageRoots
 
 
 def make_pool(
@@ -20,7 +19,7 @@ def make_pool(
     build: Build,
     name: str,
     n: int,
-    images: Mapping[str, Path],
+    images: Mapping[str, ImageRoots],
     console: Console,
     *,
     n_loaders: int = 0,

@@ -32,7 +32,9 @@ from vipbench.engine.workers import (
     WorkerState,
 )
 from vipbench.errors import RunError, VipbenchError
+from vipbench.files import listed
 from vipbench.images.decode import safe_path
+from vipbench.schema import ImageRoots
 
 ADDRESS = "RAY_ADDRESS"
 """Environment variable of Ray that names a cluster; without it, Ray is started on this machine."""
@@ -75,8 +77,7 @@ class RayPool(WorkerPool):
         driver = DriverInfo(Path.cwd(), environment.versions())
         workers = []
         for number, job in enumerate(jobs):
-            images = {task: folder.absolute() for task, folder in job.images.items()}
-            job = job._replace(images=images)
+            job = job._replace(images={t: _absolute(roots) for t, roots in job.images.items()})
             workers.append(_ActorWorker(self._ray, number, job, driver, resource))
         super().__init__(workers, console, ahead=ahead, weights=weights)
 
@@ -289,8 +290,10 @@ class RemoteWorker:
                 continue
             try:
                 path = safe_path(self._job.images[request.task], request.image)
-            except VipbenchError:
-                continue
+            except VipbenchError as error:
+                if not isinstance(error.__cause__, FileNotFoundError):
+                    continue
+                path = Path(request.image)
             if not path.exists():
                 raise RunError(f"{socket.gethostname()}: there is no image {path} · {_SAME_PATHS}")
         return answers
@@ -302,11 +305,18 @@ _SAME_PATHS = (
 )
 
 
+def _absolute(roots: ImageRoots) -> ImageRoots:
+    absolute = tuple(root.absolute() for root in listed(roots))
+    return absolute[0] if isinstance(roots, Path) else absolute
+
+
 def _check_folders(job: Job, driver: DriverInfo) -> None:
     """Refuse a machine that has no such working directory, or no images."""
-    folders = {"the working directory": driver.folder}
-    folders |= {f"images of {task}": folder for task, folder in job.images.items()}
-    for what, folder in folders.items():
+    places = [("the working directory", driver.folder)]
+    places += [
+        (f"images of {t}", root) for t, roots in job.images.items() for root in listed(roots)
+    ]
+    for what, folder in places:
         if not folder.is_dir():
             raise RunError(
                 f"{socket.gethostname()}: there is no folder {folder} ({what}) · {_SAME_PATHS}"

@@ -19,7 +19,6 @@ from concurrent.futures import (
     ThreadPoolExecutor,
     wait,
 )
-from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
 
@@ -30,7 +29,7 @@ from vipbench.runfolder.lines import ResponseLine
 from vipbench.runfolder.trials_file import Trials
 from vipbench.runners.contract import RunnerSettings, settings_of, splits_of
 from vipbench.runners.spec import Build
-from vipbench.schema import Request
+from vipbench.schema import ImageRoots, Request
 
 MAX_DEATHS = 3
 """Times in a row that a worker may be killed, or that a batch may kill workers, before the run
@@ -50,7 +49,7 @@ class Job(NamedTuple):
     """What messages call the runner."""
     device: str | None
     """None: the runner chooses it."""
-    images: Mapping[str, Path]
+    images: Mapping[str, ImageRoots]
     """The folder below which each task's images lie, by the task's name."""
     n_loaders: int = 0
     """Processes of each worker that load images; 0: a thread of the worker does."""

@@ -263,7 +263,7 @@ def _rows(folder: str, task: str, style: str) -> Iterator[dict[str, object]]:
     manifest = manifests.read(run)
     answers = _collect(run, manifest, task, style)
     scores = _headline_scores(run)
-    images = Path(manifest.tasks[task].images)
+    images = manifest.tasks[task].image_roots
     trials = trials_file.open_trials(run / REQUESTS)
     for index, reply in zip(answers.indices, answers.replies, strict=True):
         trial = trials[index]

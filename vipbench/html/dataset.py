@@ -4,7 +4,6 @@ import json
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields
-from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from vipbench import files
@@ -25,7 +24,7 @@ from vipbench.html.runs import (
 from vipbench.runfolder import answers_file
 from vipbench.runfolder.folder import MANIFEST, REQUESTS, RESPONSES, SCORES
 from vipbench.runfolder.lines import ResponseLine, ScoreLine, TrialId, trial_id
-from vipbench.schema import Request, Trial
+from vipbench.schema import ImageRoots, Request, Trial
 
 LineT = TypeVar("LineT", Trial, ScoreLine)
 
@@ -64,8 +63,8 @@ class ToDraw(NamedTuple):
     """Index of the question that it belongs to."""
     task: TaskKey
     request: Request
-    images: Path
-    """Root of the task's images."""
+    images: ImageRoots
+    """Root of the task's images, or several."""
 
 
 @dataclass
@@ -221,7 +220,7 @@ class _Collector:
             ask = self._asks[name] = self._new_ask(trial.target, trial.group, trial.tags)
             if request is not None:
                 self._describe(ask, request, trial.target)
-                images = Path(run.manifest.tasks[trial.task].images)
+                images = run.manifest.tasks[trial.task].image_roots
                 self.to_draw.append(ToDraw(ask, key, request, images))
         if response is not None and response.pixels and run.manifest.image_size == self._size:
             self.dataset.pixels.setdefault(ask, set()).add(response.pixels)

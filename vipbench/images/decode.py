@@ -22,7 +22,8 @@ from PIL import ExifTags, Image, TiffImagePlugin, UnidentifiedImageError
 
 from vipbench.digests import REMEMBERED
 from vipbench.errors import DataError
-from vipbench.files import LFS_POINTER, check_regular, is_lfs_pointer, reason
+from vipbench.files import LFS_POINTER, check_regular, find_below, is_lfs_pointer, reason
+from vipbench.schema import ImageRoots
 from vipbench.validation import shown
 
 MAX_PIXELS = 100_000_000
@@ -41,19 +42,26 @@ _DECODE_ERRORS = (
 )
 
 
-def safe_path(root: Path, relative: str) -> Path:
-    """Join a path from a data file to its root.
+def safe_path(roots: ImageRoots, relative: str) -> Path:
+    """Join a path from a data file to its root; of several roots, to the first that has the file.
 
-    Links below the root are followed, wherever they lead.
+    Links below a root are followed, wherever they lead.
 
     Raises:
-        DataError: The path is empty or absolute, or has `..`, a backslash or a NUL in it. It need
-            not exist.
+        DataError: The path is empty or absolute, or has `..`, a backslash or a NUL in it. Below one
+            root it need not exist; below several, it is an error (caused by a FileNotFoundError)
+            where none has it, and (AmbiguousFile) where two have different files of this name.
     """
     fault = _path_fault(relative)
     if fault is not None:
         raise DataError(f"image path {shown(relative)}: {fault}")
-    return root / PurePosixPath(relative)
+    if isinstance(roots, Path):
+        return roots / PurePosixPath(relative)
+    path = find_below(roots, PurePosixPath(relative))
+    if path is None:
+        folders = ", ".join(map(str, roots))
+        raise DataError(f"{relative}: in none of the folders {folders}") from FileNotFoundError()
+    return path
 
 
 def _path_fault(relative: str) -> str | None:

@@ -14,7 +14,7 @@ from vipbench.images.decode import open_image, safe_path
 from vipbench.images.draw import draw_mark
 from vipbench.images.fit import PAD_COLOR, fit
 from vipbench.images.visibility import measure, view
-from vipbench.schema import Request, Visibility
+from vipbench.schema import ImageRoots, Request, Visibility
 
 
 class LoadedImage(NamedTuple):
@@ -38,11 +38,11 @@ class PreparedRequest(NamedTuple):
 
 
 def load_or_error(
-    request: Request, images: Mapping[str, Path], size: int | None, patch_size: int | None
+    request: Request, images: Mapping[str, ImageRoots], size: int | None, patch_size: int | None
 ) -> PreparedRequest:
     """Do as `load_measured` does; a broken image is an error of this request alone.
 
-    `images` is the folder below which each task's images lie, by the task's name.
+    `images` is the folder below which each task's images lie, or several, by the task's name.
     """
     try:
         loaded = load_measured(request, images[request.task], size, patch_size)
@@ -52,7 +52,7 @@ def load_or_error(
 
 
 def load_measured(
-    request: Request, images: Path, size: int | None, patch_size: int | None = None
+    request: Request, images: ImageRoots, size: int | None, patch_size: int | None = None
 ) -> LoadedImage:
     """Open, mark and fit a request's image, and measure its marks; pure, equal in every process.
 
@@ -61,7 +61,7 @@ def load_measured(
 
     Args:
         request: names the image and the marks.
-        images: the folder below which `request.image` lies.
+        images: the folder below which `request.image` lies, or several.
         size: side of the model's square in px; None: the marked image is not fitted.
         patch_size: side of the model's patches in px, where it is known.
 
@@ -72,13 +72,13 @@ def load_measured(
     return LoadedImage(pixels, visibility, digest_pixels(pixels))
 
 
-def load_pixels(request: Request, images: Path, size: int | None) -> np.ndarray:
+def load_pixels(request: Request, images: ImageRoots, size: int | None) -> np.ndarray:
     """Return only the pixels that `load_measured` gives."""
     return _draw_and_fit(request, images, size, None)[0]
 
 
 def _draw_and_fit(
-    request: Request, images: Path, size: int | None, patch_size: int | None
+    request: Request, images: ImageRoots, size: int | None, patch_size: int | None
 ) -> tuple[np.ndarray, tuple[Visibility, ...]]:
     """Return pixels as `LoadedImage` has them, and how much of each mark can be seen."""
     path = safe_path(images, request.image)

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 
 from vipbench import environment
 from vipbench.data.synthetic import is_synthetic
@@ -11,7 +12,7 @@ from vipbench.run.settings import RunSettings
 from vipbench.runfolder import manifest as manifests
 from vipbench.runfolder.manifest import Manifest, TaskRun, Times
 from vipbench.runfolder.plan import BatchLimit, plan_digest
-from vipbench.schema import TaskSpec
+from vipbench.schema import ImageRoots, TaskSpec
 from vipbench.trials.selection import Selection
 
 
@@ -63,7 +64,7 @@ def _task_runs(prepared: Prepared) -> dict[str, TaskRun]:
             chance=spec.chance,
             redistribute=spec.redistribute,
             questions=str(choice.source.questions.absolute()),
-            images=str(choice.source.images.absolute()),
+            images=_absolute(choice.source.image_roots),
             synthetic=is_synthetic(choice.source),
             n_samples=facts.n_samples,
             problems=dict(sorted(facts.problems.items())),
@@ -85,6 +86,12 @@ def _task_runs(prepared: Prepared) -> dict[str, TaskRun]:
             n_samples=parts[0].n_samples,
         )
     return runs
+
+
+def _absolute(roots: ImageRoots) -> str | tuple[str, ...]:
+    if isinstance(roots, Path):
+        return str(roots.absolute())
+    return tuple(str(root.absolute()) for root in roots)
 
 
 def _axes(selection: Selection, spec: TaskSpec) -> tuple[str, ...]:

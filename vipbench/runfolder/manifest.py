@@ -20,6 +20,7 @@ from vipbench.schema import (
     Engine,
     ExtraMetric,
     Fit,
+    ImageRoots,
     Kind,
     PromptFormat,
     PromptStyle,
@@ -84,7 +85,8 @@ class TaskRun(Record):
     redistribute: bool = False
     questions: str = ""
     """Where the question files lay."""
-    images: str = ""
+    images: str | tuple[str, ...] = ""
+    """Root of the images; several where their paths were looked up in several."""
     synthetic: bool = False
     n_samples: int
     """Samples of the full task; more than were asked where the run is a subset."""
@@ -94,6 +96,11 @@ class TaskRun(Record):
     """Images that are not stored in RGB and are converted, counted by mode."""
     boxes_for_polygons: int = 0
     """Marks that follow an outline, drawn from the box because the region has no polygon."""
+
+    @property
+    def image_roots(self) -> ImageRoots:
+        """The root of the images, or several."""
+        return Path(self.images) if isinstance(self.images, str) else tuple(map(Path, self.images))
 
 
 class Times(Record):

@@ -53,6 +53,8 @@ class CheckReport(NamedTuple):
     """Errors first, then warnings; in each the most frequent first."""
     ids: frozenset[str]
     """Of the samples that could be read."""
+    unread: frozenset[str] = frozenset()
+    """Ids of the records that could not be read."""
 
     @property
     def n_errors(self) -> int:
@@ -107,6 +109,7 @@ def check_task(choice: TaskChoice, console: Console = QUIET) -> CheckReport:
     problems: list[Problem] = []
     samples: list[Sample] = []
     usable: list[Sample] = []
+    unread: set[str] = set()
     try:
         for record in console.bar(
             f"{name}: read", load_samples(choice.spec, source), in_logs=False
@@ -115,6 +118,7 @@ def check_task(choice: TaskChoice, console: Console = QUIET) -> CheckReport:
                 samples.append(record)
             else:
                 problems.append(record)
+                unread.update(() if record.warning else (record.id,))
         n_records = len(samples) + sum(not problem.warning for problem in problems)
         problems.extend(_unmatched_targets(choice.spec, samples))
         for sample in console.bar(f"{name}: headers", samples, in_logs=False):
@@ -129,7 +133,8 @@ def check_task(choice: TaskChoice, console: Console = QUIET) -> CheckReport:
         n_records = len(samples)
         problems.append(Problem(id=name, code="unreadable", message=str(error)))
     styles = tuple(style.name for style in choice.styles)
-    return _report(name, styles, problems, samples, n_records, is_synthetic(source))
+    report = _report(name, styles, problems, samples, n_records, is_synthetic(source))
+    return report._replace(unread=frozenset(unread))
 
 
 def _report(
@@ -169,14 +174,27 @@ def _check_count(choice: TaskChoice, n: int) -> Iterator[Problem]:
 
 
 def _check_joint(spec: TaskSpec, parts: Sequence[CheckReport]) -> CheckReport:
-    """Compare the ids of the parts of a joint task: the parts are joined on them."""
+    """Compare the ids of the parts of a joint task, which are joined on them.
+
+    A record that one part cannot read is an error of the joint task, too.
+    """
     everywhere = frozenset.intersection(*(part.ids for part in parts))
+    unread = frozenset().union(*(part.unread for part in parts)) - everywhere
     problems = [
+        Problem(
+            id=id_,
+            code="bad_part",
+            message=f"cannot be read in {', '.join(p.task for p in parts if id_ in p.unread)}",
+        )
+        for id_ in sorted(unread)
+    ]
+    problems += [
         Problem(id=id_, code="ids_differ", message=f"is in {part.task}, but not in every part")
         for part in parts
-        for id_ in sorted(part.ids - everywhere)
+        for id_ in sorted(part.ids - everywhere - unread)
     ]
-    report = _report(spec.name, (), problems, n_records=len(everywhere))
+    n_records = max(len(everywhere | unread), *(part.n_records for part in parts))
+    report = _report(spec.name, (), problems, n_records=n_records)
     return report._replace(synthetic=any(part.synthetic for part in parts), ids=everywhere)
 
 
@@ -195,7 +213,7 @@ def _unmatched_targets(spec: TaskSpec, samples: Sequence[Sample]) -> Iterator[Pr
 def _draw_image(samples: Sequence[Sample], choice: TaskChoice) -> list[Problem]:
     """Take samples that share an image through request, drawing and fitting."""
     try:
-        image, mode = open_image(safe_path(choice.source.images, samples[0].image))
+        image, mode = open_image(safe_path(choice.source.image_roots, samples[0].image))
     except DataError as error:
         return [Problem(id=sample.id, code="bad_image", message=str(error)) for sample in samples]
     problems: list[Problem] = []

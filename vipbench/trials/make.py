@@ -308,7 +308,7 @@ def _inspect(record: Sample | Problem, source: DataSource, tally: _Tally) -> _In
         return tally.fail(record, error)
     if sample is None:
         raise ValueError(f"{record.id}: unusable, and no problem says why")
-    path = safe_path(source.images, sample.image)
+    path = safe_path(source.image_roots, sample.image)
     mode = image_header(path).mode
     if mode != "RGB":
         tally.image_modes[sample.image] = mode

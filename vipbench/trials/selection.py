@@ -8,7 +8,16 @@ from vipbench.data.locate import locate
 from vipbench.data.tasks import all_styles, load_suite, load_task
 from vipbench.errors import TaskError
 from vipbench.prompts.expressions import parse_styles
-from vipbench.schema import DataSource, ExtraMetric, Fit, PromptFormat, PromptStyle, Suite, TaskSpec
+from vipbench.schema import (
+    DataSource,
+    ExtraMetric,
+    Fit,
+    ImageRoots,
+    PromptFormat,
+    PromptStyle,
+    Suite,
+    TaskSpec,
+)
 
 CUSTOM = "custom"
 """What stands for the suite's name where tasks are listed without one."""
@@ -47,9 +56,9 @@ class Selection(NamedTuple):
     """What was left out, and why."""
 
     @property
-    def images(self) -> dict[str, Path]:
-        """Task -> the folder of its images."""
-        return {choice.spec.name: choice.source.images for choice in self.tasks}
+    def images(self) -> dict[str, ImageRoots]:
+        """Task -> the folder of its images, or several."""
+        return {choice.spec.name: choice.source.image_roots for choice in self.tasks}
 
 
 def select(
