@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from jinja2 import TemplateError
-from tokenizers import Tokenizer
+from tokenizers import AddedToken, Tokenizer
 from transformers import PreTrainedTokenizerBase
 
 from vipbench.errors import RunnerError
@@ -22,6 +22,11 @@ SYSTEM = (
 )
 """System sentence of formats `hf` (transformers' VipLlava page) and `llava_v1` (ViP-LLaVA,
 llava/conversation.py, conv_llava_v1)."""
+
+SPLIT_AT_IMAGE: frozenset[PromptFormat] = frozenset({"llava_v1"})
+"""Formats whose texts before and after the image are tokenised apart, each as the start of a text
+(ViP-LLaVA, llava/mm_utils.py, tokenizer_image_token); the others are transformers', whose processor
+tokenises a prompt as a whole."""
 
 _OPEN, _CLOSE = "\ufdd0", "\ufdd1"
 _IMAGE = f"{_OPEN}image{_CLOSE}"
@@ -70,8 +75,9 @@ def readable(before: str, after: str, image_token: str = "<image>") -> str:  # n
 class PromptTokenizer:
     """A checkpoint's tokenizer, made to take special tokens from the prompt format only.
 
-    It is a copy in which every special token has its marked text as name: text that merely looks
-    like one (`<image>`, `</s>`) is cut into ordinary tokens, whatever the tokenizer's kind.
+    Where a text spells a special token (`<image>`, `</s>`), a copy answers in which every special
+    token has its marked text as name: what merely looks like one is cut into ordinary tokens,
+    whatever the tokenizer's kind.
     """
 
     def __init__(
@@ -90,21 +96,52 @@ class PromptTokenizer:
             )
         self.image_token_id = image_token_id
         self.n_image_tokens = n_image_tokens
+        self._tokenizer = tokenizer
         self._specials = special_tokens(tokenizer, image_token_id)
-        self._backend = Tokenizer.from_str(_with_marked_names(backend.to_str(), self._specials))
+        self._spelled = _any_of(self._specials)
+        self._copy = Tokenizer.from_str(_with_marked_names(backend.to_str(), self._specials))
         # What the tokenizer itself puts in front of a text: [BOS] or nothing.
         start = tokenizer("", add_special_tokens=True)["input_ids"]
         self.bos = [i for i in start[:1] if i == tokenizer.bos_token_id]
+        self._image_token = str(tokenizer.convert_ids_to_tokens(image_token_id))
+        if self._image_token not in self._specials:
+            # A number that the tokenizer has no such token for: it needs one in the copy.
+            image = AddedToken(_mark(self._image_token), special=True, normalized=False)
+            self._copy.add_special_tokens([image])
 
     def encode(self, text: str) -> list[int]:
         """Token ids of one marked text, without BOS."""
-        text = re.sub(
+        return list(self._copy.encode(self._known(text), add_special_tokens=False).ids)
+
+    def encode_whole(self, before: str, after: str) -> list[int]:
+        """Token ids of two marked texts with one image between, as transformers' processor.
+
+        What the tokenizer adds to a text (BOS, and EOS where it was made so) is added unless the
+        prompt starts with BOS itself.
+        """
+        image = _mark(self._image_token)
+        marked = f"{self._known(before)}{image}{self._known(after)}"
+        bos = self._tokenizer.bos_token
+        add = bos is None or not marked.startswith(_mark(bos))
+        plain = _without_markers(marked, "")
+        ids: list[int] = []
+        if len(self._spelled.findall(plain)) == marked.count(_OPEN):
+            ids = self._tokenizer(plain, add_special_tokens=add, verbose=False)["input_ids"]
+        image_id = self.image_token_id
+        if ids.count(image_id) != 1:
+            ids = self._copy.encode(marked, add_special_tokens=add).ids
+            image_id = self._copy.token_to_id(image)
+        at = ids.index(image_id)
+        return [*ids[:at], *[self.image_token_id] * self.n_image_tokens, *ids[at + 1 :]]
+
+    def _known(self, text: str) -> str:
+        """Take the marks from what is no special token of this tokenizer: it is ordinary text."""
+        return re.sub(
             f"{_OPEN}(.*?){_CLOSE}",
             lambda match: match[0] if match[1] in self._specials else match[1],
             text,
             flags=re.DOTALL,
         )
-        return list(self._backend.encode(text, add_special_tokens=False).ids)
 
 
 class PromptEncoder:
@@ -144,7 +181,7 @@ class PromptEncoder:
 
     def encode(self, request: Request) -> list[int]:
         """Return the token ids of the prompt, the image token once a feature."""
-        return encode_prompt(self._tokens, *self._format(request.turns))
+        return encode_prompt(self._tokens, *self._format(request.turns), self.prompt_format)
 
     def option_tokens(self, letter: str) -> tuple[int, ...]:
         """Return the token ids that stand for a letter as the whole answer; see `option_tokens`."""
@@ -156,12 +193,15 @@ class PromptEncoder:
         )
 
 
-def encode_prompt(tokenizer: PromptTokenizer, before: str, after: str) -> list[int]:
+def encode_prompt(
+    tokenizer: PromptTokenizer, before: str, after: str, prompt_format: PromptFormat
+) -> list[int]:
     """Token ids of a prompt from `format_prompt`, the image token repeated for every feature.
 
-    The two texts are tokenised apart, as the official code does, each as the start of a text;
-    BOS stands once, in front, where the tokenizer adds one.
+    BOS stands once, in front, where the tokenizer adds one; see `SPLIT_AT_IMAGE`.
     """
+    if prompt_format not in SPLIT_AT_IMAGE:
+        return tokenizer.encode_whole(before, after)
     start = tokenizer.encode(before)
     bos = [] if start[:1] == tokenizer.bos else tokenizer.bos
     image = [tokenizer.image_token_id] * tokenizer.n_image_tokens
@@ -201,11 +241,12 @@ def special_tokens(
 def _with_marked_names(tokenizer_json: str, specials: Iterable[str]) -> str:
     """Rename special tokens in a tokenizer.json: ids stay, and no text can spell the new names."""
     spec = json.loads(tokenizer_json)
-    names = {text: f"{_OPEN}{text}{_CLOSE}" for text in specials}
+    names = {text: _mark(text) for text in specials}
     for token in spec["added_tokens"]:
         if token["content"] in names:
             # Unnormalised, for a normalizer (prepended space, lower case) may change the markers.
-            token.update(content=names[token["content"]], normalized=False)
+            # A word of its own it is anyway, and marks that nothing takes would be read as text.
+            token.update(content=names[token["content"]], normalized=False, single_word=False)
     model: dict[str, Any] = spec["model"]
     if isinstance(model["vocab"], dict):
         model["vocab"] = {names.get(text, text): i for text, i in model["vocab"].items()}
@@ -222,8 +263,18 @@ def _with_marked_names(tokenizer_json: str, specials: Iterable[str]) -> str:
                 "others in tokenizer_config.json"
             )
         model["merges"] = [[left, right] for left, right in pairs if left + right not in names]
-    spec.update(post_processor=None, truncation=None, padding=None)
+    spec.update(truncation=None, padding=None)
     return json.dumps(spec)
+
+
+def _any_of(texts: Iterable[str]) -> re.Pattern[str]:
+    """Match any of the texts, longest first, because one may be part of another; none: nothing."""
+    listed = sorted(texts, key=len, reverse=True)
+    return re.compile("|".join(re.escape(text) for text in listed) or "(?!)")
+
+
+def _mark(text: str) -> str:
+    return f"{_OPEN}{text}{_CLOSE}"
 
 
 def _without_markers(text: str, replacement: str = "\ufffd") -> str:
