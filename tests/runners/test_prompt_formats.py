@@ -26,7 +26,7 @@ from vipbench.runners.prompt_formats import (
     option_tokens,
     readable,
 )
-from vipbench.schema import PromptFormat
+from vipbench.schema import PromptFormat, Request
 
 SYSTEM = (
     "A chat between a curious human and an artificial intelligence assistant. The assistant gives "
@@ -129,6 +129,12 @@ def test_the_last_turn_must_be_the_users(turns: list[str]) -> None:
         ("{{ 'text: ' + messages[0].content }}", "template failed"),
         ("{% for %}", "template failed"),
         ("<image>", "writes turn 1 of 1 0 times"),
+        ("<image>{{ messages[0].content[1].text * 2 }}", "writes turn 1 of 1 2 times"),
+        (
+            "<image>{{ messages[0].content[1].text }}{{ range }}",
+            "writes <.* an address of .*memory",
+        ),
+        ("<image>{{ messages[0].content[1].text }}{{ messages.count }}", "writes <.* an address"),
     ],
 )
 def test_unusable_chat_templates_are_refused(template: str | None, message: str) -> None:
@@ -238,6 +244,25 @@ def test_other_formats_have_the_ids_of_the_processor(
         before, after = format_prompt(turns, ours, tokenizer, template)
         expected = processor_ids(tokenizer, turns, prompt_format, template)
         assert encode_prompt(prompts, before, after, ours) == expected
+
+
+TRIMMING = CHAT_TEMPLATE.replace("part.text", "part.text | trim")
+
+
+@pytest.mark.parametrize(
+    "template", [TRIMMING, CHAT_TEMPLATE.replace("part.text", "part.text[1:]")]
+)
+def test_a_template_sees_the_text_itself(template: str) -> None:
+    tokenizer = build_tokenizer()
+    prompts = PromptTokenizer(tokenizer, IMAGE, N_FEATURES)
+    for turns in ([" What is it?\n"], ["\nA", " b ", " c"]):
+        if template != TRIMMING:
+            with pytest.raises(RunnerError, match=r"writes turn 1 of \d 0 times"):
+                format_prompt(turns, "chat_template", tokenizer, template)
+            continue
+        before, after = format_prompt(turns, "chat_template", tokenizer, template)
+        expected = processor_ids(tokenizer, turns, "chat_template", template)
+        assert encode_prompt(prompts, before, after, "chat_template") == expected
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -356,6 +381,31 @@ def test_a_letter_behind_a_prompt_that_melts_into_it() -> None:
 
 def test_a_letter_of_several_tokens_is_not_one_of_them() -> None:
     assert option_tokens(PromptTokenizer(build_tokenizer(), IMAGE, 4), "\nSay:", "Ä") == ()
+
+
+def test_the_date_is_told_where_a_template_asks_for_it() -> None:
+    asking = "{{ strftime_now('%d %b %Y') }} " + CHAT_TEMPLATE
+    for prompt_format, template, date in (
+        ("chat_template", asking, "2024-07-26"),
+        ("chat_template", CHAT_TEMPLATE, None),
+        ("hf", asking, None),
+    ):
+        encoder = PromptEncoder(
+            build_tokenizer(), prompt_format, image_token_id=IMAGE, n_image_tokens=4,
+            chat_template=template,
+        )  # fmt: skip
+        assert encoder.template_date == date
+        request = Request(
+            key="k",
+            task="t",
+            style="s",
+            id="1",
+            image="x",
+            turns=("q",),
+            fit="pad",
+            max_new_tokens=1,
+        )
+        assert encoder.text(request).startswith("26 Jul 2024 [user]") == (date is not None)
 
 
 @pytest.mark.parametrize("token", [-1, 2**31])

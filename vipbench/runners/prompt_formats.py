@@ -1,19 +1,20 @@
 """Prompt formats of VipLlava checkpoints, and tokenisation around the image.
 
-The two markers are Unicode noncharacters, which never occur in exchanged text. A format's own
+The markers are Unicode noncharacters, which never occur in exchanged text. A format's own
 special tokens are written between them, so that the same letters in a user's text stay text.
 """
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
-from jinja2 import TemplateError
 from tokenizers import AddedToken, Tokenizer
 from transformers import PreTrainedTokenizerBase
 
 from vipbench.errors import RunnerError
+from vipbench.runners.templates import ChatTemplate, choose_template
 from vipbench.schema import PromptFormat, Request
 
 SYSTEM = (
@@ -28,7 +29,9 @@ SPLIT_AT_IMAGE: frozenset[PromptFormat] = frozenset({"llava_v1"})
 (ViP-LLaVA, llava/mm_utils.py, tokenizer_image_token); the others are transformers', whose processor
 tokenises a prompt as a whole."""
 
+_WHERE = "prompt format chat_template"
 _OPEN, _CLOSE = "\ufdd0", "\ufdd1"
+_BREAK = "\ufdd2"
 _IMAGE = f"{_OPEN}image{_CLOSE}"
 
 
@@ -36,7 +39,7 @@ def format_prompt(
     turns: Sequence[str],
     prompt_format: PromptFormat,
     tokenizer: PreTrainedTokenizerBase | None = None,
-    chat_template: str | None = None,
+    chat_template: ChatTemplate | str | None = None,
     image_token: str = "<image>",  # noqa: S107 (no password)
 ) -> tuple[str, str]:
     """Write a conversation in a prompt format; return the text before and after the image.
@@ -154,7 +157,7 @@ class PromptEncoder:
         *,
         image_token_id: int,
         n_image_tokens: int,
-        chat_template: str | None = None,
+        chat_template: ChatTemplate | str | None = None,
     ) -> None:
         """Take a checkpoint's tokenizer and chat template; None is the tokenizer's own.
 
@@ -172,6 +175,11 @@ class PromptEncoder:
         self._tokenizer = tokenizer
         self._chat_template = chat_template
         self._tokens = PromptTokenizer(tokenizer, image_token_id, n_image_tokens)
+        template = (
+            choose_own(tokenizer, chat_template) if prompt_format == "chat_template" else None
+        )
+        self.template_date = template.date if template else None
+        """The day that the chat template is told; None: it does not ask for one."""
         # A template that cannot be used is an error now rather than at the first sample.
         _, self._end = self._format(("?",))
 
@@ -279,61 +287,84 @@ def _mark(text: str) -> str:
 
 def _without_markers(text: str, replacement: str = "\ufffd") -> str:
     """Replace the marker characters, by default as Unicode advises for foreign noncharacters."""
-    return text.replace(_OPEN, replacement).replace(_CLOSE, replacement)
+    return re.sub(f"[{_OPEN}{_CLOSE}{_BREAK}]", replacement, text)
 
 
 def _apply_chat_template(
     texts: Sequence[str],
     tokenizer: PreTrainedTokenizerBase | None,
-    chat_template: str | None,
+    given: object,
     image_token: str,
 ) -> str:
-    """Render the template around placeholders, mark its special tokens, then put the texts in."""
-    where = "prompt format chat_template"
-    if tokenizer is None or not (chat_template or tokenizer.chat_template):
+    """Render the template, and mark the special tokens that it has written."""
+    template = choose_own(tokenizer, given)
+    if template is None or tokenizer is None:
         raise RunnerError(
-            f"{where}: the checkpoint has no chat template · use --prompt-format hf or llava_v1"
+            f"{_WHERE}: the checkpoint has no chat template · use --prompt-format hf or llava_v1"
         )
-    placeholders = [f"{_OPEN}turn {i}{_CLOSE}" for i in range(len(texts))]
+    names: Mapping[str, Any] = tokenizer.special_tokens_map
+    # A template must write every turn, which a text of one letter would not show.
+    check_turns(template, json.dumps(names, default=str), image_token, len(texts))
+    specials = special_tokens(tokenizer) | {image_token}
+    spelled = _any_of(specials)
+    # The same letters in a text are broken up until those of the template are marked.
+    broken = [spelled.sub(lambda match: f"{match[0][0]}{_BREAK}{match[0][1:]}", t) for t in texts]
+    prompt = template.render(conversation(broken), names)
+    _check_image(template, prompt, image_token)
+    prompt = spelled.sub(
+        lambda match: _IMAGE if match[0] == image_token else _mark(match[0]), prompt
+    )
+    return prompt.replace(_BREAK, "")
+
+
+def choose_own(tokenizer: PreTrainedTokenizerBase | None, given: object) -> ChatTemplate | None:
+    """Take the template that is given, else the tokenizer's; RunnerError where it is not one."""
+    template = given if isinstance(given, ChatTemplate) else choose_template(given, _WHERE)
+    if template is None and tokenizer is not None:
+        template = choose_template(tokenizer.chat_template, _WHERE)
+    return template
+
+
+def conversation(turns: Sequence[str], **image: object) -> list[dict[str, Any]]:
+    """Turns as chat templates take them, the image in front of the first; `image` is its part."""
     messages: list[dict[str, Any]] = [
-        {"role": "assistant" if i % 2 else "user", "content": [{"type": "text", "text": text}]}
-        for i, text in enumerate(placeholders)
+        {"role": "assistant" if i % 2 else "user", "content": [{"type": "text", "text": turn}]}
+        for i, turn in enumerate(turns)
     ]
-    messages[0]["content"].insert(0, {"type": "image"})
-    try:
-        rendered = str(
-            tokenizer.apply_chat_template(
-                messages, chat_template=chat_template, tokenize=False, add_generation_prompt=True
+    messages[0]["content"].insert(0, {"type": "image", **image})
+    return messages
+
+
+@lru_cache(maxsize=64)
+def check_turns(template: ChatTemplate, names: str, image_token: str, n_turns: int) -> None:
+    """Let a template write a conversation of `n_turns` marks; `names` as JSON.
+
+    Raises:
+        RunnerError: the template fails, does not place the image or a turn exactly once, or writes
+            what is other in another process.
+    """
+    turns = [f"{_OPEN}{i}{_CLOSE}" for i in range(n_turns)]
+    prompt = template.render(conversation(turns), json.loads(names))
+    _check_image(template, prompt, image_token)
+    for i, turn in enumerate(turns):
+        n_written = prompt.count(turn)
+        if n_written != 1:
+            raise RunnerError(
+                f"{template.where}: writes turn {i + 1} of {n_turns} {n_written} times · expected "
+                "once · correct it, or use --prompt-format hf or llava_v1"
             )
-        )
-    except (TemplateError, TypeError, ValueError) as error:
+    if match := re.search(r"<[^<>]* at 0x[0-9a-fA-F]+>", prompt):
         raise RunnerError(
-            f"{where}: the checkpoint's template failed ({error}) · it must take contents of "
-            "several parts, text and image · use --prompt-format hf or llava_v1"
-        ) from error
-    n_images = rendered.count(image_token)
+            f"{template.where}: writes {match[0]}, an address of this process's memory · expected "
+            "the same prompt each time · correct it, or use --prompt-format hf or llava_v1"
+        )
+
+
+def _check_image(template: ChatTemplate, prompt: str, image_token: str) -> None:
+    n_images = prompt.count(image_token)
     if n_images != 1:
         why = " (the model was not trained for several images in one prompt)" if n_images else ""
         raise RunnerError(
-            f"{where}: the checkpoint's template writes {image_token} {n_images} times for one "
-            f"image · expected exactly one{why} · use --prompt-format hf or llava_v1"
+            f"{template.where}: writes {image_token} {n_images} times for one image · expected "
+            f"exactly one{why} · correct it, or use --prompt-format hf or llava_v1"
         )
-    # Longest first, because one special token's text may be part of another's.
-    specials = sorted(special_tokens(tokenizer) - {image_token}, key=len, reverse=True)
-    before, after = rendered.split(image_token)
-    if specials:
-        pattern = "|".join(re.escape(text) for text in specials)
-        before, after = (
-            re.sub(pattern, lambda match: f"{_OPEN}{match[0]}{_CLOSE}", side)
-            for side in (before, after)
-        )
-    prompt = f"{before}{_IMAGE}{after}"
-    for i, (placeholder, text) in enumerate(zip(placeholders, texts, strict=True)):
-        n_written = prompt.count(placeholder)
-        if n_written != 1:
-            raise RunnerError(
-                f"{where}: the checkpoint's template writes turn {i + 1} of {len(texts)} "
-                f"{n_written} times · expected once · use --prompt-format hf or llava_v1"
-            )
-        prompt = prompt.replace(placeholder, text)
-    return prompt
