@@ -351,13 +351,9 @@ def check_turns(template: ChatTemplate, names: str, image_token: str, n_turns: i
         if n_written != 1:
             raise RunnerError(
                 f"{template.where}: writes turn {i + 1} of {n_turns} {n_written} times · expected "
-                "once · correct it, or use --prompt-format hf or llava_v1"
+                f"once · {template.advice}"
             )
-    if match := re.search(r"<[^<>]* at 0x[0-9a-fA-F]+>", prompt):
-        raise RunnerError(
-            f"{template.where}: writes {match[0]}, an address of this process's memory · expected "
-            "the same prompt each time · correct it, or use --prompt-format hf or llava_v1"
-        )
+    template.check_repeats(prompt)
 
 
 def _check_image(template: ChatTemplate, prompt: str, image_token: str) -> None:
@@ -366,5 +362,5 @@ def _check_image(template: ChatTemplate, prompt: str, image_token: str) -> None:
         why = " (the model was not trained for several images in one prompt)" if n_images else ""
         raise RunnerError(
             f"{template.where}: writes {image_token} {n_images} times for one image · expected "
-            f"exactly one{why} · correct it, or use --prompt-format hf or llava_v1"
+            f"exactly one{why} · {template.advice}"
         )

@@ -52,7 +52,7 @@ class _Generation(Extension):
 
     tags = {"generation"}  # noqa: RUF012 (jinja2's own)
 
-    def parse(self, parser: Parser) -> nodes.CallBlock:
+    def parse(self, parser: Parser) -> nodes.Node:
         line = next(parser.stream).lineno
         body = parser.parse_statements(("name:endgeneration",), drop_needle=True)
         return nodes.CallBlock(self.call_method("_write"), [], [], body).set_lineno(line)

@@ -27,10 +27,7 @@ _ENVIRONMENT = {
     "PYTHONHASHSEED": "0",
 }
 """Of the process, so that a prompt is the same in all places."""
-_ADVICE = (
-    "expected a template that writes contents of several parts, text and image · correct it, or "
-    "use --prompt-format hf or llava_v1"
-)
+_ADVICE = "correct it, or use --prompt-format hf or llava_v1"
 
 
 @dataclass(frozen=True)
@@ -39,11 +36,21 @@ class ChatTemplate:
 
     text: str
     where: str = "prompt format chat_template"
+    advice: str = _ADVICE
+    """What to do where it cannot be used."""
 
     @property
     def date(self) -> str | None:
         """The day that it is told, where it asks for one (`strftime_now`)."""
         return TEMPLATE_DATE if re.search(r"\bstrftime_now\b", self.text) else None
+
+    def check_repeats(self, prompt: str) -> None:
+        """Refuse a prompt that is another in the next process; RunnerError."""
+        if match := re.search(r"<[^<>]* at 0x[0-9a-fA-F]+>", prompt):
+            raise RunnerError(
+                f"{self.where}: writes {match[0]}, an address of this process's memory · expected "
+                f"the same prompt each time · {self.advice}"
+            )
 
     def render(self, messages: Sequence[Mapping[str, Any]], names: Mapping[str, Any]) -> str:
         """Write a conversation up to the assistant's next turn, as transformers would.
@@ -62,7 +69,10 @@ class ChatTemplate:
         }
         answer = _renderer.ask({"template": self.text, "variables": variables, "seconds": SECONDS})
         if "text" not in answer:
-            raise RunnerError(f"{self.where}: {answer['error']} · {_ADVICE}")
+            raise RunnerError(
+                f"{self.where}: {answer['error']} · expected a template that writes contents of "
+                f"several parts, text and image · {self.advice}"
+            )
         return answer["text"]
 
 
@@ -71,7 +81,7 @@ def as_template(text: str) -> str:
     return "{{ " + json.dumps(text, ensure_ascii=False) + " }}"
 
 
-def choose_template(value: object, where: str) -> ChatTemplate | None:
+def choose_template(value: object, where: str, advice: str = _ADVICE) -> ChatTemplate | None:
     """Take the template of a file or a processor: text, or of several the one named `default`.
 
     Raises:
@@ -88,9 +98,9 @@ def choose_template(value: object, where: str) -> ChatTemplate | None:
     if not isinstance(text, str):
         raise RunnerError(
             f"{where}: chat_template is {_shown(value, named)} · expected the text of a template, "
-            "or several of which one is named default · use --prompt-format hf or llava_v1"
+            f"or several of which one is named default · {advice}"
         )
-    return ChatTemplate(text, where)
+    return ChatTemplate(text, where, advice)
 
 
 def _plain(token: object) -> object:

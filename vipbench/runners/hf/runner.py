@@ -391,12 +391,18 @@ def _load_processor(info: ModelInfo) -> Any:
 
 def _find_template(info: ModelInfo, processor: Any) -> ChatTemplate:
     where = f"{info.path}: chat template"
+    advice = "correct it"
     own = getattr(processor, "chat_template", None)
-    template = choose_template(own, where) or choose_template(
-        processor.tokenizer.chat_template, where
+    template = choose_template(own, where, advice) or choose_template(
+        processor.tokenizer.chat_template, where, advice
     )
     if template is None:
         raise RunnerError(f"{where}: there is none · expected one in chat_template.jinja")
+    template.check_repeats(
+        template.render(
+            conversation(("?",), image="<Image>"), processor.tokenizer.special_tokens_map
+        )
+    )
     return template
 
 
