@@ -156,7 +156,7 @@ def test_llava_v1_is_the_two_texts_around_the_image(kind: Kind) -> None:
 
 def llama(*, legacy: bool, **settings: bool) -> PreTrainedTokenizerBase:
     """Llama's tokenizer in both of its ways: `▁` in front of every piece, or of the text only."""
-    model = json.loads(tokenizer_of("metaspace").backend_tokenizer.to_str())["model"]  # type: ignore[attr-defined]
+    model = json.loads(tokenizer_of("metaspace").backend_tokenizer.to_str())["model"]
     make: Any = LlamaTokenizer
     made: PreTrainedTokenizerBase = make(
         vocab=model["vocab"], merges=[tuple(pair) for pair in model["merges"]], legacy=legacy,
@@ -168,7 +168,7 @@ def llama(*, legacy: bool, **settings: bool) -> PreTrainedTokenizerBase:
 
 def changed(kind: Kind, **tokens: bool) -> PreTrainedTokenizerBase:
     """One of the kinds, whose added tokens are matched in another way."""
-    spec = json.loads(tokenizer_of(kind).backend_tokenizer.to_str())  # type: ignore[attr-defined]
+    spec = json.loads(tokenizer_of(kind).backend_tokenizer.to_str())
     for token in spec["added_tokens"]:
         token.update(tokens)
     wrap: Any = PreTrainedTokenizerFast
@@ -191,7 +191,10 @@ def processor_ids(
 ) -> list[int]:
     """What transformers makes of a conversation, through VipLlava's own processor."""
     make: Any = LlavaProcessor
-    sizes = {"size": {"shortest_edge": 56}, "crop_size": {"height": 56, "width": 56}}
+    sizes: dict[str, Any] = {
+        "size": {"shortest_edge": 56},
+        "crop_size": {"height": 56, "width": 56},
+    }
     processor = make(
         CLIPImageProcessorPil(**sizes), tokenizer, patch_size=14, chat_template=template,
         vision_feature_select_strategy="default", num_additional_image_tokens=1,
@@ -385,11 +388,12 @@ def test_a_letter_of_several_tokens_is_not_one_of_them() -> None:
 
 def test_the_date_is_told_where_a_template_asks_for_it() -> None:
     asking = "{{ strftime_now('%d %b %Y') }} " + CHAT_TEMPLATE
-    for prompt_format, template, date in (
+    cases: list[tuple[PromptFormat, str, str | None]] = [
         ("chat_template", asking, "2024-07-26"),
         ("chat_template", CHAT_TEMPLATE, None),
         ("hf", asking, None),
-    ):
+    ]
+    for prompt_format, template, date in cases:
         encoder = PromptEncoder(
             build_tokenizer(), prompt_format, image_token_id=IMAGE, n_image_tokens=4,
             chat_template=template,

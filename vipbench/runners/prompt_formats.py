@@ -111,6 +111,7 @@ class PromptTokenizer:
             # A number that the tokenizer has no such token for: it needs one in the copy.
             image = AddedToken(_mark(self._image_token), special=True, normalized=False)
             self._copy.add_special_tokens([image])
+        self._copy_image_id: int = self._copy.get_vocab()[_mark(self._image_token)]
 
     def encode(self, text: str) -> list[int]:
         """Token ids of one marked text, without BOS."""
@@ -133,7 +134,7 @@ class PromptTokenizer:
         image_id = self.image_token_id
         if ids.count(image_id) != 1:
             ids = self._copy.encode(marked, add_special_tokens=add).ids
-            image_id = self._copy.token_to_id(image)
+            image_id = self._copy_image_id
         at = ids.index(image_id)
         return [*ids[:at], *[self.image_token_id] * self.n_image_tokens, *ids[at + 1 :]]
 
