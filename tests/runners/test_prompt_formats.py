@@ -1,10 +1,20 @@
 """Prompt formats to the letter, and tokenisation that users' text cannot break."""
 
+import json
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Literal
 
 import pytest
+from PIL import Image
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
-from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
+from transformers import (
+    CLIPImageProcessorPil,
+    LlamaTokenizer,
+    LlavaProcessor,
+    PreTrainedTokenizerBase,
+    PreTrainedTokenizerFast,
+)
 
 from tests.models import CHAT_TEMPLATE, CORPUS, SPECIALS, build_tokenizer
 from vipbench.errors import RunnerError
@@ -16,12 +26,14 @@ from vipbench.runners.prompt_formats import (
     option_tokens,
     readable,
 )
+from vipbench.schema import PromptFormat, Request
 
 SYSTEM = (
     "A chat between a curious human and an artificial intelligence assistant. The assistant gives "
     "helpful, detailed, and polite answers to the human's questions."
 )
 IMAGE = SPECIALS.index("<image>")
+N_FEATURES = 16
 Kind = Literal["byte level", "prepend", "metaspace", "unigram", "word level"]
 KINDS: tuple[Kind, ...] = ("byte level", "prepend", "metaspace", "unigram", "word level")
 
@@ -117,6 +129,12 @@ def test_the_last_turn_must_be_the_users(turns: list[str]) -> None:
         ("{{ 'text: ' + messages[0].content }}", "template failed"),
         ("{% for %}", "template failed"),
         ("<image>", "writes turn 1 of 1 0 times"),
+        ("<image>{{ messages[0].content[1].text * 2 }}", "writes turn 1 of 1 2 times"),
+        (
+            "<image>{{ messages[0].content[1].text }}{{ range }}",
+            "writes <.* an address of .*memory",
+        ),
+        ("<image>{{ messages[0].content[1].text }}{{ messages.count }}", "writes <.* an address"),
     ],
 )
 def test_unusable_chat_templates_are_refused(template: str | None, message: str) -> None:
@@ -125,18 +143,140 @@ def test_unusable_chat_templates_are_refused(template: str | None, message: str)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("prompt_format", ["hf", "llava_v1", "chat_template"])
-def test_ids_are_those_of_the_two_texts_around_the_image(
-    kind: Kind, prompt_format: Literal["hf", "llava_v1", "chat_template"]
-) -> None:
+def test_llava_v1_is_the_two_texts_around_the_image(kind: Kind) -> None:
     tokenizer = tokenizer_of(kind)
     turns = ["What is the object?\nA. it's 7.", "the red one", "and the blue one?"]
-    before, after = format_prompt(turns, prompt_format, tokenizer, CHAT_TEMPLATE)
+    before, after = format_prompt(turns, "llava_v1")
     texts = readable(before, after).split("<image>")
     first, second = (tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts)
-    ids = encode_prompt(PromptTokenizer(tokenizer, IMAGE, 5), before, after)
+    ids = encode_prompt(PromptTokenizer(tokenizer, IMAGE, 5), before, after, "llava_v1")
     assert ids == [1, *first, *[IMAGE] * 5, *second]
-    assert ids.count(2) == (prompt_format != "hf")  # the format's own </s> is the end token
+    assert ids.count(2) == 1  # the format's own </s> is the end token
+
+
+def llama(*, legacy: bool, **settings: bool) -> PreTrainedTokenizerBase:
+    """Llama's tokenizer in both of its ways: `▁` in front of every piece, or of the text only."""
+    model = json.loads(tokenizer_of("metaspace").backend_tokenizer.to_str())["model"]
+    make: Any = LlamaTokenizer
+    made: PreTrainedTokenizerBase = make(
+        vocab=model["vocab"], merges=[tuple(pair) for pair in model["merges"]], legacy=legacy,
+        unk_token="<unk>", bos_token="<s>", eos_token="</s>", pad_token="<pad>",
+        extra_special_tokens={"image_token": "<image>"}, **settings,
+    )  # fmt: skip
+    return made
+
+
+def changed(kind: Kind, **tokens: bool) -> PreTrainedTokenizerBase:
+    """One of the kinds, whose added tokens are matched in another way."""
+    spec = json.loads(tokenizer_of(kind).backend_tokenizer.to_str())
+    for token in spec["added_tokens"]:
+        token.update(tokens)
+    wrap: Any = PreTrainedTokenizerFast
+    wrapped: PreTrainedTokenizerBase = wrap(
+        tokenizer_object=Tokenizer.from_str(json.dumps(spec)), unk_token="<unk>", bos_token="<s>",
+        eos_token="</s>", pad_token="<pad>", extra_special_tokens={"image_token": "<image>"},
+    )  # fmt: skip
+    return wrapped
+
+
+def with_prefix_space() -> PreTrainedTokenizerBase:
+    tokenizer: Any = build_tokenizer()
+    tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    made: PreTrainedTokenizerBase = tokenizer
+    return made
+
+
+def processor_ids(
+    tokenizer: PreTrainedTokenizerBase, turns: list[str], prompt_format: str, template: str
+) -> list[int]:
+    """What transformers makes of a conversation, through VipLlava's own processor."""
+    make: Any = LlavaProcessor
+    sizes: dict[str, Any] = {
+        "size": {"shortest_edge": 56},
+        "crop_size": {"height": 56, "width": 56},
+    }
+    processor = make(
+        CLIPImageProcessorPil(**sizes), tokenizer, patch_size=14, chat_template=template,
+        vision_feature_select_strategy="default", num_additional_image_tokens=1,
+    )  # fmt: skip
+    image = Image.new("RGB", (56, 56))
+    if prompt_format == "hf":
+        text = readable(*format_prompt(turns, "hf"))
+        return list(processor(text=text, images=[image])["input_ids"][0])
+    messages: list[dict[str, Any]] = [
+        {"role": "assistant" if i % 2 else "user", "content": [{"type": "text", "text": turn}]}
+        for i, turn in enumerate(turns)
+    ]
+    messages[0]["content"].insert(0, {"type": "image", "image": image})
+    made = processor.apply_chat_template(
+        [messages], tokenize=True, add_generation_prompt=True, return_dict=True
+    )
+    return list(made["input_ids"][0])
+
+
+@pytest.mark.parametrize("prompt_format", ["hf", "chat_template", "with bos"])
+@pytest.mark.parametrize(
+    "make",
+    [
+        *(partial(tokenizer_of, kind) for kind in KINDS),
+        with_prefix_space,
+        partial(llama, legacy=True),
+        partial(llama, legacy=False),
+        partial(llama, legacy=False, add_bos_token=False),
+        partial(llama, legacy=True, add_bos_token=False),
+        partial(llama, legacy=False, add_eos_token=True),
+        partial(llama, legacy=False, add_prefix_space=False),
+        partial(changed, "metaspace", rstrip=True),
+        partial(changed, "byte level", lstrip=True),
+        partial(changed, "byte level", single_word=True),
+        partial(changed, "word level", normalized=True),
+    ],
+)
+def test_other_formats_have_the_ids_of_the_processor(
+    make: Callable[[], PreTrainedTokenizerBase], prompt_format: str
+) -> None:
+    tokenizer = make()
+    template = CHAT_TEMPLATE if prompt_format != "with bos" else "<s>" + CHAT_TEMPLATE
+    ours: PromptFormat = "hf" if prompt_format == "hf" else "chat_template"
+    prompts = PromptTokenizer(tokenizer, IMAGE, N_FEATURES)
+    for turns in (
+        ["What is it?"],
+        ["\nA. it's 7. ", "the red one", " and\n\nthe blue one?"],
+        ["ä 語", "", "A"],
+    ):
+        before, after = format_prompt(turns, ours, tokenizer, template)
+        expected = processor_ids(tokenizer, turns, prompt_format, template)
+        assert encode_prompt(prompts, before, after, ours) == expected
+
+
+TRIMMING = CHAT_TEMPLATE.replace("part.text", "part.text | trim")
+
+
+@pytest.mark.parametrize(
+    "template", [TRIMMING, CHAT_TEMPLATE.replace("part.text", "part.text[1:]")]
+)
+def test_a_template_sees_the_text_itself(template: str) -> None:
+    tokenizer = build_tokenizer()
+    prompts = PromptTokenizer(tokenizer, IMAGE, N_FEATURES)
+    for turns in ([" What is it?\n"], ["\nA", " b ", " c"]):
+        if template != TRIMMING:
+            with pytest.raises(RunnerError, match=r"writes turn 1 of \d 0 times"):
+                format_prompt(turns, "chat_template", tokenizer, template)
+            continue
+        before, after = format_prompt(turns, "chat_template", tokenizer, template)
+        expected = processor_ids(tokenizer, turns, "chat_template", template)
+        assert encode_prompt(prompts, before, after, "chat_template") == expected
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_text_that_spells_a_special_token_changes_no_other_token(kind: Kind) -> None:
+    prompts = PromptTokenizer(tokenizer_of(kind), IMAGE, N_FEATURES)
+    plain, spelled = (
+        encode_prompt(prompts, *format_prompt([turn], "hf"), "hf") for turn in ("a", "a</s>")
+    )
+    start = spelled.index(IMAGE) + N_FEATURES
+    assert spelled[:start] == plain[:start]
+    assert 2 not in spelled
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -149,7 +289,7 @@ def test_special_tokens_in_users_text_stay_text(
     before, after = format_prompt(turns, prompt_format, tokenizer, CHAT_TEMPLATE)
     assert readable(before, after).count("<image>") == 4
     prompt_tokenizer = PromptTokenizer(tokenizer, IMAGE, 5)
-    ids = encode_prompt(prompt_tokenizer, before, after)
+    ids = encode_prompt(prompt_tokenizer, before, after, prompt_format)
     assert ids.count(IMAGE) == 5
     assert (ids.count(1), ids.count(3)) == (1, 0)
     assert ids.count(2) == (prompt_format != "hf")
@@ -170,21 +310,21 @@ def test_an_image_token_that_is_not_special_is_safe_too() -> None:
     plain = wrap(tokenizer_object=Tokenizer.from_str(spec), bos_token="<s>", eos_token="</s>")
     assert not plain.added_tokens_decoder[IMAGE].special
     assert IMAGE in plain("a <image>")["input_ids"]
-    ids = encode_prompt(PromptTokenizer(plain, IMAGE, 2), *format_prompt(["a <image>"], "hf"))
+    ids = encode_prompt(PromptTokenizer(plain, IMAGE, 2), *format_prompt(["a <image>"], "hf"), "hf")
     assert ids.count(IMAGE) == 2
 
 
 def test_a_template_that_writes_bos_gets_no_second_one() -> None:
     tokenizer = build_tokenizer()
     before, after = format_prompt(["t"], "chat_template", tokenizer, "<s>" + CHAT_TEMPLATE)
-    ids = encode_prompt(PromptTokenizer(tokenizer, IMAGE, 2), before, after)
+    ids = encode_prompt(PromptTokenizer(tokenizer, IMAGE, 2), before, after, "chat_template")
     assert (ids[0], ids.count(1)) == (1, 1)
 
 
 def test_a_tokenizer_without_bos_gets_none() -> None:
     tokenizer = build_tokenizer()
     tokenizer.backend_tokenizer.post_processor = processors.ByteLevel()
-    ids = encode_prompt(PromptTokenizer(tokenizer, IMAGE, 2), *format_prompt(["t"], "hf"))
+    ids = encode_prompt(PromptTokenizer(tokenizer, IMAGE, 2), *format_prompt(["t"], "hf"), "hf")
     assert 1 not in ids
 
 
@@ -198,7 +338,7 @@ def test_the_tokenizer_itself_is_left_alone() -> None:
 def test_markers_in_users_text_do_no_harm() -> None:
     tokenizer = PromptTokenizer(build_tokenizer(), IMAGE, 2)
     before, after = format_prompt(["a \ufdd0image\ufdd1 \ufdd0</s>\ufdd1"], "hf")
-    ids = encode_prompt(tokenizer, before, after)
+    ids = encode_prompt(tokenizer, before, after, "hf")
     assert (ids.count(IMAGE), ids.count(2)) == (2, 0)
     assert "a \ufffdimage\ufffd \ufffd</s>\ufffd" in readable(before, after)
 
@@ -244,6 +384,32 @@ def test_a_letter_behind_a_prompt_that_melts_into_it() -> None:
 
 def test_a_letter_of_several_tokens_is_not_one_of_them() -> None:
     assert option_tokens(PromptTokenizer(build_tokenizer(), IMAGE, 4), "\nSay:", "Ä") == ()
+
+
+def test_the_date_is_told_where_a_template_asks_for_it() -> None:
+    asking = "{{ strftime_now('%d %b %Y') }} " + CHAT_TEMPLATE
+    cases: list[tuple[PromptFormat, str, str | None]] = [
+        ("chat_template", asking, "2024-07-26"),
+        ("chat_template", CHAT_TEMPLATE, None),
+        ("hf", asking, None),
+    ]
+    for prompt_format, template, date in cases:
+        encoder = PromptEncoder(
+            build_tokenizer(), prompt_format, image_token_id=IMAGE, n_image_tokens=4,
+            chat_template=template,
+        )  # fmt: skip
+        assert encoder.template_date == date
+        request = Request(
+            key="k",
+            task="t",
+            style="s",
+            id="1",
+            image="x",
+            turns=("q",),
+            fit="pad",
+            max_new_tokens=1,
+        )
+        assert encoder.text(request).startswith("26 Jul 2024 [user]") == (date is not None)
 
 
 @pytest.mark.parametrize("token", [-1, 2**31])

@@ -76,7 +76,7 @@ class Prompts:
             self._info.chat_template,
             self._image_token,
         )
-        return encode_prompt(self._encoder, *texts)
+        return encode_prompt(self._encoder, *texts, self._format)
 
 
 def load_runner(

@@ -185,7 +185,7 @@ class LessonBatches(Dataset[list[Batch]]):
         if lesson.pixels is None:
             prompt = [*self.tokenizer.bos, *self.tokenizer.encode(before + after)]
         else:
-            prompt = encode_prompt(self.tokenizer, before, after)
+            prompt = encode_prompt(self.tokenizer, before, after, "chat_template")
         answer = self.tokenizer.encode(f" {lesson.answer}")
         return [*prompt, *answer, int(self.hf_tokenizer.eos_token_id)], len(prompt)
 

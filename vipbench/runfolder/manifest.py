@@ -45,6 +45,8 @@ class Settings(Record):
     dtype: str | None
     decoding: str | None
     """Such as `greedy`."""
+    template_date: str | None = None
+    """The day that the chat template is told, as YYYY-MM-DD; None: it does not ask for one."""
 
 
 class Identity(Record):

@@ -20,6 +20,8 @@ class RunnerSettings(Record):
     dtype: str | None = None
     """Such as `float16`."""
     decoding: str = "greedy"
+    template_date: str | None = None
+    """The day that the chat template is told; None: it does not ask for one."""
     device: str = "cpu"
     """Not part of the identity, nor is what follows."""
     token_budget: int | None = None

@@ -1,19 +1,20 @@
 """Prompt formats of VipLlava checkpoints, and tokenisation around the image.
 
-The two markers are Unicode noncharacters, which never occur in exchanged text. A format's own
+The markers are Unicode noncharacters, which never occur in exchanged text. A format's own
 special tokens are written between them, so that the same letters in a user's text stay text.
 """
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
-from jinja2 import TemplateError
-from tokenizers import Tokenizer
+from tokenizers import AddedToken, Tokenizer
 from transformers import PreTrainedTokenizerBase
 
 from vipbench.errors import RunnerError
+from vipbench.runners.templates import ChatTemplate, choose_template
 from vipbench.schema import PromptFormat, Request
 
 SYSTEM = (
@@ -23,7 +24,14 @@ SYSTEM = (
 """System sentence of formats `hf` (transformers' VipLlava page) and `llava_v1` (ViP-LLaVA,
 llava/conversation.py, conv_llava_v1)."""
 
+SPLIT_AT_IMAGE: frozenset[PromptFormat] = frozenset({"llava_v1"})
+"""Formats whose texts before and after the image are tokenised apart, each as the start of a text
+(ViP-LLaVA, llava/mm_utils.py, tokenizer_image_token); the others are transformers', whose processor
+tokenises a prompt as a whole."""
+
+_WHERE = "prompt format chat_template"
 _OPEN, _CLOSE = "\ufdd0", "\ufdd1"
+_BREAK = "\ufdd2"
 _IMAGE = f"{_OPEN}image{_CLOSE}"
 
 
@@ -31,7 +39,7 @@ def format_prompt(
     turns: Sequence[str],
     prompt_format: PromptFormat,
     tokenizer: PreTrainedTokenizerBase | None = None,
-    chat_template: str | None = None,
+    chat_template: ChatTemplate | str | None = None,
     image_token: str = "<image>",  # noqa: S107 (no password)
 ) -> tuple[str, str]:
     """Write a conversation in a prompt format; return the text before and after the image.
@@ -70,8 +78,9 @@ def readable(before: str, after: str, image_token: str = "<image>") -> str:  # n
 class PromptTokenizer:
     """A checkpoint's tokenizer, made to take special tokens from the prompt format only.
 
-    It is a copy in which every special token has its marked text as name: text that merely looks
-    like one (`<image>`, `</s>`) is cut into ordinary tokens, whatever the tokenizer's kind.
+    Where a text spells a special token (`<image>`, `</s>`), a copy answers in which every special
+    token has its marked text as name: what merely looks like one is cut into ordinary tokens,
+    whatever the tokenizer's kind.
     """
 
     def __init__(
@@ -90,21 +99,53 @@ class PromptTokenizer:
             )
         self.image_token_id = image_token_id
         self.n_image_tokens = n_image_tokens
+        self._tokenizer = tokenizer
         self._specials = special_tokens(tokenizer, image_token_id)
-        self._backend = Tokenizer.from_str(_with_marked_names(backend.to_str(), self._specials))
+        self._spelled = _any_of(self._specials)
+        self._copy = Tokenizer.from_str(_with_marked_names(backend.to_str(), self._specials))
         # What the tokenizer itself puts in front of a text: [BOS] or nothing.
         start = tokenizer("", add_special_tokens=True)["input_ids"]
         self.bos = [i for i in start[:1] if i == tokenizer.bos_token_id]
+        self._image_token = str(tokenizer.convert_ids_to_tokens(image_token_id))
+        if self._image_token not in self._specials:
+            # A number that the tokenizer has no such token for: it needs one in the copy.
+            image = AddedToken(_mark(self._image_token), special=True, normalized=False)
+            self._copy.add_special_tokens([image])
+        self._copy_image_id: int = self._copy.get_vocab()[_mark(self._image_token)]
 
     def encode(self, text: str) -> list[int]:
         """Token ids of one marked text, without BOS."""
-        text = re.sub(
+        return list(self._copy.encode(self._known(text), add_special_tokens=False).ids)
+
+    def encode_whole(self, before: str, after: str) -> list[int]:
+        """Token ids of two marked texts with one image between, as transformers' processor.
+
+        What the tokenizer adds to a text (BOS, and EOS where it was made so) is added unless the
+        prompt starts with BOS itself.
+        """
+        image = _mark(self._image_token)
+        marked = f"{self._known(before)}{image}{self._known(after)}"
+        bos = self._tokenizer.bos_token
+        add = bos is None or not marked.startswith(_mark(bos))
+        plain = _without_markers(marked, "")
+        ids: list[int] = []
+        if len(self._spelled.findall(plain)) == marked.count(_OPEN):
+            ids = self._tokenizer(plain, add_special_tokens=add, verbose=False)["input_ids"]
+        image_id = self.image_token_id
+        if ids.count(image_id) != 1:
+            ids = self._copy.encode(marked, add_special_tokens=add).ids
+            image_id = self._copy_image_id
+        at = ids.index(image_id)
+        return [*ids[:at], *[self.image_token_id] * self.n_image_tokens, *ids[at + 1 :]]
+
+    def _known(self, text: str) -> str:
+        """Take the marks from what is no special token of this tokenizer: it is ordinary text."""
+        return re.sub(
             f"{_OPEN}(.*?){_CLOSE}",
             lambda match: match[0] if match[1] in self._specials else match[1],
             text,
             flags=re.DOTALL,
         )
-        return list(self._backend.encode(text, add_special_tokens=False).ids)
 
 
 class PromptEncoder:
@@ -117,7 +158,7 @@ class PromptEncoder:
         *,
         image_token_id: int,
         n_image_tokens: int,
-        chat_template: str | None = None,
+        chat_template: ChatTemplate | str | None = None,
     ) -> None:
         """Take a checkpoint's tokenizer and chat template; None is the tokenizer's own.
 
@@ -135,6 +176,11 @@ class PromptEncoder:
         self._tokenizer = tokenizer
         self._chat_template = chat_template
         self._tokens = PromptTokenizer(tokenizer, image_token_id, n_image_tokens)
+        template = (
+            choose_own(tokenizer, chat_template) if prompt_format == "chat_template" else None
+        )
+        self.template_date = template.date if template else None
+        """The day that the chat template is told; None: it does not ask for one."""
         # A template that cannot be used is an error now rather than at the first sample.
         _, self._end = self._format(("?",))
 
@@ -144,7 +190,7 @@ class PromptEncoder:
 
     def encode(self, request: Request) -> list[int]:
         """Return the token ids of the prompt, the image token once a feature."""
-        return encode_prompt(self._tokens, *self._format(request.turns))
+        return encode_prompt(self._tokens, *self._format(request.turns), self.prompt_format)
 
     def option_tokens(self, letter: str) -> tuple[int, ...]:
         """Return the token ids that stand for a letter as the whole answer; see `option_tokens`."""
@@ -156,12 +202,15 @@ class PromptEncoder:
         )
 
 
-def encode_prompt(tokenizer: PromptTokenizer, before: str, after: str) -> list[int]:
+def encode_prompt(
+    tokenizer: PromptTokenizer, before: str, after: str, prompt_format: PromptFormat
+) -> list[int]:
     """Token ids of a prompt from `format_prompt`, the image token repeated for every feature.
 
-    The two texts are tokenised apart, as the official code does, each as the start of a text;
-    BOS stands once, in front, where the tokenizer adds one.
+    BOS stands once, in front, where the tokenizer adds one; see `SPLIT_AT_IMAGE`.
     """
+    if prompt_format not in SPLIT_AT_IMAGE:
+        return tokenizer.encode_whole(before, after)
     start = tokenizer.encode(before)
     bos = [] if start[:1] == tokenizer.bos else tokenizer.bos
     image = [tokenizer.image_token_id] * tokenizer.n_image_tokens
@@ -201,11 +250,12 @@ def special_tokens(
 def _with_marked_names(tokenizer_json: str, specials: Iterable[str]) -> str:
     """Rename special tokens in a tokenizer.json: ids stay, and no text can spell the new names."""
     spec = json.loads(tokenizer_json)
-    names = {text: f"{_OPEN}{text}{_CLOSE}" for text in specials}
+    names = {text: _mark(text) for text in specials}
     for token in spec["added_tokens"]:
         if token["content"] in names:
             # Unnormalised, for a normalizer (prepended space, lower case) may change the markers.
-            token.update(content=names[token["content"]], normalized=False)
+            # A word of its own it is anyway, and marks that nothing takes would be read as text.
+            token.update(content=names[token["content"]], normalized=False, single_word=False)
     model: dict[str, Any] = spec["model"]
     if isinstance(model["vocab"], dict):
         model["vocab"] = {names.get(text, text): i for text, i in model["vocab"].items()}
@@ -222,67 +272,96 @@ def _with_marked_names(tokenizer_json: str, specials: Iterable[str]) -> str:
                 "others in tokenizer_config.json"
             )
         model["merges"] = [[left, right] for left, right in pairs if left + right not in names]
-    spec.update(post_processor=None, truncation=None, padding=None)
+    spec.update(truncation=None, padding=None)
     return json.dumps(spec)
+
+
+def _any_of(texts: Iterable[str]) -> re.Pattern[str]:
+    """Match any of the texts, longest first, because one may be part of another; none: nothing."""
+    listed = sorted(texts, key=len, reverse=True)
+    return re.compile("|".join(re.escape(text) for text in listed) or "(?!)")
+
+
+def _mark(text: str) -> str:
+    return f"{_OPEN}{text}{_CLOSE}"
 
 
 def _without_markers(text: str, replacement: str = "\ufffd") -> str:
     """Replace the marker characters, by default as Unicode advises for foreign noncharacters."""
-    return text.replace(_OPEN, replacement).replace(_CLOSE, replacement)
+    return re.sub(f"[{_OPEN}{_CLOSE}{_BREAK}]", replacement, text)
 
 
 def _apply_chat_template(
     texts: Sequence[str],
     tokenizer: PreTrainedTokenizerBase | None,
-    chat_template: str | None,
+    given: object,
     image_token: str,
 ) -> str:
-    """Render the template around placeholders, mark its special tokens, then put the texts in."""
-    where = "prompt format chat_template"
-    if tokenizer is None or not (chat_template or tokenizer.chat_template):
+    """Render the template, and mark the special tokens that it has written."""
+    template = choose_own(tokenizer, given)
+    if template is None or tokenizer is None:
         raise RunnerError(
-            f"{where}: the checkpoint has no chat template · use --prompt-format hf or llava_v1"
+            f"{_WHERE}: the checkpoint has no chat template · use --prompt-format hf or llava_v1"
         )
-    placeholders = [f"{_OPEN}turn {i}{_CLOSE}" for i in range(len(texts))]
+    names: Mapping[str, Any] = tokenizer.special_tokens_map
+    # A template must write every turn, which a text of one letter would not show.
+    check_turns(template, json.dumps(names, default=str), image_token, len(texts))
+    specials = special_tokens(tokenizer) | {image_token}
+    spelled = _any_of(specials)
+    # The same letters in a text are broken up until those of the template are marked.
+    broken = [spelled.sub(lambda match: f"{match[0][0]}{_BREAK}{match[0][1:]}", t) for t in texts]
+    prompt = template.render(conversation(broken), names)
+    _check_image(template, prompt, image_token)
+    prompt = spelled.sub(
+        lambda match: _IMAGE if match[0] == image_token else _mark(match[0]), prompt
+    )
+    return prompt.replace(_BREAK, "")
+
+
+def choose_own(tokenizer: PreTrainedTokenizerBase | None, given: object) -> ChatTemplate | None:
+    """Take the template that is given, else the tokenizer's; RunnerError where it is not one."""
+    template = given if isinstance(given, ChatTemplate) else choose_template(given, _WHERE)
+    if template is None and tokenizer is not None:
+        template = choose_template(tokenizer.chat_template, _WHERE)
+    return template
+
+
+def conversation(turns: Sequence[str], **image: object) -> list[dict[str, Any]]:
+    """Turns as chat templates take them, the image in front of the first; `image` is its part."""
     messages: list[dict[str, Any]] = [
-        {"role": "assistant" if i % 2 else "user", "content": [{"type": "text", "text": text}]}
-        for i, text in enumerate(placeholders)
+        {"role": "assistant" if i % 2 else "user", "content": [{"type": "text", "text": turn}]}
+        for i, turn in enumerate(turns)
     ]
-    messages[0]["content"].insert(0, {"type": "image"})
-    try:
-        rendered = str(
-            tokenizer.apply_chat_template(
-                messages, chat_template=chat_template, tokenize=False, add_generation_prompt=True
+    messages[0]["content"].insert(0, {"type": "image", **image})
+    return messages
+
+
+@lru_cache(maxsize=64)
+def check_turns(template: ChatTemplate, names: str, image_token: str, n_turns: int) -> None:
+    """Let a template write a conversation of `n_turns` marks; `names` as JSON.
+
+    Raises:
+        RunnerError: the template fails, does not place the image or a turn exactly once, or writes
+            what is other in another process.
+    """
+    turns = [f"{_OPEN}{i}{_CLOSE}" for i in range(n_turns)]
+    prompt = template.render(conversation(turns), json.loads(names))
+    _check_image(template, prompt, image_token)
+    for i, turn in enumerate(turns):
+        n_written = prompt.count(turn)
+        if n_written != 1:
+            raise RunnerError(
+                f"{template.where}: writes turn {i + 1} of {n_turns} {n_written} times · expected "
+                f"once · {template.advice}"
             )
-        )
-    except (TemplateError, TypeError, ValueError) as error:
-        raise RunnerError(
-            f"{where}: the checkpoint's template failed ({error}) · it must take contents of "
-            "several parts, text and image · use --prompt-format hf or llava_v1"
-        ) from error
-    n_images = rendered.count(image_token)
+    template.check_repeats(prompt)
+
+
+def _check_image(template: ChatTemplate, prompt: str, image_token: str) -> None:
+    n_images = prompt.count(image_token)
     if n_images != 1:
         why = " (the model was not trained for several images in one prompt)" if n_images else ""
         raise RunnerError(
-            f"{where}: the checkpoint's template writes {image_token} {n_images} times for one "
-            f"image · expected exactly one{why} · use --prompt-format hf or llava_v1"
+            f"{template.where}: writes {image_token} {n_images} times for one image · expected "
+            f"exactly one{why} · {template.advice}"
         )
-    # Longest first, because one special token's text may be part of another's.
-    specials = sorted(special_tokens(tokenizer) - {image_token}, key=len, reverse=True)
-    before, after = rendered.split(image_token)
-    if specials:
-        pattern = "|".join(re.escape(text) for text in specials)
-        before, after = (
-            re.sub(pattern, lambda match: f"{_OPEN}{match[0]}{_CLOSE}", side)
-            for side in (before, after)
-        )
-    prompt = f"{before}{_IMAGE}{after}"
-    for i, (placeholder, text) in enumerate(zip(placeholders, texts, strict=True)):
-        n_written = prompt.count(placeholder)
-        if n_written != 1:
-            raise RunnerError(
-                f"{where}: the checkpoint's template writes turn {i + 1} of {len(texts)} "
-                f"{n_written} times · expected once · use --prompt-format hf or llava_v1"
-            )
-        prompt = prompt.replace(placeholder, text)
-    return prompt

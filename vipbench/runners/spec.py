@@ -260,6 +260,7 @@ def describe_by_settings(
             prompt_format=settings.prompt_format,
             dtype=settings.dtype,
             decoding=choice.replay or settings.decoding,
+            template_date=settings.template_date,
         ),
         load=load,
         device=settings.device,

@@ -1,6 +1,7 @@
 """The hf runner against transformers' own `generate`, on tiny random models of three families."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -266,6 +267,34 @@ def test_a_template_that_refuses_a_conversation_is_an_error(folder: Path) -> Non
     one, several = HfRunner(folder).generate([ask("What?"), ask("A?", "b", "C!")], pictures(2))
     assert one.error is None
     assert "one turn only" in str(several.error)
+
+
+@pytest.mark.parametrize(
+    ("start", "message"),
+    [
+        ("{{ 1/0 }}", r"template failed \(line 1: ZeroDivisionError: .* · correct it$"),
+        ("{{ 'a' * 9999999999 }}", "needs more than 512 MiB of memory"),
+        ("{{ range }}", "an address of this process's memory"),
+    ],
+)
+def test_a_template_that_cannot_be_used_is_found_when_the_runner_is_built(
+    folder: Path, start: str, message: str
+) -> None:
+    template = folder / "chat_template.jinja"
+    template.write_text(start + template.read_text())
+    with pytest.raises(RunnerError, match=f"^{re.escape(str(folder))}: chat template: .*{message}"):
+        HfRunner(folder)
+
+
+def test_a_template_that_asks_for_the_date_gets_the_same_one(folder: Path) -> None:
+    assert HfRunner(folder).settings.template_date is None
+    template = folder / "chat_template.jinja"
+    template.write_text("{{ strftime_now('%d %b %Y') }}" + template.read_text())
+    runner = HfRunner(folder)
+    assert runner.settings.template_date == "2024-07-26"
+    assert runner.prompt(ask("?")).startswith("26 Jul 2024")
+    ids = runner._process(("?",), pictures(1)[0])["input_ids"][0]
+    assert "26 Jul 2024" in runner.processor.tokenizer.decode(ids)
 
 
 def test_logits_that_are_no_numbers_are_errors_of_their_own_rows(folder: Path) -> None:

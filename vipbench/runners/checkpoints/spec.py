@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from vipbench import digests
 from vipbench.errors import RunnerError
 from vipbench.runfolder.manifest import Settings
+from vipbench.runners.checkpoints.template_files import find_template
 from vipbench.runners.contract import Runner
 from vipbench.runners.device import Placement, assign_devices, check_placed, find_placement
 from vipbench.runners.spec import (
@@ -77,6 +78,8 @@ class CheckpointSpec(RunnerSpec):
         """Fix what an answer depends on, by the files of the checkpoint."""
         choice = self.with_format(context.suite_format)
         spec, info, placement = type(self), self.info, self.placed()
+        resolved = info.format_for(choice.prompt_format)
+        template = find_template(info.path) if resolved == "chat_template" and info.path else None
 
         def load(trials: Iterable[Trial], budget_to_try: int | None) -> Runner:
             return spec.build(choice, BuildContext(trials, placement, None, budget_to_try))
@@ -85,9 +88,10 @@ class CheckpointSpec(RunnerSpec):
             name=info.name,
             settings=Settings(
                 weights=digests.digest([info.weights, info.settings]),
-                prompt_format=info.format_for(choice.prompt_format),
+                prompt_format=resolved,
                 dtype=placement.dtype,
                 decoding=choice.replay or GREEDY,
+                template_date=template.date if template else None,
             ),
             load=load,
             device=placement.device,

@@ -12,7 +12,6 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
-from jinja2 import TemplateError
 from PIL import Image
 from transformers import (
     AutoModelForImageTextToText,
@@ -38,13 +37,14 @@ from vipbench.runners.checkpoints.tokenizer_files import tokenizer_errors
 from vipbench.runners.contract import RunnerSettings
 from vipbench.runners.device import Placement, find_placement
 from vipbench.runners.memory import free_memory, out_of_memory
-from vipbench.runners.prompt_formats import special_tokens
+from vipbench.runners.prompt_formats import conversation, special_tokens
+from vipbench.runners.templates import ChatTemplate, as_template, choose_template
 from vipbench.schema import PromptFormat, Request, Response
 
 _GEOMETRY = ("do_resize", "do_center_crop", "do_pad")
 """Settings of image processors that are to do nothing to a fitted image."""
-_TEMPLATE_ERRORS = (TemplateError, ValueError, TypeError, KeyError, IndexError, AttributeError)
-"""What templates and processors raise for a conversation that they cannot take."""
+_PROCESSOR_ERRORS = (ValueError, TypeError, KeyError, IndexError, AttributeError)
+"""What processors raise for a conversation that they cannot take."""
 
 _log = logging.getLogger(__name__)
 
@@ -108,6 +108,9 @@ class HfRunner:
         self.info: ModelInfo = check_model(model, prompt_format)
         placement = placement or find_placement(device, dtype)
         self.processor = _load_processor(self.info)
+        self._template = _find_template(self.info, self.processor)
+        self._losses: dict[int, str | None] = {}
+        """Turns of a conversation -> what is wrong with how the template writes them."""
         self.model = _load_model(self.info, placement)
         config: Any = self.model.config
         self.image_size: int = self.info.image_size
@@ -119,6 +122,7 @@ class HfRunner:
             prompt_format="chat_template",
             dtype=str(self.model.dtype).removeprefix("torch."),
             decoding="greedy",
+            template_date=self._template.date,
             device=str(self.model.device),
         )
         tokenizer: Any = self.processor.tokenizer
@@ -164,18 +168,18 @@ class HfRunner:
         return self._render(request.turns)
 
     def _render(self, turns: Sequence[str]) -> str:
-        return str(
-            self.processor.apply_chat_template(
-                _conversation(turns), tokenize=False, add_generation_prompt=True
-            )
-        )
+        # Rendered as transformers does, but in bounded time and on the same day.
+        messages = conversation(turns, image="<Image>")
+        return self._template.render(messages, self.processor.tokenizer.special_tokens_map)
 
     def _encode(self, request: Request, image: np.ndarray) -> _Row:
         """Let the processor make the inputs of one request, and check what it made."""
         try:
             fault = self._find_control(request.turns) or self._find_loss(len(request.turns))
             inputs = {} if fault else self._process(request.turns, image)
-        except _TEMPLATE_ERRORS as error:
+        except RunnerError as error:
+            fault, inputs = str(error), {}
+        except _PROCESSOR_ERRORS as error:
             fault, inputs = f"the processor cannot take it ({error_line(error)})", {}
         row = _Row(inputs, request.max_new_tokens, fault)
         if fault is not None:
@@ -199,14 +203,18 @@ class HfRunner:
 
     def _find_loss(self, n_turns: int) -> str | None:
         """Name a turn of a conversation that the template does not write."""
-        turns = [f"(turn {i} of {n_turns})" for i in range(1, n_turns + 1)]
-        prompt = self._render(turns)
-        lost = next((turn for turn in turns if turn not in prompt), None)
-        return None if lost is None else f"the chat template leaves out a turn {lost}"
+        if n_turns not in self._losses:
+            turns = [f"(turn {i} of {n_turns})" for i in range(1, n_turns + 1)]
+            prompt = self._render(turns)
+            lost = next((turn for turn in turns if turn not in prompt), None)
+            fault = None if lost is None else f"the chat template leaves out a turn {lost}"
+            self._losses[n_turns] = fault
+        return self._losses[n_turns]
 
     def _process(self, turns: Sequence[str], image: np.ndarray) -> dict[str, torch.Tensor]:
         inputs = self.processor.apply_chat_template(
-            [_conversation(turns, Image.fromarray(image))],
+            [conversation(turns, image=Image.fromarray(image))],
+            chat_template=as_template(self._render(turns)),
             tokenize=True,
             add_generation_prompt=True,
             return_dict=True,
@@ -322,7 +330,7 @@ class HfRunner:
             with inference(self.model):
                 # Raises where the vision tower gives another number of features.
                 self._generate([_Row(inputs, 1)])
-        except (*LOAD_ERRORS, *_TEMPLATE_ERRORS) as error:
+        except (*LOAD_ERRORS, *_PROCESSOR_ERRORS) as error:
             raise RunnerError(
                 f"{self.info.name}: fails at one image and one question ({error_line(error)}) · "
                 "expected a model that answers in transformers as it is"
@@ -362,17 +370,6 @@ class _OwnLimit(StoppingCriteria):
         return self._lengths <= input_ids.shape[1]
 
 
-def _conversation(turns: Sequence[str], image: Image.Image | None = None) -> list[dict[str, Any]]:
-    """Turns as chat templates take them, the image in front of the first."""
-    messages: list[dict[str, Any]] = [
-        {"role": "assistant" if i % 2 else "user", "content": [{"type": "text", "text": turn}]}
-        for i, turn in enumerate(turns)
-    ]
-    part = {"type": "image"} if image is None else {"type": "image", "image": image}
-    messages[0]["content"].insert(0, part)
-    return messages
-
-
 def _greedy(end_ids: frozenset[int], pad_id: int) -> GenerationConfig:
     return GenerationConfig(  # type: ignore[no-untyped-call]  # transformers' own
         do_sample=False, eos_token_id=sorted(end_ids) or None, pad_token_id=pad_id
@@ -390,6 +387,23 @@ def _load_processor(info: ModelInfo) -> Any:
             "and text"
         )
     return processor
+
+
+def _find_template(info: ModelInfo, processor: Any) -> ChatTemplate:
+    where = f"{info.path}: chat template"
+    advice = "correct it"
+    own = getattr(processor, "chat_template", None)
+    template = choose_template(own, where, advice) or choose_template(
+        processor.tokenizer.chat_template, where, advice
+    )
+    if template is None:
+        raise RunnerError(f"{where}: there is none · expected one in chat_template.jinja")
+    template.check_repeats(
+        template.render(
+            conversation(("?",), image="<Image>"), processor.tokenizer.special_tokens_map
+        )
+    )
+    return template
 
 
 def _load_model(info: ModelInfo, placement: Placement) -> Any:

@@ -14,6 +14,7 @@ from vipbench.runners.checkpoints.checkpoint import (
     image_statistics,
 )
 from vipbench.runners.checkpoints.loading import check_live, end_ids, load_model, load_tokenizer
+from vipbench.runners.checkpoints.template_files import template_of
 from vipbench.runners.device import Placement
 from vipbench.runners.prompt_formats import PromptEncoder
 from vipbench.runners.vipllava.net import Net
@@ -71,16 +72,17 @@ def _make_net(
     prompt_format: PromptFormat | None,
 ) -> Net:
     config: Any = model.config
+    resolved = info.format_for(prompt_format)
     return Net(
         info=info,
         model=model,
         tokenizer=tokenizer,
         prompts=PromptEncoder(
             tokenizer,
-            info.format_for(prompt_format),
+            resolved,
             image_token_id=int(config.image_token_id),
             n_image_tokens=info.n_image_tokens,
-            chat_template=info.chat_template,
+            chat_template=template_of(info, resolved),
         ),
         end_ids=end_ids(model, tokenizer),
         image_mean=torch.tensor(info.image_mean, device=model.device).view(1, 3, 1, 1),

@@ -215,6 +215,7 @@ def _describe(net: Net, token_budget: int | None) -> RunnerSettings:
         prompt_format=net.prompts.prompt_format,
         dtype=str(net.dtype).removeprefix("torch."),
         decoding="greedy",
+        template_date=net.prompts.template_date,
         device=str(net.device),
         token_budget=token_budget,
     )

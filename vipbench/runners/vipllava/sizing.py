@@ -8,6 +8,7 @@ from transformers import VipLlavaConfig
 from vipbench.errors import RunnerError
 from vipbench.runners.checkpoints.checkpoint import CheckpointInfo
 from vipbench.runners.checkpoints.loading import LOAD_ERRORS, check_live, error_line, load_tokenizer
+from vipbench.runners.checkpoints.template_files import template_of
 from vipbench.runners.device import Placement
 from vipbench.runners.prompt_formats import PromptEncoder
 from vipbench.runners.spec import Sizing
@@ -41,12 +42,13 @@ def size_checkpoint(
         RunnerError: config, tokenizer or chat template cannot be used.
     """
     config = read_config(info)
+    resolved = info.format_for(prompt_format)
     encoder = PromptEncoder(
         load_tokenizer(info),
-        info.format_for(prompt_format),
+        resolved,
         image_token_id=config.image_token_id,
         n_image_tokens=info.n_image_tokens,
-        chat_template=info.chat_template,
+        chat_template=template_of(info, resolved),
     )
     return _size(encoder, config, placement.torch_dtype(), placement.torch_device())
 
