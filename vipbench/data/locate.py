@@ -6,22 +6,28 @@ Knows nothing of tasks or models.
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import get_args
 
 from vipbench.data.cache import find_fetched
 from vipbench.data.hub_rows import HUB_ID, as_files, load_from_hub, write_rows
 from vipbench.errors import DataError, nearest
 from vipbench.files import NOT_REGULAR
-from vipbench.schema import DataSource
+from vipbench.schema import BoxUnits, DataSource, ExifRule
 from vipbench.validation import read_yaml, shown
 
 KEYS = ("visual7w", "pointqa", "vcr", "vip_bench")
 """Keys of the built-in tasks."""
+PATHS = ("questions", "images")
+"""What a YAML file must say of a key."""
+STATEMENTS = {"boxes": get_args(BoxUnits), "exif": get_args(ExifRule)}
+"""What it may say besides."""
 
 
 def parse_data_options(options: Sequence[str]) -> dict[str, DataSource]:
     """Read `--data` values: `KEY=DIR`, `KEY=FILE`, or a YAML file `{KEY: {questions, images}}`.
 
-    Paths in a YAML file are relative to it. Raises DataError for unknown forms, missing paths and a
+    Paths in a YAML file are relative to it; beside them it may say what `boxes` and `exif` are, as
+    a task file does. Raises DataError for unknown forms, missing paths and a
     key that is given twice.
     """
     sources: dict[str, DataSource] = {}
@@ -62,6 +68,8 @@ def _data_file(path: Path) -> dict[str, DataSource]:
             sources[key] = DataSource(
                 questions=path.parent / Path(entry["questions"]).expanduser(),
                 images=path.parent / Path(entry["images"]).expanduser(),
+                boxes=entry.get("boxes"),
+                exif=entry.get("exif"),
             )
     if mistakes:
         raise DataError(f"--data {path}: {'; and '.join(mistakes)}")
@@ -75,7 +83,10 @@ def _source_mistakes(entry: object, folder: Path) -> list[str]:
     mistakes = [
         f"unknown key {key!r}{nearest(str(key), fields)}" for key in entry if key not in fields
     ]
-    for field in fields:
+    for field, known in STATEMENTS.items():
+        if entry.get(field) not in (None, *known):
+            mistakes.append(f"{field} is {shown(entry[field])} · expected {', '.join(known)}")
+    for field in PATHS:
         path = entry.get(field)
         if not isinstance(path, str):
             mistakes.append(f"{field} is {shown(path)} · expected a path")
@@ -99,7 +110,7 @@ def locate(key: str, overrides: Mapping[str, DataSource], base: Path | None = No
         DataError: Nothing is found; says which option to give.
     """
     if key in overrides:
-        for path in overrides[key]:
+        for path in (overrides[key].questions, overrides[key].images):
             if not path.exists():
                 raise DataError(f"data {key!r}: {path} does not exist · give an existing folder")
         return as_files(overrides[key])

@@ -5,8 +5,9 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from vipbench.data.tasks import import_reader
+from vipbench.data.units import in_frame
 from vipbench.errors import DataError, TaskError
-from vipbench.images.decode import image_size, safe_path
+from vipbench.images.decode import image_header, safe_path
 from vipbench.images.geometry import bounds, inside_image, intersects_image, is_inverted
 from vipbench.prompts.mentions import LETTERS, mentioning, mentions
 from vipbench.schema import DataSource, Polygon, Problem, Region, Sample, TaskSpec
@@ -129,9 +130,10 @@ def _usable_polygons(regions: tuple[Region, ...]) -> tuple[tuple[Region, ...], i
 def inspect_image(sample: Sample, source: DataSource) -> tuple[Sample | None, list[Problem]]:
     """Read the header of a sample's image and hold its boxes against the image's size.
 
-    Returns the sample with `image_size`, or None where it cannot be used, and its problems: an
-    image that is missing or unreadable, or a box wholly outside, is an error; a box partly outside
-    is a warning, and drawn as given.
+    Returns the sample with `image_size` and its boxes in px of the frame that marks are drawn in, or
+    None where it cannot be used, and its problems: an image that is missing or unreadable, one of
+    another size than the annotation says, or a box wholly outside, is an error; a box partly
+    outside, drawn as given, and an EXIF orientation that nobody has spoken of are warnings.
     """
 
     def problem(code: str, message: str, *, warning: bool = False) -> Problem:
@@ -142,12 +144,15 @@ def inspect_image(sample: Sample, source: DataSource) -> tuple[Sample | None, li
     except DataError as error:
         return None, [problem("unsafe_path", str(error))]
     try:
-        size = image_size(path)
+        header = image_header(path)
     except DataError as error:
         missing = isinstance(error.__cause__, FileNotFoundError | NotADirectoryError)
         code = "missing_image" if missing else "bad_image"
         return None, [problem(code, str(error))]
-    problems = []
+    sample, problems = in_frame(sample, header, source)
+    if any(not found.warning for found in problems):
+        return None, problems
+    size = header.turned_size if sample.exif == "apply" else header.size
     for region in sample.regions:
         if not intersects_image(region.box, size):
             where = (
@@ -160,7 +165,7 @@ def inspect_image(sample: Sample, source: DataSource) -> tuple[Sample | None, li
         if not inside_image(region.box, size):
             where = f"box {_box_text(region)} is partly outside {size[0]} x {size[1]} px"
             problems.append(problem("box_partly_outside", f"{where}; drawn as given", warning=True))
-    return sample.model_copy(update={"image_size": size}), problems
+    return sample, problems
 
 
 def _reaches(polygons: Sequence[Polygon], size_wh: tuple[int, int]) -> bool:

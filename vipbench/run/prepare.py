@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vipbench.console import Console
+from vipbench.data.units import rule_of
 from vipbench.engine.processes import probe_runner
 from vipbench.engine.ray_actors import import_ray
 from vipbench.errors import RunError, RunnerError, TooManyErrors
@@ -117,6 +118,11 @@ def _identity(
         model=model.name,
         settings=model.settings,
         requests={task: found.digest for task, found in facts.items()},
+        exif={
+            choice.spec.name: "apply"
+            for choice in selection.tasks
+            if rule_of(choice.spec, choice.source) == "apply"
+        },
     )
 
 

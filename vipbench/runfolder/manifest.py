@@ -5,7 +5,7 @@ import itertools
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
@@ -66,6 +66,8 @@ class Identity(Record):
     settings: Settings
     requests: dict[str, str]
     """Digest, for each task, of all that the model sees and all that scoring compares with."""
+    exif: dict[str, Literal["apply"]] = {}
+    """Tasks whose images are turned as their EXIF orientation says."""
 
 
 class TaskRun(Record):

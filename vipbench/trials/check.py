@@ -195,7 +195,8 @@ def _unmatched_targets(spec: TaskSpec, samples: Sequence[Sample]) -> Iterator[Pr
 def _draw_image(samples: Sequence[Sample], choice: TaskChoice) -> list[Problem]:
     """Take samples that share an image through request, drawing and fitting."""
     try:
-        image, mode = open_image(safe_path(choice.source.images, samples[0].image))
+        path = safe_path(choice.source.images, samples[0].image)
+        image, mode = open_image(path, samples[0].exif)
     except DataError as error:
         return [Problem(id=sample.id, code="bad_image", message=str(error)) for sample in samples]
     problems: list[Problem] = []
