@@ -131,13 +131,18 @@ class Sample(Record):
     """Options of an earlier turn, which `given_target` answered; may mention regions."""
     given_target: str = ""
     """The right letter of the earlier turn."""
+    are_points: bool = Field(default=False, exclude=True, repr=False)
+    """The regions are points, x, y, x, y: that their boxes have no area is meant. Known until the
+    sample is written down, like `task`."""
+    annotated_size: tuple[int, int] | None = None
+    """Width and height in px of the image that the regions were drawn on, where the data say so."""
     choice_ids: tuple[str, ...] = ()
     """What the data call the options (Visual7W: the numbers of their boxes); empty: nothing."""
     group: str
     """Image id: samples of one group share an image and are one cluster in the statistics."""
     tags: Tags = {}
     image_size: tuple[int, int] | None = None
-    """Width and height in px, once the image's header has been read; turned if `exif` is `apply`."""
+    """Width and height in px, once the image's header has been read; as turned under `exif`."""
     exif: Literal["apply"] | None = None
     """`apply`: the image has an EXIF orientation, and is turned by it; set with `image_size`."""
     task: TaskSpec | None = Field(default=None, exclude=True, repr=False)

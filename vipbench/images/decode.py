@@ -112,8 +112,8 @@ def _header(path: str, size: int, mtime_ns: int) -> ImageHeader:
     with _open(Path(path)) as image:
         width, height = image.size
         swapped = _is_turned_by_pillow(image) and _orientation(image) in SIDEWAYS
-        size = (height, width) if swapped else (width, height)
-        return ImageHeader(size, image.mode, _orientation(image))
+        stored = (height, width) if swapped else (width, height)
+        return ImageHeader(stored, image.mode, _orientation(image))
 
 
 def image_size(path: Path) -> tuple[int, int]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vipbench.console import QUIET, Console
+from vipbench.data.box_tally import BoxTally
 from vipbench.data.samples import inspect_image, load_samples
 from vipbench.data.synthetic import is_synthetic
 from vipbench.errors import DataError, TaskError, VipbenchError
@@ -105,17 +106,19 @@ def check_task(choice: TaskChoice, console: Console = QUIET) -> CheckReport:
     """Read every record of a task, decode every image, build and draw every request."""
     name, source = choice.spec.name, choice.source
     problems: list[Problem] = []
+    tally = BoxTally()
     samples: list[Sample] = []
     usable: list[Sample] = []
     try:
         for record in console.bar(
-            f"{name}: read", load_samples(choice.spec, source), in_logs=False
+            f"{name}: read", load_samples(choice.spec, source, tally), in_logs=False
         ):
             if isinstance(record, Sample):
                 samples.append(record)
             else:
                 problems.append(record)
         n_records = len(samples) + sum(not problem.warning for problem in problems)
+        problems.extend(tally.problems(choice.spec, source))
         problems.extend(_unmatched_targets(choice.spec, samples))
         for sample in console.bar(f"{name}: headers", samples, in_logs=False):
             inspected, its_problems = inspect_image(sample, source)
