@@ -248,8 +248,17 @@ def test_exif_orientation_is_applied_where_that_is_said(
     assert header.orientation == (orientation if 2 <= orientation <= 8 else 1)
 
 
-def test_a_broken_orientation_is_none(tmp_path: Path) -> None:
-    RGB.save(tmp_path / "a.jpg", exif=b"Exif\0\0MM\0*\xff\xff")
+@pytest.mark.parametrize(
+    "exif",
+    [
+        b"Exif\0\0MM\0*\xff\xff",
+        b"Exif\0\0MM\0*\0\0\0\x08\0\x05\x01\x12",
+        b"Exif\0\0nothing",
+        b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x02\0\0\0\x02six\0",
+    ],
+)
+def test_a_broken_orientation_is_none(tmp_path: Path, exif: bytes) -> None:
+    saved(tmp_path / "a.jpg", RGB, exif=exif)
     assert image_header(tmp_path / "a.jpg").orientation == 1
 
 

@@ -189,8 +189,10 @@ def _orientation(image: Image.Image) -> int:
         value = image.tag_v2.get(ExifTags.Base.Orientation, 1)
     else:
         try:
-            # Not `image.getexif()`: for a PNG without EXIF data, that decodes all pixels.
-            value = Image.Image.getexif(image).get(ExifTags.Base.Orientation, 1)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # on broken EXIF data
+                # Not `image.getexif()`: for a PNG without EXIF data, that decodes all pixels.
+                value = Image.Image.getexif(image).get(ExifTags.Base.Orientation, 1)
         except (*_DECODE_ERRORS, LookupError, TypeError):  # broken data, which viewers ignore
             return 1
     return value if isinstance(value, int) and value in _UNDO else 1
