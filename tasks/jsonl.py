@@ -9,7 +9,8 @@ Keys:
     box, boxes, polygons, points: the regions. One box is [x0, y0, x1, y1]; `boxes`, `polygons` and
         `points` are lists with one entry a region. A polygon is a list of [x, y], or a list of such
         lists for a region in several parts; a point is [x, y]. With boxes and polygons together,
-        entry k of both is region k. All in px of the image as stored, origin top left.
+        entry k of both is region k. All in px of the image as stored, origin top left, unless
+        `boxes` or `exif` of the task says otherwise.
     choices: the options A, B, C, ...; left out for an open question.
     answer: the text; for choices the letter, or the text of one option.
     id: default `<file>-<line>`.
@@ -123,6 +124,7 @@ def _sample(sample_id: str, value: object, where: str) -> Sample:
         target=target,
         regions=regions,
         target_region=target_region,
+        are_points=record.points is not None,
         group=record.image if record.group is None else str(record.group),
         tags={
             axis: (values,) if isinstance(values, str) else tuple(values)

@@ -325,14 +325,16 @@ def _local_sample(
     point = parse(_Point, question.points[k], f"{where}.points[{k}]")
     words = question.question.split()
     asked = words[1].lower() if len(words) > 1 else ""
-    return _sample(
+    box = _box_at(point, k, question.all_objs, where)
+    sample = _sample(
         sample_id,
         _usable(image, where),
         question.question,
         point.ans,
-        Region(box=_box_at(point, k, question.all_objs, where)),
+        Region(box=box),
         {"attribute": (asked if asked in ATTRIBUTES else "other",)},
     )
+    return sample.model_copy(update={"are_points": box == (point.x, point.y, point.x, point.y)})
 
 
 def _box_at(point: _Point, k: int, objects: tuple[object, ...], where: str) -> Box:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from functools import partial
 from pathlib import PurePosixPath
+from typing import TypeGuard
 
 from vipbench.data import safe_path
 from vipbench.errors import DataError
@@ -70,6 +71,18 @@ class _Shape(DataRecord):
 
 class _LabelMe(DataRecord):
     shapes: list[object]
+    imageWidth: object = None  # noqa: N815  # as LabelMe calls it
+    imageHeight: object = None  # noqa: N815
+
+    @property
+    def size(self) -> tuple[int, int] | None:
+        """Width and height in px of the image as LabelMe showed it, where the file says so."""
+        sides = [int(side) for side in (self.imageWidth, self.imageHeight) if _is_side(side)]
+        return (sides[0], sides[1]) if len(sides) == 2 else None
+
+
+def _is_side(value: object) -> TypeGuard[float]:
+    return isinstance(value, int | float) and value > 0 and value % 1 == 0
 
 
 def _is_metadata(content: object) -> bool:
@@ -238,8 +251,9 @@ def _drawn_sample(
     labels = list(dict.fromkeys(PLACEHOLDER.findall(meta.question)))
     image = find_image(images, meta.image_source, SOURCE_FOLDERS)
     regions, warnings = [], []
+    size = None
     if labels:
-        path, shapes = _labelme(images, image, meta.image)
+        path, size, shapes = _labelme(images, image, meta.image)
         named = _named(meta.question)
         for label in labels:
             labelled = [n for n, shape in enumerate(shapes) if _label(shape) == label]
@@ -268,6 +282,7 @@ def _drawn_sample(
         regions=tuple(regions),
         group=PurePosixPath(meta.image_source).stem,
         tags={"capability": tuple(dict.fromkeys(meta.capability))},
+        annotated_size=size,
     )
     return sample, warnings
 
@@ -290,8 +305,10 @@ def _label(shape: object) -> str | None:
     return label if isinstance(label, str) else None
 
 
-def _labelme(images: ImageRoots, image: str, marked: str) -> tuple[str, list[object]]:
-    """Read the regions beside a source image: those of one question, else those of the image.
+def _labelme(
+    images: ImageRoots, image: str, marked: str
+) -> tuple[str, tuple[int, int] | None, list[object]]:
+    """Read size and regions beside a source image: those of one question, else those of the image.
 
     The release keeps one file an image, named like it (other projects that use these files read
     them so, and take the shape whose label is the placeholder's name).
@@ -306,7 +323,8 @@ def _labelme(images: ImageRoots, image: str, marked: str) -> tuple[str, list[obj
         file = read_questions(safe_path(images, path))
     except DataError as error:
         raise BadRecord(str(error), "bad_labelme") from error
-    return path, parse(_LabelMe, file.content, path).shapes
+    content = parse(_LabelMe, file.content, path)
+    return path, content.size, content.shapes
 
 
 def _region(shape: _Shape, label: str, where: str) -> Region:

@@ -1,7 +1,7 @@
 """Every record that crosses a module border: frozen, typed, checked where it enters.
 
-Boxes, polygons and points are absolute pixels of the original image as stored (EXIF orientation
-is not applied), origin top left, x to the right, y down.
+Boxes, polygons and points are absolute pixels of the original image, as stored unless a task says
+`exif: apply`; origin top left, x to the right, y down.
 """
 
 from pathlib import Path
@@ -30,6 +30,11 @@ Engine = Literal["local", "ray"]
 StyleKind = Literal[
     "marks", "given", "none", "blind", "coordinates", "wrong", "shuffled", "permuted"
 ]
+BoxUnits = Literal["pixels", "fractions", "thousandths", "xywh"]
+"""What the numbers of a data file's boxes are: px; parts of the image's width and height, or
+thousandths of them; x, y, width and height in px."""
+ExifRule = Literal["apply", "ignore"]
+"""Whether images are turned as their EXIF orientation says before boxes are laid on them."""
 PromptFormat = Literal["hf", "llava_v1", "chat_template"]
 ImageRoots = Path | tuple[Path, ...]
 """The folder below which images lie; or several, in each of which a path is looked up, in order."""
@@ -82,6 +87,11 @@ class TaskSpec(Record):
     turn."""
     styles: tuple[str, ...] = ()
     """Styles that suit the task; the first is its headline style."""
+    boxes: BoxUnits | None = None
+    """What the boxes of the data are, by whoever knows; None: pixels, and doubts are reported. What
+    a `--data` file says goes before it, as for `exif`."""
+    exif: ExifRule | None = None
+    """None: not applied, and images that have an orientation are reported."""
     fit: Fit | None = None
     max_new_tokens: int = Field(default=128, gt=0)
     official_temperature: float = Field(default=0.0, ge=0, allow_inf_nan=False)
@@ -123,13 +133,20 @@ class Sample(Record):
     """Options of an earlier turn, which `given_target` answered; may mention regions."""
     given_target: str = ""
     """The right letter of the earlier turn."""
+    are_points: bool = Field(default=False, exclude=True, repr=False)
+    """The regions are points, x, y, x, y: that their boxes have no area is meant. Known until the
+    sample is written down, like `task`."""
+    annotated_size: tuple[int, int] | None = None
+    """Width and height in px of the image that the regions were drawn on, where the data say so."""
     choice_ids: tuple[str, ...] = ()
     """What the data call the options (Visual7W: the numbers of their boxes); empty: nothing."""
     group: str
     """Image id: samples of one group share an image and are one cluster in the statistics."""
     tags: Tags = {}
     image_size: tuple[int, int] | None = None
-    """Width and height in px, once the image's header has been read."""
+    """Width and height in px, once the image's header has been read; as turned under `exif`."""
+    exif: Literal["apply"] | None = None
+    """`apply`: the image has an EXIF orientation, and is turned by it; set with `image_size`."""
     task: TaskSpec | None = Field(default=None, exclude=True, repr=False)
     """The task that the sample was loaded for; set by `samples.load_samples`, not by readers."""
 
@@ -280,6 +297,8 @@ class Request(Record):
     """Marks in drawing order; never drawn where `blind`."""
     blind: bool = False
     """The image is replaced by a grey one of the same size."""
+    exif: Literal["apply"] | None = None
+    """`apply`: the image is turned as its EXIF orientation says before anything is drawn."""
     fit: Fit
     max_new_tokens: int
     temperature: float = Field(default=0.0, ge=0, allow_inf_nan=False)
@@ -345,6 +364,9 @@ class DataSource(NamedTuple):
     """Root below which all image paths stay."""
     more_images: tuple[Path, ...] = ()
     """Further roots: a path that is not below the first one is looked up in these, in order."""
+    boxes: BoxUnits | None = None
+    """As in `TaskSpec`, before which it goes."""
+    exif: ExifRule | None = None
 
     @property
     def image_roots(self) -> ImageRoots:

@@ -72,6 +72,20 @@ def test_folders_of_images_that_are_no_paths(tmp_path: Path, images: str) -> Non
         parse_data_options([str(path)])
 
 
+def test_a_yaml_file_may_say_what_boxes_and_exif_are(tmp_path: Path) -> None:
+    path = tmp_path / "places.yaml"
+    path.write_text("x: {questions: ., images: ., boxes: fractions, exif: apply}\n")
+    assert parse_data_options([str(path)]) == {
+        "x": DataSource(tmp_path, tmp_path, boxes="fractions", exif="apply")
+    }
+    path.write_text("x: {questions: ., images: ., boxes: percent, exif: [1]}\n")
+    expected = (
+        "boxes is 'percent' · expected pixels, fractions, .*exif is .* expected apply, ignore"
+    )
+    with pytest.raises(DataError, match=expected):
+        parse_data_options([str(path)])
+
+
 @pytest.mark.parametrize(
     ("option", "said"),
     [

@@ -46,7 +46,7 @@ def test_a_sample_that_cannot_be_used_is_its_problem(
         ((0.0, 0.0, "nan", 9.0), "box_not_finite"),
         ((0.0, 0.0, 1e9, 9.0), "box_too_far"),
         ((-1e300, 0.0, 5.0, 9.0), "box_too_far"),
-        ((4.0, 4.0, 4.0, 4.0), None),
+        ((4.0, 4.0, 4.5, 4.5), None),
         ((-5.0, -5.0, 4.0, 4.0), None),
     ],
 )

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pytest
-from PIL import Image, features
+from PIL import Image, ImageOps, features
 
 from vipbench.digests import file_digest
 from vipbench.errors import DataError
@@ -159,7 +159,7 @@ def saved(path: Path, image: Image.Image, **options: Any) -> tuple[Image.Image, 
         warnings.simplefilter("error")
         opened, mode = open_image(path)
     assert opened.mode == "RGB"
-    assert image_header(path) == (opened.size, mode)
+    assert image_header(path)[:2] == (opened.size, mode)
     return opened, mode
 
 
@@ -250,6 +250,44 @@ def test_exif_orientation_is_not_applied(tmp_path: Path, name: str, orientation:
     assert opened.size == (30, 20)
     close = 255 * 0.1 if name == "a.jpg" else 0
     assert np.abs(np.asarray(opened).astype(int) - PIXELS).mean() <= close
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.webp", "a.tif", "a.jpg"])
+@pytest.mark.parametrize("orientation", range(10))
+def test_exif_orientation_is_applied_where_that_is_said(
+    tmp_path: Path, name: str, orientation: int
+) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = tmp_path / name
+    RGB.save(path, exif=exif, quality=100, subsampling=0, lossless=True)
+    with Image.open(path) as image:
+        viewed = ImageOps.exif_transpose(image).convert("RGB")
+    upright, _ = open_image(path, "apply")
+    assert upright.tobytes() == viewed.tobytes()
+    header = image_header(path)
+    assert header.turned_size == upright.size
+    assert header.size == (30, 20)
+    assert header.orientation == (orientation if 2 <= orientation <= 8 else 1)
+
+
+@pytest.mark.parametrize(
+    "exif",
+    [
+        b"Exif\0\0MM\0*\xff\xff",
+        b"Exif\0\0MM\0*\0\0\0\x08\0\x05\x01\x12",
+        b"Exif\0\0nothing",
+        b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x02\0\0\0\x02six\0",
+    ],
+)
+def test_a_broken_orientation_is_none(tmp_path: Path, exif: bytes) -> None:
+    saved(tmp_path / "a.jpg", RGB, exif=exif)
+    assert image_header(tmp_path / "a.jpg").orientation == 1
+
+
+def test_a_header_without_orientation_needs_no_pixels(tmp_path: Path) -> None:
+    write_header(tmp_path / "a.png", 10_000, 10_000)
+    assert image_header(tmp_path / "a.png") == ((10_000, 10_000), "L", 1)
 
 
 def test_100_megapixels_are_the_limit(tmp_path: Path) -> None:

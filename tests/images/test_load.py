@@ -56,6 +56,17 @@ def test_without_a_size_the_image_keeps_its_own(tmp_path: Path, photo: Image.Ima
     assert (pixels != np.array(photo)).any()
 
 
+def test_marks_are_drawn_on_the_turned_image(tmp_path: Path, photo: Image.Image) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    photo.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "a" / "turned.png", exif=exif)
+    upright = request("a/turned.png").model_copy(update={"exif": "apply"})
+    for how in (request(), request(blind=True)):
+        turned = how.model_copy(update={"image": upright.image, "exif": "apply"})
+        pixels = load_pixels(turned, tmp_path, None)
+        assert np.array_equal(pixels, load_pixels(how, tmp_path, None))
+
+
 @pytest.mark.usefixtures("photo")
 def test_what_is_left_of_each_mark_is_told(tmp_path: Path) -> None:
     found = footprint((64, 40), MARK)

@@ -156,3 +156,17 @@ def test_a_path_that_a_runner_does_not_have_is_said(tmp_path: Path) -> None:
     done, messages = said(make_task(tmp_path), path="reference")
     assert "runner tests.runs:Brightness: does not use --path" in messages
     assert done.manifest.path is None
+
+
+def test_tasks_whose_images_are_turned_are_part_of_the_identity(tmp_path: Path) -> None:
+    task = make_task(tmp_path) / "own.yaml"
+    before = run(settings(tmp_path, out=tmp_path / "before")).manifest
+    task.write_text(f"{task.read_text()}\nexif: ignore\n")
+    assert run(settings(tmp_path, out=tmp_path / "ignored")).manifest.run_id == before.run_id
+    task.write_text(task.read_text().replace("ignore", "apply"))
+    after = run(settings(tmp_path, out=tmp_path / "after")).manifest
+    assert (before.identity.exif, after.identity.exif) == ({}, {"own": "apply"})
+    assert after.run_id != before.run_id
+    assert after.identity.requests == before.identity.requests
+    with pytest.raises(RunError, match=r"exif.own: none → apply"):
+        run(settings(tmp_path, out=tmp_path / "before"))

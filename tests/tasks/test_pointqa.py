@@ -298,3 +298,8 @@ def test_split_file_that_cannot_be_used(
 def test_a_wording_that_the_file_lacks_is_named(read: Read, write: Write) -> None:
     with pytest.raises(DataError, match="no record has the key 'super_question'"):
         read(f"{TASK}_super", write("twice.json", [record()]))
+
+
+def test_only_a_point_without_a_box_is_meant_to_have_no_area(data: Path, samples: Samples) -> None:
+    found = samples(LOCAL, data / "pointqa")
+    assert [sample.are_points for sample in found] == [False, False, True]

@@ -142,7 +142,8 @@ def test_spaces(tokens: list[Any], expected: str, one: Callable[..., list[Sample
 
 def test_regions_come_in_the_order_of_a_set(one: Callable[..., list[Sample]]) -> None:
     mentioned = [9, 40, 3, 17, 3]
-    meta = metadata(boxes=[[k, 0, k + 5, 5, 1.0] for k in range(41)], segms=[[SQUARE]] * 41)
+    segms = [[[[k, 0], [k + 5, 0], [k + 5, 5], [k, 5]]] for k in range(41)]
+    meta = metadata(boxes=[[k, 0, k + 5, 5, 1.0] for k in range(41)], segms=segms)
     (sample,) = one(meta=meta, objects=["x"] * 41, question=[mentioned])
     assert [r.box[0] for r in sample.regions] == list(set(mentioned))
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from vipbench.data.samples import load_samples
+from vipbench.data.samples import inspect_image, load_samples
 from vipbench.data.tasks import load_task
 from vipbench.errors import DataError
 from vipbench.schema import DataSource, Problem, Sample
@@ -304,3 +304,19 @@ def test_marks_in_text(
     text: str, shapes: list[str], colors: list[str], marks_in_text: Callable[[str], Marks]
 ) -> None:
     assert marks_in_text(text) == (tuple(shapes), tuple(colors))
+
+
+def test_regions_know_the_size_of_the_image_that_they_were_drawn_on(
+    release: Path, samples: Samples
+) -> None:
+    found = samples(DRAWN, release)
+    assert [sample.annotated_size for sample in found] == [(48, 36)] * 3 + [None]
+    path = release / "source_image/v1_1.json"
+    content = json.loads(path.read_text(encoding="utf-8"))
+    for width, expected in ((24, (24, 36)), (24.0, (24, 36)), (0, None), ("24", None)):
+        path.write_text(json.dumps(content | {"imageWidth": width}), encoding="utf-8")
+        assert samples(DRAWN, release)[0].annotated_size == expected
+    source = DataSource(release, release)
+    path.write_text(json.dumps(content | {"imageWidth": 24}), encoding="utf-8")
+    sample, [problem] = inspect_image(samples(DRAWN, release)[0], source)
+    assert (sample, problem.code) == (None, "size_differs")

@@ -123,7 +123,7 @@ def enlarge(request: Request, images: ImageRoots, out: Path, width: int) -> Requ
         RunError: the disk refuses it.
     """
     path = safe_path(images, request.image)
-    image = open_image(path)[0]
+    image = open_image(path, request.exif)[0]
     factor = width / image.width
     name = f"{request.image}.jpg"
     if not (out / name).exists():
@@ -132,7 +132,7 @@ def enlarge(request: Request, images: ImageRoots, out: Path, width: int) -> Requ
         image.resize(size, Image.Resampling.BICUBIC).save(file, "JPEG", quality=_QUALITY)
         files.write_bytes(out / name, [file.getvalue()])
     marks = tuple(_scaled(mark, factor) for mark in request.visual_prompts)
-    return request.model_copy(update={"image": name, "visual_prompts": marks})
+    return request.model_copy(update={"image": name, "visual_prompts": marks, "exif": None})
 
 
 def _scaled(mark: VisualPrompt, factor: float) -> VisualPrompt:

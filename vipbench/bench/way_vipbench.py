@@ -155,7 +155,8 @@ class Vipbench:
             with clock.time("read"):
                 (request,) = read_requests(trials, [i])
             with clock.time("decode"):
-                image = open_image(safe_path(self._job.images[request.task], request.image))[0]
+                path = safe_path(self._job.images[request.task], request.image)
+                image = open_image(path, request.exif)[0]
             with clock.time("draw"):
                 for prompt in request.visual_prompts:
                     draw_mark(image, prompt)

@@ -42,7 +42,8 @@ def as_files(source: DataSource) -> DataSource:
             f"{folder}: a folder of datasets that cannot be loaded ({shown(reason(error))}) ·"
             " save it again"
         ) from error
-    return write_rows(_one_split(loaded, str(folder)), str(folder))
+    written = write_rows(_one_split(loaded, str(folder)), str(folder))
+    return source._replace(questions=written.questions, images=written.images)
 
 
 def load_from_hub(key: str) -> "datasets.Dataset":

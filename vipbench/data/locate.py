@@ -6,24 +6,29 @@ Knows nothing of tasks or models.
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from vipbench.data.cache import find_fetched
 from vipbench.data.hub_rows import HUB_ID, as_files, load_from_hub, write_rows
 from vipbench.errors import DataError, nearest
 from vipbench.files import NOT_REGULAR
-from vipbench.schema import DataSource
+from vipbench.schema import BoxUnits, DataSource, ExifRule
 from vipbench.validation import read_yaml, shown
 
 KEYS = ("visual7w", "pointqa", "vcr", "vip_bench")
 """Keys of the built-in tasks."""
+PATHS = ("questions", "images")
+"""What a YAML file must say of a key."""
+STATEMENTS = {"boxes": get_args(BoxUnits), "exif": get_args(ExifRule)}
+"""What it may say besides."""
 
 
 def parse_data_options(options: Sequence[str]) -> dict[str, DataSource]:
     """Read `--data` values: `KEY=DIR`, `KEY=FILE`, or a YAML file `{KEY: {questions, images}}`.
 
-    Paths in a YAML file are relative to it; `images` may be a list of folders. Raises DataError for
-    unknown forms, missing paths and a key that is given twice.
+    Paths in a YAML file are relative to it; `images` may be a list of folders. Beside them it may
+    say what `boxes` and `exif` are, as a task file does. Raises DataError for unknown forms,
+    missing paths and a key that is given twice.
     """
     sources: dict[str, DataSource] = {}
     for option in options:
@@ -62,20 +67,25 @@ def _data_file(path: Path) -> dict[str, DataSource]:
         if not wrong:
             first, *more = [path.parent / Path(root).expanduser() for root in _roots(entry)]
             questions = path.parent / Path(entry["questions"]).expanduser()
-            sources[key] = DataSource(questions, first, tuple(more))
+            sources[key] = DataSource(
+                questions, first, tuple(more), boxes=entry.get("boxes"), exif=entry.get("exif")
+            )
     if mistakes:
         raise DataError(f"--data {path}: {'; and '.join(mistakes)}")
     return sources
 
 
 def _source_mistakes(entry: object, folder: Path) -> list[str]:
-    fields = ("questions", "images")
+    fields = (*PATHS, *STATEMENTS)
     if not isinstance(entry, dict):
         return [f"expected the keys 'questions' and 'images', not {shown(entry)}"]
     mistakes = [
         f"unknown key {key!r}{nearest(str(key), fields)}" for key in entry if key not in fields
     ]
-    for field in fields:
+    for field, known in STATEMENTS.items():
+        if entry.get(field) not in (None, *known):
+            mistakes.append(f"{field} is {shown(entry[field])} · expected {', '.join(known)}")
+    for field in PATHS:
         stated = entry.get(field)
         paths: list[Any] = _roots(entry) if field == "images" else [stated]
         if not paths or not all(isinstance(path, str) for path in paths):
@@ -109,8 +119,8 @@ def locate(key: str, overrides: Mapping[str, DataSource], base: Path | None = No
         DataError: Nothing is found; says which option to give.
     """
     if key in overrides:
-        questions, images, more = overrides[key]
-        for path in (questions, images, *more):
+        source = overrides[key]
+        for path in (source.questions, source.images, *source.more_images):
             if not path.exists():
                 raise DataError(f"data {key!r}: {path} does not exist · give an existing folder")
         return as_files(overrides[key])

@@ -6,10 +6,12 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from pydantic import ValidationError
 
+from vipbench.data.box_tally import BoxTally
 from vipbench.data.tasks import import_reader
+from vipbench.data.units import box_text, from_xywh, in_frame, region_warnings, stated
 from vipbench.errors import DataError, TaskError
 from vipbench.files import AmbiguousFile
-from vipbench.images.decode import image_size, safe_path
+from vipbench.images.decode import image_header, safe_path
 from vipbench.images.geometry import bounds, inside_image, intersects_image, is_inverted
 from vipbench.prompts.mentions import LETTERS, mentioning, mentions
 from vipbench.reading import BadRecord
@@ -23,14 +25,18 @@ FARTHEST = 1_000_000
 CONTRACT = "expected an iterator of Sample and Problem records"
 
 
-def load_samples(spec: TaskSpec, source: DataSource) -> Iterator[Sample | Problem]:
+def load_samples(
+    spec: TaskSpec, source: DataSource, tally: BoxTally | None = None
+) -> Iterator[Sample | Problem]:
     """Read a task's samples and check each; one that cannot be used is yielded as its problem.
 
-    A warning Problem comes just before the sample that it is about. Raises TaskError where the
-    reader cannot be imported or breaks its contract, and DataError where a file as a whole is
-    broken.
+    A warning Problem comes just before the sample that it is about. The boxes of all samples,
+    usable or not, are counted in `tally`, which says at the end what they look like. Raises
+    TaskError where the reader cannot be imported or breaks its contract, and DataError where a file
+    as a whole is broken.
     """
     seen: set[str] = set()
+    source = stated(spec, source)
     records = import_reader(spec)(source)
     if not isinstance(records, Iterable):
         raise TaskError(
@@ -51,6 +57,10 @@ def load_samples(spec: TaskSpec, source: DataSource) -> Iterator[Sample | Proble
             seen.update(() if record.warning else (record.id,))
             yield record
             continue
+        if source.boxes == "xywh":
+            record = from_xywh(record)
+        if tally is not None:
+            tally.add(record)
         fault = fault or _fault(record, spec)
         if fault is None and record.id in seen:
             fault = ("duplicate_id", "occurs more than once · expected one record an id")
@@ -66,6 +76,7 @@ def load_samples(spec: TaskSpec, source: DataSource) -> Iterator[Sample | Proble
                 message=f"{dropped} polygons: fewer than 3 vertices, or one beyond {FARTHEST} px",
                 warning=True,
             )
+        yield from region_warnings(record, regions, source.boxes)
         yield record.model_copy(update={"task": spec, "regions": regions})
 
 
@@ -117,7 +128,7 @@ def _fault(sample: Sample, spec: TaskSpec) -> tuple[str, str] | None:
 
 
 def _box_fault(region: Region) -> tuple[str, str] | None:
-    box = _box_text(region)
+    box = box_text(region.box)
     if not all(map(math.isfinite, region.box)):
         return "box_not_finite", f"box {box} holds no finite numbers"
     if max(map(abs, region.box)) > FARTHEST:
@@ -147,9 +158,10 @@ def _usable_polygons(regions: tuple[Region, ...]) -> tuple[tuple[Region, ...], i
 def inspect_image(sample: Sample, source: DataSource) -> tuple[Sample | None, list[Problem]]:
     """Read the header of a sample's image and hold its boxes against the image's size.
 
-    Returns the sample with `image_size`, or None where it cannot be used, and its problems: an
-    image that is missing or unreadable, or a box wholly outside, is an error; a box partly outside
-    is a warning, and drawn as given.
+    Returns the sample with `image_size` and its boxes in px of the frame that marks are drawn in,
+    or None where it cannot be used, and its problems: an image that is missing or unreadable, one
+    of another size than the annotation says, or a box wholly outside, is an error; a box partly
+    outside, drawn as given, and an EXIF orientation that nothing is stated of are warnings.
     """
 
     def problem(code: str, message: str, *, warning: bool = False) -> Problem:
@@ -160,23 +172,25 @@ def inspect_image(sample: Sample, source: DataSource) -> tuple[Sample | None, li
     except DataError as error:
         return None, [problem(_code(error, "unsafe_path"), str(error))]
     try:
-        size = image_size(path)
+        header = image_header(path)
     except DataError as error:
         return None, [problem(_code(error, "bad_image"), str(error))]
-    problems = []
+    sample, problems = in_frame(sample, header, source)
+    if any(not found.warning for found in problems):
+        return None, problems
+    size = header.turned_size if sample.exif == "apply" else header.size
     for region in sample.regions:
+        box = f"box {box_text(region.box)}"
         if not intersects_image(region.box, size):
-            where = (
-                f"box {_box_text(region)} is wholly outside the image of {size[0]} x {size[1]} px"
-            )
+            where = f"{box} is wholly outside the image of {size[0]} x {size[1]} px"
             return None, [problem("box_outside", where)]
         if region.polygons and not _reaches(region.polygons, size):
             where = f"no polygon reaches into the image of {size[0]} x {size[1]} px"
             return None, [problem("polygon_outside", where)]
         if not inside_image(region.box, size):
-            where = f"box {_box_text(region)} is partly outside {size[0]} x {size[1]} px"
+            where = f"{box} is partly outside {size[0]} x {size[1]} px"
             problems.append(problem("box_partly_outside", f"{where}; drawn as given", warning=True))
-    return sample.model_copy(update={"image_size": size}), problems
+    return sample, problems
 
 
 def _code(error: DataError, other: str) -> str:
@@ -193,7 +207,3 @@ def _reaches(polygons: Sequence[Polygon], size_wh: tuple[int, int]) -> bool:
     if any(0 <= x <= width and 0 <= y <= height for x, y in corners):
         return True
     return any(intersects_image(bounds([polygon]), size_wh) for polygon in polygons)
-
-
-def _box_text(region: Region) -> str:
-    return "[" + ", ".join(f"{value:g}" for value in region.box) + "]"

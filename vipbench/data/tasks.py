@@ -127,7 +127,7 @@ def _name_mistakes(content: YamlMapping, path: Path) -> list[str]:
 
 
 def _kind_mistakes(content: YamlMapping, tasks: Mapping[str, Path]) -> list[str]:
-    """Check what differs between a joint task and the others: `reader` and `data`."""
+    """Check what differs between a joint task and the others: `data`, and how they are read."""
     data = content.get("data")
     if content.get("kind") != "joint":
         mistakes = [] if content.get("reader") else ["key 'reader' is missing"]
@@ -136,7 +136,8 @@ def _kind_mistakes(content: YamlMapping, tasks: Mapping[str, Path]) -> list[str]
                 "data is a list, which only kind 'joint' takes · expected one key or path"
             )
         return mistakes
-    mistakes = ["kind 'joint' takes no 'reader'"] if content.get("reader") else []
+    others = ("reader", "boxes", "exif")
+    mistakes = [f"kind 'joint' takes no {key!r}" for key in others if content.get(key)]
     if not isinstance(data, list) or len(data) < 2:
         return [*mistakes, "kind 'joint' needs 'data' to list the tasks that are joined"]
     for task in map(str, data):

@@ -23,13 +23,16 @@ from PIL import ExifTags, Image, TiffImagePlugin, UnidentifiedImageError
 from vipbench.digests import REMEMBERED
 from vipbench.errors import DataError
 from vipbench.files import LFS_POINTER, check_regular, find_below, is_lfs_pointer, reason
-from vipbench.schema import ImageRoots
+from vipbench.schema import ExifRule, ImageRoots
 from vipbench.validation import shown
 
 MAX_PIXELS = 100_000_000
 """Pixels of an image that is opened at most. Ours: 300 MB as RGB."""
 FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 """Image formats that are opened. Others that Pillow knows are not decoded: EPS starts a program."""
+
+SIDEWAYS = (5, 6, 7, 8)
+"""EXIF orientations that swap width and height."""
 
 _DRIVE = re.compile("[A-Za-z]:[/\\\\]")
 _DECODE_ERRORS = (
@@ -86,6 +89,14 @@ class ImageHeader(NamedTuple):
     """Width and height in px, as stored."""
     mode: str
     """Pillow's name of the mode that it is stored in: `RGB`, `L`, `P`, `I;16`, …"""
+    orientation: int = 1
+    """EXIF orientation, 1 to 8; 1, as it is stored, also where there is none or a broken one."""
+
+    @property
+    def turned_size(self) -> tuple[int, int]:
+        """Width and height in px once the image is turned as its orientation says."""
+        width, height = self.size
+        return (height, width) if self.orientation in SIDEWAYS else (width, height)
 
 
 def image_header(path: Path) -> ImageHeader:
@@ -107,27 +118,30 @@ def image_header(path: Path) -> ImageHeader:
 def _header(path: str, size: int, mtime_ns: int) -> ImageHeader:
     with _open(Path(path)) as image:
         width, height = image.size
-        turned = _orientation(image) in (5, 6, 7, 8)
-        return ImageHeader((height, width) if turned else (width, height), image.mode)
+        swapped = _is_turned_by_pillow(image) and _orientation(image) in SIDEWAYS
+        stored = (height, width) if swapped else (width, height)
+        return ImageHeader(stored, image.mode, _orientation(image))
 
 
 def image_size(path: Path) -> tuple[int, int]:
-    """Read width and height in px from an image's header; raises DataError as `image_header`."""
+    """Read width and height in px, as stored, from an image's header; raises as `image_header`."""
     return image_header(path).size
 
 
-def open_image(path: Path) -> tuple[Image.Image, str]:
+def open_image(path: Path, exif: ExifRule | None = None) -> tuple[Image.Image, str]:
     """Decode an image to RGB; also return the mode it was stored in (`RGB`, `L`, `P`, `I;16`, …).
 
     16-bit grey is scaled (65535 -> 255), not clipped; of an animation the first frame is taken;
-    EXIF orientation is not applied, since boxes refer to stored pixels; transparency is dropped,
-    which shows the colours beneath, as the official code does.
+    EXIF orientation is not applied unless `exif` says `apply`, since boxes of the benchmarks refer
+    to stored pixels; transparency is dropped, which shows the colours beneath, as the official code
+    does.
 
     Raises:
         DataError: The image cannot be decoded, or its range of values is unknown.
     """
     with _open(path) as image:
         mode, orientation = image.mode, _orientation(image)
+        turned = _is_turned_by_pillow(image)
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # Pillow's advice on transparency in palettes
@@ -136,8 +150,9 @@ def open_image(path: Path) -> tuple[Image.Image, str]:
             raise DataError(
                 f"{path}: cannot be decoded ({reason(error)}) · expected an intact image"
             ) from error
-    undo = _UNDO.get(orientation)
-    return (rgb if undo is None else rgb.transpose(undo)), mode
+    if turned == (exif == "apply") or orientation == 1:
+        return rgb, mode
+    return rgb.transpose(_UNDO[orientation] if turned else _TURN[orientation]), mode
 
 
 def _scaled(image: Image.Image) -> Image.Image:
@@ -162,14 +177,32 @@ _UNDO = {
     8: Image.Transpose.ROTATE_270,
 }
 """Orientation tag -> what undoes it."""
+_TURN = {
+    **_UNDO,
+    6: Image.Transpose.ROTATE_270,
+    8: Image.Transpose.ROTATE_90,
+}
+"""Orientation tag -> what shows the image upright."""
+
+
+def _is_turned_by_pillow(image: Image.Image) -> bool:
+    """Say whether Pillow applies the orientation by itself, as it does for TIFF."""
+    return isinstance(image, TiffImagePlugin.TiffImageFile)
 
 
 def _orientation(image: Image.Image) -> int:
-    """Return the orientation that Pillow applies by itself, which it does for TIFF; else 1."""
-    if not isinstance(image, TiffImagePlugin.TiffImageFile):
-        return 1
-    value = image.tag_v2.get(ExifTags.Base.Orientation, 1)
-    return value if isinstance(value, int) else 1
+    """Return the EXIF orientation; 1 where there is none, or one that nothing could apply."""
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        value = image.tag_v2.get(ExifTags.Base.Orientation, 1)
+    else:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # on broken EXIF data
+                # Not `image.getexif()`: for a PNG without EXIF data, that decodes all pixels.
+                value = Image.Image.getexif(image).get(ExifTags.Base.Orientation, 1)
+        except (*_DECODE_ERRORS, LookupError, TypeError):  # broken data, which viewers ignore
+            return 1
+    return value if isinstance(value, int) and value in _UNDO else 1
 
 
 def _open(path: Path) -> Image.Image:

@@ -14,7 +14,7 @@ from vipbench.images.decode import open_image, safe_path
 from vipbench.images.draw import draw_mark
 from vipbench.images.fit import PAD_COLOR, fit
 from vipbench.images.visibility import measure, view
-from vipbench.schema import ImageRoots, Request, Visibility
+from vipbench.schema import ExifRule, ImageRoots, Request, Visibility
 
 
 class LoadedImage(NamedTuple):
@@ -82,7 +82,7 @@ def _draw_and_fit(
 ) -> tuple[np.ndarray, tuple[Visibility, ...]]:
     """Return pixels as `LoadedImage` has them, and how much of each mark can be seen."""
     path = safe_path(images, request.image)
-    image = _decoded(path, _stamp(path)).copy()
+    image = _decoded(path, _stamp(path), request.exif).copy()
     window = view(image.size, request.fit, size, patch_size)
     visibility: tuple[Visibility, ...] = ()
     if request.blind:
@@ -96,9 +96,9 @@ def _draw_and_fit(
 
 
 @lru_cache(maxsize=1)
-def _decoded(path: Path, stamp: tuple[int, int]) -> Image.Image:
+def _decoded(path: Path, stamp: tuple[int, int], exif: ExifRule | None) -> Image.Image:
     """Open an image; the last one is kept, since a plan asks a sample's styles in a row."""
-    return open_image(path)[0]
+    return open_image(path, exif)[0]
 
 
 def _stamp(path: Path) -> tuple[int, int]:

@@ -65,6 +65,7 @@ def build_request(
         image=sample.image,
         visual_prompts=tuple(mark.prompt for mark in marks),
         blind=style.kind == "blind",
+        exif=sample.exif,
         fit=fit,
         max_new_tokens=task.max_new_tokens if task else 128,
         temperature=temperature,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vipbench.console import Console
+from vipbench.data.units import rule_of
 from vipbench.engine.processes import probe_runner
 from vipbench.engine.ray_actors import import_ray
 from vipbench.errors import RunError, RunnerError, TooManyErrors
@@ -80,8 +81,10 @@ def prepare(settings: RunSettings, draft: Path, console: Console) -> Prepared:
         console=console,
     )
     ids = {task: found.ids for task, found in facts.items()}
+    data_notes = [note for found in facts.values() for note in found.notes]
     texts = (found.texts_note for found in facts.values() if found.texts_note)
-    for note in (*selection.notes, *spec.unused(selection.prompt_format), *texts):
+    unused = spec.unused(selection.prompt_format)
+    for note in (*selection.notes, *data_notes, *unused, *texts):
         console.say(note)
     _check_data(facts, settings.max_errors)
     model = spec.describe(RunContext(selection.prompt_format, trials, ids, probe_runner))
@@ -95,7 +98,7 @@ def prepare(settings: RunSettings, draft: Path, console: Console) -> Prepared:
         facts=facts,
         limit=_batch_limit(settings, spec, trials, sizing.budget if sizing else None),
         identity=_identity(settings, selection, model, facts),
-        notes=(*selection.notes, *model.notes),
+        notes=(*selection.notes, *data_notes, *model.notes),
         seconds=time.monotonic() - begun,
     )
 
@@ -117,6 +120,11 @@ def _identity(
         model=model.name,
         settings=model.settings,
         requests={task: found.digest for task, found in facts.items()},
+        exif={
+            choice.spec.name: "apply"
+            for choice in selection.tasks
+            if rule_of(choice.spec, choice.source) == "apply"
+        },
     )
 
 

@@ -5,7 +5,7 @@ import itertools
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
@@ -69,6 +69,8 @@ class Identity(Record):
     settings: Settings
     requests: dict[str, str]
     """Digest, for each task, of all that the model sees and all that scoring compares with."""
+    exif: dict[str, Literal["apply"]] = Field(default={})
+    """Tasks whose images are turned as their EXIF orientation says."""
 
 
 class TaskRun(Record):
@@ -329,7 +331,7 @@ def _by_name(plain: dict[str, Any]) -> dict[str, Any]:
 def _flat(value: Mapping[str, Any], path: str = "") -> dict[str, object]:
     flat: dict[str, object] = {}
     for name, child in value.items():
-        if isinstance(child, dict) and child:
+        if isinstance(child, dict):
             flat.update(_flat(child, f"{path}{name}."))
         else:
             flat[f"{path}{name}"] = child

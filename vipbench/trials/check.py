@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vipbench.console import QUIET, Console
+from vipbench.data.box_tally import BoxTally
 from vipbench.data.samples import inspect_image, load_samples
 from vipbench.data.synthetic import is_synthetic
 from vipbench.errors import DataError, TaskError, VipbenchError
@@ -107,12 +108,13 @@ def check_task(choice: TaskChoice, console: Console = QUIET) -> CheckReport:
     """Read every record of a task, decode every image, build and draw every request."""
     name, source = choice.spec.name, choice.source
     problems: list[Problem] = []
+    tally = BoxTally()
     samples: list[Sample] = []
     usable: list[Sample] = []
     unread: set[str] = set()
     try:
         for record in console.bar(
-            f"{name}: read", load_samples(choice.spec, source), in_logs=False
+            f"{name}: read", load_samples(choice.spec, source, tally), in_logs=False
         ):
             if isinstance(record, Sample):
                 samples.append(record)
@@ -120,6 +122,7 @@ def check_task(choice: TaskChoice, console: Console = QUIET) -> CheckReport:
                 problems.append(record)
                 unread.update(() if record.warning else (record.id,))
         n_records = len(samples) + sum(not problem.warning for problem in problems)
+        problems.extend(tally.problems(choice.spec, source))
         problems.extend(_unmatched_targets(choice.spec, samples))
         for sample in console.bar(f"{name}: headers", samples, in_logs=False):
             inspected, its_problems = inspect_image(sample, source)
@@ -213,7 +216,8 @@ def _unmatched_targets(spec: TaskSpec, samples: Sequence[Sample]) -> Iterator[Pr
 def _draw_image(samples: Sequence[Sample], choice: TaskChoice) -> list[Problem]:
     """Take samples that share an image through request, drawing and fitting."""
     try:
-        image, mode = open_image(safe_path(choice.source.image_roots, samples[0].image))
+        path = safe_path(choice.source.image_roots, samples[0].image)
+        image, mode = open_image(path, samples[0].exif)
     except DataError as error:
         return [Problem(id=sample.id, code="bad_image", message=str(error)) for sample in samples]
     problems: list[Problem] = []

@@ -15,6 +15,7 @@ from typing import NamedTuple, TypeVar
 from pydantic import TypeAdapter
 
 from vipbench.console import QUIET, Console
+from vipbench.data.box_tally import CODES, BoxTally, refuse_file
 from vipbench.data.samples import inspect_image, load_samples
 from vipbench.digests import file_digest
 from vipbench.errors import DataError, TaskError, nearest
@@ -42,6 +43,8 @@ from vipbench.trials.texts import TextWarnings
 KeptT = TypeVar("KeptT")
 
 SHOWN_IDS = 5
+NOTED = (*CODES, "exif_not_applied", "box_without_area", "outline_outside_box")
+"""Warnings that a run tells of, since marks may be drawn elsewhere than they are meant."""
 KEPT_SAMPLES = 256
 """Samples whose regions others borrow that are kept in memory."""
 
@@ -67,6 +70,8 @@ class TaskFacts:
     """sha256 of `trial_facts` of all trials."""
     texts_note: str
     """What in the texts that are sent looks wrong; empty: nothing."""
+    notes: tuple[str, ...] = ()
+    """Warnings that a wrong score may come of, for the user: one line for each code."""
 
 
 def make_trials(
@@ -132,11 +137,16 @@ def _task_trials(
     tally = _Tally()
     with Spool(_RECORD) as spool, Spool(_INSPECTED) as inspected:
         # Data -> samples, and whether their images can be used.
-        samples = console.bar(f"{spec.name}: reading", load_samples(spec, source), leave=False)
-        records, warnings = _store(choice, samples, spool)
+        boxes = BoxTally()
+        samples = load_samples(spec, source, boxes)
+        bar = console.bar(f"{spec.name}: reading", samples, leave=False)
+        records, warnings = _store(choice, bar, spool)
+        of_file = boxes.problems(spec, source)
+        refuse_file(spec.name, of_file)
+        tally.warn(of_file)
         asked = subset.draw(records.ids)
         asked_ids = {records.ids[index] for index in asked}
-        tally.problems.update(code for id_, code in warnings if id_ in asked_ids)
+        tally.warn(warning for warning in warnings if warning.id in asked_ids)
         for index in console.bar(f"{spec.name}: images", asked, leave=False):
             inspected.append(_inspect(records[index], source, tally))
 
@@ -181,6 +191,7 @@ def _task_trials(
         boxes_for_polygons=tally.boxes_for_polygons,
         digest=digest.hexdigest(),
         texts_note=tally.texts.note(spec.name),
+        notes=tally.notes(spec.name),
     )
 
 
@@ -203,6 +214,15 @@ _RECORD: TypeAdapter[Sample | Problem] = TypeAdapter(Sample | Problem)
 _INSPECTED = TypeAdapter(_Inspected)
 
 
+class _Warning(NamedTuple):
+    """What is kept of a warning until it is known which samples are asked."""
+
+    id: str
+    code: str
+    message: str
+    """Empty where nobody is told of it."""
+
+
 class _Tally:
     """What is counted while the trials of a task are made."""
 
@@ -212,6 +232,21 @@ class _Tally:
         self.image_modes: dict[str, str] = {}
         self.boxes_for_polygons = 0
         self.texts = TextWarnings()
+        self._noted: dict[str, Problem | _Warning] = {}
+
+    def warn(self, warnings: Iterable[Problem | _Warning]) -> None:
+        """Count warnings, and keep the first of each code that the user is told of."""
+        for warning in warnings:
+            self.problems[warning.code] += 1
+            if warning.code in NOTED:
+                self._noted.setdefault(warning.code, warning)
+
+    def notes(self, task: str) -> tuple[str, ...]:
+        """Say how many warnings of each code there are that the user is told of."""
+        return tuple(
+            f"{task}: {self.problems[code]:,} x {code}, such as {first.id}: {first.message}"
+            for code, first in self._noted.items()
+        )
 
     def fail(self, record: Sample | Problem, problem: Problem) -> _Inspected:
         """Count a record that cannot be asked."""
@@ -262,14 +297,15 @@ class _Subset(NamedTuple):
 
 def _store(
     choice: TaskChoice, records: Iterable[Sample | Problem], spool: Spool[Sample | Problem]
-) -> tuple[_Records, list[tuple[str, str]]]:
-    """Put usable and unusable records on the disk; also return the warnings as (id, code)."""
+) -> tuple[_Records, list[_Warning]]:
+    """Put usable and unusable records on the disk; also return the warnings."""
     ids: list[str] = []
     unusable: list[int] = []
     warnings = []
     for record in records:
         if isinstance(record, Problem) and record.warning:
-            warnings.append((record.id, record.code))
+            message = record.message if record.code in NOTED else ""
+            warnings.append(_Warning(record.id, record.code, message))
             continue
         index = spool.append(record)
         # A copy: the string of the file would keep the block of memory around it, with all the
@@ -302,7 +338,7 @@ def _inspect(record: Sample | Problem, source: DataSource, tally: _Tally) -> _In
     if isinstance(record, Problem):
         return tally.fail(record, record)
     sample, problems = inspect_image(record, source)
-    tally.problems.update(problem.code for problem in problems if problem.warning)
+    tally.warn(problem for problem in problems if problem.warning)
     error = next((problem for problem in problems if not problem.warning), None)
     if error is not None:
         return tally.fail(record, error)

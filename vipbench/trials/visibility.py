@@ -8,6 +8,7 @@ from typing import NamedTuple, get_args
 import numpy as np
 
 from vipbench.console import QUIET, Console
+from vipbench.data.box_tally import BoxTally, refuse_file
 from vipbench.data.samples import inspect_image, load_samples
 from vipbench.errors import DataError, TaskError
 from vipbench.images.draw import footprint
@@ -108,11 +109,14 @@ def _measure_task(
 ) -> VisibilityReport:
     name, source = choice.spec.name, choice.source
     samples: list[Sample | None] = []
-    for record in console.bar(f"{name}: headers", load_samples(choice.spec, source), in_logs=False):
+    tally = BoxTally()
+    records = load_samples(choice.spec, source, tally)
+    for record in console.bar(f"{name}: headers", records, in_logs=False):
         if isinstance(record, Sample):
             samples.append(inspect_image(record, source)[0])
         elif not record.warning:
             samples.append(None)
+    refuse_file(name, tally.problems(choice.spec, source))
     reports: list[MarksReport] = []
     without_marks: list[str] = []
     refused: set[str] = set()
