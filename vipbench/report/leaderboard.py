@@ -165,9 +165,7 @@ def _leaderboard_row(row: Row, name: str, weights: str | None, judge: str) -> Le
 
 def _column(row: Row, graded_by: GradedBy | None) -> _Column:
     judge = graded_by if row.metric == JUDGE_METRIC else None
-    return _Column(
-        row.task, row.task_version, row.metric, row.synthetic, row.style, row.fit, judge
-    )
+    return _Column(row.task, row.task_version, row.metric, row.synthetic, row.style, row.fit, judge)
 
 
 def _line(row: Row, apart: str, copy: int) -> _Line:
