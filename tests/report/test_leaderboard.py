@@ -63,14 +63,14 @@ def test_json_and_csv_hold_the_rows_as_fractions(tmp_path: Path) -> None:
     run = save(tmp_path / "a", manifest({"own": task(3)}), [line("1"), line("2", 0.0)])
     leaderboard([run], tmp_path)
     rows = summary.read_summary(run)
-    more = {"weights": "aaaaaa", "judge": None}
+    more = {"weights": "aaaaaa", "judge": None, "run": ""}
     listed = json.loads((tmp_path / "leaderboard.json").read_text())
     assert listed == [row.model_dump(mode="json") | more for row in rows[:1]]
     listed = json.loads((tmp_path / "breakdown.json").read_text())
     assert listed == [row.model_dump(mode="json") | more for row in rows[1:]]
     with (tmp_path / "leaderboard.csv").open() as file:
         (only,) = csv.DictReader(file)
-    assert list(only) == [*Row.model_fields, "weights", "judge"]
+    assert list(only) == [*Row.model_fields, "weights", "judge", "run"]
     assert (only["accuracy"], only["n"], only["synthetic"]) == ("0.5", "2", "false")
 
 
@@ -179,6 +179,7 @@ def test_different_weights_of_one_name_are_never_one_model(tmp_path: Path) -> No
     listed = json.loads((tmp_path / "leaderboard.json").read_text())
     assert [row["model"] for row in listed] == names
     assert [row["weights"] for row in listed] == [letter * 6 for letter in "abcc"]
+    assert [row["run"] for row in listed] == ["", "", "", "run 2"]
     assert names[1] in (tmp_path / "leaderboard.csv").read_text()
     assert names[1] in (tmp_path / "breakdown.md").read_text()
 

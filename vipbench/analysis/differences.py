@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from vipbench.analysis.pairs import Side, differences
-from vipbench.errors import RunError, nearest
+from vipbench.errors import RunError
 from vipbench.report.names import display_names
 from vipbench.runfolder.judge_file import judge_labels
 from vipbench.runfolder.manifest import IMPORTED
@@ -99,12 +99,20 @@ def tell_apart(base: Side, new: Side, models: tuple[str, str] | None = None) -> 
     if models is None:
         before, after = display_names([base.manifest, new.manifest])
         models = before, after
+    others = tuple(_others(base, new, models))
     return Apart(
         differences=tuple(found),
         models=models,
         same_weights=same_weights,
-        notes=tuple(_notes(base, new, models, found, unknown, same_weights=same_weights)),
-        others=tuple(_others(base, new, models)),
+        notes=(
+            *(_same_weights_notes(base, new, models, found, others) if same_weights else ()),
+            *(
+                f"not known of {run}, and not compared: {', '.join(names)}"
+                for run, names in unknown.items()
+                if names
+            ),
+        ),
+        others=others,
     )
 
 
@@ -112,10 +120,8 @@ def check_names(option: str, names: Sequence[str]) -> frozenset[str]:
     """Return the names of differences; RunError lists all of them where one is unknown."""
     for name in names:
         if name not in NAMES:
-            raise RunError(
-                f"{option} {name}: is unknown{nearest(name, NAMES)} · expected one of "
-                f"{', '.join(NAMES)}"
-            )
+            known = ", ".join(NAMES)
+            raise RunError(f"{option} {name!r}: is unknown · expected one of {known}")
     return frozenset(names)
 
 
@@ -237,35 +243,33 @@ def _same_weights(base: Side, new: Side) -> bool:
     return weights[0] is not None and weights[0] == weights[1]
 
 
-def _notes(
+def _same_weights_notes(
     base: Side,
     new: Side,
     models: tuple[str, str],
     found: Sequence[Difference],
-    unknown: Mapping[str, Sequence[str]],
-    *,
-    same_weights: bool,
+    others: Sequence[str],
 ) -> Iterator[str]:
-    if same_weights and base.folder.resolve() != new.folder.resolve():
-        names = dict.fromkeys(models)
-        what = ", ".join(difference.name for difference in found)
-        yield (
-            f"the two runs have the same weights ({', '.join(names)}): what differs is "
-            f"{what or 'not the checkpoint, nor anything of this list'}"
-        )
-    for run, names_of in unknown.items():
-        if names_of:
-            yield f"not known of {run}, and not compared: {', '.join(names_of)}"
+    """Say of two runs with the same weights what differs instead; nothing of a run and itself."""
+    if base.folder.resolve() == new.folder.resolve():
+        return
+    what = [difference.name for difference in found]
+    what += [line.partition(":")[0] for line in others if not line.startswith("model: ")]
+    names = ", ".join(dict.fromkeys(models))
+    what_text = ", ".join(what) or ("the name alone" if models[0] != models[1] else "nothing")
+    yield f"the two runs have the same weights ({names}): what differs is {what_text}"
 
 
 def _others(base: Side, new: Side, models: tuple[str, str]) -> Iterator[str]:
     """Yield what else differs; models under names that different weights do not share."""
     before, after = models
+    both = (task for task in base.manifest.tasks if task in new.manifest.tasks)
+    told_here = (*_TOLD_HERE, *(f"tasks.{task}: " for task in both))
     model = [f"model: {before} → {after}"] if before != after else []
     for line in differences(base, new):
         if line.startswith("model: "):
             yield from model
             model = []
-        elif not line.startswith(_TOLD_HERE):
+        elif not line.startswith(told_here):
             yield line
     yield from model

@@ -33,6 +33,8 @@ class LeaderboardRow(Row):
     """Short digest that tells weights apart; None for a baseline."""
     judge: str | None
     """Who gave the grades of metric `judge`; None for other metrics."""
+    run: str
+    """What else sets the run apart from another one, such as `limit 20`; `run 2`: a repetition."""
 
 
 class _Column(NamedTuple):
@@ -58,9 +60,8 @@ class _Line(NamedTuple):
     dtype: str | None
     seed: int
     apart: str
-    """What else sets a run apart from another one that has numbers in the same columns."""
-    copy: int
-    """Tells repetitions apart, which differ in nothing."""
+    """What else sets a run apart from another one that has numbers in the same columns; `run 2` is
+    a repetition, which differs in nothing."""
 
 
 class _Cell(NamedTuple):
@@ -136,27 +137,30 @@ def _cells(folders: Sequence[Path]) -> list[_Cell]:
     taken: dict[tuple[_Line, _Column], Manifest] = {}
     for run, name, digest in zip(runs, names, weights, strict=True):
         by = judges[run.graded_by]
-        rows = [_leaderboard_row(row, name, digest, by) for row in run.rows]
-        columns = [_column(row, run.graded_by) for row in rows]
-        pairs = list(zip(rows, columns, strict=True))
-        places = [(_line(row, "", 0), column) for row, column in pairs]
-        apart = set_apart(run.manifest, [taken[place] for place in places if place in taken])
-        copy = 0
-        while any((_line(row, apart, copy), column) in taken for row, column in pairs):
+        columns = [_column(row, run.graded_by) for row in run.rows]
+        pairs = list(zip(run.rows, columns, strict=True))
+        places = [(_line(row, name, ""), column) for row, column in pairs]
+        others = [taken[place] for place in places if place in taken]
+        first = apart = set_apart(run.manifest, others)
+        copy = 1
+        while any((_line(row, name, apart), column) in taken for row, column in pairs):
             copy += 1
+            apart = ", ".join(part for part in (first, f"run {copy}") if part)
         headlines = {name: task.headline for name, task in run.manifest.tasks.items()}
         for row, column in pairs:
-            line = _line(row, apart, copy)
-            cells.append(_Cell(line, column, headlines.get(row.task) == row.style, row))
+            line = _line(row, name, apart)
+            own = _leaderboard_row(row, line, digest, by)
+            cells.append(_Cell(line, column, headlines.get(row.task) == row.style, own))
             taken[line, column] = run.manifest
     return cells
 
 
-def _leaderboard_row(row: Row, name: str, weights: str | None, judge: str) -> LeaderboardRow:
+def _leaderboard_row(row: Row, line: _Line, weights: str | None, judge: str) -> LeaderboardRow:
     fields = row.model_dump() | {
-        "model": name,
+        "model": line.model,
         "weights": weights,
         "judge": judge if row.metric == JUDGE_METRIC else None,
+        "run": line.apart,
     }
     made = LeaderboardRow.model_validate(fields)
     even = row.n_even_clusters
@@ -168,8 +172,8 @@ def _column(row: Row, graded_by: GradedBy | None) -> _Column:
     return _Column(row.task, row.task_version, row.metric, row.synthetic, row.style, row.fit, judge)
 
 
-def _line(row: Row, apart: str, copy: int) -> _Line:
-    return _Line(row.model, row.prompt_format, row.decoding, row.dtype, row.seed, apart, copy)
+def _line(row: Row, model: str, apart: str) -> _Line:
+    return _Line(model, row.prompt_format, row.decoding, row.dtype, row.seed, apart)
 
 
 def _leaderboard_grids(cells: Sequence[_Cell]) -> list[Grid]:
@@ -252,7 +256,6 @@ def _cell_text(row: Row | None, column: Sequence[Row]) -> str:
 
 def _protocol(line: _Line) -> str:
     parts = [line.prompt_format, line.decoding, line.dtype, f"seed {line.seed}", line.apart]
-    parts += [f"run {line.copy + 1}"] if line.copy else []
     return ", ".join(part for part in parts if part)
 
 

@@ -53,7 +53,9 @@ def new_manifest(
 
 
 def _name(settings: RunSettings, model: str) -> str:
-    """Name the model after its folder and those above, where its own name tells too little."""
+    """Name the model as the user does, else after its folder; empty where its own name will do."""
+    if settings.name:
+        return settings.name
     config = getattr(settings.live_model, "config", None)
     origin = settings.model or getattr(config, "name_or_path", None)
     if not isinstance(origin, str) or not origin:
