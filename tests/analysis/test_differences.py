@@ -94,11 +94,11 @@ def test_what_one_run_does_not_know_is_said_and_not_a_difference(tmp_path: Path)
 
 def test_baselines_are_told_apart_as_models(tmp_path: Path) -> None:
     nothing = dict.fromkeys(("weights", "prompt_format", "dtype", "decoding"))
-    sides = [
+    base, new = (
         side(tmp_path / name, model=name, settings=nothing, identity={"runner": name})
         for name in ("oracle", "majority")
-    ]
-    apart = tell_apart(*sides)
+    )
+    apart = tell_apart(base, new)
     assert (apart.differences, apart.notes, apart.same_weights) == ((), (), False)
     assert "model: oracle → majority" in apart.others
 

@@ -23,7 +23,8 @@ def test_run_takes_every_documented_option_in_this_order(vipbench: Vipbench) -> 
         "--batch-size --token-budget --dtype --device --prompt-format --fit --runner --path "
         "--replay --seeds --metric --max-errors --workers --engine --loaders --shard --judge-url "
         "--judge-model --judge-key-file --judge-prompt-from --judge-runs --judge-workers "
-        "--judge-price --judge-budget --judge-max-calls --judge-ledger --fresh --dry-run --out --help"
+        "--judge-price --judge-budget --judge-max-calls --judge-ledger --fresh --dry-run --out "
+        "--help"
     )
     out = vipbench("run", "--help").out
     assert re.findall(r"^  (?:-\w, )?(--[\w-]+)", out, re.MULTILINE) == options.split()
@@ -193,8 +194,8 @@ def test_a_checkpoint_is_named_with_its_training(vipbench: Vipbench, data: list[
         shutil.copytree(demo.CHECKPOINT, Path(training, "checkpoint-9"))
     command = ("run", "--tasks", "vcr_qa", "--styles", "demo", *data)
     read = {}
-    for model, *more in (("a/checkpoint-500",), ("a/checkpoint-9",), ("b/checkpoint-9",)):
-        ran = vipbench(*command, "--model", model, "-o", model.replace("/", "_"), *more)
+    for model in ("a/checkpoint-500", "a/checkpoint-9", "b/checkpoint-9"):
+        ran = vipbench(*command, "--model", model, "-o", model.replace("/", "_"))
         assert ran.code == 0, ran.err
         read[model] = manifest.read(Path(model.replace("/", "_")))
     assert [made.name for made in read.values()] == ["", "a/checkpoint-9", "b/checkpoint-9"]

@@ -15,7 +15,9 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 def run(model: str = "vip", weights: str | None = 64 * "a", **fields: Any) -> Manifest:
     """Make the manifest of a run; `name`, `path` and `limit` are its own."""
     own = {key: fields.pop(key) for key in ("name", "path") if key in fields}
-    changes = {key: fields.pop(key) for key in ("limit", "runner", "ids") if key in fields}
+    changes: dict[str, Any] = {
+        key: fields.pop(key) for key in ("limit", "runner", "ids") if key in fields
+    }
     made = manifest({"own": task(1)}, model=model, settings={"weights": weights}, **fields)
     identity = made.identity.model_copy(update=changes)
     return made.model_copy(update=own | {"identity": identity})

@@ -20,6 +20,7 @@ from vipbench.report.text import (
 )
 from vipbench.runfolder.summary import ALL
 
+HEADER = ("task", "published", "value", "ours", "points", "verdict")
 DIGITS = 2
 """Decimals of a percentage: as many as most published numbers have."""
 
@@ -46,12 +47,12 @@ def summary(outcome: Reproduction) -> str:
 
 def table(outcome: Reproduction) -> Grid:
     """Lay out all verdicts in percent and points; several models are named."""
-    header, words = ("task", "published", "value", "ours", "points", "verdict"), (0, 1, 5)
+    title = "published numbers, % [95 % interval]"
     rows = [_cells(comparison) for comparison in outcome.comparisons]
-    if _has_several_models(outcome):
-        header, words = ("model", *header), (0, 1, 2, 6)
-        rows = [(one.model, *row) for one, row in zip(outcome.comparisons, rows, strict=True)]
-    return Grid("published numbers, % [95 % interval]", header, rows, words)
+    if not _has_several_models(outcome):
+        return Grid(title, HEADER, rows, words=(0, 1, 5))
+    named = [(one.model, *row) for one, row in zip(outcome.comparisons, rows, strict=True)]
+    return Grid(title, ("model", *HEADER), named, words=(0, 1, 2, 6))
 
 
 def _has_several_models(outcome: Reproduction) -> bool:
