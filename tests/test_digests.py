@@ -4,8 +4,8 @@ import pytest
 from pydantic import Field
 
 from vipbench.digests import added_facts, digest, facts
-from vipbench.judge.ledger import Judge
 from vipbench.prompts.request import request_key
+from vipbench.runfolder.judge_file import Judge
 from vipbench.runfolder.manifest import Identity, Settings
 from vipbench.schema import PromptStyle, Record, Region, Request, Trial, VisualPrompt
 

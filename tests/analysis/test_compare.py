@@ -9,6 +9,8 @@ from tests.analysis.test_pairs import HEADLINE, V7W, VCR, run
 from tests.results import line, lines
 from vipbench.analysis.compare import compare
 from vipbench.errors import RunError
+from vipbench.files import write_json
+from vipbench.runfolder.folder import JUDGE
 from vipbench.runfolder.summary import ALL
 from vipbench.schema import PromptStyle
 
@@ -99,3 +101,48 @@ def test_a_task_that_is_not_asked_under_a_style_is_named(tmp_path: Path) -> None
     found = compare([folder, f"{folder}@none"])
     assert {row.task for row in found.rows} == {V7W}
     assert found.notes[-1] == f"{folder}@none: not compared: {VCR}"
+
+
+def test_differences_come_first_and_are_in_the_rows(tmp_path: Path) -> None:
+    base = run(tmp_path / "a", lines(V7W, [1, 0]))
+    new = run(tmp_path / "b", lines(V7W, [1, 1]), settings={"prompt_format": "hf"})
+    found = compare([base, new])
+    title = f"{base} → {new}"
+    assert found.differences == (
+        f"{title}: differs: prompt_format: llava_v1 → hf",
+        f"{title}: the two runs have the same weights (vip): what differs is prompt_format",
+    )
+    assert f"{title}: nothing else differs" in found.notes
+    row = found.rows[0]
+    assert [each.words for each in row.differences] == ["prompt_format: llava_v1 → hf"]
+    assert row.same_weights
+
+
+def test_models_of_one_name_have_one_name_in_all_rows(tmp_path: Path) -> None:
+    runs = [
+        run(tmp_path / letter, lines(V7W, [1, 0]), settings={"weights": 64 * letter})
+        for letter in "ab"
+    ]
+    runs.append(run(tmp_path / "c", lines(V7W, [1, 0]), model="other"))
+    rows = compare(runs).rows
+    assert {(row.model_base, row.model_new) for row in rows} == {
+        ("vip [aaaaaa]", "vip [bbbbbb]"),
+        ("vip [aaaaaa]", "other"),
+    }
+
+
+def test_grades_of_different_judges_are_not_subtracted(tmp_path: Path) -> None:
+    def graded(name: str, model: str) -> str:
+        scores = lines(V7W, [1, 0]) + lines(V7W, [1, 1], metric="judge")
+        folder = run(tmp_path / name, scores)
+        judge = {"model": model, "prompt_digest": 64 * "a"}
+        write_json(tmp_path / name / JUDGE, {"judge": judge})
+        return folder
+
+    base, same, other = graded("a", "gpt-4"), graded("b", "gpt-4"), graded("c", "qwen")
+    assert {row.metric for row in compare([base, same], metric="judge").rows} == {"judge"}
+    with pytest.raises(RunError, match="the judge is gpt-4 in one, qwen in the other"):
+        compare([base, other], metric="judge")
+    found = compare([base, other])
+    assert f"{base} → {other}: differs: judge: gpt-4 → qwen" in found.differences
+    assert {row.metric for row in found.rows} == {"text_match"}

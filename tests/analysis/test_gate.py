@@ -367,3 +367,32 @@ def test_thresholds_for_what_is_no_row_are_refused(tmp_path: Path) -> None:
     thresholds = Thresholds(tasks={"visual7w_pointin": TaskThresholds(max_drop=0.1)})
     with pytest.raises(RunError, match=f"is not a row of this gate · did you mean '{V7W}'"):
         gate(folder, folder, thresholds)
+
+
+def test_whatever_is_not_the_checkpoint_fails_before_the_rows(tmp_path: Path) -> None:
+    base = run(tmp_path / "a", answers(200))
+    new = run(tmp_path / "b", answers(200), settings={"prompt_format": "hf", "dtype": "float32"})
+    found = gate(base, new, Thresholds())
+    assert (found.rows, found.findings) == ((), ())
+    assert found.failures == [
+        "differs: prompt_format: llava_v1 → hf",
+        "differs: dtype: float16 → float32",
+    ]
+    assert "--allow-difference prompt_format --allow-difference dtype" in verdict(found)
+    assert gate(base, new, Thresholds(), allow=["dtype"]).failures == found.failures[:1]
+    allowed = gate(base, new, Thresholds(), allow=["dtype", "prompt_format"])
+    assert (len(allowed.rows), allowed.failures) == (1, [])
+    assert [found.name for found in allowed.apart.differences] == ["prompt_format", "dtype"]
+
+
+def test_another_metric_or_version_is_another_rule(tmp_path: Path) -> None:
+    base = run(tmp_path / "a", answers(20))
+    scores = [each.model_copy(update={"metric": "exact_proxy"}) for each in answers(20)]
+    for name, new in (
+        ("version", run(tmp_path / "version", answers(20), task={"version": 9})),
+        ("metric", run(tmp_path / "metric", scores)),
+    ):
+        [failure] = gate(base, new, Thresholds()).failures
+        assert failure.startswith("differs: rule: text_match of version 1 → ")
+        with pytest.raises(RunError, match=f"cannot be paired.*{name}"):
+            gate(base, new, Thresholds(), allow=["rule"])

@@ -5,7 +5,7 @@ from tests.analysis.test_gate import answers
 from tests.analysis.test_pairs import V7W, run
 from tests.results import line
 from vipbench.analysis.gate import Thresholds, gate
-from vipbench.analysis.gate_text import junit, summary
+from vipbench.analysis.gate_text import difference_lines, junit, summary
 
 
 def test_junit_has_a_case_for_each_row_and_finding(tmp_path: Path) -> None:
@@ -44,3 +44,27 @@ def test_the_summary_names_rows_findings_and_lost_samples(tmp_path: Path) -> Non
     assert "**warning**" in text
     assert "differs: model: vip → new" in text
     assert summary(gate(base, base, Thresholds())).startswith("## Passed")
+
+
+def test_differences_come_before_the_rows_everywhere(tmp_path: Path) -> None:
+    base = run(tmp_path / "a", answers(200))
+    new = run(tmp_path / "b", answers(200), task={"fit": "squash"}, settings={"dtype": "float32"})
+    stopped = gate(base, new, Thresholds(), allow=["dtype"])
+    assert difference_lines(stopped) == [
+        "FAIL: differs: fit: pad → squash",
+        "allowed: differs: dtype: float16 → float32",
+        "the two runs have the same weights (vip): what differs is fit, dtype",
+    ]
+    page = summary(stopped)
+    assert page.startswith("## FAILED")
+    assert "- FAIL: differs: fit: pad → squash" in page
+    assert "no row was tested" in page
+    assert "| pass |" not in page
+    suite = Xml.fromstring(junit(stopped))[0]
+    assert (suite.get("tests"), suite.get("failures")) == ("2", "1")
+    cases = {case.get("name"): case[0] for case in suite}
+    assert cases["fit"].get("message") == "fit: pad → squash"
+    assert (cases["fit"].tag, cases["dtype"].tag) == ("failure", "system-out")
+    allowed = summary(gate(base, new, Thresholds(), allow=["dtype", "fit"]))
+    assert allowed.startswith("## Passed")
+    assert allowed.index("- allowed: differs: fit: pad → squash") < allowed.index("| pass |")

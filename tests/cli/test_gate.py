@@ -84,3 +84,20 @@ def test_the_recipe_finds_that_the_early_checkpoint_is_worse(
     assert int(suite.get("failures", "0")) >= 1
     assert Path("gate/compare/forest.png").exists()
     assert vipbench("gate", "gate/base", "gate/base").code == 0
+
+
+def test_what_is_not_the_checkpoint_fails_unless_it_is_allowed(
+    vipbench: Vipbench, tmp_path: Path
+) -> None:
+    base = run(tmp_path / "a", answers(200))
+    new = run(tmp_path / "b", answers(200), settings={"prompt_format": "hf"})
+    failed = vipbench("gate", base, new)
+    assert (failed.code, failed.out) == (1, "")
+    assert failed.err.startswith("FAIL: differs: prompt_format: llava_v1 → hf\n")
+    assert "the two runs have the same weights (vip): what differs is prompt_format" in failed.err
+    allowed = vipbench("gate", base, new, "--allow-difference", "dtype,prompt_format")
+    assert allowed.code == 0
+    assert allowed.err.startswith("allowed: differs: prompt_format: llava_v1 → hf\n")
+    unknown = vipbench("gate", base, new, "--allow-difference", "prompt")
+    assert unknown.code == 2
+    assert "'prompt': is unknown · expected one of prompt_format, fit, dtype, path" in unknown.err

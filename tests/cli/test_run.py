@@ -3,6 +3,7 @@
 import io
 import json
 import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -18,11 +19,12 @@ from vipbench.runfolder.summary import read_summary
 
 def test_run_takes_every_documented_option_in_this_order(vipbench: Vipbench) -> None:
     options = (
-        "--model --suite --tasks --styles --data --include --limit --ids --seed --batch-size "
-        "--token-budget --dtype --device --prompt-format --fit --runner --path --replay --seeds "
-        "--metric --max-errors --workers --engine --loaders --shard --judge-url --judge-model "
-        "--judge-key-file --judge-prompt-from --judge-runs --judge-workers --judge-price "
-        "--judge-budget --judge-max-calls --judge-ledger --fresh --dry-run --out --help"
+        "--model --name --suite --tasks --styles --data --include --limit --ids --seed "
+        "--batch-size --token-budget --dtype --device --prompt-format --fit --runner --path "
+        "--replay --seeds --metric --max-errors --workers --engine --loaders --shard --judge-url "
+        "--judge-model --judge-key-file --judge-prompt-from --judge-runs --judge-workers "
+        "--judge-price --judge-budget --judge-max-calls --judge-ledger --fresh --dry-run --out "
+        "--help"
     )
     out = vipbench("run", "--help").out
     assert re.findall(r"^  (?:-\w, )?(--[\w-]+)", out, re.MULTILINE) == options.split()
@@ -183,3 +185,30 @@ def test_another_family_is_run_and_gone_on_with(vipbench: Vipbench, data: list[s
     refused = vipbench(*words, "--replay", "official")
     assert (refused.code, len(refused.err.splitlines())) == (2, 1)
     assert "runner hf: answers greedily" in refused.err
+
+
+def test_a_checkpoint_is_named_with_its_training(vipbench: Vipbench, data: list[str]) -> None:
+    for training in "ab":
+        Path(training).mkdir()
+        Path(training, "checkpoint-500").symlink_to(demo.CHECKPOINT)
+        shutil.copytree(demo.CHECKPOINT, Path(training, "checkpoint-9"))
+    command = ("run", "--tasks", "vcr_qa", "--styles", "demo", *data)
+    read = {}
+    for model in ("a/checkpoint-500", "a/checkpoint-9", "b/checkpoint-9"):
+        ran = vipbench(*command, "--model", model, "-o", model.replace("/", "_"))
+        assert ran.code == 0, ran.err
+        read[model] = manifest.read(Path(model.replace("/", "_")))
+    assert [made.name for made in read.values()] == ["", "a/checkpoint-9", "b/checkpoint-9"]
+    assert [made.identity.model for made in read.values()] == [
+        "vipllava-demo",
+        *2 * ["checkpoint-9"],
+    ]
+    assert len({made.run_id for made in list(read.values())[1:]}) == 1
+    again = (*command, "--model", "b/checkpoint-9", "-o", "b_checkpoint-9", "--name", "mine")
+    assert vipbench(*again).code == 0
+    assert manifest.read(Path("b_checkpoint-9")).name == "mine"
+    assert vipbench("leaderboard", "a_checkpoint-9", "b_checkpoint-9", "-o", "board").code == 0
+    board = Path("board/leaderboard.md").read_text()
+    assert "| a/checkpoint-9 |" in board
+    assert "| mine |" in board
+    assert "run 2" not in board

@@ -15,6 +15,7 @@ from vipbench.html.runs import (
     task_keys,
     task_labels,
 )
+from vipbench.runfolder import manifest as manifests
 
 
 @pytest.mark.parametrize(
@@ -78,3 +79,14 @@ def test_the_size_is_that_of_the_models(tmp_path: Path, images: Path) -> None:
     unknown = write_run(tmp_path / "b", [Item()], images=images, image_size=None)
     assert image_size(read_runs([known, unknown])) == 64
     assert image_size(read_runs([unknown])) == SIZE
+
+
+def test_models_of_one_name_are_labelled_by_their_weights(tmp_path: Path, images: Path) -> None:
+    folders = [write_run(tmp_path / name, [Item()], images=images, model="m") for name in "ab"]
+    made = manifests.read(folders[1])
+    settings = made.identity.settings.model_copy(update={"weights": 64 * "e"})
+    identity = made.identity.model_copy(update={"settings": settings})
+    manifests.write(folders[1], made.model_copy(update={"identity": identity}))
+    runs = read_runs(folders)
+    assert [run.label for run in runs] == [run.name for run in runs]
+    assert [run.label for run in runs] == ["m [000000]", "m [eeeeee]"]

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from tests.html.made import Item, write_run
+from tests.html.made import Item, write_run, write_scores
+from vipbench.files import read_lines, write_json
 from vipbench.html.dataset import collect
 from vipbench.html.runs import Run, TaskKey, read_runs, task_keys
 from vipbench.html.tables import (
@@ -15,6 +16,9 @@ from vipbench.html.tables import (
     troubles,
     with_holm,
 )
+from vipbench.runfolder import manifest as manifests
+from vipbench.runfolder.folder import JUDGE, SCORES
+from vipbench.runfolder.lines import ScoreLine
 from vipbench.stats import clustered_mean, paired
 
 OWN = TaskKey("own", 1, False)
@@ -192,3 +196,23 @@ def test_what_accuracy_does_not_show_is_listed(tmp_path: Path, images: Path) -> 
 
 def test_slugs_are_plain_and_different() -> None:
     assert slugs(["a b", "a/b", "../x", "ok_1"]) == ["a-b", "a-b-", "---x", "ok_1"]
+
+
+def test_grades_of_different_judges_never_share_a_column(tmp_path: Path, images: Path) -> None:
+    folders = []
+    for name, judge in (("a", "gpt-4"), ("b", "qwen"), ("c", "gpt-4")):
+        folder = write_run(tmp_path / name, items("AA"), images=images, model=name, kind="graded")
+        lines = list(read_lines(folder / SCORES, ScoreLine))
+        graded = [line.model_copy(update={"metric": "judge", "value": 0.5}) for line in lines]
+        write_scores(folder, manifests.read(folder), [*lines, *graded])
+        write_json(folder / JUDGE, {"judge": {"model": judge, "prompt_digest": 64 * "a"}})
+        folders.append(folder)
+    runs = read_runs(folders)
+    _, others = leaderboards(runs, [OWN])
+    assert [column.name for column in others.columns] == ["judge gpt-4", "judge qwen"]
+    places = [[cell is not None for cell in line.cells] for line in others.lines]
+    assert places == [[True, False], [False, True], [True, False]]
+    more = [set(answers.more) for answers in collect(runs).dataset.answers]
+    assert more == [{"judge gpt-4"}, {"judge qwen"}, {"judge gpt-4"}]
+    _, alone = leaderboards(read_runs([folders[0], folders[2]]), [OWN])
+    assert [column.name for column in alone.columns] == ["judge"]

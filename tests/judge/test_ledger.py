@@ -7,7 +7,8 @@ import pytest
 
 from vipbench.errors import RunError
 from vipbench.judge import ledger
-from vipbench.judge.ledger import Grade, Judge, grade_key
+from vipbench.judge.ledger import Grade, grade_key
+from vipbench.runfolder.judge_file import Judge
 
 JUDGE = Judge(model="gpt-4-0613", prompt_digest="ab" * 32)
 KEY = grade_key(JUDGE, "Which?", "a cup", "a mug")

@@ -15,7 +15,7 @@ from vipbench.report.leaderboard import leaderboard
 from vipbench.report.terminal import BreakdownTable, run_table
 from vipbench.runfolder import manifest as manifests
 from vipbench.runfolder import summary
-from vipbench.runfolder.folder import SUMMARY
+from vipbench.runfolder.folder import JUDGE, SUMMARY
 from vipbench.runfolder.summary import Row
 from vipbench.scoring.summary import summarise
 
@@ -63,13 +63,14 @@ def test_json_and_csv_hold_the_rows_as_fractions(tmp_path: Path) -> None:
     run = save(tmp_path / "a", manifest({"own": task(3)}), [line("1"), line("2", 0.0)])
     leaderboard([run], tmp_path)
     rows = summary.read_summary(run)
+    more = {"weights": "aaaaaa", "judge": None, "run": ""}
     listed = json.loads((tmp_path / "leaderboard.json").read_text())
-    assert [Row.model_validate(each) for each in listed] == rows[:1]
+    assert listed == [row.model_dump(mode="json") | more for row in rows[:1]]
     listed = json.loads((tmp_path / "breakdown.json").read_text())
-    assert [Row.model_validate(each) for each in listed] == rows[1:]
+    assert listed == [row.model_dump(mode="json") | more for row in rows[1:]]
     with (tmp_path / "leaderboard.csv").open() as file:
         (only,) = csv.DictReader(file)
-    assert list(only) == list(Row.model_fields)
+    assert list(only) == [*Row.model_fields, "weights", "judge", "run"]
     assert (only["accuracy"], only["n"], only["synthetic"]) == ("0.5", "2", "false")
 
 
@@ -152,6 +153,83 @@ def test_runs_of_one_model_share_a_line_unless_they_say_different_things(tmp_pat
     ]
     assert [cell.split(" ")[0] for cell in lines[0][2:]] == ["100.0", "100.0"]
     assert [cell.split(" ")[0] for cell in lines[1][2:]] == ["0.0", "-"]
+
+
+def test_different_weights_of_one_name_are_never_one_model(tmp_path: Path) -> None:
+    runs = [
+        save(
+            tmp_path / letter,
+            manifest(
+                {"own": task(1)}, model="checkpoint-500", settings={"weights": 64 * letter}
+            ).model_copy(update={"name": name}),
+            [line("1", value)],
+        )
+        for letter, name, value in (
+            ("a", "expA/checkpoint-500", 1.0),
+            ("b", "", 0.0),
+            ("c", "", 1.0),
+        )
+    ]
+    leaderboard([*runs, save(tmp_path / "again", manifests.read(runs[2]), [line("1")])], tmp_path)
+    names = ["expA/checkpoint-500", "checkpoint-500 [bbbbbb]", *2 * ["checkpoint-500 [cccccc]"]]
+    cells = table(tmp_path / "leaderboard.md", "Headline style: demo")
+    protocol = "hf, greedy, float32, seed 0"
+    assert [row[0] for row in cells[1:]] == names
+    assert [row[1] for row in cells[1:]] == [*3 * [protocol], f"{protocol}, run 2"]
+    listed = json.loads((tmp_path / "leaderboard.json").read_text())
+    assert [row["model"] for row in listed] == names
+    assert [row["weights"] for row in listed] == [letter * 6 for letter in "abcc"]
+    assert [row["run"] for row in listed] == ["", "", "", "run 2"]
+    assert names[1] in (tmp_path / "leaderboard.csv").read_text()
+    assert names[1] in (tmp_path / "breakdown.md").read_text()
+
+
+def test_a_subset_is_not_a_repetition(tmp_path: Path) -> None:
+    whole = save(tmp_path / "a", manifest({"own": task(9)}), [line("1")])
+    part = manifest({"own": task(9)})
+    part = part.model_copy(update={"identity": part.identity.model_copy(update={"limit": 1})})
+    leaderboard([whole, save(tmp_path / "b", part, [line("1")])], tmp_path)
+    _, *lines = table(tmp_path / "leaderboard.md", "Headline style: demo")
+    assert [row[1] for row in lines] == [
+        "hf, greedy, float32, seed 0",
+        "hf, greedy, float32, seed 0, limit 1",
+    ]
+
+
+def judged(folder: Path, value: float, **judge: Any) -> Path:
+    """Write a run that a judge has graded."""
+    graded = manifest({"own": task(1, kind="graded")}, model=folder.name)
+    run = save(folder, graded, [line("1", value, metric="judge")])
+    if judge:
+        files.write_json(run / JUDGE, {"judge": {"prompt_digest": 64 * "a"} | judge, "url": "x"})
+    return run
+
+
+def test_grades_of_different_judges_never_share_a_column(tmp_path: Path) -> None:
+    runs = [
+        judged(tmp_path / "a", 1.0, model="gpt-4"),
+        judged(tmp_path / "b", 1.0, model="gpt-4"),
+        judged(tmp_path / "c", 0.0, model="qwen"),
+        judged(tmp_path / "d", 0.0, model="qwen", prompt_digest=64 * "b"),
+        judged(tmp_path / "e", 0.0),
+    ]
+    leaderboard(runs[:2], tmp_path)
+    head = table(tmp_path / "leaderboard.md", "Headline style: demo")[0]
+    assert head[2:] == ["own v1 (pad, judge, n 1)"]
+    leaderboard(runs, tmp_path)
+    head, *lines = table(tmp_path / "leaderboard.md", "Headline style: demo")
+    assert head[2:] == [
+        "own v1 (pad, judge gpt-4, n 1)",
+        "own v1 (pad, judge qwen, prompt aaaaaaaa, n 1)",
+        "own v1 (pad, judge qwen, prompt bbbbbbbb, n 1)",
+        "own v1 (pad, judge unknown, n 1)",
+    ]
+    places = [[cell != "-" for cell in row[2:]] for row in lines]
+    assert places == [[column == at for column in range(4)] for at in (0, 0, 1, 2, 3)]
+    listed = json.loads((tmp_path / "leaderboard.json").read_text())
+    assert [row["judge"] for row in listed][1:3] == ["gpt-4", "qwen, prompt aaaaaaaa"]
+    text = (tmp_path / "breakdown.md").read_text()
+    assert "own v1 (pad, judge qwen, prompt bbbbbbbb, n 1), style demo" in text
 
 
 def test_headlines_that_differ_are_named_in_their_columns(tmp_path: Path) -> None:

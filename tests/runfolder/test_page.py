@@ -11,11 +11,12 @@ from pydantic.fields import FieldInfo
 
 from vipbench.errors import VipbenchError
 from vipbench.judge.grading import Spent
-from vipbench.judge.ledger import GRADES, Grade, Judge
+from vipbench.judge.ledger import GRADES, Grade
 from vipbench.judge.report import Agreement, JudgeReport, JudgeResult, Part
 from vipbench.judge.runs import METRIC
 from vipbench.run.seeds import SEEDS
 from vipbench.runfolder.folder import FILES, JUDGE
+from vipbench.runfolder.judge_file import Judge
 from vipbench.runfolder.lines import ResponseLine, ScoreLine
 from vipbench.runfolder.manifest import (
     CertificateRef,

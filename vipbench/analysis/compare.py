@@ -3,18 +3,19 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+from vipbench.analysis.differences import Apart, Difference, tell_apart
 from vipbench.analysis.pairs import (
     Pair,
     Pairing,
     Side,
     change,
-    differences,
     is_unparsed,
     pair_runs,
     read_side,
     rounding_of,
 )
 from vipbench.errors import RunError
+from vipbench.report.names import display_names
 from vipbench.runfolder.summary import ALL, HEADLINE_METRIC, WHOLE
 from vipbench.schema import Record
 from vipbench.stats import bootstrap_mean, holm
@@ -73,6 +74,13 @@ class CompareRow(Record):
     reliable: bool
     """Whether there are ten clusters or more; below, an interval is not to be relied on."""
     synthetic: bool
+    model_base: str
+    """Names of the models; different weights have different names."""
+    model_new: str
+    differences: tuple[Difference, ...]
+    """What differs between the two runs beside the checkpoint."""
+    same_weights: bool
+    """Whether both runs have the same weights, as far as is known."""
 
     @property
     def label(self) -> str:
@@ -107,8 +115,10 @@ class Comparison(NamedTuple):
     sides: tuple[Side, ...]
     rows: tuple[CompareRow, ...]
     flips: tuple[Flip, ...]
+    differences: tuple[str, ...]
+    """What differs between the runs beside the checkpoint: to be read first."""
     notes: tuple[str, ...]
-    """What differs between the runs, and what could not be compared."""
+    """What else differs, and what could not be compared."""
 
 
 def compare(runs: Sequence[str], *, metric: str | None = None, partial: bool = False) -> Comparison:
@@ -132,26 +142,33 @@ def compare(runs: Sequence[str], *, metric: str | None = None, partial: bool = F
     rows: list[CompareRow] = []
     flips: list[Flip] = []
     roundings = [rounding_of(side, LEVEL) for side in sides]
+    first: list[str] = []
     notes = [f"rounding: {known.words}" for known in roundings if known.certificate is not None]
-    for new in others:
+    models = display_names([side.manifest for side in sides])
+    for new, model in zip(others, models[1:], strict=True):
+        apart = tell_apart(base, new, (models[0], model))
+        title = f"{base.name} → {new.name}"
+        first += [f"{title}: differs: {difference.words}" for difference in apart.differences]
+        first += [f"{title}: {note}" for note in apart.notes]
         pairings = pair_runs(base, new, metric=metric, partial=partial)
-        settings = differences(base, new)
-        notes.append(f"{base.name} → {new.name}: {'; '.join(settings) or 'the same run'}")
+        settled = "the same run" if not apart.differences else "nothing else differs"
+        notes.append(f"{title}: {'; '.join(apart.others) or settled}")
         left_out = sorted({*base.manifest.tasks} - {pairing.task for pairing in pairings})
         if left_out:
             notes.append(f"{new.name}: not compared: {', '.join(left_out)}")
         for pairing in pairings:
-            rows += _rows(pairing)
+            rows += _rows(pairing, apart)
             flips += _flips(pairing)
-    return Comparison(tuple(sides), tuple(_adjusted(rows)), tuple(flips), tuple(notes))
+    adjusted = tuple(_adjusted(rows))
+    return Comparison(tuple(sides), adjusted, tuple(flips), tuple(first), tuple(notes))
 
 
-def _rows(pairing: Pairing) -> Iterator[CompareRow]:
+def _rows(pairing: Pairing, apart: Apart) -> Iterator[CompareRow]:
     for group, pairs in ((WHOLE, pairing.pairs), *pairing.by_group()):
-        yield _row(pairing, group.name, pairs)
+        yield _row(pairing, group.name, pairs, apart)
 
 
-def _row(pairing: Pairing, group: str, pairs: Sequence[Pair]) -> CompareRow:
+def _row(pairing: Pairing, group: str, pairs: Sequence[Pair], apart: Apart) -> CompareRow:
     paired = change(pairs)
     values = [pair.values for pair in pairs if pair.values is not None]
     low, high = paired.bounds() if paired else (None, None)
@@ -192,6 +209,10 @@ def _row(pairing: Pairing, group: str, pairs: Sequence[Pair]) -> CompareRow:
         n_new_only=pairing.n_new_only if group == ALL else 0,
         reliable=paired.reliable if paired else False,
         synthetic=spec.synthetic,
+        model_base=apart.models[0],
+        model_new=apart.models[1],
+        differences=apart.differences,
+        same_weights=apart.same_weights,
     )
 
 

@@ -16,9 +16,13 @@ PLOTTED = 80
 def write(comparison: Comparison, out: Path) -> list[Path]:
     """Write `compare.{md,csv,json}`, `flips.csv` and `forest.{png,svg}`; returns the paths."""
     rows = [row.model_dump(mode="json") for row in comparison.rows]
+    flat = [
+        plain | {"differences": "; ".join(found.words for found in row.differences)}
+        for plain, row in zip(rows, comparison.rows, strict=True)
+    ]
     texts = {
         "compare.md": markdown(comparison),
-        "compare.csv": csv_table(CompareRow.model_fields, rows),
+        "compare.csv": csv_table(CompareRow.model_fields, flat),
         "flips.csv": csv_table(Flip._fields, (flip._asdict() for flip in comparison.flips)),
     }
     for name, text in texts.items():

@@ -67,7 +67,7 @@ def markdown(comparison: Comparison) -> str:
     ]
     if any(row.synthetic for row in comparison.rows):
         parts.append("Synthetic data: the embedded benchmark, not the published data.")
-    parts += [f"- {markdown_text(note)}" for note in comparison.notes]
+    parts += [f"- {markdown_text(note)}" for note in (*comparison.differences, *comparison.notes)]
     for new in dict.fromkeys(row.new for row in comparison.rows):
         rows = [row for row in comparison.rows if row.new == new]
         title = f"{rows[0].base} → {new}"

@@ -1,18 +1,18 @@
 """The gate: did a checkpoint get worse? Thresholds, tests and findings. Runs no model."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from pydantic import Field
 
+from vipbench.analysis.differences import Apart, tell_apart
 from vipbench.analysis.pairs import (
     Pair,
     Pairing,
     Rounding,
     Side,
     change,
-    differences,
     is_unparsed,
     pair_runs,
     read_side,
@@ -132,12 +132,20 @@ class Gate(NamedTuple):
     rows: tuple[GateRow, ...]
     findings: tuple[Finding, ...]
     notes: tuple[str, ...]
+    apart: Apart
+    """What differs beside the checkpoint."""
+    allowed: frozenset[str] = frozenset()
+    """Names of the differences that may be there; any other fails before the rows, which are then
+    empty."""
     rounding: tuple[str, ...] = ()
     """What is known of rounding, in either run and in each task."""
 
     @property
     def failures(self) -> list[str]:
         """Say what failed, in a few words each; empty where the gate is passed."""
+        forbidden = self.apart.forbidden(self.allowed)
+        if forbidden:
+            return [f"differs: {difference.words}" for difference in forbidden]
         rows = [
             f"{row.label} {points(row.difference)} points (p {p_text(row.p_holm)})"
             for row in self.rows
@@ -166,12 +174,14 @@ def gate(
     *,
     by: Sequence[str] = (),
     require_power: bool = False,
+    allow: Collection[str] = (),
 ) -> Gate:
     """Test whether any task got worse from one run to another.
 
     Rows are the tasks, each under its headline metric and style; controls never count. A row fails
     where the upper bound of its one-sided interval, paired and clustered, lies below -`max_drop`,
-    at a level that Holm's method divides among the rows.
+    at a level that Holm's method divides among the rows. Where something else than the checkpoint
+    differs, the gate fails before its rows.
 
     Args:
         base: A run folder.
@@ -180,15 +190,19 @@ def gate(
         by: Breakdown axes, such as `shape`, whose values are rows as well; a text that is not one
             itself is a list with commas.
         require_power: Too little power is a failure instead of a warning.
+        allow: Names of differences that may be there, of `differences.NAMES`.
 
     Raises:
         RunError: The runs cannot be paired, no headline style shows marks, an axis is unknown, or
             rounding is to widen what is allowed and a 16-bit run has no certificate.
     """
     sides = read_side(base), read_side(new)
+    apart, allowed = tell_apart(*sides), frozenset(allow)
+    if apart.forbidden(allowed):
+        return Gate(*sides, thresholds, (), (), apart.others, apart, allowed)
     roundings = [rounding_of(side, thresholds.alpha) for side in sides]
     _check_certificates(roundings, thresholds)
-    pairings, notes = _headlines(*sides)
+    pairings, left_out = _headlines(*sides)
     by = _check_names(thresholds, by, pairings)
     tests = [
         (pairing, group, pairs)
@@ -203,7 +217,8 @@ def gate(
         *(finding for row in rows for finding in _doubts(row, thresholds, goal, require_power)),
     ]
     lines = tuple(_rounding_lines(rows, roundings))
-    return Gate(*sides, thresholds, tuple(rows), tuple(findings), tuple(notes), lines)
+    notes = (*apart.others, *left_out)
+    return Gate(*sides, thresholds, tuple(rows), tuple(findings), notes, apart, allowed, lines)
 
 
 def _goal(thresholds: Thresholds, suite: str) -> PowerGoal:
@@ -216,7 +231,8 @@ def _goal(thresholds: Thresholds, suite: str) -> PowerGoal:
 
 def _headlines(base: Side, new: Side) -> tuple[list[Pairing], list[str]]:
     """Pair the tasks whose headline style shows marks, and say which are left out."""
-    kept, notes = [], differences(base, new)
+    kept: list[Pairing] = []
+    notes: list[str] = []
     marked = marked_styles(base.manifest.identity)
     for pairing in pair_runs(base, new):
         style, other = pairing.styles

@@ -6,6 +6,7 @@ from vipbench.analysis.gate import Gate, GateRow
 from vipbench.report.text import (
     Grid,
     counted,
+    markdown_list,
     markdown_page,
     markdown_table,
     markdown_text,
@@ -44,10 +45,30 @@ def _cells(row: GateRow) -> tuple[str, ...]:
 
 def verdict(outcome: Gate) -> str:
     """Say in one line how the gate ended."""
-    failures = outcome.failures
+    failures, forbidden = outcome.failures, outcome.apart.forbidden(outcome.allowed)
+    if forbidden:
+        names = " ".join(f"--allow-difference {difference.name}" for difference in forbidden)
+        return (
+            f"gate: failed: not only the checkpoint differs: "
+            f"{'; '.join(difference.words for difference in forbidden)} · run both in the same "
+            f"way, or allow it: {names}"
+        )
     if failures:
         return f"gate: failed: {'; '.join(failures)}"
     return f"gate: passed: none of {counted(len(outcome.rows), 'row')} got worse"
+
+
+def difference_lines(outcome: Gate) -> list[str]:
+    """Say line by line what differs beside the checkpoint, and what is not known of that."""
+    apart = outcome.apart
+    failing = apart.forbidden(outcome.allowed)
+    return [
+        *(
+            f"{'FAIL' if difference in failing else 'allowed'}: differs: {difference.words}"
+            for difference in apart.differences
+        ),
+        *apart.notes,
+    ]
 
 
 def summary(outcome: Gate) -> str:
@@ -55,6 +76,16 @@ def summary(outcome: Gate) -> str:
     parts = [
         f"## {'FAILED' if outcome.failures else 'Passed'}: "
         f"{markdown_text(outcome.new.name)} against {markdown_text(outcome.base.name)}",
+        markdown_list(difference_lines(outcome)),
+    ]
+    if outcome.apart.forbidden(outcome.allowed):
+        parts.append(
+            "Not only the checkpoint differs, so no row was tested: run both in the same way, or "
+            "allow what is meant to differ (`--allow-difference NAME`)."
+        )
+        parts += [f"- differs: {markdown_text(note)}" for note in outcome.notes]
+        return markdown_page(parts)
+    parts += [
         markdown_table(table(outcome)),
         "Percent and percentage points, headline metric and style. A row fails where the upper "
         f"bound of the one-sided {100 * (1 - outcome.thresholds.alpha):g} % interval of the "
@@ -80,16 +111,24 @@ def summary(outcome: Gate) -> str:
 
 
 def junit(outcome: Gate) -> str:
-    """Write the verdict as JUnit XML: a test case for each row and each other finding."""
-    n_failed = len(outcome.failures)
+    """Write the verdict as JUnit XML: a test case a difference, a row and each other finding."""
+    n_failed, differences = len(outcome.failures), outcome.apart.differences
     suite = Xml.Element(
         "testsuite",
         name="vipbench gate",
-        tests=str(len(outcome.rows) + len(outcome.findings)),
+        tests=str(len(differences) + len(outcome.rows) + len(outcome.findings)),
         failures=str(n_failed),
         errors="0",
         skipped="0",
     )
+    failing = outcome.apart.forbidden(outcome.allowed)
+    for difference in differences:
+        case = Xml.SubElement(suite, "testcase", classname="differences", name=difference.name)
+        words = xml_text(difference.words)
+        if difference in failing:
+            Xml.SubElement(case, "failure", message=words, type="difference")
+        else:
+            Xml.SubElement(case, "system-out").text = f"allowed: {words}"
     for row in outcome.rows:
         case = Xml.SubElement(
             suite, "testcase", classname=xml_text(row.task), name=xml_text(row.label)

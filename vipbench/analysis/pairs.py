@@ -10,6 +10,12 @@ from vipbench.errors import RunError, nearest
 from vipbench.report.text import percent
 from vipbench.runfolder import manifest as manifests
 from vipbench.runfolder.folder import SCORES
+from vipbench.runfolder.judge_file import (
+    JUDGE_METRIC,
+    GradedBy,
+    judge_labels,
+    read_graded_by,
+)
 from vipbench.runfolder.lines import ScoreLine
 from vipbench.runfolder.manifest import CertificateRef, Manifest
 from vipbench.runfolder.summary import Group
@@ -46,6 +52,15 @@ class Side(NamedTuple):
             for styles in styles_by_task
             for style in styles
         )
+
+    @property
+    def is_graded(self) -> bool:
+        """Say whether a judge has given grades."""
+        return any(metric == JUDGE_METRIC for _, metric in self.lines)
+
+    def graded_by(self) -> GradedBy | None:
+        """Read who graded; None where nobody did, or it is not known. RunError if it is broken."""
+        return read_graded_by(self.folder) if self.is_graded else None
 
     def headline_metric(self, task: str) -> str | None:
         """Return the metric that a task reports first; None where it was not scored."""
@@ -201,6 +216,8 @@ def pair_runs(
         metric: None: the headline metric of each task.
         partial: Leave out what only one of them has: tasks, samples.
 
+    Grades of different judges are not paired.
+
     Raises:
         RunError: They cannot be paired; the message says how they differ.
     """
@@ -208,12 +225,18 @@ def pair_runs(
     lone = sorted(base.manifest.tasks.keys() ^ new.manifest.tasks.keys())
     if lone and not (partial and both):
         raise _refused(base, new, f"tasks that only one of them has: {', '.join(lone)}", partial)
-    pairings = []
+    pairings, graders = [], (base.graded_by(), new.graded_by())
     for task in both:
         _check_task(base, new, task)
         name = metric or _headline_metric(base, new, task)
+        if name == JUDGE_METRIC and graders[0] != graders[1]:
+            continue
         if name and all((task, name) in side.lines for side in (base, new)):
             pairings.append(_pair_task(base, new, task, name, partial=partial))
+    if not pairings and graders[0] != graders[1] and (metric or JUDGE_METRIC) == JUDGE_METRIC:
+        labels = judge_labels(graders)
+        who = f"the judge is {labels[graders[0]]} in one, {labels[graders[1]]} in the other"
+        raise _refused(base, new, f"{who} · have both graded by one (`vipbench score`)", True)
     if not pairings:
         known = {name for side in (base, new) for _, name in side.lines}
         what = f"metric {metric!r}{nearest(metric, known)}" if metric else "task under these styles"

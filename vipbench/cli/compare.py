@@ -47,7 +47,7 @@ def compare(
     from vipbench.analysis.compare_files import write
 
     comparison = comparing.compare(runs, metric=metric, partial=partial)
-    for note in comparison.notes:
+    for note in (*comparison.differences, *comparison.notes):
         say(note)
     _print_comparison(comparison)
     if out is not None:

@@ -40,6 +40,16 @@ def gate(
     require_power: Annotated[
         bool, typer.Option("--require-power", help="Too little power is a failure, not a warning.")
     ] = False,
+    allow_difference: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--allow-difference",
+            metavar="NAME",
+            help="Something beside the checkpoint that may differ, such as dtype; repeatable, or "
+            "with commas.",
+            show_default=False,
+        ),
+    ] = None,
     rounding: Annotated[
         Literal["report", "widen"] | None,
         typer.Option(
@@ -58,17 +68,25 @@ def gate(
 ) -> None:
     """Fail if a checkpoint got worse: exit code 0 or 1.
 
+    It fails at once where something else than the checkpoint differs: prompt format, fit, dtype,
+    path, judge, rule, tokenizer, processor, template, runner, answered_by, exif.
+
     A row for each task, under its headline style and metric; it fails where the drop is larger
     than allowed beyond doubt (one-sided 95 %, paired, clustered by image, Holm over the rows).
     """
     from vipbench.analysis import gate as gates
+    from vipbench.analysis.differences import check_names
     from vipbench.analysis.gate_text import verdict
 
     thresholds = gates.read_thresholds(config)
     if rounding is not None:
         thresholds = thresholds.model_copy(update={"rounding": rounding})
     listed("--by", by)  # refuses an option that names nothing
-    result = gates.gate(base, new, thresholds, by=by or (), require_power=require_power)
+    option = "--allow-difference"
+    allowed = check_names(option, listed(option, allow_difference))
+    result = gates.gate(
+        base, new, thresholds, by=by or (), require_power=require_power, allow=allowed
+    )
     _write_gate(result, junit, summary)
     _print_gate(result)
     if result.failures:
@@ -86,14 +104,17 @@ def _write_gate(result: "Gate", junit: Path | None, summary: Path | None) -> Non
 
 
 def _print_gate(result: "Gate") -> None:
-    from vipbench.analysis.gate_text import table
+    from vipbench.analysis.gate_text import difference_lines, table
     from vipbench.report.terminal import grid_table
 
+    for line in difference_lines(result):
+        say(line)
     for note in result.notes:
         say(note)
     for line in result.rounding:
         say(f"rounding: {line}")
-    print_tables(grid_table(table(result)))
+    if result.rows:
+        print_tables(grid_table(table(result)))
     for finding in result.findings:
         word = "FAIL" if finding.failed else "warning"
         say(f"{word}: {finding.task}: {finding.message}")

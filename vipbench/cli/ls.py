@@ -84,6 +84,7 @@ def _runner_rows() -> Iterable[Sequence[str]]:
 
 
 def _run_rows(folder: Path | None) -> Iterable[Sequence[str]]:
+    from vipbench.report.names import model_name
     from vipbench.run.claim import RUNS
     from vipbench.runfolder import manifest as manifests
     from vipbench.runfolder.folder import MANIFEST
@@ -99,6 +100,6 @@ def _run_rows(folder: Path | None) -> Iterable[Sequence[str]]:
             continue
         identity = manifest.identity
         yield (
-            *(str(path.parent), identity.model, identity.suite, f"{manifest.n_requests:,}"),
+            *(str(path.parent), model_name(manifest), identity.suite, f"{manifest.n_requests:,}"),
             *(manifest.started, manifest.finished or "no"),
         )

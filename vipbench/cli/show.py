@@ -47,6 +47,7 @@ def show(
     ] = None,
 ) -> None:
     """Print one sample of a run: picture, prompt, answer, score."""
+    from vipbench.report.names import model_name
     from vipbench.runfolder import lines, trials_file
     from vipbench.runfolder import manifest as manifests
     from vipbench.runfolder.folder import REQUESTS
@@ -62,7 +63,7 @@ def show(
     put(f"sample   {one_line(trial.id)}")
     put(f"task     {one_line(trial.task)}")
     put(f"style    {one_line(trial.style)}")
-    put(f"model    {one_line(manifest.identity.model)}")
+    put(f"model    {one_line(model_name(manifest))}")
     if trial.request is None:
         put(f"error    {one_line(trial.error or '')}")
         return

@@ -267,7 +267,7 @@ class _Collector:
         row = self._row(task_key(line.task, task), line.style, line.id)
         _fill(answers, row + 1)
         if line.metric != headline_metric(task):
-            answers.more.setdefault(line.metric, {})[row] = line.value
+            answers.more.setdefault(run.metric_name(line.metric), {})[row] = line.value
             return
         ask = asked.get(trial_id(line))
         if ask is None:  # a joint task asks nothing itself

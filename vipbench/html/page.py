@@ -149,7 +149,7 @@ def _swatch(color: str) -> str:
 
 
 def _title(runs: Sequence[Run]) -> str:
-    models = list(dict.fromkeys(run.manifest.identity.model for run in runs))
+    models = list(dict.fromkeys(run.name for run in runs))
     more = f" and {len(models) - 3} more" if len(models) > 3 else ""
     return ", ".join(models[:3]) + more
 

@@ -6,8 +6,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from vipbench.report.names import display_names, protocol, run_labels
 from vipbench.runfolder import manifest as manifests
 from vipbench.runfolder import summary
+from vipbench.runfolder.judge_file import JUDGE_METRIC, judge_labels, read_graded_by
 from vipbench.runfolder.lines import ScoreLine
 from vipbench.runfolder.manifest import Manifest, TaskRun
 from vipbench.runfolder.summary import ALL, Row
@@ -50,8 +52,13 @@ class Run(NamedTuple):
     folder: Path
     manifest: Manifest
     rows: list[Row]
+    name: str
+    """The model; different weights have different names."""
     label: str
     """The model; where several runs have the same, with what distinguishes them."""
+    judge: str
+    """Who gave the grades of metric `judge`; empty where all runs with grades have the same
+    judge."""
     protocol: str
     """Prompt format, decoding, dtype and seed."""
     by_name: dict[tuple[str, str, str, str], Row]
@@ -61,6 +68,10 @@ class Run(NamedTuple):
         """Return a task as it was run here; None where it was not."""
         task = self.manifest.tasks.get(key.name)
         return task if task is not None and task_key(key.name, task) == key else None
+
+    def metric_name(self, metric: str) -> str:
+        """Name a metric so that grades of different judges have different names."""
+        return f"{metric} {self.judge}" if metric == JUDGE_METRIC and self.judge else metric
 
     def row(self, key: TaskKey, style: str, metric: str, group: str = ALL) -> Row | None:
         """Return one row of the summary; None where there is none."""
@@ -110,18 +121,35 @@ def read_runs(folders: Sequence[Path]) -> list[Run]:
     """
     unique = list(dict.fromkeys(folder.resolve() for folder in folders))
     read = [(folder, manifests.read(folder), summary.read_summary(folder)) for folder in unique]
-    protocols = [_protocol(manifest) for _, manifest, _ in read]
-    labels = _labels([manifest.identity.model for _, manifest, _ in read], protocols)
+    found = [manifest for _, manifest, _ in read]
+    texts = zip(display_names(found), run_labels(found), _judges(read), strict=True)
     return [
         Run(
             folder=folder,
             manifest=manifest,
             rows=rows,
+            name=name,
             label=label,
-            protocol=protocol,
+            judge=judge,
+            protocol=protocol(manifest),
             by_name={(row.task, row.style, row.metric, row.group): row for row in rows},
         )
-        for (folder, manifest, rows), label, protocol in zip(read, labels, protocols, strict=True)
+        for (folder, manifest, rows), (name, label, judge) in zip(read, texts, strict=True)
+    ]
+
+
+def _judges(read: Sequence[tuple[Path, Manifest, list[Row]]]) -> list[str]:
+    """Name the judge of each run that was graded, where there are several; else nobody."""
+    graded = {
+        number: read_graded_by(folder)
+        for number, (folder, _, rows) in enumerate(read)
+        if any(row.metric == JUDGE_METRIC for row in rows)
+    }
+    labels = judge_labels(graded.values())
+    several = len(labels) > 1
+    return [
+        labels[graded[number]] if several and number in graded else ""
+        for number, _ in enumerate(read)
     ]
 
 
@@ -166,20 +194,3 @@ def add_score(
 def empty_scores() -> Scores:
     """Return scores that hold nothing yet."""
     return Scores(defaultdict(dict), defaultdict(lambda: defaultdict(list)))
-
-
-def _protocol(manifest: Manifest) -> str:
-    settings = manifest.identity.settings
-    parts = (settings.prompt_format, settings.decoding, settings.dtype)
-    return ", ".join([*(part for part in parts if part), f"seed {manifest.identity.seed}"])
-
-
-def _labels(models: Sequence[str], protocols: Sequence[str]) -> list[str]:
-    labels = list(models)
-    for more in (protocols, [f"run {number}" for number in range(1, len(models) + 1)]):
-        counts = Counter(labels)
-        labels = [
-            f"{label} ({extra})" if counts[label] > 1 else label
-            for label, extra in zip(labels, more, strict=True)
-        ]
-    return labels

@@ -57,6 +57,8 @@ class Column(NamedTuple):
     label: str
     style: str
     metric: str
+    name: str
+    """Of the metric; where several judges gave grades, with the judge."""
 
 
 class Line(NamedTuple):
@@ -186,9 +188,9 @@ def leaderboards(runs: Sequence[Run], tasks: Sequence[TaskKey]) -> tuple[Board, 
             if task is None:
                 continue
             first = headline_metric(task)
-            headline.append(Column(key, labels[key], task.headline, first))
+            headline.append(Column(key, labels[key], task.headline, first, run.metric_name(first)))
             others += [
-                Column(key, labels[key], row.style, row.metric)
+                Column(key, labels[key], row.style, row.metric, run.metric_name(row.metric))
                 for row in run.rows
                 if row.task == key.name
                 and row.style == task.headline
@@ -207,6 +209,8 @@ def _board(runs: Sequence[Run], columns: Sequence[Column]) -> Board:
                 number,
                 [
                     _number(runs, run.row(c.task, c.style, c.metric), c.label, c.task)
+                    if run.metric_name(c.metric) == c.name
+                    else None
                     for c in unique
                 ],
             )

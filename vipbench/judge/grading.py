@@ -18,9 +18,10 @@ from vipbench.endpoints.meter import BYTES_PER_TOKEN, Limits, Meter, Tally, esti
 from vipbench.endpoints.replies import SHOWN
 from vipbench.errors import JudgeError, RunError, RunInterrupted
 from vipbench.judge import ledger as ledgers
-from vipbench.judge.ledger import Grade, Judge, Ledger, grade_key
+from vipbench.judge.ledger import Grade, Ledger, grade_key
 from vipbench.judge.rubric import Prompt, message, parse_score
 from vipbench.judge.settings import JUDGE, TEMPERATURES, JudgeSettings
+from vipbench.runfolder.judge_file import Judge
 from vipbench.runfolder.lines import TrialId
 from vipbench.schema import Record, Trial
 

@@ -10,6 +10,7 @@ from pydantic import Field, field_validator
 
 from vipbench import files
 from vipbench.digests import digest, facts
+from vipbench.runfolder.judge_file import Judge
 from vipbench.schema import Record
 
 GRADES = "grades.jsonl"
@@ -18,20 +19,6 @@ _ADVICE = files.Advice(
     full="nothing that was graded is lost · make room, then give the same command again to resume",
     broken="remove the line: what it graded is asked again",
 )
-
-
-class Judge(Record):
-    """What makes two grades comparable: a grade of one judge is never used for another."""
-
-    FIRST_FIELDS = frozenset({"temperature", "max_tokens"})
-
-    model: str
-    """As it is asked for."""
-    prompt_digest: str
-    """sha256 of the prompt's text, without the sample's part."""
-    temperature: float = Field(default=0.0, ge=0, allow_inf_nan=False)
-    max_tokens: int = Field(default=3, ge=1)
-    """Of a reply."""
 
 
 class Grade(Record):

@@ -11,11 +11,11 @@ from pydantic import ValidationError
 from vipbench import files
 from vipbench.errors import RunError
 from vipbench.judge.grading import Graded, Item, SampleGrade, Spent
-from vipbench.judge.ledger import Judge
 from vipbench.judge.rubric import PUBLISHED_JUDGE, PUBLISHED_PROMPT, RUBRIC
 from vipbench.judge.settings import MAX_TOKENS, JudgeSettings
 from vipbench.report.text import number
 from vipbench.runfolder.folder import JUDGE
+from vipbench.runfolder.judge_file import Judge
 from vipbench.runfolder.lines import TrialId
 from vipbench.schema import Record
 

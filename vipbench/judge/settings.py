@@ -8,8 +8,8 @@ from pydantic import Field, model_validator
 from vipbench.endpoints.endpoint import Endpoint, Purpose
 from vipbench.endpoints.meter import Limits
 from vipbench.errors import JudgeError
-from vipbench.judge.ledger import Judge
 from vipbench.judge.rubric import OWN_PROMPT, Prompt
+from vipbench.runfolder.judge_file import Judge
 from vipbench.schema import Record
 
 JUDGE = Purpose(

@@ -3,11 +3,12 @@
 Reads run folders; runs no model and opens no image.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from vipbench import files
+from vipbench.report.names import display_names, set_apart, short_weights
 from vipbench.report.rows import TROUBLES, accuracy_text, has_uneven_images
 from vipbench.report.text import (
     MISSING,
@@ -18,9 +19,22 @@ from vipbench.report.text import (
     markdown_section,
 )
 from vipbench.runfolder import manifest as manifests
+from vipbench.runfolder.judge_file import JUDGE_METRIC, GradedBy, judge_labels, read_graded_by
+from vipbench.runfolder.manifest import Manifest
 from vipbench.runfolder.summary import ALL, HEADLINE_METRIC, Row, read_summary
 from vipbench.schema import Fit
 from vipbench.stats import MIN_CLUSTERS
+
+
+class LeaderboardRow(Row):
+    """A row of a run beside those of others: an entry of `leaderboard.json`."""
+
+    weights: str | None
+    """Short digest that tells weights apart; None for a baseline."""
+    judge: str | None
+    """Who gave the grades of metric `judge`; None for other metrics."""
+    run: str
+    """What else sets the run apart from another one, such as `limit 20`; `run 2`: a repetition."""
 
 
 class _Column(NamedTuple):
@@ -32,18 +46,22 @@ class _Column(NamedTuple):
     synthetic: bool
     style: str
     fit: Fit
+    judge: GradedBy | None
+    """Who gave the grades; None: not known, or another metric."""
 
 
 class _Line(NamedTuple):
     """What a line of a leaderboard is about."""
 
     model: str
+    """Different weights have different names."""
     prompt_format: str | None
     decoding: str | None
     dtype: str | None
     seed: int
-    copy: int
-    """Tells runs apart that differ in nothing above, such as a subset and the full run."""
+    apart: str
+    """What else sets a run apart from another one that has numbers in the same columns; `run 2` is
+    a repetition, which differs in nothing."""
 
 
 class _Cell(NamedTuple):
@@ -51,7 +69,7 @@ class _Cell(NamedTuple):
     column: _Column
     headline: bool
     """The style is the task's headline style in its run."""
-    row: Row
+    row: LeaderboardRow
 
 
 def leaderboard(runs: Sequence[Path], out: Path) -> list[Path]:
@@ -89,34 +107,73 @@ def _markdown(title: str, notes: Sequence[str], grids: Sequence[Grid]) -> str:
     return markdown_page([f"# {title}", *notes, *sections])
 
 
-def _csv(rows: Sequence[Row]) -> str:
-    return csv_table(Row.model_fields, (row.model_dump(mode="json") for row in rows))
+def _csv(rows: Sequence[LeaderboardRow]) -> str:
+    records = (row.model_dump(mode="json") for row in rows)
+    return csv_table(LeaderboardRow.model_fields, records)
+
+
+class _Run(NamedTuple):
+    """A finished run."""
+
+    manifest: Manifest
+    rows: list[Row]
+    graded_by: GradedBy | None
+    """None: by nobody, or it is not known."""
+
+
+def _read(folder: Path) -> _Run:
+    rows = read_summary(folder)
+    judged = any(row.metric == JUDGE_METRIC for row in rows)
+    return _Run(manifests.read(folder), rows, read_graded_by(folder) if judged else None)
 
 
 def _cells(folders: Sequence[Path]) -> list[_Cell]:
     """Make the cells of all runs; runs of the same model and protocol share a line if they can."""
+    runs = [_read(folder) for folder in folders]
+    run_manifests = [run.manifest for run in runs]
+    names, weights = display_names(run_manifests), short_weights(run_manifests)
+    judges = judge_labels(run.graded_by for run in runs)
     cells: list[_Cell] = []
-    taken: set[tuple[_Line, _Column]] = set()
-    for folder in folders:
-        rows = [(row, _column(row)) for row in read_summary(folder)]
-        headlines = {name: task.headline for name, task in manifests.read(folder).tasks.items()}
-        copy = 0
-        while any((_line(row, copy), column) in taken for row, column in rows):
+    taken: dict[tuple[_Line, _Column], Manifest] = {}
+    for run, name, digest in zip(runs, names, weights, strict=True):
+        by = judges[run.graded_by]
+        columns = [_column(row, run.graded_by) for row in run.rows]
+        pairs = list(zip(run.rows, columns, strict=True))
+        places = [(_line(row, name, ""), column) for row, column in pairs]
+        others = [taken[place] for place in places if place in taken]
+        first = apart = set_apart(run.manifest, others)
+        copy = 1
+        while any((_line(row, name, apart), column) in taken for row, column in pairs):
             copy += 1
-        cells += [
-            _Cell(_line(row, copy), column, headlines.get(row.task) == row.style, row)
-            for row, column in rows
-        ]
-        taken.update((_line(row, copy), column) for row, column in rows)
+            apart = ", ".join(part for part in (first, f"run {copy}") if part)
+        headlines = {name: task.headline for name, task in run.manifest.tasks.items()}
+        for row, column in pairs:
+            line = _line(row, name, apart)
+            own = _leaderboard_row(row, line, digest, by)
+            cells.append(_Cell(line, column, headlines.get(row.task) == row.style, own))
+            taken[line, column] = run.manifest
     return cells
 
 
-def _column(row: Row) -> _Column:
-    return _Column(row.task, row.task_version, row.metric, row.synthetic, row.style, row.fit)
+def _leaderboard_row(row: Row, line: _Line, weights: str | None, judge: str) -> LeaderboardRow:
+    fields = row.model_dump() | {
+        "model": line.model,
+        "weights": weights,
+        "judge": judge if row.metric == JUDGE_METRIC else None,
+        "run": line.apart,
+    }
+    made = LeaderboardRow.model_validate(fields)
+    even = row.n_even_clusters
+    return made if even is None else made.with_even_clusters(even)
 
 
-def _line(row: Row, copy: int) -> _Line:
-    return _Line(row.model, row.prompt_format, row.decoding, row.dtype, row.seed, copy)
+def _column(row: Row, graded_by: GradedBy | None) -> _Column:
+    judge = graded_by if row.metric == JUDGE_METRIC else None
+    return _Column(row.task, row.task_version, row.metric, row.synthetic, row.style, row.fit, judge)
+
+
+def _line(row: Row, model: str, apart: str) -> _Line:
+    return _Line(model, row.prompt_format, row.decoding, row.dtype, row.seed, apart)
 
 
 def _leaderboard_grids(cells: Sequence[_Cell]) -> list[Grid]:
@@ -140,6 +197,7 @@ def _grid(title: str, cells: Sequence[_Cell]) -> Grid:
     lines = sorted(dict.fromkeys(c.line for c in cells), key=lambda line: models.index(line.model))
     columns = list(dict.fromkeys(cell.column for cell in cells))
     rows = {column: [c.row for c in cells if c.column == column] for column in columns}
+    judges = _judges(cells)
     row_at = {(cell.line, cell.column): cell.row for cell in cells}
     with_style = len({column.style for column in columns}) > 1
     body = [
@@ -150,15 +208,35 @@ def _grid(title: str, cells: Sequence[_Cell]) -> Grid:
         )
         for line in lines
     ]
-    head = tuple(_column_text(column, rows[column], with_style=with_style) for column in columns)
+    head = tuple(
+        _column_text(column, rows[column], judges, with_style=with_style) for column in columns
+    )
     return Grid(title, ("model", "protocol", *head), body)
 
 
-def _column_text(column: _Column, rows: Sequence[Row], *, with_style: bool) -> str:
+def _judges(cells: Sequence[_Cell]) -> dict[GradedBy | None, str]:
+    """Name the judges of a table where there are several; else nobody needs a name."""
+    labels = judge_labels(c.column.judge for c in cells if c.column.metric == JUDGE_METRIC)
+    return labels if len(labels) > 1 else {}
+
+
+def _metric(column: _Column, judges: Mapping[GradedBy | None, str]) -> str:
+    if column.metric == JUDGE_METRIC and column.judge in judges:
+        return f"{column.metric} {judges[column.judge]}"
+    return column.metric
+
+
+def _column_text(
+    column: _Column,
+    rows: Sequence[Row],
+    judges: Mapping[GradedBy | None, str],
+    *,
+    with_style: bool,
+) -> str:
     """Head a column with all that its cells share; another number of samples stands in the cell."""
     shared = [column.style] if with_style else []
     shared.append(column.fit)
-    shared += [column.metric] if column.metric != HEADLINE_METRIC else []
+    shared += [_metric(column, judges)] if column.metric != HEADLINE_METRIC else []
     shared += ["synthetic"] if column.synthetic else []
     sizes = {row.n_expected for row in rows if row.group == ALL}
     shared += [f"n {size:,}" for size in sizes] if len(sizes) == 1 else []
@@ -177,14 +255,13 @@ def _cell_text(row: Row | None, column: Sequence[Row]) -> str:
 
 
 def _protocol(line: _Line) -> str:
-    parts = [line.prompt_format, line.decoding, line.dtype, f"seed {line.seed}"]
-    parts += [f"run {line.copy + 1}"] if line.copy else []
+    parts = [line.prompt_format, line.decoding, line.dtype, f"seed {line.seed}", line.apart]
     return ", ".join(part for part in parts if part)
 
 
 def _trouble_grid(cells: Sequence[_Cell]) -> Grid:
     """List the answers that are missing, unparsed or cut off: accuracy alone does not show them."""
-    rows = [cell.row for cell in cells]
+    rows, judges = [cell.row for cell in cells], _judges(cells)
     shown = {name: count for name, count in TROUBLES.items() if any(map(count, rows))}
     header = ("model", "protocol", "task", "style", "metric", *shown, "of")
     body = [
@@ -193,11 +270,11 @@ def _trouble_grid(cells: Sequence[_Cell]) -> Grid:
             _protocol(line),
             row.task,
             row.style,
-            row.metric,
+            _metric(column, judges),
             *(str(count(row)) for count in shown.values()),
             str(row.n + row.n_errors + row.n_ungraded),
         )
-        for line, _, _, row in cells
+        for line, column, _, row in cells
         if any(count(row) for count in shown.values())
     ]
     title = "Errors, unparsed and truncated answers"
@@ -208,7 +285,7 @@ def _trouble_grid(cells: Sequence[_Cell]) -> Grid:
 
 def _breakdown_grids(cells: Sequence[_Cell]) -> list[Grid]:
     """Make a table for each task and style: groups are lines, models are columns."""
-    grids = []
+    grids, judges = [], _judges(cells)
     for column in dict.fromkeys(cell.column for cell in cells):
         inside = [cell for cell in cells if cell.column == column]
         rows = [cell.row for cell in inside]
@@ -228,7 +305,7 @@ def _breakdown_grids(cells: Sequence[_Cell]) -> list[Grid]:
             (group, *(_group_text(row_at.get((line, group))) for line in lines))
             for group in sorted(groups, key=lambda g: g != ALL)
         ]
-        title = _column_text(column, rows, with_style=False)
+        title = _column_text(column, rows, judges, with_style=False)
         grids.append(Grid(f"{title}, style {column.style}", ("group", *heads), body))
     return grids
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from vipbench import environment
 from vipbench.data.synthetic import is_synthetic
 from vipbench.engine.in_process import Backend
+from vipbench.report.names import name_of_folder
 from vipbench.run.prepare import Prepared
 from vipbench.run.settings import RunSettings
 from vipbench.runfolder import manifest as manifests
@@ -24,6 +25,7 @@ def new_manifest(
     settings_digest = manifests.settings_digest(prepared.identity.settings)
     return Manifest(
         run_id=manifests.run_id(prepared.identity),
+        name=_name(settings, prepared.model.name),
         identity=prepared.identity,
         settings_digest=settings_digest,
         certificate=manifests.find_certificate(settings_digest, prepared.model.device),
@@ -48,6 +50,21 @@ def new_manifest(
         dirty=dirty,
         started=environment.now(),
     )
+
+
+def _name(settings: RunSettings, model: str) -> str:
+    """Name the model as the user does, else after its folder; empty where its own name will do."""
+    if settings.name:
+        return settings.name
+    config = getattr(settings.live_model, "config", None)
+    origin = settings.model or getattr(config, "name_or_path", None)
+    if not isinstance(origin, str) or not origin:
+        return ""
+    folder = Path(origin).expanduser()
+    if not folder.is_dir() or folder.resolve().name != model:
+        return ""
+    name = name_of_folder(folder)
+    return "" if name == model else name
 
 
 def _task_runs(prepared: Prepared) -> dict[str, TaskRun]:

@@ -67,6 +67,9 @@ def resume(folder: Path, prepared: Prepared, settings: RunSettings, console: Con
     manifest = manifests.read(folder)
     check_same_run(folder, manifest, prepared)
     _check_shard(folder, manifest, settings.shard)
+    if settings.name not in (None, manifest.name):
+        manifest = manifest.model_copy(update={"name": settings.name})
+        manifests.write(folder, manifest)
     if _is_finished(folder, manifest):
         console.say(f"{folder}: was already finished · nothing is asked again (--fresh redoes it)")
         return Started(folder, manifest, [], [], is_finished=True)

@@ -57,6 +57,10 @@ class RunSettings(Record):
 
     model: Annotated[str | None, MODEL] = None
     """None for a baseline, and where a model in memory answers."""
+    name: Annotated[
+        str | None,
+        Option("What tables call the model.", metavar="TEXT", unset="after its folder or hub id"),
+    ] = None
     live_model: object | None = Field(
         default=None, description="A VipLlava in memory, in place of `model`."
     )

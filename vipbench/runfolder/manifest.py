@@ -147,6 +147,9 @@ class Manifest(Record):
     """Everything needed to repeat a run and to read its scores."""
 
     run_id: str
+    name: str = ""
+    """What tables call the model where the identity's name tells too little, such as
+    `expA/checkpoint-500`; empty: that name."""
     identity: Identity
     settings_digest: str
     """An answer is valid for (key of the request, settings_digest)."""

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from pydantic import PrivateAttr, TypeAdapter, ValidationError
 
@@ -111,7 +111,7 @@ class Row(Record):
     def __hash__(self) -> int:
         return hash(tuple(self.__dict__.values()))
 
-    def with_even_clusters(self, number: float) -> "Row":
+    def with_even_clusters(self, number: float) -> Self:
         """Return the row with its number of images by Kish's formula."""
         row = self.model_copy()
         row._n_even_clusters = number

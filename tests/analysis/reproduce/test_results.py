@@ -5,12 +5,15 @@ from typing import Any
 
 import pytest
 
-from tests.analysis.reproduce.made import VIP_7B, codes, published, seeded, small_registry, v7w
+from tests.analysis.reproduce.made import V7W, VIP_7B, codes, published, seeded, small_registry, v7w
 from tests.results import line, manifest, save_scores, task_run
-from vipbench.analysis.reproduce.text import details
+from vipbench.analysis.reproduce.results import read_results
+from vipbench.analysis.reproduce.text import details, markdown, table
 from vipbench.analysis.reproduce.verdicts import reproduce
 from vipbench.errors import RunError
-from vipbench.runfolder.folder import SUMMARY
+from vipbench.files import write_json
+from vipbench.runfolder import manifest as manifests
+from vipbench.runfolder.folder import JUDGE, SUMMARY
 from vipbench.stats import clustered_mean
 
 
@@ -93,3 +96,29 @@ def test_a_run_that_has_not_ended_is_an_error(tmp_path: Path) -> None:
     (run / SUMMARY).unlink()
     with pytest.raises(RunError, match="the run has not ended"):
         reproduce([run])
+
+
+def test_grades_of_different_judges_are_not_averaged(tmp_path: Path) -> None:
+    runs = [seeded(tmp_path / str(seed), seed, [1, 0, 0, 1]) for seed in range(3)]
+    for run, judge in zip(runs, ("gpt-4", "qwen", "gpt-4"), strict=True):
+        write_json(run / JUDGE, {"judge": {"model": judge, "prompt_digest": 64 * "a"}})
+    assert [result.folders for result in read_results(runs)] == [
+        (str(runs[0]), str(runs[2])),
+        (str(runs[1]),),
+    ]
+
+
+def test_results_have_names_of_their_own(tmp_path: Path) -> None:
+    runs = [seeded(tmp_path / name, 0, [1, 0, 0, 1]) for name in "ab"]
+    made = manifests.read(runs[1])
+    settings = made.identity.settings.model_copy(update={"weights": 64 * "e"})
+    identity = made.identity.model_copy(update={"settings": settings})
+    manifests.write(runs[1], made.model_copy(update={"identity": identity}))
+    found = reproduce(runs, registry=small_registry(4, 70))
+    names = ["some/one [aaaaaa]", "some/one [eeeeee]"]
+    assert [one.model for one in found.comparisons] == names
+    assert [row[0] for row in table(found).rows] == names
+    assert "## some/one \\[" not in markdown(found)
+    assert f"## {names[0]}: {V7W}, One 70: " in markdown(found)
+    alone = reproduce(runs[:1], registry=small_registry(4, 70))
+    assert table(alone).header[0] == "task"

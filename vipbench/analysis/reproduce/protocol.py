@@ -210,7 +210,7 @@ def _checkpoint_differences(case: Case) -> Iterable[Difference]:
     manifest, match = case.result.manifest, case.match
     if match is None:
         return
-    model = manifest.identity.model
+    model = case.result.model
     if match.by != "id":
         how = "by --system" if match.by == "option" else "by its name only"
         text = f"{model}, taken for it {how}"

@@ -6,9 +6,11 @@ from statistics import fmean
 from typing import NamedTuple
 
 from vipbench import digests, files
+from vipbench.report.names import run_labels
 from vipbench.runfolder import manifest as manifests
 from vipbench.runfolder import summary
 from vipbench.runfolder.folder import SCORES
+from vipbench.runfolder.judge_file import GradedBy, read_graded_by
 from vipbench.runfolder.lines import ScoreLine
 from vipbench.runfolder.manifest import Manifest
 from vipbench.runfolder.summary import Row
@@ -37,16 +39,14 @@ class Result(NamedTuple):
     runs: tuple[FinishedRun, ...]
     rows: tuple[Row, ...]
     """Of the only run, or of the samples' means over all."""
+    model: str
+    """The name of the model for readers; where several results are of one, with what tells them
+    apart."""
 
     @property
     def manifest(self) -> Manifest:
         """That of the first run; they differ by their seed only."""
         return self.runs[0].manifest
-
-    @property
-    def model(self) -> str:
-        """The name of the model, as the run has it."""
-        return self.manifest.identity.model
 
     @property
     def folders(self) -> tuple[str, ...]:
@@ -66,18 +66,23 @@ def find_row(rows: Iterable[Row], task: str, style: str, metric: str, group: str
 def read_results(folders: Sequence[Path]) -> list[Result]:
     """Read runs, each once, and put those together that differ by their seed only.
 
+    No two results have one name. Runs that different judges have graded are not put together.
+
     Raises:
         RunError: A run has not ended, or is broken.
     """
     unique: dict[Path, Path] = {}
     for folder in folders:
         unique.setdefault(folder.resolve(), folder)
-    alike: dict[str, list[FinishedRun]] = {}
+    alike: dict[tuple[str, GradedBy | None], list[FinishedRun]] = {}
     for folder in unique.values():
         run = FinishedRun(folder, manifests.read(folder), tuple(summary.read_summary(folder)))
         seedless = run.manifest.identity.model_copy(update={"seed": 0, "requests": {}})
-        alike.setdefault(manifests.identity_digest(seedless), []).append(run)
-    return [result for runs in alike.values() for result in _by_samples(runs)]
+        key = manifests.identity_digest(seedless), read_graded_by(folder)
+        alike.setdefault(key, []).append(run)
+    averaged = [result for runs in alike.values() for result in _by_samples(runs)]
+    labels = run_labels([members[0].manifest for members, _ in averaged])
+    return [Result(*result, label) for result, label in zip(averaged, labels, strict=True)]
 
 
 class _SeedScores(NamedTuple):
@@ -90,10 +95,14 @@ class _SeedScores(NamedTuple):
     """Digest of all names, targets and clusters."""
 
 
-def _by_samples(runs: Sequence[FinishedRun]) -> list[Result]:
-    """Make one result of the runs with the same samples under different seeds."""
+_Averaged = tuple[tuple[FinishedRun, ...], tuple[Row, ...]]
+"""Runs, and the rows of the samples' means over them."""
+
+
+def _by_samples(runs: Sequence[FinishedRun]) -> list[_Averaged]:
+    """Put the runs together that have the same samples under different seeds."""
     if len({run.seed for run in runs}) == 1:  # repetitions: nothing to average
-        return [Result((run,), run.rows) for run in runs]
+        return [((run,), run.rows) for run in runs]
     sets: list[list[tuple[FinishedRun, _SeedScores]]] = []
     for run in runs:
         scores = _read_scores(run.folder)
@@ -107,13 +116,13 @@ def _by_samples(runs: Sequence[FinishedRun]) -> list[Result]:
     return [_averaged(members) for members in sets]
 
 
-def _averaged(members: Sequence[tuple[FinishedRun, _SeedScores]]) -> Result:
+def _averaged(members: Sequence[tuple[FinishedRun, _SeedScores]]) -> _Averaged:
     first = members[0][0]
     rows = first.rows
     if len(members) > 1:
         means = _means(first.folder, [scores for _, scores in members])
         rows = tuple(summarise(first.manifest, means))
-    return Result(tuple(run for run, _ in members), rows)
+    return tuple(run for run, _ in members), rows
 
 
 def _line_name(line: ScoreLine) -> LineName:

@@ -20,6 +20,7 @@ from vipbench.report.text import (
 )
 from vipbench.runfolder.summary import ALL
 
+HEADER = ("task", "published", "value", "ours", "points", "verdict")
 DIGITS = 2
 """Decimals of a percentage: as many as most published numbers have."""
 
@@ -45,13 +46,17 @@ def summary(outcome: Reproduction) -> str:
 
 
 def table(outcome: Reproduction) -> Grid:
-    """Lay out all verdicts; percent and percentage points."""
-    return Grid(
-        title="published numbers, % [95 % interval]",
-        header=("task", "published", "value", "ours", "points", "verdict"),
-        rows=[_cells(comparison) for comparison in outcome.comparisons],
-        words=(0, 1, 5),
-    )
+    """Lay out all verdicts in percent and points; several models are named."""
+    title = "published numbers, % [95 % interval]"
+    rows = [_cells(comparison) for comparison in outcome.comparisons]
+    if not _has_several_models(outcome):
+        return Grid(title, HEADER, rows, words=(0, 1, 5))
+    named = [(one.model, *row) for one, row in zip(outcome.comparisons, rows, strict=True)]
+    return Grid(title, ("model", *HEADER), named, words=(0, 1, 2, 6))
+
+
+def _has_several_models(outcome: Reproduction) -> bool:
+    return len({comparison.model for comparison in outcome.comparisons}) > 1
 
 
 def _cells(comparison: Comparison) -> tuple[str, ...]:
@@ -81,16 +86,18 @@ def details(outcome: Reproduction) -> list[str]:
     """Return what stands under the table, line by line: all that a verdict rests on."""
     lines: list[str] = []
     for comparison in outcome.comparisons:
-        lines.append(title(comparison))
+        lines.append(title(comparison, with_model=_has_several_models(outcome)))
         lines += [f"  {name:<10} {text}" for name, text in _facts(comparison)]
     lines += [_unlisted_text(unlisted) for unlisted in outcome.unlisted]
     return lines
 
 
-def title(comparison: Comparison) -> str:
+def title(comparison: Comparison, *, with_model: bool = False) -> str:
     """Name a published number and its verdict in one line."""
     number = comparison.published
-    return f"{_task_and_group(number)}, {number.system} {number.value:g}: {comparison.verdict}"
+    model = f"{comparison.model}: " if with_model else ""
+    about = f"{_task_and_group(number)}, {number.system} {number.value:g}"
+    return f"{model}{about}: {comparison.verdict}"
 
 
 def _facts(comparison: Comparison) -> list[tuple[str, str]]:
@@ -156,7 +163,8 @@ def markdown(outcome: Reproduction) -> str:
     for comparison in outcome.comparisons:
         facts = [*_facts(comparison), ("published protocol", comparison.protocol.text)]
         items = "\n".join(f"- {name}: {markdown_text(text)}" for name, text in facts)
-        parts += [f"## {markdown_text(title(comparison))}", items]
+        heading = title(comparison, with_model=_has_several_models(outcome))
+        parts += [f"## {markdown_text(heading)}", items]
     if outcome.unlisted:
         items = markdown_list(_unlisted_text(unlisted) for unlisted in outcome.unlisted)
         parts += ["## Not listed", items]

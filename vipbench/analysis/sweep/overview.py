@@ -5,7 +5,7 @@ from pathlib import Path
 
 from vipbench.analysis.sweep.effects import EffectRow, effect_rows
 from vipbench.analysis.sweep.ranking import OrderRow, RankRow, order_rows, why_not_ranked
-from vipbench.analysis.sweep.scores import read_scores
+from vipbench.analysis.sweep.scores import read_runs
 from vipbench.analysis.sweep.styles import StyleRow, style_rows
 from vipbench.schema import Record
 
@@ -29,7 +29,7 @@ def sweep(folders: Sequence[Path]) -> Sweep:
     Raises:
         RunError: A run has not ended, or is broken.
     """
-    all_scores = [scores for folder in dict.fromkeys(folders) for scores in read_scores(folder)]
+    all_scores = read_runs(list(dict.fromkeys(folders)))
     notes: list[str] = []
     orders: list[OrderRow] = []
     ranks: list[RankRow] = []

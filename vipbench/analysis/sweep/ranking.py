@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from vipbench.analysis.sweep.scores import Floats, Scores
+from vipbench.runfolder.judge_file import judge_labels
 from vipbench.schema import Record
 from vipbench.stats import paired
 
@@ -53,12 +54,16 @@ def why_not_ranked(runs: Sequence[Scores]) -> str:
     first = runs[0]
     for other in runs[1:]:
         obstacle = ""
-        if other.model in {run.model for run in runs if run is not other}:
-            obstacle = f"are both of model {other.model}"
+        if other.name in {run.name for run in runs if run is not other}:
+            obstacle = f"are both of model {other.name}"
         elif other.manifest.tasks[first.task].version != first.manifest.tasks[first.task].version:
             obstacle = "have different versions of the task"
         elif other.metric != first.metric:
             obstacle = f"report {first.metric} and {other.metric}"
+        elif other.graded_by != first.graded_by:
+            labels = judge_labels([first.graded_by, other.graded_by])
+            one, two = labels[first.graded_by], labels[other.graded_by]
+            obstacle = f"were graded by different judges ({one}; {two})"
         elif other.ids() != first.ids():
             obstacle = "hold different samples"
         if obstacle:

@@ -9,8 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from vipbench import files
+from vipbench.report.names import display_names, model_name, run_labels
 from vipbench.runfolder import manifest as manifests
 from vipbench.runfolder.folder import SCORES
+from vipbench.runfolder.judge_file import JUDGE_METRIC, GradedBy, read_graded_by
 from vipbench.runfolder.lines import ScoreLine
 from vipbench.runfolder.manifest import Manifest
 from vipbench.runfolder.summary import read_summary
@@ -26,10 +28,15 @@ class Scores(NamedTuple):
     """The scores of one task in one run, by its headline metric."""
 
     run: str
+    name: str
+    """Of the model; different weights have different names."""
     model: str
+    """The same; where several runs are of one model, with what tells them apart."""
     manifest: Manifest
     task: str
     metric: str
+    graded_by: GradedBy | None
+    """Who gave the grades; None: not known, or another metric."""
     styles: Mapping[str, PromptStyle]
     headline: str | None
     """What styles are compared with: the headline style of the run, or its first style with marks
@@ -70,6 +77,21 @@ class Scores(NamedTuple):
         return [lines[id_].group for id_ in ids]
 
 
+def read_runs(folders: Sequence[Path]) -> list[Scores]:
+    """Return the scores of all tasks of some finished runs, named so that no two have one name.
+
+    Raises:
+        RunError: A run has not ended, or is broken.
+    """
+    found = [manifests.read(folder) for folder in folders]
+    names = zip(folders, display_names(found), run_labels(found), strict=True)
+    return [
+        scores._replace(name=name, model=label)
+        for folder, name, label in names
+        for scores in read_scores(folder)
+    ]
+
+
 def read_scores(folder: Path) -> Iterator[Scores]:
     """Yield the scores of all tasks of a finished run.
 
@@ -77,6 +99,7 @@ def read_scores(folder: Path) -> Iterator[Scores]:
         RunError: The run has not ended, or is broken.
     """
     manifest = manifests.read(folder)
+    name = model_name(manifest)
     metrics = {row.task: row.metric for row in reversed(read_summary(folder))}
     lines: dict[str, dict[str, dict[str, ScoreLine]]] = defaultdict(lambda: defaultdict(dict))
     for line in files.read_lines(folder / SCORES, ScoreLine):
@@ -88,10 +111,12 @@ def read_scores(folder: Path) -> Iterator[Scores]:
         marked = [s.name for s in styles if s.kind in MARKED and s.name in by_style]
         yield Scores(
             run=str(folder),
-            model=manifest.identity.model,
+            name=name,
+            model=name,
             manifest=manifest,
             task=task,
             metric=metrics[task],
+            graded_by=read_graded_by(folder) if metrics[task] == JUDGE_METRIC else None,
             styles={style.name: style for style in styles},
             headline=run.headline if run.headline in marked else next(iter(marked), None),
             lines=by_style,

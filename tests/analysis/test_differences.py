@@ -1,0 +1,169 @@
+"""What differs between two runs beside the checkpoint."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import Field
+
+from tests.analysis.test_pairs import V7W, run
+from tests.results import lines
+from vipbench import files
+from vipbench.analysis.differences import NAMES, Apart, check_names, tell_apart
+from vipbench.analysis.pairs import Side, read_side
+from vipbench.errors import RunError
+from vipbench.runfolder.folder import JUDGE
+from vipbench.runfolder.manifest import IMPORTED, Identity, Manifest
+
+
+def side(folder: Path, **fields: Any) -> Side:
+    return read_side(run(folder, lines(V7W, [1, 0]), **fields))
+
+
+def told(apart: Apart) -> list[str]:
+    return [difference.words for difference in apart.differences]
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"settings": {"prompt_format": "hf"}}, "prompt_format: llava_v1 → hf"),
+        ({"task": {"fit": "squash"}}, "fit: pad → squash"),
+        ({"settings": {"dtype": "bfloat16"}}, "dtype: float16 → bfloat16"),
+        ({"path": "reference"}, "path: fast → reference"),
+        ({"task": {"version": 7}}, "rule: text_match of version 1 → text_match of version 7"),
+        ({"identity": {"runner": "hf"}}, "runner: vipllava → hf"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_what_is_not_the_checkpoint_is_named(
+    tmp_path: Path, fields: dict[str, Any], words: str
+) -> None:
+    base = side(tmp_path / "a", path="fast")
+    apart = tell_apart(base, side(tmp_path / "b", **{"path": "fast"} | fields))
+    assert told(apart) == [words]
+    assert not any(line.startswith(words.split(":")[0]) for line in apart.others)
+    [name] = [difference.name for difference in apart.differences]
+    assert apart.forbidden([]) == list(apart.differences)
+    assert apart.forbidden([name]) == []
+    [note] = apart.notes
+    assert note == f"the two runs have the same weights (vip): what differs is {name}"
+
+
+def test_another_checkpoint_alone_is_no_difference(tmp_path: Path) -> None:
+    new = side(tmp_path / "b", model="new", settings={"weights": 64 * "e"})
+    apart = tell_apart(side(tmp_path / "a"), new)
+    assert (apart.differences, apart.same_weights, apart.notes) == ((), False, ())
+    assert apart.others == ("model: vip → new", "settings.weights: aaaaaaaa → eeeeeeee")
+
+
+def test_one_list_gives_the_order(tmp_path: Path) -> None:
+    changes: dict[str, Any] = {"identity": {"runner": "hf"}, "settings": {"dtype": "float32"}}
+    new = side(tmp_path / "b", task={"fit": "crop"}, path="reference", **changes)
+    names = [found.name for found in tell_apart(side(tmp_path / "a"), new).differences]
+    assert names == ["fit", "dtype", "runner"]
+    assert [name for name in NAMES if name in names] == names
+
+
+def test_the_same_weights_under_two_names_are_said_to_be_that(tmp_path: Path) -> None:
+    base = side(tmp_path / "a")
+    apart = tell_apart(base, side(tmp_path / "b", model="renamed"))
+    assert apart.same_weights
+    assert apart.notes == (
+        "the two runs have the same weights (vip, renamed): what differs is the name alone",
+    )
+    seeded = tell_apart(base, side(tmp_path / "c", identity={"seed": 1}))
+    assert seeded.notes == ("the two runs have the same weights (vip): what differs is seed",)
+    assert tell_apart(base, base).notes == ()
+
+
+def test_models_of_one_name_are_told_apart_by_their_weights(tmp_path: Path) -> None:
+    apart = tell_apart(side(tmp_path / "a"), side(tmp_path / "b", settings={"weights": 64 * "e"}))
+    assert apart.models == ("vip [aaaaaa]", "vip [eeeeee]")
+    assert "model: vip [aaaaaa] → vip [eeeeee]" in apart.others
+
+
+def test_what_one_run_does_not_know_is_said_and_not_a_difference(tmp_path: Path) -> None:
+    unknown = {"weights": 64 * "e", "prompt_format": None, "dtype": None}
+    new = side(tmp_path / "b", settings=unknown, identity={"runner": IMPORTED})
+    apart = tell_apart(side(tmp_path / "a"), new)
+    assert told(apart) == [f"runner: vipllava → {IMPORTED}"]
+    folder = tmp_path / "b"
+    assert apart.notes == (f"not known of {folder}, and not compared: prompt_format, fit, dtype",)
+
+
+def test_baselines_are_told_apart_as_models(tmp_path: Path) -> None:
+    nothing = dict.fromkeys(("weights", "prompt_format", "dtype", "decoding"))
+    base, new = (
+        side(tmp_path / name, model=name, settings=nothing, identity={"runner": name})
+        for name in ("oracle", "majority")
+    )
+    apart = tell_apart(base, new)
+    assert (apart.differences, apart.notes, apart.same_weights) == ((), (), False)
+    assert "model: oracle → majority" in apart.others
+
+
+class _Known(Manifest):
+    """A manifest that knows the parts of its checkpoint and who answered."""
+
+    parts: dict[str, str] = Field(default={})
+    answered_by: str = ""
+
+
+class _Turned(Identity):
+    """An identity that says what became of the orientation of images."""
+
+    exif: dict[str, str] = Field(default={})
+
+
+def knowing(base: Side, turned: dict[str, str], **known: Any) -> Side:
+    """Return a run that knows more of itself."""
+    identity = _Turned(**{**dict(base.manifest.identity), "exif": turned})
+    return base._replace(
+        manifest=_Known(**{**dict(base.manifest), "identity": identity, **known}),
+    )
+
+
+def test_parts_and_who_answered_are_compared_where_both_runs_know_them(tmp_path: Path) -> None:
+    parts = {"weights": 64 * "1", "tokenizer": 64 * "2", "processor": 64 * "3"}
+    base = knowing(side(tmp_path / "a"), {}, parts=parts, answered_by="gpt-4o")
+    other = side(tmp_path / "b", settings={"weights": 64 * "e"})
+    changed = parts | {"tokenizer": 64 * "4", "template": 64 * "5"}
+    new = knowing(other, {V7W: "apply"}, parts=changed, answered_by="gpt-5")
+    apart = tell_apart(base, new)
+    assert told(apart) == [
+        "tokenizer: 22222222 → 44444444",
+        "answered_by: gpt-4o → gpt-5",
+        "exif: ignore → apply",
+    ]
+    assert apart.same_weights
+    assert f"not known of {tmp_path / 'a'}, and not compared: template" in apart.notes
+    older = tell_apart(side(tmp_path / "a"), new)
+    assert [found.name for found in older.differences] == ["exif"]
+    assert older.notes == (
+        f"not known of {tmp_path / 'a'}, and not compared: tokenizer, processor, template, "
+        "answered_by",
+    )
+
+
+def test_only_judges_that_both_graded_are_compared(tmp_path: Path) -> None:
+    def graded(name: str, model: str) -> Side:
+        scores = lines(V7W, [1, 0]) + lines(V7W, [1, 0], metric="judge")
+        folder = run(tmp_path / name, scores)
+        files.write_json(
+            tmp_path / name / JUDGE, {"judge": {"model": model, "prompt_digest": 64 * "a"}}
+        )
+        return read_side(folder)
+
+    one, other = graded("a", "gpt-4"), graded("b", "qwen")
+    assert told(tell_apart(one, other)) == ["judge: gpt-4 → qwen"]
+    assert told(tell_apart(one, side(tmp_path / "c"))) == []
+    assert told(tell_apart(one, graded("d", "gpt-4"))) == []
+
+
+def test_an_unknown_name_is_refused_with_the_list() -> None:
+    assert check_names("--allow", ["fit", "dtype"]) == {"fit", "dtype"}
+    with pytest.raises(
+        RunError, match=r"--allow 'fits': is unknown · expected one of prompt_format"
+    ):
+        check_names("--allow", ["fits"])
