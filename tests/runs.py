@@ -12,6 +12,8 @@ import numpy as np
 from PIL import Image
 
 from vipbench.run.settings import RunSettings
+from vipbench.runfolder import bound
+from vipbench.runfolder import manifest as manifests
 from vipbench.schema import DataSource, Request, Response
 from vipbench.validation import checked
 
@@ -173,6 +175,11 @@ def settings(folder: Path, **fields: object) -> RunSettings:
         "out": folder / "run",
     }
     return checked(RunSettings, given | fields, "test")
+
+
+def bind_again(folder: Path) -> None:
+    """Make the files of a run folder, as a test has edited them, those that the run has written."""
+    manifests.write(folder, bound.bind(folder, manifests.read(folder), bound.BOUND))
 
 
 def source(folder: Path) -> DataSource:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.judge_server import Answer, Asked, JudgeServer, in_turn
-from tests.runs import make_task
+from tests.runs import bind_again, make_task
 from tests.runs import settings as run_settings
 from vipbench.console import Console
 from vipbench.endpoints.endpoint import Endpoint
@@ -114,6 +114,7 @@ def test_changed_answers_lose_their_grades(folder: Path) -> None:
         score.score(folder, judge=chosen(server.url))
     path = folder / RESPONSES
     path.write_text(path.read_text().replace('"text":"', '"text":"not '))
+    bind_again(folder)
     said: list[str] = []
     score.score(folder, console=Console(said.append))
     found = lines(folder)
@@ -131,6 +132,7 @@ def test_errors_are_not_graded(folder: Path) -> None:
     record = json.loads(lines_[place]) | {"text": None, "error": "out of memory", "finish": "error"}
     lines_[place] = json.dumps(record)
     path.write_text("\n".join(lines_) + "\n")
+    bind_again(folder)
     with JudgeServer() as server:
         score.score(folder, judge=chosen(server.url, n_runs=1))
     line = lines(folder)[record["id"]]
