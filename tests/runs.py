@@ -177,9 +177,11 @@ def settings(folder: Path, **fields: object) -> RunSettings:
     return checked(RunSettings, given | fields, "test")
 
 
-def bind_again(folder: Path) -> None:
+def bind_again(folder: Path) -> Path:
     """Make the files of a run folder, as a test has edited them, those that the run has written."""
-    manifests.write(folder, bound.bind(folder, manifests.read(folder), bound.BOUND))
+    manifest = manifests.read(folder).model_copy(update={"format": manifests.FORMAT})
+    manifests.write(folder, bound.bind(folder, manifest, bound.BOUND))
+    return folder
 
 
 def source(folder: Path) -> DataSource:

@@ -96,8 +96,8 @@ def resume(folder: Path, prepared: Prepared, settings: RunSettings, console: Con
 
 def _made_anew(folder: Path, settings: RunSettings) -> tuple[str, ...]:
     """Return the files that resuming makes anew, so that they need not be as they were."""
-    requests = () if (folder / REQUESTS).exists() else (REQUESTS,)
-    return (*requests, SCORES, SUMMARY, *((JUDGE,) if settings.judge is not None else ()))
+    lost = [name for name in (REQUESTS, JUDGE) if not (folder / name).exists()]
+    return (*lost, SCORES, SUMMARY, *((JUDGE,) if settings.judge is not None else ()))
 
 
 def plan_run(folder: Path, prepared: Prepared, settings: RunSettings, limit: BatchLimit) -> Started:

@@ -102,8 +102,9 @@ def score(
     for metric in metrics:
         if metric not in get_args(ExtraMetric):
             raise RunError(f"metric {metric!r} is unknown{nearest(metric, get_args(ExtraMetric))}")
-    remade = TABLES if judge is None else (*TABLES, JUDGE)
-    manifest = open_run(folder, replaced=remade)
+    # Who removes `judge.json` wants the scores without that judge.
+    keeps_judge = judge is None and (folder / JUDGE).exists()
+    manifest = open_run(folder, replaced=TABLES if keeps_judge else (*TABLES, JUDGE))
     with files.locked(folder):
         added = tuple(dict.fromkeys((*manifest.metrics, *metrics)))
         if added != manifest.metrics:
