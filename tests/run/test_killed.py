@@ -40,11 +40,11 @@ def bound_files(folder: Path) -> dict[str, object]:
 def test_a_run_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
     make_task(tmp_path, n=8)
     answers = tmp_path / "answers.jsonl"
-    lines = [{"id": f"q{i}", "text": "A", "model": "any"} for i in range(8)]
+    lines = [{"id": f"q{i}", "text": "A"} for i in range(8)]
     answers.write_text("".join(json.dumps(line) + "\n" for line in lines))
     fields: dict[str, object] = {"metrics": ("lenient",)}
     if what == "import":
-        fields = {"answers": {"own": answers}, "runner": IMPORTED}
+        fields = {"answers": {"own": answers}, "runner": IMPORTED, "model": "any"}
     whole = run(settings(tmp_path, out=tmp_path / "whole", **fields))
     expected, entries = files(whole.path), bound_files(whole.path)
     folder = tmp_path / "run"

@@ -62,6 +62,21 @@ def test_merged_shards_are_the_run_of_one_machine(tmp_path: Path, count: int) ->
     assert score(merged.path).rows == whole.rows
 
 
+def test_shards_of_version_1_become_a_run_of_version_2(tmp_path: Path) -> None:
+    make_task(tmp_path)
+    shards = both(tmp_path)
+    expected = files(merge(shards, tmp_path / "new").path)
+    for folder in shards:
+        manifest = manifests.read(folder)
+        manifests.write(folder, manifest.model_copy(update={"format": 1, "files": {}}))
+    before = [(folder / "manifest.json").read_bytes() for folder in shards]
+    merged = merge(shards, tmp_path / "merged")
+    assert files(merged.path) == expected
+    assert merged.manifest.format == 2
+    assert merged.manifest.files.keys() == set(ALL)
+    assert [(folder / "manifest.json").read_bytes() for folder in shards] == before
+
+
 def test_a_shard_answers_its_batches_and_has_no_scores(tmp_path: Path) -> None:
     make_task(tmp_path)
     plan = dry_run(settings(tmp_path, shard=Shard(index=2, count=2), out=tmp_path / "out"))
