@@ -164,11 +164,9 @@ def score_answers(
         )
     answered = _answered(folder, manifest)
     extra = set(manifest.metrics)
-    if not answered.has_option_logprobs:
-        if scorers.OPTION_ARGMAX in extra:
-            console.say(
-                f"{folder}: metric {scorers.OPTION_ARGMAX}: {scorers.NO_LOGPROBS}; it is left out"
-            )
+    if not answered.has_option_logprobs and scorers.OPTION_ARGMAX in extra:
+        said = f"metric {scorers.OPTION_ARGMAX}: {scorers.NO_LOGPROBS}; it is left out"
+        console.say(f"{folder}: {said}")
         extra.discard(scorers.OPTION_ARGMAX)
     judged = judge_run(folder, answered, judge, ledger, console=console)
     options, summary = OptionNote(), Summary(manifest)
@@ -195,7 +193,7 @@ def score_answers(
     rows = summary.rows()
     write_summary(folder, rows)
     if manifest.format > 1:
-        manifest = bound.bind(folder, manifest, bound.BOUND)
+        manifest = bound.bind(folder, manifest, (*TABLES, JUDGE))
         manifests.write(folder, manifest)
     if judged.stopped is not None:
         raise JudgeError(
