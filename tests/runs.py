@@ -184,5 +184,10 @@ def bind_again(folder: Path) -> Path:
     return folder
 
 
+def unbind(folder: Path) -> None:
+    """Make the files of a run folder those of a run that was killed: nothing binds them."""
+    manifests.write(folder, bound.without(manifests.read(folder), bound.BOUND))
+
+
 def source(folder: Path) -> DataSource:
     return DataSource(folder, folder)

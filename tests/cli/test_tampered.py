@@ -141,7 +141,7 @@ def add(path: Path, number: int, **fields: object) -> None:
         file.write(json.dumps(line) + "\n")
 
 
-LINES: dict[str, tuple[str, Callable[[Path], None], str]] = {
+LINES: dict[str, tuple[str, Callable[[Path], object], str]] = {
     "twice, another text": (
         RESPONSES,
         lambda path: add(path, 3, text="another"),
