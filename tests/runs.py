@@ -12,6 +12,8 @@ import numpy as np
 from PIL import Image
 
 from vipbench.run.settings import RunSettings
+from vipbench.runfolder import bound
+from vipbench.runfolder import manifest as manifests
 from vipbench.schema import DataSource, Request, Response
 from vipbench.validation import checked
 
@@ -173,6 +175,18 @@ def settings(folder: Path, **fields: object) -> RunSettings:
         "out": folder / "run",
     }
     return checked(RunSettings, given | fields, "test")
+
+
+def bind_again(folder: Path) -> Path:
+    """Make the files of a run folder, as a test has edited them, those that the run has written."""
+    manifest = manifests.read(folder).model_copy(update={"format": manifests.FORMAT})
+    manifests.write(folder, bound.bind(folder, manifest, bound.BOUND))
+    return folder
+
+
+def unbind(folder: Path) -> None:
+    """Make the files of a run folder those of a run that was killed: nothing binds them."""
+    manifests.write(folder, bound.without(manifests.read(folder), bound.BOUND))
 
 
 def source(folder: Path) -> DataSource:

@@ -272,7 +272,7 @@ def raw_lines(path: Path, advice: Advice = PLAIN) -> Iterator[RawLine]:
                 yield RawLine(number, offset, content)
                 offset += len(content)
     except OSError as error:
-        raise _read_error(path, error, advice) from error
+        raise read_error(path, error, advice) from error
 
 
 def parse_line(kind: type[LineT], line: RawLine, path: Path, advice: Advice = PLAIN) -> LineT:
@@ -299,13 +299,14 @@ def read_json(path: Path, advice: Advice = PLAIN) -> object:
         check_regular(path)
         value: object = json.loads(path.read_bytes(), parse_constant=refuse)
     except OSError as error:
-        raise _read_error(path, error, advice) from error
+        raise read_error(path, error, advice) from error
     except (ValueError, RecursionError) as error:  # the latter for thousands of brackets
         raise RunError(_joined(f"{path}: not JSON ({error})", advice.broken)) from error
     return value
 
 
-def _read_error(path: Path, error: OSError, advice: Advice) -> RunError:
+def read_error(path: Path, error: OSError, advice: Advice = PLAIN) -> RunError:
+    """Make the error for a file that cannot be read."""
     if isinstance(error, FileNotFoundError):
         return RunError(_joined(f"{path}: does not exist", advice.missing))
     return RunError(f"{path}: cannot be read ({error.strerror})")

@@ -6,6 +6,7 @@ import pytest
 
 from tests.cli.conftest import Vipbench
 from tests.html.made import Item, write_image, write_run
+from tests.runs import bind_again
 
 
 @pytest.fixture
@@ -13,7 +14,8 @@ def made(tmp_path: Path) -> Path:
     """Return a finished run of two samples whose pictures may not travel."""
     write_image(tmp_path / "images")
     items = [Item(), Item(id="q2", shape="ellipse", answer="B")]
-    return write_run(tmp_path / "made", items, images=tmp_path / "images", redistribute=False)
+    images = tmp_path / "images"
+    return bind_again(write_run(tmp_path / "made", items, images=images, redistribute=False))
 
 
 def test_report_writes_the_page_and_prints_its_place(vipbench: Vipbench, made: Path) -> None:

@@ -176,7 +176,7 @@ def test_another_family_is_run_and_gone_on_with(vipbench: Vipbench, data: list[s
     expected, lines = scores.read_bytes(), responses.read_text().splitlines(keepends=True)
     assert not any(json.loads(line)["error"] for line in lines)
     manifest = json.loads(Path("run/manifest.json").read_text())
-    Path("run/manifest.json").write_text(json.dumps(manifest | {"finished": None}))
+    Path("run/manifest.json").write_text(json.dumps(manifest | {"finished": None, "files": {}}))
     responses.write_text("".join(lines[:-3]))
     assert "batches already answered" in (ran := vipbench(*words)).err
     assert scores.read_bytes() == expected

@@ -1,5 +1,6 @@
 """Run folders made by code, in the real format, so that a test says what was asked and answered."""
 
+import hashlib
 import json
 from collections.abc import Sequence
 from html.parser import HTMLParser
@@ -83,6 +84,7 @@ def write_run(
         of_task = manifest.tasks[task].model_copy(update={"n_samples": n_samples})
         manifest = manifest.model_copy(update={"tasks": {task: of_task}})
     trials = [_trial(item, task, version, kind, seed) for item in items]
+    manifest = _asking(manifest, trials)
     responses = []
     for item, trial in zip(items, trials, strict=True):
         request = trial.request
@@ -103,6 +105,14 @@ def write_run(
     trials_file.write_trials(folder / REQUESTS, trials)
     files.write_lines(folder / RESPONSES, responses)
     return folder
+
+
+def _asking(manifest: Manifest, trials: Sequence[Trial]) -> Manifest:
+    """Return the manifest with the digest of what is asked of its only task."""
+    [task] = manifest.tasks
+    digest = hashlib.sha256(b"".join(map(manifests.trial_facts, trials))).hexdigest()
+    identity = manifest.identity.model_copy(update={"requests": {task: digest}})
+    return manifest.model_copy(update={"identity": identity})
 
 
 def write_scores(folder: Path, manifest: Manifest, lines: Sequence[ScoreLine]) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.judge_server import Answer, Asked, JudgeServer, in_turn
-from tests.runs import make_task
+from tests.runs import bind_again, make_task
 from tests.runs import settings as run_settings
 from vipbench.console import Console
 from vipbench.endpoints.endpoint import Endpoint
@@ -21,8 +21,9 @@ from vipbench.judge.settings import JUDGE as PURPOSE
 from vipbench.judge.settings import JudgeSettings
 from vipbench.run import loop, score
 from vipbench.runfolder import summary
-from vipbench.runfolder.folder import JUDGE, RESPONSES, SCORES, SUMMARY
+from vipbench.runfolder.folder import FILES, JUDGE, MANIFEST, RESPONSES, SCORES, SUMMARY
 from vipbench.runfolder.lines import ScoreLine
+from vipbench.runfolder.opened import open_run
 
 
 @pytest.fixture
@@ -114,6 +115,7 @@ def test_changed_answers_lose_their_grades(folder: Path) -> None:
         score.score(folder, judge=chosen(server.url))
     path = folder / RESPONSES
     path.write_text(path.read_text().replace('"text":"', '"text":"not '))
+    bind_again(folder)
     said: list[str] = []
     score.score(folder, console=Console(said.append))
     found = lines(folder)
@@ -131,6 +133,7 @@ def test_errors_are_not_graded(folder: Path) -> None:
     record = json.loads(lines_[place]) | {"text": None, "error": "out of memory", "finish": "error"}
     lines_[place] = json.dumps(record)
     path.write_text("\n".join(lines_) + "\n")
+    bind_again(folder)
     with JudgeServer() as server:
         score.score(folder, judge=chosen(server.url, n_runs=1))
     line = lines(folder)[record["id"]]
@@ -240,6 +243,22 @@ def test_a_broken_report_is_named(folder: Path, spoil: Callable[[str], str]) -> 
     path.write_text(spoil(path.read_text()))
     with pytest.raises(RunError, match=r"judge\.json"):
         score.score(folder)
+
+
+def test_who_removes_the_report_scores_without_the_judge(folder: Path) -> None:
+    with JudgeServer() as server:
+        score.score(folder, judge=chosen(server.url, n_runs=1))
+        (folder / JUDGE).write_text((folder / JUDGE).read_text().replace("0", "1", 1))
+        with pytest.raises(RunError, match=r"judge\.json: is not what .* --judge-url"):
+            score.score(folder)
+        score.score(folder, judge=chosen(server.url, n_runs=1))
+    assert open_run(folder).files.keys() == {*FILES, JUDGE} - {MANIFEST}
+    (folder / JUDGE).unlink()
+    with pytest.raises(RunError, match=r"judge\.json: does not exist any more"):
+        open_run(folder)
+    score.score(folder)
+    assert open_run(folder).files.keys() == {*FILES} - {MANIFEST}
+    assert METRIC not in {line.metric for line in read_lines(folder / SCORES, ScoreLine)}
 
 
 def test_a_run_folder_may_be_copied(folder: Path, tmp_path: Path) -> None:

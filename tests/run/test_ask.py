@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.run.asking import files, rows, said, with_model
-from tests.runs import make_task, settings
+from tests.runs import make_task, settings, unbind
 from vipbench.errors import RunnerError
 from vipbench.run.loop import run
 from vipbench.run.settings import VIPLLAVA
@@ -92,6 +92,7 @@ def test_a_checkpoint_answers_alike_in_any_batch_and_when_resumed(
     responses = (out / RESPONSES).read_bytes()
     (out / RESPONSES).write_bytes(responses[: len(responses) // 2])
     (out / SUMMARY).unlink()
+    unbind(out)
     resumed = run(with_model(tmp_path, checkpoint, batch_size=4, out=out))
     assert 0 < resumed.n_answered < 10
     assert (out / RESPONSES).read_bytes() == responses

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.runs import FATES, INTERRUPT_AT, make_joint, make_task, settings
+from tests.runs import FATES, INTERRUPT_AT, bind_again, make_joint, make_task, settings
 from vipbench.console import Console
 from vipbench.endpoints.endpoint import Endpoint
 from vipbench.errors import RunError, RunInterrupted, TooManyErrors
@@ -60,6 +60,21 @@ def test_merged_shards_are_the_run_of_one_machine(tmp_path: Path, count: int) ->
     again = run(settings(tmp_path, out=merged.path, **fields))
     assert again.n_answered == 0
     assert score(merged.path).rows == whole.rows
+
+
+def test_shards_of_version_1_become_a_run_of_version_2(tmp_path: Path) -> None:
+    make_task(tmp_path)
+    shards = both(tmp_path)
+    expected = files(merge(shards, tmp_path / "new").path)
+    for folder in shards:
+        manifest = manifests.read(folder)
+        manifests.write(folder, manifest.model_copy(update={"format": 1, "files": {}}))
+    before = [(folder / "manifest.json").read_bytes() for folder in shards]
+    merged = merge(shards, tmp_path / "merged")
+    assert files(merged.path) == expected
+    assert merged.manifest.format == 2
+    assert merged.manifest.files.keys() == set(ALL)
+    assert [(folder / "manifest.json").read_bytes() for folder in shards] == before
 
 
 def test_a_shard_answers_its_batches_and_has_no_scores(tmp_path: Path) -> None:
@@ -142,6 +157,7 @@ def test_a_shard_that_was_run_twice_is_merged_once(tmp_path: Path) -> None:
     assert files(merge([*shards, again], tmp_path / "twice").path) == expected
     text = (again / RESPONSES).read_text()
     (again / RESPONSES).write_text(text.replace('"text":"', '"text":"un', 1))
+    bind_again(again)
     with pytest.raises(RunError, match=r"again: answers batch 0 differently from .*shard-1-of-2"):
         merge([*shards, again], tmp_path / "differing")
     assert not (tmp_path / "differing").exists()
@@ -195,6 +211,7 @@ def test_other_requests_than_those_that_were_answered_are_refused(tmp_path: Path
     first, second = both(tmp_path)
     lines = (first / REQUESTS).read_text().splitlines(keepends=True)
     (first / REQUESTS).write_text("".join(lines[1:]))
+    bind_again(first)
     with pytest.raises(RunError, match="which this run does not ask in batch"):
         merge([first, second], tmp_path / "merged")
 
@@ -204,6 +221,7 @@ def test_answers_in_other_batches_than_those_that_were_planned_are_refused(tmp_p
     first, second = both(tmp_path)
     lines = (first / RESPONSES).read_text().splitlines(keepends=True)
     (first / RESPONSES).write_text("".join([lines[1], lines[0], *lines[2:]]))
+    bind_again(first)
     with pytest.raises(RunError, match="the answers are not in the batches that were planned"):
         merge([first, second], tmp_path / "merged")
 
@@ -224,6 +242,7 @@ def test_too_many_errors_are_told_after_merging(tmp_path: Path) -> None:
         lines = [json.loads(line) for line in (path / RESPONSES).read_text().splitlines()]
         lines[0] |= {"text": None, "error": "broken", "finish": "error"}
         (path / RESPONSES).write_text("".join(json.dumps(line) + "\n" for line in lines))
+        bind_again(path)
     with pytest.raises(TooManyErrors, match="2 of 20 samples failed"):
         merge(shards, tmp_path / "merged")
     row = merge(shards, tmp_path / "merged", fresh=True, max_errors=0.1).rows[0]

@@ -66,7 +66,7 @@ def test_torn_in_the_middle_of_a_line_the_batch_is_redone(tmp_path: Path) -> Non
         for name in SCORED:
             (folder / name).unlink()
         manifest = manifests.read(folder)
-        manifests.write(folder, manifest.model_copy(update={"finished": None}))
+        manifests.write(folder, manifest.model_copy(update={"finished": None, "files": {}}))
         run(settings(tmp_path))
         assert files(folder) == expected
         assert (folder / RESPONSES).read_bytes() == responses
@@ -90,7 +90,7 @@ def test_killed_between_manifest_and_requests_it_goes_on(
     run(settings(tmp_path, out=tmp_path / "whole"))
     (tmp_path / "run").mkdir()
     manifest = json.loads((tmp_path / "whole" / MANIFEST).read_text())
-    (tmp_path / "run" / MANIFEST).write_text(json.dumps(manifest | {"finished": None}))
+    (tmp_path / "run" / MANIFEST).write_text(json.dumps(manifest | {"finished": None, "files": {}}))
     for name in kept:
         (tmp_path / "run" / name).write_text("")
     results, messages = said(tmp_path)

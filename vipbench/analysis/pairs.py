@@ -18,6 +18,7 @@ from vipbench.runfolder.judge_file import (
 )
 from vipbench.runfolder.lines import ScoreLine
 from vipbench.runfolder.manifest import CertificateRef, Manifest
+from vipbench.runfolder.opened import open_run
 from vipbench.runfolder.summary import Group
 from vipbench.stats import Paired, paired, share_bound
 
@@ -134,7 +135,7 @@ def read_side(text: str) -> Side:
         existing = [(path, named) for path, named in cuts if path and Path(path).is_dir()]
         path, style = (existing or cuts)[-1]
         folder = Path(path)
-    manifest = manifests.read(folder)
+    manifest = open_run(folder)
     if not (folder / SCORES).exists():
         raise RunError(
             f"{folder / SCORES}: does not exist: the run has not ended · give its command "

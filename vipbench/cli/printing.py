@@ -49,11 +49,22 @@ CONSOLE = Console(say, shows_bars=True)
 
 
 class LogHandler(logging.Handler):
-    """Prints what the package logs, as messages are."""
+    """Prints what the package logs, as messages are.
+
+    What is logged with `extra={"once": True}` is printed once, however often it is logged.
+    """
+
+    def __init__(self) -> None:
+        """Have nothing said yet."""
+        super().__init__()
+        self._said: set[str] = set()
 
     def emit(self, record: logging.LogRecord) -> None:
         """Print a record as one line."""
-        say(self.format(record))
+        text = self.format(record)
+        if not (getattr(record, "once", False) and text in self._said):
+            self._said.add(text)
+            say(text)
 
 
 def put(text: object = "") -> None:

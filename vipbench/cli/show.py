@@ -49,10 +49,10 @@ def show(
     """Print one sample of a run: picture, prompt, answer, score."""
     from vipbench.report.names import model_name
     from vipbench.runfolder import lines, trials_file
-    from vipbench.runfolder import manifest as manifests
     from vipbench.runfolder.folder import REQUESTS
+    from vipbench.runfolder.opened import open_run
 
-    manifest = manifests.read(folder)
+    manifest = open_run(folder)
     trials = trials_file.open_trials(folder / REQUESTS)
     headlines = {name: run.headline for name, run in manifest.tasks.items()}
     if task in manifest.tasks and manifest.tasks[task].parts:

@@ -23,6 +23,7 @@ from vipbench.runfolder import manifest as manifests
 from vipbench.runfolder.folder import REQUESTS, RESPONSES, SCORES
 from vipbench.runfolder.lines import ScoreLine, TrialId, trial_id
 from vipbench.runfolder.manifest import Manifest
+from vipbench.runfolder.opened import open_run
 from vipbench.schema import Request, Trial
 from vipbench.scoring.answers import parse_choice
 
@@ -93,7 +94,7 @@ def export_run(
             written.
         DataError: An image for `datasets` cannot be drawn, or ids are not those of the format.
     """
-    manifest = manifests.read(folder)
+    manifest = open_run(folder)
     if as_format not in FORMATS:
         raise RunError(f"format {as_format!r} is unknown{nearest(as_format, FORMATS)}")
     if manifest.finished is None:

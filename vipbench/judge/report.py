@@ -133,6 +133,11 @@ def renewed(report: JudgeReport, items: Sequence[Item], graded: Graded) -> Judge
     return report.model_copy(update=changes)
 
 
+def write_report(folder: Path, report: JudgeReport) -> None:
+    """Write `judge.json` of a run, all or none; RunError where the disk refuses."""
+    files.write_json(folder / JUDGE, report.model_dump(mode="json"))
+
+
 def read_report(folder: Path) -> JudgeReport | None:
     """Read `judge.json` of a run folder; None where it was not judged. RunError if broken."""
     path = folder / JUDGE

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from vipbench import files
 from vipbench.console import QUIET, Console
 from vipbench.endpoints.meter import Limits
 from vipbench.errors import JudgeError, RunError
@@ -27,6 +26,8 @@ class Judged(NamedTuple):
     """Of each answer to a graded task; None where no judge was asked for."""
     stopped: JudgeError | None
     """Why grading ended before its end; the grades are those that were given until then."""
+    report: JudgeReport | None = None
+    """What is to be written to `judge.json`; None where no judge was asked for."""
 
     def line(self, trial: Trial, response: Response | None) -> ScoreLine | None:
         """Return the line of metric `judge`; None where a sample has none."""
@@ -47,7 +48,7 @@ def judge_run(
     *,
     console: Console = QUIET,
 ) -> Judged:
-    """Grade the answers of a run and write its `judge.json`.
+    """Grade the answers of a run; what goes into its `judge.json` is returned.
 
     Args:
         folder: of the run.
@@ -83,10 +84,9 @@ def judge_run(
         assert report is not None
         graded = _recall(folder, items, report, ledger)
         report = renewed(report, items, graded)
-    files.write_json(folder / JUDGE, report.model_dump(mode="json"))
     for note in notes(report):
         console.say(note)
-    return Judged(graded.samples, graded.stopped)
+    return Judged(graded.samples, graded.stopped, report)
 
 
 def _recall(

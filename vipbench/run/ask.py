@@ -14,8 +14,9 @@ from vipbench.run.describe import add_times
 from vipbench.run.prepare import Prepared, is_limit_given, token_limit
 from vipbench.run.resume import Started, plan_run
 from vipbench.run.settings import RunSettings
+from vipbench.runfolder import bound
 from vipbench.runfolder import manifest as manifests
-from vipbench.runfolder.answers_file import append_responses
+from vipbench.runfolder.answers_file import Appending, append_responses
 from vipbench.runfolder.folder import REQUESTS, RESPONSES, remove_run
 from vipbench.runfolder.lines import ResponseLine
 from vipbench.runfolder.manifest import Times
@@ -68,12 +69,13 @@ def answer(session: Session, prepare_seconds: float, console: Console) -> Starte
     """
     started, begun, n_answered = session.started, time.monotonic(), 0
     n_done = started.n_all - started.n_left
+    responses = Appending(started.folder / RESPONSES)
     try:
         with console.bar("answering", total=started.n_all, initial=n_done) as bar:
 
             def write(lines: list[ResponseLine]) -> None:
                 nonlocal n_answered
-                append_responses(started.folder / RESPONSES, lines)
+                responses.append(lines)
                 n_answered += len(lines)
                 bar.update(len(lines))
 
@@ -91,6 +93,8 @@ def answer(session: Session, prepare_seconds: float, console: Console) -> Starte
         )
         manifest = add_times(started.manifest, spent, session.backend)
         with contextlib.suppress(RunError):  # where the disk is full, that is said already
+            known = {RESPONSES: responses.written}
+            manifest = bound.bind(started.folder, manifest, (REQUESTS,), known)
             manifests.write(started.folder, manifest)
     return started._replace(manifest=manifest)
 

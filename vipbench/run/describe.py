@@ -11,7 +11,7 @@ from vipbench.report.names import name_of_folder
 from vipbench.run.prepare import Prepared
 from vipbench.run.settings import RunSettings
 from vipbench.runfolder import manifest as manifests
-from vipbench.runfolder.manifest import Manifest, TaskRun, Times
+from vipbench.runfolder.manifest import FORMAT, Manifest, TaskRun, Times
 from vipbench.runfolder.plan import BatchLimit, plan_digest
 from vipbench.schema import ImageRoots, TaskSpec
 from vipbench.trials.selection import Selection
@@ -24,6 +24,7 @@ def new_manifest(
     commit, dirty = environment.checkout()
     settings_digest = manifests.settings_digest(prepared.identity.settings)
     return Manifest(
+        format=FORMAT,
         run_id=manifests.run_id(prepared.identity),
         name=_name(settings, prepared.model.name),
         identity=prepared.identity,

@@ -14,8 +14,10 @@ from vipbench.run.resume import check_same_run, own_batches, plan_trials
 from vipbench.run.settings import RunSettings
 from vipbench.runfolder import answers_file
 from vipbench.runfolder import manifest as manifests
+from vipbench.runfolder.bound import TABLES
 from vipbench.runfolder.folder import MANIFEST, REQUESTS, RESPONSES
 from vipbench.runfolder.manifest import Identity
+from vipbench.runfolder.opened import open_run
 
 LINE_BYTES = 900
 """Typical bytes of a line of `responses.jsonl` and one of `scores.jsonl`, for a dry run."""
@@ -72,7 +74,7 @@ def dry_run(settings: RunSettings, console: Console = QUIET) -> DryRun:
 def _count_left(folder: Path, prepared: Prepared, settings: RunSettings) -> int:
     """Count the requests that have no answer yet, in this shard if it is one."""
     resumes = (folder / MANIFEST).exists() and not settings.fresh
-    previous = manifests.read(folder) if resumes else None
+    previous = open_run(folder, replaced=TABLES) if resumes else None
     plan = plan_trials(prepared.trials, previous.batch_limit if previous else prepared.limit)
     names = {
         prepared.trials.entries[index].name

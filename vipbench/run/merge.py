@@ -8,11 +8,19 @@ from vipbench import environment, files
 from vipbench.errors import RunError
 from vipbench.run.score import Results, check_errors, score
 from vipbench.run.settings import MAX_ERRORS
-from vipbench.runfolder import answers_file, trials_file
+from vipbench.runfolder import answers_file, bound, trials_file
 from vipbench.runfolder import manifest as manifests
 from vipbench.runfolder.answers_file import WrittenBatch
-from vipbench.runfolder.folder import FILES, REQUESTS, RESPONSES, check_own, remove_run
-from vipbench.runfolder.manifest import Manifest, Times
+from vipbench.runfolder.folder import (
+    FILES,
+    MANIFEST,
+    REQUESTS,
+    RESPONSES,
+    check_own,
+    remove_run,
+)
+from vipbench.runfolder.manifest import FORMAT, Manifest, Times
+from vipbench.runfolder.opened import open_run
 from vipbench.runfolder.plan import plan_digest
 from vipbench.runfolder.trials_file import Trials
 
@@ -53,7 +61,7 @@ def merge(
             same request differ, or `out` holds something.
         TooManyErrors: All is written, and too many samples have failed.
     """
-    parts = [_Part(folder, manifests.read(folder)) for folder in folders]
+    parts = [_Part(folder, open_run(folder)) for folder in folders]
     _check_same(parts)
     first = parts[0]
     trials = trials_file.open_trials(first.folder / REQUESTS)
@@ -67,22 +75,32 @@ def merge(
         )
     with files.locked(out):
         check_own(out)
+        manifest = _merged([part.manifest for part in parts])
         there = [name for name in FILES if (out / name).exists()]
-        if there and not fresh:
+        if fresh:
+            remove_run(out)
+        elif there and not _is_left_of(out, manifest):
             raise RunError(
                 f"{out}: holds {there[0]} already · give another -o, or --fresh to replace it"
             )
-        remove_run(out)
-        manifest = _merged([part.manifest for part in parts])
         manifests.write(out, manifest)
         files.write_bytes(out / REQUESTS, _content(trials.path))
-        files.write_bytes(out / RESPONSES, (_read(found[batch]) for batch in range(n_batches)))
+        batches = (_read(found[batch]) for batch in range(n_batches))
+        files.write_bytes(out / RESPONSES, batches)
+        manifests.write(out, bound.bind(out, manifest, (REQUESTS, RESPONSES)))
     results = score(out)
-    manifest = manifest.model_copy(update={"finished": environment.now()})
+    manifest = results.manifest.model_copy(update={"finished": environment.now()})
     manifests.write(out, manifest)
     results = results._replace(manifest=manifest)
     check_errors(results, max_errors)
     return results
+
+
+def _is_left_of(out: Path, manifest: Manifest) -> bool:
+    """Say whether a folder was left by a merge of the same shards that was killed."""
+    if not (out / MANIFEST).exists():
+        return False
+    return manifests.read(out).model_copy(update={"files": {}}) == manifest
 
 
 def _check_same(parts: Sequence[_Part]) -> None:
@@ -154,6 +172,8 @@ def _merged(shards: Sequence[Manifest]) -> Manifest:
             notes[f"shards ran with different versions: {name} {', '.join(others)}"] = None
     return first.model_copy(
         update={
+            "format": FORMAT,
+            "files": {},
             "shard": None,
             "n_shards": len(shards),
             "workers": sum(each.workers for each in shards),

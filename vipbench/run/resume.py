@@ -10,10 +10,12 @@ from vipbench.errors import RunError
 from vipbench.run.describe import new_manifest
 from vipbench.run.prepare import Prepared, is_limit_given
 from vipbench.run.settings import RunSettings
+from vipbench.runfolder import bound
 from vipbench.runfolder import manifest as manifests
 from vipbench.runfolder.answers_file import resume_responses
 from vipbench.runfolder.folder import (
     FILES,
+    JUDGE,
     MANIFEST,
     REQUESTS,
     RESPONSES,
@@ -64,7 +66,7 @@ def resume(folder: Path, prepared: Prepared, settings: RunSettings, console: Con
             f"{folder}: holds {present[0]} without {MANIFEST}, so it is not known what "
             "was asked · give another -o, or --fresh to replace it"
         )
-    manifest = manifests.read(folder)
+    manifest = bound.read(folder, _made_anew(folder, settings))
     check_same_run(folder, manifest, prepared)
     _check_shard(folder, manifest, settings.shard)
     if settings.name not in (None, manifest.name):
@@ -83,7 +85,7 @@ def resume(folder: Path, prepared: Prepared, settings: RunSettings, console: Con
     batches = own_batches(settings.shard, plan)
     console.say(f"{folder}: resuming: {len(answered)} of {len(batches)} batches already answered")
     _say_changes(folder, manifest, prepared, settings, console)
-    manifest = manifest.model_copy(
+    manifest = bound.without(manifest, (REQUESTS, SCORES, SUMMARY)).model_copy(
         update={
             "n_starts": manifest.n_starts + 1,
             "finished": None,
@@ -93,6 +95,12 @@ def resume(folder: Path, prepared: Prepared, settings: RunSettings, console: Con
     )
     todo = [batch for batch in batches if batch not in answered]
     return Started(folder, manifest, plan, todo)
+
+
+def _made_anew(folder: Path, settings: RunSettings) -> tuple[str, ...]:
+    """Return the files that resuming makes anew, so that they need not be as they were."""
+    lost = [name for name in (REQUESTS, JUDGE) if not (folder / name).exists()]
+    return (*lost, SCORES, SUMMARY, *((JUDGE,) if settings.judge is not None else ()))
 
 
 def plan_run(folder: Path, prepared: Prepared, settings: RunSettings, limit: BatchLimit) -> Started:
@@ -142,7 +150,9 @@ def _check_shard(folder: Path, manifest: Manifest, shard: Shard | None) -> None:
 
 def _is_finished(folder: Path, manifest: Manifest) -> bool:
     needed = (REQUESTS,) if manifest.shard else (REQUESTS, RESPONSES, SCORES, SUMMARY)
-    return manifest.finished is not None and all((folder / name).exists() for name in needed)
+    is_bound = manifest.format == 1 or all(name in manifest.files for name in needed)
+    is_there = all((folder / name).exists() for name in needed)
+    return manifest.finished is not None and is_bound and is_there
 
 
 def _say_changes(

@@ -8,16 +8,19 @@ from typing import TYPE_CHECKING, NamedTuple, get_args
 from vipbench import environment, files
 from vipbench.console import QUIET, Console
 from vipbench.errors import JudgeError, RunError, TooManyErrors, nearest
+from vipbench.judge.report import write_report
 from vipbench.judge.runs import judge_run
 from vipbench.judge.settings import JudgeSettings
 from vipbench.report.options import OptionNote
 from vipbench.report.rows import lost_marks
 from vipbench.run.resume import Started
-from vipbench.runfolder import answers_file, trials_file
+from vipbench.runfolder import answers_file, bound, trials_file
 from vipbench.runfolder import manifest as manifests
-from vipbench.runfolder.folder import MANIFEST, REQUESTS, RESPONSES, SCORES
+from vipbench.runfolder.bound import TABLES
+from vipbench.runfolder.folder import JUDGE, MANIFEST, REQUESTS, RESPONSES, SCORES
 from vipbench.runfolder.lines import ScoreLine, write_scores
 from vipbench.runfolder.manifest import Manifest
+from vipbench.runfolder.opened import open_run
 from vipbench.runfolder.summary import ALL, Row, read_summary, write_summary
 from vipbench.schema import ExtraMetric
 from vipbench.scoring import scorers
@@ -64,12 +67,13 @@ def finish(started: Started, judge: JudgeSettings | None, console: Console) -> R
         rows = read_summary(folder)
     elif manifest.shard is None:
         # What is to be said of the scores, the judge's pass says.
-        rows = score_answers(folder, manifest, console=console if judge is None else QUIET)
+        said = console if judge is None else QUIET
+        rows, manifest = score_answers(folder, manifest, console=said)
     if not started.is_finished:
         manifest = manifest.model_copy(update={"finished": environment.now()})
         manifests.write(folder, manifest)
     if judge is not None:
-        rows = score_answers(folder, manifest, judge, console=console)
+        rows, manifest = score_answers(folder, manifest, judge, console=console)
     return Results(folder, rows, manifest, started.n_left)
 
 
@@ -98,13 +102,15 @@ def score(
     for metric in metrics:
         if metric not in get_args(ExtraMetric):
             raise RunError(f"metric {metric!r} is unknown{nearest(metric, get_args(ExtraMetric))}")
-    manifest = manifests.read(folder)
+    # Who removes `judge.json` wants the scores without that judge.
+    keeps_judge = judge is None and (folder / JUDGE).exists()
+    manifest = open_run(folder, replaced=TABLES if keeps_judge else (*TABLES, JUDGE))
     with files.locked(folder):
         added = tuple(dict.fromkeys((*manifest.metrics, *metrics)))
         if added != manifest.metrics:
-            manifest = manifest.model_copy(update={"metrics": added})
+            manifest = bound.without(manifest, TABLES).model_copy(update={"metrics": added})
             manifests.write(folder, manifest)
-        rows = score_answers(folder, manifest, judge, ledger, console=console)
+        rows, manifest = score_answers(folder, manifest, judge, ledger, console=console)
     return Results(folder, rows, manifest, 0)
 
 
@@ -143,10 +149,13 @@ def score_answers(
     ledger: Path | None = None,
     *,
     console: Console = QUIET,
-) -> list[Row]:
+) -> tuple[list[Row], Manifest]:
     """Write `scores.jsonl` and `summary.json` from requests and responses; no times in them.
 
     Where a judge stops before its end, that is raised when both are written.
+
+    Returns:
+        The rows, and the manifest as it is now, with what binds the files.
     """
     if manifest.shard is not None:
         raise RunError(
@@ -155,11 +164,9 @@ def score_answers(
         )
     answered = _answered(folder, manifest)
     extra = set(manifest.metrics)
-    if not answered.has_option_logprobs:
-        if scorers.OPTION_ARGMAX in extra:
-            console.say(
-                f"{folder}: metric {scorers.OPTION_ARGMAX}: {scorers.NO_LOGPROBS}; it is left out"
-            )
+    if not answered.has_option_logprobs and scorers.OPTION_ARGMAX in extra:
+        said = f"metric {scorers.OPTION_ARGMAX}: {scorers.NO_LOGPROBS}; it is left out"
+        console.say(f"{folder}: {said}")
         extra.discard(scorers.OPTION_ARGMAX)
     judged = judge_run(folder, answered, judge, ledger, console=console)
     options, summary = OptionNote(), Summary(manifest)
@@ -177,17 +184,23 @@ def score_answers(
             summary.add(line)
             yield line
 
+    manifest = bound.unbind(folder, manifest, (*TABLES, *((JUDGE,) if judged.report else ())))
+    if judged.report is not None:
+        write_report(folder, judged.report)
     write_scores(folder, lines())
     if note := options.text():
         console.say(note)
     rows = summary.rows()
     write_summary(folder, rows)
+    if manifest.format > 1:
+        manifest = bound.bind(folder, manifest, (*TABLES, JUDGE))
+        manifests.write(folder, manifest)
     if judged.stopped is not None:
         raise JudgeError(
             f"{judged.stopped} · {folder}: what is graded is kept and scored, the rest is "
             "ungraded · the same command asks for the rest"
         )
-    return rows
+    return rows, manifest
 
 
 def _with_joints(manifest: Manifest, lines: Iterable[ScoreLine]) -> Iterator[ScoreLine]:

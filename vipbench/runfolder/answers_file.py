@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vipbench.errors import RunError
-from vipbench.files import RawLine, parse_line, raw_lines, read_lines, sync, write_error
+from vipbench.files import RawLine, parse_line, raw_lines, sync, write_error
+from vipbench.runfolder.bound import hashed
 from vipbench.runfolder.folder import RUN_ADVICE
 from vipbench.runfolder.lines import ResponseLine, TrialId, trial_id
+from vipbench.runfolder.manifest import Written
 from vipbench.runfolder.trials_file import Trials
 from vipbench.schema import Trial
 
@@ -33,14 +35,36 @@ class WrittenBatch(NamedTuple):
     span: Span
 
 
-def append_responses(path: Path, lines: Sequence[ResponseLine]) -> None:
-    """Append the answers of one batch; they are on the disk when this returns."""
+def append_responses(path: Path, lines: Sequence[ResponseLine]) -> bytes:
+    """Append the answers of one batch, and return their bytes, which are on the disk then."""
+    content = "".join(line.model_dump_json() + "\n" for line in lines).encode()
     try:
-        with path.open("a", encoding="utf-8", newline="\n") as file:
-            file.write("".join(line.model_dump_json() + "\n" for line in lines))
+        with path.open("ab") as file:
+            file.write(content)
             sync(file)
     except OSError as error:
         raise write_error(path, error, RUN_ADVICE) from error
+    return content
+
+
+class Appending:
+    """`responses.jsonl` while it grows: its digest grows along, so that no byte is read again."""
+
+    def __init__(self, path: Path) -> None:
+        """Digest what is there of whole batches; RunError where it cannot be read."""
+        self._path = path
+        self._digest, self._n_bytes = hashed(path)
+
+    def append(self, lines: Sequence[ResponseLine]) -> None:
+        """Append the answers of one batch; they are on the disk when this returns."""
+        content = append_responses(self._path, lines)
+        self._digest.update(content)
+        self._n_bytes += len(content)
+
+    @property
+    def written(self) -> Written:
+        """The part of the file that holds whole batches."""
+        return Written(bytes=self._n_bytes, sha256=self._digest.hexdigest())
 
 
 def resume_responses(path: Path, plan: Sequence[Sequence[int]], trials: Trials) -> set[int]:
@@ -86,7 +110,7 @@ def answered_batches(path: Path, plan: Sequence[Sequence[int]], trials: Trials) 
     missing: dict[TrialId, str | None] = {}
     batch, begin = -1, 0
     for raw in raw_lines(path, RUN_ADVICE):
-        answer = parse_line(ResponseLine, raw, path, RUN_ADVICE)
+        answer = _parse(raw, path)
         if answer.batch != batch and not missing and answer.batch not in spans:
             batch, begin = answer.batch, raw.offset
             indices = plan[batch] if 0 <= batch < len(plan) else ()
@@ -113,7 +137,7 @@ def written_batches(path: Path, trials: Trials) -> dict[int, WrittenBatch]:
     batches: dict[int, WrittenBatch] = {}
     batch = -1
     for raw in raw_lines(path, RUN_ADVICE):
-        answer = parse_line(ResponseLine, raw, path, RUN_ADVICE)
+        answer = _parse(raw, path)
         index = indices.get(trial_id(answer))
         is_asked = index is not None and trials.entries[index].key == answer.key
         is_apart = answer.batch != batch and answer.batch in batches
@@ -125,6 +149,18 @@ def written_batches(path: Path, trials: Trials) -> dict[int, WrittenBatch]:
     return batches
 
 
+def _parse(raw: RawLine, path: Path) -> ResponseLine:
+    """Read a line; RunError where it is broken, or has not one of text and error."""
+    answer = parse_line(ResponseLine, raw, path, RUN_ADVICE)
+    if (answer.text is None) == (answer.error is None):
+        what = "text and error" if answer.error is not None else "neither text nor error"
+        raise RunError(
+            f"{path}:{raw.number}: the answer to {' '.join(trial_id(answer))} has {what} · "
+            f"expected exactly one of them · {RUN_ADVICE.broken}"
+        )
+    return answer
+
+
 def _foreign(path: Path, number: int, answer: ResponseLine) -> RunError:
     return RunError(
         f"{path}:{number}: holds an answer to {' '.join(trial_id(answer))}, which this run does "
@@ -132,11 +168,27 @@ def _foreign(path: Path, number: int, answer: ResponseLine) -> RunError:
     )
 
 
+def _twice(path: Path, raw: RawLine) -> RunError:
+    """Make the error for a second answer to a request."""
+    here = _parse(raw, path)
+    earlier = ((other.number, _parse(other, path)) for other in raw_lines(path, RUN_ADVICE))
+    number, there = next(each for each in earlier if trial_id(each[1]) == trial_id(here))
+    how = "the same text as" if here.text == there.text else "another text than"
+    return RunError(
+        f"{path}:{raw.number}: answers {' '.join(trial_id(here))} again, with {how} line "
+        f"{number} · expected one answer to each request · {RUN_ADVICE.broken}"
+    )
+
+
 class Answered:
     """The trials of a run with their answers; each loop over them reads both from the disk."""
 
     def __init__(self, trials: Trials, path: Path) -> None:
-        """Find the answers in `responses.jsonl`; RunError where it is broken."""
+        """Find the answers in `responses.jsonl`.
+
+        Raises:
+            RunError: A line is broken, stands twice, or answers no request of this run.
+        """
         self.trials = trials
         self.n_missing = 0
         """Requests without an answer."""
@@ -147,10 +199,13 @@ class Answered:
         indices = {entry.name: index for index, entry in enumerate(trials.entries)}
         keys = [entry.key for entry in trials.entries]
         for raw in raw_lines(path, RUN_ADVICE) if path.exists() else ():
-            answer = parse_line(ResponseLine, raw, path, RUN_ADVICE)
+            answer = _parse(raw, path)
             index = indices.get(trial_id(answer))
-            if index is not None:
-                self._offsets[index] = raw.offset if answer.key == keys[index] else _NO_ANSWER
+            if index is None or answer.key != keys[index]:
+                raise _foreign(path, raw.number, answer)
+            if self._offsets[index] != _NO_ANSWER:
+                raise _twice(path, raw)
+            self._offsets[index] = raw.offset
             self.has_option_logprobs |= answer.option_logprobs is not None
         self.n_missing = sum(
             key is not None and offset == _NO_ANSWER
@@ -173,7 +228,16 @@ class Answered:
 
 
 def read_responses(path: Path) -> dict[TrialId, ResponseLine]:
-    """Read the answers written so far; empty where there are none."""
-    if not path.exists():
-        return {}
-    return {trial_id(line): line for line in read_lines(path, ResponseLine, RUN_ADVICE)}
+    """Read the answers written so far; empty where there are none.
+
+    Raises:
+        RunError: A line is broken, or stands twice.
+    """
+    answers: dict[TrialId, ResponseLine] = {}
+    for raw in raw_lines(path, RUN_ADVICE) if path.exists() else ():
+        answer = _parse(raw, path)
+        name = trial_id(answer)
+        if name in answers:
+            raise _twice(path, raw)
+        answers[name] = answer
+    return answers

@@ -2,7 +2,9 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
+
+from pydantic import Field
 
 from vipbench import files
 from vipbench.runfolder.folder import RUN_ADVICE, SCORES
@@ -42,7 +44,7 @@ class ScoreLine(Record):
     id: str
     metric: str
     """The headline metric, or another one: each has its line."""
-    value: float | None
+    value: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None
     """0-1; None where the sample is an error, or has no grade."""
     answer: str | None
     """As parsed; None where it could not be, or where the sample is an error."""

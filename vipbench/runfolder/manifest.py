@@ -30,6 +30,8 @@ from vipbench.schema import (
 )
 
 SHOWN_DIFFERENCES = 5
+FORMAT = 2
+"""Version of the run folder that new runs are written in."""
 CERTIFICATES = Path("results/certificates")
 """Where numerics certificates lie, below the working directory: `<settings digest>.json`."""
 IMPORTED = "imported"
@@ -143,9 +145,19 @@ class CertificateRef(Record):
         return BatchLimit(self.batch_size, self.token_budget)
 
 
+class Written(Record):
+    """What of a file belongs to a run: its first bytes."""
+
+    bytes: int = Field(ge=0)
+    sha256: str
+    """Of these bytes."""
+
+
 class Manifest(Record):
     """Everything needed to repeat a run and to read its scores."""
 
+    format: int = 1
+    """Of the run folder. A manifest of version 1 has no such key, and binds no files."""
     run_id: str
     name: str = ""
     """What tables call the model where the identity's name tells too little, such as
@@ -153,6 +165,8 @@ class Manifest(Record):
     identity: Identity
     settings_digest: str
     """An answer is valid for (key of the request, settings_digest)."""
+    files: dict[str, Written] = Field(default={})
+    """Name of a file -> the bytes of it that belong to the run; see bound.py."""
     tasks: dict[str, TaskRun]
     n_requests: int
     """Samples x styles, errors included."""
@@ -274,10 +288,20 @@ def check_same(folder: Path, previous: Identity, current: Identity) -> None:
 
 
 def read(folder: Path) -> Manifest:
-    """Read the manifest of a run folder; RunError where there is none or it is broken."""
+    """Read the manifest of a run folder; RunError where there is none or it is broken.
+
+    Who reads other files of the run too opens it with `opened.open_run`, which checks them.
+    """
     path = folder / MANIFEST
+    content = files.read_json(path, RUN_ADVICE)
+    version = content.get("format", 1) if isinstance(content, dict) else 1
+    if version not in range(1, FORMAT + 1):
+        raise RunError(
+            f"{path}: format {version!r} is unknown · expected {FORMAT} or less · use the version "
+            "of vipbench that wrote it, or a later one"
+        )
     try:
-        manifest = Manifest.model_validate(files.read_json(path, RUN_ADVICE))
+        manifest = Manifest.model_validate(content)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         key = ".".join(map(str, first["loc"])) or "the file"
@@ -294,8 +318,9 @@ def read(folder: Path) -> Manifest:
 
 
 def write(folder: Path, manifest: Manifest) -> None:
-    """Write the manifest of a run folder."""
-    files.write_json(folder / MANIFEST, manifest.model_dump(mode="json"), RUN_ADVICE)
+    """Write the manifest of a run folder; one of version 1 stays one."""
+    added = {"format", "files"} if manifest.format == 1 else set()
+    files.write_json(folder / MANIFEST, manifest.model_dump(mode="json", exclude=added), RUN_ADVICE)
 
 
 def find_certificate(settings: str, device: str) -> CertificateRef | None:

@@ -1,6 +1,7 @@
 """The rows of a finished run, and of several seeds: `summary.json` and `seeds.json`."""
 
-from collections import Counter
+import math
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple, Self
@@ -11,6 +12,8 @@ from vipbench import files
 from vipbench.errors import RunError
 from vipbench.runfolder.folder import MANIFEST, RUN_ADVICE, SCORES, SUMMARY
 from vipbench.runfolder.lines import ScoreLine
+from vipbench.runfolder.manifest import Manifest
+from vipbench.runfolder.opened import open_run
 from vipbench.schema import Fit, Record
 
 ALL = "all"
@@ -146,11 +149,16 @@ def write_summary(folder: Path, rows: Iterable[Row]) -> None:
 
 
 def read_summary(folder: Path) -> list[Row]:
-    """Read the rows of a finished run; RunError where there are none or they are broken."""
+    """Read the rows of a finished run.
+
+    Raises:
+        RunError: There are none, they are broken, or a file of the run is not what it has written.
+    """
     path = folder / SUMMARY
     if not path.exists():
         reason = "the run has not ended" if (folder / MANIFEST).exists() else "no run is here"
         raise RunError(f"{path}: does not exist ({reason}) · expected the folder of a finished run")
+    manifest = open_run(folder) if (folder / MANIFEST).exists() else None
     try:
         rows = _ROWS.validate_python(files.read_json(path, RUN_ADVICE))
     except ValidationError as error:
@@ -159,11 +167,52 @@ def read_summary(folder: Path) -> list[Row]:
         raise RunError(
             f"{path}: {where}: {first['msg']} · use `vipbench score` to redo it"
         ) from error
+    if manifest is not None and SUMMARY not in manifest.files and (folder / SCORES).exists():
+        _check_rows(rows, manifest, folder)
     return _count_even_clusters(rows, folder / SCORES)
 
 
 _Name = tuple[str, str, str, str]
 """Task, style, metric and group of a row."""
+
+
+class _Sums:
+    """What a row says of its lines, as far as adding up tells."""
+
+    def __init__(self) -> None:
+        self.n, self.n_errors, self.total = 0, 0, 0.0
+
+    def add(self, line: ScoreLine) -> None:
+        """Take a line."""
+        self.n += line.value is not None
+        self.n_errors += line.error is not None
+        self.total += line.value or 0.0
+
+    def is_of(self, row: Row) -> bool:
+        """Say whether a row can be that of the lines."""
+        return (row.n, row.n_errors) == (self.n, self.n_errors) and (
+            row.accuracy is None
+            if not self.n
+            else row.accuracy is not None
+            and math.isclose(row.accuracy, self.total / self.n, abs_tol=1e-9)
+        )
+
+
+def _check_rows(rows: Sequence[Row], manifest: Manifest, folder: Path) -> None:
+    """Refuse rows, of which there is no digest, that do not follow from the scores of the run."""
+    sums: dict[_Name, _Sums] = defaultdict(_Sums)
+    for line in files.read_lines(folder / SCORES, ScoreLine):
+        axes = manifest.tasks[line.task].breakdown if line.task in manifest.tasks else ()
+        for group in _groups(line, axes):
+            sums[line.task, line.style, line.metric, group].add(line)
+    missing = sums.keys() - {_name(row) for row in rows}
+    wrong = [row for row in rows if _name(row) not in sums or not sums[_name(row)].is_of(row)]
+    for name in (*map(_name, wrong), *sorted(missing)):
+        task, style, metric, group = name
+        raise RunError(
+            f"{folder / SUMMARY}: what it says of {task} under {style} by {metric} ({group}) does "
+            f"not follow from {SCORES} · `vipbench score {folder}` makes it again"
+        )
 
 
 def _count_even_clusters(rows: Sequence[Row], scores: Path) -> list[Row]:
@@ -173,7 +222,7 @@ def _count_even_clusters(rows: Sequence[Row], scores: Path) -> list[Row]:
         try:
             for line in files.read_lines(scores, ScoreLine):
                 if line.value is not None:
-                    for group in _groups(line):
+                    for group in _groups(line, line.tags):
                         name = (line.task, line.style, line.metric, group)
                         if name in sizes:
                             sizes[name][line.group] += 1
@@ -194,10 +243,11 @@ def _name(row: Row) -> _Name:
     return row.task, row.style, row.metric, row.group
 
 
-def _groups(line: ScoreLine) -> Iterator[str]:
+def _groups(line: ScoreLine, axes: Iterable[str]) -> Iterator[str]:
+    """Yield the names of the groups that a line is in, by some axes."""
     yield ALL
-    for axis, values in line.tags.items():
-        for value in values:
+    for axis in axes:
+        for value in line.tags.get(axis, ()):
             yield Group(axis, value).name
 
 

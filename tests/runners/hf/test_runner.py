@@ -551,7 +551,7 @@ def test_a_run_is_stored_resumed_and_told_apart_from_vipllavas(tmp_path: Path) -
     out = Path(shutil.copytree(whole.path, tmp_path / "torn"))
     lines = (out / RESPONSES).read_text().splitlines(keepends=True)
     (out / RESPONSES).write_text("".join(lines[: len(lines) // 2]))
-    edit(out / MANIFEST, lambda manifest: manifest.update(finished=None))
+    edit(out / MANIFEST, lambda manifest: manifest.update(finished=None, files={}))
     for name in (SCORES, SUMMARY):
         (out / name).unlink()
     resumed = run(settings(tmp_path, runner="hf", out=out, **own))
