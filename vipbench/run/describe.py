@@ -31,6 +31,7 @@ def new_manifest(
         settings_digest=settings_digest,
         certificate=manifests.find_certificate(settings_digest, prepared.model.device),
         tasks=_task_runs(prepared),
+        parts=dict(prepared.model.parts),
         n_requests=len(prepared.trials),
         metrics=tuple(dict.fromkeys((*prepared.selection.metrics, *settings.metrics))),
         path=prepared.spec.path,

@@ -168,6 +168,9 @@ class Manifest(Record):
     files: dict[str, Written] = Field(default={})
     """Name of a file -> the bytes of it that belong to the run; see bound.py."""
     tasks: dict[str, TaskRun]
+    parts: dict[str, str] = Field(default={})
+    """sha256 by part of the checkpoint: `weights`, `config`, `tokenizer`, `processor`, `template`;
+    in no digest, since `Settings.weights` covers all of them."""
     n_requests: int
     """Samples x styles, errors included."""
     metrics: tuple[ExtraMetric, ...] = ()

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from types import MappingProxyType
 from typing import ClassVar, NamedTuple, Protocol
 
 from vipbench import digests
@@ -130,6 +131,8 @@ class Model(NamedTuple):
     """Name of the original checkpoint, where the model's says so."""
     notes: tuple[str, ...] = ()
     """What the user should know of how it answers."""
+    parts: Mapping[str, str] = MappingProxyType({})
+    """sha256 by part, such as `weights` and `tokenizer`, as far as they are known."""
 
 
 class RunnerSpec(ABC):
@@ -266,6 +269,7 @@ def describe_by_settings(
         device=settings.device,
         build=build,
         image_size=image_size,
+        parts={"weights": settings.weights} if settings.weights else {},
     )
 
 

@@ -24,6 +24,7 @@ from vipbench.runners.checkpoints.files import (
     settings_digest,
     weight_files,
 )
+from vipbench.runners.checkpoints.parts import digest_parts
 from vipbench.runners.checkpoints.tokenizer_files import check_tokenizer
 from vipbench.schema import Fit, PromptFormat, Record
 
@@ -76,6 +77,8 @@ class ModelInfo(Record):
     """sha256 over names and bytes of the weight files."""
     settings: str
     """sha256 over config, tokenizer, processor and template files."""
+    parts: dict[str, str] = Field(default={})
+    """sha256 by part of the checkpoint; see `parts.digest_parts`."""
 
     def format_for(self, asked: PromptFormat | None) -> PromptFormat:
         """Return the prompt format: as asked for, else the checkpoint's own, else `hf`."""
@@ -115,6 +118,7 @@ def check_checkpoint(model: str | Path) -> CheckpointInfo:
         mean, std = image_statistics(
             _processor_config(folder, *_PIXEL_KEYS), f"{folder}: image processor"
         )
+        template, digested = _chat_template(folder), digest(weights)
         return CheckpointInfo(
             name=name,
             path=folder,
@@ -124,10 +128,11 @@ def check_checkpoint(model: str | Path) -> CheckpointInfo:
             vision_feature_layers=layers,
             image_mean=mean,
             image_std=std,
-            chat_template=_chat_template(folder),
+            chat_template=template,
             hints=read_hints(folder),
-            weights=digest(weights),
+            weights=digested,
             settings=settings_digest(folder),
+            parts=digest_parts(folder, digested, template or _tokenizer_template(folder)),
         )
 
 
@@ -153,7 +158,8 @@ def check_model(model: str | Path, prompt_format: PromptFormat | None = None) ->
                 f"{folder / 'config.json'}: the weights are quantised (quantization_config) · "
                 "expected float32, float16 or bfloat16 weights"
             )
-        if not (_chat_template(folder) or _tokenizer_template(folder)):
+        template = _chat_template(folder) or _tokenizer_template(folder)
+        if not template:
             raise RunnerError(
                 f"{folder}: has no chat template, and runner hf writes every prompt with it · "
                 "expected a model tuned for chats, with chat_template.jinja"
@@ -174,8 +180,9 @@ def check_model(model: str | Path, prompt_format: PromptFormat | None = None) ->
             path=folder,
             image_size=hints.image_size or _square(folder, config),
             hints=hints,
-            weights=digest(weights),
+            weights=(digested := digest(weights)),
             settings=settings,
+            parts=digest_parts(folder, digested, template),
         )
 
 
@@ -234,10 +241,10 @@ def _is_side(value: object) -> TypeGuard[int]:
     return type(value) is int and 0 < value <= _AREA
 
 
-def _tokenizer_template(folder: Path) -> bool:
-    """Whether the tokenizer brings a chat template."""
+def _tokenizer_template(folder: Path) -> Any:
+    """The chat template that the tokenizer brings, or several by name; None: it brings none."""
     path = folder / "tokenizer_config.json"
-    return path.exists() and bool(read_json(path).get("chat_template"))
+    return read_json(path).get("chat_template") if path.exists() else None
 
 
 def read_hints(folder: Path) -> Hints:

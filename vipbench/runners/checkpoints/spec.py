@@ -100,6 +100,7 @@ class CheckpointSpec(RunnerSpec):
             weights=info.weights,
             image_size=info.image_size,
             converted_from=info.hints.converted_from,
+            parts=info.parts,
         )
 
 

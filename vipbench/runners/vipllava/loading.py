@@ -14,6 +14,7 @@ from vipbench.runners.checkpoints.checkpoint import (
     image_statistics,
 )
 from vipbench.runners.checkpoints.loading import check_live, end_ids, load_model, load_tokenizer
+from vipbench.runners.checkpoints.parts import digest_live_parts
 from vipbench.runners.checkpoints.template_files import template_of
 from vipbench.runners.device import Placement
 from vipbench.runners.prompt_formats import PromptEncoder
@@ -129,8 +130,9 @@ def describe_live(model: VipLlavaForConditionalGeneration, processor: Any) -> Ch
         image_mean=mean,
         image_std=std,
         chat_template=getattr(processor, "chat_template", None),
-        weights=digest_weights(model),
+        weights=(weights := digest_weights(model)),
         settings="",
+        parts=digest_live_parts(weights, model, processor),
     )
 
 

@@ -94,9 +94,10 @@ class LiveVipLlavaSpec(RunnerSpec):
             )
         config = getattr(self.choice.live_model, "config", None)
         name = name_by_origin(str(getattr(config, "name_or_path", "") or settings.model))
-        return describe_by_settings(
+        model = describe_by_settings(
             self.choice, name, settings, runner.image_size, lambda trials, budget_to_try: runner
         )
+        return model._replace(parts=runner.info.parts)
 
     @classmethod
     def build(cls, choice: ModelChoice, context: BuildContext = BuildContext()) -> Runner:  # noqa: B008  # immutable
