@@ -38,6 +38,7 @@ def new_manifest(
         replay=settings.replay,
         converted_from=prepared.model.converted_from,
         image_size=prepared.model.image_size,
+        prompt_format_from=prepared.model.prompt_format_from,
         notes=prepared.notes,
         batch_size=limit.requests,
         token_budget=limit.tokens,

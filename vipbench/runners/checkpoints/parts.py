@@ -1,12 +1,13 @@
 """Digests of a checkpoint by its parts, which name what is different in two of them."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from vipbench import digests
 from vipbench.runners.checkpoints.files import read_json
+from vipbench.runners.checkpoints.tokenizer_files import PROCESSOR
 
 CONFIG = ("config.json", "generation_config.json")
 TOKENIZER = (
@@ -18,12 +19,11 @@ TOKENIZER = (
     "vocab.json",
     "merges.txt",
 )
-PROCESSOR = ("preprocessor_config.json", "processor_config.json")
 TEMPLATE = "chat_template"
 """Key of a chat template in files that hold more than it."""
 
 _FILES = {"config": CONFIG, "tokenizer": TOKENIZER, "processor": PROCESSOR}
-_MIXED = ("tokenizer_config.json", "processor_config.json")
+MIXED = ("tokenizer_config.json", "processor_config.json")
 """Files that may hold the chat template, which is a part of its own."""
 
 
@@ -37,10 +37,15 @@ def digest_parts(folder: Path, weights: str, template: str | None) -> dict[str, 
     """
     parts = {"weights": weights}
     for part, names in _FILES.items():
-        present = [folder / name for name in names if (folder / name).is_file()]
-        if present:
-            parts[part] = digests.digest([[path.name, _file_digest(path)] for path in present])
+        if found := digest_files(folder, names):
+            parts[part] = digests.digest(found)
     return parts | _template(template)
+
+
+def digest_files(folder: Path, names: Iterable[str]) -> list[list[str]]:
+    """Return name and sha256 of those files that there are, without a chat template in them."""
+    present = [folder / name for name in names if (folder / name).is_file()]
+    return [[path.name, _file_digest(path)] for path in present]
 
 
 def digest_live_parts(weights: str, model: Any, processor: Any) -> dict[str, str]:
@@ -71,7 +76,7 @@ def _template(template: object) -> dict[str, str]:
 
 
 def _file_digest(path: Path) -> str:
-    if path.name not in _MIXED:
+    if path.name not in MIXED:
         return digests.file_digest(path)
     content = read_json(path)
     return digests.digest({key: value for key, value in content.items() if key != TEMPLATE})

@@ -23,18 +23,24 @@ from vipbench.runners.vipllava.sizing import read_config
 from vipbench.schema import PromptFormat
 
 
-def load(model: str | Path, placement: Placement, prompt_format: PromptFormat | None = None) -> Net:
+def load(
+    model: str | Path,
+    placement: Placement,
+    prompt_format: PromptFormat | None = None,
+    base: str | None = None,
+) -> Net:
     """Load a checkpoint folder or hub id.
 
     Args:
         model: folder or hub id.
         placement: where and in which numbers it computes.
         prompt_format: default: the one in the checkpoint's `vipbench.json`, else `hf`.
+        base: checkpoint that lends what this one lacks.
 
     Raises:
         RunnerError: the checkpoint, tokenizer or prompt format cannot be used.
     """
-    info = check_checkpoint(model)
+    info = check_checkpoint(model, base)
     tokenizer = load_tokenizer(info)
     return _make_net(info, load_weights(info, placement), tokenizer, prompt_format)
 
