@@ -19,7 +19,7 @@ from vipbench.runfolder.summary import read_summary
 
 def test_run_takes_every_documented_option_in_this_order(vipbench: Vipbench) -> None:
     options = (
-        "--model --name --suite --tasks --styles --data --include --limit --ids --seed "
+        "--model --name --base --suite --tasks --styles --data --include --limit --ids --seed "
         "--batch-size --token-budget --dtype --device --prompt-format --fit --runner --path "
         "--replay --seeds --metric --max-errors --workers --engine --loaders --shard --judge-url "
         "--judge-model --judge-key-file --judge-prompt-from --judge-runs --judge-workers "

@@ -69,11 +69,11 @@ def bench(
         raise RunnerError(f"--base {settings.base}: lends to a checkpoint · give --model too")
     load_before = load_average()
     info = check_checkpoint(settings.model or CHECKPOINT, settings.base)
-    console.say(_prompt_format(info))
     samples = _samples(settings, info)
     folder = path.with_name(f"{path.name}.parts")
     with files.locked(folder):
         _claim(folder, Plan(settings=settings, versions=versions(), weights=info.weights), fresh)
+        console.say(_prompt_format(info))
         session = _prepare(folder, settings, samples, info, console)
         try:
             _write_requests(session, samples)

@@ -59,10 +59,10 @@ def contradictions(
         if hint[1] not in (None, origin.prompt_format):
             faults.append(f"{hint[0]} says {hint[1]}")
         faults += template
-    notes = [
-        f"{PROMPT_NOTE}format {origin.prompt_format} ({origin.source}) is taken, but {fault} · "
-        "say which is meant by --prompt-format"
-        for fault in faults
-    ]
-    notes += [f"{PROMPT_NOTE}{fault}" for fault in tokenizer]
+    notes = [f"{PROMPT_NOTE}{fault}" for fault in tokenizer]
+    if faults:
+        notes.append(
+            f"{PROMPT_NOTE}format {origin.prompt_format} ({origin.source}) is taken, but "
+            f"{', and '.join(faults)} · say which is meant by --prompt-format"
+        )
     return tuple(map(one_line, notes))
