@@ -97,13 +97,15 @@ def _lacking(folder: Path, base: Path) -> tuple[dict[str, Path], tuple[str, ...]
 
     Those of a part go together: a vocabulary of one and the merges of another are no tokenizer.
     """
-    groups = [("vipbench.json", (HINTS,), (folder / HINTS).is_file())]
-    groups += [("processor", (*PROCESSOR, _VIDEO), _has(folder, PROCESSOR))]
-    groups += [("tokenizer", TOKENIZER, _has(folder, VOCABULARIES))]
-    groups += [("chat template", TEMPLATE_FILES, has_template(folder))]
+    groups: tuple[tuple[str, tuple[str, ...], bool], ...] = (
+        ("chat template", TEMPLATE_FILES, has_template(folder)),
+        ("tokenizer", TOKENIZER, _has(folder, VOCABULARIES)),
+        ("processor", (*PROCESSOR, _VIDEO), _has(folder, PROCESSOR)),
+        (HINTS, (HINTS,), (folder / HINTS).is_file()),
+    )
     lent: dict[str, Path] = {}
-    parts = []
-    for part, names, is_there in reversed(groups):
+    parts: list[str] = []
+    for part, names, is_there in groups:
         present = {name: base / name for name in names if (base / name).is_file()}
         present = (
             {} if is_there else {n: p for n, p in present.items() if not (folder / n).exists()}
