@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.models import CHAT_TEMPLATE, build_tokenizer
+from tests.models import CHAT_TEMPLATE, SPECIALS, build_tokenizer
 from vipbench.runners.vipllava.prompt_check import SHOWN, check_image_token, check_template
 
 SAME = "{{ bos_token }}{{ 'S' }}"
@@ -39,6 +39,6 @@ def test_without_a_template_nothing_is_said() -> None:
 
 def test_a_token_that_is_not_the_image_s_is_named() -> None:
     tokenizer = build_tokenizer()
-    assert check_image_token(tokenizer, tokenizer.convert_tokens_to_ids("<image>")) == ()
+    assert check_image_token(tokenizer, SPECIALS.index("<image>")) == ()
     assert "is not in the tokenizer" in check_image_token(tokenizer, len(tokenizer))[0]
     assert "is ordinary text in the tokenizer" in check_image_token(tokenizer, 20)[0]

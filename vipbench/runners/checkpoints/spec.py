@@ -96,8 +96,7 @@ class CheckpointSpec(RunnerSpec):
         """Fix what an answer depends on, by the files of the checkpoint."""
         choice, origin = self.with_format(context.suite_format), self.find_origin(context)
         hint = (self.info.hints_from, self.info.hints.prompt_format)
-        sizing = self.sizing or Sizing(len, 0)
-        notes = contradictions(origin, hint, sizing.against_format, sizing.against_config)
+        notes = contradictions(origin, hint, *against(self.sizing))
         spec, info, placement = type(self), self.info, self.placed()
         resolved = info.format_for(choice.prompt_format)
         template = find_template(info.path) if resolved == "chat_template" and info.path else None
@@ -125,6 +124,11 @@ class CheckpointSpec(RunnerSpec):
             prompt_format_from=origin.source,
             parts=info.parts,
         )
+
+
+def against(sizing: Sizing | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return what contradicts the prompt format, and the config; nothing where it is not known."""
+    return ((), ()) if sizing is None else (sizing.against_format, sizing.against_config)
 
 
 def lent_notes(lent: Lent | None) -> tuple[str, ...]:

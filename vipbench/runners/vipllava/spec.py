@@ -2,14 +2,14 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vipbench import digests
 from vipbench.errors import RunnerError
 from vipbench.runners.checkpoints.checkpoint import CheckpointInfo, Hints, check_checkpoint
 from vipbench.runners.checkpoints.lending import Lent
 from vipbench.runners.checkpoints.prompt_origin import PromptOrigin, contradictions, find_origin
-from vipbench.runners.checkpoints.spec import CheckpointSpec, lent_notes, model_of
+from vipbench.runners.checkpoints.spec import CheckpointSpec, against, lent_notes, model_of
 from vipbench.runners.contract import Runner, settings_of
 from vipbench.runners.device import DTYPES, find_placement
 from vipbench.runners.spec import (
@@ -24,6 +24,9 @@ from vipbench.runners.spec import (
 )
 from vipbench.runners.vipllava.live import LiveLent, find_hints, lend_live
 from vipbench.schema import Fit, PromptFormat
+
+if TYPE_CHECKING:
+    from vipbench.runners.vipllava.runner import VipLlavaRunner
 
 
 class VipLlavaSpec(CheckpointSpec):
@@ -148,9 +151,8 @@ class LiveVipLlavaSpec(RunnerSpec):
         model = describe_by_settings(
             self.choice, name, settings, runner.image_size, lambda trials, budget_to_try: runner
         )
-        sizing = self.sizing or Sizing(len, 0)
         hint = (self.hints_from, self.hints.prompt_format)
-        notes = contradictions(origin, hint, sizing.against_format, sizing.against_config)
+        notes = contradictions(origin, hint, *against(self.sizing))
         return model._replace(
             parts=runner.info.parts,
             notes=(*self._lent_notes(), *notes),
@@ -165,7 +167,7 @@ class LiveVipLlavaSpec(RunnerSpec):
         return lent_notes(Lent(Path(base), name_by_origin(base), self.lent.parts))
 
     @classmethod
-    def build(cls, choice: ModelChoice, context: BuildContext = BuildContext()) -> Runner:  # noqa: B008  # immutable
+    def build(cls, choice: ModelChoice, context: BuildContext = BuildContext()) -> "VipLlavaRunner":  # noqa: B008  # immutable
         """Take the model in memory."""
         from vipbench.runners.vipllava.runner import VipLlavaRunner  # loads transformers
 
