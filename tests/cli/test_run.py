@@ -213,6 +213,8 @@ def test_a_checkpoint_is_named_with_its_training(vipbench: Vipbench, data: list[
     assert "| a/checkpoint-9 |" in board
     assert "| mine |" in board
     assert "run 2" not in board
+
+
 def test_a_run_says_whose_prompt_format_is_taken_and_what_contradicts_it(
     vipbench: Vipbench, data: list[str]
 ) -> None:
