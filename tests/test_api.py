@@ -57,6 +57,10 @@ def test_a_live_model_answers_as_its_folder_does_and_stays_as_it_was(data: dict[
     assert all(parameter.requires_grad for parameter in model.parameters())
     assert live.scores["answer"].tolist() == stored.scores["answer"].tolist()
     assert live.path != stored.path
+    assert set(live.manifest.parts) == set(stored.manifest.parts)
+    assert live.manifest.parts["template"] == stored.manifest.parts["template"]
+    weights = stored.manifest.identity.settings.weights
+    assert stored.manifest.parts["weights"] != weights  # which covers all parts
 
 
 def test_without_arguments_it_is_the_demo_suite(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,16 +5,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from vipbench.console import Console
-from vipbench.demo import embedded
+from vipbench.console import STDERR, Console
 from vipbench.errors import RunnerError
+from vipbench.run.defaults import with_defaults
 from vipbench.run.loop import run
 from vipbench.run.score import Results
-from vipbench.run.settings import VIPLLAVA, RunSettings
+from vipbench.run.settings import RunSettings
 from vipbench.schema import DataSource
 from vipbench.validation import checked
-
-DEMO = "demo"
 
 
 def evaluate(
@@ -31,17 +29,19 @@ def evaluate(
 
     Args:
         model: a checkpoint's folder or hub id, a VipLlava in memory (with its `processor`), or None
-            for the embedded checkpoint, or for none where `runner` names a baseline.
-        tasks: names; None: the tasks of the suite, which is then `demo`.
+            for the embedded checkpoint on the embedded benchmark, or for none where `runner` names
+            a baseline.
+        tasks: names; None: the tasks of the suite, which is `demo` where none is named.
         styles: as for `--styles`, or a list of such; None: the suite's, else each task's headline.
         processor: of a model in memory; anything with a `tokenizer` and an `image_processor`.
         data: folder or question file of each data key; None: the embedded benchmark where the
             suite is `demo`.
         progress: show bars on stderr.
-        settings: any other field of `vipbench.run.settings.RunSettings`, which says what each is;
-            on the command line it is the option of that name. `workers` is not for a model in
-            memory.
+        settings: `base`, a checkpoint that lends what the model lacks, and any other field of
+            `vipbench.run.settings.RunSettings`, which says what each is; on the command line it is
+            the option of that name. `workers` is not for a model in memory.
 
+    What the user should know is said on stderr, such as which prompt format is taken and why.
     Raises VipbenchError for what cannot be used. A model in memory is left in the mode, on the
     device and in the precision in which it came.
     """
@@ -50,25 +50,24 @@ def evaluate(
     if styles is not None and not isinstance(styles, str):
         styles = ",".join(styles)
     live = model is not None and not isinstance(model, str | os.PathLike)
-    if live and processor is None:
-        raise RunnerError("evaluate: a model in memory needs its processor · pass processor=…")
-    if model is None and settings.get("runner", VIPLLAVA) == VIPLLAVA:
-        model = embedded.CHECKPOINT
-    if tasks is None:
-        settings.setdefault("suite", DEMO)
-    if data is None:
-        # never for tasks that are named: nobody is to measure synthetic data by accident
-        data = embedded.benchmark() if settings.get("suite") == DEMO else {}
+    if live and processor is None and settings.get("base") is None:
+        raise RunnerError(
+            "evaluate: a model in memory needs its processor · pass processor=…, or base=… with a "
+            "checkpoint that has one"
+        )
+    if isinstance(settings.get("base"), os.PathLike):
+        settings["base"] = os.fspath(settings["base"])
     fields = {
         **settings,
         "tasks": tuple(tasks or ()),
         "styles": styles,
-        "data": _sources(data),
+        "data": _sources(data or {}),
         "model": None if live or model is None else os.fspath(model),  # type: ignore[call-overload]
         "live_model": model if live else None,
         "processor": processor,
     }
-    return run(checked(RunSettings, fields, "evaluate"), Console(shows_bars=progress))
+    console = Console(STDERR.say, shows_bars=progress)
+    return run(with_defaults(checked(RunSettings, fields, "evaluate"), console), console)
 
 
 def _sources(

@@ -38,10 +38,14 @@ class Options:
 
 
 MODEL = Option("Checkpoint folder or hub id.", metavar="MODEL", unset="the embedded")
+BASE = Option(
+    "Checkpoint that lends tokenizer, processor, chat template and vipbench.json to one without.",
+    metavar="MODEL",
+)
 DEVICE = Option("cpu, cuda, cuda:1, mps.", metavar="NAME", unset="the fastest here")
 DTYPE = Option(
     "float32, float16 or bfloat16.", metavar="NAME", unset="float16 on CUDA, else float32"
 )
-"""These three of a run and of a bench."""
+"""These four of a run and of a bench."""
 INCLUDE = Option("Folder with further task files; repeatable.", metavar="DIR")
 """Of a run, and of the commands that list what there is without loading the record of a run."""

@@ -11,6 +11,7 @@ import pytest
 
 from tests.cli.conftest import Vipbench
 from vipbench import demo, files
+from vipbench.demo import embedded
 from vipbench.runfolder import manifest, trials_file
 from vipbench.runfolder.folder import FILES, REQUESTS, SCORES, SUMMARY
 from vipbench.runfolder.lines import ScoreLine
@@ -19,7 +20,7 @@ from vipbench.runfolder.summary import read_summary
 
 def test_run_takes_every_documented_option_in_this_order(vipbench: Vipbench) -> None:
     options = (
-        "--model --name --suite --tasks --styles --data --include --limit --ids --seed "
+        "--model --name --base --suite --tasks --styles --data --include --limit --ids --seed "
         "--batch-size --token-budget --dtype --device --prompt-format --fit --runner --path "
         "--replay --seeds --metric --max-errors --workers --engine --loaders --shard --judge-url "
         "--judge-model --judge-key-file --judge-prompt-from --judge-runs --judge-workers "
@@ -212,3 +213,39 @@ def test_a_checkpoint_is_named_with_its_training(vipbench: Vipbench, data: list[
     assert "| a/checkpoint-9 |" in board
     assert "| mine |" in board
     assert "run 2" not in board
+
+
+def test_a_run_says_whose_prompt_format_is_taken_and_what_contradicts_it(
+    vipbench: Vipbench, data: list[str]
+) -> None:
+    shutil.copytree(embedded.CHECKPOINT, "trained")
+    for name in ("vipbench.json", "tokenizer.json", "tokenizer_config.json"):
+        Path("trained", name).unlink()
+    command = ("run", "--model", "trained", "--tasks", "vip_bench_drawn", "--limit", "2", *data)
+    ran = vipbench(*command, "-o", "none")
+    assert ran.code == 2
+    assert "--base" in ran.err
+    base = ("--base", embedded.CHECKPOINT)
+    lent = vipbench(*command, *base, "-o", "lent")
+    assert lent.err.count("prompt format chat_template (vipbench.json of vipllava-demo, by") == 1
+    paper = vipbench(*command, *base, "--suite", "paper", "-o", "paper")
+    assert "prompt format llava_v1 (suite paper), fit pad (the task)" in paper.err
+    manifest = json.loads(Path("paper", "manifest.json").read_text())
+    assert manifest["prompt_format_from"] == "suite paper"
+    [warning] = [note for note in manifest["notes"] if note.startswith("prompt: ")]
+    assert "says chat_template, and the checkpoint's chat template writes another" in warning
+    name = read_first_id(Path("paper"))
+    assert "format   llava_v1 (suite paper)" in vipbench("show", "paper", name).out
+    assert vipbench("leaderboard", "paper", "lent", "-o", "board").code == 0
+    board = Path("board", "leaderboard.md").read_text()
+    assert board.replace("\\_", "_").count("trained: prompt: format llava_v1") == 1
+    assert vipbench("report", "paper", "-o", "page").code == 0
+    page = next(Path("page").glob("*.html")).read_text()
+    assert "trained: prompt: format llava_v1" in page
+    assert "(format: suite paper)" in page
+
+
+def read_first_id(folder: Path) -> str:
+    """Return the id of the first answer in a run folder."""
+    first = (folder / "responses.jsonl").read_text().partition("\n")[0]
+    return str(json.loads(first)["id"])

@@ -65,12 +65,15 @@ def bench(
         raise RunnerError(
             f"--random {settings.random}: is a model itself · leave out --model {settings.model}"
         )
+    if settings.model is None and settings.base is not None:
+        raise RunnerError(f"--base {settings.base}: lends to a checkpoint · give --model too")
     load_before = load_average()
-    info = check_checkpoint(settings.model or CHECKPOINT)
+    info = check_checkpoint(settings.model or CHECKPOINT, settings.base)
     samples = _samples(settings, info)
     folder = path.with_name(f"{path.name}.parts")
     with files.locked(folder):
         _claim(folder, Plan(settings=settings, versions=versions(), weights=info.weights), fresh)
+        console.say(_prompt_format(info))
         session = _prepare(folder, settings, samples, info, console)
         try:
             _write_requests(session, samples)
@@ -86,6 +89,13 @@ def bench(
         files.write_text(path, [report.model_dump_json(indent=2), "\n"])
         shutil.rmtree(folder)
     return report
+
+
+def _prompt_format(info: CheckpointInfo) -> str:
+    """Say in which prompt format all ways ask, and who says so."""
+    asked = info.hints.prompt_format is not None
+    source = info.hints_from if asked else "default of runner vipllava"
+    return f"prompt format {info.format_for(None)} ({source})"
 
 
 def _claim(folder: Path, plan: Plan, fresh: bool) -> None:

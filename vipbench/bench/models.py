@@ -18,6 +18,7 @@ from transformers import (
 from vipbench.bench.records import RandomSize
 from vipbench.demo.embedded import CHECKPOINT
 from vipbench.runners.checkpoints.checkpoint import CheckpointInfo, check_checkpoint
+from vipbench.runners.checkpoints.loading import load_tokenizer
 from vipbench.runners.device import find_placement
 from vipbench.runners.prompt_formats import PromptTokenizer, encode_prompt, format_prompt
 from vipbench.runners.vipllava.runner import VipLlavaRunner
@@ -144,8 +145,7 @@ def load_prompts(model: Path | None, size: RandomSize | None) -> Prompts:
     )
     vision = config.vision_config
     n_image_tokens = (vision.image_size // vision.patch_size) ** 2
-    tokenizer = AutoTokenizer.from_pretrained(str(info.path))
-    return Prompts(info, tokenizer, config.image_token_id, n_image_tokens)
+    return Prompts(info, load_tokenizer(info), config.image_token_id, n_image_tokens)
 
 
 def random_config(size: RandomSize) -> VipLlavaConfig:

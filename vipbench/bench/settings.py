@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from vipbench.bench.records import WAYS, RandomSize, WayName
-from vipbench.option import DEVICE, DTYPE, MODEL, Option
+from vipbench.option import BASE, DEVICE, DTYPE, MODEL, Option
 from vipbench.schema import Record
 
 N = 500
@@ -33,6 +33,7 @@ class BenchSettings(Record):
     """What to measure."""
 
     model: Annotated[str | None, MODEL] = None
+    base: Annotated[str | None, BASE] = None
     random: Annotated[RandomSize | None, Option("A model of this size with random weights.")] = None
     """In place of `model`."""
     device: Annotated[str | None, DEVICE] = None

@@ -8,7 +8,6 @@ import typer
 from vipbench.cli.app import app
 from vipbench.cli.options import RawValues, read_fields, record_command
 from vipbench.cli.printing import CONSOLE, print_columns, put
-from vipbench.cli.run import DEMO_SUITE, with_demo
 from vipbench.option import Option
 
 SHOWN_FLIPS = 10
@@ -19,7 +18,16 @@ SHOWN_LETTERS = 40
     app,
     "certify",
     fields=(
-        *("model", "runner", "dtype", "device", "batch_size", "token_budget", "prompt_format"),
+        *(
+            "model",
+            "base",
+            "runner",
+            "dtype",
+            "device",
+            "batch_size",
+            "token_budget",
+            "prompt_format",
+        ),
         *("suite", "tasks", "data", "include", "seed"),
     ),
     words={
@@ -50,12 +58,12 @@ def certify(
     Such a run, and `vipbench gate` and `compare` after it, find the certificate.
     """
     from vipbench import certify as certificates
+    from vipbench.run.defaults import with_defaults
     from vipbench.run.settings import RunSettings
     from vipbench.validation import checked
 
     fields = read_fields(RunSettings, raw)
-    fields["suite"] = fields["suite"] or (None if fields["tasks"] else DEMO_SUITE)
-    settings = with_demo(checked(RunSettings, fields, "vipbench certify"))
+    settings = with_defaults(checked(RunSettings, fields, "vipbench certify"), CONSOLE)
     path, certificate = certificates.certify(settings, n, out, console=CONSOLE)
     print_columns(list(certificates.report(certificate).items()))
     flips = [

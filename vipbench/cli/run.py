@@ -24,12 +24,7 @@ from vipbench.errors import RunError
 
 if TYPE_CHECKING:
     from vipbench.run.dry_run import DryRun
-    from vipbench.run.settings import RunSettings
     from vipbench.runfolder.summary import SeedRow
-
-DEMO_SUITE = "demo"
-PAPER_SUITE = "paper"
-"""The suite that `--replay` is about, where none is named."""
 
 
 @record_command(app, "run", before={"seeds": "metrics", "dry_run": "out"})
@@ -56,6 +51,7 @@ def run(
     from vipbench.judge.options import JudgeOptions
     from vipbench.run import dry_run as run_dry_run
     from vipbench.run import loop
+    from vipbench.run.defaults import with_defaults
     from vipbench.run.seeds import run_seeds
     from vipbench.run.settings import RunSettings
     from vipbench.runfolder.shard import AUTO
@@ -75,9 +71,7 @@ def run(
         fields["device"] = _device_of_rank(fields["device"])
     if ":" in fields["runner"]:
         sys.path.append(str(Path.cwd()))  # where a user's own runner usually lies
-    usual = PAPER_SUITE if fields["replay"] else DEMO_SUITE
-    fields["suite"] = fields["suite"] or (None if fields["tasks"] else usual)
-    settings = with_demo(checked(RunSettings, fields, "vipbench run"))
+    settings = with_defaults(checked(RunSettings, fields, "vipbench run"), CONSOLE)
     if dry_run:
         _print_dry_run(run_dry_run.dry_run(settings, CONSOLE))
     elif seeds is not None:
@@ -96,20 +90,6 @@ def _device_of_rank(device: str | None) -> str | None:
     from vipbench.runners.device import find_device
 
     return device_of_rank(str(find_device(device)), os.environ)
-
-
-def with_demo(settings: "RunSettings") -> "RunSettings":
-    """Fill in the embedded benchmark and checkpoint where the suite is one of theirs."""
-    from vipbench.data.tasks import load_suite
-    from vipbench.demo import embedded
-    from vipbench.run.settings import VIPLLAVA
-
-    if not settings.suite or not load_suite(settings.suite, settings.include).demo:
-        return settings
-    changes: dict[str, object] = {"data": embedded.benchmark() | settings.data}
-    if settings.model is None and settings.runner == VIPLLAVA:
-        changes["model"] = str(embedded.CHECKPOINT)
-    return settings.model_copy(update=changes)
 
 
 def _print_seeds(path: Path, rows: "Sequence[SeedRow]") -> None:

@@ -64,6 +64,11 @@ def show(
     put(f"task     {one_line(trial.task)}")
     put(f"style    {one_line(trial.style)}")
     put(f"model    {one_line(model_name(manifest))}")
+    if manifest.prompt_format_from is not None:
+        prompt_format = manifest.identity.settings.prompt_format
+        put(f"format   {prompt_format} ({one_line(manifest.prompt_format_from)})")
+    for note in manifest.prompt_notes:
+        put(f"note     {one_line(note)}")
     if trial.request is None:
         put(f"error    {one_line(trial.error or '')}")
         return

@@ -63,7 +63,7 @@ def render(content: Content) -> str:
         .render(
             title=_title(runs),
             counts=_counts(content),
-            notes=_notes(content),
+            notes=[*_notes(content), *_prompt_notes(runs)],
             policy=_policy(css, script),
             css=Markup(css),  # noqa: S704  # our own files
             script=Markup(script),  # noqa: S704
@@ -165,6 +165,11 @@ def _counts(content: Content) -> str:
             (data.n_samples(), "sample"),
         )
     )
+
+
+def _prompt_notes(runs: Sequence[Run]) -> list[str]:
+    """Say what of a checkpoint contradicts the prompts that it was asked in."""
+    return [f"{run.label}: {note}" for run in runs for note in run.manifest.prompt_notes]
 
 
 def _notes(content: Content) -> list[str]:

@@ -17,6 +17,7 @@ from vipbench.report.text import (
     latex_page,
     markdown_page,
     markdown_section,
+    markdown_text,
 )
 from vipbench.runfolder import manifest as manifests
 from vipbench.runfolder.judge_file import JUDGE_METRIC, GradedBy, judge_labels, read_graded_by
@@ -81,16 +82,17 @@ def leaderboard(runs: Sequence[Path], out: Path) -> list[Path]:
     Raises:
         RunError: A run has not ended or is broken.
     """
-    cells = _cells(list(dict.fromkeys(run.resolve() for run in runs)))
+    folders = list(dict.fromkeys(run.resolve() for run in runs))
+    cells = _cells(folders)
     whole_cells = [cell for cell in cells if cell.row.group == ALL]
     rows = [cell.row for cell in whole_cells]
     group_rows = [cell.row for cell in cells if cell.row.group != ALL]
-    notes = _notes(rows)
+    notes, warnings = _notes(rows), _prompt_notes(folders)
     grids = _leaderboard_grids(whole_cells)
     texts = {
-        "leaderboard.md": _markdown("Leaderboard", notes, grids),
+        "leaderboard.md": _markdown("Leaderboard", [*notes, *map(markdown_text, warnings)], grids),
         "leaderboard.csv": _csv(rows),
-        "leaderboard.tex": latex_page(notes, grids),
+        "leaderboard.tex": latex_page([*notes, *warnings], grids),
         "breakdown.md": _markdown("Breakdown", notes, _breakdown_grids(cells)),
         "breakdown.csv": _csv(group_rows),
     }
@@ -312,6 +314,14 @@ def _breakdown_grids(cells: Sequence[_Cell]) -> list[Grid]:
 
 def _group_text(row: Row | None) -> str:
     return MISSING if row is None else f"{accuracy_text(row)} (n {row.n})"
+
+
+def _prompt_notes(folders: Sequence[Path]) -> list[str]:
+    """Say what of a checkpoint contradicts the prompts that it was asked in, each once."""
+    found: dict[str, None] = {}
+    for manifest in map(manifests.read, folders):
+        found |= dict.fromkeys(f"{manifest.identity.model}: {n}" for n in manifest.prompt_notes)
+    return list(found)
 
 
 def _notes(rows: Sequence[Row]) -> list[str]:

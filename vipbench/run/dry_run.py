@@ -67,7 +67,7 @@ def dry_run(settings: RunSettings, console: Console = QUIET) -> DryRun:
         seconds=None if per_request is None else per_request * n_left,
         seconds_from=seconds_from,
         n_bytes=n_bytes,
-        notes=prepared.notes,
+        notes=(*prepared.way, *prepared.notes),
     )
 
 

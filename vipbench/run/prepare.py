@@ -38,6 +38,8 @@ class Prepared(NamedTuple):
     identity: Identity
     notes: tuple[str, ...]
     """What the user should know of tasks, styles, data and model; kept in the manifest."""
+    way: tuple[str, ...]
+    """How the model is asked and who says so, where it has a prompt format."""
     seconds: float
     """That this took."""
 
@@ -66,6 +68,7 @@ def prepare(settings: RunSettings, draft: Path, console: Console) -> Prepared:
         include=settings.include,
         fit=settings.fit,
         fit_hint=spec.fit_hint,
+        fit_hint_from=spec.fit_hint_from,
     )
     spec.check_selection(selection)
     sizing = spec.size(selection.prompt_format)
@@ -87,8 +90,11 @@ def prepare(settings: RunSettings, draft: Path, console: Console) -> Prepared:
     for note in (*selection.notes, *data_notes, *unused, *texts):
         console.say(note)
     _check_data(facts, settings.max_errors)
-    model = spec.describe(RunContext(selection.prompt_format, trials, ids, probe_runner))
-    for note in model.notes:
+    model = spec.describe(
+        RunContext(selection.prompt_format, trials, ids, probe_runner, selection.suite)
+    )
+    way = _way_of_asking(model, selection)
+    for note in (*way, *model.notes):
         console.say(note)
     return Prepared(
         spec=spec,
@@ -99,8 +105,24 @@ def prepare(settings: RunSettings, draft: Path, console: Console) -> Prepared:
         limit=_batch_limit(settings, spec, trials, sizing.budget if sizing else None),
         identity=_identity(settings, selection, model, facts),
         notes=(*selection.notes, *data_notes, *model.notes),
+        way=way,
         seconds=time.monotonic() - begun,
     )
+
+
+def _way_of_asking(model: Model, selection: Selection) -> tuple[str, ...]:
+    """Say which prompt format and which fit are taken, and who says so, in one line."""
+    if model.prompt_format_from is None:
+        return ()
+    fits: dict[tuple[str, str], list[str]] = {}
+    for choice in selection.tasks:
+        fits.setdefault((choice.fit, choice.fit_from), []).append(choice.spec.name)
+    parts = [
+        f"fit {fit} ({source})" + (f" for {', '.join(tasks)}" if len(fits) > 1 else "")
+        for (fit, source), tasks in fits.items()
+    ]
+    asked = f"prompt format {model.settings.prompt_format} ({model.prompt_format_from})"
+    return (", ".join([asked, *parts]),)
 
 
 def _identity(

@@ -15,7 +15,7 @@ from vipbench.data.locate import parse_data_options
 from vipbench.errors import RunError
 from vipbench.judge.options import JudgeOptions
 from vipbench.judge.settings import JudgeSettings
-from vipbench.option import DEVICE, DTYPE, INCLUDE, MODEL, Option, Options
+from vipbench.option import BASE, DEVICE, DTYPE, INCLUDE, MODEL, Option, Options
 from vipbench.runfolder.shard import Shard, parse_shard
 from vipbench.schema import (
     AnswerPath,
@@ -65,6 +65,7 @@ class RunSettings(Record):
         default=None, description="A VipLlava in memory, in place of `model`."
     )
     processor: object | None = Field(default=None, description="Of the live model.")
+    base: Annotated[str | None, BASE] = None
     answers: dict[str, Path] = Field(
         default={}, description="Task -> file of answers made elsewhere, which are scored."
     )

@@ -34,6 +34,8 @@ FORMAT = 2
 """Version of the run folder that new runs are written in."""
 CERTIFICATES = Path("results/certificates")
 """Where numerics certificates lie, below the working directory: `<settings digest>.json`."""
+PROMPT_NOTE = "prompt: "
+"""How a note begins that says what of a checkpoint contradicts the prompts it was asked in."""
 IMPORTED = "imported"
 """Name of the runner of imported answers in a run's identity; `--runner` does not take it."""
 
@@ -168,6 +170,9 @@ class Manifest(Record):
     files: dict[str, Written] = Field(default={})
     """Name of a file -> the bytes of it that belong to the run; see bound.py."""
     tasks: dict[str, TaskRun]
+    parts: dict[str, str] = Field(default={})
+    """sha256 by part of the checkpoint: `weights`, `config`, `tokenizer`, `processor`, `template`;
+    in no digest, since `Settings.weights` covers all of them."""
     n_requests: int
     """Samples x styles, errors included."""
     metrics: tuple[ExtraMetric, ...] = ()
@@ -183,6 +188,9 @@ class Manifest(Record):
     """Side in px of the square that the model sees; None: unknown, or images come unfitted."""
     certificate: CertificateRef | None = None
     """The numerics certificate of the same settings that lay there when the run began."""
+    prompt_format_from: str | None = None
+    """Who says in which prompt format the model was asked, such as `suite paper`; in no digest.
+    None: there is no prompt format, or an older run."""
     notes: tuple[str, ...] = ()
     """What was left out, and other things that were said."""
     batch_size: int | None
@@ -222,6 +230,11 @@ class Manifest(Record):
     def batch_limit(self) -> BatchLimit:
         """How large a batch may become."""
         return BatchLimit(self.batch_size, self.token_budget)
+
+    @property
+    def prompt_notes(self) -> tuple[str, ...]:
+        """The notes that say what of the checkpoint contradicts the prompts."""
+        return tuple(note for note in self.notes if note.startswith(PROMPT_NOTE))
 
 
 _CERTIFIED = ("device", "batch_size", "token_budget", "n", "n_flipped", "n_rescored")

@@ -75,6 +75,7 @@ def make_runner(
     threads: int | None = None,
     path: AnswerPath = "fast",
     token_budget: int | None = None,
+    base: str | None = None,
 ) -> Runner:
     """Build a runner by name: a built-in one, an entry point, or `package.module:Class`.
 
@@ -90,6 +91,7 @@ def make_runner(
         threads: see there.
         path: see there.
         token_budget: see there.
+        base: see there.
 
     Raises:
         RunnerError: there is no such runner, or it cannot be built.
@@ -100,6 +102,7 @@ def make_runner(
         model=None if is_live or model is None else str(model),
         live_model=model if is_live else None,
         processor=processor,
+        base=base,
         prompt_format=prompt_format,
         dtype=dtype,
         device=device,

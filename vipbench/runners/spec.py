@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from types import MappingProxyType
 from typing import ClassVar, NamedTuple, Protocol
 
 from vipbench import digests
@@ -34,6 +35,8 @@ class ModelChoice:
     """A model in memory, in place of `model`."""
     processor: object | None = None
     """Of the live model."""
+    base: str | None = None
+    """Folder or hub id of a checkpoint that lends what `model` or `live_model` lacks."""
     prompt_format: PromptFormat | None = None
     dtype: str | None = None
     device: str | None = None
@@ -58,7 +61,7 @@ class ModelChoice:
         return f"--workers {self.workers}" if local else f"--engine {self.engine}"
 
 
-OPTIONAL = ("dtype", "device", "prompt_format", "replay", "path")
+OPTIONAL = ("base", "dtype", "device", "prompt_format", "replay", "path")
 """Fields of `ModelChoice` that a runner need not look at."""
 
 
@@ -69,6 +72,10 @@ class Sizing(NamedTuple):
     """Tokens of a request's prompt, those of the image among them."""
     budget: int
     """Tokens of a batch, padding included."""
+    against_format: tuple[str, ...] = ()
+    """What the chat template does otherwise than the prompt format that is taken."""
+    against_config: tuple[str, ...] = ()
+    """What of the tokenizer does not go with the config."""
 
 
 class Build(Protocol):
@@ -107,6 +114,8 @@ class RunContext(NamedTuple):
     """Task -> ids of all its samples, those that are not asked too."""
     probe: Probe
     """Tells of a runner that is built in another process."""
+    suite: str = ""
+    """Its name."""
 
 
 class Model(NamedTuple):
@@ -130,6 +139,10 @@ class Model(NamedTuple):
     """Name of the original checkpoint, where the model's says so."""
     notes: tuple[str, ...] = ()
     """What the user should know of how it answers."""
+    prompt_format_from: str | None = None
+    """Who says which prompt format is taken; None: the model itself, or there is none."""
+    parts: Mapping[str, str] = MappingProxyType({})
+    """sha256 by part, such as `weights` and `tokenizer`, as far as they are known."""
 
 
 class RunnerSpec(ABC):
@@ -165,6 +178,11 @@ class RunnerSpec(ABC):
     def path(self) -> AnswerPath | None:
         """Which of its ways of computing is taken; None: it knows one way only."""
         return self.choice.path if "path" in self.heeds else None
+
+    @property
+    def fit_hint_from(self) -> str:
+        """Where the model says so, in words."""
+        return "the model"
 
     def check(self) -> None:
         """Check all that can be checked without loading a model or reading data; RunnerError."""
@@ -266,6 +284,7 @@ def describe_by_settings(
         device=settings.device,
         build=build,
         image_size=image_size,
+        parts={"weights": settings.weights} if settings.weights else {},
     )
 
 

@@ -37,6 +37,8 @@ class TaskChoice(NamedTuple):
     fit: Fit
     limit: int | None = None
     """Samples that the suite asks of the task; None: all."""
+    fit_from: str = ""
+    """Who says how its images are fitted, such as `suite paper`."""
 
 
 class Selection(NamedTuple):
@@ -70,6 +72,7 @@ def select(
     include: Sequence[Path] = (),
     fit: Fit | None = None,
     fit_hint: Fit | None = None,
+    fit_hint_from: str = "the model",
 ) -> Selection:
     """Resolve names to tasks, data and styles.
 
@@ -81,6 +84,7 @@ def select(
         include: further folders of task files.
         fit: for all tasks.
         fit_hint: for tasks that say nothing themselves: the checkpoint's.
+        fit_hint_from: where the checkpoint says so, in words.
 
     Raises:
         TaskError: a task, suite or style is unknown or broken, or no task is left to run.
@@ -97,13 +101,15 @@ def select(
             notes.append(f"{spec.name}: {_why_left_out(spec, left_out)}")
         if not kept:
             continue
+        chosen_fit, fit_from = _choose_fit(fit, chosen, spec, (fit_hint, fit_hint_from))
         choices.append(
             TaskChoice(
                 spec=spec,
                 source=locate(str(spec.data), data, spec.path.parent if spec.path else None),
                 styles=kept,
                 headline=headline,
-                fit=_choose_fit(fit, chosen, spec, fit_hint),
+                fit=chosen_fit,
+                fit_from=fit_from,
                 limit=_suite_limit(chosen, spec, joints) if chosen else None,
             )
         )
@@ -121,9 +127,22 @@ def select(
     )
 
 
-def _choose_fit(asked: Fit | None, suite: Suite | None, spec: TaskSpec, hint: Fit | None) -> Fit:
-    """Return the fit of a task: the user's, else the suite's, the task's, the checkpoint's, pad."""
-    return asked or (suite.fit if suite else None) or spec.fit or hint or "pad"
+def _choose_fit(
+    asked: Fit | None, suite: Suite | None, spec: TaskSpec, hint: tuple[Fit | None, str]
+) -> tuple[Fit, str]:
+    """Return the fit of a task, and who says so.
+
+    The user's, else the suite's, the task's, the checkpoint's, pad.
+    """
+    for fit, source in (
+        (asked, "--fit"),
+        (suite.fit if suite else None, f"suite {suite.name if suite else ''}"),
+        (spec.fit, "the task"),
+        hint,
+    ):
+        if fit is not None:
+            return fit, source
+    return "pad", "default"
 
 
 def _suite_limit(suite: Suite, spec: TaskSpec, joints: Sequence[TaskSpec]) -> int | None:

@@ -38,7 +38,8 @@ def test_a_good_checkpoint_is_described(checkpoint: Path) -> None:
 def test_the_old_layout_says_the_same(folder: Path) -> None:
     new = check_checkpoint(folder)
     old = check_checkpoint(make_old(folder))
-    assert old.model_copy(update={"weights": new.weights, "settings": new.settings}) == new
+    same = {"weights": new.weights, "settings": new.settings, "parts": new.parts}
+    assert old.model_copy(update=same) == new
 
 
 def test_no_torch_is_needed(checkpoint: Path) -> None:

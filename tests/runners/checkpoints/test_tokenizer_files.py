@@ -6,20 +6,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from transformers import AutoTokenizer
 
 from tests.models import save_family
+from tests.originals import llama_like_tokenizer, save_sentencepiece
 from tests.runners.checkpoints.breaking import edit, refused
 from vipbench.errors import RunnerError
 from vipbench.runners.checkpoints.checkpoint import check_checkpoint, check_model
+from vipbench.runners.checkpoints.loading import load_tokenizer, readable_tokenizer
 from vipbench.runners.checkpoints.tokenizer_files import tokenizer_errors
 from vipbench.runners.conversion.llama_tokenizer import load_original_tokenizer
 from vipbench.runners.hf.runner import HfRunner
 from vipbench.runners.vipllava.runner import VipLlavaRunner
-
-ALONE = (
-    r"has tokenizer\.model and no tokenizer\.json · expected tokenizer\.json · save it once: "
-    r"AutoTokenizer.*sentencepiece"
-)
 
 
 @pytest.mark.parametrize(
@@ -100,22 +98,31 @@ def test_the_image_token_is_the_number_of_a_token(folder: Path, key: str, token:
         check_model(folder)
 
 
-def alone(folder: Path) -> None:
+def test_a_tokenizer_model_alone_is_read_as_sentencepiece_reads_it(
+    folder: Path, tmp_path: Path
+) -> None:
+    reference = llama_like_tokenizer(330)
+    (folder / "tokenizer.json").unlink()
+    edit(folder / "tokenizer_config.json", lambda c: c.update(chat_template="{{ own }}"))
+    save_sentencepiece(folder / "tokenizer.model", reference)
+    tokenizer = load_tokenizer(check_checkpoint(folder))
+    assert tokenizer.chat_template == "{{ own }}"
+    for text in ("What is this?", "  two  spaces", "a\tb", "ä 漢"):
+        ids = tokenizer(text)["input_ids"]
+        assert ids == [tokenizer.bos_token_id, *reference.encode(text).ids]
+    with readable_tokenizer(folder) as readable:
+        again = AutoTokenizer.from_pretrained(str(readable))
+        assert (readable / "model.safetensors").exists()
+    assert again("What is this?")["input_ids"] == tokenizer("What is this?")["input_ids"]
+    with readable_tokenizer(tmp_path) as same:
+        assert same == tmp_path
+
+
+def test_one_of_another_kind_is_refused_with_what_is_expected(folder: Path) -> None:
     (folder / "tokenizer.json").unlink()
     (folder / "tokenizer.model").write_bytes(b"\x0a\x05")
-
-
-def test_a_tokenizer_model_alone_is_refused_with_what_works(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    names = "vipbench.runners.checkpoints.tokenizer_files.find_spec"
-    alone(folder)
-    monkeypatch.setattr(names, lambda name: None)
-    refused(folder, ALONE)
-    monkeypatch.setattr(names, lambda name: name == "sentencepiece")
-    assert check_checkpoint(folder)  # where the package is installed, it may well be read
-    with pytest.raises(RunnerError, match=r"cannot be loaded .* · expected tokenizer\.json · save"):
+    assert check_checkpoint(folder)
+    with pytest.raises(RunnerError, match=r"tokenizer\.model: is truncated .* tokenizer\.json"):
         VipLlavaRunner(folder, device="cpu")
     (folder / "vocab.json").write_text(json.dumps({}))
-    monkeypatch.setattr(names, lambda name: None)
     assert check_checkpoint(folder)

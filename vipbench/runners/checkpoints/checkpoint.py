@@ -24,6 +24,8 @@ from vipbench.runners.checkpoints.files import (
     settings_digest,
     weight_files,
 )
+from vipbench.runners.checkpoints.lending import HINTS, Lent, lend, own_names
+from vipbench.runners.checkpoints.parts import digest_parts
 from vipbench.runners.checkpoints.tokenizer_files import check_tokenizer
 from vipbench.schema import Fit, PromptFormat, Record
 
@@ -76,6 +78,15 @@ class ModelInfo(Record):
     """sha256 over names and bytes of the weight files."""
     settings: str
     """sha256 over config, tokenizer, processor and template files."""
+    parts: dict[str, str] = Field(default={})
+    """sha256 by part of the checkpoint; see `parts.digest_parts`."""
+    lent: Lent | None = None
+    """What a base has lent; None: there is no base."""
+
+    @property
+    def hints_from(self) -> str:
+        """Where the hints stand, for a message."""
+        return f"{HINTS}{(self.lent.says(HINTS) if self.lent else '') or f' of {self.name}'}"
 
     def format_for(self, asked: PromptFormat | None) -> PromptFormat:
         """Return the prompt format: as asked for, else the checkpoint's own, else `hf`."""
@@ -98,23 +109,24 @@ class CheckpointInfo(ModelInfo):
     """The processor's; None: the tokenizer's, if that has one."""
 
 
-def check_checkpoint(model: str | Path) -> CheckpointInfo:
+def check_checkpoint(model: str | Path, base: str | None = None) -> CheckpointInfo:
     """Check a VipLlava folder or hub id (then downloaded) as far as is possible without torch.
+
+    `base` is a checkpoint that lends what this one lacks; see `lending`.
 
     Raises:
         RunnerError: there is no such folder or id; the config is broken, is of another model type
             or asks for remote code; the weights are missing, torn or pickled.
     """
     with _readable_files(model):
-        folder, config, name = _fetch(model, MODEL_TYPE)
+        folder, config, name, lent = _fetch(model, MODEL_TYPE, base)
         weights = list(weight_files(folder))
         shapes = all_shapes(weights)
         width = _check_projector(weights[-1], shapes)
         image_size, patch, layers = _vision_config(folder / "config.json", config, width)
         _check_depths(folder / "config.json", config, shapes)
-        mean, std = image_statistics(
-            _processor_config(folder, *_PIXEL_KEYS), f"{folder}: image processor"
-        )
+        mean, std = image_statistics(processor_of(folder), f"{folder}: image processor")
+        template, digested = chat_template(folder), digest(weights)
         return CheckpointInfo(
             name=name,
             path=folder,
@@ -124,18 +136,22 @@ def check_checkpoint(model: str | Path) -> CheckpointInfo:
             vision_feature_layers=layers,
             image_mean=mean,
             image_std=std,
-            chat_template=_chat_template(folder),
-            hints=read_hints(folder),
-            weights=digest(weights),
+            chat_template=template,
+            hints=_own_hints(folder, lent),
+            lent=lent,
+            weights=digested,
             settings=settings_digest(folder),
+            parts=digest_parts(folder, digested, template or _tokenizer_template(folder)),
         )
 
 
-def check_model(model: str | Path, prompt_format: PromptFormat | None = None) -> ModelInfo:
+def check_model(
+    model: str | Path, prompt_format: PromptFormat | None = None, base: str | None = None
+) -> ModelInfo:
     """Check a folder or hub id of any model, as `check_checkpoint` does one of VipLlava.
 
     Whether transformers knows the model as one of images and text shows when it is loaded.
-    `prompt_format` is what the user asks for, if anything.
+    `prompt_format` is what the user asks for, if anything; `base` as there.
 
     Raises:
         RunnerError: as there; or the weights are quantised, there is no chat template, or the
@@ -147,18 +163,20 @@ def check_model(model: str | Path, prompt_format: PromptFormat | None = None) ->
             "with the checkpoint · leave --prompt-format out"
         )
     with _readable_files(model):
-        folder, config, name = _fetch(model)
+        folder, config, name, lent = _fetch(model, base=base)
         if "quantization_config" in config:
             raise RunnerError(
                 f"{folder / 'config.json'}: the weights are quantised (quantization_config) · "
                 "expected float32, float16 or bfloat16 weights"
             )
-        if not (_chat_template(folder) or _tokenizer_template(folder)):
+        template = chat_template(folder) or _tokenizer_template(folder)
+        if not template:
             raise RunnerError(
                 f"{folder}: has no chat template, and runner hf writes every prompt with it · "
-                "expected a model tuned for chats, with chat_template.jinja"
+                "expected a model tuned for chats, with chat_template.jinja · --base CHECKPOINT "
+                "lends that of another"
             )
-        hints = read_hints(folder)
+        hints = _own_hints(folder, lent)
         if hints.prompt_format not in (None, "chat_template"):
             raise RunnerError(
                 f"{folder / 'vipbench.json'}: prompt_format is {hints.prompt_format!r}, and runner "
@@ -174,16 +192,19 @@ def check_model(model: str | Path, prompt_format: PromptFormat | None = None) ->
             path=folder,
             image_size=hints.image_size or _square(folder, config),
             hints=hints,
-            weights=digest(weights),
+            lent=lent,
+            weights=(digested := digest(weights)),
             settings=settings,
+            parts=digest_parts(folder, digested, template),
         )
 
 
 @contextmanager
 def _readable_files(model: str | Path) -> Iterator[None]:
-    """Turn what the file system refuses into a RunnerError."""
+    """Turn what the file system refuses into a RunnerError, and name files as the user does."""
     try:
-        yield
+        with own_names():
+            yield
     except OSError as error:
         raise RunnerError(
             f"model {model}: cannot be read ({error.strerror or error}) · expected a checkpoint's "
@@ -191,15 +212,24 @@ def _readable_files(model: str | Path) -> Iterator[None]:
         ) from error
 
 
-def _fetch(model: str | Path, kind: str | None = None) -> tuple[Path, dict[str, Any], str]:
-    """Return folder, config and name of a checkpoint, whose weights are fetched once it is fit."""
+def _fetch(
+    model: str | Path, kind: str | None = None, base: str | None = None
+) -> tuple[Path, dict[str, Any], str, Lent | None]:
+    """Return folder, config and name of a checkpoint, whose weights are fetched once it is fit.
+
+    The folder is that of the checkpoint together with what the base lends.
+    """
     folder, name = find_folder(model)
     config = _check_config(folder, kind)
     _check_image_token(folder / "config.json", config)
     if not Path(model).expanduser().is_dir():
         folder = download(str(model), ("model*.safetensors",))
+    lent = None if base is None else lend(folder, base)
+    if lent is not None:
+        folder = lent.folder
+        _check_remote_code(folder, config.get("model_type"))
     check_tokenizer(folder)
-    return folder, config, name
+    return folder, config, name, lent
 
 
 def _square(folder: Path, config: dict[str, Any]) -> int:
@@ -234,15 +264,23 @@ def _is_side(value: object) -> TypeGuard[int]:
     return type(value) is int and 0 < value <= _AREA
 
 
-def _tokenizer_template(folder: Path) -> bool:
-    """Whether the tokenizer brings a chat template."""
+def _tokenizer_template(folder: Path) -> Any:
+    """The chat template that the tokenizer brings, or several by name; None: it brings none."""
     path = folder / "tokenizer_config.json"
-    return path.exists() and bool(read_json(path).get("chat_template"))
+    return read_json(path).get("chat_template") if path.exists() else None
+
+
+def _own_hints(folder: Path, lent: Lent | None) -> Hints:
+    """Read the hints of a checkpoint; one that has lent them was converted, and not this one."""
+    hints = read_hints(folder)
+    if lent is not None and HINTS in lent.parts:
+        return hints.model_copy(update={"converted_from": None})
+    return hints
 
 
 def read_hints(folder: Path) -> Hints:
     """Read a checkpoint's `vipbench.json`; without one there are no hints."""
-    path = folder / "vipbench.json"
+    path = folder / HINTS
     if not path.exists():
         return Hints()
     content = read_json(path)
@@ -312,7 +350,8 @@ def _check_config(folder: Path, expected: str | None = None) -> dict[str, Any]:
     if (folder / "adapter_config.json").exists():
         raise RunnerError(
             f"{folder}: holds an adapter (adapter_config.json) · expected a whole model · merge "
-            "the adapter into its base model and save that"
+            "the adapter into its base model and save that: "
+            "PeftModel.from_pretrained(MODEL, FOLDER).merge_and_unload().save_pretrained(OUT)"
         )
     if not path.exists():
         raise RunnerError(
@@ -321,12 +360,7 @@ def _check_config(folder: Path, expected: str | None = None) -> dict[str, Any]:
     config = read_json(path)
     kind = config.get("model_type")
     # First, since remote code is the reason to warn about, whatever the model calls itself.
-    for file in sorted(folder.glob("*config.json")):
-        if where := remote_code(read_json(file)):
-            raise RunnerError(
-                f"{file}: {where} asks for remote code (model type {kind!r}) · vipbench never runs "
-                "code from a checkpoint · expected a checkpoint of transformers itself"
-            )
+    _check_remote_code(folder, kind)
     if expected is None and "mm_vision_tower" in config:
         raise RunnerError(
             f"{path}: is of the original LLaVA code (mm_vision_tower) · expected a conversion for "
@@ -349,6 +383,16 @@ def _check_config(folder: Path, expected: str | None = None) -> dict[str, Any]:
             f"{expected!r} · this runner takes VipLlava checkpoints only · --runner hf may take it"
         )
     return config
+
+
+def _check_remote_code(folder: Path, kind: object) -> None:
+    """Refuse a checkpoint that brings code of its own."""
+    for file in sorted(folder.glob("*config.json")):
+        if where := remote_code(read_json(file)):
+            raise RunnerError(
+                f"{file}: {where} asks for remote code (model type {kind!r}) · vipbench never runs "
+                "code from a checkpoint · expected a checkpoint of transformers itself"
+            )
 
 
 def _check_image_token(path: Path, config: Mapping[str, Any]) -> None:
@@ -414,6 +458,11 @@ def _vision_config(
     return image_size, patch, tuple(layers)
 
 
+def processor_of(folder: Path) -> dict[str, Any]:
+    """The settings of a folder's image processor that change pixels."""
+    return _processor_config(folder, *_PIXEL_KEYS)
+
+
 def _processor_config(folder: Path, *keys: str) -> dict[str, Any]:
     """The image processor's settings, in the first file that has one of `keys`.
 
@@ -429,7 +478,7 @@ def _processor_config(folder: Path, *keys: str) -> dict[str, Any]:
     return {}
 
 
-def _chat_template(folder: Path) -> str | None:
+def chat_template(folder: Path) -> str | None:
     """The processor's chat template, in the three files that it has been saved in."""
     path = folder / "chat_template.jinja"
     if path.exists():

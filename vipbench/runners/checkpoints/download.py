@@ -9,25 +9,28 @@ HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 SMALL_FILES = ("*.json", "*.jinja", "*.txt", "*.model")
 
 
-def find_folder(model: str | Path) -> tuple[Path, str]:
-    """Return the folder with at least the small files of a checkpoint, and its name."""
+def find_folder(model: str | Path, what: str = "model") -> tuple[Path, str]:
+    """Return the folder with at least the small files of a checkpoint, and its name.
+
+    `what` it is called in messages.
+    """
     path = Path(model).expanduser()
     if path.is_dir():
         return path, path.resolve().name
     if path.exists():
-        raise RunnerError(f"model {model}: is a file · expected a checkpoint's folder")
+        raise RunnerError(f"{what} {model}: is a file · expected a checkpoint's folder")
     if HUB_ID.fullmatch(str(model)) and not path.parent.is_dir():
-        return download(str(model), SMALL_FILES), str(model)
+        return download(str(model), SMALL_FILES, what), str(model)
     parent = next(p for p in path.absolute().parents if p.is_dir())
     missing = path.absolute().relative_to(parent).parts[0]
     near = nearest(missing, (p.name for p in parent.iterdir() if p.is_dir()))
     raise RunnerError(
-        f"model {model}: does not exist; looked for {missing!r} in {parent}{near} · expected a "
+        f"{what} {model}: does not exist; looked for {missing!r} in {parent}{near} · expected a "
         "checkpoint's folder or a hub id (owner/name)"
     )
 
 
-def download(hub_id: str, patterns: tuple[str, ...]) -> Path:
+def download(hub_id: str, patterns: tuple[str, ...], what: str = "model") -> Path:
     """Bring files of a hub repository into the hub's cache; weights only as safetensors."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
@@ -37,6 +40,6 @@ def download(hub_id: str, patterns: tuple[str, ...]) -> Path:
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         reason = " ".join(str(error).split())
         raise RunnerError(
-            f"model {hub_id}: there is no such folder here, and as a hub id it cannot be fetched "
+            f"{what} {hub_id}: there is no such folder here, and as a hub id it cannot be fetched "
             f"({type(error).__name__}: {reason[:200]}) · expected a checkpoint's folder or an id"
         ) from error

@@ -1,7 +1,9 @@
 """What runners of transformers models share: strict and silent loading, images, end tokens."""
 
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,8 +19,11 @@ from transformers.utils import logging as hf_logging
 
 from vipbench.errors import RunnerError
 from vipbench.runners.checkpoints.checkpoint import ModelInfo
-from vipbench.runners.checkpoints.files import is_constant
-from vipbench.runners.checkpoints.tokenizer_files import tokenizer_errors
+from vipbench.runners.checkpoints.files import is_constant, read_json
+from vipbench.runners.checkpoints.lending import own_names
+from vipbench.runners.checkpoints.parts import TOKENIZER
+from vipbench.runners.checkpoints.tokenizer_files import is_model_only, tokenizer_errors
+from vipbench.runners.conversion.llama_tokenizer import load_original_tokenizer
 from vipbench.runners.device import Placement
 from vipbench.schema import Request
 
@@ -85,7 +90,7 @@ def load_model(
     """
     load: Any = model_class.from_pretrained
     try:
-        with _no_bar():
+        with own_names(), _no_bar():
             model, report = load(
                 str(info.path),
                 dtype=placement.torch_dtype(),
@@ -96,7 +101,8 @@ def load_model(
             )
         model.to(placement.torch_device())
     except LOAD_ERRORS as error:
-        raise RunnerError(f"{info.path}: cannot be loaded ({error_line(error)})") from error
+        with own_names():
+            raise RunnerError(f"{info.path}: cannot be loaded ({error_line(error)})") from error
     _check_report(info, report, type(model).__name__)
     if placement.torch_device().type == "cuda":
         # TF32 keeps 10 bits of the mantissa: float32 in name only.
@@ -137,20 +143,93 @@ def _readable_key(key: object) -> str:
 def check_live(model: Any, processor: Any) -> None:
     """Refuse a model in memory that is not a VipLlava, or comes without its processor."""
     if not isinstance(model, VipLlavaForConditionalGeneration):
+        check_unwrapped(model)
         kind = getattr(getattr(model, "config", None), "model_type", type(model).__name__)
         raise RunnerError(
             f"model: is a {type(model).__name__} ({kind}) · expected a path, a hub id or a "
             "VipLlavaForConditionalGeneration"
         )
     if processor is None:
-        raise RunnerError("model: a live model came without processor · give its processor too")
+        raise RunnerError(
+            "model: a live model came without processor · give its processor too, or a checkpoint "
+            "that has one as base"
+        )
+
+
+def check_unwrapped(model: Any) -> None:
+    """Refuse a model that another library has wrapped, and name the way to the model inside."""
+    inner, way, advice = model, "model", ""
+    while not isinstance(inner, VipLlavaForConditionalGeneration):
+        if "FullyShardedDataParallel" in type(inner).__name__:
+            way, advice = "", "its weights lie in shards · save it, and give its folder"
+            break
+        if hasattr(inner, "_orig_mod"):  # torch.compile
+            inner, way = inner._orig_mod, f"{way}._orig_mod"
+        elif hasattr(inner, "merge_and_unload"):  # PEFT
+            advice = (
+                f", which keeps the adapter at work and the training as it is; "
+                f"or, when the training is over, {way}.merge_and_unload()"
+            )
+            inner, way = getattr(inner.base_model, "model", None), f"{way}.base_model.model"
+        elif isinstance(getattr(inner, "module", None), torch.nn.Module):  # DDP, DataParallel
+            inner, way = inner.module, f"{way}.module"
+        else:
+            return
+    if inner is not model or advice:
+        raise RunnerError(
+            f"model: is a {type(model).__name__} around the model · expected a "
+            f"VipLlavaForConditionalGeneration · {f'pass {way}' if way else ''}{advice}"
+        )
 
 
 def load_tokenizer(info: ModelInfo) -> PreTrainedTokenizerBase:
     """Load a checkpoint's tokenizer; RunnerError where transformers cannot."""
     assert info.path is not None
-    with tokenizer_errors(info.path, "tokenizer", LOAD_ERRORS):
-        return AutoTokenizer.from_pretrained(str(info.path))
+    return load_tokenizer_of(info.path)
+
+
+def load_tokenizer_of(folder: Path) -> PreTrainedTokenizerBase:
+    """Load the tokenizer of a folder; RunnerError where it cannot be."""
+    with own_names(), tokenizer_errors(folder, "tokenizer", LOAD_ERRORS):
+        if is_model_only(folder):
+            return load_sentencepiece(folder)
+        return AutoTokenizer.from_pretrained(str(folder))
+
+
+def load_sentencepiece(folder: Path) -> PreTrainedTokenizerBase:
+    """Load a `tokenizer.model` that stands alone, by our own reader.
+
+    transformers 5 reads it as if nothing stood in front of a text: neither BOS nor a space.
+
+    Raises:
+        RunnerError: it is not of Llama's kind.
+    """
+    try:
+        tokenizer = load_original_tokenizer(folder)
+    except RunnerError as error:
+        raise RunnerError(
+            f"{error} · or the tokenizer.json of the model's authors beside tokenizer.model"
+        ) from error
+    path = folder / "tokenizer_config.json"
+    config = read_json(path) if path.is_file() else {}
+    tokenizer.chat_template = config.get("chat_template")
+    return tokenizer
+
+
+@contextmanager
+def readable_tokenizer(folder: Path) -> Iterator[Path]:
+    """Lend a checkpoint's folder as transformers reads it: with a tokenizer.json."""
+    if not is_model_only(folder):
+        yield folder
+        return
+    with tempfile.TemporaryDirectory(prefix="vipbench-tokenizer-") as scratch:
+        load_sentencepiece(folder).save_pretrained(scratch)
+        for path in folder.iterdir():
+            link = Path(scratch) / path.name
+            if path.name not in TOKENIZER:
+                link.unlink(missing_ok=True)
+                link.symlink_to(path.resolve())
+        yield Path(scratch)
 
 
 def check_images(

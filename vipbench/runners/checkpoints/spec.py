@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from vipbench import digests
 from vipbench.errors import RunnerError
 from vipbench.runfolder.manifest import Settings
+from vipbench.runners.checkpoints.lending import Lent
+from vipbench.runners.checkpoints.prompt_origin import PromptOrigin, contradictions, find_origin
 from vipbench.runners.checkpoints.template_files import find_template
 from vipbench.runners.contract import Runner
 from vipbench.runners.device import Placement, assign_devices, check_placed, find_placement
@@ -19,6 +21,7 @@ from vipbench.runners.spec import (
     ModelChoice,
     RunContext,
     RunnerSpec,
+    Sizing,
     build_there,
 )
 from vipbench.schema import Fit, PromptFormat, Trial
@@ -30,7 +33,7 @@ if TYPE_CHECKING:
 class CheckpointSpec(RunnerSpec):
     """A runner whose checkpoint can be known and fingerprinted before it is loaded."""
 
-    heeds = frozenset({"dtype", "device", "prompt_format", "replay"})
+    heeds = frozenset({"base", "dtype", "device", "prompt_format", "replay"})
     loads_checkpoint = True
     info: "ModelInfo"
     """What the files say, once they are checked."""
@@ -39,11 +42,17 @@ class CheckpointSpec(RunnerSpec):
         """Take what the user chose; nothing is looked at yet."""
         super().__init__(choice)
         self._placement: Placement | None = None
+        self.sizing: Sizing | None = None
 
     @property
     def fit_hint(self) -> Fit | None:
         """How the checkpoint's `vipbench.json` wants images fitted."""
         return self.info.hints.fit
+
+    @property
+    def fit_hint_from(self) -> str:
+        """Where that file is."""
+        return self.info.hints_from
 
     def check(self) -> None:
         """Check the checkpoint's files; where the user names a device or wants workers, these."""
@@ -74,9 +83,20 @@ class CheckpointSpec(RunnerSpec):
         """Return the choice with the prompt format that is taken; None: the checkpoint's own."""
         return replace(self.choice, prompt_format=self.choice.prompt_format or suite_format)
 
+    def find_origin(self, context: RunContext) -> PromptOrigin:
+        """Find who says which prompt format is taken."""
+        return find_origin(
+            self.choice.prompt_format,
+            (context.suite, context.suite_format),
+            (self.info.hints_from, self.info.hints.prompt_format),
+            (f"default of runner {self.name}", "hf"),
+        )
+
     def describe(self, context: RunContext) -> Model:
         """Fix what an answer depends on, by the files of the checkpoint."""
-        choice = self.with_format(context.suite_format)
+        choice, origin = self.with_format(context.suite_format), self.find_origin(context)
+        hint = (self.info.hints_from, self.info.hints.prompt_format)
+        notes = contradictions(origin, hint, *against(self.sizing))
         spec, info, placement = type(self), self.info, self.placed()
         resolved = info.format_for(choice.prompt_format)
         template = find_template(info.path) if resolved == "chat_template" and info.path else None
@@ -100,7 +120,23 @@ class CheckpointSpec(RunnerSpec):
             weights=info.weights,
             image_size=info.image_size,
             converted_from=info.hints.converted_from,
+            notes=(*lent_notes(info.lent), *notes),
+            prompt_format_from=origin.source,
+            parts=info.parts,
         )
+
+
+def against(sizing: Sizing | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return what contradicts the prompt format, and the config; nothing where it is not known."""
+    return ((), ()) if sizing is None else (sizing.against_format, sizing.against_config)
+
+
+def lent_notes(lent: Lent | None) -> tuple[str, ...]:
+    """Say what a base lends, or that it lends nothing."""
+    if lent is None:
+        return ()
+    parts = ", ".join(lent.parts) or "nothing, since the checkpoint has all that it could lend"
+    return (f"--base {lent.base}: lends {parts}",)
 
 
 def model_of(choice: ModelChoice) -> str:

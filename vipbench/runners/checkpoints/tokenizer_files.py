@@ -4,7 +4,6 @@
 and what else loading raises into a RunnerError, and lets all other errors pass.
 """
 
-from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -12,31 +11,30 @@ from typing import Any, Self
 from vipbench.errors import RunnerError
 from vipbench.runners.checkpoints.files import read_json
 
-_NAMES = ("tokenizer.json", "tokenizer.model", "vocab.json")
+LEND = (
+    "give the checkpoint that it began with by --base, which lends tokenizer, processor, chat "
+    "template and vipbench.json"
+)
+PROCESSOR = ("preprocessor_config.json", "processor_config.json")
+VOCABULARIES = ("tokenizer.json", "tokenizer.model", "vocab.json")
 _MODELS = ("BPE", "Unigram", "WordLevel", "WordPiece")
 """Types of model in a tokenizer.json (tokenizers, `tokenizers.models`)."""
-_SAVE = (
-    "save it once: AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER), which needs "
-    "sentencepiece and protobuf"
-)
 
 
 def check_tokenizer(folder: Path) -> None:
     """Refuse a folder without a tokenizer, or with a file that shows that it is not one.
 
     Raises:
-        RunnerError: there is no file, tokenizer.json holds no vocabulary or an unknown type of
-            model, or there is a tokenizer.model alone and nothing here reads it.
+        RunnerError: there is no file, or tokenizer.json holds no vocabulary or an unknown type of
+            model.
     """
-    if not any((folder / name).is_file() for name in _NAMES):
-        raise RunnerError(f"{folder}: has no tokenizer · expected tokenizer.json")
+    if not any((folder / name).is_file() for name in VOCABULARIES):
+        raise RunnerError(
+            f"{folder}: has no tokenizer · expected tokenizer.json · where a trainer saved weights "
+            f"and config alone, {LEND}"
+        )
     if (folder / "tokenizer.json").is_file():
         check_vocabulary(folder)
-    elif is_model_only(folder) and not (find_spec("sentencepiece") or find_spec("tiktoken")):
-        raise RunnerError(
-            f"{folder}: has tokenizer.model and no tokenizer.json · expected tokenizer.json · "
-            f"{_SAVE}"
-        )
 
 
 def check_vocabulary(folder: Path) -> dict[str, Any]:
@@ -88,9 +86,11 @@ class tokenizer_errors:  # noqa: N801 (a context manager, used like a function)
         # Only the type itself: its subclasses are everything else that can happen.
         if kind is Exception or isinstance(error, self._kinds):
             line = f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]
-            wanted = "the files that save_pretrained wrote · fetch them again"
-            if is_model_only(self._folder):
-                wanted = f"tokenizer.json · {_SAVE}"
+            lacks = self._what == "processor" and not any(
+                (self._folder / name).is_file() for name in PROCESSOR
+            )
             raise RunnerError(
-                f"{self._folder}: the {self._what} cannot be loaded ({line}) · expected {wanted}"
+                f"{self._folder}: the {self._what} cannot be loaded ({line}) · expected the files "
+                "that save_pretrained wrote · "
+                + (f"there is no {PROCESSOR[0]}: {LEND}" if lacks else "fetch them again")
             ) from error

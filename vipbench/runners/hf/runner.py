@@ -25,6 +25,7 @@ from transformers import (
 
 from vipbench.errors import RunnerError
 from vipbench.runners.checkpoints.checkpoint import ModelInfo, check_model
+from vipbench.runners.checkpoints.lending import own_names
 from vipbench.runners.checkpoints.loading import (
     LOAD_ERRORS,
     check_images,
@@ -32,6 +33,7 @@ from vipbench.runners.checkpoints.loading import (
     error_line,
     inference,
     load_model,
+    readable_tokenizer,
 )
 from vipbench.runners.checkpoints.tokenizer_files import tokenizer_errors
 from vipbench.runners.contract import RunnerSettings
@@ -84,6 +86,7 @@ class HfRunner:
         device: str | None = None,
         placement: Placement | None = None,
         threads: int | None = None,
+        base: str | None = None,
     ) -> None:
         """Load a checkpoint folder or hub id, and ask it one question for a trial.
 
@@ -94,6 +97,7 @@ class HfRunner:
             device: such as `cuda`, `cuda:1`, `mps`, `cpu`; default: the first of these there is.
             placement: both of them, resolved; the two above are not looked at then.
             threads: CPU threads that torch uses, process-wide; default: as it is.
+            base: checkpoint that lends what this one lacks.
 
         Raises:
             RunnerError: the checkpoint, prompt format, dtype or device cannot be used.
@@ -105,7 +109,7 @@ class HfRunner:
             )
         if threads is not None:
             torch.set_num_threads(threads)
-        self.info: ModelInfo = check_model(model, prompt_format)
+        self.info: ModelInfo = check_model(model, prompt_format, base)
         placement = placement or find_placement(device, dtype)
         self.processor = _load_processor(self.info)
         self._template = _find_template(self.info, self.processor)
@@ -379,8 +383,12 @@ def _greedy(end_ids: frozenset[int], pad_id: int) -> GenerationConfig:
 def _load_processor(info: ModelInfo) -> Any:
     load: Any = AutoProcessor.from_pretrained
     assert info.path is not None
-    with tokenizer_errors(info.path, "processor", LOAD_ERRORS):
-        processor = load(str(info.path), trust_remote_code=False)
+    with (
+        own_names(),
+        tokenizer_errors(info.path, "processor", LOAD_ERRORS),
+        readable_tokenizer(info.path) as folder,
+    ):
+        processor = load(str(folder), trust_remote_code=False)
     if not hasattr(processor, "image_processor") or not hasattr(processor, "tokenizer"):
         raise RunnerError(
             f"{info.path}: its processor is a {type(processor).__name__} · expected one of images "

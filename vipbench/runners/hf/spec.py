@@ -4,16 +4,18 @@ from dataclasses import replace
 
 from vipbench.errors import RunnerError
 from vipbench.runners.checkpoints.checkpoint import ModelInfo, check_model
+from vipbench.runners.checkpoints.prompt_origin import PromptOrigin, find_origin
 from vipbench.runners.checkpoints.spec import CheckpointSpec, model_of
 from vipbench.runners.contract import Runner
 from vipbench.runners.device import find_placement
-from vipbench.runners.spec import BuildContext, ModelChoice
+from vipbench.runners.spec import BuildContext, ModelChoice, RunContext
 from vipbench.schema import PromptFormat
 
 
 class HfSpec(CheckpointSpec):
     """Any checkpoint that transformers knows as one of images and text; it answers greedily."""
 
+    FORMAT: PromptFormat = "chat_template"
     summary = "any image-text-to-text checkpoint of transformers, such as LLaVA-1.5"
 
     def check(self) -> None:
@@ -27,11 +29,17 @@ class HfSpec(CheckpointSpec):
 
     def read_info(self, model: str) -> ModelInfo:
         """Check a checkpoint of any model."""
-        return check_model(model, self.choice.prompt_format)
+        return check_model(model, self.choice.prompt_format, self.choice.base)
 
     def with_format(self, suite_format: PromptFormat | None) -> ModelChoice:
         """Return the choice with the checkpoint's chat template: a suite's format is VipLlava's."""
-        return replace(self.choice, prompt_format="chat_template")
+        return replace(self.choice, prompt_format=self.FORMAT)
+
+    def find_origin(self, context: RunContext) -> PromptOrigin:
+        """Find who says that the chat template is taken."""
+        hint = (self.info.hints_from, self.info.hints.prompt_format)
+        default = ("the only one of runner hf", self.FORMAT)
+        return find_origin(self.choice.prompt_format, ("", None), hint, default)
 
     def unused(self, suite_format: PromptFormat | None) -> list[str]:
         """Say what is not looked at, a suite's prompt format too."""
@@ -50,4 +58,5 @@ class HfSpec(CheckpointSpec):
             prompt_format=choice.prompt_format,
             placement=context.placement or find_placement(choice.device, choice.dtype),
             threads=context.threads,
+            base=choice.base,
         )

@@ -14,6 +14,7 @@ from vipbench.runners.checkpoints.checkpoint import (
     image_statistics,
 )
 from vipbench.runners.checkpoints.loading import check_live, end_ids, load_model, load_tokenizer
+from vipbench.runners.checkpoints.parts import digest_live_parts
 from vipbench.runners.checkpoints.template_files import template_of
 from vipbench.runners.device import Placement
 from vipbench.runners.prompt_formats import PromptEncoder
@@ -22,18 +23,24 @@ from vipbench.runners.vipllava.sizing import read_config
 from vipbench.schema import PromptFormat
 
 
-def load(model: str | Path, placement: Placement, prompt_format: PromptFormat | None = None) -> Net:
+def load(
+    model: str | Path,
+    placement: Placement,
+    prompt_format: PromptFormat | None = None,
+    base: str | None = None,
+) -> Net:
     """Load a checkpoint folder or hub id.
 
     Args:
         model: folder or hub id.
         placement: where and in which numbers it computes.
         prompt_format: default: the one in the checkpoint's `vipbench.json`, else `hf`.
+        base: checkpoint that lends what this one lacks.
 
     Raises:
         RunnerError: the checkpoint, tokenizer or prompt format cannot be used.
     """
-    info = check_checkpoint(model)
+    info = check_checkpoint(model, base)
     tokenizer = load_tokenizer(info)
     return _make_net(info, load_weights(info, placement), tokenizer, prompt_format)
 
@@ -129,8 +136,9 @@ def describe_live(model: VipLlavaForConditionalGeneration, processor: Any) -> Ch
         image_mean=mean,
         image_std=std,
         chat_template=getattr(processor, "chat_template", None),
-        weights=digest_weights(model),
+        weights=(weights := digest_weights(model)),
         settings="",
+        parts=digest_live_parts(weights, model, processor),
     )
 
 

@@ -47,6 +47,7 @@ class VipLlavaRunner:
         threads: int | None = None,
         path: AnswerPath = "fast",
         token_budget: int | None = None,
+        base: str | None = None,
     ) -> None:
         """Load a checkpoint folder or hub id, or wrap a live model, which is not moved or cast.
 
@@ -63,6 +64,8 @@ class VipLlavaRunner:
                 answers are the same.
             token_budget: tokens of prompts in a batch, padding included. On a GPU one such batch is
                 tried, and the number halved until it fits into memory; `settings` has the result.
+            base: checkpoint that lends tokenizer, processor, chat template and `vipbench.json` to
+                a folder or hub id that lacks them.
 
         Raises:
             RunnerError: the checkpoint, dtype, device or path cannot be used, or not even one
@@ -73,7 +76,8 @@ class VipLlavaRunner:
         if threads is not None:
             torch.set_num_threads(threads)
         if isinstance(model, str | Path):
-            self.net = load(model, placement or find_placement(device, dtype), prompt_format)
+            placement = placement or find_placement(device, dtype)
+            self.net = load(model, placement, prompt_format, base)
         else:
             self.net = wrap(model, processor, prompt_format)
         if path == "reference":

@@ -1,6 +1,6 @@
 """How many tokens each request has, and how many fit into a batch, before a model is loaded."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from transformers import VipLlavaConfig
@@ -12,7 +12,9 @@ from vipbench.runners.checkpoints.template_files import template_of
 from vipbench.runners.device import Placement
 from vipbench.runners.prompt_formats import PromptEncoder
 from vipbench.runners.spec import Sizing
+from vipbench.runners.templates import ChatTemplate
 from vipbench.runners.vipllava.model_sizes import ModelSizes, sizes_of
+from vipbench.runners.vipllava.prompt_check import check_image_token, check_template
 from vipbench.schema import PromptFormat, Request
 
 CPU_TOKENS = 2048
@@ -43,37 +45,47 @@ def size_checkpoint(
     """
     config = read_config(info)
     resolved = info.format_for(prompt_format)
-    encoder = PromptEncoder(
-        load_tokenizer(info),
-        resolved,
-        image_token_id=config.image_token_id,
-        n_image_tokens=info.n_image_tokens,
-        chat_template=template_of(info, resolved),
-    )
-    return _size(encoder, config, placement.torch_dtype(), placement.torch_device())
+    template = template_of(info, resolved) or info.chat_template
+    prompts = _Prompts(load_tokenizer(info), resolved, template)
+    return _size(prompts, config, placement.torch_dtype(), placement.torch_device())
 
 
 def size_live(model: Any, processor: Any, prompt_format: PromptFormat | None) -> Sizing:
     """Size the batches of a model in memory; RunnerError where it cannot be used."""
     check_live(model, processor)
-    encoder = PromptEncoder(
-        getattr(processor, "tokenizer", processor),
-        prompt_format or "hf",
-        image_token_id=model.config.image_token_id,
-        n_image_tokens=sizes_of(model.config).n_image_tokens,
-        chat_template=getattr(processor, "chat_template", None),
-    )
-    return _size(encoder, model.config, model.dtype, model.device)
+    tokenizer = getattr(processor, "tokenizer", processor)
+    prompts = _Prompts(tokenizer, prompt_format or "hf", getattr(processor, "chat_template", None))
+    return _size(prompts, model.config, model.dtype, model.device)
 
 
-def _size(encoder: PromptEncoder, config: Any, dtype: torch.dtype, device: torch.device) -> Sizing:
+class _Prompts(NamedTuple):
+    """What writes the prompts of a model."""
+
+    tokenizer: Any
+    prompt_format: PromptFormat
+    chat_template: ChatTemplate | str | None
+
+
+def _size(prompts: _Prompts, config: Any, dtype: torch.dtype, device: torch.device) -> Sizing:
+    against_config = check_image_token(prompts.tokenizer, config.image_token_id)
+    try:
+        encoder = PromptEncoder(
+            prompts.tokenizer,
+            prompts.prompt_format,
+            image_token_id=config.image_token_id,
+            n_image_tokens=sizes_of(config).n_image_tokens,
+            chat_template=prompts.chat_template,
+        )
+    except RunnerError as error:
+        raise RunnerError(" · ".join([str(error), *against_config])) from error
     # A prompt that is longer than the model takes is never read.
     longest: int = config.text_config.max_position_embeddings
 
     def count(request: Request) -> int:
         return min(len(encoder.encode(request)), longest)
 
-    return Sizing(count, find_budget(config, dtype, device))
+    against_format = check_template(*prompts, encoder.image_token)
+    return Sizing(count, find_budget(config, dtype, device), against_format, against_config)
 
 
 def find_budget(config: Any, dtype: torch.dtype, device: torch.device) -> int:

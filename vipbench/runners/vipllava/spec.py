@@ -1,11 +1,15 @@
 """What runner `vipllava` says of itself before it is built."""
 
 from dataclasses import replace
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from vipbench import digests
 from vipbench.errors import RunnerError
-from vipbench.runners.checkpoints.checkpoint import CheckpointInfo, check_checkpoint
-from vipbench.runners.checkpoints.spec import CheckpointSpec, model_of
+from vipbench.runners.checkpoints.checkpoint import CheckpointInfo, Hints, check_checkpoint
+from vipbench.runners.checkpoints.lending import Lent
+from vipbench.runners.checkpoints.prompt_origin import PromptOrigin, contradictions, find_origin
+from vipbench.runners.checkpoints.spec import CheckpointSpec, against, lent_notes, model_of
 from vipbench.runners.contract import Runner, settings_of
 from vipbench.runners.device import DTYPES, find_placement
 from vipbench.runners.spec import (
@@ -18,7 +22,11 @@ from vipbench.runners.spec import (
     describe_by_settings,
     name_by_origin,
 )
-from vipbench.schema import PromptFormat
+from vipbench.runners.vipllava.live import LiveLent, find_hints, lend_live
+from vipbench.schema import Fit, PromptFormat
+
+if TYPE_CHECKING:
+    from vipbench.runners.vipllava.runner import VipLlavaRunner
 
 
 class VipLlavaSpec(CheckpointSpec):
@@ -30,14 +38,15 @@ class VipLlavaSpec(CheckpointSpec):
 
     def read_info(self, model: str) -> CheckpointInfo:
         """Check a VipLlava checkpoint."""
-        return check_checkpoint(model)
+        return check_checkpoint(model, self.choice.base)
 
     def size(self, suite_format: PromptFormat | None) -> Sizing:
         """Count tokens as the runner will, and estimate how many fit into memory."""
         from vipbench.runners.vipllava.sizing import size_checkpoint  # loads transformers
 
         prompt_format = self.with_format(suite_format).prompt_format
-        return size_checkpoint(self.info, prompt_format, self.placed())
+        self.sizing = size_checkpoint(self.info, prompt_format, self.placed())
+        return self.sizing
 
     @classmethod
     def build(cls, choice: ModelChoice, context: BuildContext = BuildContext()) -> Runner:  # noqa: B008  # immutable
@@ -51,6 +60,7 @@ class VipLlavaSpec(CheckpointSpec):
             threads=context.threads,
             path=choice.path,
             token_budget=context.budget_to_try,
+            base=choice.base,
         )
 
 
@@ -61,6 +71,43 @@ class LiveVipLlavaSpec(RunnerSpec):
     heeds = VipLlavaSpec.heeds
     is_live = True
 
+    def __init__(self, choice: ModelChoice) -> None:
+        """Take what the user chose; nothing is looked at yet."""
+        super().__init__(choice)
+        self.hints = Hints()
+        self.hints_from = ""
+        self.lent: LiveLent | None = None
+        self.sizing: Sizing | None = None
+
+    @property
+    def fit_hint(self) -> Fit | None:
+        """How the `vipbench.json` of the model's folder, or of the base, wants images fitted."""
+        return self.hints.fit
+
+    @property
+    def fit_hint_from(self) -> str:
+        """Where that file is."""
+        return self.hints_from
+
+    def check(self) -> None:
+        """Find how the model wants to be asked, and what a base lends to it."""
+        super().check()
+        base, live = self.choice.base, self.choice.live_model
+        self.hints, self.hints_from = find_hints(live, base)
+        if base is not None:
+            self.lent = lend_live(base, self.choice.processor)
+
+    @property
+    def processor(self) -> object | None:
+        """The model's processor, with what the base lends."""
+        return self.choice.processor if self.lent is None else self.lent.processor
+
+    def find_origin(self, suite: tuple[str, PromptFormat | None]) -> PromptOrigin:
+        """Find who says which prompt format is taken."""
+        hint = (self.hints_from, self.hints.prompt_format)
+        default: tuple[str, PromptFormat] = (f"default of runner {self.name}", "hf")
+        return find_origin(self.choice.prompt_format, suite, hint, default)
+
     def fault_in_workers(self) -> str:
         """Say that it is here only."""
         return "a model in memory cannot be sent to other processes · save it and give its folder"
@@ -69,8 +116,9 @@ class LiveVipLlavaSpec(RunnerSpec):
         """Count tokens as the runner will, and estimate how many fit beside the model."""
         from vipbench.runners.vipllava.sizing import size_live  # loads transformers
 
-        prompt_format = self.choice.prompt_format or suite_format
-        return size_live(self.choice.live_model, self.choice.processor, prompt_format)
+        taken = self.find_origin(("", suite_format)).prompt_format
+        self.sizing = size_live(self.choice.live_model, self.processor, taken)
+        return self.sizing
 
     def describe(self, context: RunContext) -> Model:
         """Build the runner, and fix what it says an answer depends on.
@@ -78,9 +126,15 @@ class LiveVipLlavaSpec(RunnerSpec):
         Raises:
             RunnerError: The user wants another dtype or device than the model has.
         """
-        prompt_format = self.choice.prompt_format or context.suite_format
-        runner = self.build(replace(self.choice, prompt_format=prompt_format))
+        origin = self.find_origin((context.suite, context.suite_format))
+        choice = replace(
+            self.choice, prompt_format=origin.prompt_format, processor=self.processor, base=None
+        )
+        runner = self.build(choice)
         settings = settings_of(runner, self.name)
+        if self.lent is not None and self.lent.digest is not None:
+            weights = digests.digest([settings.weights, self.lent.digest])
+            settings = settings.model_copy(update={"weights": weights})
         dtype = DTYPES.get(self.choice.dtype or "", self.choice.dtype)
         for what, wanted, present in (
             ("dtype", dtype, settings.dtype),
@@ -94,19 +148,36 @@ class LiveVipLlavaSpec(RunnerSpec):
             )
         config = getattr(self.choice.live_model, "config", None)
         name = name_by_origin(str(getattr(config, "name_or_path", "") or settings.model))
-        return describe_by_settings(
+        model = describe_by_settings(
             self.choice, name, settings, runner.image_size, lambda trials, budget_to_try: runner
         )
+        hint = (self.hints_from, self.hints.prompt_format)
+        notes = contradictions(origin, hint, *against(self.sizing))
+        return model._replace(
+            parts=runner.info.parts,
+            notes=(*self._lent_notes(), *notes),
+            prompt_format_from=origin.source,
+        )
+
+    def _lent_notes(self) -> tuple[str, ...]:
+        """Say what the base lends."""
+        if self.lent is None:
+            return ()
+        base = str(self.choice.base)
+        return lent_notes(Lent(Path(base), name_by_origin(base), self.lent.parts))
 
     @classmethod
-    def build(cls, choice: ModelChoice, context: BuildContext = BuildContext()) -> Runner:  # noqa: B008  # immutable
+    def build(cls, choice: ModelChoice, context: BuildContext = BuildContext()) -> "VipLlavaRunner":  # noqa: B008  # immutable
         """Take the model in memory."""
         from vipbench.runners.vipllava.runner import VipLlavaRunner  # loads transformers
 
         model: Any = choice.live_model
+        processor = choice.processor
+        if choice.base is not None:
+            processor = lend_live(choice.base, processor).processor
         return VipLlavaRunner(
             model,
-            choice.processor,
+            processor,
             prompt_format=choice.prompt_format,
             threads=context.threads,
             path=choice.path,

@@ -1,0 +1,103 @@
+"""A model in memory: its folder's hints, what a base lends, and what it must not be wrapped in."""
+
+import json
+import types
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.models import CHAT_TEMPLATE, build_model, build_processor, build_tokenizer
+from vipbench.errors import RunnerError
+from vipbench.runners.checkpoints.checkpoint import Hints
+from vipbench.runners.checkpoints.loading import check_live
+from vipbench.runners.registry import find_spec
+from vipbench.runners.spec import ModelChoice, RunContext
+from vipbench.runners.vipllava.live import find_hints, lend_live
+
+
+@pytest.fixture
+def folder(checkpoint: Path, tmp_path: Path) -> Path:
+    import shutil
+
+    folder = Path(shutil.copytree(checkpoint, tmp_path / "base"))
+    hints = {"prompt_format": "chat_template", "fit": "squash", "converted_from": "x"}
+    (folder / "vipbench.json").write_text(json.dumps(hints))
+    return folder
+
+
+def described(**fields: Any) -> Any:
+    spec = find_spec("vipllava", is_live=True)(ModelChoice(runner="vipllava", **fields))
+    spec.check()
+    spec.size(None)
+    return spec, spec.describe(RunContext(None, None, {}, None, "custom"))  # type: ignore[arg-type]
+
+
+def test_the_hints_are_those_of_the_folder_that_it_was_loaded_from(folder: Path) -> None:
+    model, processor = build_model(), build_processor()
+    assert find_hints(model, None)[0] == Hints()
+    plain = described(live_model=model, processor=processor)[1]
+    assert (plain.settings.prompt_format, plain.prompt_format_from) == (
+        "hf",
+        "default of runner vipllava",
+    )
+    assert "the checkpoint's chat template writes another prompt" in plain.notes[0]
+    model.config._name_or_path = str(folder)
+    spec, found = described(live_model=model, processor=processor)
+    assert (spec.fit_hint, found.settings.prompt_format) == ("squash", "chat_template")
+    assert found.prompt_format_from == "vipbench.json of base, the model's folder"
+    assert found.notes == ()
+    asked = described(live_model=model, processor=processor, prompt_format="llava_v1")[1]
+    assert (asked.prompt_format_from, asked.notes) == ("--prompt-format", ())
+    model.config._name_or_path = "owner/name"
+    assert find_hints(model, None)[0] == Hints()
+
+
+def test_a_base_lends_what_the_processor_lacks(folder: Path) -> None:
+    base, processor = str(folder), build_processor()
+    whole = lend_live(base, None)
+    assert whole.parts == ("tokenizer", "processor", "chat template", "vipbench.json")
+    assert whole.processor.chat_template == CHAT_TEMPLATE
+    assert len(whole.processor.tokenizer) == len(build_tokenizer())
+    has_all = lend_live(base, processor)
+    assert (has_all.parts, has_all.digest) == (("vipbench.json",), None)
+    alone = lend_live(base, build_tokenizer())
+    assert alone.parts == ("processor", "chat template", "vipbench.json")
+    assert len({whole.digest, alone.digest}) == 2
+
+
+def test_what_was_lent_is_part_of_what_an_answer_depends_on(folder: Path) -> None:
+    model = build_model()
+    lent = described(live_model=model, base=str(folder))[1]
+    assert lent.notes == ("--base base: lends tokenizer, processor, chat template, vipbench.json",)
+    assert lent.prompt_format_from == "vipbench.json of base, by --base"
+    given = described(live_model=model, processor=build_processor())[1]
+    assert lent.settings.weights != given.settings.weights
+    template = folder / "chat_template.jinja"
+    template.write_text(template.read_text() + " ")
+    other = described(live_model=model, base=str(folder))[1]
+    assert other.settings.weights != lent.settings.weights
+
+
+def wrapped(**inner: Any) -> torch.nn.Module:
+    module = torch.nn.Module()
+    for name, value in inner.items():
+        object.__setattr__(module, name, value)
+    return module
+
+
+def test_the_way_to_a_wrapped_model_is_named() -> None:
+    model, processor = build_model(), build_processor()
+    adapter = wrapped(merge_and_unload=lambda: model, base_model=types.SimpleNamespace(model=model))
+    for what, way in (
+        (wrapped(module=model), r"pass model\.module$"),
+        (wrapped(_orig_mod=model), r"pass model\._orig_mod$"),
+        (wrapped(module=wrapped(_orig_mod=model)), r"pass model\.module\._orig_mod$"),
+        (adapter, r"pass model\.base_model\.model, .* model\.merge_and_unload\(\)$"),
+    ):
+        with pytest.raises(RunnerError, match=way) as caught:
+            check_live(what, processor)
+        assert "\n" not in str(caught.value)
+    with pytest.raises(RunnerError, match="expected a path, a hub id or a VipLlava"):
+        check_live(wrapped(module=torch.nn.Linear(1, 1)), processor)
