@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import Field
 
 from tests.analysis.test_pairs import V7W, run
 from tests.results import lines
@@ -13,7 +12,7 @@ from vipbench.analysis.differences import NAMES, Apart, check_names, tell_apart
 from vipbench.analysis.pairs import Side, read_side
 from vipbench.errors import RunError
 from vipbench.runfolder.folder import JUDGE
-from vipbench.runfolder.manifest import IMPORTED, Identity, Manifest
+from vipbench.runfolder.manifest import IMPORTED, Manifest
 
 
 def side(folder: Path, **fields: Any) -> Side:
@@ -104,21 +103,14 @@ def test_baselines_are_told_apart_as_models(tmp_path: Path) -> None:
 
 
 class _Known(Manifest):
-    """A manifest that knows the parts of its checkpoint and who answered."""
+    """A manifest that knows who answered."""
 
-    parts: dict[str, str] = Field(default={})
     answered_by: str = ""
-
-
-class _Turned(Identity):
-    """An identity that says what became of the orientation of images."""
-
-    exif: dict[str, str] = Field(default={})
 
 
 def knowing(base: Side, turned: dict[str, str], **known: Any) -> Side:
     """Return a run that knows more of itself."""
-    identity = _Turned(**{**dict(base.manifest.identity), "exif": turned})
+    identity = base.manifest.identity.model_copy(update={"exif": turned})
     return base._replace(
         manifest=_Known(**{**dict(base.manifest), "identity": identity, **known}),
     )

@@ -207,14 +207,13 @@ def _rules(side: Side) -> dict[str, str]:
 
 def _exif(side: Side) -> dict[str, str]:
     """Say what becomes of the orientation that images have in EXIF; nothing, if not otherwise."""
-    treated: Mapping[str, str] = getattr(side.manifest.identity, "exif", {})
+    treated = side.manifest.identity.exif
     return {name: treated.get(name, "ignore") for name in side.manifest.tasks}
 
 
 def _parts(side: Side) -> Mapping[str, str]:
     """Return the digests of the checkpoint's parts; runs that do not know them have none."""
-    parts: Mapping[str, str] = getattr(side.manifest, "parts", {})
-    return parts
+    return side.manifest.parts
 
 
 def _digests(base: _Value, new: _Value) -> tuple[_Value, _Value]:
