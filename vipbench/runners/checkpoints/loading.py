@@ -150,7 +150,9 @@ def load_tokenizer(info: ModelInfo) -> PreTrainedTokenizerBase:
     """Load a checkpoint's tokenizer; RunnerError where transformers cannot."""
     assert info.path is not None
     with tokenizer_errors(info.path, "tokenizer", LOAD_ERRORS):
-        return AutoTokenizer.from_pretrained(str(info.path))
+        tokenizer = AutoTokenizer.from_pretrained(str(info.path))
+        tokenizer("")  # where a value of tokenizer_config.json is looked at first
+        return tokenizer
 
 
 def check_images(
