@@ -102,9 +102,10 @@ def shards(folder: Path, world: World) -> None:
 
 
 def original(folder: Path, world: World) -> None:
-    from tests.originals import save_original
+    from tests.originals import save_original, save_tower
 
-    save_original(folder / "original")
+    save_original(folder / "original", tower=False)
+    save_tower(folder / "tower")
 
 
 SOURCE = """\
@@ -166,7 +167,9 @@ COMMANDS: dict[str, Command] = {
         shards, lambda world: ("merge", "out/shard-1-of-2", "out/shard-2-of-2", "-o", "merged")
     ),
     "score": Command(answered, lambda world: ("score", "out", "--metric", "lenient")),
-    "convert": Command(original, lambda world: ("convert", "original", "out")),
+    "convert": Command(
+        original, lambda world: ("convert", "original", "out", "--vision-tower", "tower")
+    ),
     "fetch": Command(source, lambda world: ("data", "fetch", "toy", "--include", ".", "-o", "out")),
     "report": Command(answered, lambda world: ("report", "out", "-o", "page")),
     "leaderboard": Command(answered, lambda world: ("leaderboard", "out", "-o", "board")),

@@ -9,7 +9,7 @@ import tempfile
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 from vipbench import cli
 
@@ -52,11 +52,11 @@ def call(argv: Sequence[str], folder: Path) -> Ran:
         return Ran(code, _read(out), _read(err), trace)
 
 
-def _stderr() -> "tempfile._TemporaryFileWrapper[str]":
-    return tempfile.TemporaryFile("w+", encoding="utf-8", errors="backslashreplace")  # type: ignore[return-value]
+def _stderr() -> IO[str]:
+    return tempfile.TemporaryFile("w+", encoding="utf-8", errors="backslashreplace")
 
 
-def _read(file: "tempfile._TemporaryFileWrapper[str]") -> str:
+def _read(file: IO[str]) -> str:
     file.flush()
     file.seek(0)
     return file.read()

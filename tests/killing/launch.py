@@ -86,7 +86,7 @@ def main() -> None:
 
     steps = Steps(Path(log), int(step), torn=torn == "1")
     sys.addaudithook(steps.audit)
-    os.fsync = steps.sync
+    os.fsync = steps.sync  # type: ignore[assignment]  # takes its argument by place
     sys.argv = ["vipbench", *arguments]
     cli.main()
 
