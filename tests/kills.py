@@ -39,6 +39,7 @@ sys.path.insert(0, str(REPO))  # as a script it would find the modules of its ow
 from tests.judge_server import Answer, Asked, JudgeServer  # noqa: E402
 from tests.runs import make_task  # noqa: E402
 from tests.servers import Served, serving  # noqa: E402
+from vipbench.data.cache import FETCHED  # noqa: E402
 
 BUILD = REPO / "build" / "kills"
 LAUNCH = REPO / "tests" / "killing" / "launch.py"
@@ -276,6 +277,9 @@ def content(folder: Path) -> dict[str, str | bytes]:
             manifest = json.loads(path.read_bytes())
             kept = {key: value for key, value in manifest.items() if key not in VOLATILE}
             found[name] = json.dumps(kept, sort_keys=True)
+        elif path.name == FETCHED:
+            fetched = json.loads(path.read_bytes())["files"]
+            found[name] = "".join(plain_line(json.dumps(file)) for file in fetched)
         elif path.name in ("grades.jsonl", "responses.jsonl"):
             found[name] = "\n".join(sorted(map(plain_line, path.read_text().splitlines())))
         else:

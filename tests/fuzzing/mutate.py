@@ -278,22 +278,31 @@ def _swap_in(holder: dict[str, Any], slot: Slot, rng: Random) -> str:
     return f"swap {slot.key!r:.40} between two records"
 
 
+PLACES = frozenset({"box", "boxes", "bboxes", "answer", "points", "polygons", "segms", "shapes"})
+"""Keys below which lists of 2, 4 or 5 numbers are places in an image."""
+
+
 def fractions_for_px(tree: Any, rng: Random) -> str:
     """Write all boxes and points as parts of the image, 0 to 1."""
-    n = 0
-    for slot in list(slots(tree)):
-        value = slot.value
-        if _is_numbers(value) and len(value) in (2, 4):
-            slot.put([round(v / (36 if k % 2 else 48), 4) for k, v in enumerate(value)])
-            n += 1
-        elif isinstance(value, dict) and _is_numbers([value.get("x"), value.get("y")]):
-            for key, side in zip(
-                ("x", "y", "w", "h", "width", "height"), (48, 36) * 3, strict=True
-            ):
-                if _is_numbers([value.get(key)]):
-                    value[key] = round(value[key] / side, 4)
-            n += 1
-    return f"{UNITS}: fractions" if n else "nothing"
+    return f"{UNITS}: fractions" if _divide(tree, is_place=False) else "nothing"
+
+
+def _divide(value: Any, *, is_place: bool) -> int:
+    """Divide places by the size of the image; return how many there were."""
+    if is_place and _is_numbers(value) and len(value) in (2, 4, 5):
+        value[:4] = [round(v / (36 if k % 2 else 48), 4) for k, v in enumerate(value[:4])]
+        return 1
+    if isinstance(value, list):
+        return sum(_divide(each, is_place=is_place) for each in value)
+    if not isinstance(value, dict):
+        return 0
+    n = sum(_divide(each, is_place=is_place or key in PLACES) for key, each in value.items())
+    if not _is_numbers([value.get("x"), value.get("y")]):
+        return n
+    for key, side in zip(("x", "y", "w", "h", "width", "height"), (48, 36) * 3, strict=True):
+        if _is_numbers([value.get(key)]):
+            value[key] = round(value[key] / side, 4)
+    return n + 1
 
 
 def _is_numbers(value: Any) -> bool:
