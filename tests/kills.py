@@ -46,9 +46,17 @@ LAUNCH = REPO / "tests" / "killing" / "launch.py"
 DATA = REPO / "tests" / "data"
 CHECKPOINT = REPO / "vipbench" / "demo" / "checkpoints" / "vipllava-demo"
 VOLATILE = frozenset(
-    {"started", "finished", "n_starts", "times", "peak_memory_mib", "n_worker_restarts"}
+    {
+        "started",
+        "finished",
+        "n_starts",
+        "times",
+        "peak_memory_mib",
+        "n_worker_restarts",
+        "spent_now",
+    }
 )
-"""Keys of a manifest that a kill may change."""
+"""Keys of a manifest, and of `judge.json`, that a kill may change (docs/run_folder.md)."""
 SECONDS = 180
 """A command may take, on a busy machine."""
 JUDGE_WORKERS = 2
@@ -273,9 +281,9 @@ def content(folder: Path) -> dict[str, str | bytes]:
         name = path.relative_to(folder).as_posix()
         if path.is_dir():
             found[f"{name}/"] = b""
-        elif path.name == "manifest.json":
-            manifest = json.loads(path.read_bytes())
-            kept = {key: value for key, value in manifest.items() if key not in VOLATILE}
+        elif path.name in ("manifest.json", "judge.json"):
+            written = json.loads(path.read_bytes())
+            kept = {key: value for key, value in written.items() if key not in VOLATILE}
             found[name] = json.dumps(kept, sort_keys=True)
         elif path.name == FETCHED:
             fetched = json.loads(path.read_bytes())["files"]
