@@ -21,12 +21,10 @@ def known(tmp_path_factory: pytest.TempPathFactory) -> Reference:
     ("step", "torn"),
     [("fsync out/responses.jsonl", True), ("rename out/.summary.json.part", False)],
 )
-def test_a_killed_run_is_resumed_to_the_same_bytes(
-    known: Reference, tmp_path: Path, step: str, torn: bool
-) -> None:
+def test_a_killed_run_is_resumed_to_the_same_bytes(known: Reference, step: str, torn: bool) -> None:
     at = len(known.steps) - 1 - known.steps[::-1].index(step)
     with made_world() as world:
-        result = killed("run", Kill(at, torn), known, tmp_path, world)
+        result = killed("run", Kill(at, torn), known, known.folder.parent, world)
     assert (result["was_killed"], result["at"], result["faults"]) == (True, step, [])
 
 
