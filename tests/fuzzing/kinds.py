@@ -83,7 +83,8 @@ def oracle(*tasks: str, key: str = "", styles: str = "") -> Callable[[Random], S
 
 def look(rng: Random) -> Sequence[Argv]:
     """Ask with a runner that looks at pixels."""
-    run = ("run", "--runner", "tests.runs:Brightness", "--tasks", "own_animals", "--include", ".")
+    run: Argv = ("run", "--runner", "tests.fuzzing.looks:Looks", "--tasks", "own_animals")
+    run = (*run, "--include", ".")
     styles = ("--styles", rng.choice(("mine", "none", "mine,blind")))
     return [(*run, *styles, "--max-errors", "1", "-o", "out")]
 
@@ -275,7 +276,7 @@ def make_checkpoint(folder: Path) -> None:
 
 def use_checkpoint(rng: Random) -> Sequence[Argv]:
     runner = rng.choice(("vipllava", "vipllava", "hf"))
-    ask = ("run", "--tasks", "own_animals", "--include", ".", "--model", "model", "-o", "out")
+    ask: Argv = ("run", "--tasks", "own_animals", "--include", ".", "--model", "model", "-o", "out")
     ask = (*ask, "--runner", runner, "--max-errors", "1")
     return [(*ask, "--dry-run")] if rng.random() < 0.5 else [ask]
 
