@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vipbench.analysis.forest import BETTER, NONE, WORSE, Forest, Mark, forest_files
+from vipbench.analysis.forest import BETTER, NONE, WORSE, Forest, Mark, forest_files, numbered_clips
 
 
 def mark(difference: float, *, is_finding: bool, label: str = "a task") -> Mark:
@@ -63,3 +63,15 @@ def test_any_number_of_rows_fits(tmp_path: Path, n: int) -> None:
     forest_files(Forest("t", "x", tuple(mark(i, is_finding=False) for i in range(n))), tmp_path)
     with Image.open(tmp_path / "forest.png") as picture:
         assert picture.height > 150 + 20 * n
+
+
+def test_names_of_clip_paths_are_numbers() -> None:
+    def drawing(first: str, second: str) -> bytes:
+        uses = f'<g clip-path="url(#{first})"/><g clip-path="url(#{second})"/>'
+        defined = f'<clipPath id="{first}"><rect/></clipPath><clipPath id="{second}"/>'
+        return f"<svg>{uses}<defs>{defined}</defs></svg>".encode()
+
+    expected = drawing("clip0", "clip1")
+    assert numbered_clips(drawing("p8e1a2e1412", "p0123456789")) == expected
+    assert numbered_clips(drawing("pe54b44b64d", "p0123456789")) == expected
+    assert numbered_clips(b"\x89PNG") == b"\x89PNG"

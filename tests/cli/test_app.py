@@ -150,6 +150,24 @@ def test_a_full_disk_is_one_line_wherever_it_is_met() -> None:
     assert done.stderr == ("error: output: No space left on device · make room, then try again\n")
 
 
+def test_a_name_that_is_too_long_is_one_line_wherever_it_is_met(
+    vipbench: Vipbench, tmp_path: Path
+) -> None:
+    name = "n" * 300
+    (tmp_path / "where.yaml").write_text(f"vcr:\n  questions: {name}\n  images: .\n")
+    for command in (
+        ("check", "vcr_qa", "--data", "where.yaml"),
+        ("check", "vcr_qa", "--data", f"vcr={name}"),
+        ("run", "--runner", "oracle", "-o", name),
+        ("score", name),
+        ("run", "--model", name),
+    ):
+        ran = vipbench(*command)
+        assert ran.code == 2
+        assert ran.err.count("\n") == 1
+        assert "too long" in ran.err
+
+
 def test_a_reader_of_the_output_may_leave() -> None:
     reading, writing = os.pipe()
     os.close(reading)

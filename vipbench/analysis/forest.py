@@ -1,6 +1,7 @@
 """Forest plots: differences with their intervals, as PNG and SVG."""
 
 import io
+import re
 import textwrap
 from pathlib import Path
 from typing import NamedTuple
@@ -77,8 +78,20 @@ def forest_files(plot: Forest, out: Path) -> list[Path]:
             with io.BytesIO() as data:
                 figure.savefig(data, format=kind, metadata=metadata)
                 paths.append(out / f"forest.{kind}")
-                files.write_bytes(paths[-1], [data.getvalue()])
+                files.write_bytes(paths[-1], [numbered_clips(data.getvalue())])
     return paths
+
+
+def numbered_clips(drawing: bytes) -> bytes:
+    """Name the clip paths of an SVG by number; what is none of matplotlib's stays as it is.
+
+    Matplotlib's names are hashes of all digits of a layout, and where its solver (kiwi) places
+    things may differ in the last ones from process to process.
+    """
+    names = dict.fromkeys(re.findall(rb'<clipPath id="(p[0-9a-f]{10})"', drawing))
+    for number, name in enumerate(names):
+        drawing = drawing.replace(name, b"clip%d" % number)
+    return drawing
 
 
 def _words(plot: Forest) -> str:

@@ -29,6 +29,7 @@ _ADVICE = {
     errno.EDQUOT: "make room, then try again",
     errno.EACCES: "get permission to read or write there, or give another path",
     errno.EPERM: "get permission to read or write there, or give another path",
+    errno.ENAMETOOLONG: "give a shorter path; a name may have 255 bytes",
 }
 """What to do about errors of the machine, wherever they are met; others are bugs."""
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vipbench.analysis.compare import LEVEL
-from vipbench.analysis.forest import Forest, Mark, forest_files
+from vipbench.analysis.forest import Forest, Mark, forest_files, numbered_clips
 from vipbench.files import remove_others, write_bytes
 from vipbench.html.page import Plot
 from vipbench.html.pictures import FOLDER
@@ -72,7 +72,7 @@ def _save(figure: "Figure", out: Path, name: str) -> Plot:
         with matplotlib.rc_context({"svg.hashsalt": "vipbench", "svg.fonttype": "none"}):
             figure.savefig(buffer, format=kind, dpi=DPI, bbox_inches="tight", metadata=dict(about))
         path = out / FOLDER / PLOTS / f"{name}.{kind}"
-        write_bytes(path, [buffer.getvalue()])
+        write_bytes(path, [numbered_clips(buffer.getvalue())])
         paths.append(path.relative_to(out).as_posix())
     return Plot(paths)
 

@@ -146,6 +146,19 @@ def test_a_second_fetch_asks_nobody_and_checks_all(
     assert (tmp_path / FETCHED).read_text() == before
 
 
+def test_nothing_is_left_of_a_process_that_was_killed(
+    source: Source, server: Server, tmp_path: Path
+) -> None:
+    (tmp_path / STAGE).mkdir()
+    for _ in range(2):  # whether something is loaded or not
+        fetch(source, tmp_path, settings=SETTINGS)
+        assert not (tmp_path / STAGE).exists()
+        (tmp_path / STAGE).mkdir()
+    (tmp_path / STAGE / "other.part").touch()
+    fetch(source, tmp_path, settings=SETTINGS)
+    assert (tmp_path / STAGE / "other.part").exists()
+
+
 def test_single_parts_and_optional_ones(source: Source, server: Server, tmp_path: Path) -> None:
     server.files["/more.json"] = Served(b"{}")
     fetch(source, tmp_path, ["more"], SETTINGS)

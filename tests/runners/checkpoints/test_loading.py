@@ -44,6 +44,19 @@ def test_a_broken_tokenizer_is_refused(checkpoint: Path, tmp_path: Path) -> None
         VipLlavaRunner(folder)
 
 
+@pytest.mark.parametrize("value", [[1], "512", {}])
+@pytest.mark.parametrize("runner", [VipLlavaRunner, HfRunner])
+def test_a_tokenizer_that_cannot_cut_a_text_is_refused(
+    checkpoint: Path, tmp_path: Path, value: object, runner: Callable[[Path], object]
+) -> None:
+    folder = Path(shutil.copytree(checkpoint, tmp_path / "mute"))
+    config = json.loads((folder / "tokenizer_config.json").read_text())
+    config["model_max_length"] = value
+    (folder / "tokenizer_config.json").write_text(json.dumps(config))
+    with pytest.raises(RunnerError, match=r"mute: the (tokenizer|processor) cannot be loaded"):
+        runner(folder)
+
+
 def test_weights_of_another_size_are_named_with_both_sizes(
     checkpoint: Path, tmp_path: Path
 ) -> None:

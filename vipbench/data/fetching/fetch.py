@@ -8,7 +8,7 @@ folders lie in `.vipbench-fetch` until they are whole.
 
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
@@ -85,6 +85,8 @@ def fetch(
                 if not _check(job):
                     with made(folder / STAGE):
                         _load(job)
+        with suppress(OSError):  # it holds parts of other files, or is not there
+            (folder / STAGE).rmdir()  # by a process that was killed
     return folder
 
 

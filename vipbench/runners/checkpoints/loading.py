@@ -193,7 +193,9 @@ def load_tokenizer_of(folder: Path) -> PreTrainedTokenizerBase:
     with own_names(), tokenizer_errors(folder, "tokenizer", LOAD_ERRORS):
         if is_model_only(folder):
             return load_sentencepiece(folder)
-        return AutoTokenizer.from_pretrained(str(folder))
+        tokenizer = AutoTokenizer.from_pretrained(str(folder))
+        tokenizer("")  # where a value of tokenizer_config.json is looked at first
+        return tokenizer
 
 
 def load_sentencepiece(folder: Path) -> PreTrainedTokenizerBase:

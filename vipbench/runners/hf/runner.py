@@ -389,6 +389,8 @@ def _load_processor(info: ModelInfo) -> Any:
         readable_tokenizer(info.path) as folder,
     ):
         processor = load(str(folder), trust_remote_code=False)
+        if hasattr(processor, "tokenizer"):
+            processor.tokenizer("")  # where a value of tokenizer_config.json is looked at first
     if not hasattr(processor, "image_processor") or not hasattr(processor, "tokenizer"):
         raise RunnerError(
             f"{info.path}: its processor is a {type(processor).__name__} · expected one of images "
