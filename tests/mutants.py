@@ -1,9 +1,9 @@
 """Mutation testing of the code that makes numbers: `python tests/mutants.py [FILE ...]`.
 
 Needs `pip install cosmic-ray`, which makes the changes: `<` becomes `<=`, 3 becomes 4, a loop runs
-no more. Of each file a sample is drawn by seed; each change is made alone, in a copy of the checkout,
-and the tests named in `TARGETS` are run. A change that no test notices has survived. It needs a test,
-or a line in `mutants_harmless.yaml` that says why it moves nothing.
+no more. Of each file a sample is drawn by seed; each change is made alone, in a copy of the
+checkout, and the tests named in `TARGETS` are run. A change that no test notices has survived. It
+needs a test, or a line in `mutants_harmless.yaml` that says why it moves nothing.
 
 Results are kept in `build/mutants/results.jsonl` as they come, so that a stopped run goes on.
 """
@@ -87,7 +87,7 @@ def main() -> None:
     ]
     results = read_results(results_file)
     waiting = [mutant for mutant in mutants if mutant.key not in results]
-    print(f"{len(mutants)} mutants, {len(mutants) - len(waiting)} of them tried before", flush=True)
+    say(f"{len(mutants)} mutants, {len(mutants) - len(waiting)} of them tried before")
     if waiting:
         try_all(waiting, results_file, options)
     sys.exit(report(mutants, read_results(results_file)))
@@ -121,8 +121,14 @@ def sample(file: str, n: int, seed: int) -> list[Mutant]:
         operator = plugins.get_operator(name)()
         positions = sum(len(list(operator.mutation_positions(node))) for node in ast_nodes(tree))
         mutants += [Mutant(file, name, occurrence, source) for occurrence in range(positions)]
-    generator = random.Random(f"{seed} {file}")  # noqa: S311  # a sample, not a secret
+    generator = random.Random(f"{seed} {file}")
     return sorted(generator.sample(mutants, min(n, len(mutants))))
+
+
+def say(line: str) -> None:
+    """Print a line at once."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
 
 
 def read_results(path: Path) -> dict[str, dict[str, Any]]:
@@ -149,9 +155,7 @@ def try_all(mutants: list[Mutant], path: Path, options: argparse.Namespace) -> N
                 free.append(copy)
         with lock, path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(result) + "\n")
-            print(
-                f"{result['outcome']:8} {mutant.file} {result['was']} -> {result['is']}", flush=True
-            )
+            say(f"{result['outcome']:8} {mutant.file} {result['was']} -> {result['is']}")
 
     for tests in {TARGETS[mutant.file] for mutant in mutants}:
         run = run_tests(tests, copies[0])
@@ -236,14 +240,14 @@ def report(mutants: list[Mutant], results: dict[str, dict[str, Any]]) -> int:
             outcome = "harmless"
         counts.setdefault(mutant.file, Counter())[outcome] += 1
         if outcome == "survived":
-            print(f"\n{mutant.file}\n  - {result['was']}\n  + {result['is']}")
-    print(f"\n{'file':36} {'mutants':>7} {'killed':>7} {'harmless':>8} {'survived':>8}")
+            say(f"\n{mutant.file}\n  - {result['was']}\n  + {result['is']}")
+    say(f"\n{'file':36} {'mutants':>7} {'killed':>7} {'harmless':>8} {'survived':>8}")
     counts["all"] = sum(counts.values(), Counter())
     for file, count in counts.items():
         cells = (count.total(), count["killed"], count["harmless"], count["survived"])
-        print(f"{file:36} {cells[0]:7} {cells[1]:7} {cells[2]:8} {cells[3]:8}")
+        say(f"{file:36} {cells[0]:7} {cells[1]:7} {cells[2]:8} {cells[3]:8}")
     matter = counts["all"]["killed"] + counts["all"]["survived"]
-    print(f"killed of those that matter: {counts['all']['killed'] / max(1, matter):.1%}")
+    say(f"killed of those that matter: {counts['all']['killed'] / max(1, matter):.1%}")
     return 1 if counts["all"]["survived"] else 0
 
 
