@@ -14,6 +14,7 @@ import json
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -77,6 +78,8 @@ class Mutant(NamedTuple):
 
 def main() -> None:
     """Try the sample, and print what survived; exit code 1 where anything did."""
+    # Some tests press Ctrl-C, which a shell switches off for what it runs in the background.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     options = parse()
     results_file = options.out / "results.jsonl"
     options.out.mkdir(parents=True, exist_ok=True)
