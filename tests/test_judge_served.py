@@ -15,7 +15,7 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from tests.runs import make_task
+from tests.runs import bind_again, make_task
 from tests.runs import settings as run_settings
 from vipbench import files
 from vipbench.endpoints.endpoint import Endpoint
@@ -123,6 +123,7 @@ def test_answers_are_graded_by_a_served_model(served: tuple[str, str], tmp_path:
         said[line.id] = ("a cup", "a purple cup", "mumble mumble")[number % 3]
     changed = [line.model_copy(update={"text": f"{said[line.id]} {line.id}"}) for line in lines]
     files.write_lines(own / "run" / RESPONSES, changed)
+    bind_again(own / "run")
     endpoint = Endpoint(purpose=JUDGE, url=url, model=model)
     settings = JudgeSettings(endpoint=endpoint, n_runs=2, workers=2)
     score.score(own / "run", judge=settings)

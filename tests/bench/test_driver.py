@@ -43,7 +43,8 @@ def test_a_killed_bench_resumes_with_what_is_measured(
     messages: list[str] = []
     monkeypatch.setattr("vipbench.bench.driver._start", do_here)
     report = bench(ONE, path, console=Console(messages.append))
-    assert messages == ["tune-official: measured before", "round-1-official ...", "peak ..."]
+    assert messages[0].startswith("prompt format ")
+    assert messages[1:] == ["tune-official: measured before", "round-1-official ...", "peak ..."]
     assert set(report.ways["official"].tried) == set(tuned.speeds)
     assert (report.ratio_official, report.answers_equal, report.agreement) == (None, None, {})
 

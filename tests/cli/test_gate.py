@@ -93,11 +93,11 @@ def test_what_is_not_the_checkpoint_fails_unless_it_is_allowed(
     new = run(tmp_path / "b", answers(200), settings={"prompt_format": "hf"})
     failed = vipbench("gate", base, new)
     assert (failed.code, failed.out) == (1, "")
-    assert failed.err.startswith("FAIL: differs: prompt_format: llava_v1 → hf\n")
+    assert "\nFAIL: differs: prompt_format: llava_v1 → hf\n" in failed.err
     assert "the two runs have the same weights (vip): what differs is prompt_format" in failed.err
     allowed = vipbench("gate", base, new, "--allow-difference", "dtype,prompt_format")
     assert allowed.code == 0
-    assert allowed.err.startswith("allowed: differs: prompt_format: llava_v1 → hf\n")
+    assert "\nallowed: differs: prompt_format: llava_v1 → hf\n" in allowed.err
     unknown = vipbench("gate", base, new, "--allow-difference", "prompt")
     assert unknown.code == 2
     assert "'prompt': is unknown · expected one of prompt_format, fit, dtype, path" in unknown.err

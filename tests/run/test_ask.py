@@ -68,7 +68,7 @@ def test_a_disk_that_fills_up_loses_nothing(tmp_path: Path) -> None:
     assert "RunError" in done.stderr
     assert "cannot be written" in done.stderr
     results, messages = said(tmp_path, styles="demo,given")
-    assert "resuming" in messages[1]
+    assert any("resuming" in message for message in messages)
     assert 0 < results.n_answered < 200
     assert files(results.path) == files(whole.path)
 
