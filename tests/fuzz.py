@@ -375,7 +375,7 @@ def replay(seed: int, number: int) -> Outcome:
     (place / "bases").mkdir(parents=True)
     os.environ |= ENVIRONMENT
     case = make_case(seed, number, place / "case", place / "bases")
-    shutil.copytree(place / "case", place / "again", symlinks=True)
+    make_case(seed, number, place / "again", place / "bases")
     say(f"{case.kind}: {'; '.join(case.changes)}\nfiles: {place / 'case'}")
     for argv in case.commands:
         ran = call_alone(argv, place / "case", 2 * KINDS[case.kind].seconds)

@@ -88,7 +88,7 @@ def manifest(model: str, tasks: dict[str, TaskRun], **fields: Any) -> Manifest:
         "requests": {},
     } | fields.pop("identity", {})
     given: dict[str, Any] = {
-        "run_id": "run",
+        "run_id": "",
         "identity": Identity(**identity),
         "settings_digest": "b" * 64,
         "tasks": tasks,
@@ -100,7 +100,8 @@ def manifest(model: str, tasks: dict[str, TaskRun], **fields: Any) -> Manifest:
         "dirty": None,
         "started": "2026-01-01T00:00:00+00:00",
     }
-    return Manifest(**(given | fields))
+    made = Manifest(**(given | fields))
+    return made.model_copy(update={"run_id": manifests.run_id(made.identity)})
 
 
 def save_rows(folder: Path, made: Manifest, rows: Iterable[Row]) -> Path:

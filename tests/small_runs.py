@@ -53,8 +53,8 @@ def manifest(tasks: dict[str, TaskRun], **fields: Any) -> Manifest:
         weights="a" * 64, prompt_format="hf", dtype="float32", decoding="greedy"
     ).model_copy(update=fields.pop("settings", {}))
     identity: dict[str, Any] = {"model": "vip", "seed": 0} | fields
-    return Manifest(
-        run_id="run",
+    made = Manifest(
+        run_id="",
         identity=Identity(
             suite="custom",
             tasks={name: each.version for name, each in tasks.items()},
@@ -77,6 +77,7 @@ def manifest(tasks: dict[str, TaskRun], **fields: Any) -> Manifest:
         dirty=None,
         started="2026-01-01T00:00:00+00:00",
     )
+    return made.model_copy(update={"run_id": manifests.run_id(made.identity)})
 
 
 def save(folder: Path, made: Manifest, lines: Iterable[ScoreLine]) -> Path:

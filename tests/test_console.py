@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from vipbench.console import QUIET, STDERR, Console
+from vipbench.console import QUIET, STDERR, Console, visible
 
 
 class Terminal:
@@ -22,6 +22,18 @@ class Terminal:
 
     def isatty(self) -> bool:
         return True
+
+
+@pytest.mark.parametrize(
+    "sign", ["\x1b", "\t", "\x9b", "\u202e", "\u2066", "\u200f", "\u061c", "\u2028", "\ud83d"]
+)
+def test_signs_that_steer_a_terminal_are_shown_by_their_number(sign: str) -> None:
+    assert visible(f"a{sign}b\nc") == f"a{ascii(sign)[1:-1]}b\nc"
+
+
+def test_letters_of_all_scripts_stay() -> None:
+    text = "שלום 左 é 👩\u200d🚀"
+    assert visible(text) == text
 
 
 def test_by_default_nothing_is_said_or_shown(capfd: pytest.CaptureFixture[str]) -> None:

@@ -186,3 +186,9 @@ def test_yaml_that_never_ends_is_refused(tmp_path: Path) -> None:
     for name in ("a.yaml", "b.yaml"):
         with pytest.raises(TaskError, match=f"{name}: cannot be read .not a regular file"):
             read_yaml(tmp_path / name)
+
+
+def test_half_a_character_in_yaml_is_refused_where_it_stands(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.yaml", 'a: 1\nb: {c: "\\ud83d"}\n')
+    with pytest.raises(TaskError, match=r"a\.yaml:2:8: not plain YAML: .*a lone surrogate"):
+        read_yaml(path)

@@ -13,13 +13,17 @@ T = TypeVar("T")
 
 LOG_SECONDS = 10
 """Between two states of a bar where no terminal shows it, so that a log stays short."""
-_STEERING = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+_STEERING = re.compile(
+    r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+"""Controls; signs that turn the direction of a line or break it; lone surrogates."""
 
 
 def visible(text: str) -> str:
     """Show by their numbers the signs that steer a terminal, which data may hold; keep lines.
 
-    So are lone surrogates, which no terminal can be sent.
+    So are those that turn the direction of a line, which can make one text look like another, and
+    lone surrogates, which no terminal can be sent.
     """
     return _STEERING.sub(lambda match: ascii(match[0])[1:-1], text)
 

@@ -66,6 +66,10 @@ def reason(error: BaseException) -> str:
     return known or " ".join(str(error).split()) or type(error).__name__
 
 
+SURROGATE = re.compile("[\ud800-\udfff]")
+"""Half a character, which JSON and YAML may hold and no file name or UTF-8 file can."""
+
+
 def writable(text: str) -> str:
     r"""Escape lone surrogates as `\ud800`: JSON may hold them, and a UTF-8 file cannot."""
     return text.encode("utf-8", "backslashreplace").decode()

@@ -14,7 +14,7 @@ import yaml
 from pydantic import ValidationError
 
 from vipbench.errors import TaskError, VipbenchError, nearest
-from vipbench.files import check_regular
+from vipbench.files import SURROGATE, check_regular
 from vipbench.schema import Record
 
 RecordT = TypeVar("RecordT", bound=Record)
@@ -123,6 +123,15 @@ class _PlainLoader(yaml.SafeLoader):  # type: ignore[misc]  # untyped library
         mapping.lines = lines
         yield mapping  # empty: an alias within may refer to it
         mapping.update(self.construct_mapping(node))
+
+    def construct_scalar(self, node: yaml.Node) -> object:
+        value = super().construct_scalar(node)
+        if isinstance(value, str) and SURROGATE.search(value):
+            raise yaml.constructor.ConstructorError(
+                problem=f"{value!r} holds half a character (a lone surrogate)",
+                problem_mark=node.start_mark,
+            )
+        return value
 
 
 _PlainLoader.add_constructor("tag:yaml.org,2002:map", _PlainLoader.construct_yaml_map)

@@ -271,3 +271,13 @@ def test_polygons_are_held_against_the_image(
     found, problems = inspect_image(sample, images)
     assert [problem.code for problem in problems] == ([code] if code else [])
     assert (found is None) == bool(code)
+
+
+def test_half_characters_in_a_message_or_a_path_are_told_and_kept_from_files(
+    make: Make, images: DataSource
+) -> None:
+    (found,) = records(make(), "Problem(id='1', code='x', message='no box of \\ud83d')")
+    assert found == Problem(id="1", code="x", message=r"no box of \ud83d")
+    sample, [told] = inspect_image(at("a\ud83d.png", (1, 1, 5, 5)), images)
+    assert sample is None
+    assert (told.code, "lone surrogate" in told.message) == ("unsafe_path", True)

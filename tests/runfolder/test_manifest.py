@@ -278,3 +278,13 @@ def test_facts_of_a_trial_hold_what_was_added_where_it_is_used() -> None:
     same, other = (GrownTrial(kind="choice", weight=weight, **fields) for weight in (1.0, 2.0))
     assert manifests.trial_facts(same) == manifests.trial_facts(plain)
     assert manifests.trial_facts(other) != manifests.trial_facts(plain)
+
+
+def test_an_identity_that_was_edited_is_refused(tmp_path: Path) -> None:
+    made = manifest().model_copy(update={"format": manifests.FORMAT})
+    manifests.write(tmp_path, made)
+    assert manifests.read(tmp_path) == made
+    path = tmp_path / folder.MANIFEST
+    path.write_text(path.read_text().replace('"seed": 0', '"seed": 1'), encoding="utf-8")
+    with pytest.raises(RunError, match=r"run_id is .* the identity is that of .* · expected"):
+        manifests.read(tmp_path)

@@ -1,7 +1,6 @@
 """Samples: read by a task's reader, checked against its contract, and against their images."""
 
 import math
-import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from pydantic import ValidationError
@@ -10,7 +9,7 @@ from vipbench.data.box_tally import BoxTally
 from vipbench.data.tasks import import_reader
 from vipbench.data.units import box_text, from_xywh, in_frame, region_warnings, stated
 from vipbench.errors import DataError, TaskError
-from vipbench.files import AmbiguousFile
+from vipbench.files import SURROGATE, AmbiguousFile, writable
 from vipbench.images.decode import image_header, safe_path
 from vipbench.images.geometry import bounds, inside_image, intersects_image, is_inverted
 from vipbench.prompts.mentions import LETTERS, mentioning, mentions
@@ -18,7 +17,6 @@ from vipbench.reading import BadRecord
 from vipbench.schema import DataSource, Polygon, Problem, Region, Sample, TaskSpec
 from vipbench.validation import shown
 
-SURROGATE = re.compile("[\ud800-\udfff]")
 """Half of a character, which JSON can spell and UTF-8 cannot."""
 FARTHEST = 1_000_000
 """px from the origin that a coordinate may lie; marks that reach farther take minutes to draw."""
@@ -52,6 +50,7 @@ def load_samples(
             record = record.model_copy(update={"id": ascii(record.id)})
             fault = ("bad_text", "the id holds half a character (a lone surrogate)")
         if isinstance(record, Problem):
+            record = record.model_copy(update={"message": writable(record.message)})
             # Taken, so that the parts of a joint task give one id to one record, whatever each of
             # them needs of it.
             seen.update(() if record.warning else (record.id,))

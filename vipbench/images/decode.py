@@ -22,7 +22,14 @@ from PIL import ExifTags, Image, TiffImagePlugin, UnidentifiedImageError
 
 from vipbench.digests import REMEMBERED
 from vipbench.errors import DataError
-from vipbench.files import LFS_POINTER, check_regular, find_below, is_lfs_pointer, reason
+from vipbench.files import (
+    LFS_POINTER,
+    SURROGATE,
+    check_regular,
+    find_below,
+    is_lfs_pointer,
+    reason,
+)
 from vipbench.schema import ExifRule, ImageRoots
 from vipbench.validation import shown
 
@@ -79,6 +86,8 @@ def _path_fault(relative: str) -> str | None:
         return "backslashes · expected forward slashes"
     if ".." in pure.parts:
         return f"'..' · {below}"
+    if SURROGATE.search(relative):
+        return f"half a character (a lone surrogate) · {below}"
     return f"a NUL · {below}" if "\0" in relative else None
 
 

@@ -327,6 +327,12 @@ def read(folder: Path) -> Manifest:
             f"{', '.join(manifest.identity.tasks) or 'none'} · expected the same · use --fresh to "
             "start over"
         )
+    if manifest.format > 1 and manifest.run_id != run_id(manifest.identity):
+        raise RunError(
+            f"{path}: run_id is {manifest.run_id!r}, and the identity is that of "
+            f"{run_id(manifest.identity)!r} · expected what the run has written · put it back, or "
+            "use --fresh to start over"
+        )
     return manifest
 
 

@@ -1,12 +1,15 @@
 """A checkpoint is found in its folder or in the hub's cache, and what is neither is named."""
 
+import os
 import shutil
 from pathlib import Path
 
 import pytest
 
 from tests.runners.checkpoints.breaking import refused
+from vipbench.errors import RunnerError
 from vipbench.runners.checkpoints.checkpoint import check_checkpoint
+from vipbench.runners.checkpoints.download import find_folder
 
 
 def test_a_wrong_path_suggests_the_nearest(checkpoint: Path) -> None:
@@ -38,3 +41,11 @@ def test_a_relative_path_is_not_taken_for_a_hub_id(
     monkeypatch.chdir(checkpoint.parent.parent)
     refused(f"{checkpoint.parent.name}/tiny-vpi", "did you mean 'tiny-vip'")
     assert check_checkpoint(f"{checkpoint.parent.name}/tiny-vip").name == "tiny-vip"
+
+
+def test_pipes_in_a_checkpoint_are_refused_before_anybody_reads_them(tmp_path: Path) -> None:
+    (tmp_path / "gone.json").symlink_to(tmp_path / "nowhere")
+    assert find_folder(tmp_path) == (tmp_path, tmp_path.name)
+    os.mkfifo(tmp_path / "tokenizer_config.json")
+    with pytest.raises(RunnerError, match=r"tokenizer_config.json: not a regular file · expected"):
+        find_folder(tmp_path)

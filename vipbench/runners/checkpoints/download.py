@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from vipbench.errors import RunnerError, nearest
+from vipbench.files import check_regular, reason
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 SMALL_FILES = ("*.json", "*.jinja", "*.txt", "*.model")
@@ -16,6 +17,7 @@ def find_folder(model: str | Path, what: str = "model") -> tuple[Path, str]:
     """
     path = Path(model).expanduser()
     if path.is_dir():
+        _check_kinds(path)
         return path, path.resolve().name
     if path.exists():
         raise RunnerError(f"{what} {model}: is a file · expected a checkpoint's folder")
@@ -28,6 +30,17 @@ def find_folder(model: str | Path, what: str = "model") -> tuple[Path, str]:
         f"{what} {model}: does not exist; looked for {missing!r} in {parent}{near} · expected a "
         "checkpoint's folder or a hub id (owner/name)"
     )
+
+
+def _check_kinds(folder: Path) -> None:
+    """Refuse pipes and devices, which transformers would read for ever."""
+    for path in sorted(folder.iterdir()):
+        try:
+            check_regular(path)
+        except FileNotFoundError:
+            continue  # a link that leads nowhere: whoever needs the file says so
+        except OSError as error:
+            raise RunnerError(f"{path}: {reason(error)} · expected files and folders") from error
 
 
 def download(hub_id: str, patterns: tuple[str, ...], what: str = "model") -> Path:

@@ -36,7 +36,7 @@ LOAD_ERRORS = (
     ValueError,
     RuntimeError,
     ImportError,
-    KeyError,
+    LookupError,
     TypeError,
     AttributeError,
     StrictDataclassError,
