@@ -13,6 +13,7 @@ from vipbench.files import read_lines
 from vipbench.run import score as run_score
 from vipbench.run.loop import run
 from vipbench.run.score import score
+from vipbench.runfolder import manifest as manifests
 from vipbench.runfolder.folder import REQUESTS, SCORES
 from vipbench.runfolder.lines import ScoreLine
 from vipbench.runfolder.summary import ALL
@@ -115,13 +116,25 @@ def test_a_metric_can_be_added_to_a_finished_run(tmp_path: Path) -> None:
     done = run(settings(make_task(tmp_path, n=4)))
     before = {row.metric for row in done.rows}
     assert before == {"text_match"}
-    scored = run_score.score(done.path, ["lenient"])
-    assert {row.metric for row in scored.rows} == {"text_match", "lenient"}
+    scored = run_score.score(done.path, ["stated"])
+    assert {row.metric for row in scored.rows} == {"text_match", "stated"}
     assert [row for row in scored.rows if row.metric == "text_match"] == done.rows
     # From now on it is one of the run's.
     assert run_score.score(done.path).rows == scored.rows
-    with pytest.raises(RunError, match="did you mean 'lenient'"):
-        run_score.score(done.path, ["leninet"])
+    with pytest.raises(RunError, match="did you mean 'stated'"):
+        run_score.score(done.path, ["statd"])
+    with pytest.raises(RunError, match="metric 'lenient' is no more · use stated"):
+        run_score.score(done.path, ["lenient"])
+
+
+def test_a_run_that_reports_a_metric_that_is_no_more_is_scored_without_it(tmp_path: Path) -> None:
+    done = run(settings(make_task(tmp_path, n=4)))
+    manifest = done.manifest.model_copy(update={"metrics": ("lenient", "stated")})
+    manifests.write(done.path, manifest)
+    messages: list[str] = []
+    scored = run_score.score(done.path, console=Console(messages.append))
+    assert {row.metric for row in scored.rows} == {"text_match", "stated"}
+    assert any("metric 'lenient' is no more" in each for each in messages)
 
 
 def test_the_likeliest_options_are_a_metric_where_they_are_known(tmp_path: Path) -> None:

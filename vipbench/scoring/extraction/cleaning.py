@@ -25,14 +25,16 @@ _HTML = re.compile(r"</?(?:b|i|u|p|em|strong|span|div)>|<br ?/?>", re.IGNORECASE
 _MARKDOWN = re.compile(r"\*|__|`|\$|~~")
 _BULLET = re.compile(r"^[ \t]*[#>\-\u2022\u25cf]+[ \t]*", re.MULTILINE)
 _SPACES = re.compile(r"[^\S\n]+")
-_QUOTES = str.maketrans({"\u2019": "'", "\u2018": "'", "\u201c": '"', "\u201d": '"', "\u200b": None})
+_QUOTES = str.maketrans(
+    {"\u2019": "'", "\u2018": "'", "\u201c": '"', "\u201d": '"', "\u200b": None}
+)
 
 
 def clean(text: str) -> str:
-    """Return what a text says to its reader, in plain signs; empty where it only reasons.
+    r"""Return what a text says to its reader, in plain signs; empty where it only reasons.
 
     Full-width letters, circled letters and the like are plain ones (NFKC). Of several `<answer>`
-    tags the last counts; what is boxed (`\\boxed{B}`) is said to be the answer. Linear in the
+    tags the last counts; what is boxed (`\boxed{B}`) is said to be the answer. Linear in the
     length of the text.
     """
     text = _without_reasoning(text)

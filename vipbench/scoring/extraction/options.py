@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from vipbench.scoring.extraction.numbers import numbers, value
+
 NOUNS = (
     r"option|choice|answer|letter|labell?ed(?: as| with)?|point|box|picture|image|figure|marked"
     r"|circle|object|region|number"
@@ -15,9 +17,16 @@ NOUNS = (
 
 _PAREN = re.compile(r"[(\[] ?([A-Z]) ?[)\]]")
 _AFTER_NOUN = re.compile(rf"\b(?i:{NOUNS}) ?[\"'(\[]{{0,3}} ?([A-Z])\b(?!'[a-z])")
+# "B is right", "C seems to be the correct one"
+_JUDGED = re.compile(
+    r"(?<![\w'.])([A-Z])\b(?= (?:is|seems|appears|looks)(?: to be)?(?: the)? (?:correct|right)\b)"
+)
+# "the answer is b", where a sentence ends
+_SMALL = re.compile(r"\b(?i:answer|option|choice)(?: is:?|:) ?[(\[]?([a-z])[)\]]?(?=\W*$)")
 _QUOTED = re.compile(r"[\"'] ?[(\[]?([A-Z])[)\]]? ?[.,]?[\"']")
 _AFTER_IS = re.compile(
-    r"(?:\bis|\bbe|:|=|\bchoose|\bselect|\bpick|\banswer) ?[:=]? ?([A-Z])(?=\s?(?:[.,;:!)\]]|$|-|\())"
+    r"(?:\bis|\bbe|:|=|\bchoose|\bselect|\bpick|\banswer) ?[:=]? ?([A-Z])"
+    r"(?=\s?(?:[.,;:!)\]]|$|-|\())"
 )
 # "A, B and C", "A than B": letters that explain each other.
 _LISTED = re.compile(
@@ -27,12 +36,17 @@ _LISTED = re.compile(
 STANDING = re.compile(r"(?<![\w'.])([A-Z])(?![\w'])(?! [a-z])")
 """A capital letter that is a word, before no plain word, where it would be an article."""
 _ONLY_LETTER = re.compile(
-    r"(?:(?:option|choice|answer|point|box|picture) ?:? ?)?[(\[]? ?([A-Za-z]) ?[)\].:]*", re.IGNORECASE
+    r"(?:(?:option|choice|answer|point|box|picture) ?:? ?)?[(\[]? ?([A-Za-z]) ?[)\].:]*",
+    re.IGNORECASE,
 )
 _LETTER_AND_TEXT = re.compile(r"[(\[]? ?([A-Z]) ?[)\].:,]+ ?(\S.*)", re.DOTALL)
 TRANSLATIONS = {
-    **dict.fromkeys(("\u662f", "\u662f\u7684", "\u5bf9", "\u306f\u3044", "\ub124", "\uc608"), "yes"),
-    **dict.fromkeys(("\u5426", "\u4e0d", "\u4e0d\u662f", "\u3044\u3044\u3048", "\uc544\ub2c8\uc694"), "no"),
+    **dict.fromkeys(
+        ("\u662f", "\u662f\u7684", "\u5bf9", "\u306f\u3044", "\ub124", "\uc608"), "yes"
+    ),
+    **dict.fromkeys(
+        ("\u5426", "\u4e0d", "\u4e0d\u662f", "\u3044\u3044\u3048", "\uc544\ub2c8\uc694"), "no"
+    ),
     **dict.fromkeys(("\u5de6", "\u5de6\u8fb9", "\u5de6\u4fa7", "\uc67c\ucabd"), "left"),
     **dict.fromkeys(("\u53f3", "\u53f3\u8fb9", "\u53f3\u4fa7", "\uc624\ub978\ucabd"), "right"),
 }
@@ -71,6 +85,8 @@ class Options:
     """Letter -> text, case-folded; without those whose text is unknown."""
     patterns: Mapping[str, re.Pattern[str]]
     """Letter -> where its text occurs."""
+    numbers: Mapping[float, str]
+    """Value -> letter, where all options are numbers; else empty."""
 
     def parenthesised(self, passage: str) -> frozenset[str]:
         """Return the capital letters in parentheses or brackets, options or not."""
@@ -78,6 +94,11 @@ class Options:
 
     def by_text(self, passage: str) -> frozenset[str]:
         """Return the options whose text stands in a passage; a longer text hides one inside it."""
+        if self.numbers:
+            values = {number.value for number in numbers(passage)}
+            # A number that is no option may be the one that is meant.
+            is_known = values <= self.numbers.keys()
+            return frozenset(self.numbers[each] for each in values if is_known)
         hits = sorted(
             (match.start(), -match.end(), letter)
             for letter, pattern in self.patterns.items()
@@ -97,9 +118,10 @@ class Options:
         """Return the options that a passage names by letter or text."""
         found = {
             letter
-            for pattern in (_PAREN, _AFTER_NOUN, _QUOTED, _AFTER_IS)
-            for letter in pattern.findall(passage)
+            for pattern in (_PAREN, _AFTER_NOUN, _QUOTED, _AFTER_IS, _JUDGED, _SMALL)
+            for letter in pattern.findall(passage.strip())
         }
+        found = {letter.upper() for letter in found}
         found -= self.labels_of_others(passage)
         by_text = self.by_text(passage)
         for pair in map(frozenset, _LISTED.findall(passage)):
@@ -115,7 +137,9 @@ class Options:
 
         The option (A) is then another one of such things: "the second image".
         """
-        things = {f"the {ordinal} {noun}".casefold() for ordinal, noun, _ in _LABELLED.findall(passage)}
+        things = {
+            f"the {ordinal} {noun}".casefold() for ordinal, noun, _ in _LABELLED.findall(passage)
+        }
         if not things or not things.isdisjoint(self.texts.values()):
             return frozenset()
         return frozenset(
@@ -131,6 +155,9 @@ class Options:
     def read_text(self, passage: str) -> str | None:
         """Return the option whose text a passage is."""
         plain = normalise(passage)
+        if self.numbers:
+            number = value(plain)
+            return None if number is None else self.numbers.get(number)
         found = [
             letter
             for letter, text in self.texts.items()
@@ -142,9 +169,9 @@ class Options:
         """Read a passage that is nothing but an option: its letter, its text, or both."""
         core = passage.strip(_EDGES)
         by_text = self.read_text(TRANSLATIONS.get(core, core))
-        if match := _ONLY_LETTER.fullmatch(core):
-            if match[1].upper() in self.letters:
-                return Read(match[1].upper())
+        match = _ONLY_LETTER.fullmatch(core)
+        if match and match[1].upper() in self.letters:
+            return Read(match[1].upper())
         if by_text is not None:
             return Read(by_text)
         if match := _LETTER_AND_TEXT.fullmatch(core):
@@ -153,11 +180,18 @@ class Options:
                 return CONFLICT
             if by_text is not None:
                 return Read(by_text)
-            # "(C) 3" where nothing is known of the option but its letter
-            is_unknown = match[1] in self.letters and match[1] not in self.texts
-            if is_unknown and len(match[2]) <= LONGEST_UNKNOWN and "\n" not in match[2]:
-                return Read(match[1])
         return None
+
+    def read_unknown(self, passage: str) -> str | None:
+        """Return the letter before a few words, where nothing is known of the option's text.
+
+        "(C) 3" is an option behind "the number is:"; elsewhere the words may say anything.
+        """
+        match = _LETTER_AND_TEXT.fullmatch(passage.strip(_EDGES))
+        if not match or match[1] not in self.letters or match[1] in self.texts:
+            return None
+        is_short = len(match[2]) <= LONGEST_UNKNOWN and "\n" not in match[2]
+        return match[1] if is_short and not any(self.mentions(match[2])) else None
 
     def at(self, passage: str, start: int, letter: str) -> list[int]:
         """Return where an option ends that begins at a place: by its letter, or by its text."""
@@ -192,7 +226,12 @@ def compile_options(options: Mapping[str, str]) -> Options:
 def _compiled(options: tuple[tuple[str, str], ...]) -> Options:
     texts = {letter: plain for letter, text in options if (plain := normalise(text))}
     patterns = {letter: _pattern(text) for letter, text in texts.items()}
-    return Options(tuple(letter for letter, _ in options), texts, patterns)
+    values = {
+        number: letter for letter, text in texts.items() if (number := value(text)) is not None
+    }
+    are_numbers = len(values) == len(options)
+    letters = tuple(letter for letter, _ in options)
+    return Options(letters, texts, patterns, values if are_numbers else {})
 
 
 def _pattern(text: str) -> re.Pattern[str]:
@@ -205,7 +244,8 @@ def _pattern(text: str) -> re.Pattern[str]:
     body = re.escape(text).replace(r"\ ", r"\s+")
     if re.fullmatch(r"[a-z]{1,3}", text):
         return re.compile(
-            rf"(?:(?<=^)|(?<=is )|(?<=be )|(?<=: )|(?<=answer )|(?<=\) )|(?<=[(\"']))[\"'(]{{0,2}}{body}"
+            r"(?:(?<=^)|(?<=is )|(?<=be )|(?<=: )|(?<=answer )|(?<=\) )|(?<=[(\"']))"
+            rf"[\"'(]{{0,2}}{body}"
             r"(?![\w'-])(?! [a-z])",
             re.IGNORECASE,
         )

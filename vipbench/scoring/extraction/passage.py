@@ -1,5 +1,6 @@
 """A cleaned text, cut into the lines and sentences that rule `stated` reads."""
 
+import itertools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -48,9 +49,9 @@ def split(text: str) -> Passage:
     """
     lines = [line for raw in text.split("\n") if (line := raw.strip())]
     labels = [match[1] if (match := _LISTED_OPTION.match(line)) else None for line in lines]
-    pairs = list(zip(labels, labels[1:], strict=False))
+    pairs = itertools.pairwise(labels)
     differs = [bool(first and second and first != second) for first, second in pairs]
-    neighbours = list(zip([*differs, False], [False, *differs], strict=True))
+    neighbours = zip([*differs, False], [False, *differs], strict=True)
     sentences: list[str] = []
     origin: list[int] = []
     completed: dict[int, tuple[str, str]] = {}

@@ -9,12 +9,59 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from vipbench.scoring.extraction import wording
+from vipbench.scoring.extraction import short, wording
 from vipbench.scoring.extraction.cleaning import clean
 from vipbench.scoring.extraction.options import STANDING, Options, compile_options
 from vipbench.scoring.extraction.passage import Passage, first_sentence, split
 
-_OPENING = re.compile(r"\s*(?:[(\[] ?([A-Z]) ?[)\]]|([A-Z]) ?[).:](?=\s|$))\s*(.*)", re.DOTALL)
+FOUR = dict.fromkeys("ABCD", "")
+CUPS = {"A": "the red cup", "B": "the blue cup", "C": "a dog", "D": "a hot dog"}
+IMAGES = {"A": "the second image", "B": "the third image"}
+COUNTS = {"A": "1", "B": "2", "C": "12", "D": "0"}
+YES_NO = {"A": "yes", "B": "no"}
+
+EXAMPLES = (
+    # the letter, in any dress
+    ("b", FOUR, "B"),
+    ("**(B)**", FOUR, "B"),
+    ("\\boxed{\\text{B}}", FOUR, "B"),
+    ("<|im_start|>B<|im_end|>", FOUR, "B"),
+    ("<think>A? No, too dark.</think>B", FOUR, "B"),
+    ("<think>A? No, too dark. B", FOUR, None),
+    ("E", FOUR, None),
+    # what is stated; the last statement, where the text reasons first
+    ("The answer is B.", FOUR, "B"),
+    ("A looks right at first, but it is too dark. Therefore, the answer is (B).", FOUR, "B"),
+    ("The answer is either A or B.", FOUR, None),
+    ("B. The answer is C.", FOUR, None),
+    ("The answer is B. Wait, no, it is C.", FOUR, None),
+    ("I think the answer is (A), but it could be (B).", FOUR, None),
+    ("If it were red, the answer would be A.", FOUR, None),
+    ("If I had to choose, I would say B.", FOUR, "B"),
+    ("Not A.", FOUR, None),
+    ("A man is here.", FOUR, None),
+    ("A. cat\nB. dog\nC. cow\nD. pig", FOUR, None),
+    ("The number of hats is:\n\n(C) 1", FOUR, "C"),
+    # the text of an option
+    ("It is the blue cup.", CUPS, "B"),
+    ("It is a hot dog", CUPS, "D"),
+    ("A. the blue cup", CUPS, None),
+    ("The red cup or the blue cup", CUPS, None),
+    ("The third image (C) is most similar to the first image (A).", IMAGES, "B"),
+    ("The second image (B) is most similar to the first image.", IMAGES, None),
+    ("Both the second and third images fit.", IMAGES, None),
+    ("It is hard to say with certainty. However, the third image is most likely.", IMAGES, "B"),
+    ("There are two dogs.", COUNTS, "B"),
+    ("There is one cat and 2 dogs.", COUNTS, None),
+    ("It isn't.", YES_NO, "B"),
+    ("(B) no, the bus is not parallel to it", YES_NO, "B"),
+    ("No. Yes.", YES_NO, None),
+    ("\u306f\u3044", YES_NO, "A"),
+    ("", FOUR, None),
+)
+"""Text, options, answer."""
+
+_OPENING = re.compile(r"\s*(?:[(\[] ?([A-Za-z]) ?[)\]]|([A-Z]) ?[).:](?=\s|$))\s*(.*)", re.DOTALL)
 
 
 _LAST_LETTER = re.compile(r"\b(?:is|are|be) [(\[]([A-Z])[)\]][^.]{0,40}\.?$")
@@ -65,8 +112,10 @@ class Reading:
         Raises:
             Undecided: There is evidence, but for several options.
         """
-        if whole := self.options.read(self.plain):
+        if whole := self.options.read(wording.CONTRAST.sub("", self.plain)):
             return whole.letter
+        if brief := self.brief():
+            return brief
         if cut := self.options.cut_off(self.plain):
             return cut
         said = self.statement()
@@ -74,6 +123,8 @@ class Reading:
         if said and said.letter is None and said.place == self.final:
             raise Undecided("the last sentence")
         stated = said.letter if said else None
+        if opening and stated and opening != stated:
+            raise Undecided("opens with another option")
         votes = {vote for vote in (stated, line, opening) if vote}
         if len(votes) > 1:
             return self.latest(said, line)
@@ -81,6 +132,12 @@ class Reading:
             self.refuse_contradiction(said, line or opening or "")
             return votes.pop()
         return self.claim() or self.mention()
+
+    def brief(self) -> str | None:
+        """Return the option that is "yes" or "no", where the text is "It is" or "It isn't"."""
+        word = short.brief(self.plain)
+        found = [letter for letter, text in self.options.texts.items() if text == word]
+        return found[0] if len(found) == 1 else None
 
     # --- what is stated ---
 
@@ -98,8 +155,13 @@ class Reading:
         distinct = {statement.letter for statement in statements if statement.letter}
         if len(distinct) > 2 or (len(distinct) == 2 and said.place < self.final - 1):
             raise Undecided("several statements")
-        if any(map(refuses, self.sentences[said.place + 1 :][-2:])):
+        behind = self.sentences[said.place + 1 :]
+        if any(map(refuses, behind[-2:])):
             raise Undecided("refused")
+        for sentence in behind:
+            named = self.options.mentions(sentence).letters
+            if wording.REVISION.match(sentence) and named - {said.letter}:
+                raise Undecided("taken back")
         return said
 
     def statements(self) -> Iterator[Statement]:
@@ -113,9 +175,9 @@ class Reading:
                 continue
             if self.passage.is_listed(place) or is_idle(sentence):
                 continue
-            found, odd = self.options.mentions(sentence)
-            if found or odd:
-                yield Statement(place, self.stated(sentence, cue))
+            letter = self.stated(sentence, cue)
+            if letter or any(self.options.mentions(sentence)):
+                yield Statement(place, letter)
 
     def announced(self, place: int) -> str | None:
         """Return the option that a line announces and the next one is, or None."""
@@ -125,7 +187,7 @@ class Reading:
         if self.passage.in_list[self.passage.origin[place]] or wording.CONDITION.match(before):
             return None
         read = self.options.read(line)
-        return read.letter if read else None
+        return read.letter if read else self.options.read_unknown(line)
 
     def stated(self, sentence: str, cue: re.Match[str] | None) -> str | None:
         """Return the one option that a statement is about, or None.
@@ -136,11 +198,18 @@ class Reading:
         if cue:
             rest = sentence[cue.start() :]
             parts = [rest] if wording.NEGATION.search(sentence[: cue.start()]) else [sentence, rest]
+        if is_conditional(sentence) or self.has_alternative(sentence):
+            return None
         for part in parts:
             for piece in (part, head(part)):
                 if letter := self.only(piece):
                     return letter
         return None
+
+    def has_alternative(self, sentence: str) -> bool:
+        """Say whether a sentence goes on with another option that is possible too."""
+        alternative = wording.ALTERNATIVE.search(sentence)
+        return bool(alternative and self.options.mentions(sentence[alternative.start() :]).letters)
 
     def only(self, piece: str) -> str | None:
         """Return the one option that a piece of a sentence names and does not deny, or None.
@@ -187,7 +256,7 @@ class Reading:
         if self.passage.enumerated:
             return None
         if match := _OPENING.match(self.plain):
-            letter = match[1] or match[2]
+            letter = (match[1] or match[2]).upper()
             named = self.options.by_text(first_sentence(match[3]))
             if letter in self.options.letters:
                 if named and letter not in named:
@@ -202,7 +271,7 @@ class Reading:
 
     def latest(self, said: Statement | None, line: str | None) -> str | None:
         """Return what closes the text, where statement, line and opening differ."""
-        closes = said is not None and said.letter is not None and said.place == self.final
+        closes = said is not None and said.letter is not None and said.place == self.final > 0
         if said and closes and line is None:
             return said.letter
         last = self.options.read(self.passage.lines[-1])
@@ -223,7 +292,10 @@ class Reading:
         other = self.subject(self.sentences)
         if other and other != letter:
             raise Undecided("claims another option")
-        rest = [sentence for sentence in self.sentences if self.options.read(sentence) is None]
+        reads = [self.options.read(sentence) for sentence in self.sentences]
+        if len({read.letter for read in reads if read}) > 1:
+            raise Undecided("several answers")
+        rest = [sentence for sentence, read in zip(self.sentences, reads, strict=True) if not read]
         if rest and not wording.NEGATION.search(rest[0]):
             named = self.options.by_text(rest[0])
             if len(named) == 1 and letter not in named:
@@ -296,6 +368,8 @@ class Reading:
         """Return the option that the first or last sentence gives, or the only one mentioned."""
         for place in (0, self.final):
             sentence = self.sentences[place]
+            if is_conditional(sentence):
+                continue
             if letter := self.last_letter(sentence):
                 return letter
             if (
@@ -329,7 +403,7 @@ class Reading:
     def last_letter(self, sentence: str) -> str | None:
         """Return the letter in parentheses that a sentence ends with: "The number is (A) 3."."""
         end = _LAST_LETTER.search(sentence)
-        if not end or wording.QUESTION.search(sentence) or is_conditional(sentence):
+        if not end or wording.QUESTION.search(sentence):
             return None
         found = self.options.mentions(sentence)
         return end[1] if found.letters == {end[1]} and not found.odd else None
@@ -337,6 +411,8 @@ class Reading:
     def only_mentioned(self) -> str | None:
         """Return the only option of a text that denies and asks nothing, or None."""
         if wording.NEGATION.search(self.plain) or wording.QUESTION.search(self.plain):
+            return None
+        if any(map(is_conditional, self.sentences)):
             return None
         mentions = [self.options.mentions(sentence) for sentence in self.sentences]
         if any(each.odd for each in mentions):
@@ -366,12 +442,12 @@ def is_idle(sentence: str) -> bool:
 
 def supposes(sentence: str) -> bool:
     """Say whether a sentence opens with a condition that the question itself does not meet."""
-    return bool(wording.CONDITION.match(sentence) and not wording.FORCED.search(sentence))
+    return bool(wording.CONDITION.match(sentence) and not wording.GRANTED.search(sentence))
 
 
 def is_conditional(sentence: str) -> bool:
     """Say whether a condition stands anywhere in a sentence; "if I had to choose" is none."""
-    return bool(wording.IF.search(sentence) and not wording.FORCED.search(sentence))
+    return bool(wording.IF.search(sentence) and not wording.GRANTED.search(sentence))
 
 
 def refuses(sentence: str) -> bool:

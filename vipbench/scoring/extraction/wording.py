@@ -7,25 +7,24 @@ import re
 
 NEGATION = re.compile(
     r"n't\b|\b(?:not|never|neither|nor|none|no answer|cannot|unable|impossible|incorrect|wrong"
-    r"|unclear|without|rather than|instead of|(?:un|less )likely|excluded?|eliminated?|reject(?:ed)?"
-    r"|ruled? out|would need|whether|either|fails?|lacks?)\b",
+    r"|unclear|without|rather than|instead of|(?:un|less )likely|excluded?|eliminated?"
+    r"|reject(?:ed)?|ruled? out|would need|whether|either|fails?|lacks?)\b",
     re.IGNORECASE,
 )
 """A sentence with one of these may say of its option that it is *not* the answer."""
 
 REFUSAL = re.compile(
-    r"\b(?:none of|(?:cannot|can't) (?:be |\w{1,20}ly )?(?:determin|identif|answer|provid|say|assist|confident"
-    r"|select|make|give)"
-    r"|unable to|(?:im|not )possible to|difficult (?:for me )?to (?:\w+ )?(?:determine|say|tell|identify|provide|give|make)"
+    r"\b(?:none of|(?:cannot|can't) (?:be |\w{1,20}ly )?(?:determin\w*|identif\w*|answer|provid\w*"
+    r"|say|assist|confident\w*|select|make|give)"
+    r"|unable to|(?:im|not )possible to"
+    r"|difficult (?:for me )?to (?:\w+ )?(?:determine|say|tell|identify|provide|give|make)"
     r"|not enough information|no correct|not (?:be )?able to|insufficient|I'm sorry|I apologi[sz]e"
     r"|both .{0,30}are (?:correct|equally)|not visible|neither)\b",
     re.IGNORECASE,
 )
 """The text says that it has no answer, or more than one."""
 
-HEDGE = re.compile(
-    r"\b(?:with (?:\w+ )?certainty|for (?:certain|sure))\b", re.IGNORECASE
-)
+HEDGE = re.compile(r"\b(?:with (?:\w+ )?certainty|for (?:certain|sure))\b", re.IGNORECASE)
 """A refusal with one of these refuses to be sure, and not to answer."""
 
 CUE = re.compile(
@@ -40,8 +39,9 @@ CUE = re.compile(
     # "I would choose", "we can say"
     r"|\b(?:I|we)(?:'d|'ll)?\s(?:\w{1,20}\s){0,2}(?:choose|select|pick|chose|go with|opt for|answer"
     r"|say)\b"
-    # "(B) is the correct one"
-    r"|[A-Z][)\]\"']?\sis\s(?:the\s)?(?:\w{1,20}\s)?correct\b"
+    # as in: B is the correct one
+    r"|[A-Z][)\]\"']?\s(?:is|seems|appears|looks)\s(?:to be\s)?(?:the\s)?(?:\w{1,20}\s)?"
+    r"(?:correct|right)\b"
     r"|\bfinal answer\b|\bmaking\b[^.\n]{0,40}\bcorrect\b",
     re.IGNORECASE,
 )
@@ -54,6 +54,18 @@ CONCLUSION = re.compile(
 )
 """What opens a sentence that concludes, which is a statement too."""
 
+REVISION = re.compile(
+    r"\W{0,9}(?:wait|actually|no,|sorry|correction|on second thought|hmm|hold on"
+    r"|let me (?:re|correct))|\bI (?:was wrong|made a mistake|mean)\b",
+    re.IGNORECASE,
+)
+"""What opens a sentence that takes back what was said."""
+ALTERNATIVE = re.compile(
+    r"\b(?:but|though|although|however|or)\b[^.;\n]{0,40}\b(?:could|might|may|possibly|also|perhaps)\b",
+    re.IGNORECASE,
+)
+"""What goes on with another answer that is possible too."""
+
 QUESTION = re.compile(
     r"\b(?:please|you (?:can|need|should|must|are)|following (?:choices|options|strateg)|let's"
     r"|which (?:one|of))\b|\?\s*$",
@@ -64,12 +76,13 @@ QUESTION = re.compile(
 CONDITION = re.compile(r"\W{0,9}(?:if|suppose|assuming)\b", re.IGNORECASE)
 """A sentence that opens so claims nothing."""
 IF = re.compile(r"\bif\b", re.IGNORECASE)
-FORCED = re.compile(
+GRANTED = re.compile(
     r"\bif\s(?:I|we)?\s?(?:had|have|must|were|was|am|are)?\s?(?:to|forced|pressed)\b|\bif forced\b"
-    r"|\b(?:I|we) (?:had|have|must|need) (?:to )?(?:choose|pick|select)\b",
+    r"|\b(?:I|we) (?:had|have|must|need) (?:to )?(?:choose|pick|select)\b"
+    r"|\bif (?:I|we|you) (?!had|were|could)",
     re.IGNORECASE,
 )
-"""A condition that is met by the question itself: "if I had to choose"."""
+"""A condition that the question or the text itself meets: "if I had to choose", "if we look"."""
 
 SUBORDINATE = re.compile(
     r"\b(?:than|whereas|while|compared to|unlike|because|since|although|though|despite"
@@ -108,8 +121,8 @@ PREDICATE = re.compile(
 """What follows the subject of a claim."""
 
 PREFERENCE = re.compile(
-    r"\b(?:(?:more|most|best) (?:appropriate|suitable|suited|similar|likely|fitting)|(?:best|better)"
-    r" (?:fit|match|choice|suited|candidate|option))\b",
+    r"\b(?:(?:more|most|best) (?:appropriate|suitable|suited|similar|likely|fitting)"
+    r"|(?:best|better) (?:fit|match|choice|suited|candidate|option))\b",
     re.IGNORECASE,
 )
 """A claim whose option need not be the subject: "it is more appropriate to place X there"."""
@@ -126,7 +139,7 @@ DENIAL = re.compile(
 """What is announced is what the answer is not."""
 
 IDENTITY = re.compile(
-    r"(?:\b(?:is|are|to|would be|be)|:)\s(?:the\s)?(?:\w{1,20}\s){0,2}[(\[\"']*(?:[A-Z]\b|the\s|\w+)"
-    r"[^.]{0,25}\.?$"
+    r"(?:\b(?:is|are|to|would be|be)|:)\s(?:the\s)?(?:\w{1,20}\s){0,2}[(\[\"']*"
+    r"(?:[A-Z]\b|the\s|\w+)[^.]{0,25}\.?$"
 )
 """A sentence that ends with what something is."""
