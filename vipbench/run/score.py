@@ -101,7 +101,7 @@ def score(
     """
     for metric in metrics:
         if metric in scorers.REPLACED:
-            raise RunError(scorers.replaced(metric))
+            raise RunError(f"there is no longer a {scorers.replaced(metric)}")
         if metric not in get_args(ExtraMetric):
             raise RunError(f"metric {metric!r} is unknown{nearest(metric, get_args(ExtraMetric))}")
     # Who removes `judge.json` wants the scores without that judge.
@@ -209,7 +209,7 @@ def score_answers(
 def _known_metrics(folder: Path, manifest: Manifest, console: Console) -> set[ExtraMetric]:
     """Return what a run reports beside its headlines, without the metric that is no more."""
     if "lenient" in manifest.metrics:
-        console.say(f"{folder}: {scorers.replaced('lenient')}; it is left out")
+        console.say(f"{folder}: there is no longer a {scorers.replaced('lenient')}; it is left out")
     return {metric for metric in manifest.metrics if metric != "lenient"}
 
 

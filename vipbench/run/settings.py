@@ -223,7 +223,7 @@ class RunSettings(Record):
         """Say what to take in place of a metric that is no more."""
         for metric in metrics if isinstance(metrics, list | tuple) else ():
             if isinstance(metric, str) and metric in REPLACED:
-                raise ValueError(f"names a {replaced(metric)}")
+                raise ValueError(f"holds what is no more: {replaced(metric)}")
         return metrics
 
     @property

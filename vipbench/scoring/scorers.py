@@ -50,7 +50,7 @@ def metric_name(kind: Kind, rule: Rule = "exact") -> str:
 
 def replaced(metric: str) -> str:
     """Say of a metric that is no more what to take in its place."""
-    return f"metric {metric!r} is no more · use {REPLACED[metric]}, which reads answers as written"
+    return f"metric {metric!r} · use {REPLACED[metric]}, which reads what an answer states"
 
 
 def suitable_rule(kind: Kind, rule: Rule) -> Rule:

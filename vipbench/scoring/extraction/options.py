@@ -5,6 +5,7 @@ import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 from vipbench.scoring.extraction.numbers import numbers, value
@@ -83,10 +84,13 @@ class Options:
     letters: tuple[str, ...]
     texts: Mapping[str, str]
     """Letter -> text, case-folded; without those whose text is unknown."""
-    patterns: Mapping[str, re.Pattern[str]]
-    """Letter -> where its text occurs."""
     numbers: Mapping[float, str]
     """Value -> letter, where all options are numbers; else empty."""
+
+    @cached_property
+    def patterns(self) -> Mapping[str, re.Pattern[str]]:
+        """Letter -> where its text occurs; compiled where a text is more than a letter."""
+        return {letter: _pattern(text) for letter, text in self.texts.items()}
 
     def parenthesised(self, passage: str) -> frozenset[str]:
         """Return the capital letters in parentheses or brackets, options or not."""
@@ -225,13 +229,12 @@ def compile_options(options: Mapping[str, str]) -> Options:
 @functools.lru_cache(maxsize=256)
 def _compiled(options: tuple[tuple[str, str], ...]) -> Options:
     texts = {letter: plain for letter, text in options if (plain := normalise(text))}
-    patterns = {letter: _pattern(text) for letter, text in texts.items()}
     values = {
         number: letter for letter, text in texts.items() if (number := value(text)) is not None
     }
     are_numbers = len(values) == len(options)
     letters = tuple(letter for letter, _ in options)
-    return Options(letters, texts, patterns, values if are_numbers else {})
+    return Options(letters, texts, values if are_numbers else {})
 
 
 def _pattern(text: str) -> re.Pattern[str]:

@@ -79,7 +79,7 @@ IF = re.compile(r"\bif\b", re.IGNORECASE)
 GRANTED = re.compile(
     r"\bif\s(?:I|we)?\s?(?:had|have|must|were|was|am|are)?\s?(?:to|forced|pressed)\b|\bif forced\b"
     r"|\b(?:I|we) (?:had|have|must|need) (?:to )?(?:choose|pick|select)\b"
-    r"|\bif (?:I|we|you) (?!had|were|could)",
+    r"|\bif (?:I|we|you) (?!had|were|could|choose|pick|select)",
     re.IGNORECASE,
 )
 """A condition that the question or the text itself meets: "if I had to choose", "if we look"."""
