@@ -120,8 +120,7 @@ def test_only_choices_have_a_likeliest_option() -> None:
     extra: tuple[ExtraMetric, ...] = ("option_argmax", "stated")
     assert scorers.metrics_of("choice", extra) == ("text_match", "stated", "option_argmax")
     assert scorers.metrics_of("choice", extra, "stated") == ("stated", "option_argmax")
-    extra = ("text_match",)
-    assert scorers.metrics_of("choice", extra, "blink") == ("blink", "text_match")
+    assert scorers.metrics_of("choice", extra, "blink") == ("blink", "stated", "option_argmax")
     assert scorers.metrics_of("short_answer", extra) == ("text_match", "stated")
     assert scorers.metrics_of("graded", extra) == ("exact_proxy",)
 
