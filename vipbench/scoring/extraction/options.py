@@ -20,7 +20,8 @@ _PAREN = re.compile(r"[(\[] ?([A-Z]) ?[)\]]")
 _AFTER_NOUN = re.compile(rf"\b(?i:{NOUNS}) ?[\"'(\[]{{0,3}} ?([A-Z])\b(?!'[a-z])")
 # "B is right", "C seems to be the correct one"
 _JUDGED = re.compile(
-    r"(?<![\w'.])([A-Z])\b(?= (?:is|seems|appears|looks)(?: to be)?(?: the)? (?:correct|right)\b)"
+    r"(?<![\w'.])([A-Z])\b(?= (?:is|seems|appears|looks)(?: to be)?(?: the)?"
+    r" (?:correct|right|best (?:answer|choice|option))\b)"
 )
 # "the answer is b", where a sentence ends
 _SMALL = re.compile(r"\b(?i:answer|option|choice)(?: is:?|:) ?[(\[]?([a-z])[)\]]?(?=\W*$)")

@@ -47,6 +47,7 @@ EXAMPLES = (
     ("It is a hot dog", CUPS, "D"),
     ("A. the blue cup", CUPS, None),
     ("The red cup or the blue cup", CUPS, None),
+    ("The red cup, so I take the blue cup.", CUPS, None),
     ("The third image (C) is most similar to the first image (A).", IMAGES, "B"),
     ("The second image (B) is most similar to the first image.", IMAGES, None),
     ("Both the second and third images fit.", IMAGES, None),
@@ -263,8 +264,9 @@ class Reading:
                     raise Undecided("a letter with another option's text")
                 return letter
         found = None
-        for letter, pattern in self.options.patterns.items():
-            match = pattern.match(self.plain)
+        named = self.options.by_text(first_sentence(self.plain))
+        for letter in named if len(named) == 1 else ():
+            match = self.options.patterns[letter].match(self.plain)
             if match and re.match(r"\s?[,.;:!\n]", self.plain[match.end() : match.end() + 2]):
                 found = letter
         return found
