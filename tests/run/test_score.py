@@ -127,6 +127,28 @@ def test_a_metric_can_be_added_to_a_finished_run(tmp_path: Path) -> None:
         run_score.score(done.path, ["lenient"])
 
 
+@pytest.mark.parametrize(
+    ("task", "suite", "metric"),
+    [
+        ("", "", "stated"),
+        ("rule: exact\n", "", "text_match"),
+        ("rule: vp_bench\n", "", "vp_bench"),
+        ("rule: vp_bench\n", "rule: exact\n", "text_match"),
+    ],
+)
+def test_the_headline_is_read_as_suite_task_or_runner_says(
+    tmp_path: Path, task: str, suite: str, metric: str
+) -> None:
+    make_task(tmp_path, n=4)
+    own = tmp_path / "own.yaml"
+    own.write_text(own.read_text() + task)
+    (tmp_path / "suites").mkdir()
+    (tmp_path / "suites" / "mine.yaml").write_text(f"name: mine\ntasks: [own]\n{suite}")
+    done = run(settings(tmp_path, suite="mine", tasks=()))
+    assert {row.metric for row in done.rows} == {metric}
+    assert done.manifest.tasks["own"].rule == ("exact" if metric == "text_match" else metric)
+
+
 def test_a_run_that_reports_a_metric_that_is_no_more_is_scored_without_it(tmp_path: Path) -> None:
     done = run(settings(make_task(tmp_path, n=4)))
     manifest = done.manifest.model_copy(update={"metrics": ("lenient", "text_match")})
