@@ -160,7 +160,7 @@ def judged(*argv: str) -> Callable[[World], Argv]:
 
 COMMANDS: dict[str, Command] = {
     "run": Command(own, run(), is_quick=True),
-    "run, two styles": Command(own, run("--styles", "demo,none", "--metric", "lenient")),
+    "run, two styles": Command(own, run("--styles", "demo,none", "--metric", "text_match")),
     "workers": Command(own, run("--workers", "2")),
     "loaders": Command(own, run("--loaders", "2")),
     "model": Command(own, run("--model", str(CHECKPOINT), runner="vipllava")),
@@ -175,7 +175,7 @@ COMMANDS: dict[str, Command] = {
     "merge": Command(
         shards, lambda world: ("merge", "out/shard-1-of-2", "out/shard-2-of-2", "-o", "merged")
     ),
-    "score": Command(answered, lambda world: ("score", "out", "--metric", "lenient")),
+    "score": Command(answered, lambda world: ("score", "out", "--metric", "text_match")),
     "convert": Command(
         original, lambda world: ("convert", "original", "out", "--vision-tower", "tower")
     ),

@@ -70,7 +70,7 @@ def test_scores_are_written_and_summed_up_one_by_one(folders: dict[int, Path]) -
                 folder,
                 tasks=("both",),
                 styles="demo,blind",
-                metrics=("lenient",),
+                metrics=("stated",),
                 runner="constant",
             )
         )

@@ -52,6 +52,7 @@ def test_public_names() -> None:
         "VisualPrompt",
         "build_request",
         "evaluate",
+        "extract_answer",
         "load_samples",
         "load_task",
         "parse_styles",

@@ -100,7 +100,7 @@ def test_what_is_reported(tmp_path: Path) -> None:
     assert results.manifest.replay is None
     metrics = {(row.task, row.metric) for row in results.rows}
     for task in ("visual7w_pointing", "pointqa_looktwice", "vcr_qa", "vcr_qar", "vcr_q2ar"):
-        assert {(task, "text_match"), (task, "lenient")} <= metrics
+        assert {(task, "text_match"), (task, "stated")} <= metrics
     assert ("vip_bench_bbox", "exact_proxy") in metrics
     groups = {(row.task, row.group.partition("=")[0]) for row in results.rows if row.group != ALL}
     asked = {"target_color", "size", "target_size", "n_marks", "position"}

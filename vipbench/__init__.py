@@ -30,10 +30,12 @@ if TYPE_CHECKING:
         TaskSpec,
         VisualPrompt,
     )
+    from vipbench.scoring.extraction.rules import extract_answer
 
 
 _HOMES = {
     "evaluate": "api",
+    "extract_answer": "scoring.extraction.rules",
     "render": "images.draw",
     "VipbenchError": "errors",
     "build_request": "prompts.request",
@@ -74,6 +76,7 @@ __all__ = [
     "VisualPrompt",
     "build_request",
     "evaluate",
+    "extract_answer",
     "load_samples",
     "load_task",
     "parse_styles",

@@ -20,8 +20,13 @@ Shape = Literal[
 ]
 Fit = Literal["pad", "squash", "crop"]
 Kind = Literal["choice", "short_answer", "graded", "joint"]
-ExtraMetric = Literal["lenient", "option_argmax"]
-"""Metrics beside the headline, which is always reported."""
+Rule = Literal["exact", "stated", "blink", "vp_bench", "inst_it", "lmms_eval"]
+"""How an answer is read out of a text: scoring/extraction has a file for each."""
+ExtraMetric = Literal[
+    "text_match", "stated", "option_argmax", "blink", "vp_bench", "inst_it", "lmms_eval"
+]
+"""Metrics beside the headline, which is always reported. A rule's metric has its name; that of
+`exact` is `text_match`."""
 AnswerPath = Literal["fast", "reference"]
 """How a runner computes: its own batches, or transformers' plain `generate`."""
 Replay = Literal["official"]
@@ -98,6 +103,9 @@ class TaskSpec(Record):
     """What the published script samples at, used under `--replay official` only; 0: greedy."""
     breakdown: tuple[str, ...] = ()
     """Tags that the breakdown lists besides those of the suite (shape, color, size, n_marks)."""
+    rule: Rule | None = None
+    """How answers are read for the headline metric, where the suite does not say; None: as the
+    runner's answers are."""
     chance: float | None = Field(default=None, ge=0, le=1)
     """Expected accuracy of one constant answer."""
     source: str = ""
@@ -256,6 +264,9 @@ class Suite(Record):
     """Empty: each task's own headline style."""
     metrics: tuple[ExtraMetric, ...] = ()
     """What is reported beside each task's headline metric, in rows of its own."""
+    rule: Rule | None = None
+    """How answers are read for the headline metric of each task that such a rule suits; None: as
+    the task says."""
     breakdown: tuple[str, ...] = ("shape", "color", "size", "n_marks")
     """Tags that the breakdown of every task lists, before the task's own."""
     prompt_format: PromptFormat | None = None

@@ -102,8 +102,8 @@ def test_groups_are_the_values_that_both_lines_share(tmp_path: Path) -> None:
         ({"scores": lines(V7W, [1, 1], target="B")}, "another right answer, such as q0, q1"),
         ({"scores": [line(V7W, f"q{i}", 1) for i in (0, 1)]}, "have another image"),
         (
-            {"scores": lines(V7W, [1, 1], metric="lenient")},
-            f"the metric of {V7W} is text_match in one, lenient in the other",
+            {"scores": lines(V7W, [1, 1], metric="stated")},
+            f"the metric of {V7W} is text_match in one, stated in the other",
         ),
         (
             {"tasks": (V7W, VCR), "scores": lines(V7W, [1, 1]) + lines(VCR, [1, 1])},
@@ -139,13 +139,13 @@ def test_nothing_in_common_is_refused_even_in_part(tmp_path: Path) -> None:
 
 
 def test_another_metric_is_taken_where_it_is_named(tmp_path: Path) -> None:
-    scores = lines(V7W, [1, 0]) + lines(V7W, [1, 1], metric="lenient")
+    scores = lines(V7W, [1, 0]) + lines(V7W, [1, 1], metric="stated")
     side = read_side(run(tmp_path / "a", scores))
     assert side.headline_metric(V7W) == "text_match"
-    [found] = pair_runs(side, side, metric="lenient")
+    [found] = pair_runs(side, side, metric="stated")
     assert [pair.values for pair in found.pairs] == [(1, 1), (1, 1)]
-    with pytest.raises(RunError, match="metric 'lenien' · did you mean 'lenient'"):
-        pair_runs(side, side, metric="lenien")
+    with pytest.raises(RunError, match="metric 'state' · did you mean 'stated'"):
+        pair_runs(side, side, metric="state")
 
 
 def test_permuted_options_may_have_another_right_letter(tmp_path: Path) -> None:

@@ -191,7 +191,7 @@ def make_own(folder: Path) -> None:
     (folder / "suites").mkdir()
     (folder / "suites" / "ours.yaml").write_text(
         "name: ours\ntitle: Ours\ntasks: [own_animals]\nstyles: [mine, none]\n"
-        "limits: {own_animals: 3}\nmetrics: [lenient]\nbreakdown: [size, n_marks]\n"
+        "limits: {own_animals: 3}\nmetrics: [stated]\nbreakdown: [size, n_marks]\n"
     )
     (folder / "where.yaml").write_text(
         "questions.jsonl:\n  questions: questions.jsonl\n  images: .\n"
@@ -242,7 +242,7 @@ def make_runs(folder: Path) -> None:
     for name in ("a", "b"):
         ran = call(
             (*("run", "--runner", "oracle", "--tasks", "own_animals", "--include", "."),
-             *("--styles", "mine,none", "--metric", "lenient", "-o", name)),
+             *("--styles", "mine,none", "--metric", "stated", "-o", name)),
             folder,
         )  # fmt: skip
         assert ran.code == 0, ran
@@ -260,7 +260,7 @@ def use_runs(rng: Random) -> Sequence[Argv]:
         ("report", "a", "b", "-o", "report.html"),
         (
             *("run", "--runner", "oracle", "--tasks", "own_animals", "--include", "."),
-            *("--styles", "mine,none", "--metric", "lenient", "-o", "a"),
+            *("--styles", "mine,none", "--metric", "stated", "-o", "a"),
         ),
     ]
     return [rng.choice(uses)]

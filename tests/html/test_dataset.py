@@ -121,15 +121,15 @@ def test_a_joint_task_has_its_rows_and_names_its_parts(tmp_path: Path) -> None:
 def test_other_metrics_stand_beside_the_headline(tmp_path: Path, images: Path) -> None:
     run = write_run(tmp_path / "run", [Item(answer="It is A."), Item(id="q2")], images=images)
     lines = list(files.read_lines(run / folder.SCORES, ScoreLine))
-    lenient = [line.model_copy(update={"metric": "lenient", "value": 1.0}) for line in lines]
-    write_scores(run, manifests.read(run), [*lines, *lenient])
+    stated = [line.model_copy(update={"metric": "stated", "value": 1.0}) for line in lines]
+    write_scores(run, manifests.read(run), [*lines, *stated])
     [given] = plain(run)["answers"]
     assert given["state"] == "ur"
-    assert given["more"] == {"lenient": {"0": 1.0, "1": 1.0}}
+    assert given["more"] == {"stated": {"0": 1.0, "1": 1.0}}
     _, others = leaderboards(read_runs([run]), task_keys(read_runs([run])))
     [column] = others.columns
     [cell] = others.lines[0].cells
-    assert (column.metric, column.style) == ("lenient", "demo")
+    assert (column.metric, column.style) == ("stated", "demo")
     assert cell is not None
     assert cell.mean == 1
 

@@ -70,7 +70,7 @@ def test_effects_and_ranks_of_a_sweep_are_on_the_page(tmp_path: Path) -> None:
     styles = "demo; rectangle,ellipse x red,blue"
     done = [
         runs.run(settings(folder, styles=styles, runner=runner, out=tmp_path / runner[-6:])).path
-        for runner in ("tests.runs:Brightness", "random")
+        for runner in ("tests.runs:Brightness", "tests.runs:Likely")
     ]
     page = Page(write_report(done, tmp_path / "report"))
     found = sweep(done)

@@ -29,13 +29,13 @@ def test_metrics_beside_the_headline_are_named_and_not_broken_down() -> None:
     lines = [
         line(id_, value, metric=metric, tags=RED)
         for id_, strict in (("1", 1.0), ("2", 0.0))
-        for metric, value in (("text_match", strict), ("lenient", 1.0))
+        for metric, value in (("text_match", strict), ("stated", 1.0))
     ]
     rows = summarise(manifest({"own": task(2)}), lines)
     assert {row.metric for row in BreakdownTable(rows).rows} == {"text_match"}
     text = shown(run_table(rows), 100)
     assert "50.0" in text
-    assert "(lenient)" in text
+    assert "(stated)" in text
 
 
 def test_the_spread_over_seeds_is_shown_in_percent() -> None:

@@ -42,7 +42,7 @@ def test_a_run_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: st
     answers = tmp_path / "answers.jsonl"
     lines = [{"id": f"q{i}", "text": "A"} for i in range(8)]
     answers.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    fields: dict[str, object] = {"metrics": ("lenient",)}
+    fields: dict[str, object] = {"metrics": ("text_match",)}
     if what == "import":
         fields = {"answers": {"own": answers}, "runner": IMPORTED, "model": "any"}
     whole = run(settings(tmp_path, out=tmp_path / "whole", **fields))
@@ -85,20 +85,20 @@ def test_a_scoring_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     make_joint(tmp_path, n=6)
     before = run(settings(tmp_path, tasks=("both",))).path
     again = shutil.copytree(before, tmp_path / "again")
-    expected = files(score(again, ["lenient"]).path)
+    expected = files(score(again, ["text_match"]).path)
     folder = tmp_path / "scored"
 
     def work() -> None:
         shutil.rmtree(folder, ignore_errors=True)
         shutil.copytree(before, folder)
-        score(folder, ["lenient"])
+        score(folder, ["text_match"])
 
     n_deaths = n_read = 0
     for _ in deaths(monkeypatch, work):
         with contextlib.suppress(RunError):
             open_run(folder)
             n_read += 1
-        score(folder, ["lenient"])
+        score(folder, ["text_match"])
         assert files(folder) == expected
         bound_files(folder)
         n_deaths += 1

@@ -179,7 +179,7 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
         ({"seed": 1}, "seed: 0 → 1"),
         ({"batch_size": 5}, "batch size: 4 requests → 5 requests"),
         ({"shard": Shard(index=2, count=3)}, "shards: 2 → 3"),
-        ({"metrics": ("lenient",)}, "metrics"),
+        ({"metrics": ("stated",)}, "metrics"),
         ({"limit": 9}, "limit: none → 9"),
     ],
     ids=str,

@@ -13,6 +13,7 @@ from vipbench.files import read_lines
 from vipbench.run import score as run_score
 from vipbench.run.loop import run
 from vipbench.run.score import score
+from vipbench.runfolder import manifest as manifests
 from vipbench.runfolder.folder import REQUESTS, SCORES
 from vipbench.runfolder.lines import ScoreLine
 from vipbench.runfolder.summary import ALL
@@ -114,19 +115,53 @@ def test_score_of_no_run_is_an_error(tmp_path: Path) -> None:
 def test_a_metric_can_be_added_to_a_finished_run(tmp_path: Path) -> None:
     done = run(settings(make_task(tmp_path, n=4)))
     before = {row.metric for row in done.rows}
-    assert before == {"text_match"}
-    scored = run_score.score(done.path, ["lenient"])
-    assert {row.metric for row in scored.rows} == {"text_match", "lenient"}
-    assert [row for row in scored.rows if row.metric == "text_match"] == done.rows
+    assert before == {"stated"}
+    scored = run_score.score(done.path, ["text_match"])
+    assert {row.metric for row in scored.rows} == {"text_match", "stated"}
+    assert [row for row in scored.rows if row.metric == "stated"] == done.rows
     # From now on it is one of the run's.
     assert run_score.score(done.path).rows == scored.rows
-    with pytest.raises(RunError, match="did you mean 'lenient'"):
-        run_score.score(done.path, ["leninet"])
+    with pytest.raises(RunError, match="did you mean 'stated'"):
+        run_score.score(done.path, ["statd"])
+    with pytest.raises(RunError, match="no longer a metric 'lenient' · use stated"):
+        run_score.score(done.path, ["lenient"])
+
+
+@pytest.mark.parametrize(
+    ("task", "suite", "metric"),
+    [
+        ("", "", "stated"),
+        ("rule: exact\n", "", "text_match"),
+        ("rule: vp_bench\n", "", "vp_bench"),
+        ("rule: vp_bench\n", "rule: exact\n", "text_match"),
+    ],
+)
+def test_the_headline_is_read_as_suite_task_or_runner_says(
+    tmp_path: Path, task: str, suite: str, metric: str
+) -> None:
+    make_task(tmp_path, n=4)
+    own = tmp_path / "own.yaml"
+    own.write_text(own.read_text() + task)
+    (tmp_path / "suites").mkdir()
+    (tmp_path / "suites" / "mine.yaml").write_text(f"name: mine\ntasks: [own]\n{suite}")
+    done = run(settings(tmp_path, suite="mine", tasks=()))
+    assert {row.metric for row in done.rows} == {metric}
+    assert done.manifest.tasks["own"].rule == ("exact" if metric == "text_match" else metric)
+
+
+def test_a_run_that_reports_a_metric_that_is_no_more_is_scored_without_it(tmp_path: Path) -> None:
+    done = run(settings(make_task(tmp_path, n=4)))
+    manifest = done.manifest.model_copy(update={"metrics": ("lenient", "text_match")})
+    manifests.write(done.path, manifest)
+    messages: list[str] = []
+    scored = run_score.score(done.path, console=Console(messages.append))
+    assert {row.metric for row in scored.rows} == {"text_match", "stated"}
+    assert any("no longer a metric 'lenient'" in each for each in messages)
 
 
 def test_the_likeliest_options_are_a_metric_where_they_are_known(tmp_path: Path) -> None:
     done, messages = said(make_task(tmp_path), runner="tests.runs:Likely", styles="demo")
-    assert {row.metric for row in done.rows} == {"text_match"}
+    assert {row.metric for row in done.rows} == {"stated"}
     [note] = [each for each in messages if each.startswith("options: ")]
     assert "of 18 choices" in note
     assert "median margin 1.00 nats" in note
@@ -135,22 +170,20 @@ def test_the_likeliest_options_are_a_metric_where_they_are_known(tmp_path: Path)
     [row] = [r for r in scored.rows if (r.metric, r.group) == ("option_argmax", ALL)]
     assert (row.n, row.n_ungraded, row.n_errors, row.n_unparsed) == (18, 2, 0, 0)
     lines = {m: [x for x in read_lines(done.path / SCORES, ScoreLine)
-                 if x.metric == m] for m in ("text_match", "option_argmax")}  # fmt: skip
+                 if x.metric == m] for m in ("stated", "option_argmax")}  # fmt: skip
     assert {line.answer for line in lines["option_argmax"]} == {"A", None}
-    known = [x for x in lines["text_match"] if x.id[-1] != "0"]
+    known = [x for x in lines["stated"] if x.id[-1] != "0"]
     assert row.accuracy == pytest.approx(sum(x.target == "A" for x in known) / 18)
     agree = [x.answer == "A" for x in known]
     assert row.agreement == pytest.approx(sum(agree) / 18)
     assert 0 < sum(agree) < 18
     assert row.margin == 1
     # Its other rows do not know of it.
-    assert {(r.agreement, r.margin) for r in scored.rows if r.metric == "text_match"} == {
-        (None, None)
-    }
+    assert {(r.agreement, r.margin) for r in scored.rows if r.metric == "stated"} == {(None, None)}
 
 
 def test_a_run_without_probabilities_has_no_likeliest_options(tmp_path: Path) -> None:
     done, messages = said(make_task(tmp_path), metrics=("option_argmax",))
-    assert {row.metric for row in done.rows} == {"text_match"}
+    assert {row.metric for row in done.rows} == {"stated"}
     assert f"{done.path}: metric option_argmax: the runner gave no probabilities" in messages[-1]
     assert not any(each.startswith("options: ") for each in messages)

@@ -17,7 +17,11 @@ from vipbench.runfolder.manifest import Manifest
 @pytest.fixture
 def joint(tmp_path: Path) -> tuple[Path, Manifest]:
     make_joint(tmp_path, n=6)
-    fields: dict[str, object] = {"tasks": ("both",), "styles": "demo,none", "metrics": ("lenient",)}
+    fields: dict[str, object] = {
+        "tasks": ("both",),
+        "styles": "demo,none",
+        "metrics": ("text_match",),
+    }
     results = run(settings(tmp_path, **fields))
     return results.path, results.manifest
 
@@ -32,11 +36,13 @@ def test_each_metric_has_every_sample(joint: tuple[Path, Manifest]) -> None:
     folder, manifest = joint
     lines = list(files.read_lines(folder / SCORES, ScoreLine))
     fewer = [
-        line for line in lines if (line.id, line.metric, line.task) != ("q3", "lenient", "first")
+        line for line in lines if (line.id, line.metric, line.task) != ("q3", "text_match", "first")
     ]
     assert len(fewer) == len(lines) - 2
     files.write_lines(folder / SCORES, fewer)
-    with pytest.raises(RunError, match=r"holds 5 scores of first under demo by lenient, but .* 6"):
+    with pytest.raises(
+        RunError, match=r"holds 5 scores of first under demo by text_match, but .* 6"
+    ):
         check_scores(folder, manifest, check_requests(folder, manifest))
 
 

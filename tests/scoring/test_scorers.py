@@ -1,12 +1,12 @@
 import math
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from vipbench.errors import RunError
 from vipbench.runfolder.lines import ScoreLine
-from vipbench.schema import ExtraMetric, Kind, Request, Response, Score, Trial
+from vipbench.schema import ExtraMetric, Kind, Request, Response, Rule, Score, Trial
 from vipbench.scoring import scorers
 
 
@@ -51,7 +51,7 @@ def test_graded(text: str, value: float, answer: str | None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "text", "strict", "lenient"),
+    ("asked", "text", "strict", "stated"),
     [
         (trial("choice", "B", ("A", "B")), "B. The cup", 0, 1),
         (trial("choice", "B", ("A", "B")), "A. The cup", 0, 0),
@@ -59,21 +59,21 @@ def test_graded(text: str, value: float, answer: str | None) -> None:
         (trial("short_answer", "2"), "2", 1, 1),
     ],
 )
-def test_lenient_is_a_metric_of_its_own(
-    asked: Trial, text: str, strict: float, lenient: float
+def test_stated_is_a_metric_of_its_own(
+    asked: Trial, text: str, strict: float, stated: float
 ) -> None:
     response = Response(text=text)
-    extra: tuple[ExtraMetric, ...] = ("lenient",)
+    extra: tuple[ExtraMetric, ...] = ("stated",)
     names = scorers.metrics_of(asked.kind, extra)
     lines = [scorers.score_line(asked, response, name) for name in names]
     assert [(line.metric, line.value) for line in lines] == [
         ("text_match", strict),
-        ("lenient", lenient),
+        ("stated", stated),
     ]
 
 
-def test_free_text_has_no_lenient_metric() -> None:
-    extra: tuple[ExtraMetric, ...] = ("lenient",)
+def test_free_text_has_no_stated_metric() -> None:
+    extra: tuple[ExtraMetric, ...] = ("stated",)
     assert scorers.metrics_of("graded", extra) == ("exact_proxy",)
     assert scorers.metrics_of("choice", ()) == ("text_match",)
 
@@ -117,10 +117,53 @@ def test_an_answer_without_probabilities_is_no_error_and_has_no_value() -> None:
 
 
 def test_only_choices_have_a_likeliest_option() -> None:
-    extra: tuple[ExtraMetric, ...] = ("option_argmax", "lenient")
-    assert scorers.metrics_of("choice", extra) == ("text_match", "lenient", "option_argmax")
-    assert scorers.metrics_of("short_answer", extra) == ("text_match", "lenient")
+    extra: tuple[ExtraMetric, ...] = ("option_argmax", "stated")
+    assert scorers.metrics_of("choice", extra) == ("text_match", "stated", "option_argmax")
+    assert scorers.metrics_of("choice", extra, "stated") == ("stated", "option_argmax")
+    assert scorers.metrics_of("choice", extra, "blink") == ("blink", "stated", "option_argmax")
+    assert scorers.metrics_of("short_answer", extra) == ("text_match", "stated")
     assert scorers.metrics_of("graded", extra) == ("exact_proxy",)
+
+
+def test_the_headline_is_that_of_the_rule() -> None:
+    asked = trial("choice", "B", ("A", "B"))
+    line = scorers.score_line(asked, Response(text="The answer is B"), rule="stated")
+    assert (line.metric, line.value, line.answer) == ("stated", 1, "B")
+    unread = scorers.score_line(asked, Response(text="A or B"), rule="stated")
+    assert (unread.value, unread.answer, unread.error) == (0, None, None)
+
+
+def test_the_texts_of_the_options_are_those_that_were_asked() -> None:
+    asked = trial("choice", "B", ("A", "B"))
+    assert asked.request is not None
+    request = asked.request.model_copy(update={"turns": ("What?\nA. a cat\nB. a dog",)})
+    line = scorers.score_line(
+        asked.model_copy(update={"request": request}), Response(text="I see a dog."), "stated"
+    )
+    assert (line.value, line.answer) == (1, "B")
+
+
+def test_the_likeliest_option_is_compared_with_the_headline() -> None:
+    asked = trial("choice", "B", ("A", "B"))
+    response = Response(text="It is (B).", option_logprobs=(-2.0, -0.2))
+    agrees = [
+        scorers.score_line(asked, response, "option_argmax", rule).agrees
+        for rule in get_args(Rule)[:2]
+    ]
+    assert agrees == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("kind", "rule", "suitable"),
+    [
+        ("choice", "blink", "blink"),
+        ("short_answer", "blink", "exact"),
+        ("short_answer", "stated", "stated"),
+        ("graded", "stated", "exact"),
+    ],
+)
+def test_a_rule_suits_a_kind_or_not(kind: Kind, rule: Rule, suitable: Rule) -> None:
+    assert scorers.suitable_rule(kind, rule) == suitable
 
 
 def test_likeliest_options_are_joined() -> None:
@@ -152,10 +195,10 @@ def test_a_joint_task_is_joined_by_metric() -> None:
             metric,
         )
         for task, text in (("first", "B."), ("second", "B"))
-        for metric in ("text_match", "lenient")
+        for metric in ("text_match", "stated")
     ]
     joined = join("both", ("first", "second"), lines)
-    assert {line.metric: line.value for line in joined} == {"text_match": 0, "lenient": 1}
+    assert {line.metric: line.value for line in joined} == {"text_match": 0, "stated": 1}
 
 
 def test_a_joint_score_is_right_if_all_parts_are() -> None:

@@ -40,12 +40,12 @@ def test_each_metric_has_rows_of_its_own_the_headline_first() -> None:
     lines = [
         line(id_, value, metric=metric, tags=RED)
         for id_, strict in (("1", 1.0), ("2", 0.0))
-        for metric, value in (("text_match", strict), ("lenient", 1.0))
+        for metric, value in (("text_match", strict), ("stated", 1.0))
     ]
     rows = summarise(manifest({"own": task(2)}), lines)
     found = [(row.metric, row.n, row.accuracy) for row in rows if row.group == "all"]
-    assert found == [("text_match", 2, 0.5), ("lenient", 2, 1.0)]
-    assert len(rows) == 2 * len([row for row in rows if row.metric == "lenient"])
+    assert found == [("text_match", 2, 0.5), ("stated", 2, 1.0)]
+    assert len(rows) == 2 * len([row for row in rows if row.metric == "stated"])
 
 
 def test_an_answer_without_a_grade_is_neither_right_nor_wrong_nor_an_error() -> None:

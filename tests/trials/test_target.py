@@ -28,4 +28,4 @@ def test_the_text_is_the_first_alternative_of_each_part(kind: Kind, target: str,
     [("choice", "C"), ("short_answer", "ﬁve "), ("graded", "<OR>crimson<AND> two <OR>2")],
 )
 def test_the_scorer_of_its_kind_takes_it(kind: Kind, target: str) -> None:
-    assert score_text(kind, right_text(kind, target), target, "ABCD").value == 1
+    assert score_text(kind, right_text(kind, target), target, dict.fromkeys("ABCD", "")).value == 1

@@ -35,7 +35,7 @@ def compare(
     ] = False,
     metric: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Such as lenient.", show_default="of each task"),
+        typer.Option(metavar="NAME", help="Such as stated.", show_default="of each task"),
     ] = None,
 ) -> None:
     """Compare runs with the first one, sample by sample: checkpoints, styles, dtypes.

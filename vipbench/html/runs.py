@@ -110,7 +110,7 @@ def task_key(name: str, task: TaskRun) -> TaskKey:
 
 def headline_metric(task: TaskRun) -> str:
     """Return the name of a task's headline metric."""
-    return metric_name(task.kind)
+    return metric_name(task.kind, task.rule)
 
 
 def read_runs(folders: Sequence[Path]) -> list[Run]:

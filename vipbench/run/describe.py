@@ -14,6 +14,7 @@ from vipbench.runfolder import manifest as manifests
 from vipbench.runfolder.manifest import FORMAT, Manifest, TaskRun, Times
 from vipbench.runfolder.plan import BatchLimit, plan_digest
 from vipbench.schema import ImageRoots, TaskSpec
+from vipbench.scoring.scorers import suitable_rule
 from vipbench.trials.selection import Selection
 
 
@@ -80,6 +81,7 @@ def _task_runs(prepared: Prepared) -> dict[str, TaskRun]:
             kind=spec.kind,
             headline=choice.headline,
             fit=choice.fit,
+            rule=suitable_rule(spec.kind, choice.rule or prepared.spec.rule),
             breakdown=_axes(prepared.selection, spec),
             chance=spec.chance,
             redistribute=spec.redistribute,
@@ -99,6 +101,7 @@ def _task_runs(prepared: Prepared) -> dict[str, TaskRun]:
             parts=tuple(spec.data),
             headline=parts[0].headline,
             fit=parts[0].fit,
+            rule=parts[0].rule,
             breakdown=_axes(prepared.selection, spec),
             chance=spec.chance,
             redistribute=spec.redistribute,

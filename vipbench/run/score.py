@@ -100,6 +100,8 @@ def score(
         JudgeError: The judge cannot be used, or stopped before its end; what it graded is kept.
     """
     for metric in metrics:
+        if metric in scorers.REPLACED:
+            raise RunError(f"there is no longer a {scorers.replaced(metric)}")
         if metric not in get_args(ExtraMetric):
             raise RunError(f"metric {metric!r} is unknown{nearest(metric, get_args(ExtraMetric))}")
     # Who removes `judge.json` wants the scores without that judge.
@@ -163,7 +165,7 @@ def score_answers(
             "together with `vipbench merge`"
         )
     answered = _answered(folder, manifest)
-    extra = set(manifest.metrics)
+    extra = _known_metrics(folder, manifest, console)
     if not answered.has_option_logprobs and scorers.OPTION_ARGMAX in extra:
         said = f"metric {scorers.OPTION_ARGMAX}: {scorers.NO_LOGPROBS}; it is left out"
         console.say(f"{folder}: {said}")
@@ -173,8 +175,9 @@ def score_answers(
 
     def own_lines() -> Iterator[ScoreLine]:
         for trial, response in answered:
-            for metric in scorers.metrics_of(trial.kind, extra):
-                yield scorers.score_line(trial, response, metric)
+            rule = manifest.tasks[trial.task].rule
+            for metric in scorers.metrics_of(trial.kind, extra, rule):
+                yield scorers.score_line(trial, response, metric, rule)
             if graded := judged.line(trial, response):
                 yield graded
             options.add(trial, response)
@@ -201,6 +204,13 @@ def score_answers(
             "ungraded · the same command asks for the rest"
         )
     return rows, manifest
+
+
+def _known_metrics(folder: Path, manifest: Manifest, console: Console) -> set[ExtraMetric]:
+    """Return what a run reports beside its headlines, without the metric that is no more."""
+    if "lenient" in manifest.metrics:
+        console.say(f"{folder}: there is no longer a {scorers.replaced('lenient')}; it is left out")
+    return {metric for metric in manifest.metrics if metric != "lenient"}
 
 
 def _with_joints(manifest: Manifest, lines: Iterable[ScoreLine]) -> Iterator[ScoreLine]:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from vipbench.data.locate import parse_data_options
 from vipbench.errors import RunError
@@ -27,6 +27,7 @@ from vipbench.schema import (
     Record,
     Replay,
 )
+from vipbench.scoring.scorers import REPLACED, replaced
 
 VIPLLAVA = "vipllava"
 MAX_ERRORS = 0.01
@@ -159,7 +160,7 @@ class RunSettings(Record):
     metrics: Annotated[
         tuple[ExtraMetric, ...],
         Option(
-            "Report this metric too (lenient, option_argmax); repeatable.",
+            "Report this metric too (stated, text_match, option_argmax, …); repeatable.",
             metavar="NAME",
             unset="those of the suite",
             flags=("--metric",),
@@ -215,6 +216,15 @@ class RunSettings(Record):
         ),
     ] = None
     """The folder itself. Of a shard: `shard-<i>-of-<n>` in it, or behind that name."""
+
+    @field_validator("metrics", mode="before")
+    @classmethod
+    def _known_metrics(cls, metrics: object) -> object:
+        """Say what to take in place of a metric that is no more."""
+        for metric in metrics if isinstance(metrics, list | tuple) else ():
+            if isinstance(metric, str) and metric in REPLACED:
+                raise ValueError(f"holds what is no more: {replaced(metric)}")
+        return metrics
 
     @property
     def has_workers(self) -> bool:

@@ -26,6 +26,7 @@ from vipbench.schema import (
     PromptStyle,
     Record,
     Replay,
+    Rule,
     Trial,
 )
 
@@ -87,6 +88,8 @@ class TaskRun(Record):
     headline: str
     """Name of the headline style."""
     fit: Fit
+    rule: Rule = "exact"
+    """How answers are read for the headline metric."""
     breakdown: tuple[str, ...] = ()
     """Tags that the breakdown lists, in order."""
     chance: float | None = None
@@ -175,8 +178,9 @@ class Manifest(Record):
     in no digest, since `Settings.weights` covers all of them."""
     n_requests: int
     """Samples x styles, errors included."""
-    metrics: tuple[ExtraMetric, ...] = ()
-    """What is reported beside the headline metric."""
+    metrics: tuple[ExtraMetric | Literal["lenient"], ...] = ()
+    """What is reported beside the headline metric; `lenient` in older runs, which `stated`
+    replaced."""
     path: AnswerPath | None = None
     """How the runner computes; not part of the identity, since in float32 the answers are the same.
     None: the runner knows one way only (or, in older runs, `fast`)."""

@@ -35,6 +35,7 @@ class ImportedSpec(RunnerSpec):
     """Answers made elsewhere, in place of a model; `vipbench import` takes them."""
 
     summary = "answers made elsewhere, from files"
+    rule = "exact"
     batch_size = 1024
 
     @cached_property

@@ -18,7 +18,7 @@ from vipbench.runfolder.manifest import Settings
 from vipbench.runfolder.trials_file import Trials
 from vipbench.runners.contract import Runner, RunnerSettings
 from vipbench.runners.device import Placement, check_names
-from vipbench.schema import AnswerPath, Engine, Fit, PromptFormat, Replay, Request, Trial
+from vipbench.schema import AnswerPath, Engine, Fit, PromptFormat, Replay, Request, Rule, Trial
 from vipbench.trials.selection import Selection
 
 GREEDY = "greedy"
@@ -156,6 +156,9 @@ class RunnerSpec(ABC):
     """Whether it computes with weights, so that rounding may change its answers."""
     is_live: ClassVar[bool] = False
     """Whether it takes a model in memory."""
+    rule: ClassVar[Rule] = "stated"
+    """How its answers are read where neither suite nor task says: as people write, or, where they
+    are compared with published numbers or bare letters, as the official code does."""
     batch_size: ClassVar[int] = 32
     """Requests in a batch where it does not count tokens; runners of this package halve a batch
     that does not fit into memory."""

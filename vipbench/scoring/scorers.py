@@ -2,15 +2,19 @@
 
 import heapq
 import math
-from collections.abc import Collection, Iterator, Sequence
-from typing import NamedTuple, Self
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import NamedTuple, Self, get_args
 
 from pydantic import TypeAdapter
 
 from vipbench.errors import RunError
 from vipbench.runfolder.lines import ResponseLine, ScoreLine
-from vipbench.schema import ExtraMetric, Kind, Response, Score, Tags, Trial
+from vipbench.schema import ExtraMetric, Kind, Response, Rule, Score, Tags, Trial
 from vipbench.scoring import answers
+from vipbench.scoring.extraction import short
+from vipbench.scoring.extraction.rules import RULES
+from vipbench.scoring.option_texts import option_texts
 from vipbench.spool import Spool
 
 OPTION_ARGMAX = "option_argmax"
@@ -18,6 +22,9 @@ OPTION_ARGMAX = "option_argmax"
 MARGIN_DIGITS = 2
 """More would tell the rounding of one batch size from that of another."""
 _SCORE_LINE = TypeAdapter(ScoreLine)
+REPLACED = {"lenient": "stated"}
+"""Metric that is no more -> the one that does its work."""
+NO_OPTIONS: Mapping[str, str] = MappingProxyType({})
 NO_LOGPROBS = "the runner gave no probabilities of the options"
 
 
@@ -30,26 +37,45 @@ class LikeliestOption(NamedTuple):
     """Natural-log probability of it less that of the second; None where that is impossible."""
 
 
-def metric_name(kind: Kind) -> str:
-    """Name the headline metric of a kind of task.
+def metric_name(kind: Kind, rule: Rule = "exact") -> str:
+    """Name the headline metric of a kind of task whose answers are read by a rule.
 
-    `text_match` is the match under the task's strict rule; `exact_proxy` is ViP-Bench without its
-    judge. Different metrics never share a column.
+    That of rule `exact` is `text_match`, those of the others have their names; `exact_proxy` is
+    ViP-Bench without its judge. Different metrics never share a column.
     """
-    return "exact_proxy" if kind == "graded" else "text_match"
+    if kind == "graded":
+        return "exact_proxy"
+    return "text_match" if rule == "exact" else rule
 
 
-def metrics_of(kind: Kind, extra: Collection[ExtraMetric]) -> tuple[str, ...]:
+def replaced(metric: str) -> str:
+    """Say of a metric that is no more what to take in its place."""
+    return f"metric {metric!r} · use {REPLACED[metric]}, which reads what an answer states"
+
+
+def suitable_rule(kind: Kind, rule: Rule) -> Rule:
+    """Return the rule that a kind of task is read by, where `rule` is wished for.
+
+    The rules of other benchmarks read letters; graded text is compared as it stands.
+    """
+    if kind == "choice" or (kind == "short_answer" and rule == "stated"):
+        return rule
+    return "exact"
+
+
+def metrics_of(kind: Kind, extra: Collection[ExtraMetric], rule: Rule = "exact") -> tuple[str, ...]:
     """Return the metrics that answers of a kind are scored by, the headline first.
 
-    `lenient` reads an answer out of a text around it; free text that is graded has none.
-    `option_argmax` takes the likeliest letter of a choice for its answer.
+    `rule` reads the answers for the headline. Free text that is graded has no other metric; short
+    answers have those of the rules `exact` and `stated`; `option_argmax` takes the likeliest letter
+    of a choice for its answer.
     """
     suitable: dict[Kind, tuple[ExtraMetric, ...]] = {
-        "choice": ("lenient", "option_argmax"),
-        "short_answer": ("lenient",),
+        "choice": get_args(ExtraMetric),
+        "short_answer": ("text_match", "stated"),
     }
-    return (metric_name(kind), *(metric for metric in suitable.get(kind, ()) if metric in extra))
+    others = (metric for metric in suitable.get(kind, ()) if metric in extra)
+    return tuple(dict.fromkeys((metric_name(kind, rule), *others)))
 
 
 def likeliest_option(trial: Trial, response: Response) -> LikeliestOption | None:
@@ -71,7 +97,6 @@ def score(trial: Trial, response: Response, metric: str | None = None) -> Score:
     """
     if trial.request is None or response.text is None:
         raise ValueError(f"{trial.task} {trial.style} {trial.id}: an error cannot be scored")
-    lenient = metric == "lenient"
     if metric == OPTION_ARGMAX:
         option = likeliest_option(trial, response)
         if option is None:
@@ -80,24 +105,35 @@ def score(trial: Trial, response: Response, metric: str | None = None) -> Score:
         return Score(value=float(right), answer=option.letter)
     try:
         return score_text(
-            trial.kind, response.text, trial.target, trial.request.options, lenient=lenient
+            trial.kind, response.text, trial.target, option_texts(trial.request), _rule_of(metric)
         )
     except ValueError as error:
         raise ValueError(f"{trial.task}: {error}") from error
 
 
 def score_text(
-    kind: Kind, text: str, target: str, letters: Sequence[str] = (), *, lenient: bool = False
+    kind: Kind,
+    text: str,
+    target: str,
+    options: Mapping[str, str] = NO_OPTIONS,
+    rule: Rule = "exact",
 ) -> Score:
-    """Score a text against a target by the rule of a kind; `letters` are those of a choice.
+    """Score a text against a target of a kind.
+
+    Args:
+        kind: of the task.
+        text: the answer as it was given.
+        target: the right answer; the letter for a choice.
+        options: of a choice: letter -> text, empty where that is not known.
+        rule: reads the answer of a choice or a short answer.
 
     Raises:
         ValueError: A joint task, which is scored from its parts.
     """
     if kind == "choice":
-        return _score_choice(text, target, letters, lenient=lenient)
+        return _score_choice(text, target, options, rule)
     if kind == "short_answer":
-        return _score_short(text, target, lenient=lenient)
+        return _score_short(text, target, rule)
     if kind == "graded":
         return _score_graded(text, target)
     raise ValueError(f"a task of kind {kind!r} is scored from its parts")
@@ -112,11 +148,15 @@ def join(scores: Sequence[Score]) -> Score:
     )
 
 
-def score_line(trial: Trial, response: Response | None, metric: str | None = None) -> ScoreLine:
+def score_line(
+    trial: Trial, response: Response | None, metric: str | None = None, rule: Rule = "exact"
+) -> ScoreLine:
     """Return what `scores.jsonl` says of a trial by one metric; an error has no value.
 
-    `response` may be None only where the trial itself is an error. A text without probabilities of
-    the options is not an error, but has no value by `option_argmax`.
+    `rule` reads the answers for the headline metric, which `metric` None stands for, and which the
+    likeliest option is compared with. `response` may be None only where the trial itself is an
+    error. A text without probabilities of the options is not an error, but has no value by
+    `option_argmax`.
     """
     error = trial.error if response is None else response.error
     scored, option, agrees, ungraded = None, None, None, None
@@ -124,15 +164,16 @@ def score_line(trial: Trial, response: Response | None, metric: str | None = Non
         if metric == OPTION_ARGMAX:
             option = likeliest_option(trial, response)
             ungraded = NO_LOGPROBS if option is None else None
-        scored = score(trial, response, metric) if ungraded is None else None
+        headline = metric_name(trial.kind, rule)
+        scored = score(trial, response, metric or headline) if ungraded is None else None
         if option is not None:
-            agrees = score(trial, response).answer == option.letter
+            agrees = score(trial, response, headline).answer == option.letter
     marks = response.visibility if isinstance(response, ResponseLine) else None
     return ScoreLine(
         task=trial.task,
         style=trial.style,
         id=trial.id,
-        metric=metric or metric_name(trial.kind),
+        metric=metric or metric_name(trial.kind, rule),
         value=scored.value if scored else None,
         answer=scored.answer if scored else None,
         target=trial.target,
@@ -233,16 +274,23 @@ def _shared_tags(tags: Sequence[Tags]) -> Iterator[tuple[str, tuple[str, ...]]]:
             yield axis, values if all(other == values for other in others) else ("mixed",)
 
 
-def _score_choice(text: str, target: str, letters: Sequence[str], *, lenient: bool) -> Score:
-    parse = answers.find_choice if lenient else answers.parse_choice
-    answer = parse(text, letters)
+def _rule_of(metric: str | None) -> Rule:
+    """Return the rule that a metric reads answers by."""
+    rules: dict[str, Rule] = {metric_name("choice", rule): rule for rule in get_args(Rule)}
+    return rules.get(metric or "", "exact")
+
+
+def _score_choice(text: str, target: str, options: Mapping[str, str], rule: Rule) -> Score:
+    answer = RULES[rule](text, options)
     right = answer is not None and answers.matches_short(answer, target)
     return Score(value=float(right), answer=answer)
 
 
-def _score_short(text: str, target: str, *, lenient: bool) -> Score:
-    answer = answers.parse_short(text)
-    matches = answers.matches_leniently if lenient else answers.matches_short
+def _score_short(text: str, target: str, rule: Rule) -> Score:
+    if rule == "stated":
+        answer, matches = short.read(text, target), short.matches
+    else:
+        answer, matches = answers.parse_short(text), answers.matches_short
     right = answer is not None and matches(answer, target)
     return Score(value=float(right), answer=answer)
 

@@ -205,7 +205,8 @@ def _unmatched_targets(spec: TaskSpec, samples: Sequence[Sample]) -> Iterator[Pr
     """Find targets that no answer can reach: their own text is not scored as right."""
     for sample in samples:
         text = right_text(spec.kind, sample.target)
-        if score_text(spec.kind, text, sample.target, LETTERS[: len(sample.choices)]).value < 1:
+        letters = dict.fromkeys(LETTERS[: len(sample.choices)], "")
+        if score_text(spec.kind, text, sample.target, letters).value < 1:
             message = (
                 f"target {sample.target!r}: its own text {text!r} is scored as wrong · expected a "
                 "target that some answer matches · correct the answer in the data"

@@ -15,6 +15,7 @@ from vipbench.schema import (
     ImageRoots,
     PromptFormat,
     PromptStyle,
+    Rule,
     Suite,
     TaskSpec,
 )
@@ -39,6 +40,8 @@ class TaskChoice(NamedTuple):
     """Samples that the suite asks of the task; None: all."""
     fit_from: str = ""
     """Who says how its images are fitted, such as `suite paper`."""
+    rule: Rule | None = None
+    """The suite's or the task's; None: neither says how answers are read."""
 
 
 class Selection(NamedTuple):
@@ -111,6 +114,7 @@ def select(
                 fit=chosen_fit,
                 fit_from=fit_from,
                 limit=_suite_limit(chosen, spec, joints) if chosen else None,
+                rule=(chosen.rule if chosen else None) or spec.rule,
             )
         )
     if not choices:

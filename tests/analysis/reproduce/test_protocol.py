@@ -44,7 +44,7 @@ from vipbench.runfolder.folder import JUDGE
             "samples",
             "the task has 50 samples, published for 57,265",
         ),
-        ({"row": {"metric": "lenient"}}, "metric", "scored by lenient, published is text_match"),
+        ({"row": {"metric": "stated"}}, "metric", "scored by stated, published is text_match"),
         (
             {"row": {"style": "none"}, "task": {"headline": "none"}},
             "style",

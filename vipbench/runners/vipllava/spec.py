@@ -33,6 +33,7 @@ class VipLlavaSpec(CheckpointSpec):
     """A VipLlava checkpoint."""
 
     summary = "a VipLlava checkpoint, through transformers"
+    rule = "exact"
     heeds = CheckpointSpec.heeds | {"path"}
     info: CheckpointInfo
 
@@ -68,6 +69,7 @@ class LiveVipLlavaSpec(RunnerSpec):
     """A VipLlava in memory, such as during its training; it is left as it is."""
 
     summary = "a VipLlava in memory"
+    rule = "exact"
     heeds = VipLlavaSpec.heeds
     is_live = True
 

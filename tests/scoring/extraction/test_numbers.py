@@ -1,0 +1,33 @@
+import pytest
+
+from vipbench.scoring.extraction.numbers import numbers, value
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("3", [3]),
+        ("-5 and 3.5", [-5, 3.5]),
+        ("1,000", [1000]),
+        ("two thousand", [2000]),
+        ("twenty-one", [21]),
+        ("two hundred and five", [205]),
+        ("two hundred thousand and five", [200005]),
+        ("2 thousand", [2000]),
+        ("a dozen", [12]),
+        ("two dozen", [24]),
+        ("one, two and three", [1, 2, 3]),
+        ("two three", [2, 3]),
+        ("the one on the left, one of them, no one", []),
+        ("someone, often, 2nd, v2", []),
+        ("", []),
+    ],
+)
+def test_numbers_of_a_sentence(text: str, values: list[float]) -> None:
+    assert [number.value for number in numbers(text)] == values
+
+
+def test_the_value_of_a_whole_text() -> None:
+    assert value("twenty-one") == 21
+    assert value("two dogs") is None
+    assert value("2 3") is None

@@ -1,0 +1,106 @@
+from collections.abc import Mapping
+
+import pytest
+
+from vipbench.scoring.extraction import stated
+from vipbench.scoring.extraction.stated import COUNTS, CUPS, FOUR, IMAGES, YES_NO
+
+
+@pytest.mark.parametrize(("text", "options", "answer"), stated.EXAMPLES)
+def test_examples(text: str, options: Mapping[str, str], answer: str | None) -> None:
+    assert stated.extract(text, options) == answer
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("b", "B"),
+        ("B.", "B"),
+        ("(b) the cup", "B"),
+        ("B: the cup", "B"),
+        ("B, since it is red", "B"),
+        ("A\nbecause it is red", "A"),
+        ("The answer is B.", "B"),
+        ("The correct answer is option (C)", "C"),
+        ("I would say: answer: D", "D"),
+        ("Option A", "A"),
+        ("B. The answer is B.", "B"),
+        # An article is no letter, and two letters are no answer.
+        ("A man is here", None),
+        ("the answer is a dog", None),
+        ("The answer is A dog", None),
+        ("The answer is A's", None),
+        ("B. The answer is C.", None),
+        ("A or B", None),
+        ("E.", None),
+        ("Apple", None),
+        ("", None),
+        ("answer: b", "B"),
+        ("The answer is: (b)", "B"),
+        ("**Answer:** B", "B"),
+        ("ANSWER: B", "B"),
+        ('{"answer": "C"}', "C"),
+        ("$\\boxed{\\text{B}}$", "B"),
+        ("B, not A", "B"),
+        ("A and not B", "A"),
+        ("I don't think it is A.", None),
+        ("A is wrong. B is right.", "B"),
+        ("C seems correct", "C"),
+        ("Is it A?", None),
+        ("I choose B because A is too dark.", "B"),
+        ("Both A and B", None),
+        ("None of the above", None),
+        ("I cannot answer.", None),
+        ("Option (B) is incorrect.", None),
+        ("Initially I thought A, but the answer is B", "B"),
+        ("So the answer is A? No, B.", None),
+        ("B\n\nA", None),
+        ("\uff22", "B"),
+        ("\u24b7", "B"),
+        ("A. cat\nB. dog\n\nThe answer is B", "B"),
+    ],
+)
+def test_without_the_texts_of_the_options(text: str, answer: str | None) -> None:
+    assert stated.extract(text, FOUR) == answer
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "answer"),
+    [
+        ("The blue cup is on the table while the red cup is held.", CUPS, None),
+        ("the answer is the blue cup, (A)", CUPS, None),
+        ("E. a dog", CUPS, "C"),
+        ("The second", IMAGES, "A"),  # cut off
+        ("Hence the second image, not the third image.", IMAGES, "A"),
+        (
+            "Of the choices (A, B), the one that fits is:\n\n(B) the third image\n\nIt is dark.",
+            IMAGES,
+            "B",
+        ),
+        ("It is more appropriate to put the second image there.", IMAGES, "A"),
+        ("I would say the second image. However, I cannot determine it.", IMAGES, None),
+        ("The answer is the second image. It is impossible to say for certain.", IMAGES, "A"),
+        ("There are 12 dogs.", COUNTS, "C"),
+        ("(B) 12", COUNTS, None),
+        ("1 or 2", COUNTS, None),
+        ("There are 3 dogs.", COUNTS, None),
+        ("Yes, it is.", YES_NO, "A"),
+        ("It is.", YES_NO, "A"),
+        ("yes and no", YES_NO, None),
+        ("There is no dog.", YES_NO, None),
+        ("Yes, the answer is B", YES_NO, None),
+        ("(A) No", YES_NO, None),
+    ],
+)
+def test_with_the_texts_of_the_options(
+    text: str, options: Mapping[str, str], answer: str | None
+) -> None:
+    assert stated.extract(text, options) == answer
+
+
+def test_a_pair_that_a_third_option_is_said_of_is_no_answer() -> None:
+    options = {"A": "A is darker", "B": "B is darker", "C": "About the same"}
+    text = "(C) About the same\n\nTherefore, the colour of the points A and B is about the same."
+    assert stated.extract(text, options) == "C"
+    assert stated.extract("A is", options) == "A"
+    assert stated.extract("B lies further back, so it is lit, closer to the lamp.", options) is None
