@@ -6,14 +6,15 @@ from typing import Any
 
 from tests.judge_server import Answer, Asked, JudgeServer
 from vipbench.console import QUIET, Console
-from vipbench.endpoints.chat import Call, Chat
+from vipbench.endpoints.chat import Chat
 from vipbench.endpoints.endpoint import Endpoint
+from vipbench.endpoints.messages import Call, Sampling, user
 from vipbench.endpoints.meter import Limits, Meter, estimated_tokens
 from vipbench.judge.settings import JUDGE
 
 KEY = "sk-proj-0123456789abcdefXYZ/+<&"
 TEXT = "Which grade?"
-CALL = Call(TEXT, temperature=0.0, max_tokens=3)
+CALL = Call((user(TEXT),), 3, Sampling(temperature=0.0, top_p=None, seed=None))
 ESTIMATED = estimated_tokens(TEXT)
 
 

@@ -10,10 +10,11 @@ from vipbench.endpoints.replies import (
     MAX_BODY,
     SHOWN,
     Answer,
-    Completion,
-    read_completion,
+    Reply,
     read_message,
+    read_reply,
     read_retry_after,
+    read_used,
 )
 
 
@@ -29,28 +30,37 @@ def completion(content: object, **fields: object) -> dict[str, object]:
 def test_a_completion() -> None:
     usage = {"prompt_tokens": 7, "completion_tokens": 2, "total_tokens": 9}
     whole = answer(completion("0.5", model="m", usage=usage))
-    assert read_completion(whole) == Completion("0.5", "m", Tokens(7, 2))
-    assert read_completion(whole._replace(is_whole=False)) == Completion(None, None, None)
+    assert read_reply(whole) == Reply("0.5", used=Tokens(7, 2), model="m")
+    assert read_reply(whole._replace(is_whole=False)) is None
+    assert read_used(whole._replace(is_whole=False)) is None
 
 
 @pytest.mark.parametrize(
     ("body", "text"),
+    [(completion(None), None), (completion(""), ""), (completion("0.5"), "0.5")],
+)
+def test_the_text_of_a_completion(body: object, text: str | None) -> None:
+    reply = read_reply(answer(body))
+    assert reply is not None
+    assert reply.text == text
+
+
+@pytest.mark.parametrize(
+    "body",
     [
-        (completion(None), ""),
-        (completion(""), ""),
-        (completion(0.5), None),
-        ({"choices": []}, None),
-        ({"choices": {}}, None),
-        ({"choices": [{"text": "0.5"}]}, None),
-        ([], None),
-        (b"", None),
-        (b"<html>", None),
-        (b"\xff\xfe", None),
-        (b"[" * 100_000, None),
+        completion(0.5),
+        {"choices": []},
+        {"choices": {}},
+        {"choices": [{"text": "0.5"}]},
+        [],
+        b"",
+        b"<html>",
+        b"\xff\xfe",
+        b"[" * 100_000,
     ],
 )
-def test_what_is_not_a_completion_has_no_text(body: object, text: str | None) -> None:
-    assert read_completion(answer(body)).text == text
+def test_what_is_not_a_completion_is_none(body: object) -> None:
+    assert read_reply(answer(body)) is None
 
 
 @pytest.mark.parametrize(
