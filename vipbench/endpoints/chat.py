@@ -7,6 +7,7 @@ import threading
 import time
 import zlib
 from collections.abc import Sequence
+from dataclasses import replace
 from random import Random
 from typing import NamedTuple, NoReturn
 
@@ -163,6 +164,22 @@ class Chat:
             tried = retrying.statistics.get("attempt_number", 1)
             raise NoReply(f"{error} ({tried} of {self.endpoint.tries} tries)") from None
 
+    def counts_images(self, call: Call, reply: Reply, tally: Tally) -> bool | None:
+        """Say whether the server counts more tokens for a call than for its texts alone.
+
+        Asks for the texts alone, with as little room as may be. False: the model may have seen no
+        image at all, without an error. None: the server does not count. Raises as `ask`.
+        """
+        messages = tuple(
+            replace(message, parts=tuple(part for part in message.parts if isinstance(part, str)))
+            for message in call.messages
+        )
+        bare = replace(call, messages=messages, answer_tokens=1, reasoning_tokens=0)
+        used = self.ask(bare, tally).used
+        if used is None or reply.used is None:
+            return None
+        return reply.used.n_prompt > used.n_prompt
+
     def clean(self, text: str) -> str:
         """Mask the key and secret headers in a text of the server."""
         return masked(text, self.endpoint.secrets)
@@ -225,11 +242,14 @@ class Chat:
         with self._lock:
             self._ends = self._ends or now + deadline
         if now >= self._ends:
-            raise self._failure(
-                f"{self.endpoint.purpose.option('deadline')} {deadline:g} s are over · what is "
-                "answered is kept · the same command asks for the rest"
-            )
+            raise self._is_late()
         return min(self.endpoint.timeout, self._ends - now)
+
+    def _is_late(self) -> VipbenchError:
+        return self._failure(
+            f"{self.endpoint.purpose.option('deadline')} {self.endpoint.deadline:g}: these seconds "
+            "are over · what is answered is kept · the same command asks for the rest"
+        )
 
     def _accept(self, reply: Reply) -> Reply:
         self._has_answered = True
@@ -382,6 +402,8 @@ class Chat:
         return max(full * jitter, _failure(state).wait or 0.0)
 
     def _sleep(self, seconds: float) -> None:
+        if self._ends is not None and time.monotonic() + seconds >= self._ends:
+            raise self._is_late()
         if self.stop.wait(seconds):
             raise Stopped
 

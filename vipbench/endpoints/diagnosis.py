@@ -50,8 +50,7 @@ def known_models(endpoint: Endpoint, names: list[str]) -> str:
     """Say which models a server has, for a message about an unknown one."""
     if endpoint.model in names:
         return ""
-    close = get_close_matches(endpoint.model, names, n=3, cutoff=0.6)
-    if close:
-        return f" · the server has {len(names)}, did you mean {' or '.join(map(repr, close))}?"
     more = f" and {len(names) - MODELS_SHOWN} more" if len(names) > MODELS_SHOWN else ""
-    return f" · the server has {', '.join(names[:MODELS_SHOWN]) or 'none'}{more}"
+    listed = f" · the server has {', '.join(names[:MODELS_SHOWN]) or 'no model'}{more}"
+    close = get_close_matches(endpoint.model, names, n=1, cutoff=0.6)
+    return f"{listed} · did you mean {close[0]!r}?" if close else listed

@@ -19,26 +19,24 @@ TOKENS_KEYS = ("max_tokens", "max_completion_tokens")
 RESERVED = frozenset({"model", "messages", "stream", "n", *TOKENS_KEYS})
 """What an extra body must not replace."""
 _REFUSED = re.compile(
-    r"unsupported|(?:not|n't) (?:be )?(?:support|permit|allow|accept|recogni|available|valid)"
-    r"|unknown|unrecogni[sz]ed|unexpected|extra[ _](?:inputs|fields|forbidden)|extra_forbidden"
-    r"|only the default|only supports?|cannot (?:both )?be|can not be|incompatible|deprecated"
-    r"|invalid|must be (?:1|unset|omitted|none|null)\b|no longer|does not take|remove"
+    r"unsupported|(?:not|n't)(?: \w+)? (?:support|permit|allow|accept|recogni|available|valid)"
+    r"|unknown|unrecogni[sz]ed|unexpected|extra[ _](?:inputs|fields|forbidden)"
+    r"|only the default|only supports?|cannot (?:both )?be|incompatible|deprecated"
+    r"|invalid|must be (?:1|unset|omitted|none|null)\b|no longer|remove"
 )
-_NUMBER = r"(\d[\d,]*)"
+_NUMBER = r" ?'?(\d[\d,]*)"
 _LEAST = re.compile(
-    rf"(?:must be at least|at least|>=|greater than or equal to|minimum (?:value )?(?:of|is|:)?)"
-    rf" ?{_NUMBER}"
+    rf"(?:at least|>=|greater than or equal to|minimum (?:value )?(?:of|is|:)){_NUMBER}"
 )
 _MOST = re.compile(
-    r"(?:cannot be greater than(?: max_model_len ?=)?|must be at most|supports? at most|at most"
-    r"|must be (?:less|smaller) than or equal to|less than or equal to|<=|> "
-    r"|no more than|cannot exceed|must not exceed"
-    rf"|maximum (?:value |allowed )?(?:of|is|:)) ?{_NUMBER}"
+    r"(?:cannot be greater than(?: max_model_len ?=)?|at most|(?:less|smaller) than or equal to"
+    r"|<=|\d > |no more than|(?:cannot|must not) exceed|maximum (?:value |allowed )?(?:of|is|:)"
+    rf"|range of '?\w+'? (?:is|should be) \[\d+,){_NUMBER}"
 )
-_CONTEXT = re.compile(rf"(?:max_model_len ?= ?|maximum context length (?:is|of) ){_NUMBER}")
+_CONTEXT = re.compile(rf"(?:max_model_len ?=|maximum context length (?:is|of)){_NUMBER}")
 _PROMPT = re.compile(
-    rf"(?:prompt contains (?:at least )?{_NUMBER} input|\({_NUMBER} (?:of|in) (?:text|the messages)"
-    rf"|{_NUMBER} tokens? (?:in|from) the (?:input )?(?:messages|prompt))"
+    rf"(?:prompt contains|messages resulted in|\(){_NUMBER} (?:input tokens|in the messages"
+    r"|of text input|tokens from the input messages)"
 )
 
 
@@ -189,9 +187,8 @@ def _fewer(
 
 
 def _first(pattern: re.Pattern[str], words: str) -> int | None:
-    """Return the first number of a pattern, which has one group that matches."""
+    """Return the number of a pattern's only group, where it first matches."""
     match = pattern.search(words)
     if match is None:
         return None
-    number = next(group for group in match.groups() if group)
-    return int(number.replace(",", ""))
+    return int(match[1].replace(",", ""))

@@ -27,12 +27,13 @@ class Outcome(NamedTuple):
 def ask_all(chat: Chat, calls: Iterable[Call]) -> Iterator[Outcome]:
     """Ask all calls, and yield each outcome as it comes; calls are taken as places become free.
 
-    How many are under way follows what the server refuses. Where nothing is known of the server yet, the first
-    call goes alone. Leaving the loop early stops the chat; calls under way are waited for, since
-    they are paid for, and their outcomes are lost.
+    How many are under way follows what the server refuses. Where nothing is known of the server
+    yet, the first call goes alone. After an error, or Ctrl-C, no further call is sent; those under
+    way are paid for, so they are waited for and yielded, and the error is raised last. Leaving the
+    loop early stops the chat, and what is under way is lost.
 
     Raises:
-        VipbenchError: As when one is asked; what was under way is waited for, and yielded before.
+        VipbenchError: As when one is asked.
         Stopped: The chat was stopped.
     """
     numbered = enumerate(calls)
@@ -47,7 +48,14 @@ def ask_all(chat: Chat, calls: Iterable[Call]) -> Iterator[Outcome]:
                 }
                 if not waiting:
                     break
-                done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+                try:
+                    done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+                except KeyboardInterrupt as interrupt:
+                    if failure:
+                        raise
+                    failure = interrupt
+                    chat.stop.set()
+                    continue
                 for future in done:
                     error = future.exception()
                     if error is None:

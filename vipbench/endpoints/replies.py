@@ -44,6 +44,7 @@ name them behind their OpenAI-compatible addresses."""
 _FILTERED = re.compile(
     r"content_filter|content filter|responsibleaipolicyviolation|content management policy"
     r"|content_policy_violation|data_inspection_failed|safety system|moderation_blocked"
+    r"|input was flagged"
 )
 _TAG = re.compile(r"(?is)<(script|style)\b.*?</\1\s*>|<[^>]*>")
 
@@ -77,7 +78,7 @@ class Reply(NamedTuple):
     text: str | None
     """The answer; None: there is none, and `finish` says why. Nothing is stripped of it."""
     reasoning: str | None = None
-    """What the model thought before, where the server tells it apart."""
+    """What the model thought before, where the server tells it apart; never empty."""
     refusal: str | None = None
     """The words in which it was refused, of the model or, where `finish` is `filter`, the server's.
     """
@@ -112,7 +113,7 @@ def read_reply(answer: Answer) -> Reply | None:
     refusal = _text(message.get("refusal")) or refusal
     return Reply(
         text,
-        reasoning,
+        reasoning or None,
         refusal,
         _finish(choice.get("finish_reason"), is_refused=refusal is not None and not text),
         read_used(answer),
@@ -150,7 +151,7 @@ def read_message(answer: Answer) -> str:
 
     At most 20 x `SHOWN` characters, which may hold the key.
     """
-    text = answer.body[: 20 * SHOWN].decode(errors="replace")
+    text = answer.body[: 20 * SHOWN].decode("utf-8-sig", errors="replace")
     content = read_json(answer)
     error = content.get("error", content) if isinstance(content, dict) else None
     if isinstance(error, dict):
@@ -165,7 +166,7 @@ def describe_body(answer: Answer) -> str:
     """
     if not is_html(answer):
         return read_message(answer)
-    text = answer.body[: 100 * SHOWN].decode(errors="replace")
+    text = answer.body[: 100 * SHOWN].decode("utf-8-sig", errors="replace")
     return f"an HTML page: {html.unescape(' '.join(_TAG.sub(' ', text).split()))}"[: 20 * SHOWN]
 
 
@@ -268,7 +269,7 @@ def _first_logprobs(logprobs: object) -> tuple[TokenLogprob, ...] | None:
     try:
         first = logprobs["content"][0]  # type: ignore[index]
         listed = [first, *(first.get("top_logprobs") or [])]
-        found = {each["token"]: float(each["logprob"]) for each in listed}
+        found = {writable(each["token"]): float(each["logprob"]) for each in listed}
     except (KeyError, IndexError, TypeError, ValueError, AttributeError):
         return None
     pairs = [TokenLogprob(token, value) for token, value in found.items() if _is_logprob(value)]

@@ -39,7 +39,7 @@ class Transport:
         """
         ends = time.monotonic() + seconds
         url = self.endpoint.address("chat/completions")
-        content = json.dumps(body, allow_nan=False).encode("ascii")
+        content = json.dumps(body, allow_nan=False, separators=(",", ":")).encode("ascii")
         with self._client.stream("POST", url, content=content, timeout=seconds) as response:
             parts: list[bytes] = []
             n_bytes = 0
