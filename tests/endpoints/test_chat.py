@@ -175,7 +175,10 @@ def test_a_server_that_wants_hours_is_given_up() -> None:
         (Answer(status=402, body=b"pay"), "HTTP 402: pay"),
         (Answer(status=404, body={"detail": "no such model"}), "no such model · check --judge-url"),
         (Answer(status=405, body=b""), "HTTP 405: nothing · check --judge-url"),
-        (Answer(status=301, body=b"", headers={"Location": "/"}), "HTTP 301"),
+        (
+            Answer(status=301, body=b"", headers={"Location": "/"}),
+            "HTTP 301: nothing, redirects to / ",
+        ),
         (
             Answer(status=429, body={"error": {"message": "m", "code": "insufficient_quota"}}),
             "no credit left",

@@ -348,7 +348,7 @@ def test_whether_images_are_counted(n_with: int, n_without: int, seen: bool) -> 
     with modelling(answer) as (chat, server):
         (reply,) = chat.probe([SEEING], Tally()).replies
         assert chat.counts_images(SEEING, reply, Tally()) is seen
-    assert [asked.body["max_tokens"] for asked in server.asked] == [100, 1]
+    assert [asked.body["max_tokens"] for asked in server.asked] == [100, 100]
     assert [message["content"] for message in server.asked[1].body["messages"]] == [  # type: ignore[attr-defined]
         "Be brief.",
         "Which?",

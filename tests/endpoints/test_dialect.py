@@ -90,6 +90,14 @@ def test_a_dialect_changes_what_is_sent() -> None:
             {"most_logprobs": 5},
         ),
         (
+            "Requested sample logprobs of 20, which is greater than max allowed: 5",
+            {"most_logprobs": 5},
+        ),
+        (
+            'Invalid JSON payload received. Unknown name "seed": Cannot find field.',
+            {"omitted": ("seed",)},
+        ),
+        (
             "max_tokens=1000 cannot be greater than max_model_len=512. Please request fewer "
             "output tokens. (parameter=max_tokens, value=1000)",
             {"most_tokens": 256},

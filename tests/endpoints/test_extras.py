@@ -7,7 +7,7 @@ from vipbench.errors import RunnerError
 
 def test_headers() -> None:
     title, key = parse_headers(["X-Title = a=b ", "X-Api-Key=env:OTHER"], {"OTHER": KEY}, MODEL)
-    assert (title.name, title.value.get_secret_value()) == ("X-Title", " a=b ")
+    assert (title.name, title.value.get_secret_value()) == ("X-Title", "a=b")
     assert not title.is_secret
     assert title.digest is not None
     assert (key.name, key.value.get_secret_value(), key.digest) == ("X-Api-Key", KEY, None)
@@ -35,6 +35,7 @@ def test_identity_knows_names_and_digests_alone() -> None:
         ([f"X-Key=a\r\n{KEY}"], r"^--header 'X-Key': is no header"),
         ([f"X Key={KEY}"], r"^--header 'X Key': is no header"),
         ([f"X-Key=ü{KEY}"], r"^--header 'X-Key': is no header"),
+        (["Content-Length=3"], r"^--header 'Content-Length': is no header, or not the user's"),
         (["X-Key=env:NONE"], r"^--header X-Key: the variable NONE is not set"),
         (["X-Key=1", "x-key=2"], r"^--header x-key: is given twice"),
     ],

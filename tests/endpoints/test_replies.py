@@ -77,6 +77,7 @@ def test_what_is_not_a_completion_is_none(body: object) -> None:
         ({"message": "late"}, "late"),
         ({"error": {"code": 7}}, '{"error": {"code": 7}}'),
         ([1], "[1]"),
+        ([{"error": {"message": "no such model"}}], "no such model"),
         (b"<html>sorry", "<html>sorry"),
         (b"\xff", "\ufffd"),
         (b"", ""),

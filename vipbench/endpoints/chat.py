@@ -167,15 +167,14 @@ class Chat:
     def counts_images(self, call: Call, reply: Reply, tally: Tally) -> bool | None:
         """Say whether the server counts more tokens for a call than for its texts alone.
 
-        Asks for the texts alone, with as little room as may be. False: the model may have seen no
+        Asks for the texts alone, with the same room. False: the model may have seen no
         image at all, without an error. None: the server does not count. Raises as `ask`.
         """
         messages = tuple(
             replace(message, parts=tuple(part for part in message.parts if isinstance(part, str)))
             for message in call.messages
         )
-        bare = replace(call, messages=messages, answer_tokens=1, reasoning_tokens=0)
-        used = self.ask(bare, tally).used
+        used = self.ask(replace(call, messages=messages), tally).used
         if used is None or reply.used is None:
             return None
         return reply.used.n_prompt > used.n_prompt
@@ -336,6 +335,8 @@ class Chat:
                 f"{reason} · check the key ({source}, {purpose.option('key-env')} or "
                 f"{purpose.option('key-file')}){sent}"
             )
+        if status < 400:
+            reason += f", redirects to {self.clean(answer.headers.get('location', 'nowhere'))}"
         if status in NOT_THERE or status < 400:
             raise self._failure(
                 f"{self.endpoint.address('chat/completions')}: {reason} · check "

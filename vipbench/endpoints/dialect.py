@@ -30,7 +30,8 @@ _LEAST = re.compile(
 )
 _MOST = re.compile(
     r"(?:cannot be greater than(?: max_model_len ?=)?|at most|(?:less|smaller) than or equal to"
-    r"|<=|\d > |no more than|(?:cannot|must not) exceed|maximum (?:value |allowed )?(?:of|is|:)"
+    r"|<=|\d > |no more than|max allowed:|(?:cannot|must not) exceed"
+    r"|maximum (?:value |allowed )?(?:of|is|:)"
     rf"|range of '?\w+'? (?:is|should be) \[\d+,){_NUMBER}"
 )
 _CONTEXT = re.compile(rf"(?:max_model_len ?=|maximum context length (?:is|of)){_NUMBER}")
@@ -143,7 +144,7 @@ def _other_name(dialect: Dialect, body: Mapping[str, object], words: str) -> Dia
 def _other_limit(dialect: Dialect, body: Mapping[str, object], words: str) -> Dialect | None:
     """Keep within the numbers of tokens, or of log-probabilities, that the server names."""
     logprobs = body.get("top_logprobs")
-    if isinstance(logprobs, int) and "top_logprobs" in words:
+    if isinstance(logprobs, int) and "logprobs" in words:
         most = _first(_MOST, words)
         if most is not None and most < logprobs:
             return dialect.model_copy(update={"most_logprobs": most})

@@ -16,6 +16,10 @@ AZURE = (".openai.azure.com", ".cognitiveservices.azure.com", ".services.ai.azur
 """Ends of hosts that take a key in a header of its own."""
 QUERY = frozenset({"api-version"})
 """What may follow `?` in an address: Azure's version, which is no secret."""
+LEAST_SECRET = 4
+"""Characters of a header's value from which on it is masked; shorter ones are in every message."""
+TRANSPORT = frozenset({"connection", "content-length", "content-type", "transfer-encoding"})
+"""Headers that a request needs as they are."""
 _SECRET = re.compile(r"auth|key|token|secret|cookie|passw|credential|session|signature", re.I)
 
 
@@ -55,11 +59,18 @@ class Header(Record):
     value: SecretStr = Field(exclude=True, repr=False)
     """Never shown: whether it is a secret is known to nobody but the user."""
 
+    @field_validator("name")
+    @classmethod
+    def _free(cls, name: str) -> str:
+        if name.lower() in TRANSPORT:
+            raise ValueError("belongs to the transport")
+        return name
+
     @field_validator("value")
     @classmethod
     def _sendable(cls, value: SecretStr) -> SecretStr:
-        if not re.fullmatch(r"[\x20-\x7e]*", value.get_secret_value()):
-            raise ValueError("holds a sign that cannot be sent in a header")
+        if not re.fullmatch(r"([\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?)?", value.get_secret_value()):
+            raise ValueError("holds a sign that cannot be sent in a header, or blanks around it")
         return value
 
     @property
@@ -130,7 +141,8 @@ class Endpoint(Record):
     @property
     def secrets(self) -> tuple[SecretStr, ...]:
         """What must never be shown: the key, and the values of headers."""
-        values = [header.value for header in self.headers if header.is_secret]
+        values = [each.value for each in self.headers if each.is_secret]
+        values = [value for value in values if len(value.get_secret_value()) >= LEAST_SECRET]
         return (*([self.key] if self.key else []), *values)
 
     @property

@@ -31,15 +31,15 @@ def parse_headers(
         if variable != value:
             if not environment.get(variable, "").strip():
                 raise purpose.error(f"{option} {name}: the variable {variable} is not set")
-            value = environment[variable].strip()
+            value = environment[variable]
         if name.lower() in found:
             raise purpose.error(f"{option} {name}: is given twice · expected each name once")
         try:
-            found[name.lower()] = Header(name=name, value=SecretStr(value))
+            found[name.lower()] = Header(name=name, value=SecretStr(value.strip()))
         except ValidationError:
             raise purpose.error(
-                f"{option} {name!r}: is no header · expected a name of letters, digits and "
-                "hyphens, and a value of ASCII in one line"
+                f"{option} {name!r}: is no header, or not the user's · expected a name of letters, "
+                "digits and hyphens, and a value of ASCII in one line"
             ) from None
     return tuple(found.values())
 

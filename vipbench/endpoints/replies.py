@@ -153,6 +153,8 @@ def read_message(answer: Answer) -> str:
     """
     text = answer.body[: 20 * SHOWN].decode("utf-8-sig", errors="replace")
     content = read_json(answer)
+    if isinstance(content, list) and len(content) == 1:  # Google's
+        content = content[0]
     error = content.get("error", content) if isinstance(content, dict) else None
     if isinstance(error, dict):
         error = error.get("message") or error.get("detail")
