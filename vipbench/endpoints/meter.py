@@ -88,8 +88,8 @@ class Meter:
 
     A call that is under way holds what it may cost at most; what it did cost is counted at its end.
     At most is the estimate, raised by the largest factor by which a server's count has exceeded an
-    estimate so far: so a limit is kept, however many calls are under way at once, from the second
-    call on, and by the first where the estimate is right.
+    estimate so far. So a limit is kept, however many calls are under way at once, unless a server
+    counts more for a call than it ever has.
     """
 
     def __init__(self, limits: Limits, purpose: Purpose) -> None:
