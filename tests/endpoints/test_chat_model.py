@@ -278,8 +278,10 @@ def test_an_unknown_model_is_told_the_known_ones() -> None:
 def test_an_address_without_its_version_is_told() -> None:
     lists = {"/api/v1/models": {"data": [{"id": "seer"}]}}
     message = raised(Answer(status=404, body=b"404"), lists=lists, path="/api")
-    assert " · it answers below /v1: give --base-url http://127.0.0.1:" in message
+    assert " · it answers elsewhere: give --base-url http://127.0.0.1:" in message
     assert message.endswith("/api/v1")
+    root: dict[str, object] = {"/v1/models": {"data": []}}
+    assert raised(Answer(status=404, body=b"404"), lists=root, path="/v2").endswith("/v1")
     page = Answer(body=b"<html>Welcome</html>")
     assert raised(page, lists=lists, path="/api").endswith("/api/v1")
 
@@ -429,6 +431,32 @@ def test_calls_at_once_are_halved_by_a_refusal() -> None:
         assert chat.gate.limit == 8
         chat.ask(CALL, Tally())
         assert chat.gate.limit == 4
+
+
+def test_no_more_are_sent_than_the_server_takes() -> None:
+    # The server takes two at once, and says so to each that is more.
+    lock, at_once = threading.Lock(), 0
+    all_in = threading.Barrier(8)
+    refusals: list[int] = []
+
+    def answer(asked: Asked) -> Answer:
+        nonlocal at_once
+        with lock:
+            at_once += 1
+            is_refused = at_once > 2
+        if asked.number < 8:
+            all_in.wait(20)
+        with lock:
+            at_once -= 1
+        if is_refused:
+            refusals.append(asked.number)
+            return Answer(status=429, body=b"", headers={"retry-after-ms": "1"})
+        return Answer("x")
+
+    with modelling(answer, dialect=USUAL, tries=100) as (chat, server):
+        assert ask_many(chat, CALL, 60) == ["x"] * 60
+        assert len(server.asked) == 60 + len(refusals) == chat.meter.total.n_calls
+        assert len(refusals) >= 6
 
 
 # --- money

@@ -59,7 +59,7 @@ def test_the_models_of_a_server() -> None:
     asked = endpoint("http://localhost", model="seer-7b")
     assert known_models(asked, ["seer-7b", "b"]) == ""
     assert known_models(asked, ["a", "b"]) == " · the server has a, b"
-    assert known_models(asked, []) == " · the server has no model"
+    assert known_models(asked, []) == ""
     assert known_models(asked, ["x", "seer-8b"]) == (
         " · the server has x, seer-8b · did you mean 'seer-8b'?"
     )

@@ -1,10 +1,13 @@
 import threading
 from collections.abc import Iterator
+from concurrent.futures import wait
+from typing import Any
 
 import pytest
 
 from tests.endpoints.chatting import modelling, refusal
 from tests.judge_server import Answer, Asked
+from vipbench.endpoints import pool
 from vipbench.endpoints.dialect import USUAL
 from vipbench.endpoints.failures import Stopped
 from vipbench.endpoints.messages import Call, user
@@ -77,6 +80,24 @@ def test_what_is_under_way_at_an_error_is_yielded_before_it() -> None:
         assert len(server.asked) <= 10 + 8
         with pytest.raises(Stopped):
             list(ask_all(chat, calls(1)))
+
+
+def test_after_ctrl_c_what_is_under_way_is_yielded(monkeypatch: pytest.MonkeyPatch) -> None:
+    n_waits = 0
+
+    def waiting(futures: Any, **how: Any) -> Any:
+        nonlocal n_waits
+        n_waits += 1
+        if n_waits == 5:
+            raise KeyboardInterrupt
+        return wait(futures, **how)
+
+    monkeypatch.setattr(pool, "wait", waiting)
+    outcomes: list[Outcome] = []
+    with modelling(echo, connections=4, dialect=USUAL) as (chat, server):
+        with pytest.raises(KeyboardInterrupt):
+            outcomes.extend(ask_all(chat, calls(100)))
+        assert 4 <= len(outcomes) == len(server.asked) < 20
 
 
 def test_nothing_can_be_asked() -> None:

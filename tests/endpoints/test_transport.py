@@ -45,7 +45,7 @@ def test_a_list_of_models() -> None:
     with JudgeServer(lists=lists) as server:
         transport = Transport(endpoint(server.url), 1)
         assert transport.list_models() == ["a"]
-        assert transport.list_models("v1/") is None
+        assert transport.list_models(f"{server.url}/v1/models") is None
         transport.close()
     assert server.got == ["/v1/models", "/v1/v1/models"]
     gone = Transport(endpoint(server.url), 1)

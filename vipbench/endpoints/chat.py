@@ -377,9 +377,12 @@ class Chat:
         names = self._transport.list_models()
         if names is not None:
             return self.clean(diagnosis.known_models(self.endpoint, names))
-        if not self.endpoint.url.endswith("/v1") and self._transport.list_models("v1/") is not None:
-            option = self.endpoint.purpose.option("url")
-            return f" · it answers below /v1: give {option} {self.endpoint.address('v1')}"
+        root = str(httpx2.URL(self.endpoint.url).copy_with(path="/v1", query=None))
+        for base in dict.fromkeys((self.endpoint.address("v1"), root)):
+            found = base != self.endpoint.url and self._transport.list_models(f"{base}/models")
+            if found is not False and found is not None:
+                option = self.endpoint.purpose.option("url")
+                return f" · it answers elsewhere: give {option} {base}"
         return ""
 
     def _said_by(self, answer: Answer) -> str:

@@ -48,9 +48,9 @@ def describe_sizes(call: Call) -> str:
 
 def known_models(endpoint: Endpoint, names: list[str]) -> str:
     """Say which models a server has, for a message about an unknown one."""
-    if endpoint.model in names:
+    if not names or endpoint.model in names:
         return ""
     more = f" and {len(names) - MODELS_SHOWN} more" if len(names) > MODELS_SHOWN else ""
-    listed = f" · the server has {', '.join(names[:MODELS_SHOWN]) or 'no model'}{more}"
+    listed = f" · the server has {', '.join(names[:MODELS_SHOWN])}{more}"
     close = get_close_matches(endpoint.model, names, n=1, cutoff=0.6)
     return f"{listed} · did you mean {close[0]!r}?" if close else listed

@@ -52,12 +52,11 @@ class Transport:
                     raise httpx2.ReadTimeout("the answer does not end")
             return Answer(response.status_code, response.headers, b"".join(parts), True)
 
-    def list_models(self, below: str = "") -> list[str] | None:
-        """Return the names at `/models`, or at one below the base; None where there is no list."""
+    def list_models(self, url: str | None = None) -> list[str] | None:
+        """Return the names at an address, or at the endpoint's own; None where there is no list."""
+        address = url or self.endpoint.address("models")
         try:
-            response = self._client.get(
-                self.endpoint.address(f"{below}models"), timeout=LIST_TIMEOUT
-            )
+            response = self._client.get(address, timeout=LIST_TIMEOUT)
         except httpx2.RequestError:
             return None
         return read_model_names(
