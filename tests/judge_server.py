@@ -19,6 +19,10 @@ class Answer:
 
     text: str | None = "1.0"
     status: int = 200
+    message: dict[str, object] | None = None
+    """What the model says, instead of `text` alone."""
+    choice: dict[str, object] = field(default_factory=dict)
+    """More of the choice, such as its `finish_reason`."""
     body: object = None
     """Instead of a completion that says `text`; bytes as they are, else as JSON."""
     headers: dict[str, str] = field(default_factory=dict)
@@ -37,8 +41,9 @@ class Answer:
     def content(self) -> bytes:
         if isinstance(self.body, bytes):
             return self.body
-        message = {"role": "assistant", "content": self.text}
-        completion = {"choices": [{"message": message}], "model": self.model, "usage": self.usage}
+        message = self.message or {"role": "assistant", "content": self.text}
+        choices = [{"message": message, **self.choice}]
+        completion = {"choices": choices, "model": self.model, "usage": self.usage}
         return json.dumps(completion if self.body is None else self.body).encode()
 
 
@@ -62,9 +67,16 @@ class Asked(NamedTuple):
 class JudgeServer:
     """Use as a context; `answer` says what each request gets."""
 
-    def __init__(self, answer: Callable[[Asked], Answer] | None = None) -> None:
+    def __init__(
+        self,
+        answer: Callable[[Asked], Answer] | None = None,
+        lists: dict[str, object] | None = None,
+    ) -> None:
         self.answer = answer or (lambda asked: Answer())
+        self.lists = lists or {}
+        """What is got by path, such as `/v1/models`."""
         self.asked: list[Asked] = []
+        self.got: list[str] = []
         self.most_at_once = 0
         self._at_once = 0
         self._lock = threading.Lock()
@@ -76,6 +88,15 @@ class JudgeServer:
             def do_POST(self) -> None:
                 with suppress(ConnectionError):  # the client has gone
                     outer.handle(self)
+
+            def do_GET(self) -> None:
+                outer.got.append(self.path)
+                found = outer.lists.get(self.path)
+                content = json.dumps(found).encode()
+                self.send_response(404 if found is None else 200)
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content)
 
             def log_message(self, *args: object) -> None:
                 pass

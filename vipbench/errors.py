@@ -33,6 +33,15 @@ class JudgeError(VipbenchError):
     """The judge cannot be used, or grading has stopped before its end."""
 
 
+class EndpointStopped(VipbenchError):
+    """An endpoint that has answered does so no more, or no longer as before; what it said is kept.
+
+    The same command may ask for the rest.
+    """
+
+    exit_code = 3
+
+
 class TooManyErrors(VipbenchError):
     """More samples failed than `--max-errors` allows."""
 

@@ -95,7 +95,7 @@ def test_the_prompt_of_the_official_evaluator(
     assert written["models_returned"] == {"gpt-4-0613": len(server.asked)}
 
 
-@pytest.mark.parametrize("place", ["VIPBENCH_JUDGE_KEY", "OPENAI_API_KEY", "file"])
+@pytest.mark.parametrize("place", ["VIPBENCH_JUDGE_KEY", "--judge-key-env", "file"])
 @pytest.mark.parametrize("status", [200, 400, 401, 500])
 def test_the_key_is_in_no_file_and_no_output(
     vipbench: Vipbench,
@@ -116,6 +116,9 @@ def test_the_key_is_in_no_file_and_no_output(
         secret = Path("..", Path.cwd().name + "-key")
         secret.write_text(KEY)
         options = ["--judge-key-file", str(secret)]
+    elif place == "--judge-key-env":
+        monkeypatch.setenv("OPENAI_API_KEY", KEY)
+        options = [place, "OPENAI_API_KEY"]
     else:
         monkeypatch.setenv(place, KEY)
     with JudgeServer(echo) as server:
@@ -126,7 +129,19 @@ def test_the_key_is_in_no_file_and_no_output(
     assert KEY not in done.out + done.err
     assert KEY not in caplog.text
     assert all(KEY.encode() not in content for content in files(Path()).values())
-    assert ("judge: key from " + (place if place != "file" else "")) in done.err
+    source = {"VIPBENCH_JUDGE_KEY": place, "--judge-key-env": "OPENAI_API_KEY"}.get(place, "")
+    assert f"judge: key from {source}" in done.err
+
+
+def test_the_key_of_a_provider_is_not_sent_to_others(
+    vipbench: Vipbench, run: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    with JudgeServer() as server:
+        done = vipbench("score", "done", "--judge-url", server.url, "--judge-runs", 1)
+    assert done.code == 0
+    assert all("authorization" not in asked.headers for asked in server.asked)
+    assert "judge: no key is sent: OPENAI_API_KEY goes to api.openai.com only" in done.err
 
 
 def test_a_wrong_key_ends_with_one_line(vipbench: Vipbench, run: tuple[str, ...]) -> None:

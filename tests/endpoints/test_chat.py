@@ -9,7 +9,8 @@ from pydantic import SecretStr
 
 from tests.endpoints.chatting import CALL, ESTIMATED, KEY, TEXT, chatting, endpoint, spent
 from tests.judge_server import PROMPT_TOKENS, REPLY_TOKENS, Answer, Asked, JudgeServer, in_turn
-from vipbench.endpoints.chat import Chat, NoReply, Stopped
+from vipbench.endpoints.chat import Chat
+from vipbench.endpoints.failures import NoReply, Stopped
 from vipbench.endpoints.meter import Limits, Meter, Tally
 from vipbench.errors import JudgeError
 from vipbench.judge.settings import JUDGE
@@ -21,7 +22,8 @@ def test_one_question() -> None:
         chat,
         server,
     ):
-        assert chat.ask(CALL, tally) == ("0.7", "gpt-4-0613-x")
+        reply = chat.ask(CALL, tally)
+    assert (reply.text, reply.model) == ("0.7", "gpt-4-0613-x")
     (asked,) = server.asked
     assert asked.path == "/v1/chat/completions"
     assert asked.headers["authorization"] == f"Bearer {KEY}"
@@ -173,7 +175,10 @@ def test_a_server_that_wants_hours_is_given_up() -> None:
         (Answer(status=402, body=b"pay"), "HTTP 402: pay"),
         (Answer(status=404, body={"detail": "no such model"}), "no such model · check --judge-url"),
         (Answer(status=405, body=b""), "HTTP 405: nothing · check --judge-url"),
-        (Answer(status=301, body=b"", headers={"Location": "/"}), "HTTP 301"),
+        (
+            Answer(status=301, body=b"", headers={"Location": "/"}),
+            "HTTP 301: nothing, redirects to / ",
+        ),
         (
             Answer(status=429, body={"error": {"message": "m", "code": "insufficient_quota"}}),
             "no credit left",
@@ -236,7 +241,8 @@ def test_usage_that_is_not_told_is_estimated(usage: object) -> None:
 
 def test_a_model_that_says_nothing_has_replied() -> None:
     with chatting(in_turn(Answer(None, model=7))) as (chat, _):
-        assert chat.ask(CALL, Tally()) == ("", None)
+        reply = chat.ask(CALL, Tally())
+    assert (reply.text, reply.model) == (None, None)
 
 
 def test_each_kind_of_trouble_is_told_once() -> None:

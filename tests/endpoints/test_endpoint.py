@@ -1,9 +1,9 @@
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from tests.endpoints.chatting import KEY, endpoint
+from tests.endpoints.chatting import KEY, MODEL, endpoint
 from vipbench.endpoints.endpoint import Endpoint, Purpose, base_url
-from vipbench.errors import JudgeError, RunnerError
+from vipbench.errors import EndpointStopped, JudgeError, RunnerError
 from vipbench.judge.settings import JUDGE
 
 OTHER = Purpose("model", "--endpoint-", ("VIPBENCH_ENDPOINT_KEY",), RunnerError)
@@ -64,3 +64,43 @@ def test_another_purpose_has_words_and_an_error_of_its_own() -> None:
         base_url("https://me@x.org", OTHER)
     with pytest.raises(RunnerError, match=r"^model key: "):
         Endpoint(purpose=OTHER, url="http://localhost", model="m", key=SecretStr("two words"))
+
+
+AZURE = "https://x.openai.azure.com/openai/deployments/d"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"{AZURE}/chat/completions?api-version=2024-10-21",
+        f"{AZURE}?api-version=2024-10-21",
+    ],
+)
+def test_the_addresses_of_azure(url: str) -> None:
+    made = endpoint(url, key=SecretStr(KEY))
+    assert made.url == f"{AZURE}?api-version=2024-10-21"
+    assert made.address("chat/completions") == f"{AZURE}/chat/completions?api-version=2024-10-21"
+    assert made.sent_headers == {"api-key": KEY}
+    with pytest.raises(JudgeError, match="holds more than an address"):
+        endpoint(f"{AZURE}?api-version=2024-10-21&api-key=abc")
+
+
+def test_other_addresses_get_a_bearer() -> None:
+    for url in ("https://openrouter.ai/api/v1", "https://x.openai.azure.com.evil.org/v1"):
+        made = endpoint(url, key=SecretStr(KEY))
+        assert made.sent_headers == {"authorization": f"Bearer {KEY}"}
+        assert made.address("models") == f"{url}/models"
+    assert endpoint("http://localhost").sent_headers == {}
+
+
+def test_options_that_a_purpose_names() -> None:
+    assert MODEL.option("url") == "--base-url"
+    assert MODEL.option("budget") == "--budget"
+    assert JUDGE.option("url") == "--judge-url"
+    hash(MODEL)
+
+
+def test_what_failed_before_and_after_the_first_answer() -> None:
+    assert type(MODEL.failure("m", has_answered=False)) is RunnerError
+    assert type(MODEL.failure("m", has_answered=True)) is EndpointStopped
+    assert type(JUDGE.failure("m", has_answered=True)) is JudgeError

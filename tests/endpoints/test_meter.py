@@ -15,7 +15,7 @@ def ask_many(chat: Chat, n: int) -> list[str]:
 
     def ask(_: int) -> str:
         try:
-            return chat.ask(CALL, Tally()).text
+            return chat.ask(CALL, Tally()).text or "nothing"
         except JudgeError as error:
             return str(error)
 

@@ -23,16 +23,17 @@ def judge_settings(options: "JudgeOptions") -> "JudgeSettings | None":
             flags = ", ".join(f"--judge-{name.replace('_', '-')}" for name in others)
             raise JudgeError(f"{flags}: needs a judge · add --judge-url")
         return None
-    from vipbench.endpoints.endpoint import Endpoint
+    from vipbench.endpoints.endpoint import Endpoint, base_url
     from vipbench.endpoints.keys import find_key
     from vipbench.endpoints.meter import Limits
     from vipbench.judge.rubric import OWN_PROMPT, PUBLISHED_JUDGE, read_evaluator
     from vipbench.judge.settings import JUDGE, N_RUNS, WORKERS, JudgeSettings
 
-    key, source = find_key(options.key_file, os.environ, JUDGE)
+    url = base_url(options.url, JUDGE)
+    key, source = find_key(options.key_file, os.environ, JUDGE, url=url, variable=options.key_env)
     model = options.model or PUBLISHED_JUDGE
-    endpoint = Endpoint(purpose=JUDGE, url=options.url, model=model, key=key)
-    say(f"judge: key from {source}" if source else "judge: no key is sent")
+    endpoint = Endpoint(purpose=JUDGE, url=url, model=model, key=key)
+    say(f"judge: {source}")
     return JudgeSettings(
         endpoint=endpoint,
         prompt=OWN_PROMPT if options.prompt_from is None else read_evaluator(options.prompt_from),

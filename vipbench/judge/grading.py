@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vipbench.console import QUIET, Console
-from vipbench.endpoints.chat import Call, Chat, NoReply, Reply, Stopped
+from vipbench.endpoints.chat import Chat
+from vipbench.endpoints.failures import NoReply, Stopped
+from vipbench.endpoints.messages import Call, Sampling, user
 from vipbench.endpoints.meter import BYTES_PER_TOKEN, Limits, Meter, Tally, estimated_tokens
-from vipbench.endpoints.replies import SHOWN
+from vipbench.endpoints.replies import SHOWN, Reply
 from vipbench.errors import JudgeError, RunError, RunInterrupted
 from vipbench.judge import ledger as ledgers
 from vipbench.judge.ledger import Grade, Ledger, grade_key
@@ -200,6 +202,7 @@ class _Grader:
             Meter(settings.limits, JUDGE),
             connections=settings.workers,
             console=console,
+            adapts=False,
         )
         self.added: list[Grade] = []
         self.stopped: JudgeError | None = None
@@ -216,7 +219,7 @@ class _Grader:
         try:
             score = self._ask(job.item, tally, replies)
             if score is None:
-                reason = f"no score: {len(replies)} replies, the last {replies[-1].text!r}"
+                reason = f"no score: {len(replies)} replies, the last {replies[-1].text or ''!r}"
         except NoReply as error:
             reason, is_unanswered = str(error), True
             self._count(is_answered=False, reason=reason)
@@ -233,13 +236,16 @@ class _Grader:
                 run=job.run,
                 score=score,
                 reason=reason,
-                replies=tuple(reply.text for reply in replies),
+                replies=tuple(reply.text or "" for reply in replies),
                 model=replies[-1].model if replies else None,
                 judge=self.judge,
                 task=job.item.task,
                 style=job.item.style,
                 id=job.item.id,
-                **vars(tally),
+                n_calls=tally.n_calls,
+                n_prompt_tokens=tally.n_prompt_tokens,
+                n_completion_tokens=tally.n_completion_tokens,
+                n_estimated=tally.n_estimated,
             )
         )
 
@@ -249,11 +255,14 @@ class _Grader:
             text = _message(self.settings.prompt, item)
             if number:
                 text += self.settings.prompt.reminder
-            reply = self.chat.ask(Call(text, temperature, self.settings.max_tokens), tally)
+            reply = self.chat.ask(_call(text, temperature, self.settings.max_tokens), tally)
+            if reply.text is None and reply.finish == "filter" and reply.refusal:
+                raise NoReply(reply.refusal)
             self._count(is_answered=True)
-            shown = self.chat.clean(reply.text[: 10 * SHOWN])[:SHOWN]
+            said = reply.text or ""
+            shown = self.chat.clean(said[: 10 * SHOWN])[:SHOWN]
             replies.append(reply._replace(text=shown))
-            score = parse_score(reply.text)
+            score = parse_score(said)
             if score is not None:
                 return score
         return None
@@ -309,6 +318,12 @@ def _grade_all(grader: _Grader, jobs: Sequence[_Job], n_all: int, console: Conso
             grader.chat.stop.set()
             pool.shutdown(wait=True, cancel_futures=True)
             grader.chat.close()
+
+
+def _call(text: str, temperature: float, max_tokens: int) -> Call:
+    """Return a question as the released evaluator sends it: a temperature, and nothing more."""
+    sampling = Sampling(temperature=temperature, top_p=None, seed=None)
+    return Call((user(text),), max_tokens, sampling)
 
 
 def _message(prompt: Prompt, item: Item) -> str:

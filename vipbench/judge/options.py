@@ -48,6 +48,14 @@ class JudgeOptions(Record):
             unset=" or ".join(JUDGE.key_variables),
         ),
     ] = None
+    key_env: Annotated[
+        str | None,
+        Option(
+            "Environment variable that holds the key, for whatever address.",
+            metavar="NAME",
+            unset=" or ".join(JUDGE.key_variables),
+        ),
+    ] = None
     prompt_from: Annotated[
         Path | None,
         Option(
