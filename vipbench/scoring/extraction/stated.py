@@ -51,7 +51,7 @@ EXAMPLES = (
     ("The third image (C) is most similar to the first image (A).", IMAGES, "B"),
     ("The second image (B) is most similar to the first image.", IMAGES, None),
     ("Both the second and third images fit.", IMAGES, None),
-    ("It is hard to say with certainty. However, the third image is most likely.", IMAGES, "B"),
+    ("It is hard to say with certainty. However, the third image is most likely.", IMAGES, None),
     ("There are two dogs.", COUNTS, "B"),
     ("There is one cat and 2 dogs.", COUNTS, None),
     ("It isn't.", YES_NO, "B"),
@@ -453,8 +453,8 @@ def is_conditional(sentence: str) -> bool:
 
 
 def refuses(sentence: str) -> bool:
-    """Say whether a sentence says that there is no answer; to be unsure is not to refuse."""
-    return bool(wording.REFUSAL.search(sentence) and not wording.HEDGE.search(sentence))
+    """Say whether a sentence says that there is no answer, or none that is sure."""
+    return bool(wording.REFUSAL.search(sentence))
 
 
 def head(sentence: str) -> str:

@@ -24,9 +24,6 @@ REFUSAL = re.compile(
 )
 """The text says that it has no answer, or more than one."""
 
-HEDGE = re.compile(r"\b(?:with (?:\w+ )?certainty|for (?:certain|sure))\b", re.IGNORECASE)
-"""A refusal with one of these refuses to be sure, and not to answer."""
-
 CUE = re.compile(
     # "the answer is", "my final choice would be", "Answer:", but not "each option is": the noun
     # has no letter of its own ("option B is too dark").
