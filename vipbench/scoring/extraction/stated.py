@@ -51,7 +51,7 @@ EXAMPLES = (
     ("The third image (C) is most similar to the first image (A).", IMAGES, "B"),
     ("The second image (B) is most similar to the first image.", IMAGES, None),
     ("Both the second and third images fit.", IMAGES, None),
-    ("It is hard to say with certainty. However, the third image is most likely.", IMAGES, None),
+    ("It is hard to say with certainty. However, the third image is most likely.", IMAGES, "B"),
     ("There are two dogs.", COUNTS, "B"),
     ("There is one cat and 2 dogs.", COUNTS, None),
     ("It isn't.", YES_NO, "B"),
