@@ -1,17 +1,26 @@
 """Adapters at work: loaded onto a model and merged, or found in one that is in memory."""
 
+import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
+from safetensors.torch import load_file
 
 from vipbench import digests
 from vipbench.errors import RunnerError
-from vipbench.runners.checkpoints.adapters import PROMPTS, AdapterInfo, facts_of
+from vipbench.runners.checkpoints.adapters import PROMPTS, WEIGHTS, AdapterInfo, facts_of
 
 _NAME = "default"
 """What PEFT calls the adapter here; it stands in the names of its tensors."""
+_OLD_NAMES = (
+    (r"^base_model\.model\.language_model\.model\.", "base_model.model.model.language_model."),
+    (r"^base_model\.model\.language_model\.lm_head\b", "base_model.model.lm_head"),
+    (r"^base_model\.model\.(vision_tower|multi_modal_projector)\.", r"base_model.model.model.\1."),
+    (r"\.vision_tower\.vision_model\.", ".vision_tower."),
+)
+"""How models of images and text called their parts, and what these are called now."""
 _ERRORS = (ValueError, RuntimeError, KeyError, TypeError, AttributeError, ImportError, OSError)
 """What PEFT raises for an adapter that does not go with a model; others derive from these."""
 
@@ -27,7 +36,9 @@ def load_adapter(model: Any, adapter: AdapterInfo, *, merge: bool) -> Any:
     Raises:
         RunnerError: the adapter is one of another model, or cannot be merged.
     """
-    from peft import PeftConfig, PeftModel  # an extra
+    from peft import PeftConfig, PeftModel, set_peft_model_state_dict  # an extra
+
+    assert adapter.path is not None
 
     where = f"--adapter {adapter.path}"
     try:
@@ -37,7 +48,8 @@ def load_adapter(model: Any, adapter: AdapterInfo, *, merge: bool) -> Any:
             config = PeftConfig.from_pretrained(str(adapter.path))
             config.inference_mode = True
             wrapped: Any = PeftModel(model, config, _NAME)
-            report = wrapped.load_adapter(str(adapter.path), _NAME, is_trainable=False)
+            tensors = _renamed(load_file(adapter.path / WEIGHTS), wrapped)
+            report = set_peft_model_state_dict(wrapped, tensors, _NAME)
             missing = [key for key in report.missing_keys if _NAME in key.split(".")]
             _check_placed(where, "unexpected", report.unexpected_keys, model)
             _check_placed(where, "missing", missing, model)
@@ -49,6 +61,20 @@ def load_adapter(model: Any, adapter: AdapterInfo, *, merge: bool) -> Any:
             f"{where}: cannot be loaded onto a {type(model).__name__} "
             f"({_shortened(error)}) · expected an adapter of this model · give its base as --model"
         ) from error
+
+
+def _renamed(tensors: Mapping[str, torch.Tensor], wrapped: Any) -> dict[str, torch.Tensor]:
+    """Give tensors that were saved with transformers before 4.52 the names of today."""
+    from peft import get_peft_model_state_dict
+
+    expected = get_peft_model_state_dict(wrapped).keys()
+    renamed = {}
+    for name, tensor in tensors.items():
+        new = name
+        for pattern, replacement in _OLD_NAMES:
+            new = re.sub(pattern, replacement, new)
+        renamed[name if name in expected or new not in expected else new] = tensor
+    return renamed
 
 
 def _shortened(error: Exception) -> str:
