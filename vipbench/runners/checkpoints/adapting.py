@@ -59,8 +59,16 @@ def load_adapter(model: Any, adapter: AdapterInfo, *, merge: bool) -> Any:
     except _ERRORS as error:
         raise RunnerError(
             f"{where}: cannot be loaded onto a {type(model).__name__} "
-            f"({_shortened(error)}) · expected an adapter of this model · give its base as --model"
+            f"({_shortened(error)}) · expected an adapter of this model · {_advice(adapter, merge=merge)}"
         ) from error
+
+
+def _advice(adapter: AdapterInfo, *, merge: bool) -> str:
+    """Say what to do about an adapter that does not go with the model."""
+    if adapter.whole and not merge:
+        names = ", ".join(adapter.whole)
+        return f"it brings {names} as a whole: where these are quantised, load plain weights"
+    return "give its base as --model"
 
 
 def _renamed(tensors: Mapping[str, torch.Tensor], wrapped: Any) -> dict[str, torch.Tensor]:
