@@ -59,7 +59,8 @@ def load_adapter(model: Any, adapter: AdapterInfo, *, merge: bool) -> Any:
     except _ERRORS as error:
         raise RunnerError(
             f"{where}: cannot be loaded onto a {type(model).__name__} "
-            f"({_shortened(error)}) · expected an adapter of this model · {_advice(adapter, merge=merge)}"
+            f"({_shortened(error)}) · expected an adapter of this model · "
+            f"{_advice(adapter, merge=merge)}"
         ) from error
 
 
