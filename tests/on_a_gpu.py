@@ -372,7 +372,7 @@ def tell_machine(sizes: Sizes) -> dict[str, Any]:
 
 def _ask(sizes: Sizes, n: int, new_tokens: int) -> tuple[Any, list[Any], list[Any]]:
     """Return a random runner, requests with prompts of one length, and their fitted images."""
-    from vipbench.bench.models import load_prompts, load_runner
+    from vipbench.bench.models import Loaded, load_prompts, load_runner
     from vipbench.bench.requests import lengthen
     from vipbench.demo.embedded import benchmark
     from vipbench.images.load import load_measured
@@ -381,7 +381,7 @@ def _ask(sizes: Sizes, n: int, new_tokens: int) -> tuple[Any, list[Any], list[An
 
     size: Any = sizes.random
     prompts = load_prompts(None, size)
-    runner = load_runner(None, size, sizes.dtype, device=sizes.device, threads=None)
+    runner = load_runner(Loaded(), size, sizes.dtype, device=sizes.device, threads=None)
     chosen = select(tasks=[LETTERS], styles="demo", data=benchmark())
     made = [
         trial.request

@@ -55,8 +55,9 @@ def evaluate(
             "evaluate: a model in memory needs its processor · pass processor=…, or base=… with a "
             "checkpoint that has one"
         )
-    if isinstance(settings.get("base"), os.PathLike):
-        settings["base"] = os.fspath(settings["base"])
+    for name in ("base", "adapter"):
+        if isinstance(settings.get(name), os.PathLike):
+            settings[name] = os.fspath(settings[name])
     fields = {
         **settings,
         "tasks": tuple(tasks or ()),

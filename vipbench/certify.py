@@ -20,6 +20,7 @@ from vipbench.data.tasks import load_suite
 from vipbench.errors import RunError, RunnerError
 from vipbench.report.text import percent
 from vipbench.run.loop import run
+from vipbench.run.prepare import choice_of
 from vipbench.run.score import Results
 from vipbench.run.settings import RunSettings
 from vipbench.runfolder import answers_file, folder
@@ -155,7 +156,7 @@ def certify(
         VipbenchError: settings, data or model cannot be used, or no sample is answered in float32.
     """
     spec = find_spec(settings.runner)
-    if not spec.loads_checkpoint or settings.model is None:
+    if not spec.loads_checkpoint or (settings.model, settings.adapter) == (None, None):
         raise RunnerError(
             f"runner {settings.runner}: has no rounding to certify · expected a checkpoint · give "
             f"--model, and --runner {' or '.join(with_checkpoint())}"
@@ -179,7 +180,8 @@ def certify(
         pairs = list(_pairs(reference, certified))
     if not pairs:
         raise RunError(
-            f"{settings.model}: no sample was answered in float32 · there is nothing to certify"
+            f"{settings.model or settings.adapter}: no sample was answered in float32 · there is "
+            "nothing to certify"
         )
     certificate = _certificate(pairs, reference.manifest, certified.manifest, settings)
     path = out or CERTIFICATES / f"{certificate.settings_digest}.json"
@@ -225,6 +227,7 @@ def _certificate(
     pairs: Sequence[_Pair], reference: Manifest, certified: Manifest, settings: RunSettings
 ) -> Certificate:
     from vipbench.runners.checkpoints.attention import checkpoint_kernel  # loads torch
+    from vipbench.runners.checkpoints.spec import model_of
 
     identity, model = certified.identity, certified.identity.settings
     flipped = [pair for pair in pairs if pair.is_flipped]
@@ -243,7 +246,7 @@ def _certificate(
         weights=model.weights,
         settings_digest=certified.settings_digest,
         prompt_format=model.prompt_format,
-        dtype=model.dtype,
+        dtype=model.numbers,
         decoding=model.decoding,
         runner=identity.runner,
         path=certified.path,
@@ -252,7 +255,7 @@ def _certificate(
         batch_size=certified.batch_size,
         token_budget=certified.token_budget,
         plan_digest=certified.plan_digest,
-        attention=checkpoint_kernel(str(settings.model), model.dtype, certified.device),
+        attention=checkpoint_kernel(model_of(choice_of(settings)), model.dtype, certified.device),
         versions=certified.versions,
         made=environment.now(),
         suite=identity.suite,

@@ -6,6 +6,7 @@ import platform
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from vipbench._version import __version__
@@ -22,10 +23,10 @@ PACKAGES = (
 """Packages whose version may move a score or an interval."""
 
 
-def versions() -> dict[str, str]:
-    """Return the versions of Python and of all packages that may move a score."""
+def versions(further: Iterable[str] = ()) -> dict[str, str]:
+    """Return the versions of Python, of all packages that may move a score, and of `further`."""
     names = {"python": platform.python_version(), "vipbench": __version__}
-    for package in PACKAGES:
+    for package in (*PACKAGES, *further):
         try:
             names[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:

@@ -42,10 +42,18 @@ BASE = Option(
     "Checkpoint that lends tokenizer, processor, chat template and vipbench.json to one without.",
     metavar="MODEL",
 )
+ADAPTER = Option(
+    "Adapter that PEFT saved (LoRA and the like), loaded onto the model (vipbench[peft]).",
+    metavar="DIR",
+)
+QUANTIZE = Option(
+    "Quantise the weights while loading: int8 or int4, by bitsandbytes (vipbench[quantize]).",
+    unset="as they are",
+)
 DEVICE = Option("cpu, cuda, cuda:1, mps.", metavar="NAME", unset="the fastest here")
 DTYPE = Option(
     "float32, float16 or bfloat16.", metavar="NAME", unset="float16 on CUDA, else float32"
 )
-"""These four of a run and of a bench."""
+"""These six of a run and of a bench."""
 INCLUDE = Option("Folder with further task files; repeatable.", metavar="DIR")
 """Of a run, and of the commands that list what there is without loading the record of a run."""

@@ -30,6 +30,7 @@ ExtraMetric = Literal[
 AnswerPath = Literal["fast", "reference"]
 """How a runner computes: its own batches, or transformers' plain `generate`."""
 Replay = Literal["official"]
+Quantize = Literal["int8", "int4"]
 Engine = Literal["local", "ray"]
 """Where workers are: processes of this machine, or actors on those of a Ray cluster."""
 StyleKind = Literal[

@@ -29,6 +29,10 @@ def told(apart: Apart) -> list[str]:
         ({"settings": {"prompt_format": "hf"}}, "prompt_format: llava_v1 → hf"),
         ({"task": {"fit": "squash"}}, "fit: pad → squash"),
         ({"settings": {"dtype": "bfloat16"}}, "dtype: float16 → bfloat16"),
+        (
+            {"settings": {"quantization": "int4 (bitsandbytes)"}},
+            "dtype: float16 → float16, int4 (bitsandbytes)",
+        ),
         ({"path": "reference"}, "path: fast → reference"),
         ({"task": {"version": 7}}, "rule: text_match of version 1 → text_match of version 7"),
         ({"identity": {"runner": "hf"}}, "runner: vipllava → hf"),

@@ -101,3 +101,18 @@ def test_what_is_not_the_checkpoint_fails_unless_it_is_allowed(
     unknown = vipbench("gate", base, new, "--allow-difference", "prompt")
     assert unknown.code == 2
     assert "'prompt': is unknown · expected one of prompt_format, fit, dtype, path" in unknown.err
+
+
+def test_the_recipe_for_4_bit_gives_what_the_page_says(vipbench: Vipbench) -> None:
+    pytest.importorskip("bitsandbytes")
+    page = (REPO / "docs" / "gate.md").read_text(encoding="utf-8").split("## Does 4-bit hurt?")[1]
+    commands, said = re.findall(r"```\n(.*?)```", page, re.DOTALL)[:2]
+    rows = re.findall(r"^\| pass \| (\w+) \|", page, re.MULTILINE)
+    done = [vipbench(*shlex.split(line)[1:]) for line in commands.splitlines()]
+    assert [ran.code for ran in done] == [0, 0, 0]
+    assert done[-1].err.startswith(said)
+    assert len(rows) == 6
+    assert all(row in done[-1].out for row in rows)
+    refused = vipbench("gate", "plain", "int4")
+    assert refused.code == 1
+    assert "differs: dtype: float32 → float32, int4 (bitsandbytes)" in refused.err

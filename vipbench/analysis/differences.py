@@ -29,6 +29,8 @@ _PARTS = ("tokenizer", "processor", "template")
 _TOLD_HERE = (
     "settings.prompt_format: ",
     "settings.dtype: ",
+    "settings.quantization: ",
+    "settings.processor: ",
     "fits.",
     "runner: ",
     "exif.",
@@ -144,11 +146,12 @@ def _values(name: str, base: Side, new: Side) -> tuple[_Value, _Value]:
     if None in (before.weights, after.weights):  # a baseline has none of the others
         return None, None
     if name in _PARTS:
-        if before.weights == after.weights:  # all parts are in that digest
+        # All parts are in these digests.
+        if (before.weights, before.processor) == (after.weights, after.processor):
             return None, None
         return _digests(_parts(base).get(name), _parts(new).get(name))
     if name == "dtype":
-        return before.dtype, after.dtype
+        return before.numbers, after.numbers
     return before.prompt_format, after.prompt_format
 
 
@@ -235,6 +238,8 @@ def _same_weights(base: Side, new: Side) -> bool:
     """Say whether two runs have the same weights, as far as is known."""
     # What stands for them in a run of imported answers is a digest of the files.
     if IMPORTED in (base.manifest.identity.runner, new.manifest.identity.runner):
+        return False
+    if len({side.manifest.identity.settings.adapter for side in (base, new)}) > 1:
         return False
     weights = [_parts(side).get("weights") for side in (base, new)]
     if None in weights:  # with config, tokenizer and processor

@@ -184,7 +184,7 @@ def rounding_of(side: Side, tail: float) -> Rounding:
         RunError: The certificate is broken.
     """
     manifest = side.manifest
-    dtype = manifest.identity.settings.dtype
+    dtype = manifest.identity.settings.numbers
     certificate = manifest.certificate or manifests.find_certificate(
         manifest.settings_digest, manifest.device
     )

@@ -65,10 +65,17 @@ def bench(
         raise RunnerError(
             f"--random {settings.random}: is a model itself · leave out --model {settings.model}"
         )
-    if settings.model is None and settings.base is not None:
-        raise RunnerError(f"--base {settings.base}: lends to a checkpoint · give --model too")
+    for option, value in (
+        ("base", settings.base),
+        ("adapter", settings.adapter),
+        ("quantize", settings.quantize),
+    ):
+        if settings.model is None and value is not None:
+            raise RunnerError(f"--{option} {value}: is for a checkpoint · give --model too")
     load_before = load_average()
-    info = check_checkpoint(settings.model or CHECKPOINT, settings.base)
+    info = check_checkpoint(
+        settings.model or CHECKPOINT, settings.base, settings.adapter, settings.quantize
+    )
     samples = _samples(settings, info)
     folder = path.with_name(f"{path.name}.parts")
     with files.locked(folder):
@@ -153,6 +160,8 @@ def _prepare(
         images=images,
         repeat=repeat,
         model=None if settings.model is None else info.path,
+        adapter=settings.adapter,
+        quantize=settings.quantize,
         random=settings.random,
         device=settings.device,
         dtype=settings.dtype,

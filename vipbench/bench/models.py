@@ -17,12 +17,14 @@ from transformers import (
 
 from vipbench.bench.records import RandomSize
 from vipbench.demo.embedded import CHECKPOINT
+from vipbench.runners.checkpoints.adapting import load_adapter
 from vipbench.runners.checkpoints.checkpoint import CheckpointInfo, check_checkpoint
 from vipbench.runners.checkpoints.loading import load_tokenizer
+from vipbench.runners.checkpoints.quantizing import quantized_options
 from vipbench.runners.device import find_placement
 from vipbench.runners.prompt_formats import PromptTokenizer, encode_prompt, format_prompt
 from vipbench.runners.vipllava.runner import VipLlavaRunner
-from vipbench.schema import PromptFormat, Request
+from vipbench.schema import PromptFormat, Quantize, Request
 
 _SEED = 0
 _SPREAD = 0.02
@@ -44,6 +46,15 @@ _TEXT = {
 }
 _VOCABULARY = 32064
 """Of vip-llava-7b-hf: 32,000 of Llama, the image token and padding to a multiple of 64."""
+
+
+class Loaded(NamedTuple):
+    """What is loaded from the disk."""
+
+    model: Path | None = None
+    """None: the embedded checkpoint."""
+    adapter: str | None = None
+    quantize: Quantize | None = None
 
 
 class Plain(NamedTuple):
@@ -81,7 +92,7 @@ class Prompts:
 
 
 def load_runner(
-    model: Path | None,
+    what: Loaded,
     size: RandomSize | None,
     dtype: str | None,
     *,
@@ -90,7 +101,14 @@ def load_runner(
 ) -> VipLlavaRunner:
     """Load what vipbench answers with; raises RunnerError as `VipLlavaRunner`."""
     if size is None:
-        return VipLlavaRunner(model or CHECKPOINT, device=device, dtype=dtype, threads=threads)
+        return VipLlavaRunner(
+            what.model or CHECKPOINT,
+            device=device,
+            dtype=dtype,
+            threads=threads,
+            adapter=what.adapter,
+            quantize=what.quantize,
+        )
     info = check_checkpoint(CHECKPOINT)
     tokenizer = AutoTokenizer.from_pretrained(str(CHECKPOINT))
     tokenizer.chat_template = info.chat_template
@@ -103,10 +121,10 @@ def load_runner(
 
 
 def load_plain(
-    model: Path | None, size: RandomSize | None, device: str | None, dtype: str | None
+    what: Loaded, size: RandomSize | None, device: str | None, dtype: str | None
 ) -> Plain:
     """Load what the other ways answer with, by transformers' own means only."""
-    info = check_checkpoint(model or CHECKPOINT)
+    info = check_checkpoint(what.model or CHECKPOINT, None, what.adapter, what.quantize)
     loaded: Any
     if size is None:
         placement = find_placement(device, dtype)
@@ -118,11 +136,16 @@ def load_plain(
             config=config,
             dtype=placement.torch_dtype(),
             attn_implementation="sdpa",
+            **quantized_options(info, placement),
         )
-        loaded = loaded.to(placement.torch_device()).eval()
+        if info.quantization is None:
+            loaded = loaded.to(placement.torch_device())
+        if info.adapter is not None:
+            loaded = load_adapter(loaded, info.adapter, merge=info.quantization is None)
+        loaded = loaded.eval()
     else:
         loaded = build_random(size, device, dtype)
-    prompts = load_prompts(model, size)
+    prompts = load_prompts(what.model, size)
     image_processor = _load_image_processor(info)
     side = loaded.config.vision_config.image_size
     return Plain(loaded, prompts.tokenizer, image_processor, prompts, side)

@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import Field
 
 from vipbench.runners.vipllava.model_sizes import ModelSizes
-from vipbench.schema import ImageRoots, Record
+from vipbench.schema import ImageRoots, Quantize, Record
 
 RandomSize = Literal["tiny", "7b", "13b"]
 WayName = Literal["vipbench", "official", "usual"]
@@ -30,6 +30,8 @@ class Job(Record):
     """Indices of the requests to ask; empty: all."""
     model: Path | None = None
     random: RandomSize | None = None
+    adapter: str | None = None
+    quantize: Quantize | None = None
     device: str | None = None
     dtype: str | None = None
     threads: tuple[int, ...] = (1,)

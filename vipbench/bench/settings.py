@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from vipbench.bench.records import WAYS, RandomSize, WayName
-from vipbench.option import BASE, DEVICE, DTYPE, MODEL, Option
-from vipbench.schema import Record
+from vipbench.option import ADAPTER, BASE, DEVICE, DTYPE, MODEL, QUANTIZE, Option
+from vipbench.schema import Quantize, Record
 
 N = 500
 """Samples without `--n`: with them a bench of the embedded checkpoint takes three or four minutes
@@ -34,10 +34,12 @@ class BenchSettings(Record):
 
     model: Annotated[str | None, MODEL] = None
     base: Annotated[str | None, BASE] = None
+    adapter: Annotated[str | None, ADAPTER] = None
     random: Annotated[RandomSize | None, Option("A model of this size with random weights.")] = None
     """In place of `model`."""
     device: Annotated[str | None, DEVICE] = None
     dtype: Annotated[str | None, DTYPE] = None
+    quantize: Annotated[Quantize | None, QUANTIZE] = None
     n: Annotated[int, Field(ge=1), Option("Samples, spread over the tasks.", metavar="N")] = N
     """In all, rounded up to equal numbers of each task."""
     n_official: Annotated[

@@ -10,7 +10,7 @@ import torch
 
 from vipbench import files
 from vipbench.bench.clocks import Clock, Log
-from vipbench.bench.models import Plain, load_plain
+from vipbench.bench.models import Loaded, Plain, load_plain
 from vipbench.bench.records import Answered, Job
 from vipbench.bench.way import Choice, read_requests
 from vipbench.images.load import load_pixels
@@ -29,7 +29,9 @@ class Transformers:
             VipbenchError: the checkpoint cannot be used.
         """
         self._job = job
-        self._plain: Plain = load_plain(job.model, job.random, job.device, job.dtype)
+        self._plain: Plain = load_plain(
+            Loaded(job.model, job.adapter, job.quantize), job.random, job.device, job.dtype
+        )
         self.model: Any = self._plain.model
         self.image_size = self._plain.image_size
         config: Any = self._plain.model.generation_config

@@ -13,7 +13,7 @@ import torch
 
 from vipbench import files
 from vipbench.bench.clocks import Clock, Log
-from vipbench.bench.models import load_runner
+from vipbench.bench.models import Loaded, load_runner
 from vipbench.bench.records import Answered, Job
 from vipbench.bench.way import Choice, read_requests
 from vipbench.console import Console
@@ -50,7 +50,11 @@ class Vipbench:
         """
         self._job = job
         self._runner = load_runner(
-            job.model, job.random, job.dtype, device=job.device, threads=job.threads[0]
+            Loaded(job.model, job.adapter, job.quantize),
+            job.random,
+            job.dtype,
+            device=job.device,
+            threads=job.threads[0],
         )
         self.model: Any = self._runner.model
         self.image_size = self._runner.image_size
@@ -85,7 +89,9 @@ class Vipbench:
     def _start_workers(self, n: int) -> ProcessPool:
         """Start `n` processes of this machine, and wait until all have loaded the model."""
         job = self._job
-        build = partial(load_runner, job.model, job.random, job.dtype)
+        build = partial(
+            load_runner, Loaded(job.model, job.adapter, job.quantize), job.random, job.dtype
+        )
         worker = WorkerJob(build, "vipbench", job.device, job.images)
         pool = self._running.enter_context(ProcessPool([worker] * n, Console(_log.info)))
         pool.load()

@@ -21,8 +21,10 @@ SHOWN_LETTERS = 40
         *(
             "model",
             "base",
+            "adapter",
             "runner",
             "dtype",
+            "quantize",
             "device",
             "batch_size",
             "token_budget",

@@ -291,9 +291,9 @@ class WorkerPool:
 
     def _check_weights(self, worker: Worker, info: WorkerInfo) -> None:
         """Refuse a worker that has another model than the run."""
-        if self._weights is not None and info.settings.weights != self._weights:
+        if self._weights is not None and info.settings.loaded != self._weights:
             raise RunError(
-                f"{worker}: loaded weights with sha256 {info.settings.weights[:12]}… · expected "
+                f"{worker}: loaded weights with sha256 {info.settings.loaded[:12]}… · expected "
                 f"{self._weights[:12]}… as at the start of the run · the model's files were "
                 "replaced meanwhile, or differ between machines"
             )

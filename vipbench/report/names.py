@@ -55,7 +55,7 @@ def short_weights(manifests: Iterable[Manifest]) -> list[str | None]:
 
     Different weights have different digests.
     """
-    digests = [manifest.identity.settings.weights for manifest in manifests]
+    digests = [manifest.identity.settings.loaded for manifest in manifests]
     known = {digest for digest in digests if digest is not None}
     length = SHORT_DIGEST
     while len({digest[:length] for digest in known}) < len(known):
@@ -80,7 +80,7 @@ def display_names(manifests: Sequence[Manifest]) -> list[str]:
 def protocol(manifest: Manifest) -> str:
     """Return prompt format, decoding, dtype and seed, as far as there are any."""
     settings = manifest.identity.settings
-    parts = (settings.prompt_format, settings.decoding, settings.dtype)
+    parts = (settings.prompt_format, settings.decoding, settings.numbers)
     return ", ".join([*(part for part in parts if part), f"seed {manifest.identity.seed}"])
 
 

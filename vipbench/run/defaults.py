@@ -42,7 +42,8 @@ def with_defaults(settings: RunSettings, console: Console = QUIET) -> RunSetting
             f"those of {', '.join(missing)} would be, which are synthetic · give --data "
             f"{missing[0]}=DIR too, name --tasks without the suite, or leave --data out"
         )
-    has_model = settings.model is not None or settings.live_model is not None
+    given = (settings.model, settings.adapter, settings.live_model)
+    has_model = any(model is not None for model in given)
     changes: dict[str, object] = {}
     if missing:
         changes["data"] = embedded.benchmark() | settings.data

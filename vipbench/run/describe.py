@@ -49,7 +49,7 @@ def new_manifest(
         workers=settings.workers,
         engine=settings.engine,
         device=prepared.model.device,
-        versions=environment.versions(),
+        versions=environment.versions(prepared.model.packages),
         commit=commit,
         dirty=dirty,
         started=environment.now(),
@@ -61,13 +61,23 @@ def _name(settings: RunSettings, model: str) -> str:
     if settings.name:
         return settings.name
     config = getattr(settings.live_model, "config", None)
-    origin = settings.model or getattr(config, "name_or_path", None)
+    origin = settings.model or settings.adapter or getattr(config, "name_or_path", None)
     if not isinstance(origin, str) or not origin:
         return ""
+    if settings.adapter:
+        return _adapted_name(Path(settings.adapter).expanduser(), model)
     folder = Path(origin).expanduser()
     if not folder.is_dir() or folder.resolve().name != model:
         return ""
     name = name_of_folder(folder)
+    return "" if name == model else name
+
+
+def _adapted_name(adapter: Path, model: str) -> str:
+    """Name a model by its adapter's folder, with those above it as far as it tells too little."""
+    if not adapter.is_dir():
+        return ""
+    name = f"{model.removesuffix(adapter.resolve().name)}{name_of_folder(adapter)}"
     return "" if name == model else name
 
 

@@ -164,7 +164,7 @@ def _say_changes(
             f"{folder}: keeps the batches of {manifest.batch_limit} of its first start, not "
             f"{prepared.limit}, so that the answers are those of an uninterrupted run"
         )
-    versions = environment.versions()
+    versions = environment.versions(prepared.model.packages)
     changed = [
         f"{name} {old} → {versions.get(name)}"
         for name, old in manifest.versions.items()

@@ -15,7 +15,17 @@ from vipbench.data.locate import parse_data_options
 from vipbench.errors import RunError
 from vipbench.judge.options import JudgeOptions
 from vipbench.judge.settings import JudgeSettings
-from vipbench.option import BASE, DEVICE, DTYPE, INCLUDE, MODEL, Option, Options
+from vipbench.option import (
+    ADAPTER,
+    BASE,
+    DEVICE,
+    DTYPE,
+    INCLUDE,
+    MODEL,
+    QUANTIZE,
+    Option,
+    Options,
+)
 from vipbench.runfolder.shard import Shard, parse_shard
 from vipbench.schema import (
     AnswerPath,
@@ -24,6 +34,7 @@ from vipbench.schema import (
     ExtraMetric,
     Fit,
     PromptFormat,
+    Quantize,
     Record,
     Replay,
 )
@@ -67,6 +78,8 @@ class RunSettings(Record):
     )
     processor: object | None = Field(default=None, description="Of the live model.")
     base: Annotated[str | None, BASE] = None
+    adapter: Annotated[str | None, ADAPTER] = None
+    """Without `model`: onto `base`, else onto what its config names."""
     answers: dict[str, Path] = Field(
         default={}, description="Task -> file of answers made elsewhere, which are scored."
     )
@@ -136,6 +149,7 @@ class RunSettings(Record):
         ),
     ] = None
     dtype: Annotated[str | None, DTYPE] = None
+    quantize: Annotated[Quantize | None, QUANTIZE] = None
     device: Annotated[str | None, DEVICE] = None
     prompt_format: Annotated[
         PromptFormat | None,

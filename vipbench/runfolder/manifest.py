@@ -52,6 +52,23 @@ class Settings(Record):
     """Such as `greedy`."""
     template_date: str | None = None
     """The day that the chat template is told, as YYYY-MM-DD; None: it does not ask for one."""
+    adapter: str | None = None
+    """sha256 of the adapter that is loaded onto the weights; None: there is none."""
+    quantization: str | None = None
+    """How the weights are quantised, such as `int4 (bitsandbytes)`; None: they are not."""
+    processor: str | None = None
+    """sha256 of tokenizer, image processor and template that were given with a model in memory;
+    None: they are the checkpoint's, in `weights`."""
+
+    @property
+    def numbers(self) -> str | None:
+        """The numbers that it computes with: the dtype, and how the weights are quantised."""
+        return ", ".join(filter(None, (self.dtype, self.quantization))) or None
+
+    @property
+    def loaded(self) -> str | None:
+        """What tells the weights that answer: their digest, with that of an adapter."""
+        return self.weights if self.adapter is None else digest([self.weights, self.adapter])
 
 
 class Identity(Record):
@@ -174,8 +191,8 @@ class Manifest(Record):
     """Name of a file -> the bytes of it that belong to the run; see bound.py."""
     tasks: dict[str, TaskRun]
     parts: dict[str, str] = Field(default={})
-    """sha256 by part of the checkpoint: `weights`, `config`, `tokenizer`, `processor`, `template`;
-    in no digest, since `Settings.weights` covers all of them."""
+    """sha256 by part of the checkpoint: `weights`, `config`, `tokenizer`, `processor`, `template`,
+    `adapter`; in no digest, since `settings` cover all of them."""
     n_requests: int
     """Samples x styles, errors included."""
     metrics: tuple[ExtraMetric | Literal["lenient"], ...] = ()

@@ -5,6 +5,7 @@ from typing import Protocol
 
 import numpy as np
 
+from vipbench.digests import digest
 from vipbench.errors import RunnerError
 from vipbench.schema import PromptFormat, Record, Request, Response
 
@@ -22,10 +23,19 @@ class RunnerSettings(Record):
     decoding: str = "greedy"
     template_date: str | None = None
     """The day that the chat template is told; None: it does not ask for one."""
+    adapter: str | None = None
+    """sha256 of what is loaded onto the weights; None: nothing."""
+    quantization: str | None = None
+    """Such as `int4 (bitsandbytes)`; None: the weights are not quantised."""
     device: str = "cpu"
     """Not part of the identity, nor is what follows."""
     token_budget: int | None = None
     """Tokens of prompts in a batch that fits into memory, padding included, where it was tried."""
+
+    @property
+    def loaded(self) -> str:
+        """What tells the weights that answer: their digest, with that of an adapter."""
+        return self.weights if self.adapter is None else digest([self.weights, self.adapter])
 
 
 class Runner(Protocol):

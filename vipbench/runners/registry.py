@@ -10,7 +10,7 @@ from vipbench.runfolder.manifest import IMPORTED
 from vipbench.runners.contract import Runner
 from vipbench.runners.plugin import PluginSpec, list_plugins
 from vipbench.runners.spec import BuildContext, ModelChoice, RunnerSpec
-from vipbench.schema import AnswerPath, PromptFormat, Trial
+from vipbench.schema import AnswerPath, PromptFormat, Quantize, Trial
 
 BUILT_IN = {
     "vipllava": "vipbench.runners.vipllava.spec:VipLlavaSpec",
@@ -76,6 +76,8 @@ def make_runner(
     path: AnswerPath = "fast",
     token_budget: int | None = None,
     base: str | None = None,
+    adapter: str | None = None,
+    quantize: Quantize | None = None,
 ) -> Runner:
     """Build a runner by name: a built-in one, an entry point, or `package.module:Class`.
 
@@ -85,13 +87,15 @@ def make_runner(
         processor: of a live model.
         trials: of the run, from which the baselines are built.
         seed: of the run; keys `random`.
-        prompt_format: see `VipLlavaRunner`, as for the last five.
+        prompt_format: see `VipLlavaRunner`, as for the last seven.
         dtype: see there.
         device: see there.
         threads: see there.
         path: see there.
         token_budget: see there.
         base: see there.
+        adapter: see there.
+        quantize: see there.
 
     Raises:
         RunnerError: there is no such runner, or it cannot be built.
@@ -103,6 +107,8 @@ def make_runner(
         live_model=model if is_live else None,
         processor=processor,
         base=base,
+        adapter=adapter,
+        quantize=quantize,
         prompt_format=prompt_format,
         dtype=dtype,
         device=device,

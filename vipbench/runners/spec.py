@@ -18,7 +18,17 @@ from vipbench.runfolder.manifest import Settings
 from vipbench.runfolder.trials_file import Trials
 from vipbench.runners.contract import Runner, RunnerSettings
 from vipbench.runners.device import Placement, check_names
-from vipbench.schema import AnswerPath, Engine, Fit, PromptFormat, Replay, Request, Rule, Trial
+from vipbench.schema import (
+    AnswerPath,
+    Engine,
+    Fit,
+    PromptFormat,
+    Quantize,
+    Replay,
+    Request,
+    Rule,
+    Trial,
+)
 from vipbench.trials.selection import Selection
 
 GREEDY = "greedy"
@@ -37,6 +47,10 @@ class ModelChoice:
     """Of the live model."""
     base: str | None = None
     """Folder or hub id of a checkpoint that lends what `model` or `live_model` lacks."""
+    adapter: str | None = None
+    """Folder or hub id of an adapter that is loaded onto `model`, or onto the base it names."""
+    quantize: Quantize | None = None
+    """What the weights are quantised to while they are loaded."""
     prompt_format: PromptFormat | None = None
     dtype: str | None = None
     device: str | None = None
@@ -61,7 +75,16 @@ class ModelChoice:
         return f"--workers {self.workers}" if local else f"--engine {self.engine}"
 
 
-OPTIONAL = ("base", "dtype", "device", "prompt_format", "replay", "path")
+OPTIONAL = (
+    "base",
+    "adapter",
+    "quantize",
+    "dtype",
+    "device",
+    "prompt_format",
+    "replay",
+    "path",
+)
 """Fields of `ModelChoice` that a runner need not look at."""
 
 
@@ -132,7 +155,7 @@ class Model(NamedTuple):
     build: Build | None = None
     """Builds the runner in another process; None where that makes no sense."""
     weights: str | None = None
-    """sha256 of the weights that another process must load; None: not known before."""
+    """`RunnerSettings.loaded` of what another process must load; None: not known before."""
     image_size: int | None = None
     """Side in px of the square that it sees, where that is known."""
     converted_from: str | None = None
@@ -143,6 +166,8 @@ class Model(NamedTuple):
     """Who says which prompt format is taken; None: the model itself, or there is none."""
     parts: Mapping[str, str] = MappingProxyType({})
     """sha256 by part, such as `weights` and `tokenizer`, as far as they are known."""
+    packages: tuple[str, ...] = ()
+    """Further packages whose version may move a score."""
 
 
 class RunnerSpec(ABC):
@@ -282,6 +307,8 @@ def describe_by_settings(
             dtype=settings.dtype,
             decoding=choice.replay or settings.decoding,
             template_date=settings.template_date,
+            adapter=settings.adapter,
+            quantization=settings.quantization,
         ),
         load=load,
         device=settings.device,

@@ -150,7 +150,7 @@ def _row(manifest: Manifest, name: tuple[str, str, str], group: str, lines: _Lin
         prompt_format=identity.settings.prompt_format,
         fit=spec.fit,
         decoding=identity.settings.decoding,
-        dtype=identity.settings.dtype,
+        dtype=identity.settings.numbers,
         seed=identity.seed,
         metric=metric,
         group=group,

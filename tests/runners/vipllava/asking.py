@@ -22,8 +22,8 @@ def ask(*turns: str, new: int = 12, name: str = "1") -> Request:
     )
 
 
-def pictures(n: int, seed: int = 0) -> list[np.ndarray]:
-    shape = (n, IMAGE_SIZE, IMAGE_SIZE, 3)
+def pictures(n: int, seed: int = 0, size: int = IMAGE_SIZE) -> list[np.ndarray]:
+    shape = (n, size, size, 3)
     return list(np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8))
 
 

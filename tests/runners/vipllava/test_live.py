@@ -94,10 +94,35 @@ def test_the_way_to_a_wrapped_model_is_named() -> None:
         (wrapped(module=model), r"pass model\.module$"),
         (wrapped(_orig_mod=model), r"pass model\._orig_mod$"),
         (wrapped(module=wrapped(_orig_mod=model)), r"pass model\.module\._orig_mod$"),
-        (adapter, r"pass model\.base_model\.model, .* model\.merge_and_unload\(\)$"),
+        (wrapped(module=adapter), r"pass model\.module$"),  # which is taken as it is
     ):
         with pytest.raises(RunnerError, match=way) as caught:
             check_live(what, processor)
         assert "\n" not in str(caught.value)
     with pytest.raises(RunnerError, match="expected a path, a hub id or a VipLlava"):
         check_live(wrapped(module=torch.nn.Linear(1, 1)), processor)
+
+
+def test_what_is_given_with_a_model_is_part_of_what_an_answer_depends_on(folder: Path) -> None:
+    model, processor = build_model(), build_processor()
+    first = described(live_model=model, processor=processor)[1].settings
+    processor.tokenizer("a question", padding="max_length", max_length=20)  # a use changes nothing
+    assert described(live_model=model, processor=processor)[1].settings == first
+    others = []
+    for name in ("pad_token", "chat_template"):
+        other = build_processor()
+        owner = other.tokenizer if name == "pad_token" else other
+        setattr(owner, name, "</s>" if name == "pad_token" else CHAT_TEMPLATE + " ")
+        others.append(described(live_model=model, processor=other)[1].settings)
+    dark: Any = build_processor()
+    dark.image_processor.image_mean = [0.9, 0.9, 0.9]
+    others.append(described(live_model=model, processor=dark)[1].settings)
+    assert len({first.processor, *(other.processor for other in others)}) == 4
+    assert {other.weights for other in others} == {first.weights}
+    assert described(live_model=model, base=str(folder))[1].settings.processor is None
+
+
+def test_a_model_in_memory_is_left_as_it_is() -> None:
+    for option in ({"adapter": "x"}, {"quantize": "int4"}):
+        with pytest.raises(RunnerError, match="a model in memory is left as it is"):
+            described(live_model=build_model(), processor=build_processor(), **option)

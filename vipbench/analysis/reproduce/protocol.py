@@ -184,7 +184,7 @@ def protocol_differences(case: Case) -> Iterable[Difference]:
         pairs = [
             ("prompt format", settings.prompt_format, protocol.prompt_format),
             *(("fit", manifest.tasks[part].fit, protocol.fit) for part in case.parts),
-            ("dtype", settings.dtype, protocol.dtype),
+            ("dtype", settings.numbers, protocol.dtype),
         ]
         if settings.decoding != "official":  # which samples where the published script does
             pairs.append(("decoding", settings.decoding, protocol.decoding))

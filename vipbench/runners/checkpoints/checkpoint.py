@@ -15,6 +15,7 @@ from typing import Any, TypeGuard
 from pydantic import Field, ValidationError
 
 from vipbench.errors import RunnerError, nearest
+from vipbench.runners.checkpoints.adapters import AdapterInfo, check_adapter, check_not_original
 from vipbench.runners.checkpoints.download import download, find_folder
 from vipbench.runners.checkpoints.files import (
     all_shapes,
@@ -26,8 +27,9 @@ from vipbench.runners.checkpoints.files import (
 )
 from vipbench.runners.checkpoints.lending import HINTS, Lent, lend, own_names
 from vipbench.runners.checkpoints.parts import digest_parts
+from vipbench.runners.checkpoints.quantization import Quantization, find_quantization
 from vipbench.runners.checkpoints.tokenizer_files import check_tokenizer
-from vipbench.schema import Fit, PromptFormat, Record
+from vipbench.schema import Fit, PromptFormat, Quantize, Record
 
 MODEL_TYPE = "vipllava"
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
@@ -82,6 +84,18 @@ class ModelInfo(Record):
     """sha256 by part of the checkpoint; see `parts.digest_parts`."""
     lent: Lent | None = None
     """What a base has lent; None: there is no base."""
+    adapter: AdapterInfo | None = None
+    """What is loaded onto it; None: nothing."""
+    quantization: Quantization | None = None
+    """How its weights are quantised; None: they are not."""
+
+    @property
+    def full_name(self) -> str:
+        """Its name, with that of its adapter."""
+        has_own = self.adapter is not None and self.adapter.path is not None
+        return (
+            f"{self.name}+{Path(self.adapter.name).name}" if has_own and self.adapter else self.name
+        )
 
     @property
     def hints_from(self) -> str:
@@ -109,14 +123,24 @@ class CheckpointInfo(ModelInfo):
     """The processor's; None: the tokenizer's, if that has one."""
 
 
-def check_checkpoint(model: str | Path, base: str | None = None) -> CheckpointInfo:
+def check_checkpoint(
+    model: str | Path,
+    base: str | None = None,
+    adapter: str | None = None,
+    quantize: Quantize | None = None,
+) -> CheckpointInfo:
     """Check a VipLlava folder or hub id (then downloaded) as far as is possible without torch.
 
-    `base` is a checkpoint that lends what this one lacks; see `lending`.
+    Args:
+        model: the folder or id.
+        base: checkpoint that lends what this one lacks; see `lending`.
+        adapter: folder or hub id of an adapter that is to be loaded onto it.
+        quantize: what its weights are to be quantised to.
 
     Raises:
         RunnerError: there is no such folder or id; the config is broken, is of another model type
-            or asks for remote code; the weights are missing, torn or pickled.
+            or asks for remote code; the weights are missing, torn or pickled, or quantised in a
+            way that cannot be loaded here.
     """
     with _readable_files(model):
         folder, config, name, lent = _fetch(model, MODEL_TYPE, base)
@@ -127,6 +151,8 @@ def check_checkpoint(model: str | Path, base: str | None = None) -> CheckpointIn
         _check_depths(folder / "config.json", config, shapes)
         mean, std = image_statistics(processor_of(folder), f"{folder}: image processor")
         template, digested = chat_template(folder), digest(weights)
+        quantization = find_quantization(folder / "config.json", config, quantize)
+        adapted = None if adapter is None else check_adapter(adapter)
         return CheckpointInfo(
             name=name,
             path=folder,
@@ -139,23 +165,30 @@ def check_checkpoint(model: str | Path, base: str | None = None) -> CheckpointIn
             chat_template=template,
             hints=_own_hints(folder, lent),
             lent=lent,
+            adapter=adapted,
+            quantization=quantization,
             weights=digested,
             settings=settings_digest(folder),
-            parts=digest_parts(folder, digested, template or _tokenizer_template(folder)),
+            parts=digest_parts(folder, digested, template or _tokenizer_template(folder))
+            | _adapter_part(adapted),
         )
 
 
 def check_model(
-    model: str | Path, prompt_format: PromptFormat | None = None, base: str | None = None
+    model: str | Path,
+    prompt_format: PromptFormat | None = None,
+    base: str | None = None,
+    adapter: str | None = None,
+    quantize: Quantize | None = None,
 ) -> ModelInfo:
     """Check a folder or hub id of any model, as `check_checkpoint` does one of VipLlava.
 
     Whether transformers knows the model as one of images and text shows when it is loaded.
-    `prompt_format` is what the user asks for, if anything; `base` as there.
+    `prompt_format` is what the user asks for, if anything; the others as there.
 
     Raises:
-        RunnerError: as there; or the weights are quantised, there is no chat template, or the
-            user or `vipbench.json` asks for another prompt format.
+        RunnerError: as there; or there is no chat template, or the user or `vipbench.json` asks
+            for another prompt format.
     """
     if prompt_format not in (None, "chat_template"):
         raise RunnerError(
@@ -164,11 +197,7 @@ def check_model(
         )
     with _readable_files(model):
         folder, config, name, lent = _fetch(model, base=base)
-        if "quantization_config" in config:
-            raise RunnerError(
-                f"{folder / 'config.json'}: the weights are quantised (quantization_config) · "
-                "expected float32, float16 or bfloat16 weights"
-            )
+        quantization = find_quantization(folder / "config.json", config, quantize)
         template = chat_template(folder) or _tokenizer_template(folder)
         if not template:
             raise RunnerError(
@@ -187,16 +216,23 @@ def check_model(
         settings = settings_digest(folder)
         if hints.image_size is not None:  # changes what the model sees, as those files do
             settings = hashlib.sha256(f"{settings} {hints.image_size}".encode()).hexdigest()
+        adapted = None if adapter is None else check_adapter(adapter)
         return ModelInfo(
             name=name,
             path=folder,
             image_size=hints.image_size or _square(folder, config),
             hints=hints,
             lent=lent,
+            adapter=adapted,
+            quantization=quantization,
             weights=(digested := digest(weights)),
             settings=settings,
-            parts=digest_parts(folder, digested, template),
+            parts=digest_parts(folder, digested, template) | _adapter_part(adapted),
         )
+
+
+def _adapter_part(adapter: AdapterInfo | None) -> dict[str, str]:
+    return {} if adapter is None else {"adapter": adapter.digest}
 
 
 @contextmanager
@@ -347,11 +383,11 @@ def _rescaling(processor: Mapping[str, Any], where: str) -> float:
 def _check_config(folder: Path, expected: str | None = None) -> dict[str, Any]:
     """Read config.json; refuse models of other types than `expected`, remote code and adapters."""
     path = folder / "config.json"
+    check_not_original(folder)
     if (folder / "adapter_config.json").exists():
         raise RunnerError(
-            f"{folder}: holds an adapter (adapter_config.json) · expected a whole model · merge "
-            "the adapter into its base model and save that: "
-            "PeftModel.from_pretrained(MODEL, FOLDER).merge_and_unload().save_pretrained(OUT)"
+            f"{folder}: holds an adapter (adapter_config.json) · expected a whole model · give it "
+            f"as --adapter {folder}, and the checkpoint that it was trained on as --model"
         )
     if not path.exists():
         raise RunnerError(

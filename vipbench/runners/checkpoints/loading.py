@@ -18,10 +18,12 @@ from transformers import (
 from transformers.utils import logging as hf_logging
 
 from vipbench.errors import RunnerError
+from vipbench.runners.checkpoints.adapting import load_adapter, unwrap
 from vipbench.runners.checkpoints.checkpoint import ModelInfo
 from vipbench.runners.checkpoints.files import is_constant, read_json
 from vipbench.runners.checkpoints.lending import own_names
 from vipbench.runners.checkpoints.parts import TOKENIZER
+from vipbench.runners.checkpoints.quantizing import check_quantized, quantized_options
 from vipbench.runners.checkpoints.tokenizer_files import is_model_only, tokenizer_errors
 from vipbench.runners.conversion.llama_tokenizer import load_original_tokenizer
 from vipbench.runners.device import Placement
@@ -78,6 +80,9 @@ def load_model(
 ) -> Any:
     """Load safetensors weights: every tensor that the model needs must be there, and no other.
 
+    They are quantised, and the adapter is merged into them, as `info` says; beside quantised
+    weights it stays as it is.
+
     Args:
         model_class: a model or an auto class of transformers.
         info: the checked checkpoint.
@@ -97,13 +102,19 @@ def load_model(
                 use_safetensors=True,
                 output_loading_info=True,
                 ignore_mismatched_sizes=True,  # they are in the report, and refused below
+                **quantized_options(info, placement),
                 **options,
             )
-        model.to(placement.torch_device())
+        if info.quantization is None:
+            model.to(placement.torch_device())
     except LOAD_ERRORS as error:
         with own_names():
             raise RunnerError(f"{info.path}: cannot be loaded ({error_line(error)})") from error
     _check_report(info, report, type(model).__name__)
+    if info.quantization is not None:
+        check_quantized(model, str(info.path), info.quantization)
+    if info.adapter is not None:
+        model = load_adapter(model, info.adapter, merge=info.quantization is None)
     if placement.torch_device().type == "cuda":
         # TF32 keeps 10 bits of the mantissa: float32 in name only.
         torch.backends.cuda.matmul.allow_tf32 = False
@@ -165,12 +176,8 @@ def check_unwrapped(model: Any) -> None:
             break
         if hasattr(inner, "_orig_mod"):  # torch.compile
             inner, way = inner._orig_mod, f"{way}._orig_mod"
-        elif hasattr(inner, "merge_and_unload"):  # PEFT
-            advice = (
-                f", which keeps the adapter at work and the training as it is; "
-                f"or, when the training is over, {way}.merge_and_unload()"
-            )
-            inner, way = getattr(inner.base_model, "model", None), f"{way}.base_model.model"
+        elif unwrap(inner) is not inner:  # PEFT, which is taken as it is
+            break
         elif isinstance(getattr(inner, "module", None), torch.nn.Module):  # DDP, DataParallel
             inner, way = inner.module, f"{way}.module"
         else:

@@ -22,6 +22,7 @@ TOKENIZER = (
 TEMPLATE = "chat_template"
 """Key of a chat template in files that hold more than it."""
 
+_OF_A_USE = ("padding", "truncation")
 _FILES = {"config": CONFIG, "tokenizer": TOKENIZER, "processor": PROCESSOR}
 MIXED = ("tokenizer_config.json", "processor_config.json")
 """Files that may hold the chat template, which is a part of its own."""
@@ -60,14 +61,30 @@ def digest_live_parts(weights: str, model: Any, processor: Any) -> dict[str, str
         processor: a processor, or a tokenizer alone.
     """
     tokenizer = getattr(processor, "tokenizer", processor)
-    backend = getattr(tokenizer, "backend_tokenizer", None)
     parts = {"weights": weights, "config": _of_record(model.config)}
-    if backend is not None:
-        parts["tokenizer"] = digests.digest(backend.to_str())
+    if (of_tokenizer := _tokenizer_facts(tokenizer)) is not None:
+        parts["tokenizer"] = digests.digest(of_tokenizer)
     if (image_processor := getattr(processor, "image_processor", None)) is not None:
         parts["processor"] = _of_record(image_processor)
     template = getattr(processor, TEMPLATE, None) or getattr(tokenizer, TEMPLATE, None)
     return parts | _template(template)
+
+
+def _tokenizer_facts(tokenizer: Any) -> list[Any] | None:
+    """Return what tells a tokenizer in memory from others; None: it does not say.
+
+    Without padding and truncation, which each use may set anew.
+    """
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    specials = {
+        name: str(token)
+        for name, token in dict(getattr(tokenizer, "special_tokens_map", {})).items()
+    }
+    if backend is not None:
+        content = json.loads(backend.to_str())
+        return [{k: v for k, v in content.items() if k not in _OF_A_USE}, specials]
+    vocabulary = getattr(tokenizer, "get_vocab", None)
+    return None if vocabulary is None else [dict(vocabulary()), specials]
 
 
 def _template(template: object) -> dict[str, str]:

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 from vipbench import digests
 from vipbench.errors import RunnerError
 from vipbench.runfolder.manifest import Settings
+from vipbench.runners.checkpoints.adapters import adapter_notes, base_of
 from vipbench.runners.checkpoints.lending import Lent
 from vipbench.runners.checkpoints.prompt_origin import PromptOrigin, contradictions, find_origin
 from vipbench.runners.checkpoints.template_files import find_template
-from vipbench.runners.contract import Runner
+from vipbench.runners.contract import Runner, RunnerSettings
 from vipbench.runners.device import Placement, assign_devices, check_placed, find_placement
 from vipbench.runners.spec import (
     GREEDY,
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 class CheckpointSpec(RunnerSpec):
     """A runner whose checkpoint can be known and fingerprinted before it is loaded."""
 
-    heeds = frozenset({"base", "dtype", "device", "prompt_format", "replay"})
+    heeds = frozenset({"base", "adapter", "quantize", "dtype", "device", "prompt_format", "replay"})
     loads_checkpoint = True
     info: "ModelInfo"
     """What the files say, once they are checked."""
@@ -99,31 +100,51 @@ class CheckpointSpec(RunnerSpec):
         notes = contradictions(origin, hint, *against(self.sizing))
         spec, info, placement = type(self), self.info, self.placed()
         resolved = info.format_for(choice.prompt_format)
+        adapter, quantization = info.adapter, info.quantization
         template = find_template(info.path) if resolved == "chat_template" and info.path else None
 
         def load(trials: Iterable[Trial], budget_to_try: int | None) -> Runner:
             return spec.build(choice, BuildContext(trials, placement, None, budget_to_try))
 
         return Model(
-            name=info.name,
+            name=info.full_name,
             settings=Settings(
                 weights=digests.digest([info.weights, info.settings]),
                 prompt_format=resolved,
                 dtype=placement.dtype,
                 decoding=choice.replay or GREEDY,
                 template_date=template.date if template else None,
+                adapter=adapter and adapter.digest,
+                quantization=quantization and quantization.words,
             ),
             load=load,
             device=placement.device,
             placement=placement,
             build=partial(build_there, spec, choice, placement.dtype),
-            weights=info.weights,
+            weights=_loaded(info),
             image_size=info.image_size,
             converted_from=info.hints.converted_from,
-            notes=(*lent_notes(info.lent), *notes),
+            notes=(
+                *lent_notes(info.lent),
+                *adapter_notes(adapter, info.name, merged=quantization is None),
+                *notes,
+            ),
             prompt_format_from=origin.source,
             parts=info.parts,
+            packages=packages_of(info),
         )
+
+
+def _loaded(info: "ModelInfo") -> str:
+    """Return what the settings of a runner say of the weights that it has loaded."""
+    digest = info.adapter and info.adapter.digest
+    return RunnerSettings(model=info.name, weights=info.weights, adapter=digest).loaded
+
+
+def packages_of(info: "ModelInfo") -> tuple[str, ...]:
+    """Return the packages that a checkpoint is loaded with, and most are not."""
+    quantised = () if info.quantization is None else (info.quantization.method,)
+    return (*quantised, *(("peft",) if info.adapter is not None else ()))
 
 
 def against(sizing: Sizing | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -140,9 +161,19 @@ def lent_notes(lent: Lent | None) -> tuple[str, ...]:
 
 
 def model_of(choice: ModelChoice) -> str:
-    """Return the checkpoint that the user names; RunnerError where none is named."""
+    """Return the checkpoint that the user names, or their adapter; RunnerError where none is named.
+
+    Where an adapter is given without a model, `--base` is what it is loaded onto.
+    """
+    if choice.model is None and choice.adapter is not None:
+        return choice.base or base_of(choice.adapter)
     if choice.model is None:
         raise RunnerError(
             f"runner {choice.runner}: no model given · give --model FOLDER or a hub id"
         )
     return choice.model
+
+
+def base_for(choice: ModelChoice) -> str | None:
+    """Return the checkpoint that lends what the model lacks; None: there is none."""
+    return choice.base if choice.model is not None else None

@@ -41,7 +41,7 @@ from vipbench.runners.device import Placement, find_placement
 from vipbench.runners.memory import free_memory, out_of_memory
 from vipbench.runners.prompt_formats import conversation, special_tokens
 from vipbench.runners.templates import ChatTemplate, as_template, choose_template
-from vipbench.schema import PromptFormat, Request, Response
+from vipbench.schema import PromptFormat, Quantize, Request, Response
 
 _GEOMETRY = ("do_resize", "do_center_crop", "do_pad")
 """Settings of image processors that are to do nothing to a fitted image."""
@@ -87,6 +87,8 @@ class HfRunner:
         placement: Placement | None = None,
         threads: int | None = None,
         base: str | None = None,
+        adapter: str | None = None,
+        quantize: Quantize | None = None,
     ) -> None:
         """Load a checkpoint folder or hub id, and ask it one question for a trial.
 
@@ -98,6 +100,8 @@ class HfRunner:
             placement: both of them, resolved; the two above are not looked at then.
             threads: CPU threads that torch uses, process-wide; default: as it is.
             base: checkpoint that lends what this one lacks.
+            adapter: folder or hub id of an adapter that PEFT saved, which is loaded onto it.
+            quantize: `int8` or `int4`, by bitsandbytes.
 
         Raises:
             RunnerError: the checkpoint, prompt format, dtype or device cannot be used.
@@ -109,7 +113,7 @@ class HfRunner:
             )
         if threads is not None:
             torch.set_num_threads(threads)
-        self.info: ModelInfo = check_model(model, prompt_format, base)
+        self.info: ModelInfo = check_model(model, prompt_format, base, adapter, quantize)
         placement = placement or find_placement(device, dtype)
         self.processor = _load_processor(self.info)
         self._template = _find_template(self.info, self.processor)
@@ -121,12 +125,14 @@ class HfRunner:
         self.patch_size: int | None = None
         self.n_splits = 0
         self.settings = RunnerSettings(
-            model=self.info.name,
+            model=self.info.full_name,
             weights=self.info.weights,
             prompt_format="chat_template",
             dtype=str(self.model.dtype).removeprefix("torch."),
             decoding="greedy",
             template_date=self._template.date,
+            adapter=self.info.adapter and self.info.adapter.digest,
+            quantization=self.info.quantization and self.info.quantization.words,
             device=str(self.model.device),
         )
         tokenizer: Any = self.processor.tokenizer
@@ -227,7 +233,13 @@ class HfRunner:
         return {key: value for key, value in inputs.items() if isinstance(value, torch.Tensor)}
 
     def _answer(self, rows: list[_Row]) -> list[_Answer]:
-        """Generate for a batch; in halves where it does not fit into memory."""
+        """Generate for a batch; in halves where it does not fit into memory.
+
+        One at a time where quantised layers look at all tokens of a batch.
+        """
+        quantization = self.info.quantization
+        if len(rows) > 1 and quantization is not None and not quantization.by_token:
+            return [answer for row in rows for answer in self._answer([row])]
         try:
             return self._generate(rows)
         except torch.OutOfMemoryError as error:

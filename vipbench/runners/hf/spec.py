@@ -5,7 +5,7 @@ from dataclasses import replace
 from vipbench.errors import RunnerError
 from vipbench.runners.checkpoints.checkpoint import ModelInfo, check_model
 from vipbench.runners.checkpoints.prompt_origin import PromptOrigin, find_origin
-from vipbench.runners.checkpoints.spec import CheckpointSpec, model_of
+from vipbench.runners.checkpoints.spec import CheckpointSpec, base_for, model_of
 from vipbench.runners.contract import Runner
 from vipbench.runners.device import find_placement
 from vipbench.runners.spec import BuildContext, ModelChoice, RunContext
@@ -29,7 +29,10 @@ class HfSpec(CheckpointSpec):
 
     def read_info(self, model: str) -> ModelInfo:
         """Check a checkpoint of any model."""
-        return check_model(model, self.choice.prompt_format, self.choice.base)
+        choice = self.choice
+        return check_model(
+            model, choice.prompt_format, base_for(choice), choice.adapter, choice.quantize
+        )
 
     def with_format(self, suite_format: PromptFormat | None) -> ModelChoice:
         """Return the choice with the checkpoint's chat template: a suite's format is VipLlava's."""
@@ -58,5 +61,7 @@ class HfSpec(CheckpointSpec):
             prompt_format=choice.prompt_format,
             placement=context.placement or find_placement(choice.device, choice.dtype),
             threads=context.threads,
-            base=choice.base,
+            base=base_for(choice),
+            adapter=choice.adapter,
+            quantize=choice.quantize,
         )

@@ -157,9 +157,10 @@ def _last_layer_cut(net: Net, last: tuple[torch.Tensor, torch.Tensor]) -> Iterat
     Of its output only `last`, (batch,) rows and (batch,) positions, is read. So the output of
     attention is cut to that before its projection, and so is the input of the MLP: it gives
     (batch, 1, width), which is added to every position of the residual, and right at that one.
-    Keys and values are whole.
+    Keys and values are whole. Nor is anything cut where quantised layers look at all tokens.
     """
-    if net.text_model not in COVERED:
+    quantization = net.info.quantization
+    if net.text_model not in COVERED or (quantization and not quantization.by_token):
         yield
         return
 

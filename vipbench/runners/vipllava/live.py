@@ -58,6 +58,13 @@ def find_hints(model: Any, base: str | None) -> tuple[Hints, str]:
     return Hints(), HINTS
 
 
+def unwrapped(model: Any) -> Any:
+    """Return the model inside of a PeftModel, with its adapter at work; any other as it is."""
+    from vipbench.runners.checkpoints.adapting import unwrap  # loads torch
+
+    return unwrap(model)
+
+
 def lend_live(base: str, processor: Any) -> LiveLent:
     """Put what a processor lacks beside it, from a base; `processor` may be None or a tokenizer.
 

@@ -2,19 +2,16 @@
 
 import hashlib
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import PreTrainedTokenizerBase, VipLlavaForConditionalGeneration
 
-from vipbench.runners.checkpoints.checkpoint import (
-    CheckpointInfo,
-    check_checkpoint,
-    image_statistics,
-)
+from vipbench.runners.checkpoints.adapting import live_adapter, unwrap
+from vipbench.runners.checkpoints.checkpoint import CheckpointInfo, image_statistics
 from vipbench.runners.checkpoints.loading import check_live, end_ids, load_model, load_tokenizer
 from vipbench.runners.checkpoints.parts import digest_live_parts
+from vipbench.runners.checkpoints.quantizing import live_quantization
 from vipbench.runners.checkpoints.template_files import template_of
 from vipbench.runners.device import Placement
 from vipbench.runners.prompt_formats import PromptEncoder
@@ -24,23 +21,18 @@ from vipbench.schema import PromptFormat
 
 
 def load(
-    model: str | Path,
-    placement: Placement,
-    prompt_format: PromptFormat | None = None,
-    base: str | None = None,
+    info: CheckpointInfo, placement: Placement, prompt_format: PromptFormat | None = None
 ) -> Net:
-    """Load a checkpoint folder or hub id.
+    """Load a checkpoint that was checked.
 
     Args:
-        model: folder or hub id.
+        info: the checkpoint, with what is loaded onto it.
         placement: where and in which numbers it computes.
         prompt_format: default: the one in the checkpoint's `vipbench.json`, else `hf`.
-        base: checkpoint that lends what this one lacks.
 
     Raises:
         RunnerError: the checkpoint, tokenizer or prompt format cannot be used.
     """
-    info = check_checkpoint(model, base)
     tokenizer = load_tokenizer(info)
     return _make_net(info, load_weights(info, placement), tokenizer, prompt_format)
 
@@ -52,9 +44,12 @@ def wrap(
 ) -> Net:
     """Take a live model, which is not moved or cast; `processor` is a processor or a tokenizer.
 
+    The adapter of a PeftModel stays at work.
+
     Raises:
         RunnerError: the model, its tokenizer or the prompt format cannot be used.
     """
+    model = unwrap(model)
     info = describe_live(model, processor)
     return _make_net(info, model, getattr(processor, "tokenizer", processor), prompt_format)
 
@@ -126,6 +121,7 @@ def describe_live(model: VipLlavaForConditionalGeneration, processor: Any) -> Ch
     layers: Any = model.config.vision_feature_layers
     image_processor = getattr(processor, "image_processor", None)
     mean, std = image_statistics(getattr(image_processor, "to_dict", dict)())
+    adapter = live_adapter(model)
     return CheckpointInfo(
         name="live",
         path=None,
@@ -138,7 +134,10 @@ def describe_live(model: VipLlavaForConditionalGeneration, processor: Any) -> Ch
         chat_template=getattr(processor, "chat_template", None),
         weights=(weights := digest_weights(model)),
         settings="",
-        parts=digest_live_parts(weights, model, processor),
+        parts=digest_live_parts(weights, model, processor)
+        | ({} if adapter is None else {"adapter": adapter.digest}),
+        adapter=adapter,
+        quantization=live_quantization(model),
     )
 
 

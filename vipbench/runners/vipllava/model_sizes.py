@@ -36,8 +36,12 @@ class ModelSizes(Record):
         projector = self.width * (self.n_features * self.vision_width + self.width)
         attention = 2 * self.width * self.head_width * (self.heads + self.key_value_heads)
         text = attention + 3 * self.width * self.mlp
-        embeddings = 2 * self.vocabulary * self.width
-        return self.vision_layers * vision + projector + self.layers * text + embeddings
+        return self.vision_layers * vision + projector + self.layers * text + self.n_embeddings
+
+    @property
+    def n_embeddings(self) -> int:
+        """Numbers in the embeddings and in the last layer, which are never quantised."""
+        return 2 * self.vocabulary * self.width
 
 
 def sizes_of(config: Any) -> ModelSizes:

@@ -15,7 +15,7 @@ import torch
 from transformers import VipLlavaForConditionalGeneration
 
 from vipbench.errors import RunnerError, nearest
-from vipbench.runners.checkpoints.checkpoint import CheckpointInfo
+from vipbench.runners.checkpoints.checkpoint import CheckpointInfo, check_checkpoint
 from vipbench.runners.checkpoints.loading import check_images, inference
 from vipbench.runners.contract import RunnerSettings
 from vipbench.runners.device import Placement, find_placement
@@ -25,7 +25,7 @@ from vipbench.runners.vipllava.budget import find_fitting_budget
 from vipbench.runners.vipllava.loading import load, wrap
 from vipbench.runners.vipllava.net import Net
 from vipbench.runners.vipllava.tokens import Answer, Row, encode, letter_tokens
-from vipbench.schema import AnswerPath, PromptFormat, Request, Response
+from vipbench.schema import AnswerPath, PromptFormat, Quantize, Request, Response
 
 _log = logging.getLogger(__name__)
 
@@ -48,6 +48,8 @@ class VipLlavaRunner:
         path: AnswerPath = "fast",
         token_budget: int | None = None,
         base: str | None = None,
+        adapter: str | None = None,
+        quantize: Quantize | None = None,
     ) -> None:
         """Load a checkpoint folder or hub id, or wrap a live model, which is not moved or cast.
 
@@ -66,6 +68,8 @@ class VipLlavaRunner:
                 tried, and the number halved until it fits into memory; `settings` has the result.
             base: checkpoint that lends tokenizer, processor, chat template and `vipbench.json` to
                 a folder or hub id that lacks them.
+            adapter: folder or hub id of an adapter that PEFT saved, which is loaded onto it.
+            quantize: `int8` or `int4`, by bitsandbytes.
 
         Raises:
             RunnerError: the checkpoint, dtype, device or path cannot be used, or not even one
@@ -77,7 +81,8 @@ class VipLlavaRunner:
             torch.set_num_threads(threads)
         if isinstance(model, str | Path):
             placement = placement or find_placement(device, dtype)
-            self.net = load(model, placement, prompt_format, base)
+            info = check_checkpoint(model, base, adapter, quantize)
+            self.net = load(info, placement, prompt_format)
         else:
             self.net = wrap(model, processor, prompt_format)
         if path == "reference":
@@ -163,7 +168,7 @@ class VipLlavaRunner:
 
     def _answer(self, rows: list[Row], pixels: torch.Tensor) -> list[Answer]:
         """Decode a batch; in parts where it cannot be padded, or does not fit into memory."""
-        alone = fast.why_alone(self.net, rows) if self.path == "fast" and len(rows) > 1 else None
+        alone = self._why_alone(rows) if len(rows) > 1 else None
         if alone is None:
             try:
                 return self._decode(rows, pixels)
@@ -183,6 +188,13 @@ class VipLlavaRunner:
                 _log.warning("%s: requests are asked one at a time", alone)
                 self._warned_alone = True
         return [answer for part in parts for answer in self._answer(rows[part], pixels[part])]
+
+    def _why_alone(self, rows: list[Row]) -> str | None:
+        """Say why rows cannot be answered in one batch; None: they can."""
+        quantization = self.info.quantization
+        if quantization is not None and not quantization.by_token:
+            return f"batches of {quantization.words} are not known to answer like single requests"
+        return fast.why_alone(self.net, rows) if self.path == "fast" else None
 
     def _decode(self, rows: list[Row], pixels: torch.Tensor) -> list[Answer]:
         """Answer a batch that fits into memory, on the path that was chosen."""
@@ -214,12 +226,14 @@ class VipLlavaRunner:
 
 def _describe(net: Net, token_budget: int | None) -> RunnerSettings:
     return RunnerSettings(
-        model=net.info.name,
+        model=net.info.full_name,
         weights=net.info.weights,
         prompt_format=net.prompts.prompt_format,
         dtype=str(net.dtype).removeprefix("torch."),
         decoding="greedy",
         template_date=net.prompts.template_date,
+        adapter=net.info.adapter and net.info.adapter.digest,
+        quantization=net.info.quantization and net.info.quantization.words,
         device=str(net.device),
         token_budget=token_budget,
     )

@@ -29,6 +29,8 @@ _SHARE = 0.9
 """Of a device's memory that is planned with; the rest is lost between blocks."""
 _OVERHEAD = 1 << 30
 """Bytes that CUDA and its libraries take."""
+_SCALES = 1.125
+"""Bytes of quantised weights with their scales: of int4, a float32 for each 64 weights."""
 _STEP = 1024
 """Budgets are multiples of it, so that cards of one kind have one budget."""
 
@@ -47,7 +49,8 @@ def size_checkpoint(
     resolved = info.format_for(prompt_format)
     template = template_of(info, resolved) or info.chat_template
     prompts = _Prompts(load_tokenizer(info), resolved, template)
-    return _size(prompts, config, placement.torch_dtype(), placement.torch_device())
+    bits = info.quantization and info.quantization.bits
+    return _size(prompts, config, placement.torch_dtype(), placement.torch_device(), bits)
 
 
 def size_live(model: Any, processor: Any, prompt_format: PromptFormat | None) -> Sizing:
@@ -66,7 +69,13 @@ class _Prompts(NamedTuple):
     chat_template: ChatTemplate | str | None
 
 
-def _size(prompts: _Prompts, config: Any, dtype: torch.dtype, device: torch.device) -> Sizing:
+def _size(
+    prompts: _Prompts,
+    config: Any,
+    dtype: torch.dtype,
+    device: torch.device,
+    bits: int | None = None,
+) -> Sizing:
     against_config = check_image_token(prompts.tokenizer, config.image_token_id)
     try:
         encoder = PromptEncoder(
@@ -85,12 +94,17 @@ def _size(prompts: _Prompts, config: Any, dtype: torch.dtype, device: torch.devi
         return min(len(encoder.encode(request)), longest)
 
     against_format = check_template(*prompts, encoder.image_token)
-    return Sizing(count, find_budget(config, dtype, device), against_format, against_config)
+    return Sizing(count, find_budget(config, dtype, device, bits), against_format, against_config)
 
 
-def find_budget(config: Any, dtype: torch.dtype, device: torch.device) -> int:
-    """Return how many tokens of prompts a batch may have on a device, padding included."""
-    return token_budget(sizes_of(config), dtype.itemsize, _memory(device))
+def find_budget(
+    config: Any, dtype: torch.dtype, device: torch.device, bits: int | None = None
+) -> int:
+    """Return how many tokens of prompts a batch may have on a device, padding included.
+
+    `bits` are those of a quantised weight.
+    """
+    return token_budget(sizes_of(config), dtype.itemsize, _memory(device), bits)
 
 
 def read_config(info: CheckpointInfo) -> Any:
@@ -104,17 +118,24 @@ def read_config(info: CheckpointInfo) -> Any:
     return config
 
 
-def token_budget(sizes: ModelSizes, itemsize: int, memory: int | None) -> int:
+def token_budget(
+    sizes: ModelSizes, itemsize: int, memory: int | None, bits: int | None = None
+) -> int:
     """Return how many tokens of prompts a batch may have, padding included.
 
     Args:
         sizes: of the model.
         itemsize: bytes of a number.
         memory: bytes of the device; None: that of a CPU, whose cache decides.
+        bits: of a weight of a linear layer, where they are quantised.
     """
     if memory is None:
         return CPU_TOKENS
-    left = _SHARE * memory - _OVERHEAD - sizes.n_weights * itemsize
+    weights = sizes.n_weights * itemsize
+    if bits is not None:
+        linear = sizes.n_weights - sizes.n_embeddings
+        weights += int(linear * (bits / 8 * _SCALES - itemsize))
+    left = _SHARE * memory - _OVERHEAD - weights
     fitting = int(left / bytes_per_token(sizes, itemsize))
     return min(max(fitting // _STEP * _STEP, _STEP), MOST_TOKENS)
 

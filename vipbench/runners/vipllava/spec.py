@@ -1,5 +1,6 @@
 """What runner `vipllava` says of itself before it is built."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,14 @@ from vipbench.errors import RunnerError
 from vipbench.runners.checkpoints.checkpoint import CheckpointInfo, Hints, check_checkpoint
 from vipbench.runners.checkpoints.lending import Lent
 from vipbench.runners.checkpoints.prompt_origin import PromptOrigin, contradictions, find_origin
-from vipbench.runners.checkpoints.spec import CheckpointSpec, against, lent_notes, model_of
+from vipbench.runners.checkpoints.spec import (
+    CheckpointSpec,
+    against,
+    base_for,
+    lent_notes,
+    model_of,
+    packages_of,
+)
 from vipbench.runners.contract import Runner, settings_of
 from vipbench.runners.device import DTYPES, find_placement
 from vipbench.runners.spec import (
@@ -22,7 +30,7 @@ from vipbench.runners.spec import (
     describe_by_settings,
     name_by_origin,
 )
-from vipbench.runners.vipllava.live import LiveLent, find_hints, lend_live
+from vipbench.runners.vipllava.live import LiveLent, find_hints, lend_live, unwrapped
 from vipbench.schema import Fit, PromptFormat
 
 if TYPE_CHECKING:
@@ -39,7 +47,8 @@ class VipLlavaSpec(CheckpointSpec):
 
     def read_info(self, model: str) -> CheckpointInfo:
         """Check a VipLlava checkpoint."""
-        return check_checkpoint(model, self.choice.base)
+        choice = self.choice
+        return check_checkpoint(model, base_for(choice), choice.adapter, choice.quantize)
 
     def size(self, suite_format: PromptFormat | None) -> Sizing:
         """Count tokens as the runner will, and estimate how many fit into memory."""
@@ -61,7 +70,9 @@ class VipLlavaSpec(CheckpointSpec):
             threads=context.threads,
             path=choice.path,
             token_budget=context.budget_to_try,
-            base=choice.base,
+            base=base_for(choice),
+            adapter=choice.adapter,
+            quantize=choice.quantize,
         )
 
 
@@ -70,12 +81,12 @@ class LiveVipLlavaSpec(RunnerSpec):
 
     summary = "a VipLlava in memory"
     rule = "exact"
-    heeds = VipLlavaSpec.heeds
+    heeds = VipLlavaSpec.heeds - {"adapter", "quantize"}
     is_live = True
 
     def __init__(self, choice: ModelChoice) -> None:
-        """Take what the user chose; nothing is looked at yet."""
-        super().__init__(choice)
+        """Take what the user chose; of a PeftModel, the model inside with its adapter at work."""
+        super().__init__(replace(choice, live_model=unwrapped(choice.live_model)))
         self.hints = Hints()
         self.hints_from = ""
         self.lent: LiveLent | None = None
@@ -94,6 +105,15 @@ class LiveVipLlavaSpec(RunnerSpec):
     def check(self) -> None:
         """Find how the model wants to be asked, and what a base lends to it."""
         super().check()
+        for option, value in (
+            ("adapter", self.choice.adapter),
+            ("quantize", self.choice.quantize),
+        ):
+            if value is not None:
+                raise RunnerError(
+                    f"{option} {value!r}: a model in memory is left as it is · give the model with "
+                    "it (a PeftModel, quantised weights), or a folder"
+                )
         base, live = self.choice.base, self.choice.live_model
         self.hints, self.hints_from = find_hints(live, base)
         if base is not None:
@@ -137,6 +157,7 @@ class LiveVipLlavaSpec(RunnerSpec):
         if self.lent is not None and self.lent.digest is not None:
             weights = digests.digest([settings.weights, self.lent.digest])
             settings = settings.model_copy(update={"weights": weights})
+        given = None if self.choice.processor is None else _digest_processor(runner.info.parts)
         dtype = DTYPES.get(self.choice.dtype or "", self.choice.dtype)
         for what, wanted, present in (
             ("dtype", dtype, settings.dtype),
@@ -156,6 +177,8 @@ class LiveVipLlavaSpec(RunnerSpec):
         hint = (self.hints_from, self.hints.prompt_format)
         notes = contradictions(origin, hint, *against(self.sizing))
         return model._replace(
+            settings=model.settings.model_copy(update={"processor": given}),
+            packages=packages_of(runner.info),
             parts=runner.info.parts,
             notes=(*self._lent_notes(), *notes),
             prompt_format_from=origin.source,
@@ -184,3 +207,8 @@ class LiveVipLlavaSpec(RunnerSpec):
             threads=context.threads,
             path=choice.path,
         )
+
+
+def _digest_processor(parts: Mapping[str, str]) -> str:
+    """Return the sha256 of tokenizer, image processor and template of a model in memory."""
+    return digests.digest([parts.get(name) for name in ("tokenizer", "processor", "template")])
