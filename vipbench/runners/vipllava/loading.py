@@ -17,6 +17,7 @@ from vipbench.runners.checkpoints.loading import check_live, end_ids, load_model
 from vipbench.runners.checkpoints.parts import digest_live_parts
 from vipbench.runners.checkpoints.template_files import template_of
 from vipbench.runners.device import Placement
+from vipbench.runners.frames import FRAMES
 from vipbench.runners.prompt_formats import PromptEncoder
 from vipbench.runners.vipllava.net import Net
 from vipbench.runners.vipllava.sizing import read_config
@@ -91,10 +92,25 @@ def _make_net(
             n_image_tokens=info.n_image_tokens,
             chat_template=template_of(info, resolved),
         ),
-        end_ids=end_ids(model, tokenizer),
+        end_ids=end_ids(model, tokenizer) | _ends_of(resolved, tokenizer),
         image_mean=torch.tensor(info.image_mean, device=model.device).view(1, 3, 1, 1),
         image_std=torch.tensor(info.image_std, device=model.device).view(1, 3, 1, 1),
     )
+
+
+def _ends_of(prompt_format: PromptFormat, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
+    """Return the token that ends a turn in a format of the official code, which ends an answer too.
+
+    Not that of `llava_v1`, `</s>`: it is EOS wherever the format is used.
+    """
+    frame = FRAMES.get(prompt_format)
+    return frozenset() if frame is None else frozenset({_id_of(tokenizer, frame.end_token)})
+
+
+def _id_of(tokenizer: PreTrainedTokenizerBase, token: str) -> int:
+    found = tokenizer.convert_tokens_to_ids(token)
+    assert isinstance(found, int)  # the format's tokens were looked for before
+    return found
 
 
 def drop_unused_layers(model: VipLlavaForConditionalGeneration, layers: Sequence[int]) -> None:
