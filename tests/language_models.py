@@ -129,7 +129,11 @@ def save_phi_3_tokenizer(folder: Path, **config: Any) -> None:
 
 def save_llama_3(folder: Path, *, adds_bos: bool = True, **config: Any) -> Path:
     """Write the embedded checkpoint as one on Llama 3; keys of the config may be changed."""
-    settings = {"model_type": "llava_llama", "rope_theta": 500_000.0} | config
+    settings = {
+        "model_type": "llava_llama",
+        "rope_theta": 500_000.0,
+        "eos_token_id": llama_3_tokenizer().token_to_id(LLAMA_3_SPECIALS[1]),
+    } | config
     save_original(folder, tower=False, **settings)
     save_llama_3_tokenizer(folder, adds_bos=adds_bos)
     return folder
@@ -140,6 +144,7 @@ def save_phi_3(folder: Path, **config: Any) -> Path:
     settings = {
         "architectures": ["LlavaPhi3ForCausalLM"],
         "model_type": "llava_phi3",
+        "eos_token_id": 340,
         "sliding_window": 2047,
         "auto_map": {
             "AutoConfig": "microsoft/Phi-3--configuration_phi3.Phi3Config",
