@@ -129,7 +129,7 @@ def save_phi_3_tokenizer(folder: Path, **config: Any) -> None:
 
 def save_llama_3(folder: Path, *, adds_bos: bool = True, **config: Any) -> Path:
     """Write the embedded checkpoint as one on Llama 3; keys of the config may be changed."""
-    settings = {
+    settings: dict[str, Any] = {
         "model_type": "llava_llama",
         "rope_theta": 500_000.0,
         "eos_token_id": llama_3_tokenizer().token_to_id(LLAMA_3_SPECIALS[1]),
@@ -141,7 +141,7 @@ def save_llama_3(folder: Path, *, adds_bos: bool = True, **config: Any) -> Path:
 
 def save_phi_3(folder: Path, **config: Any) -> Path:
     """Write the embedded checkpoint as one on Phi 3, whose projections are joined."""
-    settings = {
+    settings: dict[str, Any] = {
         "architectures": ["LlavaPhi3ForCausalLM"],
         "model_type": "llava_phi3",
         "eos_token_id": 340,

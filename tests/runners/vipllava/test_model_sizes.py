@@ -42,7 +42,7 @@ def test_unused_layers_of_the_vision_tower_do_not_count() -> None:
 def test_grouped_heads_and_joined_projections_count_as_they_are(
     kind: TextModel, text: dict[str, Any]
 ) -> None:
-    config = random_config("7b")
+    config: Any = random_config("7b")
     sizes = config.text_config.to_dict() | {"num_key_value_heads": 32}
     del sizes["head_dim"]  # follows from the others
     config.text_config = TEXT_CONFIGS[kind](**{**sizes, "pad_token_id": 0, **text})

@@ -99,18 +99,15 @@ def _make_net(
 
 
 def _ends_of(prompt_format: PromptFormat, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
-    """Return the token that ends a turn in a format of the official code, which ends an answer too.
+    """Return the token that ends a turn in a frame of the official code, whatever a config says.
 
-    Not that of `llava_v1`, `</s>`: it is EOS wherever the format is used.
+    Not that of `llava_v1`, `</s>`, which is EOS wherever the format is used.
     """
-    frame = FRAMES.get(prompt_format)
-    return frozenset() if frame is None else frozenset({_id_of(tokenizer, frame.end_token)})
-
-
-def _id_of(tokenizer: PreTrainedTokenizerBase, token: str) -> int:
-    found = tokenizer.convert_tokens_to_ids(token)
-    assert isinstance(found, int)  # the format's tokens were looked for before
-    return found
+    if prompt_format not in FRAMES:
+        return frozenset()
+    end = tokenizer.convert_tokens_to_ids(FRAMES[prompt_format].end_token)
+    assert isinstance(end, int)  # `PromptEncoder` has looked for it
+    return frozenset({end})
 
 
 def drop_unused_layers(model: VipLlavaForConditionalGeneration, layers: Sequence[int]) -> None:
