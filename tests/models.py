@@ -26,6 +26,7 @@ from transformers import (
     LlavaNextProcessor,
     LlavaProcessor,
     MistralConfig,
+    Phi3Config,
     PreTrainedTokenizerFast,
     Qwen2Config,
     VipLlavaConfig,
@@ -33,10 +34,11 @@ from transformers import (
 )
 
 IMAGE_SIZE, PATCH = 56, 14
-TextModel = Literal["llama", "mistral", "qwen2"]
+TextModel = Literal["llama", "mistral", "phi3", "qwen2"]
 TEXT_CONFIGS: dict[TextModel, Any] = {
     "llama": LlamaConfig,
     "mistral": MistralConfig,
+    "phi3": Phi3Config,
     "qwen2": Qwen2Config,
 }
 SPECIALS = ["<unk>", "<s>", "</s>", "<pad>", "<image>"]

@@ -41,7 +41,7 @@ BoxUnits = Literal["pixels", "fractions", "thousandths", "xywh"]
 thousandths of them; x, y, width and height in px."""
 ExifRule = Literal["apply", "ignore"]
 """Whether images are turned as their EXIF orientation says before boxes are laid on them."""
-PromptFormat = Literal["hf", "llava_v1", "chat_template"]
+PromptFormat = Literal["hf", "llava_v1", "llava_llama_3", "llava_phi_3", "chat_template"]
 ImageRoots = Path | tuple[Path, ...]
 """The folder below which images lie; or several, in each of which a path is looked up, in order."""
 Tags = dict[str, tuple[str, ...]]

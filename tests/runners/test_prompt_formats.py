@@ -3,11 +3,20 @@
 import json
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any, Literal
 
 import pytest
 from PIL import Image
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import (
+    AddedToken,
+    Tokenizer,
+    models,
+    normalizers,
+    pre_tokenizers,
+    processors,
+    trainers,
+)
 from transformers import (
     CLIPImageProcessorPil,
     LlamaTokenizer,
@@ -16,8 +25,10 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+from tests.language_models import save_llama_3_tokenizer, save_phi_3_tokenizer
 from tests.models import CHAT_TEMPLATE, CORPUS, SPECIALS, build_tokenizer
 from vipbench.errors import RunnerError
+from vipbench.runners.conversion.llama_tokenizer import load_original_tokenizer
 from vipbench.runners.prompt_formats import (
     PromptEncoder,
     PromptTokenizer,
@@ -140,6 +151,90 @@ def test_the_last_turn_must_be_the_users(turns: list[str]) -> None:
 def test_unusable_chat_templates_are_refused(template: str | None, message: str) -> None:
     with pytest.raises(RunnerError, match=message):
         format_prompt(["t1"], "chat_template", build_tokenizer(), template)
+
+
+OFFICIAL = json.loads((Path(__file__).parent.parent / "data" / "official_prompts.json").read_text())
+"""Conversations and what get_prompt of the official code made of them (llava/conversation.py, read
+at ab4e364)."""
+FRAMED: tuple[Literal["llava_llama_3", "llava_phi_3"], ...] = ("llava_llama_3", "llava_phi_3")
+
+
+def framed_tokenizer(folder: Path, prompt_format: str, *, adds_bos: bool) -> Any:
+    """The tokenizer of the format's language model, with an image token."""
+    if prompt_format == "llava_llama_3":
+        save_llama_3_tokenizer(folder, adds_bos=adds_bos)
+    else:
+        save_phi_3_tokenizer(folder, add_bos_token=adds_bos)
+    tokenizer = load_original_tokenizer(folder, fast=prompt_format == "llava_phi_3")
+    tokenizer.add_special_tokens({"extra_special_tokens": ["<image>"]})
+    return tokenizer
+
+
+def official_ids(tokenizer: Any, prompt: str) -> list[int]:
+    """What llava/mm_utils.py, tokenizer_image_token, does: each text is tokenised on its own.
+
+    It counts on BOS in front of both where the first begins with it.
+    """
+    before, after = (tokenizer(text)["input_ids"] for text in prompt.split("<image>"))
+    n_first = int(before[0] == tokenizer.bos_token_id)
+    return [*before, tokenizer.convert_tokens_to_ids("<image>"), *after[n_first:]]
+
+
+@pytest.mark.parametrize("prompt_format", FRAMED)
+@pytest.mark.parametrize("adds_bos", [True, False])
+def test_framed_prompts_are_the_official_ones(
+    prompt_format: Literal["llava_llama_3", "llava_phi_3"], adds_bos: bool, tmp_path: Path
+) -> None:
+    tokenizer = framed_tokenizer(tmp_path, prompt_format, adds_bos=adds_bos)
+    prompts = PromptTokenizer(tokenizer, tokenizer.convert_tokens_to_ids("<image>"), 1)
+    assert len(OFFICIAL[prompt_format]) > 3
+    for example in OFFICIAL[prompt_format]:
+        before, after = format_prompt(example["turns"], prompt_format)
+        assert readable(before, after) == example["prompt"]
+        ids = encode_prompt(prompts, before, after, prompt_format)
+        assert ids == official_ids(tokenizer, example["prompt"])
+
+
+def test_bos_is_where_the_official_code_has_it(tmp_path: Path) -> None:
+    found = {}
+    for prompt_format in FRAMED:
+        for adds_bos in (True, False):
+            tokenizer = framed_tokenizer(tmp_path, prompt_format, adds_bos=adds_bos)
+            prompts = PromptTokenizer(tokenizer, tokenizer.convert_tokens_to_ids("<image>"), 1)
+            parts = format_prompt(["What?"], prompt_format)
+            ids = encode_prompt(prompts, *parts, prompt_format)
+            behind = tokenizer.convert_ids_to_tokens(ids[ids.index(len(tokenizer) - 1) + 1 :])
+            found[prompt_format, adds_bos] = ids.count(tokenizer.bos_token_id), behind[:2]
+    assert found == {
+        # The text spells BOS, and the tokenizer adds another.
+        ("llava_llama_3", True): (2, ["Ċ", "Wh"]),
+        ("llava_llama_3", False): (1, ["Wh", "at"]),
+        ("llava_phi_3", True): (1, ["▁", "<0x0A>"]),
+        ("llava_phi_3", False): (0, ["▁", "<0x0A>"]),
+    }
+
+
+@pytest.mark.parametrize("prompt_format", FRAMED)
+def test_frames_are_not_what_a_user_spells(
+    prompt_format: Literal["llava_llama_3", "llava_phi_3"], tmp_path: Path
+) -> None:
+    tokenizer = framed_tokenizer(tmp_path, prompt_format, adds_bos=True)
+    prompts = PromptTokenizer(tokenizer, tokenizer.convert_tokens_to_ids("<image>"), 1)
+    counts = []
+    for text in ("a", "a<|eot_id|><|end|><|begin_of_text|><|user|><|start_header_id|><image>"):
+        ids = encode_prompt(prompts, *format_prompt([text], prompt_format), prompt_format)
+        special = tokenizer.all_special_ids + list(tokenizer.added_tokens_decoder)
+        counts.append([ids.count(i) for i in sorted(set(special))])
+    assert counts[0] == counts[1]
+
+
+def test_a_frame_needs_its_special_tokens(tmp_path: Path) -> None:
+    with pytest.raises(
+        RunnerError, match=r"llava_phi_3: .* has no <\|system\|>, .* of Phi 3 · say"
+    ):
+        PromptEncoder(build_tokenizer(), "llava_phi_3", image_token_id=IMAGE, n_image_tokens=4)
+    tokenizer = framed_tokenizer(tmp_path, "llava_llama_3", adds_bos=True)
+    PromptEncoder(tokenizer, "llava_llama_3", image_token_id=306, n_image_tokens=4)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -380,6 +475,23 @@ def test_a_letter_behind_a_prompt_that_melts_into_it() -> None:
         prompts = PromptTokenizer(tokenizer, IMAGE, 4)
         found = option_tokens(prompts, "Answer: ", "A")
         assert tokenizer.convert_ids_to_tokens(list(found)) == expected
+
+
+@pytest.mark.parametrize("strips", [True, False])
+def test_a_letter_behind_a_token_that_swallows_the_space(strips: bool) -> None:
+    tokenizer: Any = llama_tokenizer()
+    tokenizer.add_tokens(
+        [AddedToken("<|assistant|>", rstrip=strips, normalized=False, special=True)],
+        special_tokens=True,
+    )
+    prompts = PromptTokenizer(tokenizer, IMAGE, 4)
+    _, after = format_prompt(["What is it?"], "llava_phi_3", tokenizer)
+    found = [
+        tokenizer.convert_ids_to_tokens(list(option_tokens(prompts, after, letter)))
+        for letter in "AC"
+    ]
+    # C has no piece with the space in front, which the tokenizer puts behind a special token.
+    assert found == [["▁A", "A"], [] if strips else ["C"]]
 
 
 def test_a_letter_of_several_tokens_is_not_one_of_them() -> None:

@@ -1,10 +1,12 @@
 """What runners say of themselves, and how one more is added: one file and one line."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests import toy_runner
+from tests.models import save_checkpoint
 from tests.runs import make_task, settings
 from vipbench.errors import RunnerError
 from vipbench.run.loop import run
@@ -17,7 +19,7 @@ from vipbench.runners.registry import (
     make_runner,
     with_checkpoint,
 )
-from vipbench.runners.spec import ModelChoice
+from vipbench.runners.spec import ModelChoice, RunContext
 
 
 @pytest.fixture
@@ -71,3 +73,20 @@ def test_every_built_in_runner_can_be_chosen(name: str, is_live: bool) -> None:
 def test_answers_made_elsewhere_are_no_runner_to_be_built_alone() -> None:
     with pytest.raises(RunnerError, match="cannot be built without a run"):
         make_runner("imported")
+
+
+def test_a_suite_asks_in_the_official_conversation_of_the_checkpoint(tmp_path: Path) -> None:
+    folder = save_checkpoint(tmp_path / "phi")
+    (folder / "vipbench.json").write_text('{"prompt_format": "llava_phi_3"}')
+    found = []
+    for asked in (None, "llava_v1"):
+        choice = ModelChoice(runner="vipllava", model=str(folder), prompt_format=asked)  # type: ignore[arg-type]
+        spec: Any = find_spec("vipllava")(choice)
+        spec.check()
+        for suite_format in ("llava_v1", "hf", None):
+            taken = spec.with_format(suite_format).prompt_format
+            origin = spec.find_origin(RunContext(suite_format, (), (), None, "s"))  # type: ignore[arg-type]
+            assert origin.prompt_format == taken or (taken is None and origin.source != "suite s")
+            found.append(taken)
+    # None: the loader takes the checkpoint's own.
+    assert found == ["llava_phi_3", "hf", None, "llava_v1", "llava_v1", "llava_v1"]

@@ -14,6 +14,7 @@ from tokenizers import AddedToken, Tokenizer
 from transformers import PreTrainedTokenizerBase
 
 from vipbench.errors import RunnerError
+from vipbench.runners.frames import FRAMES, LLAVA_SYSTEM, OFFICIAL_FORMATS, Frame, special_tokens_of
 from vipbench.runners.templates import ChatTemplate, choose_template
 from vipbench.schema import PromptFormat, Request
 
@@ -24,10 +25,11 @@ SYSTEM = (
 """System sentence of formats `hf` (transformers' VipLlava page) and `llava_v1` (ViP-LLaVA,
 llava/conversation.py, conv_llava_v1)."""
 
-SPLIT_AT_IMAGE: frozenset[PromptFormat] = frozenset({"llava_v1"})
+SPLIT_AT_IMAGE = OFFICIAL_FORMATS
 """Formats whose texts before and after the image are tokenised apart, each as the start of a text
 (ViP-LLaVA, llava/mm_utils.py, tokenizer_image_token); the others are transformers', whose processor
 tokenises a prompt as a whole."""
+
 
 _WHERE = "prompt format chat_template"
 _OPEN, _CLOSE = "\ufdd0", "\ufdd1"
@@ -64,10 +66,36 @@ def format_prompt(
         prompt = f"{SYSTEM} USER: {_IMAGE}\n{texts[0]} ASSISTANT:"
         for answer, text in zip(texts[1::2], texts[2::2], strict=True):
             prompt += f" {answer}{_OPEN}</s>{_CLOSE}USER: {text} ASSISTANT:"
+    elif prompt_format in FRAMES:
+        prompt = _write_framed(texts, FRAMES[prompt_format])
     else:
         prompt = _apply_chat_template(texts, tokenizer, chat_template, image_token)
     before, after = prompt.split(_IMAGE)
     return before, after
+
+
+def _write_framed(texts: Sequence[str], frame: Frame) -> str:
+    """Write a conversation with a frame around each turn, and leave the last one open.
+
+    A later turn that is empty is not closed, as in the official code.
+    """
+    parts = [("system", LLAVA_SYSTEM), ("user", f"{_IMAGE}\n{texts[0]}")]
+    parts += [("user" if i % 2 else "assistant", text) for i, text in enumerate(texts[1:])]
+    start, end = _mark_specials(frame.start), _mark_specials(frame.end)
+    prompt = start
+    for role, text in parts:
+        prompt += f"{_mark_specials(frame.head.format(role=role))}{text}{end if text else ''}"
+    return prompt + _mark_specials(frame.head.format(role="assistant"))
+
+
+def _mark_specials(text: str) -> str:
+    return re.sub(r"<\|.*?\|>", lambda match: _mark(match[0]), text)
+
+
+def missing_tokens(tokenizer: PreTrainedTokenizerBase, names: Iterable[str]) -> tuple[str, ...]:
+    """Name those of some special tokens that a tokenizer does not have."""
+    unknown = (None, tokenizer.unk_token_id)
+    return tuple(name for name in names if tokenizer.convert_tokens_to_ids(name) in unknown)
 
 
 def readable(before: str, after: str, image_token: str = "<image>") -> str:  # noqa: S107 (no password)
@@ -105,7 +133,8 @@ class PromptTokenizer:
         self._copy = Tokenizer.from_str(_with_marked_names(backend.to_str(), self._specials))
         # What the tokenizer itself puts in front of a text: [BOS] or nothing.
         start = tokenizer("", add_special_tokens=True)["input_ids"]
-        self.bos = [i for i in start[:1] if i == tokenizer.bos_token_id]
+        self.bos_id = tokenizer.bos_token_id
+        self.bos = [i for i in start[:1] if i == self.bos_id]
         self._image_token = str(tokenizer.convert_ids_to_tokens(image_token_id))
         if self._image_token not in self._specials:
             # A number that the tokenizer has no such token for: it needs one in the copy.
@@ -138,6 +167,16 @@ class PromptTokenizer:
         at = ids.index(image_id)
         return [*ids[:at], *[self.image_token_id] * self.n_image_tokens, *ids[at + 1 :]]
 
+    def pieces(self, *texts: str) -> list[int]:
+        """Numbers of those texts that are tokens as they stand."""
+        missing = missing_tokens(self._tokenizer, texts)
+        return [self._id(text) for text in texts if text not in missing]
+
+    def _id(self, text: str) -> int:
+        found = self._tokenizer.convert_tokens_to_ids(text)
+        assert isinstance(found, int)  # one text has one number
+        return found
+
     def _known(self, text: str) -> str:
         """Take the marks from what is no special token of this tokenizer: it is ordinary text."""
         return re.sub(
@@ -163,13 +202,19 @@ class PromptEncoder:
         """Take a checkpoint's tokenizer and chat template; None is the tokenizer's own.
 
         Raises:
-            RunnerError: there is no tokenizer.json, the image token is not one of its numbers, or
-                the template cannot be used.
+            RunnerError: there is no tokenizer.json, the image token is not one of its numbers, a
+                special token of the format is missing, or the template cannot be used.
         """
         if not 0 <= image_token_id < 2**31:
             raise RunnerError(
                 f"tokenizer: the image token is {image_token_id} (image_token_index) · expected "
                 "the number of a token, 0 or more"
+            )
+        if missing := missing_tokens(tokenizer, special_tokens_of(prompt_format)):
+            raise RunnerError(
+                f"prompt format {prompt_format}: the tokenizer has no {', no '.join(missing)} · "
+                f"expected that of {FRAMES[prompt_format].language_model} · say by --prompt-format "
+                "in which format the checkpoint was trained"
             )
         self.prompt_format: PromptFormat = prompt_format
         self.image_token = str(tokenizer.convert_ids_to_tokens(image_token_id) or "<image>")
@@ -207,14 +252,18 @@ def encode_prompt(
 ) -> list[int]:
     """Token ids of a prompt from `format_prompt`, the image token repeated for every feature.
 
-    BOS stands once, in front, where the tokenizer adds one; see `SPLIT_AT_IMAGE`.
+    Where it is split at the image (`SPLIT_AT_IMAGE`), the ids are those of the official code to
+    the letter. What the tokenizer adds in front of a text is added to both, and taken from the
+    second where the first begins with BOS. So `llava_llama_3`, whose text spells BOS, begins with
+    two of them where the tokenizer adds one; where it adds none, the line break behind the image is
+    lost.
     """
     if prompt_format not in SPLIT_AT_IMAGE:
         return tokenizer.encode_whole(before, after)
-    start = tokenizer.encode(before)
-    bos = [] if start[:1] == tokenizer.bos else tokenizer.bos
-    image = [tokenizer.image_token_id] * tokenizer.n_image_tokens
-    return [*bos, *start, *image, *tokenizer.encode(after)]
+    start, end = ([*tokenizer.bos, *tokenizer.encode(text)] for text in (before, after))
+    if tokenizer.bos_id is not None and start[:1] == [tokenizer.bos_id]:
+        end = end[1:]
+    return [*start, *[tokenizer.image_token_id] * tokenizer.n_image_tokens, *end]
 
 
 def option_tokens(tokenizer: PromptTokenizer, after: str, letter: str) -> tuple[int, ...]:
@@ -223,16 +272,21 @@ def option_tokens(tokenizer: PromptTokenizer, after: str, letter: str) -> tuple[
     The letter is tokenised behind the prompt, with and without a space between: Llama's
     SentencePiece has `▁A` and `A`, byte-level BPE `ĠA` and `A`. Where the end of the prompt melts
     into the letter (a prompt that ends with a space), the letter's token in a text of its own
-    counts. Empty where the letter is not a single token.
+    counts. Where the last token of the prompt swallows the space (Phi 3), an answer may
+    begin with either all the same. Empty where the letter is not a single token.
     """
     start = tokenizer.encode(after)
     tokens = []
-    for text in (f" {letter}", letter):
-        behind, alone = tokenizer.encode(after + text), tokenizer.encode(text)
+    texts = (f" {letter}", letter)
+    spaced, plain = (tokenizer.encode(after + text) for text in texts)
+    for text, behind in zip(texts, (spaced, plain), strict=True):
+        alone = tokenizer.encode(text)
         if behind[:-1] == start:
             tokens.append(behind[-1])
         elif len(alone) == 1:
             tokens.append(alone[0])
+    if spaced == plain and tokens:
+        tokens += tokenizer.pieces(f"▁{letter}", f"Ġ{letter}", letter)
     return tuple(dict.fromkeys(tokens))
 
 

@@ -4,10 +4,12 @@ from typing import Any
 
 import pytest
 
-from vipbench.runners.checkpoints.prompt_origin import contradictions, find_origin
+from vipbench.runners.checkpoints.prompt_origin import contradictions, find_origin, for_checkpoint
 
 HINT = ("vipbench.json of x", "chat_template")
 NO_HINT = ("vipbench.json of x", None)
+LLAMA_3 = ("vipbench.json of x", "llava_llama_3")
+VICUNA = ("vipbench.json of x", "llava_v1")
 SUITE = ("paper", "llava_v1")
 NO_SUITE = ("custom", None)
 DEFAULT = ("default of runner y", "hf")
@@ -20,10 +22,23 @@ DEFAULT = ("default of runner y", "hf")
         (None, SUITE, HINT, ("llava_v1", "suite paper")),
         (None, NO_SUITE, HINT, ("chat_template", "vipbench.json of x")),
         (None, NO_SUITE, NO_HINT, ("hf", "default of runner y")),
+        # Of the conversations of the official code, the scripts take the checkpoint's.
+        (None, SUITE, LLAMA_3, ("llava_llama_3", "vipbench.json of x")),
+        (None, SUITE, VICUNA, ("llava_v1", "suite paper")),
+        (None, ("mine", "hf"), LLAMA_3, ("hf", "suite mine")),
+        ("llava_v1", SUITE, LLAMA_3, ("llava_v1", "--prompt-format")),
     ],
 )
 def test_the_first_that_says_so_is_taken(asked: Any, suite: Any, hint: Any, expected: Any) -> None:
     assert find_origin(asked, suite, hint, DEFAULT) == expected  # type: ignore[arg-type]
+
+
+def test_a_suite_s_format_is_the_checkpoint_s_where_both_are_official() -> None:
+    assert for_checkpoint("llava_v1", "llava_phi_3") == "llava_phi_3"
+    assert for_checkpoint("llava_v1", "chat_template") == "llava_v1"
+    assert for_checkpoint("hf", "llava_phi_3") == "hf"
+    assert for_checkpoint("llava_v1", None) == "llava_v1"
+    assert for_checkpoint(None, "llava_phi_3") is None
 
 
 def test_only_a_default_contradicts_the_checkpoint() -> None:

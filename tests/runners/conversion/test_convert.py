@@ -425,10 +425,13 @@ def test_other_tokenizers_are_refused(
         ({"mm_vision_tower": "-"}, "there is no mm_vision_tower · expected .* official"),
         (
             {"architectures": ["LlavaPhi3ForCausalLM"], "model_type": "llava_phi3"},
-            r"LlavaPhi3ForCausalLM\): this language model is not supported",
+            r"the tokenizer has no <\|system\|>, .* llava_phi_3 needs · expected the .* of Phi 3",
         ),
         ({"architectures": "-", "model_type": "llava_mpt"}, "'llava_mpt' .*not supported"),
-        ({"vocab_size": 128_256}, "vocab_size is 128256, that of Llama 3"),
+        (
+            {"architectures": ["LlavaQwen2ForCausalLM"], "model_type": "llava_qwen2"},
+            r"LlavaQwen2ForCausalLM\): this language model is not supported · .* Llama 3, .* Phi 3",
+        ),
         ({"quantization_config": {"bits": 4}}, "quantised"),
         ({"auto_map": {"AutoModel": "evil.Model"}}, "auto_map asks for remote code"),
         ({"mm_projector_type": "linear"}, "mm_projector_type is 'linear'"),
@@ -592,7 +595,7 @@ def test_a_tokenizer_without_llama_s_tokens_is_refused(original: Path, tower: Pa
     (original / "tokenizer.json").write_text(text.replace('"</s>"', '"<|eot|>"'))
     refused(original, tower, "the tokenizer has no eos_token")
     edit(original / "tokenizer_config.json", eos_token="<|eot|>")
-    refused(original, tower, "the tokenizer has no </s>, which ends a turn")
+    refused(original, tower, "the tokenizer has no </s>, which prompt format llava_v1 needs")
 
 
 def test_files_of_the_original_that_matter_are_taken_over(

@@ -19,7 +19,8 @@ from vipbench.schema import PromptFormat
 
 
 @pytest.mark.parametrize(
-    ("text", "n_kv_heads"), [("llama", 2), ("llama", 4), ("mistral", 2), ("qwen2", 2)]
+    ("text", "n_kv_heads"),
+    [("llama", 2), ("llama", 4), ("mistral", 2), ("phi3", 2), ("phi3", 4), ("qwen2", 2)],
 )
 @pytest.mark.parametrize("prompt_format", ["hf", "llava_v1"])
 def test_batches_equal_single_requests_and_plain_generate(
@@ -88,8 +89,11 @@ def test_of_the_last_layer_only_the_last_token_is_computed(checkpoint: Path) -> 
     assert not layers[-1].mlp._forward_pre_hooks  # it is as it was, for whoever uses it next
 
 
-def test_a_sliding_window_does_not_see_padding(caplog: pytest.LogCaptureFixture) -> None:
-    runner = VipLlavaRunner(stopping_model("mistral", sliding_window=48), build_processor())
+@pytest.mark.parametrize("text", ["mistral", "phi3"])
+def test_a_sliding_window_does_not_see_padding(
+    text: TextModel, caplog: pytest.LogCaptureFixture
+) -> None:
+    runner = VipLlavaRunner(stopping_model(text, sliding_window=48), build_processor())
     requests, images = questions(8), pictures(8)
     assert min(len(runner.encode(request)) for request in requests) > 48
     assert runner.generate(requests, images) == one_by_one(runner, requests, images)
@@ -103,3 +107,34 @@ def test_a_sliding_window_does_not_see_padding(caplog: pytest.LogCaptureFixture)
     assert "do not fit into the attention window of 48: requests are asked one" in caplog.text
     reference = VipLlavaRunner(runner.model, build_processor(), path="reference")
     assert reference.generate(requests, images) == runner.generate(requests, images)
+
+
+LONGROPE = {
+    "rope_type": "longrope",
+    "rope_theta": 10_000.0,
+    "partial_rotary_factor": 1.0,
+    "short_factor": [1.0] * 8,
+    "long_factor": [4.0] * 8,
+}
+
+
+DYNAMIC = {"rope_type": "dynamic", "rope_theta": 10_000.0, "factor": 4.0}
+
+
+@pytest.mark.parametrize(
+    ("text", "settings"),
+    [
+        ("phi3", {"rope_parameters": LONGROPE, "original_max_position_embeddings": 90}),
+        ("llama", {"rope_parameters": DYNAMIC, "max_position_embeddings": 90}),
+    ],
+)
+def test_positions_that_depend_on_the_longest_row_are_counted_alone(
+    text: TextModel, settings: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    runner = VipLlavaRunner(stopping_model(text, **settings), build_processor())
+    assert runner.net.rope_limit == 90
+    requests, images = questions(12), pictures(12)
+    lengths = [len(runner.encode(request)) + request.max_new_tokens for request in requests]
+    assert min(lengths) < 90 < max(lengths)
+    assert runner.generate(requests, images) == one_by_one(runner, requests, images)
+    assert "positions are stretched beyond 90 tokens" in caplog.text

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from vipbench.console import one_line
 from vipbench.runfolder.manifest import PROMPT_NOTE
+from vipbench.runners.frames import OFFICIAL_FORMATS
 from vipbench.schema import PromptFormat
 
 ASKED = "--prompt-format"
@@ -23,6 +24,17 @@ class PromptOrigin(NamedTuple):
         return self.source == ASKED
 
 
+def for_checkpoint(
+    suite_format: PromptFormat | None, own: PromptFormat | None
+) -> PromptFormat | None:
+    """Return a suite's format as it is for a checkpoint whose own format is `own`, if it has one.
+
+    A suite that asks as the official scripts do means the conversation that goes with the language
+    model, of which it names Vicuna's.
+    """
+    return own if {suite_format, own} <= OFFICIAL_FORMATS else suite_format
+
+
 def find_origin(
     asked: PromptFormat | None,
     suite: tuple[str, PromptFormat | None],
@@ -31,8 +43,11 @@ def find_origin(
 ) -> PromptOrigin:
     """Find whose prompt format is taken: the user's, the suite's, the checkpoint's, the default.
 
-    Each of the last three comes with the words for it.
+    Each of the last three comes with the words for it. Of two formats of the official code the
+    checkpoint's is taken; see `for_checkpoint`.
     """
+    if suite[1] != for_checkpoint(suite[1], hint[1]):
+        suite = (suite[0], None)
     named = ((ASKED, asked), (f"suite {suite[0]}", suite[1]), hint)
     for source, prompt_format in named:
         if prompt_format is not None:

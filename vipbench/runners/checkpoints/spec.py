@@ -11,7 +11,12 @@ from vipbench.errors import RunnerError
 from vipbench.runfolder.manifest import Settings
 from vipbench.runners.checkpoints.adapters import adapter_notes, base_of
 from vipbench.runners.checkpoints.lending import Lent
-from vipbench.runners.checkpoints.prompt_origin import PromptOrigin, contradictions, find_origin
+from vipbench.runners.checkpoints.prompt_origin import (
+    PromptOrigin,
+    contradictions,
+    find_origin,
+    for_checkpoint,
+)
 from vipbench.runners.checkpoints.template_files import find_template
 from vipbench.runners.contract import Runner, RunnerSettings
 from vipbench.runners.device import Placement, assign_devices, check_placed, find_placement
@@ -82,7 +87,9 @@ class CheckpointSpec(RunnerSpec):
 
     def with_format(self, suite_format: PromptFormat | None) -> ModelChoice:
         """Return the choice with the prompt format that is taken; None: the checkpoint's own."""
-        return replace(self.choice, prompt_format=self.choice.prompt_format or suite_format)
+        asked = self.choice.prompt_format
+        own = self.info.hints.prompt_format
+        return replace(self.choice, prompt_format=asked or for_checkpoint(suite_format, own))
 
     def find_origin(self, context: RunContext) -> PromptOrigin:
         """Find who says which prompt format is taken."""

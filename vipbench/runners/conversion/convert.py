@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from tokenizers import AddedToken
@@ -39,6 +39,8 @@ from vipbench.runners.conversion.official import (
     shape_error,
 )
 from vipbench.runners.conversion.weights import Weights, Written, write_weights
+from vipbench.runners.frames import FRAMES
+from vipbench.runners.prompt_formats import missing_tokens
 from vipbench.schema import Fit, Record
 
 __all__ = ["Conversion", "convert"]
@@ -48,6 +50,8 @@ PAD_TO = 64
 """A vocabulary that grows has a multiple of this many rows, as in the conversions on the hub
 (transformers, convert_vipllava_weights_to_hf.py): 32,000 become 32,064."""
 
+_ROPE_THETA = 10_000
+"""Base of rotary positions where a config names none (transformers, LlamaConfig, Phi3Config)."""
 _EMBEDDINGS = ("language_model.model.embed_tokens.weight", "language_model.lm_head.weight")
 _MARK = ".vipbench-convert"
 """A file in each unfinished folder, by which a later start knows that it may remove it."""
@@ -119,7 +123,7 @@ def convert(
     config = _make_config(source, tower, layers, vocabulary)
     tensors = _plan(config, source, weights, names, tower, vocabulary, dtype)
     hints = Hints(
-        prompt_format="llava_v1",
+        prompt_format=source.language_model.prompt_format,
         fit=official_fit(source.name, source.config),
         converted_from=source.name,
     )
@@ -148,11 +152,13 @@ def _extend_vocabulary(source: Original, weights: Weights, names: Mapping[str, s
             expected = (n_rows, source.text.hidden_size)
             if stored.shape != expected:
                 raise shape_error(source.folder, names[name], stored.shape, expected)
-    tokenizer = load_original_tokenizer(source.folder)
-    if tokenizer.convert_tokens_to_ids("</s>") in (None, tokenizer.unk_token_id):
+    language_model = source.language_model
+    tokenizer = load_original_tokenizer(source.folder, fast=language_model.is_loaded_fast)
+    if missing := missing_tokens(tokenizer, language_model.tokens):
         raise RunnerError(
-            f"{source.folder}: the tokenizer has no </s>, which ends a turn in prompt format "
-            "llava_v1 · expected ViP-LLaVA on Vicuna; other language models are not supported"
+            f"{source.folder}: the tokenizer has no {', no '.join(missing)}, which prompt format "
+            f"{language_model.prompt_format} needs · expected the tokenizer of "
+            f"{language_model.name}, which the configuration stands for"
         )
     vocabulary = tokenizer.get_vocab()
     added = set(tokenizer.get_added_vocab().values())
@@ -291,6 +297,10 @@ def _write_small_files(
     content = read_json(folder / "config.json")
     # Versions of transformers before 5.23 know the second name, later ones the first.
     content |= {"vision_feature_layer": layers, "vision_feature_layers": layers}
+    theta = content["text_config"].get("rope_parameters", {}).get("rope_theta", _ROPE_THETA)
+    if theta != _ROPE_THETA:
+        # Under its old name too: transformers 4 reads no other, and would take the usual one.
+        content["text_config"]["rope_theta"] = theta
     _write_json(folder / "config.json", content)
     tokenizer = vocabulary.tokenizer
     # No save_pretrained: `tokenizers` raises a bare Exception where the disk is full.
@@ -355,7 +365,19 @@ def _image_processor(tower: Tower, fit: Fit | None) -> dict[str, object]:
 
 
 def _end_ids(source: Original, tokenizer: PreTrainedTokenizerFast) -> object:
-    """Tokens that end an answer: the original's generation config's, its config's, or EOS."""
+    """Tokens that end an answer: the original's generation config's, its config's, or EOS.
+
+    With a frame, they are also EOS and the token that ends a turn, as in the official scripts.
+    """
+    ids = _own_end_ids(source, tokenizer)
+    frame = FRAMES.get(source.language_model.prompt_format)
+    if frame is None:
+        return ids
+    own = ids if isinstance(ids, list) else [ids]
+    return sorted({*own, tokenizer.eos_token_id, tokenizer.convert_tokens_to_ids(frame.end_token)})
+
+
+def _own_end_ids(source: Original, tokenizer: PreTrainedTokenizerFast) -> Any:
     path = source.folder / "generation_config.json"
     for content in (read_json(path) if path.is_file() else {}, source.config):
         ids = content.get("eos_token_id")

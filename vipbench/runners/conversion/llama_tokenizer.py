@@ -55,10 +55,16 @@ class SentencePieceModel(NamedTuple):
     unk_id: int
 
 
-def load_original_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
+def load_original_tokenizer(folder: Path, *, fast: bool = False) -> PreTrainedTokenizerFast:
     """Load `tokenizer.model`, as the official loader does, or else `tokenizer.json`.
 
     Tokens that the folder adds (`added_tokens.json`, `tokenizer_config.json`) are added.
+
+    Args:
+        folder: of the checkpoint.
+        fast: as transformers 4.37 does it with `use_fast=True`: `tokenizer.json` comes first, a
+            space stands in front of each piece whatever `legacy` says, and `add_bos_token` decides
+            on BOS whatever `tokenizer.json` says (LlamaConverter, LlamaTokenizerFast).
 
     Raises:
         RunnerError: there is neither file, it is broken, or not a tokenizer of Llama's kind.
@@ -66,9 +72,11 @@ def load_original_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
     config_path = folder / "tokenizer_config.json"
     config = read_json(config_path) if config_path.is_file() else {}
     names = _special_names(folder, config)
-    if (folder / "tokenizer.model").is_file():
+    adds_bos = config.get("add_bos_token") is not False
+    has_json = (folder / "tokenizer.json").is_file()
+    if (folder / "tokenizer.model").is_file() and not (fast and has_json):
         model = read_sentencepiece(folder / "tokenizer.model")
-        backend = _build(model, legacy=config.get("legacy") is not False)
+        backend = _build(model, legacy=fast or config.get("legacy") is not False)
         pieces = model.pieces
         for name, index in (
             ("bos_token", model.bos_id),
@@ -76,14 +84,18 @@ def load_original_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
             ("unk_token", model.unk_id),
         ):
             names.setdefault(name, pieces[index].text)
-        if config.get("add_bos_token") is not False:
+        if adds_bos:
             _add_bos(backend, names["bos_token"])
-    elif (folder / "tokenizer.json").is_file():
+    elif has_json:
         content = check_vocabulary(folder)
         with tokenizer_errors(folder, "tokenizer", (ValueError, TypeError)):
             backend = Tokenizer.from_str(json.dumps(content))
         backend.no_truncation()
         backend.no_padding()
+        if fast and backend.token_to_id(names.get("bos_token", "")) is not None:
+            backend.post_processor = processors.Sequence([])
+            if adds_bos:
+                _add_bos(backend, names["bos_token"])
     else:
         raise RunnerError(
             f"{folder}: has no tokenizer · expected tokenizer.model or tokenizer.json · copy the "
@@ -237,12 +249,14 @@ def _add_tokens(folder: Path, backend: Tokenizer, config: Mapping[str, object]) 
     path = folder / "added_tokens.json"
     by_text = read_json(path) if path.is_file() else {}
     decoder = config.get("added_tokens_decoder")
-    if isinstance(decoder, dict):
-        by_text |= {
-            token["content"]: int(i)
-            for i, token in decoder.items()
-            if isinstance(token, dict) and isinstance(token.get("content"), str) and i.isdecimal()
-        }
+    stripping: dict[str, dict[str, bool]] = {}
+    for i, token in (decoder if isinstance(decoder, dict) else {}).items():
+        if isinstance(token, dict) and isinstance(token.get("content"), str) and i.isdecimal():
+            by_text[token["content"]] = int(i)
+            # Those of Phi 3 take the line break behind them along.
+            stripping[token["content"]] = {
+                side: token.get(side) is True for side in ("lstrip", "rstrip")
+            }
     new = {text: i for text, i in by_text.items() if backend.token_to_id(text) != i}
     for text, i in sorted(new.items(), key=lambda item: item[1]):
         if i != backend.get_vocab_size() or backend.token_to_id(text) is not None:
@@ -250,7 +264,8 @@ def _add_tokens(folder: Path, backend: Tokenizer, config: Mapping[str, object]) 
                 f"{folder}: adds the token {text!r} as {i}, while the vocabulary ends at "
                 f"{backend.get_vocab_size() - 1} · expected ids without a gap"
             )
-        backend.add_special_tokens([AddedToken(text, normalized=False, special=True)])
+        sides = stripping.get(text, {})
+        backend.add_special_tokens([AddedToken(text, normalized=False, special=True, **sides)])
 
 
 def _fields(raw: bytes) -> Iterator[tuple[int, bytes | int | float]]:

@@ -1,17 +1,16 @@
 """Checkpoints in the layout of the official ViP-LLaVA code: what they hold, by which names.
 
-The official code is a subclass of Llama with a projector (`model.mm_projector.*`) and, in some
-checkpoints, the vision tower inside (ViP-LLaVA, llava/model). What VipLlava cannot hold is
+The official code is a subclass of Llama or Phi 3 with a projector (`model.mm_projector.*`) and, in
+some checkpoints, the vision tower inside (ViP-LLaVA, llava/model). What VipLlava cannot hold is
 refused here.
 """
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from huggingface_hub.errors import StrictDataclassError
-from transformers import CLIPVisionConfig, LlamaConfig
+from transformers import CLIPVisionConfig, LlamaConfig, Phi3Config
 
 from vipbench.errors import RunnerError
 from vipbench.runners.checkpoints.checkpoint import (
@@ -22,6 +21,12 @@ from vipbench.runners.checkpoints.checkpoint import (
 )
 from vipbench.runners.checkpoints.download import download, find_folder
 from vipbench.runners.checkpoints.files import is_constant, read_json, remote_code
+from vipbench.runners.conversion.language_models import (
+    LanguageModel,
+    find_language_model,
+    is_own_code,
+    make_text_config,
+)
 from vipbench.runners.conversion.weights import Weights, open_weights
 from vipbench.schema import Fit
 
@@ -30,7 +35,6 @@ TOWER = "clip_4layers_336"
 TOWER_WEIGHTS = "openai/clip-vit-large-patch14-336"
 """Where its weights come from (llava/model/multimodal_encoder/clip_4layer_encoder.py)."""
 
-_LLAMA_3_ROWS = 128_000
 _TOWER_SIZES = {
     "hidden_size": 1024,
     "intermediate_size": 4096,
@@ -41,29 +45,6 @@ _TOWER_SIZES = {
     "projection_dim": 768,
 }
 """Of CLIP ViT-L/14-336 (its config.json)."""
-# Keys of the configurations that are taken over; all others are the official code's own.
-_TEXT_KEYS = (
-    "attention_bias",
-    "attention_dropout",
-    "bos_token_id",
-    "eos_token_id",
-    "head_dim",
-    "hidden_act",
-    "hidden_size",
-    "initializer_range",
-    "intermediate_size",
-    "max_position_embeddings",
-    "mlp_bias",
-    "num_attention_heads",
-    "num_hidden_layers",
-    "num_key_value_heads",
-    "pretraining_tp",
-    "rms_norm_eps",
-    "rope_parameters",
-    "rope_scaling",
-    "rope_theta",
-    "vocab_size",
-)
 _SIZE_KEYS = (
     "hidden_size",
     "intermediate_size",
@@ -71,6 +52,7 @@ _SIZE_KEYS = (
     "num_hidden_layers",
     "vocab_size",
 )
+# Keys of the configuration that are taken over; those of the text: language_models.py.
 _VISION_KEYS = (
     "attention_dropout",
     "hidden_act",
@@ -112,7 +94,8 @@ class Original(NamedTuple):
     folder: Path
     name: str
     config: dict[str, Any]
-    text: LlamaConfig
+    language_model: LanguageModel
+    text: LlamaConfig | Phi3Config
 
 
 class Tower(NamedTuple):
@@ -131,7 +114,7 @@ class Tower(NamedTuple):
 
 
 def check_original(original: str | Path) -> Original:
-    """Find the checkpoint, and refuse what is not a ViP-LLaVA of a Llama in the official layout."""
+    """Find the checkpoint, and refuse what is not a ViP-LLaVA in the official layout."""
     folder, name = find_folder(original)
     if any(folder.glob("adapter_*")) or (folder / "non_lora_trainables.bin").exists():
         raise RunnerError(
@@ -141,24 +124,31 @@ def check_original(original: str | Path) -> Original:
     path = folder / "config.json"
     if not path.is_file():
         raise RunnerError(f"{folder}: has no config.json · expected a checkpoint's folder")
+    config = read_json(path)
+    language_model = find_language_model(folder, config)
     for file in sorted(folder.glob("*config.json")):
-        if where := remote_code(read_json(file)):
+        content = read_json(file)
+        if file == path and is_own_code(language_model, content):
+            del content["auto_map"]
+        if where := remote_code(content):
             raise RunnerError(
                 f"{file}: {where} asks for remote code · vipbench never runs code from a checkpoint"
                 " · expected a checkpoint of the official ViP-LLaVA code"
             )
-    config = read_json(path)
-    _check_layout(path, config)
+    language_model = _check_layout(path, config, language_model)
     _check_projector(path, config)
     try:
-        text = LlamaConfig(**{key: config[key] for key in _TEXT_KEYS if key in config})
+        text = make_text_config(path, language_model, config)
     except _CONFIG_ERRORS as error:
         reason = " ".join(str(error).split())[:200]
-        raise RunnerError(f"{path}: is not a configuration of Llama ({reason})") from error
-    return Original(folder, name, config, text)
+        what = language_model.config_class.__name__.removesuffix("Config")
+        raise RunnerError(f"{path}: is not a configuration of {what} ({reason})") from error
+    return Original(folder, name, config, language_model, text)
 
 
-def _check_layout(path: Path, config: Mapping[str, Any]) -> None:
+def _check_layout(
+    path: Path, config: Mapping[str, Any], language_model: LanguageModel | None
+) -> LanguageModel:
     kind = config.get("model_type")
     named = config.get("architectures") or []
     classes = ", ".join(map(str, named)) if isinstance(named, list) else str(named)
@@ -173,21 +163,17 @@ def _check_layout(path: Path, config: Mapping[str, Any]) -> None:
             f"{what}, and there is no mm_vision_tower · expected a checkpoint in the layout of the "
             "official ViP-LLaVA code, such as mucai/vip-llava-7b"
         )
-    if not re.search(r"llama|^(vip_?)?llava$", classes or str(kind), re.IGNORECASE):
+    if language_model is None:
         raise RunnerError(
             f"{what}: this language model is not supported · expected LlavaLlamaForCausalLM, "
-            "ViP-LLaVA on Vicuna"
+            "ViP-LLaVA on Vicuna or Llama 3, or LlavaPhi3ForCausalLM, on Phi 3"
         )
     for key in _SIZE_KEYS:
         if type(config.get(key)) is not int or config[key] < 1:
             raise RunnerError(f"{path}: {key} is {config.get(key)!r} · expected a whole number")
-    if config["vocab_size"] >= _LLAMA_3_ROWS:
-        raise RunnerError(
-            f"{path}: vocab_size is {config['vocab_size']}, that of Llama 3, which is not supported"
-            ": its prompt format is another one · expected ViP-LLaVA on Vicuna"
-        )
     if config.get("quantization_config"):
         raise RunnerError(f"{path}: the weights are quantised · expected them in 16 or 32 bit")
+    return language_model
 
 
 def _check_projector(path: Path, config: Mapping[str, Any]) -> None:

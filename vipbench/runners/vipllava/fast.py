@@ -24,7 +24,7 @@ from vipbench.runners.vipllava.tokens import (
     sample,
 )
 
-COVERED = ("llama", "mistral")
+COVERED = ("llama", "mistral", "phi3")
 """Language models of which tests hold that a padded batch answers like its rows; others are asked
 one request at a time."""
 _DROP_SHARE = 0.25
@@ -39,6 +39,9 @@ def why_alone(net: Net, rows: list[Row]) -> str | None:
     if net.sliding_window and longest > net.sliding_window:
         # It counts padding too, so that padded rows would see less than alone.
         return f"{longest} tokens do not fit into the attention window of {net.sliding_window}"
+    if net.rope_limit and longest > net.rope_limit:
+        # Beyond it all positions turn otherwise, and the longest row would decide for all.
+        return f"positions are stretched beyond {net.rope_limit} tokens, and there are {longest}"
     return None
 
 

@@ -14,6 +14,7 @@ from vipbench.runners.checkpoints.parts import digest_live_parts
 from vipbench.runners.checkpoints.quantizing import live_quantization
 from vipbench.runners.checkpoints.template_files import template_of
 from vipbench.runners.device import Placement
+from vipbench.runners.frames import FRAMES
 from vipbench.runners.prompt_formats import PromptEncoder
 from vipbench.runners.vipllava.net import Net
 from vipbench.runners.vipllava.sizing import read_config
@@ -86,10 +87,22 @@ def _make_net(
             n_image_tokens=info.n_image_tokens,
             chat_template=template_of(info, resolved),
         ),
-        end_ids=end_ids(model, tokenizer),
+        end_ids=end_ids(model, tokenizer) | _ends_of(resolved, tokenizer),
         image_mean=torch.tensor(info.image_mean, device=model.device).view(1, 3, 1, 1),
         image_std=torch.tensor(info.image_std, device=model.device).view(1, 3, 1, 1),
     )
+
+
+def _ends_of(prompt_format: PromptFormat, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
+    """Return the token that ends a turn in a frame of the official code, whatever a config says.
+
+    Not that of `llava_v1`, `</s>`, which is EOS wherever the format is used.
+    """
+    if prompt_format not in FRAMES:
+        return frozenset()
+    end = tokenizer.convert_tokens_to_ids(FRAMES[prompt_format].end_token)
+    assert isinstance(end, int)  # `PromptEncoder` has looked for it
+    return frozenset({end})
 
 
 def drop_unused_layers(model: VipLlavaForConditionalGeneration, layers: Sequence[int]) -> None:

@@ -65,6 +65,20 @@ class Net:
         return window
 
     @property
+    def rope_limit(self) -> int | None:
+        """Tokens beyond which rotary positions depend on how many there are; None: never.
+
+        Such are `longrope` (Phi 3 with 128k) and `dynamic` (transformers, modeling_rope_utils.py,
+        dynamic_rope_update).
+        """
+        rope: Any = getattr(self._text_config, "rope_parameters", None) or {}
+        kind = str(rope.get("rope_type", ""))
+        if "dynamic" not in kind and kind != "longrope":
+            return None
+        original = rope.get("original_max_position_embeddings") if kind == "longrope" else None
+        return int(original or self.max_length)
+
+    @property
     def _text_config(self) -> Any:
         config: Any = self.model.config
         return config.text_config
