@@ -83,7 +83,8 @@ class Reply(NamedTuple):
     """The words in which it was refused, of the model or, where `finish` is `filter`, the server's.
     """
     finish: Finish = "unknown"
-    """`length`: cut at the limit; `filter`: taken away by the server, in whole or in part."""
+    """`length`: cut at the limit; `filter`: taken away by the server, in whole or in part;
+    `unknown`: the server does not say, or in a word of its own."""
     used: Tokens | None = None
     """As the server counts; None: it does not tell."""
     model: str | None = None
