@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.killing import deaths
+from tests.deaths import deaths
 from tests.runs import make_joint, make_task, settings
 from vipbench.errors import RunError
 from vipbench.report import read_summary
