@@ -80,7 +80,7 @@ def test_a_suite_asks_in_the_official_conversation_of_the_checkpoint(tmp_path: P
     (folder / "vipbench.json").write_text('{"prompt_format": "llava_phi_3"}')
     found = []
     for asked in (None, "llava_v1"):
-        choice = ModelChoice(runner="vipllava", model=str(folder), prompt_format=asked)  # type: ignore[arg-type]
+        choice = ModelChoice(runner="vipllava", model=str(folder), prompt_format=asked)
         spec: Any = find_spec("vipllava")(choice)
         spec.check()
         for suite_format in ("llava_v1", "hf", None):

@@ -1,6 +1,7 @@
 """Checkpoints that transformers cannot load as they are."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -96,15 +97,20 @@ def add(folder: Path, *names: str) -> None:
 
 
 def query(folder: Path) -> str:
-    """Name of a layer's attention, without its last part."""
+    """Name of a layer's projection to queries, without its last part; Phi 3 has a joined one."""
     names = sorted(load_file(folder / "model.safetensors"))
-    name = next(name for name in names if "language_model" in name and "q_proj.weight" in name)
-    return name.removesuffix("weight")
+    is_query = re.compile(r"language_model.*\.(?:q|qkv)_proj\.weight").search
+    return next(name for name in names if is_query(name)).removesuffix("weight")
+
+
+def attention(folder: Path) -> str:
+    """Name of a layer's attention."""
+    return query(folder).rpartition("self_attn.")[0] + "self_attn."
 
 
 ADDITIONS: list[Callable[[str], str]] = [
     lambda query: f"{query}lora_A.default.weight",
-    lambda query: query.replace("self_attn.q_proj.", "mlp.gate_proj.bias").removesuffix("."),
+    lambda query: query.rpartition("self_attn.")[0] + "mlp.gate_proj.bias",
     lambda query: query.replace("layers.0.", "layers.2.") + "weight",
     lambda query: "a_module_of_ones_own.weight",
 ]
@@ -145,7 +151,7 @@ def test_older_layouts_tied_weights_and_constants_are_not(
     make_old(folder)
     add(
         folder,
-        f"{query(folder).removesuffix('q_proj.')}rotary_emb.inv_freq",
+        f"{attention(folder)}rotary_emb.inv_freq",
         "vision_tower.vision_model.embeddings.position_ids",
     )
     VipLlavaRunner(folder, device="cpu")
@@ -154,7 +160,7 @@ def test_older_layouts_tied_weights_and_constants_are_not(
 @pytest.mark.parametrize("family", FAMILIES)
 def test_nor_are_constants_of_other_models(tmp_path: Path, family: Family) -> None:
     folder = save_family(tmp_path / "old", family, [2])
-    add(folder, f"{query(folder).removesuffix('q_proj.')}rotary_emb.inv_freq")
+    add(folder, f"{attention(folder)}rotary_emb.inv_freq")
     HfRunner(folder, device="cpu")
 
 
