@@ -10,13 +10,12 @@ import pytest
 from safetensors.numpy import save_file
 
 from vipbench.errors import RunnerError
-from vipbench.runners.checkpoints import adapters
 from vipbench.runners.checkpoints.adapters import adapter_notes, base_of, check_adapter
 
 
 @pytest.fixture(autouse=True)
 def _peft(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(adapters.importlib.util, "find_spec", lambda name: name)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name)
 
 
 def write(folder: Path, **config: Any) -> Path:

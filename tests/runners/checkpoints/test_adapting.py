@@ -135,7 +135,7 @@ def test_in_memory_the_digest_tells_what_is_at_work(checkpoint: Path) -> None:
 
     def digest() -> str | None:
         found = live_adapter(inner)
-        return found and found.digest
+        return None if found is None else found.digest
 
     first = digest()
     assert first == digest()

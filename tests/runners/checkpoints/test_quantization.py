@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from vipbench.errors import RunnerError
-from vipbench.runners.checkpoints import quantization
 from vipbench.runners.checkpoints.quantization import METHODS, Quantization, find_quantization
 from vipbench.schema import Quantize
 
@@ -18,9 +17,7 @@ PATH = Path("m/config.json")
 def installed(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     """The modules that are installed; to be changed."""
     names = {name for needed in METHODS.values() for name in needed}
-    monkeypatch.setattr(
-        quantization.importlib.util, "find_spec", lambda name: name if name in names else None
-    )
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name if name in names else None)
     return names
 
 

@@ -90,6 +90,16 @@ class ModelInfo(Record):
     """How its weights are quantised; None: they are not."""
 
     @property
+    def adapter_digest(self) -> str | None:
+        """sha256 of the adapter; None: there is none."""
+        return None if self.adapter is None else self.adapter.digest
+
+    @property
+    def quantized(self) -> str | None:
+        """How its weights are quantised, in words; None: they are not."""
+        return None if self.quantization is None else self.quantization.words
+
+    @property
     def full_name(self) -> str:
         """Its name, with that of its adapter."""
         has_own = self.adapter is not None and self.adapter.path is not None

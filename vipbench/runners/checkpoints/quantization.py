@@ -127,10 +127,11 @@ def _compressed_tensors(stored: Mapping[str, Any]) -> Quantization:
     weights = [group.get("weights") or {} for group in groups]
     kinds = sorted({f"{w.get('type', 'int')}{w.get('num_bits', '')}" for w in weights})
     bits = [w.get("num_bits") for w in weights]
+    known = [n for n in bits if isinstance(n, int)]
     return Quantization(
         method="compressed-tensors",
         kind="+".join(kinds) or str(stored.get("format") or "unknown"),
-        bits=max(bits) if bits and all(type(b) is int for b in bits) else None,
+        bits=max(known) if known and len(known) == len(bits) else None,
         by_token=bool(groups) and not any(group.get("input_activations") for group in groups),
     )
 

@@ -107,7 +107,6 @@ class CheckpointSpec(RunnerSpec):
         notes = contradictions(origin, hint, *against(self.sizing))
         spec, info, placement = type(self), self.info, self.placed()
         resolved = info.format_for(choice.prompt_format)
-        adapter, quantization = info.adapter, info.quantization
         template = find_template(info.path) if resolved == "chat_template" and info.path else None
 
         def load(trials: Iterable[Trial], budget_to_try: int | None) -> Runner:
@@ -121,8 +120,8 @@ class CheckpointSpec(RunnerSpec):
                 dtype=placement.dtype,
                 decoding=choice.replay or GREEDY,
                 template_date=template.date if template else None,
-                adapter=adapter and adapter.digest,
-                quantization=quantization and quantization.words,
+                adapter=info.adapter_digest,
+                quantization=info.quantized,
             ),
             load=load,
             device=placement.device,
@@ -133,7 +132,7 @@ class CheckpointSpec(RunnerSpec):
             converted_from=info.hints.converted_from,
             notes=(
                 *lent_notes(info.lent),
-                *adapter_notes(adapter, info.name, merged=quantization is None),
+                *adapter_notes(info.adapter, info.name, merged=info.quantization is None),
                 *notes,
             ),
             prompt_format_from=origin.source,
@@ -144,8 +143,8 @@ class CheckpointSpec(RunnerSpec):
 
 def _loaded(info: "ModelInfo") -> str:
     """Return what the settings of a runner say of the weights that it has loaded."""
-    digest = info.adapter and info.adapter.digest
-    return RunnerSettings(model=info.name, weights=info.weights, adapter=digest).loaded
+    settings = RunnerSettings(model=info.name, weights=info.weights, adapter=info.adapter_digest)
+    return settings.loaded
 
 
 def packages_of(info: "ModelInfo") -> tuple[str, ...]:

@@ -131,8 +131,8 @@ class HfRunner:
             dtype=str(self.model.dtype).removeprefix("torch."),
             decoding="greedy",
             template_date=self._template.date,
-            adapter=self.info.adapter and self.info.adapter.digest,
-            quantization=self.info.quantization and self.info.quantization.words,
+            adapter=self.info.adapter_digest,
+            quantization=self.info.quantized,
             device=str(self.model.device),
         )
         tokenizer: Any = self.processor.tokenizer

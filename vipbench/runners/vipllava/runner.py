@@ -232,8 +232,8 @@ def _describe(net: Net, token_budget: int | None) -> RunnerSettings:
         dtype=str(net.dtype).removeprefix("torch."),
         decoding="greedy",
         template_date=net.prompts.template_date,
-        adapter=net.info.adapter and net.info.adapter.digest,
-        quantization=net.info.quantization and net.info.quantization.words,
+        adapter=net.info.adapter_digest,
+        quantization=net.info.quantized,
         device=str(net.device),
         token_budget=token_budget,
     )

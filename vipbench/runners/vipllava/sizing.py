@@ -49,7 +49,7 @@ def size_checkpoint(
     resolved = info.format_for(prompt_format)
     template = template_of(info, resolved) or info.chat_template
     prompts = _Prompts(load_tokenizer(info), resolved, template)
-    bits = info.quantization and info.quantization.bits
+    bits = None if info.quantization is None else info.quantization.bits
     return _size(prompts, config, placement.torch_dtype(), placement.torch_device(), bits)
 
 
