@@ -310,3 +310,10 @@ def test_other_names_that_are_pipes_are_passed_over(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.json")
     with pytest.raises(DataError, match="no JSON file found"):
         recognise(tmp_path, {"a": Layout(("a.json",), bool, "a list")})
+
+
+def test_a_path_of_thousands_of_folders_is_not_looked_up_part_by_part(tmp_path: Path) -> None:
+    deep = "vg/images/" * 3000 + "1.png"
+    (tmp_path / "1.png").touch()
+    assert find_image(tmp_path, deep, ("", "a", "b")) == deep
+    assert find_image(tmp_path, "vg/" * 30 + "1.png", ("", "a")) == "1.png"

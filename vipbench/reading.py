@@ -322,6 +322,10 @@ def attempt(
     yield sample
 
 
+DEEPEST = 64
+"""Parts of a path that is looked up without its leading folders; no release has a fifth of it."""
+
+
 def find_image(roots: ImageRoots, image: str, folders: Sequence[str]) -> str:
     """Return the path of an image below its root, wherever one of the known layouts puts it.
 
@@ -331,12 +335,13 @@ def find_image(roots: ImageRoots, image: str, folders: Sequence[str]) -> str:
         folders: folders below the root to look in, `""` for the root itself.
 
     The whole path is tried first, then without its leading folders, one after another. What is
-    nowhere, or would leave the root, is returned as it is, for the checks to report.
+    nowhere, would leave the root, or has more than `DEEPEST` parts, is returned as it is, for the
+    checks to report.
 
     Raises BadRecord where several roots have files of this name with different content.
     """
     pure = PurePosixPath(image)
-    if pure.is_absolute() or ".." in pure.parts:
+    if pure.is_absolute() or ".." in pure.parts or len(pure.parts) > DEEPEST:
         return image
     for start in range(max(len(pure.parts), 1)):
         tail = pure.parts[start:]
