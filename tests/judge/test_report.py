@@ -41,9 +41,10 @@ def judged(
         "stopped": None,
     }
     endpoint = Endpoint(purpose=JUDGE, url="https://api.openai.com/v1", model="gpt-4-0613")
-    chosen = JudgeSettings(endpoint=endpoint, n_runs=2)
+    chosen = JudgeSettings(endpoint=endpoint, n_runs=2, max_tokens=3, reasoning_tokens=0)
     if prompt is not None:
         chosen = chosen.model_copy(update={"prompt": prompt})
+    given["judge"] = chosen.judge
     return new_report([item for item, _ in pairs], Graded(**(given | graded)), chosen)
 
 
