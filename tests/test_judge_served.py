@@ -146,7 +146,7 @@ def test_answers_are_graded_by_a_served_model(served: tuple[str, str], tmp_path:
     # Six samples in two judge runs, and three that are asked five times in each.
     assert (report.spent.n_calls, report.spent.n_retries) == (12 + 30, 24)
     assert report.spent.n_estimated == 0
-    assert report.spent.n_completion_tokens >= 3 * 12
+    assert report.spent.n_completion_tokens >= 12
     assert report.results[0].mean == pytest.approx(50)
     assert report.results[0].agreement.equal == 1
     score.score(own / "run", judge=settings.model_copy(update={"n_runs": 1}))
