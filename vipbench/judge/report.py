@@ -198,13 +198,12 @@ def _not_comparable(report: JudgeReport, models: Collection[str]) -> Iterator[st
     if others:
         yield f"the judge is {', '.join(others)}, published is {PUBLISHED_JUDGE}"
     judge = report.judge
-    for what, is_other in (
-        (f"it has room to think ({judge.reasoning_tokens:,} tokens)", judge.reasoning_tokens > 0),
-        (f"it is asked with {judge.extra_body}", judge.extra_body is not None),
-        (f"the server refuses {', '.join(judge.omitted)}", bool(judge.omitted)),
-    ):
-        if is_other:
-            yield f"{what}, the published judge did not"
+    if judge.reasoning_tokens:
+        yield f"the judge has room to think ({judge.reasoning_tokens:,} tokens), published is none"
+    if judge.extra_body is not None:
+        yield f"it is asked with further fields, {judge.extra_body}, published are none"
+    if judge.omitted:
+        yield f"the server refuses {', '.join(judge.omitted)}: its own default holds"
     if not models:
         yield "nothing is graded"
 
