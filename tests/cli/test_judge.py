@@ -108,7 +108,7 @@ def test_what_a_judge_is_asked_with(vipbench: Vipbench, run: tuple[str, ...]) ->
 
 
 def test_both_totals_where_replies_are_no_grades(vipbench: Vipbench, run: tuple[str, ...]) -> None:
-    prose = set()
+    prose: set[str] = set()
 
     def answer(asked: Asked) -> Answer:
         line = asked.message.split("\n{")[1].split("}")[0]

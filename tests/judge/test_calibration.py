@@ -83,6 +83,7 @@ def test_scatter_has_an_interval(folder: Path, tmp_path: Path) -> None:
         whole = calibrated(folder, server, tmp_path / "g.jsonl").rows[0]
     off = [0.4 - grade for grade in KNOWN.grades.values()]
     assert whole.scatter == pytest.approx(100 * statistics.pstdev(off))
+    assert whole.scatter is not None
     assert whole.scatter_low is not None
     assert whole.scatter_high is not None
     assert whole.scatter_low < whole.scatter < whole.scatter_high

@@ -81,3 +81,11 @@ def test_samples_of_another_task_are_refused(tmp_path: Path) -> None:
     assert common({"a": 1, "b": 1}, {"b": 0, "c": 0}, tmp_path) == ["b"]
     with pytest.raises(RunError, match=r"its samples \(a, …\) are not those of the run"):
         common({"a": 1}, {"c": 0}, tmp_path)
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    for name in ("none.json", "none.csv"):
+        with pytest.raises(DataError, match=f"{name}: cannot be read"):
+            read_known(tmp_path / name)
+    with pytest.raises(RunError, match="cannot be read"):
+        read_known(tmp_path)

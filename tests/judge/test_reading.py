@@ -2,7 +2,7 @@ import pytest
 
 from vipbench.endpoints.meter import Tokens
 from vipbench.endpoints.replies import Reply
-from vipbench.judge.reading import parse_grade, read_grade, why_none
+from vipbench.judge.reading import parse_grade, read_grade, told_cut, why_none
 
 
 @pytest.mark.parametrize(
@@ -128,3 +128,11 @@ def test_a_reply_that_was_cut_or_taken_away_is_no_grade() -> None:
 )
 def test_why_a_reply_is_no_grade(reply: Reply, why: str) -> None:
     assert why_none(reply) == why
+
+
+def test_a_reply_that_fills_its_limit_was_cut_unless_the_server_says_otherwise() -> None:
+    used = Tokens(9, 3)
+    assert read_grade(told_cut(Reply("0", used=used), 3)) is None
+    assert read_grade(told_cut(Reply("0", used=used), 4)) == 0
+    assert read_grade(told_cut(Reply("0", used=used, finish="stop"), 3)) == 0
+    assert read_grade(told_cut(Reply("0"), 3)) == 0

@@ -22,7 +22,7 @@ from vipbench.errors import JudgeError, RunError, RunInterrupted
 from vipbench.judge import ledger as ledgers
 from vipbench.judge.estimate import check_estimate
 from vipbench.judge.ledger import Grade, Ledger, grade_key
-from vipbench.judge.reading import is_cut, read_grade, why_none, without_reasoning
+from vipbench.judge.reading import is_cut, read_grade, told_cut, why_none, without_reasoning
 from vipbench.judge.rubric import Prompt, message
 from vipbench.judge.settings import JUDGE, TEMPERATURES, JudgeSettings
 from vipbench.runfolder.judge_file import Judge
@@ -214,7 +214,7 @@ class _Job(NamedTuple):
 class _Jobs:
     """All that is to be asked: each judge run after the other, equal samples once."""
 
-    def __init__(self, items: Iterable[Item], n_runs: int, book: Ledger) -> None:
+    def __init__(self, items: Sequence[Item], n_runs: int, book: Ledger) -> None:
         unique = {(item.question, item.answer, item.prediction): item for item in reversed(items)}
         names = dict.fromkeys((item.question, item.answer, item.prediction) for item in items)
         self._all = [_Job(run, unique[name]) for run in range(1, n_runs + 1) for name in names]
@@ -314,7 +314,8 @@ class _Grader:
             text = _message(self.settings.prompt, item)
             if number:
                 text += self.settings.prompt.reminder
-            reply = self.chat.ask(_call(text, temperature, self.settings), tally)
+            call = _call(text, temperature, self.settings)
+            reply = told_cut(self.chat.ask(call, tally), self.chat.dialect.n_tokens(call))
             if reply.text is None and reply.finish == "filter" and reply.refusal:
                 raise NoReply(reply.refusal)
             replies.append(reply)

@@ -45,7 +45,10 @@ def read_known(path: Path) -> KnownGrades:
     Source: ViP-LLaVA, scripts/eval/vip-bench_evaluator.py. DataError or RunError where it is
     neither, or holds a grade outside of 0-1.
     """
-    files.check_regular(path)
+    try:
+        files.check_regular(path)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({files.reason(error)})") from error
     return _read_totals(path) if path.suffix.lower() == ".csv" else _read_grades(path)
 
 
@@ -56,7 +59,8 @@ def _read_grades(path: Path) -> KnownGrades:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"])) or "the file"
-        raise DataError(f"{path}: {where}: {first['msg']} · {expected}") from error
+        said = first["msg"].replace(" or instance of _Entry", "")
+        raise DataError(f"{path}: {where}: {said} · {expected}") from error
     judges: Counter[str] = Counter()
     grades: dict[str, float] = {}
     n_unread = 0

@@ -46,6 +46,13 @@ def read_grade(reply: Reply) -> float | None:
     return parse_grade(reply.text)
 
 
+def told_cut(reply: Reply, limit: int) -> Reply:
+    """Return a reply that says it was cut where it fills its limit, and the server says nothing."""
+    if reply.finish == "unknown" and reply.used and reply.used.n_completion >= limit:
+        return reply._replace(finish="length")
+    return reply
+
+
 def is_cut(reply: Reply) -> bool:
     """Say whether a reply ended at the limit of tokens."""
     return reply.finish == "length"

@@ -69,8 +69,8 @@ def _of_task(
     groups: dict[str, Sequence[Pair]] = {ALL: pairing.pairs}
     groups |= {group.name: pairs for group, pairs in pairing.by_group()}
     unique = {(n.system, n.group, n.value): n for n in reversed(list(_of(of_run, pairing.task)))}
-    ours = list(reversed(unique.values())) or [None]
-    for number in ours:
+    ours: list[Published | None] = [*reversed(unique.values())]
+    for number in ours or [None]:
         group = ALL if number is None else number.group
         theirs = [n for n in _of(known, pairing.task) if n.group == group]
         if group in groups and theirs:
