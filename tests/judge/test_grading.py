@@ -345,6 +345,19 @@ def test_once_a_judge_has_given_a_grade_others_may_lack_theirs(tmp_path: Path) -
 # --- servers that take other parameters
 
 
+def test_a_server_that_takes_no_high_temperature_has_replied_all_the_same(tmp_path: Path) -> None:
+    def answer(asked: Asked) -> Answer:
+        if asked.body["temperature"] > 1:  # type: ignore[operator]
+            return Answer(status=400, body={"error": {"message": "temperature: range: 0..1"}})
+        return Answer("Well" if number_of(asked) == 1 else "0.8")
+
+    with serving(answer, n_runs=1, workers=1) as (chosen, server):
+        graded = grade(items(3), chosen, tmp_path / "g.jsonl")
+    assert graded.samples[name(1)].ungraded == "no score: 4 replies, the last 'Well'"
+    assert graded.samples[name(1)].n_unread == 1
+    assert len(server.asked) == 2 + 5
+
+
 def test_what_a_server_refuses_makes_another_judge_and_is_asked_once(tmp_path: Path) -> None:
     def answer(asked: Asked) -> Answer:
         if "max_tokens" in asked.body:
@@ -365,9 +378,14 @@ def test_what_a_server_refuses_makes_another_judge_and_is_asked_once(tmp_path: P
         more = grade(items(7), chosen, tmp_path / "g.jsonl")
         assert len(server.asked) == 2 + 12 + 2 + 2
         assert len(more.samples) == 7
-        # A server that takes all is another judge, of which no grade is known.
+        # A server that takes all is another judge, of which no grade is known: that is told.
         server.answer = in_turn(Answer("0.4"))
-        other = grade(items(8), chosen, tmp_path / "g.jsonl")
+        said: list[str] = []
+        other = grade(items(8), chosen, tmp_path / "g.jsonl", console=Console(said.append))
+    assert [text.split(": about ")[1].split(",")[0] for text in said if ": about" in text] == [
+        "2 calls",
+        "15 calls",
+    ]
     assert other.judge == chosen.judge
     assert {sample.value for sample in other.samples.values()} == {0.4}
     assert list(other.unused) == ["other parameters (without temperature)"]

@@ -15,18 +15,7 @@ def check_estimate(questions: Sequence[str], settings: JudgeSettings, console: C
     again as often as it may be, and the judge uses all its room to think.
     """
     limits, n = settings.limits, len(questions)
-    n_most = n * len(TEMPERATURES)
-    n_prompt = sum(map(estimated_tokens, questions))
-    n_reply = n * settings.max_tokens
-    cost = limits.cost(n_prompt, n_reply)
-    highest = limits.cost(
-        n_prompt * len(TEMPERATURES), n_most * (settings.max_tokens + settings.reasoning_tokens)
-    )
-    price = "" if cost is None or highest is None else f", ${cost:,.2f}"
-    text = (
-        f"{n:,} calls, {n_prompt:,} prompt tokens (a token for {BYTES_PER_TOKEN} bytes) "
-        f"and {n_reply:,} reply tokens{price}"
-    )
+    text, cost = _least(questions, settings)
     advice = "nothing was asked · raise it, or lower --judge-runs"
     if limits.max_calls is not None and n > limits.max_calls:
         raise JudgeError(f"--judge-max-calls {limits.max_calls:,}: {text} are needed · {advice}")
@@ -34,12 +23,36 @@ def check_estimate(questions: Sequence[str], settings: JudgeSettings, console: C
         raise JudgeError(
             f"--judge-budget {limits.budget:g}: an estimated {text} are needed · {advice}"
         )
+    tell_estimate(questions, settings, console)
+
+
+def tell_estimate(questions: Sequence[str], settings: JudgeSettings, console: Console) -> None:
+    """Say what the calls will take, and at most."""
+    n_most = len(questions) * len(TEMPERATURES)
+    n_prompt = sum(map(estimated_tokens, questions)) * len(TEMPERATURES)
+    highest = settings.limits.cost(
+        n_prompt, n_most * (settings.max_tokens + settings.reasoning_tokens)
+    )
     most = [f"{n_most:,} calls if no reply is a grade and each is asked for again"]
     if settings.reasoning_tokens:
         most.append(f"{settings.reasoning_tokens:,} more tokens in each if the judge thinks")
     if highest is not None:
         most.append(f"${highest:,.2f} in all")
+    text, _ = _least(questions, settings)
     console.say(
         f"judge {settings.endpoint.model} at {settings.endpoint.url}: about {text}; at most "
         f"{', '.join(most)}"
     )
+
+
+def _least(questions: Sequence[str], settings: JudgeSettings) -> tuple[str, float | None]:
+    """Return in words, and in dollars, what it takes if each reply is a grade at once."""
+    n_prompt = sum(map(estimated_tokens, questions))
+    n_reply = len(questions) * settings.max_tokens
+    cost = settings.limits.cost(n_prompt, n_reply)
+    price = "" if cost is None else f", ${cost:,.2f}"
+    text = (
+        f"{len(questions):,} calls, {n_prompt:,} prompt tokens (a token for {BYTES_PER_TOKEN} "
+        f"bytes) and {n_reply:,} reply tokens{price}"
+    )
+    return text, cost

@@ -20,7 +20,7 @@ from vipbench.endpoints.meter import Limits, Meter, Tally
 from vipbench.endpoints.replies import SHOWN, Reply
 from vipbench.errors import JudgeError, RunError, RunInterrupted
 from vipbench.judge import ledger as ledgers
-from vipbench.judge.estimate import check_estimate
+from vipbench.judge.estimate import check_estimate, tell_estimate
 from vipbench.judge.ledger import Grade, Ledger, grade_key
 from vipbench.judge.reading import is_cut, read_grade, told_cut, why_none, without_reasoning
 from vipbench.judge.rubric import Prompt, message
@@ -315,7 +315,12 @@ class _Grader:
             if number:
                 text += self.settings.prompt.reminder
             call = _call(text, temperature, self.settings)
-            reply = told_cut(self.chat.ask(call, tally), self.chat.dialect.n_tokens(call))
+            try:
+                reply = told_cut(self.chat.ask(call, tally), self.chat.dialect.n_tokens(call))
+            except NoReply:
+                if replies:  # such as a server that takes no temperature above 1
+                    return None
+                raise
             if reply.text is None and reply.finish == "filter" and reply.refusal:
                 raise NoReply(reply.refusal)
             replies.append(reply)
@@ -407,7 +412,11 @@ def _grade_all(grader: _Grader, jobs: _Jobs, console: Console) -> None:
     n_done = len(jobs) - len(jobs.left(grader.judge))
     with console.bar("grading", total=len(jobs), initial=n_done, unit=" grades") as bar:
         try:
+            judge, n_left = grader.judge, len(jobs)
             while (left := jobs.left(grader.judge)) and not grader.chat.stop.is_set():
+                if grader.judge != judge and len(left) > n_left:
+                    tell_estimate(_questions(left, grader.settings), grader.settings, console)
+                judge, n_left = grader.judge, len(left)
                 if grader.has_grade and grader.chat.is_settled:
                     break
                 jobs.tried.add(left[0])
