@@ -21,6 +21,7 @@ from vipbench.errors import JudgeError, RunError, RunInterrupted
 from vipbench.judge import ledger
 from vipbench.judge.grading import Graded, Item, NothingGraded, grade, make_item
 from vipbench.judge.ledger import Grade
+from vipbench.judge.report import new_report, notes
 from vipbench.judge.rubric import RUBRIC_REMINDER, Prompt
 from vipbench.judge.settings import JUDGE, JudgeSettings
 from vipbench.runfolder.lines import TrialId
@@ -276,6 +277,20 @@ def test_scores_between_the_tenths_are_kept(tmp_path: Path) -> None:
 
 
 # --- judges that give no grade at all
+
+
+def test_another_scale_is_told(tmp_path: Path) -> None:
+    def answer(asked: Asked) -> Answer:
+        return Answer(f"{number_of(asked)}")
+
+    with serving(answer, n_runs=1) as (chosen, _):
+        graded = grade(items(10), chosen, tmp_path / "g.jsonl")
+    assert graded.samples[name(7)].ungraded == (
+        "no score, on another scale: 5 replies, the last '7'"
+    )
+    said = list(notes(new_report(items(10), graded, chosen)))
+    assert any("8 of 10 samples are ungraded (8 no score, on another scale)" in s for s in said)
+    assert any("a 0 or 1 beside them may mean something else too" in s for s in said)
 
 
 def test_a_judge_that_gives_no_grade_is_left_after_the_first_questions(tmp_path: Path) -> None:

@@ -124,6 +124,10 @@ def test_a_reply_that_was_cut_or_taken_away_is_no_grade() -> None:
         (Reply(None, refusal="HTTP 400: no", finish="filter"), "filtered"),
         (Reply(" ", finish="stop"), "empty"),
         (Reply("Well", finish="stop"), "not a grade alone"),
+        (Reply("7", finish="stop"), "on another scale"),
+        (Reply("80%", finish="stop"), "on another scale"),
+        (Reply("<think>8?</think> 8/10", finish="stop"), "on another scale"),
+        (Reply("0.", finish="stop"), "not a grade alone"),
     ],
 )
 def test_why_a_reply_is_no_grade(reply: Reply, why: str) -> None:

@@ -22,7 +22,14 @@ from vipbench.errors import JudgeError, RunError, RunInterrupted
 from vipbench.judge import ledger as ledgers
 from vipbench.judge.estimate import check_estimate, tell_estimate
 from vipbench.judge.ledger import Grade, Ledger, grade_key
-from vipbench.judge.reading import is_cut, read_grade, told_cut, why_none, without_reasoning
+from vipbench.judge.reading import (
+    OTHER_SCALE,
+    is_cut,
+    read_grade,
+    told_cut,
+    why_none,
+    without_reasoning,
+)
 from vipbench.judge.rubric import Prompt, message
 from vipbench.judge.settings import JUDGE, TEMPERATURES, JudgeSettings
 from vipbench.runfolder.judge_file import Judge
@@ -331,9 +338,11 @@ class _Grader:
         return None
 
     def _no_score(self, replies: Sequence[Reply]) -> str:
-        last = replies[-1]
-        why = f", {why_none(last)}" if last.finish in ("length", "filter", "refusal") else ""
-        return f"{NO_SCORE}: {len(replies)} replies, the last {self._shown(last.text or '')!r}{why}"
+        last, kind, why = replies[-1], NO_SCORE, why_none(replies[-1])
+        if why == OTHER_SCALE:
+            kind += f", {why}"
+        end = f", {why}" if last.finish in ("length", "filter", "refusal") else ""
+        return f"{kind}: {len(replies)} replies, the last {self._shown(last.text or '')!r}{end}"
 
     def _shown(self, text: str) -> str:
         """Return the start of a text, and of a longer one its end too, without the key."""

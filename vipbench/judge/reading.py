@@ -21,6 +21,8 @@ from vipbench.endpoints.replies import Reply
 
 NAMES = ("score", "grade", "correctness", "correctness score", "final score", "final grade")
 """What a reply may call a grade, in lower case."""
+OTHER_SCALE = "on another scale"
+"""Why a number is no grade that is above 1, or that says of how many or of a hundred."""
 LONGEST = 2_000
 """Characters of what is left of a reply without its reasoning; a longer one is no grade."""
 NUMBER = r"[+-]?(?:\d+(?:\.\d+)?|\.\d+)"
@@ -37,6 +39,7 @@ _GRADE = re.compile(
     re.ASCII | re.IGNORECASE,
 )
 _NUMBER = re.compile(NUMBER, re.ASCII)
+_SCALE = re.compile(r"(?![01]\.$)\d+(?:\.\d+)?(?:\s?%|\s?/\s?\d+|\s+out of\s+\d+)?\.?", re.ASCII)
 
 
 def read_grade(reply: Reply) -> float | None:
@@ -145,4 +148,6 @@ def why_none(reply: Reply) -> str:
         return "refused"
     if not (reply.text or "").strip():
         return "empty"
+    if _SCALE.fullmatch((without_reasoning(reply.text or "") or "").strip()):
+        return OTHER_SCALE
     return "not a grade alone"

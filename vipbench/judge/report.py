@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from vipbench import files
 from vipbench.errors import RunError
 from vipbench.judge.grading import Graded, Item, SampleGrade, Spent
+from vipbench.judge.reading import OTHER_SCALE
 from vipbench.judge.rubric import PUBLISHED_JUDGE, PUBLISHED_PROMPT, RUBRIC
 from vipbench.judge.settings import PUBLISHED_TOKENS, JudgeSettings
 from vipbench.report.text import number
@@ -176,6 +177,12 @@ def notes(report: JudgeReport) -> Iterator[str]:
             yield (
                 f"judge: {result.task} under {result.style}: {result.n_ungraded:,} of "
                 f"{result.n:,} samples are ungraded ({reasons})"
+            )
+        if any(reason.endswith(OTHER_SCALE) for reason in result.ungraded):
+            yield (
+                f"judge: {result.task} under {result.style}: replies are {OTHER_SCALE} than 0 to "
+                "1, so that a 0 or 1 beside them may mean something else too · take another "
+                "--judge-model"
             )
     if report.stale:
         named = ", ".join(f"{n:,} of {what}" for what, n in report.stale.items())
