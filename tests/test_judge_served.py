@@ -28,8 +28,8 @@ from vipbench.runfolder.lines import ResponseLine, ScoreLine
 
 UNKNOWN, END, ASSISTANT = "<unk>", "</s>", "[assistant]"
 WRONG, UNCLEAR = "purple", "mumble"
-"""Words in a message that the model below answers with 0.0 and with prose; without: 1.0."""
-WORDS = [UNKNOWN, END, ASSISTANT, WRONG, UNCLEAR, "0", "1", ".", "maybe"]
+"""Words in a message that the model below answers with 0 and with prose; without: 1."""
+WORDS = [UNKNOWN, END, ASSISTANT, WRONG, UNCLEAR, "0", "1", "maybe"]
 SIZE = 16
 START_SECONDS = 120
 
@@ -73,7 +73,7 @@ def save_model(folder: Path) -> None:
         for word in (WRONG, UNCLEAR):
             layer.v_proj.weight[vocabulary[word], vocabulary[word]] = 50.0
         after = model.lm_head.weight
-        for now, then in (("0", "."), ("1", "."), (".", "0"), ("maybe", END)):
+        for now, then in (("0", END), ("1", END), ("maybe", END)):
             after[vocabulary[then], vocabulary[now]] = 10.0
         for first, start in (("1", 5.0), ("0", 4.9), ("maybe", 4.9)):
             after[vocabulary[first], vocabulary[ASSISTANT]] = start
@@ -146,7 +146,7 @@ def test_answers_are_graded_by_a_served_model(served: tuple[str, str], tmp_path:
     # Six samples in two judge runs, and three that are asked five times in each.
     assert (report.spent.n_calls, report.spent.n_retries) == (12 + 30, 24)
     assert report.spent.n_estimated == 0
-    assert report.spent.n_completion_tokens >= 3 * 12
+    assert report.spent.n_completion_tokens >= 12
     assert report.results[0].mean == pytest.approx(50)
     assert report.results[0].agreement.equal == 1
     score.score(own / "run", judge=settings.model_copy(update={"n_runs": 1}))

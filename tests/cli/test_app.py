@@ -12,10 +12,10 @@ from tests.cli.conftest import Vipbench
 COMMANDS = (
     *("run", "score", "leaderboard", "merge", "export", "import", "compare", "gate", "power"),
     *("certify", "reproduce", "report", "sweep", "render", "check", "show", "ls", "convert"),
-    *("bench", "data", "demo"),
+    *("bench", "judge", "data", "demo"),
 )
 """All of them, in the order in which help lists them."""
-BELOW = ("data ls", "data fetch", "data locate", "demo make", "demo train")
+BELOW = ("judge calibrate", "data ls", "data fetch", "data locate", "demo make", "demo train")
 
 
 def spawn(*arguments: str | Path, **options: object) -> subprocess.CompletedProcess[str]:

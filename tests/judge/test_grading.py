@@ -19,8 +19,9 @@ from vipbench.endpoints.endpoint import Endpoint
 from vipbench.endpoints.meter import Limits, estimated_tokens
 from vipbench.errors import JudgeError, RunError, RunInterrupted
 from vipbench.judge import ledger
-from vipbench.judge.grading import Graded, Item, grade, make_item
+from vipbench.judge.grading import Graded, Item, NothingGraded, grade, make_item
 from vipbench.judge.ledger import Grade
+from vipbench.judge.report import new_report, notes
 from vipbench.judge.rubric import RUBRIC_REMINDER, Prompt
 from vipbench.judge.settings import JUDGE, JudgeSettings
 from vipbench.runfolder.lines import TrialId
@@ -57,7 +58,7 @@ def settings(url: str, **fields: Any) -> JudgeSettings:
     own = {"key", "tries", "timeout", "model", "first_wait"}
     endpoint: dict[str, Any] = {"model": "gpt-4-0613", "first_wait": 0.001, "tries": 3}
     endpoint |= {name: value for name, value in fields.items() if name in own}
-    given: dict[str, Any] = {"n_runs": 2, "workers": 4}
+    given: dict[str, Any] = {"n_runs": 2, "workers": 4, "max_tokens": 3, "reasoning_tokens": 0}
     given |= {name: value for name, value in fields.items() if name not in own}
     return JudgeSettings(endpoint=Endpoint(purpose=JUDGE, url=url, **endpoint), **given)
 
@@ -76,6 +77,26 @@ def lines(path: Path) -> list[Grade]:
 
 def raw(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+OTHER_NAME = (
+    "Unsupported parameter: 'max_tokens' is not supported with this model. Use "
+    "'max_completion_tokens' instead."
+)
+OTHER_TEMPERATURE = (
+    "Unsupported value: 'temperature' does not support 0.0 with this model. Only the default (1) "
+    "value is supported."
+)
+
+
+def cut(text: str | None, reasoning: str | None = None) -> Answer:
+    """Answer with a text that ended at the limit of three tokens."""
+    message = {"role": "assistant", "content": text}
+    if reasoning is not None:
+        message["reasoning_content"] = reasoning
+    usage = {"prompt_tokens": PROMPT_TOKENS, "completion_tokens": 3}
+    choice = {"message": message, "finish_reason": "length"}
+    return Answer(body={"choices": [choice], "model": "m", "usage": usage})
 
 
 def counts(graded: Graded) -> tuple[int, int, int, int, int]:
@@ -196,7 +217,7 @@ def test_prose_is_asked_again_as_published_and_never_zero(tmp_path: Path) -> Non
 
 
 def test_a_lone_surrogate_loses_no_grade(tmp_path: Path) -> None:
-    replies = [Answer("Well \ud83d"), Answer("0.6 \udc00", model="gpt-\ud800")]
+    replies = [Answer("Well \ud83d"), Answer("0.6", model="gpt-\ud800")]
     with serving(in_turn(*replies), n_runs=1) as (chosen, server):
         graded = grade(items(1), chosen, tmp_path / "g.jsonl")
         assert grade(items(1), chosen, tmp_path / "g.jsonl").samples == graded.samples
@@ -204,7 +225,7 @@ def test_a_lone_surrogate_loses_no_grade(tmp_path: Path) -> None:
     assert graded.samples[name(0)].value == 0.6
     assert graded.models == {"gpt-\\ud800": 1}
     (line,) = lines(tmp_path / "g.jsonl")
-    assert line.replies == ("Well \\ud83d", "0.6 \\udc00")
+    assert line.replies == ("Well \\ud83d", "0.6")
 
 
 def test_a_lone_surrogate_in_an_error_is_written(tmp_path: Path) -> None:
@@ -253,6 +274,159 @@ def test_scores_between_the_tenths_are_kept(tmp_path: Path) -> None:
     with serving(in_turn(Answer("0.55"))) as (chosen, _):
         graded = grade(items(1), chosen, tmp_path / "g.jsonl")
     assert graded.samples[name(0)].value == 0.55
+
+
+# --- judges that give no grade at all
+
+
+def test_another_scale_is_told(tmp_path: Path) -> None:
+    def answer(asked: Asked) -> Answer:
+        return Answer(f"{number_of(asked)}")
+
+    with serving(answer, n_runs=1) as (chosen, _):
+        graded = grade(items(10), chosen, tmp_path / "g.jsonl")
+    assert graded.samples[name(7)].ungraded == (
+        "no score, on another scale: 5 replies, the last '7'"
+    )
+    said = list(notes(new_report(items(10), graded, chosen)))
+    assert any("8 of 10 samples are ungraded (8 no score, on another scale)" in s for s in said)
+    assert any("a 0 or 1 beside them may mean something else too" in s for s in said)
+
+
+def test_a_judge_that_gives_no_grade_is_left_after_the_first_questions(tmp_path: Path) -> None:
+    with serving(in_turn(Answer("I think 0.8\x1b[2J")), workers=4) as (chosen, server):
+        graded = grade(items(303), chosen, tmp_path / "g.jsonl")
+    assert isinstance(graded.stopped, NothingGraded)
+    assert str(graded.stopped) == (
+        "judge: none of the first 5 questions got a grade · the last reply: 'I think "
+        "0.8\\x1b[2J' (not a grade alone) · expected the grade alone, such as 0.8 · take another "
+        "--judge-model"
+    )
+    assert len(server.asked) == counts(graded)[0] == 5 * 5
+    assert server.most_at_once == 1
+
+
+def test_a_cut_reply_is_no_grade_whatever_it_begins_with(tmp_path: Path) -> None:
+    with serving(lambda asked: cut("0.")) as (chosen, server):
+        graded = grade(items(12), chosen, tmp_path / "g.jsonl")
+        assert "'0.' (cut after 3 tokens) · raise --judge-max-tokens 3" in str(graded.stopped)
+        assert len(server.asked) == 25
+        assert {sample.value for sample in graded.samples.values()} == {None}
+        # With more room it is another judge, and all is asked.
+        server.answer = in_turn(Answer("0.8"))
+        more = chosen.model_copy(update={"max_tokens": 16, "n_runs": 1})
+        graded = grade(items(12), more, tmp_path / "g.jsonl")
+    assert {sample.value for sample in graded.samples.values()} == {0.8}
+    assert len(server.asked) == 25 + 12
+
+
+@pytest.mark.parametrize(
+    ("text", "reasoning"), [("<think>\nOkay", None), (None, "Okay"), ("", "Okay")]
+)
+def test_a_judge_without_room_to_think_is_told_of(
+    tmp_path: Path, text: str | None, reasoning: str | None
+) -> None:
+    with serving(lambda asked: cut(text, reasoning)) as (chosen, _):
+        graded = grade(items(12), chosen, tmp_path / "g.jsonl")
+    assert (
+        "(cut after 3 tokens) · the judge thinks first: raise --judge-reasoning-tokens 0, or"
+        in (str(graded.stopped))
+    )
+    assert "enable_thinking" in str(graded.stopped)
+
+
+def test_few_questions_without_a_grade_are_a_stop_too(tmp_path: Path) -> None:
+    with serving(in_turn(Answer("Well")), n_runs=1) as (chosen, server):
+        graded = grade(items(2), chosen, tmp_path / "g.jsonl")
+        again = grade(items(2), chosen, tmp_path / "g.jsonl")
+    assert "none of the first 2 questions got a grade" in str(graded.stopped)
+    assert str(again.stopped) == str(graded.stopped)
+    assert len(server.asked) == 2 * 10
+
+
+def test_once_a_judge_has_given_a_grade_others_may_lack_theirs(tmp_path: Path) -> None:
+    def answer(asked: Asked) -> Answer:
+        return Answer("0.8" if number_of(asked) == 4 else "Well")
+
+    with serving(answer, n_runs=1) as (chosen, server):
+        graded = grade(items(8), chosen, tmp_path / "g.jsonl")
+        assert graded.stopped is None
+        assert len(server.asked) == 7 * 5 + 1
+        again = grade(items(8), chosen, tmp_path / "g.jsonl")  # the rest is asked, and no more
+    assert again.stopped is None
+    assert len(server.asked) == 2 * 7 * 5 + 1
+
+
+# --- servers that take other parameters
+
+
+def test_a_server_that_takes_no_high_temperature_has_replied_all_the_same(tmp_path: Path) -> None:
+    def answer(asked: Asked) -> Answer:
+        if asked.body["temperature"] > 1:  # type: ignore[operator]
+            return Answer(status=400, body={"error": {"message": "temperature: range: 0..1"}})
+        return Answer("Well" if number_of(asked) == 1 else "0.8")
+
+    with serving(answer, n_runs=1, workers=1) as (chosen, server):
+        graded = grade(items(3), chosen, tmp_path / "g.jsonl")
+    assert graded.samples[name(1)].ungraded == "no score: 4 replies, the last 'Well'"
+    assert graded.samples[name(1)].n_unread == 1
+    assert len(server.asked) == 2 + 5
+
+
+def test_what_a_server_refuses_makes_another_judge_and_is_asked_once(tmp_path: Path) -> None:
+    def answer(asked: Asked) -> Answer:
+        if "max_tokens" in asked.body:
+            return Answer(status=400, body={"error": {"message": OTHER_NAME}})
+        if "temperature" in asked.body:
+            return Answer(status=400, body={"error": {"message": OTHER_TEMPERATURE}})
+        return Answer("0.8")
+
+    with serving(answer, n_runs=2) as (chosen, server):
+        graded = grade(items(6), chosen, tmp_path / "g.jsonl")
+        assert {sample.value for sample in graded.samples.values()} == {0.8}
+        assert graded.judge == chosen.judge.model_copy(update={"omitted": ("temperature",)})
+        assert len(server.asked) == 2 + 12
+        assert counts(graded)[0] == 2 + 12
+        again = grade(items(6), chosen, tmp_path / "g.jsonl")
+        assert (again.samples, again.judge) == (graded.samples, graded.judge)
+        assert len(server.asked) == 2 + 12
+        more = grade(items(7), chosen, tmp_path / "g.jsonl")
+        assert len(server.asked) == 2 + 12 + 2 + 2
+        assert len(more.samples) == 7
+        # A server that takes all is another judge, of which no grade is known: that is told.
+        server.answer = in_turn(Answer("0.4"))
+        said: list[str] = []
+        other = grade(items(8), chosen, tmp_path / "g.jsonl", console=Console(said.append))
+    assert [text.split(": about ")[1].split(",")[0] for text in said if ": about" in text] == [
+        "2 calls",
+        "15 calls",
+    ]
+    assert other.judge == chosen.judge
+    assert {sample.value for sample in other.samples.values()} == {0.4}
+    assert list(other.unused) == ["other parameters (without temperature)"]
+
+
+def test_a_server_that_wants_more_tokens_gets_them(tmp_path: Path) -> None:
+    def answer(asked: Asked) -> Answer:
+        if asked.body["max_tokens"] < 16:  # type: ignore[operator]
+            message = "Invalid 'max_tokens': integer below minimum value. Expected a value >= 16"
+            return Answer(status=400, body={"error": {"message": message}})
+        return Answer("0.8")
+
+    with serving(answer, n_runs=1) as (chosen, server):
+        graded = grade(items(3), chosen, tmp_path / "g.jsonl")
+    assert {sample.value for sample in graded.samples.values()} == {0.8}
+    assert len(server.asked) == 4
+    assert graded.judge == chosen.judge
+
+
+def test_a_grade_in_parts_is_read(tmp_path: Path) -> None:
+    content = [{"type": "thinking", "thinking": "0.2?"}, {"type": "text", "text": "0.9"}]
+    body = {"choices": [{"message": {"role": "assistant", "content": content}}], "model": "m"}
+    with serving(in_turn(Answer(body=body)), n_runs=1) as (chosen, server):
+        graded = grade(items(4), chosen, tmp_path / "g.jsonl")
+    assert {sample.value for sample in graded.samples.values()} == {0.9}
+    assert len(server.asked) == 4
 
 
 # --- faults
@@ -427,7 +601,9 @@ def test_the_estimate_is_told_before_the_first_call(tmp_path: Path) -> None:
         grade(chosen_items, chosen, tmp_path / "g.jsonl", console=Console(said.append))
         assert said == [
             f"judge gpt-4-0613 at {server.url}: about 4 calls, {n:,} prompt tokens (a token for 3 "
-            f"bytes) and 12 reply tokens, ${(30 * n + 60 * 12) / 1e6:.2f}"
+            f"bytes) and 12 reply tokens, ${(30 * n + 60 * 12) / 1e6:.2f}; at most 20 calls if no "
+            "reply is a grade and each is asked for again, "
+            f"${(30 * n + 60 * 12) * 5 / 1e6:.2f} in all"
         ]
 
 

@@ -1,3 +1,4 @@
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -174,10 +175,51 @@ def test_grades_that_are_not_used_are_named(tmp_path: Path) -> None:
         book.add(grade(1, None, key="k5"))
         assert book.unused({KEY}, JUDGE) == {
             "judge qwen": 2,
-            "other parameters": 1,
+            "other parameters (max_tokens 9)": 1,
             "other questions, answers or predictions": 1,
             "prompt cdcdcdcdcdcd": 1,
         }
         assert (
             book.unused({KEY, "k4"}, JUDGE).get("other questions, answers or predictions") is None
         )
+
+
+@pytest.mark.parametrize(
+    ("reply", "score", "n_tokens", "stays"),
+    [
+        ("0.8", 0.8, 3, True),
+        ("0.8\n", 0.8, 3, True),
+        ("0.5 because", 0.5, 3, False),
+        ("0.", 0.0, 3, False),
+        ("1.", 1.0, 3, False),
+        ("1", 1.0, 1, True),
+        ("1", 1.0, 3, False),  # may have been the start of `1.0`
+        ("0", 0.0, 3, False),
+    ],
+)
+def test_old_grades_are_read_by_the_rule_of_today(
+    tmp_path: Path, reply: str, score: float, n_tokens: int, *, stays: bool
+) -> None:
+    path = tmp_path / "grades.jsonl"
+    old = grade(1, score, replies=(reply,), n_calls=1, n_completion_tokens=n_tokens)
+    with ledger.opened(path) as book:
+        book.add(old)
+    for line, is_kept in ((old, stays), (old.model_copy(update={"finish": "stop"}), True)):
+        path.write_text(line.model_dump_json() + "\n")
+        read = ledger.read(path).get(KEY, 1)
+        assert read is not None
+        assert read.score == (score if is_kept else None)
+        assert is_kept or str(read.reason).startswith("no grade by the rule of today: ")
+    assert [json.loads(line)["score"] for line in path.read_text().splitlines()] == [score]
+
+
+def test_a_judge_is_known_as_it_was_asked(tmp_path: Path) -> None:
+    asked = JUDGE.model_copy(update={"omitted": ("temperature",)})
+    with ledger.opened(tmp_path / "grades.jsonl") as book:
+        assert book.as_asked(JUDGE) == JUDGE
+        book.add(grade(1, judge=asked))
+        assert book.as_asked(JUDGE) == asked
+        assert book.has_grade_of(asked)
+        assert not book.has_grade_of(JUDGE)
+        other = JUDGE.model_copy(update={"max_tokens": 9})
+        assert book.as_asked(other) == other

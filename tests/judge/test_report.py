@@ -41,9 +41,10 @@ def judged(
         "stopped": None,
     }
     endpoint = Endpoint(purpose=JUDGE, url="https://api.openai.com/v1", model="gpt-4-0613")
-    chosen = JudgeSettings(endpoint=endpoint, n_runs=2)
+    chosen = JudgeSettings(endpoint=endpoint, n_runs=2, max_tokens=3, reasoning_tokens=0)
     if prompt is not None:
         chosen = chosen.model_copy(update={"prompt": prompt})
+    given["judge"] = chosen.judge
     return new_report([item for item, _ in pairs], Graded(**(given | graded)), chosen)
 
 
@@ -172,3 +173,42 @@ def test_each_sample_has_its_grade() -> None:
     report = judged(PAIRS)
     assert JudgeReport.model_validate_json(report.model_dump_json()) == report
     assert PAIRS[0][0].name == TrialId("vip_bench_bbox", "given", "v1_0")
+
+
+def test_replies_that_are_no_grades_have_two_totals() -> None:
+    unread = sample(0.4, None, ungraded="no score: 5 replies, the last 'a'").model_copy(
+        update={"n_unread": 1}
+    )
+    unanswered = sample(0.4, None, ungraded="HTTP 500")
+    report = judged([(item(0), sample(0.8, 0.6)), (item(1), unread), (item(2), unanswered)])
+    (result,) = report.results
+    assert (result.n_graded, result.n_unread) == (1, 1)
+    assert result.mean == pytest.approx(70)
+    assert result.mean_with_zeros == pytest.approx((70 + 20) / 2)
+    assert not report.comparable
+    assert report.not_comparable[-1] == (
+        "vip_bench_bbox under given: in 1 of 3 samples no reply is a grade; they are left out here "
+        "(70.0 points) and are 0 in the published evaluator (45.0 points)"
+    )
+
+
+def test_what_else_is_not_as_published() -> None:
+    endpoint = Endpoint(
+        purpose=JUDGE, url="http://localhost", model="gpt-4-0613", extra_body={"seed": 1}
+    )
+    chosen = JudgeSettings(endpoint=endpoint)
+    graded = Graded(
+        samples={item(0).name: sample(0.5)},
+        models={"gpt-4-0613": 1},
+        spent=Spent(),
+        spent_now=Spent(),
+        unused={},
+        stopped=None,
+        judge=chosen.judge.model_copy(update={"omitted": ("temperature",)}),
+    )
+    assert new_report([item(0)], graded, chosen).not_comparable[1:] == (
+        "replies have 64 tokens, published are 3",
+        "the judge has room to think (4,096 tokens), published is none",
+        'it is asked with further fields, {"seed": 1}, published are none',
+        "the server refuses temperature: its own default holds",
+    )

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from vipbench.errors import JudgeError
-from vipbench.judge.rubric import OWN_PROMPT, RUBRIC_REMINDER, message, parse_score, read_evaluator
+from vipbench.judge.rubric import OWN_PROMPT, RUBRIC_REMINDER, message, read_evaluator
 
 FEW_SHOT = (
     'Compare them, "please".\n\nQuestion | Truth | Prediction | Grade\n--- | ---\na | b | c | 1\n'
@@ -135,44 +135,3 @@ def test_the_rubric_keeps_an_answer_within_its_frame() -> None:
 def test_the_rubric_tells_of_both_words() -> None:
     assert OWN_PROMPT.source == "rubric"
     assert all(word in OWN_PROMPT.text for word in ("<AND>", "<OR>", "0.0", "1.0"))
-
-
-@pytest.mark.parametrize(
-    ("reply", "score"),
-    [
-        ("1.0", 1.0),
-        ("0", 0.0),
-        ("0.5 because", 0.5),
-        ("0.5\n", 0.5),
-        (" 0.3", 0.3),
-        ("1.", 1.0),
-        (".5", 0.5),
-        ("+0.5", 0.5),
-        ("-0.0", 0.0),
-        ("0.55", 0.55),
-        ("1.1", None),
-        ("-0.1", None),
-        ("7", None),
-        ("10", None),
-        ("nan", None),
-        ("inf", None),
-        ("1e-1", None),
-        ("0_1", None),
-        ("0,5", None),
-        ("0.5.", None),
-        ("0.5/1", None),
-        ("\u0660.\u0665", None),
-        ("The score", None),
-        ("Score: 0.5", None),
-        ("**0.5**", None),
-        ("", None),
-        ("   ", None),
-        ("9" * 5000, None),
-    ],
-)
-def test_scores(reply: str, score: float | None) -> None:
-    assert parse_score(reply) == score
-
-
-def test_no_score_is_below_zero() -> None:
-    assert str(parse_score("-0")) == "0.0"

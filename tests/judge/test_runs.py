@@ -74,7 +74,7 @@ def test_a_run_is_judged(folder: Path) -> None:
     assert [row.metric for row in results.rows if row.group == "all"] == [
         "exact_proxy",
         METRIC,
-        "text_match",
+        "stated",
     ]
     written = read_report(folder)
     assert written is not None

@@ -49,3 +49,22 @@ def test_judges_of_one_name_are_told_apart_by_what_they_were_asked_with() -> Non
         "gpt-4-turbo",
     ]
     assert judge_labels([by(), by(model="gpt-4-latest")])[by()] == "gpt-4-0613, asked for as gpt-4"
+
+
+def test_limits_and_parameters_make_another_judge() -> None:
+    def by(**changes: object) -> GradedBy:
+        return GradedBy(ONE.model_copy(update=changes), ("qwen",))
+
+    judges = [
+        by(),
+        by(max_tokens=64),
+        by(max_tokens=64, reasoning_tokens=4096),
+        by(extra_body='{"seed": 1}'),
+        by(omitted=("temperature",)),
+    ]
+    labels = judge_labels(judges)
+    assert len(set(labels.values())) == len(judges)
+    assert "reasoning_tokens 4096" in labels[judges[2]]
+    assert 'extra_body {"seed": 1}' in labels[judges[3]]
+    assert "without temperature" in labels[judges[4]]
+    assert "with all" in labels[judges[0]]

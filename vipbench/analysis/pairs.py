@@ -12,6 +12,7 @@ from vipbench.runfolder import manifest as manifests
 from vipbench.runfolder.folder import SCORES
 from vipbench.runfolder.judge_file import (
     JUDGE_METRIC,
+    JUDGE_METRICS,
     GradedBy,
     judge_labels,
     read_graded_by,
@@ -57,7 +58,7 @@ class Side(NamedTuple):
     @property
     def is_graded(self) -> bool:
         """Say whether a judge has given grades."""
-        return any(metric == JUDGE_METRIC for _, metric in self.lines)
+        return any(metric in JUDGE_METRICS for _, metric in self.lines)
 
     def graded_by(self) -> GradedBy | None:
         """Read who graded; None where nobody did, or it is not known. RunError if it is broken."""
@@ -230,11 +231,11 @@ def pair_runs(
     for task in both:
         _check_task(base, new, task)
         name = metric or _headline_metric(base, new, task)
-        if name == JUDGE_METRIC and graders[0] != graders[1]:
+        if name in JUDGE_METRICS and graders[0] != graders[1]:
             continue
         if name and all((task, name) in side.lines for side in (base, new)):
             pairings.append(_pair_task(base, new, task, name, partial=partial))
-    if not pairings and graders[0] != graders[1] and (metric or JUDGE_METRIC) == JUDGE_METRIC:
+    if not pairings and graders[0] != graders[1] and (metric or JUDGE_METRIC) in JUDGE_METRICS:
         labels = judge_labels(graders)
         who = f"the judge is {labels[graders[0]]} in one, {labels[graders[1]]} in the other"
         raise _refused(base, new, f"{who} · have both graded by one (`vipbench score`)", True)

@@ -7,6 +7,7 @@ at once. Each module adds its commands to the application; help lists them in th
 # ruff: isort: off
 from vipbench.cli.app import app, main
 from vipbench.cli import run, score, leaderboard
+from vipbench.cli import calibrate
 from vipbench.cli import merge
 from vipbench.cli import export, import_
 from vipbench.cli import compare, gate, power
@@ -24,6 +25,7 @@ from vipbench.cli import bench
 __all__ = [
     "app",
     "bench",
+    "calibrate",
     "certify",
     "check",
     "compare",

@@ -15,7 +15,8 @@ def judge_settings(options: "JudgeOptions") -> "JudgeSettings | None":
     """Return who is to grade; None without `--judge-url`.
 
     Raises:
-        JudgeError: An option is wrong, or is given without `--judge-url` (but for `ledger`).
+        JudgeError: An option is wrong, or is given without `--judge-url` (but for `ledger`); or
+            that is given without a model.
     """
     if options.url is None:
         others = options.model_dump(exclude={"ledger"}, exclude_none=True)
@@ -26,19 +27,33 @@ def judge_settings(options: "JudgeOptions") -> "JudgeSettings | None":
     from vipbench.endpoints.endpoint import Endpoint, base_url
     from vipbench.endpoints.keys import find_key
     from vipbench.endpoints.meter import Limits
-    from vipbench.judge.rubric import OWN_PROMPT, PUBLISHED_JUDGE, read_evaluator
-    from vipbench.judge.settings import JUDGE, N_RUNS, WORKERS, JudgeSettings
+    from vipbench.judge import settings as defaults
+    from vipbench.judge.options import no_model
+    from vipbench.judge.rubric import OWN_PROMPT, read_evaluator
+    from vipbench.judge.settings import JUDGE
 
     url = base_url(options.url, JUDGE)
+    if not options.model:
+        raise no_model()
     key, source = find_key(options.key_file, os.environ, JUDGE, url=url, variable=options.key_env)
-    model = options.model or PUBLISHED_JUDGE
-    endpoint = Endpoint(purpose=JUDGE, url=url, model=model, key=key)
+    room = options.reasoning_tokens
+    room = defaults.REASONING_TOKENS if room is None else room
+    endpoint = Endpoint(
+        purpose=JUDGE,
+        url=url,
+        model=options.model,
+        key=key,
+        extra_body=options.extra_body or {},
+        timeout=options.timeout or (defaults.TIMEOUT_THINKING if room else defaults.TIMEOUT),
+    )
     say(f"judge: {source}")
-    return JudgeSettings(
+    return defaults.JudgeSettings(
         endpoint=endpoint,
         prompt=OWN_PROMPT if options.prompt_from is None else read_evaluator(options.prompt_from),
-        n_runs=options.runs or N_RUNS,
-        workers=options.workers or WORKERS,
+        max_tokens=options.max_tokens or defaults.MAX_TOKENS,
+        reasoning_tokens=room,
+        n_runs=options.runs or defaults.N_RUNS,
+        workers=options.workers or defaults.WORKERS,
         limits=Limits(price=options.price, budget=options.budget, max_calls=options.max_calls),
         ledger=options.ledger,
     )

@@ -30,6 +30,15 @@ def reproduce(
     everything: Annotated[
         bool, typer.Option("--all", help="List the numbers of other systems too.")
     ] = False,
+    released: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="RUN",
+            help="Run of released answers (`vipbench import`) with grades of the same judge; the "
+            "difference from them stands beside that of the published numbers.",
+            show_default=False,
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -45,7 +54,7 @@ def reproduce(
     """
     from vipbench.analysis.reproduce import text, verdicts
 
-    result = verdicts.reproduce(folders, system=system, everything=everything)
+    result = verdicts.reproduce(folders, system=system, everything=everything, released=released)
     paths = text.write(result, out) if out is not None else []
     if as_json:
         put_json(result.model_dump(mode="json"))

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from vipbench.report.names import display_names, protocol, run_labels
 from vipbench.runfolder import manifest as manifests
 from vipbench.runfolder import summary
-from vipbench.runfolder.judge_file import JUDGE_METRIC, judge_labels, read_graded_by
+from vipbench.runfolder.judge_file import JUDGE_METRICS, judge_labels, read_graded_by
 from vipbench.runfolder.lines import ScoreLine
 from vipbench.runfolder.manifest import Manifest, TaskRun
 from vipbench.runfolder.summary import ALL, Row
@@ -71,7 +71,7 @@ class Run(NamedTuple):
 
     def metric_name(self, metric: str) -> str:
         """Name a metric so that grades of different judges have different names."""
-        return f"{metric} {self.judge}" if metric == JUDGE_METRIC and self.judge else metric
+        return f"{metric} {self.judge}" if metric in JUDGE_METRICS and self.judge else metric
 
     def row(self, key: TaskKey, style: str, metric: str, group: str = ALL) -> Row | None:
         """Return one row of the summary; None where there is none."""
@@ -143,7 +143,7 @@ def _judges(read: Sequence[tuple[Path, Manifest, list[Row]]]) -> list[str]:
     graded = {
         number: read_graded_by(folder)
         for number, (folder, _, rows) in enumerate(read)
-        if any(row.metric == JUDGE_METRIC for row in rows)
+        if any(row.metric in JUDGE_METRICS for row in rows)
     }
     labels = judge_labels(graded.values())
     several = len(labels) > 1

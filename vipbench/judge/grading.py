@@ -16,17 +16,28 @@ from vipbench.console import QUIET, Console
 from vipbench.endpoints.chat import Chat
 from vipbench.endpoints.failures import NoReply, Stopped
 from vipbench.endpoints.messages import Call, Sampling, user
-from vipbench.endpoints.meter import BYTES_PER_TOKEN, Limits, Meter, Tally, estimated_tokens
+from vipbench.endpoints.meter import Limits, Meter, Tally
 from vipbench.endpoints.replies import SHOWN, Reply
 from vipbench.errors import JudgeError, RunError, RunInterrupted
 from vipbench.judge import ledger as ledgers
+from vipbench.judge.estimate import check_estimate, tell_estimate
 from vipbench.judge.ledger import Grade, Ledger, grade_key
-from vipbench.judge.rubric import Prompt, message, parse_score
+from vipbench.judge.reading import (
+    OTHER_SCALE,
+    is_cut,
+    read_grade,
+    told_cut,
+    why_none,
+    without_reasoning,
+)
+from vipbench.judge.rubric import Prompt, message
 from vipbench.judge.settings import JUDGE, TEMPERATURES, JudgeSettings
 from vipbench.runfolder.judge_file import Judge
 from vipbench.runfolder.lines import TrialId
 from vipbench.schema import Record, Trial
 
+NO_SCORE = "no score"
+"""What the reason begins with where all replies came, and none was a grade."""
 CAPABILITY = "capability"
 """The tag that holds what a question asks of a model, such as `rec` and `ocr`."""
 
@@ -57,12 +68,21 @@ class SampleGrade(Record):
     """One a judge run, 0-1; None: no grade."""
     ungraded: str | None
     """Why the sample has no score; None where it has one."""
+    n_unread: int = 0
+    """Judge runs in which no reply was a grade; in others without one there was no reply."""
 
     @property
     def value(self) -> float | None:
         """The mean of all judge runs; None where one of them gave no grade."""
         known = [score for score in self.scores if score is not None]
         return statistics.fmean(known) if len(known) == len(self.scores) else None
+
+    @property
+    def value_with_zeros(self) -> float | None:
+        """The mean where replies that are no grade count 0, as in the published evaluator."""
+        known = [score for score in self.scores if score is not None]
+        is_whole = len(known) + self.n_unread == len(self.scores)
+        return statistics.fmean([*known, *[0.0] * self.n_unread]) if is_whole else None
 
 
 class Spent(Record):
@@ -93,6 +113,12 @@ class Graded(NamedTuple):
     """Grades in the ledger that are not valid here, by what they were given for."""
     stopped: JudgeError | None
     """Why grading ended before its end."""
+    judge: Judge
+    """Who graded: as was asked for, without the parameters that the server refused."""
+
+
+class NothingGraded(JudgeError):
+    """The judge answers, but in a way in which it will give no grade: asking on is of no use."""
 
 
 def grade(
@@ -118,29 +144,29 @@ def grade(
         RunError: The ledger is in use, broken or cannot be written.
         RunInterrupted: Ctrl-C; the same call resumes.
     """
-    judge = settings.judge
-    keys = _keys(items, judge)
-    by_key = {keys[item.name]: item for item in reversed(items)}
     with ledgers.opened(ledger) as book:
-        jobs = [
-            _Job(run, key, by_key[key])
-            for run in range(1, settings.n_runs + 1)
-            for key in dict.fromkeys(keys[item.name] for item in items)
-            if not _is_complete(book.get(key, run))
-        ]
-        grader = _Grader(settings, judge, book, console)
-        if jobs:
-            _check_estimate(jobs, settings, console)
-            _grade_all(grader, jobs, len(by_key) * settings.n_runs, console)
-        stopped = grader.stopped
+        grader = _Grader(settings, book.as_asked(settings.judge), book, console)
+        jobs = _Jobs(items, settings.n_runs, book)
+        if left := jobs.left(grader.judge):
+            check_estimate(_questions(left, settings), settings, console)
+            _grade_all(grader, jobs, console)
+        stopped, judge = grader.stopped, grader.judge
+        keys = _keys(items, judge)
         reason = f"not asked: {stopped}" if stopped else "not asked"
+        samples = _samples(items, keys, book, settings.n_runs, reason)
+        if stopped is None and samples and all(s.value is None for s in samples.values()):
+            stopped = grader.nothing_graded() or NothingGraded(
+                f"judge: none of {len(samples):,} samples has a grade in each of "
+                f"{settings.n_runs} judge runs"
+            )
         return Graded(
-            samples=_samples(items, keys, book, settings.n_runs, reason),
+            samples=samples,
             models=_models(book, set(keys.values()), settings.n_runs),
             spent=_spent(book.lines(set(keys.values())), settings.limits),
             spent_now=_spent(grader.added, settings.limits),
             unused=book.unused(set(keys.values()), judge),
             stopped=stopped,
+            judge=judge,
         )
 
 
@@ -157,6 +183,7 @@ def recall(
         spent_now=_spent([], limits),
         unused=book.unused(set(keys.values()), judge),
         stopped=None,
+        judge=judge,
     )
 
 
@@ -184,8 +211,33 @@ class _Job(NamedTuple):
     """One sample in one judge run."""
 
     run: int
-    key: str
     item: Item
+
+    def key(self, judge: Judge) -> str:
+        """Return what its grade is valid for."""
+        return grade_key(judge, self.item.question, self.item.answer, self.item.prediction)
+
+
+class _Jobs:
+    """All that is to be asked: each judge run after the other, equal samples once."""
+
+    def __init__(self, items: Sequence[Item], n_runs: int, book: Ledger) -> None:
+        unique = {(item.question, item.answer, item.prediction): item for item in reversed(items)}
+        names = dict.fromkeys((item.question, item.answer, item.prediction) for item in items)
+        self._all = [_Job(run, unique[name]) for run in range(1, n_runs + 1) for name in names]
+        self._book = book
+        self.tried: set[_Job] = set()
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def left(self, judge: Judge) -> list[_Job]:
+        """Return those that have no grade of a judge, and were not tried by this command."""
+        return [
+            job
+            for job in self._all
+            if job not in self.tried and not _is_complete(self._book.get(job.key(judge), job.run))
+        ]
 
 
 class _Grader:
@@ -195,19 +247,30 @@ class _Grader:
         self, settings: JudgeSettings, judge: Judge, ledger: Ledger, console: Console
     ) -> None:
         self.settings = settings
-        self.judge = judge
         self.ledger = ledger
         self.chat = Chat(
             settings.endpoint,
             Meter(settings.limits, JUDGE),
             connections=settings.workers,
             console=console,
-            adapts=False,
         )
         self.added: list[Grade] = []
         self.stopped: JudgeError | None = None
+        self.has_grade = ledger.has_grade_of(judge)
+        """Whether the judge has given any, in this command or before."""
+        self._judge = judge
         self._n_without_reply = 0
+        self._n_without_grade = 0
+        self._last: Reply | str | None = None
+        """What came to nothing last: a reply, or why there was none."""
         self._lock = threading.Lock()
+
+    @property
+    def judge(self) -> Judge:
+        """Who grades, without the parameters that the server refuses, once that is known."""
+        if not self.chat.is_settled:
+            return self._judge
+        return self._judge.model_copy(update={"omitted": self.chat.dialect.omitted})
 
     def grade(self, job: _Job) -> None:
         """Ask for one grade, and write down what came of it."""
@@ -219,10 +282,11 @@ class _Grader:
         try:
             score = self._ask(job.item, tally, replies)
             if score is None:
-                reason = f"no score: {len(replies)} replies, the last {replies[-1].text or ''!r}"
+                reason = self._no_score(replies)
+            self._count(replies[-1], is_graded=score is not None)
         except NoReply as error:
             reason, is_unanswered = str(error), True
-            self._count(is_answered=False, reason=reason)
+            self._count(reason, is_graded=False)
         except Stopped:
             reason = "stopped"
         except JudgeError as error:
@@ -230,15 +294,17 @@ class _Grader:
             self._stop(error)
         if not tally.n_calls and not is_unanswered:
             return  # it was not asked
+        judge = self.judge
         self._write(
             Grade(
-                key=job.key,
+                key=job.key(judge),
                 run=job.run,
                 score=score,
                 reason=reason,
-                replies=tuple(reply.text or "" for reply in replies),
+                replies=tuple(self._shown(reply.text or "") for reply in replies),
                 model=replies[-1].model if replies else None,
-                judge=self.judge,
+                finish=replies[-1].finish if replies else None,
+                judge=judge,
                 task=job.item.task,
                 style=job.item.style,
                 id=job.item.id,
@@ -255,17 +321,35 @@ class _Grader:
             text = _message(self.settings.prompt, item)
             if number:
                 text += self.settings.prompt.reminder
-            reply = self.chat.ask(_call(text, temperature, self.settings.max_tokens), tally)
+            call = _call(text, temperature, self.settings)
+            try:
+                reply = told_cut(self.chat.ask(call, tally), self.chat.dialect.n_tokens(call))
+            except NoReply:
+                if replies:  # such as a server that takes no temperature above 1
+                    return None
+                raise
             if reply.text is None and reply.finish == "filter" and reply.refusal:
                 raise NoReply(reply.refusal)
-            self._count(is_answered=True)
-            said = reply.text or ""
-            shown = self.chat.clean(said[: 10 * SHOWN])[:SHOWN]
-            replies.append(reply._replace(text=shown))
-            score = parse_score(said)
+            replies.append(reply)
+            self._n_without_reply = 0
+            score = read_grade(reply)
             if score is not None:
                 return score
         return None
+
+    def _no_score(self, replies: Sequence[Reply]) -> str:
+        last, kind, why = replies[-1], NO_SCORE, why_none(replies[-1])
+        if why == OTHER_SCALE:
+            kind += f", {why}"
+        end = f", {why}" if last.finish in ("length", "filter", "refusal") else ""
+        return f"{kind}: {len(replies)} replies, the last {self._shown(last.text or '')!r}{end}"
+
+    def _shown(self, text: str) -> str:
+        """Return the start of a text, and of a longer one its end too, without the key."""
+        if len(text) <= SHOWN:
+            return self.chat.clean(text)
+        start, end = self.chat.clean(text[: 10 * SHOWN]), self.chat.clean(text[-10 * SHOWN :])
+        return f"{start[: SHOWN // 2]} … {end[-SHOWN // 2 :]}"
 
     def _write(self, line: Grade) -> None:
         try:
@@ -276,18 +360,50 @@ class _Grader:
         with self._lock:
             self.added.append(line)
 
-    def _count(self, *, is_answered: bool, reason: str = "") -> None:
-        """Stop where the judge has answered nothing for some time."""
+    def _count(self, last: Reply | str, *, is_graded: bool) -> None:
+        """Stop where the judge answers nothing, or has never given a grade."""
         with self._lock:
-            self._n_without_reply = 0 if is_answered else self._n_without_reply + 1
-            is_given_up = self._n_without_reply >= self.settings.give_up_after
-        if is_given_up:
+            self.has_grade = self.has_grade or is_graded
+            self._n_without_reply += isinstance(last, str)
+            self._n_without_grade = 0 if is_graded else self._n_without_grade + 1
+            self._last = None if is_graded else last
+            is_gone = self._n_without_reply >= self.settings.give_up_after
+            is_useless = not self.has_grade and self._n_without_grade >= self.settings.give_up_after
+        if is_gone:
             self._stop(
                 JudgeError(
                     f"judge: {self.settings.give_up_after} questions in a row got no reply, the "
-                    f"last one: {reason}"
+                    f"last one: {last}"
                 )
             )
+        elif is_useless and (error := self.nothing_graded()):
+            self._stop(error)
+
+    def nothing_graded(self) -> NothingGraded | None:
+        """Say why the questions so far came to nothing, and what to do; None where one did not."""
+        last, n = self._last, self._n_without_grade
+        if self.has_grade or last is None:
+            return None
+        head = f"judge: none of the first {n} questions got a grade"
+        if isinstance(last, str):
+            return NothingGraded(f"{head} · the last one: {last}")
+        said = f"the last reply: {self._shown(last.text or last.refusal or '')!r}"
+        if not (last.text or "").strip() and last.reasoning:
+            said += f" behind the reasoning {self._shown(last.reasoning)!r}"
+        return NothingGraded(f"{head} · {said} ({why_none(last)}) · {self._advice(last)}")
+
+    def _advice(self, reply: Reply) -> str:
+        settings = self.settings
+        if is_cut(reply) and (reply.reasoning or without_reasoning(reply.text or "") is None):
+            return (
+                f"the judge thinks first: raise {JUDGE.option('reasoning-tokens')} "
+                f"{settings.reasoning_tokens}, or switch thinking off, such as by "
+                f"{JUDGE.option('extra-body')} "
+                '\'{"chat_template_kwargs": {"enable_thinking": false}}\''
+            )
+        if is_cut(reply):
+            return f"raise --judge-max-tokens {settings.max_tokens}, or take another --judge-model"
+        return "expected the grade alone, such as 0.8 · take another --judge-model"
 
     def _stop(self, error: JudgeError) -> None:
         with self._lock:
@@ -295,15 +411,27 @@ class _Grader:
         self.chat.stop.set()
 
 
-def _grade_all(grader: _Grader, jobs: Sequence[_Job], n_all: int, console: Console) -> None:
-    """Ask for all grades; the first alone, since a wrong key or address shows there."""
+def _grade_all(grader: _Grader, jobs: _Jobs, console: Console) -> None:
+    """Ask for all grades; the first ones alone, until the judge has shown that it gives any.
+
+    A wrong key or address, parameters that the server refuses and replies that are no grades show
+    there.
+    """
     pool = ThreadPoolExecutor(grader.settings.workers, thread_name_prefix="judge")
-    n_done = n_all - len(jobs)
-    with console.bar("grading", total=n_all, initial=n_done, unit=" grades") as bar:
+    n_done = len(jobs) - len(jobs.left(grader.judge))
+    with console.bar("grading", total=len(jobs), initial=n_done, unit=" grades") as bar:
         try:
-            pool.submit(grader.grade, jobs[0]).result()
-            bar.update()
-            futures: list[Future[None]] = [pool.submit(grader.grade, job) for job in jobs[1:]]
+            judge, n_left = grader.judge, len(jobs)
+            while (left := jobs.left(grader.judge)) and not grader.chat.stop.is_set():
+                if grader.judge != judge and len(left) > n_left:
+                    tell_estimate(_questions(left, grader.settings), grader.settings, console)
+                judge, n_left = grader.judge, len(left)
+                if grader.has_grade and grader.chat.is_settled:
+                    break
+                jobs.tried.add(left[0])
+                pool.submit(grader.grade, left[0]).result()
+                bar.update()
+            futures: list[Future[None]] = [pool.submit(grader.grade, job) for job in left]
             for future in as_completed(futures):
                 future.result()
                 bar.update()
@@ -320,35 +448,20 @@ def _grade_all(grader: _Grader, jobs: Sequence[_Job], n_all: int, console: Conso
             grader.chat.close()
 
 
-def _call(text: str, temperature: float, max_tokens: int) -> Call:
+def _call(text: str, temperature: float, settings: JudgeSettings) -> Call:
     """Return a question as the released evaluator sends it: a temperature, and nothing more."""
     sampling = Sampling(temperature=temperature, top_p=None, seed=None)
-    return Call((user(text),), max_tokens, sampling)
+    return Call(
+        (user(text),), settings.max_tokens, sampling, reasoning_tokens=settings.reasoning_tokens
+    )
+
+
+def _questions(jobs: Iterable[_Job], settings: JudgeSettings) -> list[str]:
+    return [_message(settings.prompt, job.item) for job in jobs]
 
 
 def _message(prompt: Prompt, item: Item) -> str:
     return message(prompt, item.question, item.answer, item.prediction)
-
-
-def _check_estimate(jobs: Sequence[_Job], settings: JudgeSettings, console: Console) -> None:
-    """Say what the calls will take without retries; JudgeError where that exceeds a limit."""
-    limits = settings.limits
-    n_prompt = sum(estimated_tokens(_message(settings.prompt, job.item)) for job in jobs)
-    n_reply = len(jobs) * settings.max_tokens
-    cost = limits.cost(n_prompt, n_reply)
-    price = "" if cost is None else f", ${cost:,.2f}"
-    text = (
-        f"{len(jobs):,} calls, {n_prompt:,} prompt tokens (a token for {BYTES_PER_TOKEN} bytes) "
-        f"and {n_reply:,} reply tokens{price}"
-    )
-    advice = "nothing was asked · raise it, or lower --judge-runs"
-    if limits.max_calls is not None and len(jobs) > limits.max_calls:
-        raise JudgeError(f"--judge-max-calls {limits.max_calls:,}: {text} are needed · {advice}")
-    if limits.budget is not None and cost is not None and cost > limits.budget:
-        raise JudgeError(
-            f"--judge-budget {limits.budget:g}: an estimated {text} are needed · {advice}"
-        )
-    console.say(f"judge {settings.endpoint.model} at {settings.endpoint.url}: about {text}")
 
 
 # --- what the ledger holds
@@ -381,7 +494,8 @@ def _samples(
             count = "" if n_runs == 1 else f" ({len(reasons)} of {n_runs} judge runs)"
             ungraded = f"{reasons[0]}{count}"
         scores = tuple(line.score if line else None for line in lines)
-        samples[item.name] = SampleGrade(scores=scores, ungraded=ungraded)
+        n_unread = sum((line.reason or "").startswith(NO_SCORE) for line in lines if line)
+        samples[item.name] = SampleGrade(scores=scores, ungraded=ungraded, n_unread=n_unread)
     return samples
 
 

@@ -10,11 +10,14 @@ from pydantic import Field, field_validator
 
 from vipbench import files
 from vipbench.digests import digest, facts
-from vipbench.runfolder.judge_file import Judge
+from vipbench.judge.reading import parse_grade
+from vipbench.runfolder.judge_file import GradedBy, Judge, judge_labels
 from vipbench.schema import Record
 
 GRADES = "grades.jsonl"
 """The ledger's name in a run folder."""
+NO_LONGER = "no grade by the rule of today:"
+"""What the reason of a grade begins with that an earlier version took a reply for."""
 _ADVICE = files.Advice(
     full="nothing that was graded is lost · make room, then give the same command again to resume",
     broken="remove the line: what it graded is asked again",
@@ -36,6 +39,9 @@ class Grade(Record):
     """All replies in order, cut short; the last one holds the score."""
     model: str | None = None
     """As the server named itself in the last reply."""
+    finish: str | None = None
+    """How the last reply ended, as `Reply.finish`; None: there is none, or it was not written
+    down."""
     judge: Judge
     task: str
     style: str
@@ -93,6 +99,17 @@ class Ledger:
         """Return all lines of some keys, in the order in which they were written."""
         return [grade for grade in self._lines if grade.key in keys]
 
+    def as_asked(self, judge: Judge) -> Judge:
+        """Return a judge with the parameters left out that its server refused the last time."""
+        for grade in reversed(self._lines):
+            if grade.replies and grade.judge.model_copy(update={"omitted": ()}) == judge:
+                return grade.judge
+        return judge
+
+    def has_grade_of(self, judge: Judge) -> bool:
+        """Say whether a judge has given any grade at all."""
+        return any(g.score is not None and g.judge == judge for g in self._grades.values())
+
     def unused(self, keys: Collection[str], judge: Judge) -> dict[str, int]:
         """Count the grades that are not valid for `keys`, by what they were given for."""
         counts: Counter[str] = Counter()
@@ -104,16 +121,35 @@ class Ledger:
             elif grade.judge.prompt_digest != judge.prompt_digest:
                 counts[f"prompt {grade.judge.prompt_digest[:12]}"] += 1
             elif grade.judge != judge:
-                counts["other parameters"] += 1
+                labels = judge_labels([GradedBy(each, ("",)) for each in (judge, grade.judge)])
+                named = labels[GradedBy(grade.judge, ("",))].removeprefix(", ")
+                counts[f"other parameters ({named})"] += 1
             else:
                 counts["other questions, answers or predictions"] += 1
         return dict(sorted(counts.items()))
 
     def _keep(self, grade: Grade) -> None:
+        grade = _read_again(grade)
         self._lines.append(grade)
         known = self._grades.get((grade.key, grade.run))
         if known is None or known.score is None:
             self._grades[grade.key, grade.run] = grade
+
+
+def _read_again(grade: Grade) -> Grade:
+    """Return a line without its grade where its reply is none by the rule that is in force now.
+
+    Lines without `finish` were written when a number at the start of a reply was a grade, and one
+    that was cut was not told from one that was whole.
+    """
+    if grade.score is None or grade.finish is not None or not grade.replies:
+        return grade
+    last = grade.replies[-1]
+    is_full = grade.n_completion_tokens >= grade.n_calls * grade.judge.max_tokens
+    is_started = is_full and last.strip() in ("0", "1")
+    if parse_grade(last) == grade.score and not is_started:
+        return grade
+    return grade.model_copy(update={"score": None, "reason": f"{NO_LONGER} {last!r}"})
 
 
 def read(path: Path) -> Ledger:

@@ -2,7 +2,7 @@
 
 import statistics
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 
@@ -11,8 +11,9 @@ from pydantic import ValidationError
 from vipbench import files
 from vipbench.errors import RunError
 from vipbench.judge.grading import Graded, Item, SampleGrade, Spent
+from vipbench.judge.reading import OTHER_SCALE
 from vipbench.judge.rubric import PUBLISHED_JUDGE, PUBLISHED_PROMPT, RUBRIC
-from vipbench.judge.settings import MAX_TOKENS, JudgeSettings
+from vipbench.judge.settings import PUBLISHED_TOKENS, JudgeSettings
 from vipbench.report.text import number
 from vipbench.runfolder.folder import JUDGE
 from vipbench.runfolder.judge_file import Judge
@@ -61,6 +62,11 @@ class JudgeResult(Record):
     combinations: dict[str, Part]
     """Of capabilities that samples have together, their names sorted and joined by `_`."""
     agreement: Agreement
+    n_unread: int = 0
+    """Samples in which no reply of some judge run was a grade."""
+    mean_with_zeros: float | None = None
+    """Points where such replies count 0, as in the published evaluator: over those that are graded
+    and these, the mean of the judge runs."""
 
 
 class JudgeReport(Record):
@@ -94,7 +100,7 @@ class JudgeReport(Record):
 def new_report(items: Sequence[Item], graded: Graded, settings: JudgeSettings) -> JudgeReport:
     """Sum up what has been graded."""
     empty = JudgeReport(
-        judge=settings.judge,
+        judge=graded.judge,
         url=settings.endpoint.url,
         prompt_source=settings.prompt.source,
         n_runs=settings.n_runs,
@@ -117,14 +123,15 @@ def renewed(report: JudgeReport, items: Sequence[Item], graded: Graded) -> Judge
     groups: dict[tuple[str, str], list[Item]] = defaultdict(list)
     for item in items:
         groups[item.task, item.style].append(item)
-    reasons = tuple(_not_comparable(report, graded.models))
+    results = tuple(
+        _result(task, style, group, graded.samples) for (task, style), group in groups.items()
+    )
+    reasons = (*_not_comparable(report, graded.models), *map(_unread, _with_unread(results)))
     changes: dict[str, object] = {
         "models_returned": graded.models,
         "comparable": not reasons,
         "not_comparable": reasons,
-        "results": tuple(
-            _result(task, style, group, graded.samples) for (task, style), group in groups.items()
-        ),
+        "results": results,
         "spent": graded.spent,
         "spent_now": graded.spent_now,
         "n_stale": sum(graded.unused.values()),
@@ -171,6 +178,12 @@ def notes(report: JudgeReport) -> Iterator[str]:
                 f"judge: {result.task} under {result.style}: {result.n_ungraded:,} of "
                 f"{result.n:,} samples are ungraded ({reasons})"
             )
+        if any(reason.endswith(OTHER_SCALE) for reason in result.ungraded):
+            yield (
+                f"judge: {result.task} under {result.style}: replies are {OTHER_SCALE} than 0 to "
+                "1, so that a 0 or 1 beside them may mean something else too · take another "
+                "--judge-model"
+            )
     if report.stale:
         named = ", ".join(f"{n:,} of {what}" for what, n in report.stale.items())
         yield f"judge: {report.n_stale:,} grades in the ledger are not used here: {named}"
@@ -186,13 +199,34 @@ def _not_comparable(report: JudgeReport, models: Collection[str]) -> Iterator[st
             f"the prompt of {report.prompt_source} is not the published one (sha256 "
             f"{report.judge.prompt_digest[:12]}…, expected {PUBLISHED_PROMPT[:12]}…)"
         )
-    if report.judge.max_tokens != MAX_TOKENS:
-        yield f"replies have {report.judge.max_tokens} tokens, published are {MAX_TOKENS}"
+    if report.judge.max_tokens != PUBLISHED_TOKENS:
+        yield f"replies have {report.judge.max_tokens} tokens, published are {PUBLISHED_TOKENS}"
     others = sorted(set(models) - {PUBLISHED_JUDGE})
     if others:
         yield f"the judge is {', '.join(others)}, published is {PUBLISHED_JUDGE}"
+    judge = report.judge
+    if judge.reasoning_tokens:
+        yield f"the judge has room to think ({judge.reasoning_tokens:,} tokens), published is none"
+    if judge.extra_body is not None:
+        yield f"it is asked with further fields, {judge.extra_body}, published are none"
+    if judge.omitted:
+        yield f"the server refuses {', '.join(judge.omitted)}: its own default holds"
     if not models:
         yield "nothing is graded"
+
+
+def _with_unread(results: Iterable[JudgeResult]) -> list[JudgeResult]:
+    return [result for result in results if result.n_unread]
+
+
+def _unread(result: JudgeResult) -> str:
+    """Say how the published evaluator would have counted replies that are no grade."""
+    return (
+        f"{result.task} under {result.style}: in {result.n_unread:,} of {result.n:,} samples no "
+        "reply is a grade; they are left out here "
+        f"({number(result.mean, 1)} points) and are 0 in the published evaluator "
+        f"({number(result.mean_with_zeros, 1)} points)"
+    )
 
 
 def _result(
@@ -204,6 +238,8 @@ def _result(
     kinds = Counter(
         _kind(reason) for item in items if (reason := samples[item.name].ungraded) is not None
     )
+    zeros = [samples[item.name].value_with_zeros for item in items]
+    with_zeros = [value for value in zeros if value is not None]
     by_capability: dict[str, list[float]] = defaultdict(list)
     by_combination: dict[str, list[float]] = defaultdict(list)
     for item, runs in zip(whole, scores, strict=True):
@@ -228,6 +264,8 @@ def _result(
         capabilities=_parts(by_capability),
         combinations=_parts(by_combination),
         agreement=_agreement(scores),
+        n_unread=sum(samples[item.name].n_unread > 0 for item in items),
+        mean_with_zeros=100 * statistics.fmean(with_zeros) if with_zeros else None,
     )
 
 

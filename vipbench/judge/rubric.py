@@ -1,4 +1,4 @@
-"""What a judge is told, and how its reply is read.
+"""What a judge is told.
 
 The published prompt of ViP-Bench is not part of vipbench: it is read from the user's own copy of
 the official evaluator, as data. Without it, a rubric in vipbench's own words is used.
@@ -7,7 +7,6 @@ the official evaluator, as data. Without it, a rubric in vipbench's own words is
 import ast
 import hashlib
 import json
-import re
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,8 +48,6 @@ Reply with the grade and nothing else: 0.0 for wrong, 1.0 for completely right, 
 """
 RUBRIC_REMINDER = "\nThe grade as one number from 0.0 to 1.0: "
 
-_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)", re.ASCII)
-
 
 class Prompt(Record):
     """What stands before each sample, and what is added when a reply was no score."""
@@ -84,20 +81,6 @@ def message(prompt: Prompt, question: str, answer: str, prediction: str) -> str:
         return prompt.text + "\n" + " | ".join([question, reference, prediction, ""])
     sample = {"question": question, "reference": reference, "answer": prediction}
     return f"{prompt.text}\n{json.dumps(sample, ensure_ascii=False)}\nGrade: "
-
-
-def parse_score(reply: str) -> float | None:
-    """Return the score 0-1 that a reply begins with, or None.
-
-    As the official evaluator: what stands before the first space must be a number from 0 to 1,
-    whatever follows; 0.55 is one, although the prompt asks for tenths. Beyond it, white space
-    before the number is ignored, and what Python alone takes for a number (`nan`, `1e-1`, `0_1`)
-    is not one.
-    """
-    word = reply.strip().split(" ")[0].strip()
-    if not _NUMBER.fullmatch(word) or not 0 <= float(word) <= 1:
-        return None
-    return abs(float(word))  # -0.0
 
 
 def read_evaluator(path: Path) -> Prompt:

@@ -1,8 +1,9 @@
 """The judge of a run: collects what is graded, and gives the lines of metric `judge`."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
 
 from vipbench.console import QUIET, Console
 from vipbench.endpoints.meter import Limits
@@ -12,6 +13,7 @@ from vipbench.judge.ledger import GRADES
 from vipbench.judge.report import JudgeReport, new_report, notes, read_report, renewed
 from vipbench.judge.settings import JudgeSettings
 from vipbench.runfolder.folder import JUDGE
+from vipbench.runfolder.judge_file import ZEROS_METRIC
 from vipbench.runfolder.lines import ScoreLine, TrialId, trial_id
 from vipbench.schema import Response, Trial
 from vipbench.scoring import scorers
@@ -19,7 +21,8 @@ from vipbench.scoring import scorers
 METRIC = "judge"
 
 
-class Judged(NamedTuple):
+@dataclass(frozen=True)
+class Judged:
     """What a judge made of a run."""
 
     grades: Mapping[TrialId, SampleGrade] | None
@@ -29,15 +32,27 @@ class Judged(NamedTuple):
     report: JudgeReport | None = None
     """What is to be written to `judge.json`; None where no judge was asked for."""
 
-    def line(self, trial: Trial, response: Response | None) -> ScoreLine | None:
-        """Return the line of metric `judge`; None where a sample has none."""
+    def lines(self, trial: Trial, response: Response | None) -> Iterator[ScoreLine]:
+        """Yield the line of metric `judge`, and where it differs that of `judge_zeros`."""
         if self.grades is None or trial.kind != "graded":
-            return None
+            return
         line = scorers.score_line(trial, response, METRIC)
+        zeros = scorers.score_line(trial, response, ZEROS_METRIC)
         sample = self.grades.get(trial_id(trial))
-        if sample is None:  # an error
-            return line
-        return line.model_copy(update={"value": sample.value, "ungraded": sample.ungraded})
+        if sample is not None:  # else it is an error
+            line = line.model_copy(update={"value": sample.value, "ungraded": sample.ungraded})
+            value = sample.value_with_zeros
+            reason = sample.ungraded if value is None else None
+            zeros = zeros.model_copy(update={"value": value, "ungraded": reason})
+        yield line
+        if (trial.task, trial.style) in self.unread:
+            yield zeros
+
+    @cached_property
+    def unread(self) -> frozenset[tuple[str, str]]:
+        """Tasks and styles in which a reply was no grade, which published totals count as 0."""
+        grades = self.grades or {}
+        return frozenset((n.task, n.style) for n, grade in grades.items() if grade.n_unread)
 
 
 def judge_run(

@@ -20,7 +20,12 @@ from vipbench.report.text import (
     markdown_text,
 )
 from vipbench.runfolder import manifest as manifests
-from vipbench.runfolder.judge_file import JUDGE_METRIC, GradedBy, judge_labels, read_graded_by
+from vipbench.runfolder.judge_file import (
+    JUDGE_METRICS,
+    GradedBy,
+    judge_labels,
+    read_graded_by,
+)
 from vipbench.runfolder.manifest import Manifest
 from vipbench.runfolder.summary import ALL, HEADLINE_METRIC, Row, read_summary
 from vipbench.schema import Fit
@@ -125,7 +130,7 @@ class _Run(NamedTuple):
 
 def _read(folder: Path) -> _Run:
     rows = read_summary(folder)
-    judged = any(row.metric == JUDGE_METRIC for row in rows)
+    judged = any(row.metric in JUDGE_METRICS for row in rows)
     return _Run(manifests.read(folder), rows, read_graded_by(folder) if judged else None)
 
 
@@ -161,7 +166,7 @@ def _leaderboard_row(row: Row, line: _Line, weights: str | None, judge: str) -> 
     fields = row.model_dump() | {
         "model": line.model,
         "weights": weights,
-        "judge": judge if row.metric == JUDGE_METRIC else None,
+        "judge": judge if row.metric in JUDGE_METRICS else None,
         "run": line.apart,
     }
     made = LeaderboardRow.model_validate(fields)
@@ -170,7 +175,7 @@ def _leaderboard_row(row: Row, line: _Line, weights: str | None, judge: str) -> 
 
 
 def _column(row: Row, graded_by: GradedBy | None) -> _Column:
-    judge = graded_by if row.metric == JUDGE_METRIC else None
+    judge = graded_by if row.metric in JUDGE_METRICS else None
     return _Column(row.task, row.task_version, row.metric, row.synthetic, row.style, row.fit, judge)
 
 
@@ -218,12 +223,12 @@ def _grid(title: str, cells: Sequence[_Cell]) -> Grid:
 
 def _judges(cells: Sequence[_Cell]) -> dict[GradedBy | None, str]:
     """Name the judges of a table where there are several; else nobody needs a name."""
-    labels = judge_labels(c.column.judge for c in cells if c.column.metric == JUDGE_METRIC)
+    labels = judge_labels(c.column.judge for c in cells if c.column.metric in JUDGE_METRICS)
     return labels if len(labels) > 1 else {}
 
 
 def _metric(column: _Column, judges: Mapping[GradedBy | None, str]) -> str:
-    if column.metric == JUDGE_METRIC and column.judge in judges:
+    if column.metric in JUDGE_METRICS and column.judge in judges:
         return f"{column.metric} {judges[column.judge]}"
     return column.metric
 

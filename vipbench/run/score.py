@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, get_args
 from vipbench import environment, files
 from vipbench.console import QUIET, Console
 from vipbench.errors import JudgeError, RunError, TooManyErrors, nearest
+from vipbench.judge.grading import NothingGraded
 from vipbench.judge.report import write_report
 from vipbench.judge.runs import judge_run
 from vipbench.judge.settings import JudgeSettings
@@ -178,8 +179,7 @@ def score_answers(
             rule = manifest.tasks[trial.task].rule
             for metric in scorers.metrics_of(trial.kind, extra, rule):
                 yield scorers.score_line(trial, response, metric, rule)
-            if graded := judged.line(trial, response):
-                yield graded
+            yield from judged.lines(trial, response)
             options.add(trial, response)
 
     def lines() -> Iterator[ScoreLine]:
@@ -198,6 +198,8 @@ def score_answers(
     if manifest.format > 1:
         manifest = bound.bind(folder, manifest, (*TABLES, JUDGE))
         manifests.write(folder, manifest)
+    if isinstance(judged.stopped, NothingGraded):
+        raise judged.stopped  # the same command would come to nothing again
     if judged.stopped is not None:
         raise JudgeError(
             f"{judged.stopped} · {folder}: what is graded is kept and scored, the rest is "

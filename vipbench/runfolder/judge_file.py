@@ -13,6 +13,10 @@ from vipbench.schema import Record
 
 JUDGE_METRIC = "judge"
 """Mean grade of a language model; all other metrics are computed here."""
+ZEROS_METRIC = "judge_zeros"
+"""The same, where replies that are no grade count 0, as in the published evaluator."""
+JUDGE_METRICS = (JUDGE_METRIC, ZEROS_METRIC)
+"""Those that depend on who graded."""
 UNKNOWN_JUDGE = "unknown"
 
 
@@ -28,6 +32,12 @@ class Judge(Record):
     temperature: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     max_tokens: int = Field(default=3, ge=1)
     """Of a reply."""
+    reasoning_tokens: int = Field(default=0, ge=0)
+    """Room for what a judge thinks before its reply."""
+    extra_body: str | None = None
+    """Further fields of each request, as canonical JSON; None: there are none."""
+    omitted: tuple[str, ...] = ()
+    """Parameters that the server refuses, sorted: its own defaults hold."""
 
 
 class GradedBy(NamedTuple):
@@ -92,4 +102,8 @@ def judge_labels(graders: Iterable[GradedBy | None]) -> dict[GradedBy | None, st
 def _shown(name: str, value: object) -> str:
     if name == "prompt_digest":
         return f"prompt {str(value)[:8]}"
+    if name == "omitted":
+        return f"without {', '.join(value)}" if isinstance(value, tuple) and value else "with all"
+    if name == "extra_body":
+        return "no extra_body" if value is None else f"extra_body {value}"
     return f"asked for as {value}" if name == "model" else f"{name} {value}"

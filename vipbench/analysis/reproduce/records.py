@@ -123,6 +123,37 @@ class Unlisted(Record):
     """What else stands in the way of a comparison."""
 
 
+class Beside(Record):
+    """A run and released answers under one judge, beside their published numbers; points."""
+
+    run: str
+    model: str
+    released: str
+    """Folder of the released answers."""
+    task: str
+    group: str
+    judge: str
+    """Who graded both."""
+    n: int
+    """Samples that have a grade in both."""
+    n_clusters: int
+    points: float
+    """The run minus the released answers, paired."""
+    ci_low: float
+    ci_high: float
+    """95 % interval, clustered by image."""
+    ours: Published | None
+    """The published number of the run's system; None where there is none."""
+    theirs: Published
+    """That of the released answers."""
+    published: float | None
+    """The first minus the second."""
+    is_inside: bool | None
+    """Whether that lies in the interval, widened by twice `WIDENING` on each side."""
+    reliable: bool
+    """Whether there are enough images for the interval to hold."""
+
+
 class Reproduction(Record):
     """All verdicts on some runs."""
 
@@ -130,6 +161,8 @@ class Reproduction(Record):
     """Points; see `WIDENING`."""
     comparisons: tuple[Comparison, ...]
     unlisted: tuple[Unlisted, ...]
+    beside: tuple[Beside, ...] = ()
+    """Empty unless released answers were given."""
 
     def verdicts(self, verdict: Verdict) -> list[Comparison]:
         """Return the comparisons that ended with one verdict."""

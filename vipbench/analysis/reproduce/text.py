@@ -6,7 +6,14 @@ from statistics import fmean
 
 from vipbench import files
 from vipbench.analysis.reproduce.published import Published
-from vipbench.analysis.reproduce.records import Comparison, Ours, Reproduction, Unlisted, Verdict
+from vipbench.analysis.reproduce.records import (
+    Beside,
+    Comparison,
+    Ours,
+    Reproduction,
+    Unlisted,
+    Verdict,
+)
 from vipbench.report.text import (
     Grid,
     counted,
@@ -89,7 +96,27 @@ def details(outcome: Reproduction) -> list[str]:
         lines.append(title(comparison, with_model=_has_several_models(outcome)))
         lines += [f"  {name:<10} {text}" for name, text in _facts(comparison)]
     lines += [_unlisted_text(unlisted) for unlisted in outcome.unlisted]
+    lines += [_beside_text(one) for one in outcome.beside]
     return lines
+
+
+def _beside_text(one: Beside) -> str:
+    """Say in a line how a run differs from released answers, here and as published."""
+    task = one.task if one.group == ALL else f"{one.task} {one.group}"
+    interval = f"[{signed(one.ci_low, 1)}, {signed(one.ci_high, 1)}]"
+    text = (
+        f"{task}, {one.run} minus {one.released}, both graded by {one.judge}: "
+        f"{signed(one.points, 1)} {interval} points (n {one.n:,})"
+    )
+    if not one.reliable:
+        text += ", unreliable: too few images"
+    if one.ours is None:
+        return f"{text}; no published number is known of {one.model}"
+    place = "inside" if one.is_inside else "outside"
+    return (
+        f"{text}; published: {signed(one.published, 1)} ({one.ours.system} {one.ours.value:g} - "
+        f"{one.theirs.system} {one.theirs.value:g}), {place}"
+    )
 
 
 def title(comparison: Comparison, *, with_model: bool = False) -> str:
@@ -165,6 +192,15 @@ def markdown(outcome: Reproduction) -> str:
         items = "\n".join(f"- {name}: {markdown_text(text)}" for name, text in facts)
         heading = title(comparison, with_model=_has_several_models(outcome))
         parts += [f"## {markdown_text(heading)}", items]
+    if outcome.beside:
+        items = markdown_list(_beside_text(one) for one in outcome.beside)
+        parts += [
+            "## Beside released answers",
+            "Differences under one judge, beside those of the published numbers. Inside: the "
+            f"published difference lies in the 95 % interval, widened by {2 * outcome.widening:g} "
+            "points on each side.",
+            items,
+        ]
     if outcome.unlisted:
         items = markdown_list(_unlisted_text(unlisted) for unlisted in outcome.unlisted)
         parts += ["## Not listed", items]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import stdev
 
+from vipbench.analysis.reproduce.beside import hold_beside
 from vipbench.analysis.reproduce.protocol import (
     disagreeing_numbers,
     protocol_differences,
@@ -26,8 +27,8 @@ from vipbench.analysis.reproduce.records import (
     Verdict,
 )
 from vipbench.analysis.reproduce.results import Result, find_row, read_results
+from vipbench.analysis.reproduce.systems import find_match
 from vipbench.errors import RunError, nearest
-from vipbench.runfolder.manifest import Manifest
 from vipbench.runfolder.summary import ALL, Row
 
 
@@ -36,6 +37,7 @@ def reproduce(
     *,
     system: str | None = None,
     everything: bool = False,
+    released: Path | None = None,
     registry: Sequence[Registry] | None = None,
 ) -> Reproduction:
     """Hold finished runs against all published numbers of their tasks.
@@ -47,6 +49,8 @@ def reproduce(
         folders: Run folders; runs that differ by their seed only are one result.
         system: Name of the published system that the runs are of; default: that of their model.
         everything: List the numbers of other systems too, which are never comparable.
+        released: Run folder of released answers; the difference of each run's grades from theirs
+            stands beside that of the published numbers, and decides nothing.
         registry: Published numbers; default: those of vipbench.
 
     Raises:
@@ -73,7 +77,13 @@ def reproduce(
                         reasons=reasons,
                     )
                 )
-    return Reproduction(widening=WIDENING, comparisons=tuple(comparisons), unlisted=tuple(unlisted))
+    beside = hold_beside(folders, released, registries, system=system) if released else []
+    return Reproduction(
+        widening=WIDENING,
+        comparisons=tuple(comparisons),
+        unlisted=tuple(unlisted),
+        beside=tuple(beside),
+    )
 
 
 def _check_system(system: str, registries: Sequence[Registry]) -> None:
@@ -95,27 +105,12 @@ def _compare_task(
     n_others = 0
     for file in registries:
         for number in (number for number in file.numbers if number.task == task):
-            match = _find_match(result.manifest, number, system)
+            match = find_match(result.manifest, number, system)
             if match is None and not everything:
                 n_others += 1
             else:
                 comparisons.append(_compare(_case(result, number, file, match)))
     return comparisons, n_others
-
-
-def _find_match(manifest: Manifest, number: Published, system: str | None) -> Match | None:
-    """Find the run's model, or what it was converted from, among those of a published number."""
-    if system is not None:
-        same = number.system.casefold() == system.casefold()
-        return Match("option", number.system) if same else None
-    name = (manifest.converted_from or manifest.identity.model).casefold()
-    for model in number.models:
-        if model.casefold() == name:
-            return Match("id", model)
-    for model in number.models:
-        if model.rpartition("/")[2].casefold() == name:
-            return Match("folder", model)
-    return None
 
 
 def _case(result: Result, number: Published, file: Registry, match: Match | None) -> Case:

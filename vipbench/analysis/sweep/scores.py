@@ -12,7 +12,7 @@ from vipbench import files
 from vipbench.report.names import display_names, model_name, run_labels
 from vipbench.runfolder import manifest as manifests
 from vipbench.runfolder.folder import SCORES
-from vipbench.runfolder.judge_file import JUDGE_METRIC, GradedBy, read_graded_by
+from vipbench.runfolder.judge_file import JUDGE_METRICS, GradedBy, read_graded_by
 from vipbench.runfolder.lines import ScoreLine
 from vipbench.runfolder.manifest import Manifest
 from vipbench.runfolder.summary import read_summary
@@ -116,7 +116,7 @@ def read_scores(folder: Path) -> Iterator[Scores]:
             manifest=manifest,
             task=task,
             metric=metrics[task],
-            graded_by=read_graded_by(folder) if metrics[task] == JUDGE_METRIC else None,
+            graded_by=read_graded_by(folder) if metrics[task] in JUDGE_METRICS else None,
             styles={style.name: style for style in styles},
             headline=run.headline if run.headline in marked else next(iter(marked), None),
             lines=by_style,
