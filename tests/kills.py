@@ -285,7 +285,7 @@ def content(folder: Path) -> dict[str, str | bytes]:
         elif path.name in ("manifest.json", "judge.json"):
             written = json.loads(path.read_bytes())
             kept = {key: value for key, value in written.items() if key not in VOLATILE}
-            # Batches of several processes stand in any order: their bytes are compared below, sorted.
+            # Batches of several processes stand in any order; their lines are compared, sorted.
             kept.get("files", {}).get(RESPONSES, {}).pop("sha256", None)
             found[name] = json.dumps(kept, sort_keys=True)
         elif path.name == FETCHED:
