@@ -112,7 +112,7 @@ def _asking(manifest: Manifest, trials: Sequence[Trial]) -> Manifest:
     [task] = manifest.tasks
     digest = hashlib.sha256(b"".join(map(manifests.trial_facts, trials))).hexdigest()
     identity = manifest.identity.model_copy(update={"requests": {task: digest}})
-    return manifest.model_copy(update={"identity": identity})
+    return manifest.model_copy(update={"identity": identity, "run_id": manifests.run_id(identity)})
 
 
 def write_scores(folder: Path, manifest: Manifest, lines: Sequence[ScoreLine]) -> None:
