@@ -40,6 +40,23 @@ def test_runs_that_hardly_differ_are_taken_to_change_a_little(tmp_path: Path) ->
     assert row.design == Design(60, DISCORDANCES[0], 1.0)
 
 
+def test_samples_that_change_together_find_less(tmp_path: Path) -> None:
+    # Two questions an image: both lost on 10 images, both gained on 5, of 50.
+    base = run(tmp_path / "a", lines(V7W, [1] * 20 + [0] * 10 + [1] * 70))
+    new = run(tmp_path / "b", lines(V7W, [0] * 20 + [1] * 80))
+    [row] = power_of_runs(base, new, drop=0.02)
+    assert row.design.design_effect == pytest.approx(2, abs=0.05)
+    alone = row.design._replace(design_effect=1.0)
+    assert (row.smallest_drop or 0) > 1.3 * (alone.smallest_drop() or 1)
+    # One lost and one gained on each image: a design effect of 0 is not believed.
+    apart = run(tmp_path / "c", lines(V7W, [1, 0] * 50))
+    swapped = run(tmp_path / "d", lines(V7W, [0, 1] * 50))
+    [row] = power_of_runs(apart, swapped, drop=0.02)
+    assert row.design.design_effect == 1
+    [alike, *_] = power_of_runs(apart, drop=0.02)
+    assert alike.design.design_effect == pytest.approx(1, abs=0.001)
+
+
 def test_level_and_power_are_the_users(tmp_path: Path) -> None:
     folder = run(tmp_path / "a", lines(V7W, [1, 0] * 200))
     [usual] = power_of_runs(folder, drop=0.02, discordance=0.1)

@@ -1,10 +1,12 @@
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from vipbench.errors import RunError
 from vipbench.judge import ledger
@@ -31,6 +33,28 @@ def grade(run: int = 1, score: float | None = 0.5, **fields: Any) -> Grade:
         "n_estimated": 0,
     }
     return Grade(run=run, score=score, **(given | fields))
+
+
+@pytest.mark.parametrize(
+    ("field", "fit", "wrong"),
+    [
+        ("run", (1, 2), (0, -1)),
+        ("score", (0.0, 1.0), (-0.001, 1.001)),
+        ("n_calls", (0, 9), (-1,)),
+        ("n_prompt_tokens", (0, 9), (-1,)),
+        ("n_completion_tokens", (0, 9), (-1,)),
+        ("n_estimated", (0, 9), (-1,)),
+    ],
+)
+def test_a_number_of_a_grade_is_held_to_its_range(
+    field: str, fit: Sequence[float], wrong: Sequence[float]
+) -> None:
+    plain = grade().model_dump()
+    for number in fit:
+        assert getattr(Grade.model_validate(plain | {field: number}), field) == number
+    for number in wrong:
+        with pytest.raises(ValidationError, match=field):
+            Grade.model_validate(plain | {field: number})
 
 
 def test_a_key_changes_with_all_that_a_grade_depends_on() -> None:

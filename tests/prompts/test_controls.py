@@ -101,6 +101,17 @@ def test_shuffled_takes_regions_of_other_images_scaled() -> None:
         shuffled(sample(), 0, lambda number: sample())
 
 
+def test_shuffled_asks_for_the_same_numbers_in_every_version() -> None:
+    asked: list[int] = []
+
+    def other(number: int) -> Sample | None:
+        asked.append(number)
+        return sample(1, id="2", group="2") if len(asked) > 1 else None
+
+    shuffled(sample(1), 5, other)
+    assert asked == [1142674791401074, 2317114536625985]
+
+
 def test_permuted_keeps_every_options_mark_and_the_right_one_right() -> None:
     of = sample()
     letters: Counter[str] = Counter()
