@@ -219,6 +219,7 @@ def test_grades_that_are_not_used_are_named(tmp_path: Path) -> None:
         ("1", 1.0, 1, True),
         ("1", 1.0, 3, False),  # may have been the start of `1.0`
         ("0", 0.0, 3, False),
+        ("0", 0.0, 4, False),  # a server that counts the end of the reply too
     ],
 )
 def test_old_grades_are_read_by_the_rule_of_today(

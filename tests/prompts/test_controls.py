@@ -59,7 +59,15 @@ def overlap(a: Box, b: Box) -> float:
 
 @pytest.mark.parametrize(
     "box",
-    [(10, 10, 30, 40), (0, 0, 120, 100), (80, 30, 120, 70), (-20, 5, 50, 60), (0, 0, 200, 100)],
+    [
+        (10, 10, 30, 40),
+        (0, 0, 120, 100),
+        (80, 30, 120, 70),
+        (-20, 5, 50, 60),
+        (0, 0, 200, 100),
+        (0, 30, 200, 60),
+        (0, 45, 200, 90),
+    ],
 )
 def test_a_lone_wrong_mark_is_as_large_and_elsewhere(box: Box) -> None:
     of = sample(1, regions=(Region(box=box, polygons=(((box[0], box[1]), (50, 50), (60, 70)),)),))
