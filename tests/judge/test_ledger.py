@@ -238,6 +238,16 @@ def test_old_grades_are_read_by_the_rule_of_today(
     assert [json.loads(line)["score"] for line in path.read_text().splitlines()] == [score]
 
 
+def test_the_last_of_several_replies_is_what_an_old_grade_was_read_from(tmp_path: Path) -> None:
+    path = tmp_path / "grades.jsonl"
+    for replies, is_kept in ((("It is good.", "0.8"), True), (("0.8", "It is good."), False)):
+        old = grade(1, 0.8, replies=replies, n_calls=2, n_completion_tokens=5)
+        path.write_text(old.model_dump_json() + "\n")
+        read = ledger.read(path).get(KEY, 1)
+        assert read is not None
+        assert read.score == (0.8 if is_kept else None)
+
+
 def test_a_judge_is_known_as_it_was_asked(tmp_path: Path) -> None:
     asked = JUDGE.model_copy(update={"omitted": ("temperature",)})
     with ledger.opened(tmp_path / "grades.jsonl") as book:
