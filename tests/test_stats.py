@@ -19,6 +19,7 @@ from vipbench.stats import (
     Design,
     bootstrap_mean,
     clustered_mean,
+    contrast,
     group,
     holm,
     kish,
@@ -316,6 +317,12 @@ def test_the_bootstrap_is_fixed_by_its_key() -> None:
     assert first != bootstrap_mean(values, clusters, key="b", n_resamples=500)
 
 
+def test_a_key_of_the_bootstrap_draws_the_same_in_every_version() -> None:
+    values = [1.0, 0, 1, 1, 0, 1, 0, 1, 1, 1]
+    drawn = bootstrap_mean(values, [0, 0, 1, 1, 2, 2, 3, 4, 5, 6], key="pinned", n_resamples=100)
+    assert drawn == pytest.approx((0.47083333333333, 0.9))
+
+
 # --- two runs
 
 
@@ -422,6 +429,30 @@ def test_the_paired_bootstrap_agrees_with_the_interval() -> None:
     assert drawn == pytest.approx(got.bounds(), abs=0.004)
 
 
+def test_images_of_unequal_size_leave_few_degrees_of_freedom() -> None:
+    # By hand: 8 samples on images of 5, 1, 1 and 1 are as many as 64 / 28 images.
+    got = paired([1.0] * 8, [0.0] * 5 + [1.0] * 3, [0, 0, 0, 0, 0, 1, 2, 3])
+    assert got.degrees == pytest.approx(64 / 28 - 1)
+    # Five answers of one image are lost together: hardly more is known than of one.
+    assert got.p_two_sided() == pytest.approx(
+        2 * reference.t.sf(-got.centre / got.half_width, 64 / 28 - 1)
+    )
+    assert got.p_two_sided() > 0.3
+    equal = paired([1.0] * 8, [0.0] * 5 + [1.0] * 3, [0, 0, 1, 1, 2, 2, 3, 3])
+    assert equal.degrees == 3
+
+
+def test_the_design_effect_is_what_changing_together_does_to_the_variance() -> None:
+    change = ([1.0, 0.0], [0.0, 1.0], [1.0, 1.0])
+    base, new = ([pair[side] for pair in change * 20] for side in (0, 1))
+    alone = paired(base, new, range(60))
+    assert alone.design_effect == pytest.approx(1)
+    # Each sample four times, on one image: four times the variance, but for n - 1.
+    fourfold = paired(base * 4, new * 4, [*range(60)] * 4)
+    assert fourfold.design_effect == pytest.approx(4 * 239 / 236)
+    assert paired([1.0] * 9, [1.0] * 9, range(9)).design_effect == 1
+
+
 @pytest.mark.parametrize("n_clusters", [30, 150])
 def test_false_alarms_are_no_more_than_the_level(n_clusters: int) -> None:
     runs = 600
@@ -445,6 +476,51 @@ def test_an_image_with_most_of_the_samples_makes_an_interval_unreliable() -> Non
         even = [i // size for i in range(10 * size)]
         assert clustered_mean([1.0] * len(even), even).reliable
         assert paired([1.0] * len(even), [0.0] * len(even), even).reliable
+
+
+# --- weighted sums
+
+
+@pytest.mark.parametrize("shift", [0.6, 0.0, -0.3])
+def test_a_contrast_of_samples_of_their_own_is_a_t_test(shift: float) -> None:
+    values = (np.random.default_rng(8).normal(0, 0.4, 40) + shift).tolist()
+    theirs = reference.ttest_1samp(values, 0)
+    got = contrast(values, range(40))
+    assert got.mean == pytest.approx(np.mean(values))
+    assert (got.ci_low, got.ci_high) == pytest.approx(tuple(theirs.confidence_interval(0.95)))
+    assert got.p == pytest.approx(theirs.pvalue)
+
+
+def test_the_error_of_a_contrast_is_that_of_clustered_least_squares() -> None:
+    values, clusters = [0.5, -0.25, 1.0, 0.25, 0.75, 0.0], [0, 0, 1, 2, 2, 3]
+    got = contrast(values, clusters)
+    error, degrees = clustered_error(values, clusters), 36 / 10 - 1  # images of 2, 1, 2 and 1
+    assert (got.ci_high - got.mean) / error == pytest.approx(reference.t.ppf(0.975, degrees))
+    assert got.p == pytest.approx(2 * reference.t.sf(got.mean / error, degrees))
+
+
+@pytest.mark.parametrize(("n_clusters", "finding"), [(2, False), (4, False), (5, True), (90, True)])
+@pytest.mark.parametrize("value", [1.0, -1.0])
+def test_images_that_agree_are_a_finding_where_they_are_for_two_runs(
+    value: float, n_clusters: int, *, finding: bool
+) -> None:
+    got = contrast([value] * n_clusters, range(n_clusters))
+    scores = [0.0] * n_clusters, [1.0] * n_clusters
+    two = paired(*(scores if value > 0 else scores[::-1]), range(n_clusters))
+    assert got.p == pytest.approx(two.p_two_sided())
+    reach = reference.t.ppf(0.975, n_clusters - 1) * two.half_width
+    assert (got.ci_low, got.ci_high) == pytest.approx((two.centre - reach, two.centre + reach))
+    assert got.ci_low <= got.mean <= got.ci_high
+    assert (got.p < 0.05, not got.ci_low <= 0 <= got.ci_high) == (finding, finding)
+
+
+def test_no_change_on_a_few_images_says_little() -> None:
+    got = contrast([0.0] * 6, [0, 0, 1, 1, 2, 2], largest=0.5)
+    assert (got.mean, got.p) == (0, 1)
+    assert got.ci_high == -got.ci_low == pytest.approx(0.5 * 2**0.5 / 5 * 4.302653)
+    assert contrast([0.5] * 3, ["a"] * 3) == (0.5, -math.inf, math.inf, 1)
+    with pytest.raises(ValueError, match="no values"):
+        contrast([], [])
 
 
 # --- several comparisons, power

@@ -513,15 +513,20 @@ class Contrast(NamedTuple):
     """Two-sided p-value of "the mean is 0"."""
 
 
-def contrast(values: Sequence[float], clusters: Sequence[Hashable]) -> Contrast:
+def contrast(
+    values: Sequence[float], clusters: Sequence[Hashable], largest: float = 1.0
+) -> Contrast:
     """Return the mean of sums that are weighted alike in each sample, with Student's t interval.
 
     Clustered as in `clustered_mean`; degrees of freedom: clusters - 1, by Kish's number of them
-    where sizes differ. Without the corrections of `paired`, which are about counts.
+    where sizes differ. Without the corrections of `paired`, which are about counts; but where all
+    clusters agree, and no error follows from them, as `paired` does it: with one sum of `largest`
+    and one of -`largest` added to as many sums as there are clusters.
 
     Args:
         values: One sum a sample.
         clusters: One label a sample.
+        largest: How far from 0 a sum can lie, above 0.
 
     Raises:
         ValueError: No values, or another number of labels.
@@ -534,10 +539,12 @@ def contrast(values: Sequence[float], clusters: Sequence[Hashable]) -> Contrast:
     if n_clusters < 2:
         return Contrast(mean, -math.inf, math.inf, 1.0)
     between = math.fsum((cells.sums - cells.sizes * mean) ** 2)
-    stderr = math.sqrt(between * n_clusters / (n_clusters - 1)) / n
-    degrees = max(1.0, n**2 / math.fsum(cells.sizes**2) - 1)
-    if stderr < 1e-12:
-        return Contrast(mean, mean, mean, 1.0 if abs(mean) < 1e-12 else 0.0)
+    stderr, centre = math.sqrt(between * n_clusters / (n_clusters - 1)) / n, mean
+    effective = kish(cells.sizes)
+    degrees = max(1.0, effective - 1)
+    if stderr < 1e-12:  # rounding
+        stderr = math.sqrt(2) * largest / (effective + 2)
+        centre = mean * effective / (effective + 2)
     reach = float(scipy.special.stdtrit(degrees, (1 + CONFIDENCE) / 2)) * stderr
-    p = 2 * float(scipy.special.stdtr(degrees, -abs(mean) / stderr))
-    return Contrast(mean, mean - reach, mean + reach, p)
+    p = 2 * float(scipy.special.stdtr(degrees, -abs(centre) / stderr))
+    return Contrast(mean, centre - reach, centre + reach, p)

@@ -71,6 +71,18 @@ def test_errors_and_unparsed_answers_are_counted_apart(tmp_path: Path) -> None:
     assert not row.reliable
 
 
+def test_samples_of_one_run_alone_are_counted_once_for_a_task(tmp_path: Path) -> None:
+    scores = [line(V7W, f"q{i}", 1.0, tags=ARROW if i % 2 else ELLIPSE) for i in range(8)]
+    folders = [run(tmp_path / "a", scores[:-1]), run(tmp_path / "b", scores[2:])]
+    rows = compare(folders, partial=True).rows
+    assert [(row.group, row.n, row.n_base_only, row.n_new_only) for row in rows] == [
+        (ALL, 5, 2, 1),
+        ("shape=arrow", 2, 0, 0),
+        ("shape=ellipse", 3, 0, 0),
+    ]
+    assert [row.label for row in rows] == [V7W, f"{V7W}: shape=arrow", f"{V7W}: shape=ellipse"]
+
+
 def test_where_nothing_can_be_compared_the_row_says_so(tmp_path: Path) -> None:
     folders = [run(tmp_path / name, lines(V7W, [None, None])) for name in "ab"]
     found = compare(folders)

@@ -191,6 +191,22 @@ def test_too_little_power_is_a_warning_or_a_failure(tmp_path: Path) -> None:
     assert gate(folder, folder, own, require_power=True).findings == ()
 
 
+def test_samples_of_an_image_that_change_together_find_less(tmp_path: Path) -> None:
+    def scores(images: int, lost: int) -> list[ScoreLine]:
+        return [
+            line(V7W, f"q{i}", float(i // 4 >= lost), group=f"image{i // 4}")
+            for i in range(4 * images)
+        ]
+
+    base = run(tmp_path / "a", scores(100, 10))
+    new = run(tmp_path / "b", scores(100, 12))
+    [row] = gate(base, new, Thresholds(max_drop=0.5)).rows
+    # 400 answers on 100 images tell what 100 answers would.
+    assert row.smallest_drop == pytest.approx(Design(100, 0.1).smallest_drop(), rel=0.02)
+    [itself] = gate(base, base, Thresholds()).rows
+    assert itself.smallest_drop == Design(400, 0.1).smallest_drop()
+
+
 def test_few_images_are_named(tmp_path: Path) -> None:
     folder = run(tmp_path / "a", lines(V7W, [1.0] * 18))
     assert "9 images" in gate(folder, folder, Thresholds(detect=0.9)).findings[0].message

@@ -65,6 +65,10 @@ def test_differences_come_before_the_rows_everywhere(tmp_path: Path) -> None:
     cases = {case.get("name"): case[0] for case in suite}
     assert cases["fit"].get("message") == "fit: pad → squash"
     assert (cases["fit"].tag, cases["dtype"].tag) == ("failure", "system-out")
+    passed = gate(base, new, Thresholds(detect=0.01), allow=["dtype", "fit"])
+    suite = Xml.fromstring(junit(passed))[0]
+    assert len(passed.rows) == len(passed.findings) == 1
+    assert suite.get("tests") == str(len(suite)) == "4"
     allowed = summary(gate(base, new, Thresholds(), allow=["dtype", "fit"]))
     assert allowed.startswith("## Passed")
     assert allowed.index("- allowed: differs: fit: pad → squash") < allowed.index("| pass |")

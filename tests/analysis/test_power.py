@@ -14,7 +14,7 @@ def test_a_run_alone_is_shown_under_several_discordances(tmp_path: Path) -> None
     )
     rows = power_of_runs(folder, drop=0.05)
     assert [(row.task, row.design.discordance) for row in rows] == [
-        (task, share) for task in (V7W, VCR) for share in DISCORDANCES
+        (task, share) for task in (V7W, VCR) for share in (0.05, 0.1, 0.2)
     ]
     first = rows[0]
     assert (first.n, first.n_clusters, first.measured) == (200, 100, False)
@@ -38,6 +38,23 @@ def test_runs_that_hardly_differ_are_taken_to_change_a_little(tmp_path: Path) ->
     folder = run(tmp_path / "a", lines(V7W, [1] * 60))
     [row] = power_of_runs(folder, folder, drop=0.02)
     assert row.design == Design(60, DISCORDANCES[0], 1.0)
+
+
+def test_samples_that_change_together_find_less(tmp_path: Path) -> None:
+    # Two questions an image: both lost on 10 images, both gained on 5, of 50.
+    base = run(tmp_path / "a", lines(V7W, [1] * 20 + [0] * 10 + [1] * 70))
+    new = run(tmp_path / "b", lines(V7W, [0] * 20 + [1] * 80))
+    [row] = power_of_runs(base, new, drop=0.02)
+    assert row.design.design_effect == pytest.approx(2, abs=0.05)
+    alone = row.design._replace(design_effect=1.0)
+    assert (row.smallest_drop or 0) > 1.3 * (alone.smallest_drop() or 1)
+    # One lost and one gained on each image: a design effect of 0 is not believed.
+    apart = run(tmp_path / "c", lines(V7W, [1, 0] * 50))
+    swapped = run(tmp_path / "d", lines(V7W, [0, 1] * 50))
+    [row] = power_of_runs(apart, swapped, drop=0.02)
+    assert row.design.design_effect == 1
+    [alike, *_] = power_of_runs(apart, drop=0.02)
+    assert alike.design.design_effect == pytest.approx(1, abs=0.001)
 
 
 def test_level_and_power_are_the_users(tmp_path: Path) -> None:

@@ -461,6 +461,29 @@ def test_odd_regions_do_no_harm(shape: Shape, width: float | None) -> None:
                 assert (result.mode, result.size) == ("RGB", size)
 
 
+@pytest.mark.parametrize("box", [(10, 20, 60, 20), (10, 20, 10, 60)])
+def test_the_outline_of_a_flat_region_is_drawn_around_it(box: Box) -> None:
+    x0, y0, x1, y1 = map(int, box)
+    expected = np.zeros((80, 100), bool)
+    expected[y0 - 1 : y1 + 2, x0 - 1 : x1 + 2] = True
+    for polygons in ((), (((x0, y0), (x1, y1), (x0, y0)),)):
+        prompt = mark("mask contour", box, polygons, width=4)  # 1 px of an image this small
+        assert np.array_equal(marked(grey(100, 80), prompt), expected)
+
+
+@pytest.mark.parametrize("box", [(10, 20, 60, 20), (10, 20, 10, 60)])
+def test_a_triangle_without_extent_joins_the_first_three_points(box: Box) -> None:
+    """All its triangles are flat, so that none is drawn again: the line is not by chance longer."""
+    x0, y0, x1, y1 = box
+    for seed in range(9):
+        rng = random.Random(seed)
+        points = [(rng.uniform(x0, x1), rng.uniform(y0, y1)) for _ in range(3)]
+        image = grey(100, 80)
+        ImageDraw.Draw(image).line([*points, points[0]], fill=(255, 0, 0), width=1, joint="curve")
+        prompt = mark("triangle", box, seed=seed, alpha=255)
+        assert draw.render(grey(100, 80), [prompt]).tobytes() == image.tobytes()
+
+
 @pytest.mark.parametrize("shape", ["rectangle", "mask", "mask contour", "scribble", "triangle"])
 def test_nothing_is_drawn_far_outside(shape: Shape) -> None:
     assert not marked(grey(100, 100), mark(shape, (300, 300, 400, 400))).any()

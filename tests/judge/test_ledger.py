@@ -1,10 +1,12 @@
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from vipbench.errors import RunError
 from vipbench.judge import ledger
@@ -31,6 +33,28 @@ def grade(run: int = 1, score: float | None = 0.5, **fields: Any) -> Grade:
         "n_estimated": 0,
     }
     return Grade(run=run, score=score, **(given | fields))
+
+
+@pytest.mark.parametrize(
+    ("field", "fit", "wrong"),
+    [
+        ("run", (1, 2), (0, -1)),
+        ("score", (0.0, 1.0), (-0.001, 1.001)),
+        ("n_calls", (0, 9), (-1,)),
+        ("n_prompt_tokens", (0, 9), (-1,)),
+        ("n_completion_tokens", (0, 9), (-1,)),
+        ("n_estimated", (0, 9), (-1,)),
+    ],
+)
+def test_a_number_of_a_grade_is_held_to_its_range(
+    field: str, fit: Sequence[float], wrong: Sequence[float]
+) -> None:
+    plain = grade().model_dump()
+    for number in fit:
+        assert getattr(Grade.model_validate(plain | {field: number}), field) == number
+    for number in wrong:
+        with pytest.raises(ValidationError, match=field):
+            Grade.model_validate(plain | {field: number})
 
 
 def test_a_key_changes_with_all_that_a_grade_depends_on() -> None:
@@ -195,6 +219,7 @@ def test_grades_that_are_not_used_are_named(tmp_path: Path) -> None:
         ("1", 1.0, 1, True),
         ("1", 1.0, 3, False),  # may have been the start of `1.0`
         ("0", 0.0, 3, False),
+        ("0", 0.0, 4, False),  # a server that counts the end of the reply too
     ],
 )
 def test_old_grades_are_read_by_the_rule_of_today(
@@ -211,6 +236,16 @@ def test_old_grades_are_read_by_the_rule_of_today(
         assert read.score == (score if is_kept else None)
         assert is_kept or str(read.reason).startswith("no grade by the rule of today: ")
     assert [json.loads(line)["score"] for line in path.read_text().splitlines()] == [score]
+
+
+def test_the_last_of_several_replies_is_what_an_old_grade_was_read_from(tmp_path: Path) -> None:
+    path = tmp_path / "grades.jsonl"
+    for replies, is_kept in ((("It is good.", "0.8"), True), (("0.8", "It is good."), False)):
+        old = grade(1, 0.8, replies=replies, n_calls=2, n_completion_tokens=5)
+        path.write_text(old.model_dump_json() + "\n")
+        read = ledger.read(path).get(KEY, 1)
+        assert read is not None
+        assert read.score == (0.8 if is_kept else None)
 
 
 def test_a_judge_is_known_as_it_was_asked(tmp_path: Path) -> None:

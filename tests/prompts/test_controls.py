@@ -59,7 +59,15 @@ def overlap(a: Box, b: Box) -> float:
 
 @pytest.mark.parametrize(
     "box",
-    [(10, 10, 30, 40), (0, 0, 120, 100), (80, 30, 120, 70), (-20, 5, 50, 60), (0, 0, 200, 100)],
+    [
+        (10, 10, 30, 40),
+        (0, 0, 120, 100),
+        (80, 30, 120, 70),
+        (-20, 5, 50, 60),
+        (0, 0, 200, 100),
+        (0, 30, 200, 60),
+        (0, 45, 200, 90),
+    ],
 )
 def test_a_lone_wrong_mark_is_as_large_and_elsewhere(box: Box) -> None:
     of = sample(1, regions=(Region(box=box, polygons=(((box[0], box[1]), (50, 50), (60, 70)),)),))
@@ -99,6 +107,17 @@ def test_shuffled_takes_regions_of_other_images_scaled() -> None:
     assert [region.label for region in changed.regions] == ["thing0", "thing1", "thing2"]
     with pytest.raises(DataError, match="no regions of other images"):
         shuffled(sample(), 0, lambda number: sample())
+
+
+def test_shuffled_asks_for_the_same_numbers_in_every_version() -> None:
+    asked: list[int] = []
+
+    def other(number: int) -> Sample | None:
+        asked.append(number)
+        return sample(1, id="2", group="2") if len(asked) > 1 else None
+
+    shuffled(sample(1), 5, other)
+    assert asked == [1142674791401074, 2317114536625985]
 
 
 def test_permuted_keeps_every_options_mark_and_the_right_one_right() -> None:

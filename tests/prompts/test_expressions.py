@@ -77,6 +77,8 @@ def test_an_inline_style_takes_what_it_leaves_out_from_the_headline() -> None:
     training = one("rectangle:blue", TRAINING)
     assert (training.alpha, training.width) == (None, {})
     assert one("rectangle:blue:alpha=7", TRAINING).alpha == 7
+    assert one("rectangle:blue:alpha=0", TRAINING).alpha == 0
+    assert one("rectangle:blue:alpha=255", TRAINING).alpha == 255
 
 
 @pytest.mark.parametrize("headline", [None, KNOWN["given"], KNOWN["none"], KNOWN["coordinates"]])

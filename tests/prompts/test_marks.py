@@ -8,7 +8,7 @@ from vipbench.errors import TaskError
 from vipbench.prompts.expressions import parse_styles
 from vipbench.prompts.marks import Mark, keyed, resolve, seed_of
 from vipbench.prompts.styles import COLORS, SHAPES, color_rgb, load_styles
-from vipbench.schema import RGB, PromptChoices, PromptStyle, Region
+from vipbench.schema import RGB, PromptChoices, PromptStyle, Region, Shape
 
 TASKS = Path(__file__).parent.parent.parent / "tasks"
 KNOWN = load_styles((TASKS,))
@@ -65,6 +65,8 @@ def test_a_width_sweep_moves_nothing_else() -> None:
 
 def test_seeds_are_the_same_in_every_version() -> None:
     assert seed_of(0, "v7w-1", 2, "geometry") == 2343953512231646
+    [mark] = resolve(regions(1), TRAINING, 3, "v7w-1")
+    assert mark.prompt.seed == seed_of(3, "v7w-1", 0, "geometry") == 3502535222233572
     rng = keyed(0, "a", "colors")
     assert [rng.randrange(1000) for _ in range(4)] == [194, 85, 236, 261]
 
@@ -128,6 +130,15 @@ def test_opacity_of_the_training_style() -> None:
     assert min(drawn["mask"]) in range(48, 55)
     assert max(drawn["mask"]) in range(122, 129)
     assert (min(drawn["other"]), max(drawn["other"])) == (96, 255)
+
+
+@pytest.mark.parametrize(("shape", "low", "high"), [("mask", 48, 128), ("arrow", 96, 255)])
+def test_the_training_range_of_the_opacity_is_drawn_to_its_ends(
+    shape: Shape, low: int, high: int
+) -> None:
+    style = PromptStyle(name="s", shapes=(shape,), colors=("red",))
+    drawn = {resolve(regions(1), style, seed, "a")[0].prompt.alpha for seed in range(3000)}
+    assert drawn == set(range(low, high + 1))
 
 
 def test_named_styles_give_distinct_colors_and_names() -> None:

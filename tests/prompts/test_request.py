@@ -102,6 +102,27 @@ def test_the_key_covers_what_a_model_can_see_and_nothing_else() -> None:
     assert {*same} == {key()}
 
 
+def test_without_the_files_bytes_the_key_knows_the_images_name() -> None:
+    red, of = KNOWN["red_point"], sample("Is <r0> it?")
+    other = of.model_copy(update={"image": "2.png"})
+    assert build_request(of, red, 0).key != build_request(other, red, 0).key
+    digests = [build_request(each, red, 0, image_digest="d").key for each in (of, other)]
+    assert digests[0] == digests[1]
+    assert build_request(of, red, 0).key not in digests
+
+
+def test_a_sampled_answer_is_keyed_by_run_task_and_sample() -> None:
+    of = sample("Is <r0> it?", task=task(official_temperature=0.7))
+    asked = build_request(of, KNOWN["red_point"], 7, replay="official")
+    # Runs of earlier versions sampled under this seed.
+    assert (asked.temperature, asked.seed) == (0.7, 2728169533248598)
+    greedy = build_request(of, KNOWN["red_point"], 7)
+    assert (greedy.temperature, greedy.seed) == (0, 0)
+    assert asked.key != greedy.key
+    later = build_request(of, KNOWN["red_point"], 8, replay="official")
+    assert asked.key != later.key
+
+
 def test_the_key_of_a_blind_request_knows_neither_image_nor_marks() -> None:
     of = sample("No mention", choices=("yes", "no"))
     keys = {

@@ -124,6 +124,12 @@ def test_several_mistakes_in_a_styles_file_at_once(tmp_path: Path) -> None:
         assert part in str(caught.value)
 
 
+@pytest.mark.parametrize(("alpha", "read"), [("0", 0), ("255", 255), ("[0, 255]", (0, 255))])
+def test_an_opacity_may_be_anything_from_0_to_255(tmp_path: Path, alpha: str, read: object) -> None:
+    text = f"a: {{shapes: [point], colors: [red], alpha: {alpha}}}\n"
+    assert load_styles((styles_file(tmp_path, text),))["a"].alpha == read
+
+
 def test_an_alias_may_name_a_style_twice(tmp_path: Path) -> None:
     text = "a: &x {shapes: [point], colors: [red], width: 3}\nb: *x\n"
     styles = load_styles((styles_file(tmp_path, text),))

@@ -42,7 +42,8 @@ def test_random_rgb_is_one_group_and_the_styles_own_colors_are_groups() -> None:
 @pytest.mark.parametrize(
     ("box", "size"),
     [((0, 0, 10, 9), "small"), ((0, 0, 10, 10), "medium"), ((0, 0, 50, 9), "medium"),
-     ((0, 0, 50, 10), "large"), ((-50, 0, 150, 50), "large"), ((5, 5, 5, 5), "small")],
+     ((0, 0, 50, 10), "large"), ((80, 40, 90, 49), "small"), ((45, 30, 95, 39), "medium"),
+     ((-50, 0, 150, 50), "large"), ((5, 5, 5, 5), "small")],
 )  # fmt: skip
 def test_size_is_the_share_of_the_image_that_the_box_covers(box: Box, size: str) -> None:
     of = sample("?", regions=(Region(box=box),))

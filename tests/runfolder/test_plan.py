@@ -88,6 +88,12 @@ def test_digest_tells_plans_apart() -> None:
     assert len({digest, plan_digest([[0], [2, 1]]), plan_digest([[1], [0, 2]])}) == 3
 
 
+def test_the_digest_is_the_same_in_every_version() -> None:
+    """A run that was stopped under an older version goes on only where its plan is still known."""
+    known = "bb8bfd012cead4feda132268c59b45440da98e238ce0cb1e182e708cdaa52495"
+    assert plan_digest([(0, 2), (1,)]) == known
+
+
 def test_prompt_length_counts_all_turns() -> None:
     request = Request(
         task="t", style="s", id="1", turns=("four", "a", "bc"), image="x.png", fit="pad",

@@ -24,6 +24,19 @@ def test_rows_count_what_was_scored_and_what_was_not() -> None:
     assert row.group == "all"
 
 
+def test_samples_with_marks_that_cannot_be_seen_are_counted_errors_or_not() -> None:
+    lines = [
+        line("1", n_marks_lost=2),
+        line("2", n_marks_lost=1, n_marks_cut=3),
+        line("3", None, n_marks_cut=1),
+        line("4", n_marks_cut=1),
+        line("5", n_marks_lost=0, n_marks_cut=0),
+        line("6"),
+    ]
+    row = summarise(manifest({"own": task(6)}), lines)[0]
+    assert (row.n_marks_lost, row.n_marks_cut) == (2, 3)
+
+
 def test_a_row_has_the_fields_that_others_read_in_their_order() -> None:
     row = summarise(manifest({"own": task(1)}), [line("1")])[0]
     expected = (

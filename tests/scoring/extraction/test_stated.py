@@ -55,6 +55,8 @@ def test_examples(text: str, options: Mapping[str, str], answer: str | None) -> 
         ("Initially I thought A, but the answer is B", "B"),
         ("So the answer is A? No, B.", None),
         ("B\n\nA", None),
+        ("If it were dark, the answer would be:\nB. the dog", None),
+        ("If it were dark, the answer would be:\n\nB\n\nBut it is not.", None),
         ("\uff22", "B"),
         ("\u24b7", "B"),
         ("A. cat\nB. dog\n\nThe answer is B", "B"),

@@ -8,7 +8,7 @@ import numpy as np
 
 from vipbench.analysis.sweep.scores import Floats, Scores
 from vipbench.schema import PromptStyle, Record
-from vipbench.stats import contrast, holm
+from vipbench.stats import Contrast, contrast, holm
 
 FACTORS = ("shape", "color", "width", "alpha")
 N_INTERACTIONS = 5
@@ -97,7 +97,8 @@ def effect_rows(scores: Scores, notes: list[str]) -> list[EffectRow]:
         for level in columns[factor]:
             weight = _level_weights(weights, columns, factor, level)
             n_styles = sum(row[factor] == level for row in design.values())
-            main.append(_effect(scores, "main", factor, level, n_styles, values @ weight, groups))
+            estimate = _weighted(values, weight, groups)
+            main.append(_effect(scores, "main", factor, level, n_styles, len(ids), estimate))
     interactions = []
     residual = np.eye(len(names)) - matrix @ weights
     for a, b in itertools.combinations(factors, 2):
@@ -105,9 +106,9 @@ def effect_rows(scores: Scores, notes: list[str]) -> list[EffectRow]:
             weight = residual[rows].mean(0)
             if np.abs(weight).max() > SMALLEST_WEIGHT:
                 factor, level = f"{a} x {b}", f"{level_a} x {level_b}"
-                effect = values @ weight
+                estimate = _weighted(values, weight, groups)
                 interactions.append(
-                    _effect(scores, "interaction", factor, level, len(rows), effect, groups)
+                    _effect(scores, "interaction", factor, level, len(rows), len(ids), estimate)
                 )
     largest = sorted(_adjusted(interactions), key=lambda row: -abs(row.effect))[:N_INTERACTIONS]
     return [*_adjusted(main), *largest]
@@ -147,16 +148,21 @@ def _level_weights(
     raise KeyError(factor)
 
 
+def _weighted(values: Floats, weight: Floats, groups: Sequence[str]) -> Contrast:
+    """Return the effect that the weights (styles,) make of scores (samples, styles)."""
+    largest = max(np.maximum(weight, 0).sum(), np.maximum(-weight, 0).sum())  # scores are 0-1
+    return contrast((values @ weight).tolist(), groups, float(largest))
+
+
 def _effect(
     scores: Scores,
     kind: str,
     factor: str,
     level: str,
     n_styles: int,
-    values: Floats,
-    groups: Sequence[str],
+    n: int,
+    estimate: Contrast,
 ) -> EffectRow:
-    estimate = contrast(values.tolist(), groups)
     return EffectRow(
         run=scores.run,
         model=scores.model,
@@ -165,7 +171,7 @@ def _effect(
         factor=factor,
         level=level,
         n_styles=n_styles,
-        n=len(values),
+        n=n,
         effect=estimate.mean,
         ci_low=max(-1.0, estimate.ci_low),
         ci_high=min(1.0, estimate.ci_high),
