@@ -40,7 +40,7 @@ from tests.judge_server import Answer, Asked, JudgeServer  # noqa: E402
 from tests.runs import make_task  # noqa: E402
 from tests.servers import Served, serving  # noqa: E402
 from vipbench.data.cache import FETCHED  # noqa: E402
-from vipbench.runfolder.folder import RESPONSES  # noqa: E402
+from vipbench.runfolder.folder import JUDGE, RESPONSES  # noqa: E402
 
 BUILD = REPO / "build" / "kills"
 LAUNCH = REPO / "tests" / "killing" / "launch.py"
@@ -154,8 +154,8 @@ def run(*options: str, runner: str = "tests.runs:Brightness") -> Callable[[World
 
 def judged(*argv: str) -> Callable[[World], Argv]:
     return lambda world: (
-        *(*argv, "--judge-url", world.judge.url, "--judge-runs", "2"),
-        *("--judge-workers", str(JUDGE_WORKERS)),
+        *(*argv, "--judge-url", world.judge.url, "--judge-model", "made up"),
+        *("--judge-runs", "2", "--judge-workers", str(JUDGE_WORKERS)),
     )
 
 
@@ -287,6 +287,7 @@ def content(folder: Path) -> dict[str, str | bytes]:
             kept = {key: value for key, value in written.items() if key not in VOLATILE}
             # Batches of several processes stand in any order; their lines are compared, sorted.
             kept.get("files", {}).get(RESPONSES, {}).pop("sha256", None)
+            kept.get("files", {}).pop(JUDGE, None)  # it holds `spent_now`
             found[name] = json.dumps(kept, sort_keys=True)
         elif path.name == FETCHED:
             fetched = json.loads(path.read_bytes())["files"]
