@@ -106,30 +106,24 @@ def test_baselines_are_told_apart_as_models(tmp_path: Path) -> None:
     assert "model: oracle → majority" in apart.others
 
 
-class _Known(Manifest):
-    """A manifest that knows who answered."""
-
-    answered_by: str = ""
-
-
 def knowing(base: Side, turned: dict[str, str], **known: Any) -> Side:
     """Return a run that knows more of itself."""
     identity = base.manifest.identity.model_copy(update={"exif": turned})
     return base._replace(
-        manifest=_Known(**{**dict(base.manifest), "identity": identity, **known}),
+        manifest=Manifest(**{**dict(base.manifest), "identity": identity, **known}),
     )
 
 
 def test_parts_and_who_answered_are_compared_where_both_runs_know_them(tmp_path: Path) -> None:
     parts = {"weights": 64 * "1", "tokenizer": 64 * "2", "processor": 64 * "3"}
-    base = knowing(side(tmp_path / "a"), {}, parts=parts, answered_by="gpt-4o")
+    base = knowing(side(tmp_path / "a"), {}, parts=parts, answered_by={"gpt-4o": 9})
     other = side(tmp_path / "b", settings={"weights": 64 * "e"})
     changed = parts | {"tokenizer": 64 * "4", "template": 64 * "5"}
-    new = knowing(other, {V7W: "apply"}, parts=changed, answered_by="gpt-5")
+    new = knowing(other, {V7W: "apply"}, parts=changed, answered_by={"gpt-5": 7, "gpt-5-mini": 2})
     apart = tell_apart(base, new)
     assert told(apart) == [
         "tokenizer: 22222222 → 44444444",
-        "answered_by: gpt-4o → gpt-5",
+        "answered_by: gpt-4o → gpt-5, gpt-5-mini",
         "exif: ignore → apply",
     ]
     assert apart.same_weights

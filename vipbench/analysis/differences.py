@@ -228,10 +228,7 @@ def _digests(base: _Value, new: _Value) -> tuple[_Value, _Value]:
 
 def _answered_by(side: Side) -> _Value:
     """Return the model that an endpoint said answered."""
-    named = getattr(side.manifest, "answered_by", None)
-    if not named:
-        return None
-    return named if isinstance(named, str) else ", ".join(sorted(named))
+    return ", ".join(sorted(side.manifest.answered_by)) or None
 
 
 def _same_weights(base: Side, new: Side) -> bool:
