@@ -133,7 +133,7 @@ class OpenAiRunner:
         """Answer each request, and yield its number and response as soon as that is there.
 
         Requests are taken as the server has room for them. Those that it did not answer at any try
-        are yielded as failed once it has answered another one; where it answers none of
+        are yielded as failed once it has answered a later one; where it answers none of
         `GIVE_UP_AFTER` in a row, they are left out and the run stops.
 
         Raises:
@@ -158,9 +158,10 @@ class OpenAiRunner:
                         chat.stop.set()
                     continue
                 if len(lost) < GIVE_UP_AFTER:
-                    for each in lost:
+                    # The server was there after these, so it is they that it does not answer.
+                    for each in [each for each in lost if each.number < outcome.number]:
                         yield self._answered(under_way.pop(each.number), each)
-                    lost.clear()
+                        lost.remove(each)
                 yield self._answered(under_way.pop(outcome.number), outcome)
         if len(lost) >= GIVE_UP_AFTER:
             raise self._endpoint.purpose.failure(
