@@ -16,7 +16,7 @@ from vipbench.runners.endpoint_options import EndpointOptions
 from vipbench.runners.openai.runner import GIVE_UP_AFTER, OpenAiRunner
 from vipbench.runners.openai.spec import OpenAiSpec
 from vipbench.runners.spec import ModelChoice
-from vipbench.schema import Request
+from vipbench.schema import Request, Response
 
 PIXELS = np.zeros((20, 40, 3), np.uint8)
 SMALL = Answer(status=503, body={"error": {"message": "busy"}})
@@ -137,7 +137,7 @@ def test_a_server_that_is_away_leaves_its_questions_to_the_next_command() -> Non
     def answer(asked: Asked) -> Answer:
         return echo(asked) if asked.number < 4 else SMALL
 
-    found = {}
+    found: dict[int, Response] = {}
     with running(answer, concurrency=1) as (runner, server):
         with pytest.raises(EndpointStopped, match="5 questions in a row got no answer") as error:
             found.update(runner.answer_each(iter(requests(30)), lambda each: PIXELS))
@@ -168,7 +168,7 @@ def test_what_is_under_way_when_it_is_given_up_is_kept() -> None:
             threading.Timer(0.3, release.set).start()
         return SMALL
 
-    found = {}
+    found: dict[int, Response] = {}
     with (
         running(answer, concurrency=2) as (runner, _),
         pytest.raises(EndpointStopped),
@@ -197,7 +197,7 @@ def test_a_model_that_thinks_first_is_told_of() -> None:
     said: list[str] = []
 
     def answer(asked: Asked) -> Answer:
-        message = {"content": None, "reasoning_content": "Let me see"}
+        message: dict[str, object] = {"content": None, "reasoning_content": "Let me see"}
         return Answer(message=message, choice={"finish_reason": "length"})
 
     with running(answer, said) as (runner, _):
