@@ -17,6 +17,7 @@ from tests.runs import make_joint, make_task
 from vipbench.console import Console
 from vipbench.endpoints.dialect import Dialect
 from vipbench.errors import EndpointStopped, RunError, RunnerError, TooManyErrors
+from vipbench.html import write_report
 from vipbench.run.dry_run import dry_run
 from vipbench.run.loop import run
 from vipbench.run.merge import merge
@@ -153,6 +154,9 @@ def test_each_state_has_its_column_and_is_no_answer(tmp_path: Path) -> None:
     assert {line.error for line in refused} == {"I may not."}
     thought = [line for line in found if line.state in ("answered", "cut_off")]
     assert {(line.text, line.reasoning) for line in thought} == {("B", "A cup.")}
+    page = write_report([tmp_path / "run"], tmp_path / "page").read_text(encoding="utf-8")
+    counts = f'<td class="num">{states["refused"]}</td><td class="num">{states["filtered"]}</td>'
+    assert counts in page
 
 
 def test_probabilities_of_letters_are_scored_where_all_are_told(tmp_path: Path) -> None:
