@@ -77,6 +77,17 @@ def command(folder: Path, url: str, *more: str) -> list[str]:
     return [sys.executable, "-c", program, "run", *given, *more]
 
 
+def vipbench_command(*words: str) -> subprocess.CompletedProcess[str]:
+    program = "from vipbench.cli import main; main()"
+    return subprocess.run(
+        [sys.executable, "-c", program, *words],
+        cwd=REPO,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
 def vipbench(folder: Path, url: str, *more: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         command(folder, url, *more), cwd=REPO, capture_output=True, text=True, check=False

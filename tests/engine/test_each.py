@@ -11,7 +11,17 @@ from typing import Any
 
 import pytest
 
-from tests.endpoint_runs import REPO, asking, command, has_image, image_of, lines, text_of, vipbench
+from tests.endpoint_runs import (
+    REPO,
+    asking,
+    command,
+    has_image,
+    image_of,
+    lines,
+    text_of,
+    vipbench,
+    vipbench_command,
+)
 from tests.judge_server import Answer, Asked, JudgeServer
 from tests.runs import make_joint, make_task
 from vipbench.console import Console
@@ -99,6 +109,29 @@ def test_images_have_their_own_size_and_fits_are_for_those_who_ask(tmp_path: Pat
             run(asking(tmp_path, server.url, styles="demo", endpoint={"max_side": 24}))
 
 
+def test_marks_are_measured_in_the_image_that_is_sent(tmp_path: Path) -> None:
+    make_task(tmp_path, n=5, styles="[demo]")
+    with JudgeServer(right) as server:
+        plain = run(asking(tmp_path, server.url, styles="demo"))
+        small = run(
+            asking(
+                tmp_path,
+                server.url,
+                out=tmp_path / "small",
+                styles="demo",
+                endpoint={"max_side": 24},
+            )
+        )
+    before, after = ({line.id: line for line in lines(results.path)} for results in (plain, small))
+    for id_, line in after.items():
+        [mark] = line.visibility or ()
+        [whole] = before[id_].visibility or ()
+        assert mark.fitted_px == pytest.approx(whole.fitted_px / 4)
+        assert (mark.n_px, mark.share) == (whole.n_px, whole.share)
+        assert line.pixels != before[id_].pixels
+    assert manifests.read(small.path).image_size is None
+
+
 def test_joint_tasks_styles_and_controls_are_asked(tmp_path: Path) -> None:
     make_joint(tmp_path)
     with JudgeServer(right) as server:
@@ -154,6 +187,15 @@ def test_each_state_has_its_column_and_is_no_answer(tmp_path: Path) -> None:
     assert {line.error for line in refused} == {"I may not."}
     thought = [line for line in found if line.state in ("answered", "cut_off")]
     assert {(line.text, line.reasoning) for line in thought} == {("B", "A cup.")}
+    for state, words in (
+        ("refused", "none, refused: I may not."),
+        ("filtered", "none, filtered: HTTP"),
+    ):
+        id_ = next(line.id for line in found if line.state == state)
+        shown = vipbench_command("show", str(tmp_path / "run"), id_)
+        assert f"answer   {words}" in shown.stdout
+    id_ = next(line.id for line in found if line.state == "answered")
+    assert "thought  'A cup.'" in vipbench_command("show", str(tmp_path / "run"), id_).stdout
     page = write_report([tmp_path / "run"], tmp_path / "page").read_text(encoding="utf-8")
     counts = f'<td class="num">{states["refused"]}</td><td class="num">{states["filtered"]}</td>'
     assert counts in page

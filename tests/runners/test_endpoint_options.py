@@ -29,6 +29,12 @@ def test_other_formats_are_refused(text: str) -> None:
         parse_format(text)
 
 
+def test_formats_are_read_in_python_too() -> None:
+    assert EndpointOptions(image_format="JPEG").image_format == "jpeg:90"
+    with pytest.raises(RunnerError, match="expected png"):
+        EndpointOptions(image_format="webp")
+
+
 def test_a_body_is_an_object() -> None:
     assert parse_body('{"top_k": 1}') == {"top_k": 1}
     for text, message in (("[1]", "not a JSON object"), ("{", "is not JSON")):

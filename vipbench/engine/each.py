@@ -14,6 +14,7 @@ from vipbench.runfolder.lines import ResponseLine
 from vipbench.runfolder.manifest import Manifest
 from vipbench.runfolder.trials_file import Trials
 from vipbench.runners.contract import check_responses
+from vipbench.runners.openai.pictures import scale
 from vipbench.runners.openai.runner import OpenAiRunner
 from vipbench.schema import ImageRoots, Request, Response, Visibility
 
@@ -139,7 +140,12 @@ class OneByOne:
 
     def _load(self, request: Request) -> np.ndarray:
         loaded = load_measured(request, self._images[request.task], self._runner.image_size)
-        self._seen[id(request)] = loaded.digest, loaded.visibility
+        area = scale(loaded.pixels.shape, self._runner.max_side) ** 2
+        visibility = tuple(
+            mark.model_copy(update={"fitted_px": mark.fitted_px * area})
+            for mark in loaded.visibility
+        )
+        self._seen[id(request)] = loaded.digest, visibility
         return loaded.pixels
 
     def _line(self, batch: int, request: Request, response: Response) -> ResponseLine:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from vipbench.errors import RunnerError
 from vipbench.option import Option
@@ -172,6 +172,11 @@ class EndpointOptions(Record):
         Field(ge=0),
         _option("max-calls", "Most requests that this command may send.", metavar="N"),
     ] = None
+
+    @field_validator("image_format")
+    @classmethod
+    def _known_format(cls, text: str) -> str:
+        return parse_format(text)
 
     def given(self) -> list[str]:
         """Return the options that are not at their defaults, as the user writes them."""

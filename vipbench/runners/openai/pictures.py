@@ -9,18 +9,22 @@ from vipbench.endpoints import messages
 from vipbench.endpoints.messages import Detail
 
 
+def scale(shape: tuple[int, ...], max_side: int | None) -> float:
+    """Return the factor, at most 1, that brings the sides (height, width) in px to `max_side`."""
+    return 1.0 if max_side is None else min(1.0, max_side / max(shape[:2]))
+
+
 def shrink(pixels: np.ndarray, max_side: int | None) -> np.ndarray:
     """Return uint8 (height, width, 3) of which no side is longer than `max_side` px.
 
     An image that is small enough comes back itself; a larger one is resampled by Lanczos, and no
     side becomes shorter than 1 px.
     """
-    height, width = pixels.shape[:2]
-    longest = max(height, width)
-    if max_side is None or longest <= max_side:
+    factor = scale(pixels.shape, max_side)
+    if factor == 1:
         return pixels
-    size = tuple(max(1, round(side * max_side / longest)) for side in (width, height))
-    return np.asarray(Image.fromarray(pixels).resize((size[0], size[1]), Image.Resampling.LANCZOS))
+    width, height = (max(1, round(side * factor)) for side in pixels.shape[1::-1])
+    return np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.LANCZOS))
 
 
 def encode(pixels: np.ndarray, image_format: str, detail: Detail) -> messages.Image:

@@ -52,6 +52,8 @@ class OpenAiRunner:
         """
         self.image_size = facts.max_side if facts.is_fitted else None
         self.settings = RunnerSettings(model=endpoint.model, decoding=decoding, device="")
+        self.max_side = None if facts.is_fitted else facts.max_side
+        """Longest side in px of an image as it is sent; None: as large as it comes."""
         self.answered_by: Counter[str] = Counter()
         """Name that the server gives the model -> answers of this process."""
         self._endpoint, self._facts, self._connections = endpoint, facts, connections
@@ -116,7 +118,10 @@ class OpenAiRunner:
         chat = self._opened()
         if chat.is_settled or not requests:
             return []
-        before, questions = chat.dialect, [_Question(each, load, self._facts) for each in requests]
+        before, questions = (
+            chat.dialect,
+            [_Question(each, load, self._facts, self.max_side) for each in requests],
+        )
         try:
             calls = [question() for question in questions]
         except NoReply as error:
@@ -146,7 +151,7 @@ class OpenAiRunner:
 
         def calls() -> Iterator[_Question]:
             for number, request in enumerate(requests):
-                under_way[number] = _Question(request, load, self._facts)
+                under_way[number] = _Question(request, load, self._facts, self.max_side)
                 yield under_way[number]
 
         lost: list[Outcome] = []
@@ -228,11 +233,13 @@ class OpenAiRunner:
 class _Question:
     """A request on its way to becoming a call, which it does in the thread that asks it."""
 
-    def __init__(self, request: Request, load: LoadPixels, facts: EndpointFacts) -> None:
+    def __init__(
+        self, request: Request, load: LoadPixels, facts: EndpointFacts, max_side: int | None
+    ) -> None:
         self.request = request
         self.digest: str | None = None
         """Of the pixels that are sent, where they were shrunk."""
-        self._load, self._facts = load, facts
+        self._load, self._facts, self._max_side = load, facts, max_side
 
     def __call__(self) -> Call:
         """Draw, shrink and encode the image; NoReply where it is broken."""
@@ -240,7 +247,7 @@ class _Question:
             drawn = self._load(self.request)
         except DataError as error:
             raise NoReply(f"image: {error}") from None
-        pixels = shrink(drawn, None if self._facts.is_fitted else self._facts.max_side)
+        pixels = shrink(drawn, self._max_side)
         if pixels is not drawn:
             self.digest = digest_pixels(pixels)
         image = encode(pixels, self._facts.image_format, self._facts.image_detail)
