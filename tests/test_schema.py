@@ -10,6 +10,7 @@ from vipbench.schema import (
     Record,
     Region,
     Request,
+    Response,
     Sample,
     Suite,
     TaskSpec,
@@ -63,3 +64,30 @@ def test_the_path_and_the_task_are_no_part_of_a_record_on_disk() -> None:
     sample = Sample(id="1", image="1.png", question="?", target="A", group="1", task=spec)
     assert "path" not in spec.model_dump()
     assert "task" not in sample.model_dump()
+
+
+@pytest.mark.parametrize(
+    ("fields", "state"),
+    [
+        ({"text": "B"}, "answered"),
+        ({"text": "B", "finish": "length"}, "cut_off"),
+        ({"error": "gone", "finish": "error"}, "failed"),
+        ({"error": "withheld", "finish": "filter"}, "filtered"),
+        ({"error": "I may not", "state": "refused"}, "refused"),
+    ],
+)
+def test_a_response_has_a_state_that_a_file_names_only_where_it_must(
+    fields: dict[str, Any], state: str
+) -> None:
+    response = Response(**fields)
+    assert response.state == state
+    written = response.model_dump_json()
+    assert ('"state"' in written) == (state == "refused")
+    assert "reasoning" not in written
+    assert Response.model_validate_json(written) == response
+    assert response.model_dump()["state"] == state
+
+
+def test_reasoning_is_written_where_there_is_some() -> None:
+    response = Response(text="B", reasoning="A cup.", n_reasoning_tokens=3)
+    assert Response.model_validate_json(response.model_dump_json()) == response

@@ -22,6 +22,8 @@ class Option:
     """What happens without the option, where the field's default does not say it."""
     flags: tuple[str, ...] = ()
     """Empty: `--` and the field's name, with hyphens."""
+    group: str = ""
+    """Heading below which the help of a command lists it; empty: `Options`."""
     parse: Callable[[Any], object] | None = None
     """Makes the field's value of the text that was typed, or of all texts of a repeatable option;
     raises VipbenchError. None: the type says how."""

@@ -4,10 +4,19 @@ Boxes, polygons and points are absolute pixels of the original image, as stored 
 `exif: apply`; origin top left, x to the right, y down.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal, NamedTuple, Self
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializationInfo,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 Box = tuple[float, float, float, float]
 """x0, y0, x1, y1."""
@@ -42,6 +51,8 @@ thousandths of them; x, y, width and height in px."""
 ExifRule = Literal["apply", "ignore"]
 """Whether images are turned as their EXIF orientation says before boxes are laid on them."""
 PromptFormat = Literal["hf", "llava_v1", "llava_llama_3", "llava_phi_3", "chat_template"]
+AnswerState = Literal["answered", "refused", "cut_off", "filtered", "failed"]
+"""What became of a request; see docs/run_folder.md, "States of an answer"."""
 ImageRoots = Path | tuple[Path, ...]
 """The folder below which images lie; or several, in each of which a path is looked up, in order."""
 Tags = dict[str, tuple[str, ...]]
@@ -59,6 +70,48 @@ class Record(BaseModel):
 
     # JSON has no infinity, which the logarithm of a probability may be: "-Infinity" comes back.
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
+
+
+class SparseRecord(Record):
+    """A record whose JSON leaves some keys out where they say nothing.
+
+    So a file of a run that needs none of them is byte for byte that of version 1, whose readers
+    know nothing of them.
+    """
+
+    SPARSE: ClassVar[frozenset[str]] = frozenset()
+    """Fields that JSON leaves out where they have their default, or what follows from the others.
+    """
+
+    @model_serializer(mode="wrap")
+    def _without_defaults(
+        self, handler: SerializerFunctionWrapHandler, info: SerializationInfo
+    ) -> dict[str, Any]:
+        plain: dict[str, Any] = handler(self)
+        if info.mode == "json":
+            for name in self.SPARSE & plain.keys():
+                if getattr(self, name) == self.default_of(name):
+                    del plain[name]
+        return plain
+
+    def default_of(self, name: str) -> object:
+        """Return the default of a field, where it follows from others from those of this record."""
+        field = type(self).model_fields[name]
+        data = dict(self.__dict__) if field.default_factory_takes_validated_data else None
+        return field.get_default(call_default_factory=True, validated_data=data)
+
+
+def state_of(data: Mapping[str, Any]) -> AnswerState:
+    """Return the state of an answer that names none: it follows from `error` and `finish`.
+
+    `data` are the fields of a response; of a score, `truncated` stands for the finish.
+    """
+    if data.get("finish") == "filter":
+        return "filtered"
+    if data.get("error") is not None:
+        return "failed"
+    is_cut = data.get("truncated", data.get("finish") == "length")
+    return "cut_off" if is_cut else "answered"
 
 
 class Region(Record):
@@ -323,20 +376,29 @@ class Request(Record):
     """sha256 of everything that the model can see: `request_key` in prompts/request.py."""
 
 
-class Response(Record):
+class Response(SparseRecord):
     """What a runner made of one request: a text, or an error, which is a state of its own."""
 
+    SPARSE = frozenset({"state", "reasoning", "n_reasoning_tokens"})
+
     text: str | None = None
+    """Without any reasoning."""
     error: str | None = None
     """Why there is no text; None where there is one."""
+    reasoning: str | None = None
+    """What the model wrote before its answer, where the runner tells it apart; never scored."""
     n_prompt_tokens: int = 0
     n_new_tokens: int = 0
-    finish: Literal["stop", "length", "error"] = "stop"
+    """Those of the reasoning included."""
+    n_reasoning_tokens: int = 0
+    finish: Literal["stop", "length", "error", "filter"] = "stop"
     option_logprobs: tuple[float, ...] | None = None
     """Natural-log probabilities of `Request.options` as the first token of the answer, over the
     whole vocabulary; None where there are no options, or the runner does not know."""
     pixels: str | None = None
     """sha256 of the fitted uint8 image that the model saw."""
+    state: AnswerState = Field(default_factory=state_of)
+    """A runner names it where the model has refused; else it follows from error and finish."""
 
 
 class Trial(Record):

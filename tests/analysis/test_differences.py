@@ -10,9 +10,11 @@ from tests.results import lines
 from vipbench import files
 from vipbench.analysis.differences import NAMES, Apart, check_names, tell_apart
 from vipbench.analysis.pairs import Side, read_side
+from vipbench.endpoints.dialect import Dialect
 from vipbench.errors import RunError
+from vipbench.runfolder.endpoint_use import EndpointFacts
 from vipbench.runfolder.folder import JUDGE
-from vipbench.runfolder.manifest import IMPORTED, Manifest
+from vipbench.runfolder.manifest import IMPORTED, Manifest, Settings
 
 
 def side(folder: Path, **fields: Any) -> Side:
@@ -106,30 +108,24 @@ def test_baselines_are_told_apart_as_models(tmp_path: Path) -> None:
     assert "model: oracle → majority" in apart.others
 
 
-class _Known(Manifest):
-    """A manifest that knows who answered."""
-
-    answered_by: str = ""
-
-
 def knowing(base: Side, turned: dict[str, str], **known: Any) -> Side:
     """Return a run that knows more of itself."""
     identity = base.manifest.identity.model_copy(update={"exif": turned})
     return base._replace(
-        manifest=_Known(**{**dict(base.manifest), "identity": identity, **known}),
+        manifest=Manifest(**{**dict(base.manifest), "identity": identity, **known}),
     )
 
 
 def test_parts_and_who_answered_are_compared_where_both_runs_know_them(tmp_path: Path) -> None:
     parts = {"weights": 64 * "1", "tokenizer": 64 * "2", "processor": 64 * "3"}
-    base = knowing(side(tmp_path / "a"), {}, parts=parts, answered_by="gpt-4o")
+    base = knowing(side(tmp_path / "a"), {}, parts=parts, answered_by={"gpt-4o": 9})
     other = side(tmp_path / "b", settings={"weights": 64 * "e"})
     changed = parts | {"tokenizer": 64 * "4", "template": 64 * "5"}
-    new = knowing(other, {V7W: "apply"}, parts=changed, answered_by="gpt-5")
+    new = knowing(other, {V7W: "apply"}, parts=changed, answered_by={"gpt-5": 7, "gpt-5-mini": 2})
     apart = tell_apart(base, new)
     assert told(apart) == [
         "tokenizer: 22222222 → 44444444",
-        "answered_by: gpt-4o → gpt-5",
+        "answered_by: gpt-4o → gpt-5, gpt-5-mini",
         "exif: ignore → apply",
     ]
     assert apart.same_weights
@@ -163,3 +159,29 @@ def test_an_unknown_name_is_refused_with_the_list() -> None:
         RunError, match=r"--allow 'fits': is unknown · expected one of prompt_format"
     ):
         check_names("--allow", ["fits"])
+
+
+def test_endpoints_that_were_asked_otherwise_are_told_apart(tmp_path: Path) -> None:
+    def asked(name: str, dialect: Dialect | None = None, **changes: Any) -> Side:
+        facts = EndpointFacts.model_validate({"host": "a.example"} | changes)
+        found = side(tmp_path / name)
+        settings = Settings(
+            weights=None, prompt_format=None, dtype=None, decoding="greedy", endpoint=facts
+        )
+        identity = found.manifest.identity.model_copy(
+            update={"settings": settings, "runner": "openai"}
+        )
+        changed = {"identity": identity, "dialect": dialect}
+        return found._replace(manifest=found.manifest.model_copy(update=changed))
+
+    base = asked("a")
+    assert told(tell_apart(base, asked("b"))) == []
+    new = asked("c", Dialect(omitted=("temperature",)), image_format="jpeg:90")
+    assert told(tell_apart(base, new)) == [
+        "endpoint: image_format png, server takes what is usual → image_format jpeg:90, "
+        "server refuses temperature: its own default holds"
+    ]
+    assert tell_apart(base, new).others == ()
+    assert [found.name for found in tell_apart(side(tmp_path / "d"), base).differences] == [
+        "runner"
+    ]

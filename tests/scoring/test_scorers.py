@@ -301,3 +301,55 @@ def test_what_differs_between_parts_is_mixed() -> None:
     (line,) = join("both", ("qa", "qar"), lines)
     assert line.tags == {"shape": ("point",), "n_marks": ("mixed",)}
     assert line.truncated
+
+
+@pytest.mark.parametrize(
+    ("response", "state", "value", "error"),
+    [
+        (Response(text="B", state="refused"), "refused", 0.0, None),
+        (Response(error="I may not", state="refused"), "refused", 0.0, None),
+        (Response(text="B", finish="length"), "cut_off", 1.0, None),
+        (Response(error="withheld", finish="filter"), "filtered", None, "withheld"),
+        (Response(error="gone"), "failed", None, "gone"),
+        (None, "failed", None, "no image"),
+    ],
+)
+def test_each_state_is_scored_as_it_is_specified(
+    response: Response | None, state: str, value: float | None, error: str | None
+) -> None:
+    asked = trial("choice", "B", ("A", "B"))
+    if response is None:
+        asked = asked.model_copy(update={"request": None, "error": "no image"})
+    line = scorers.score_line(asked, response)
+    assert (line.state, line.value, line.error) == (state, value, error)
+    assert (line.answer == "B") == (state == "cut_off")
+    assert ScoreLine.model_validate_json(line.model_dump_json()) == line
+
+
+@pytest.mark.parametrize(
+    ("states", "joined"),
+    [
+        (("answered", "refused"), "refused"),
+        (("cut_off", "refused"), "cut_off"),
+        (("filtered", "refused"), "filtered"),
+        (("filtered", "failed"), "failed"),
+    ],
+)
+def test_a_joint_task_has_the_worst_state_of_its_parts(
+    states: tuple[str, str], joined: str
+) -> None:
+    made = {
+        "answered": Response(text="B"),
+        "refused": Response(text="No.", state="refused"),
+        "cut_off": Response(text="B", finish="length"),
+        "filtered": Response(error="withheld", finish="filter"),
+        "failed": Response(error="gone"),
+    }
+    asked = trial("choice", "B", ("A", "B"))
+    with scorers.Joint("both", ("one", "two")) as joint:
+        for task, state in zip(("one", "two"), states, strict=True):
+            line = scorers.score_line(asked, made[state])
+            joint.add(line.model_copy(update={"task": task}))
+        [line] = joint.lines()
+    assert line.state == joined
+    assert line.value == (0.0 if line.error is None else None)

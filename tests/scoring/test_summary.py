@@ -1,9 +1,11 @@
 """Scores are summed up to rows of metrics."""
 
+import json
+
 import pytest
 
 from tests.small_runs import AXES, BLUE, RED, line, manifest, task
-from vipbench.runfolder.summary import Group, find_group
+from vipbench.runfolder.summary import Group, Row, find_group
 from vipbench.schema import Tags
 from vipbench.scoring.summary import over_seeds, summarise
 
@@ -43,7 +45,7 @@ def test_a_row_has_the_fields_that_others_read_in_their_order() -> None:
         "task, task_version, style, model, prompt_format, fit, decoding, dtype, seed, metric, "
         "group, n, n_expected, n_clusters, n_errors, n_unparsed, n_truncated, accuracy, stderr, "
         "ci_low, ci_high, synthetic, n_ungraded, n_marks_lost, n_marks_cut, agreement, "
-        "margin"
+        "margin, n_refused, n_filtered, n_answered"
     )
     assert ", ".join(row.model_dump()) == expected
     assert (row.model, row.prompt_format, row.dtype, row.fit) == ("vip", "hf", "float32", "pad")
@@ -147,3 +149,27 @@ def test_two_axes_whose_groups_are_written_alike_stay_two() -> None:
     lines = [line("1", 1.0, tags={"a": ("b=c",)}), line("2", 0.0, tags={"a=b": ("c",)})]
     rows = summarise(manifest({"own": task(2, breakdown=("a", "a=b"))}), lines)
     assert [(row.group, row.accuracy) for row in rows[1:]] == [("a=b=c", 1.0), ("a=b=c", 0.0)]
+
+
+def test_every_sample_is_in_one_count_of_its_row() -> None:
+    lines = [
+        line("1", 1.0),
+        line("2", 0.0, state="refused", answer=None),
+        line("3", 0.0, truncated=True),
+        line("4", None, state="filtered", error="withheld"),
+        line("5", None),
+        line("6", None, error=None, ungraded="prose"),
+    ]
+    [row] = [r for r in summarise(manifest({"own": task(6)}), lines) if r.group == "all"]
+    assert (row.n_answered, row.n_refused, row.n_truncated) == (1, 1, 1)
+    assert (row.n_filtered, row.n_errors, row.n_ungraded) == (1, 1, 1)
+    assert row.n == row.n_answered + row.n_refused + row.n_truncated
+    assert row.n_expected == row.n_asked
+    assert Row.model_validate_json(row.model_dump_json()) == row
+    assert '"n_filtered":1' in row.model_dump_json()
+
+
+def test_rows_without_refusals_are_written_as_before() -> None:
+    [row] = [r for r in summarise(manifest({"own": task(1)}), [line("1")]) if r.group == "all"]
+    assert not {"n_refused", "n_filtered", "n_answered"} & json.loads(row.model_dump_json()).keys()
+    assert row.n_answered == 1

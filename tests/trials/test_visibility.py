@@ -11,6 +11,7 @@ from PIL import Image
 from tests.trials.made import question, use_pickling_pool, write
 from vipbench.demo.embedded import sources
 from vipbench.images.draw import footprint
+from vipbench.images.servers import RULES
 from vipbench.images.visibility import measure, view
 from vipbench.schema import DataSource
 from vipbench.trials.make import make_trials
@@ -113,3 +114,20 @@ def test_controls_are_measured_where_a_run_would_draw_them(photos: Path) -> None
         crop = look(photos, style).marks[2]
         assert crop.n_lost == sum(mark.lost for mark in marks)
         assert crop.px == tuple(np.quantile([mark.fitted_px for mark in marks], Q))
+
+
+def test_usual_servers_shrink_the_image_that_they_are_sent(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report = look(photos, "rectangle:red:width=0.6,none")
+    low, high, claude = report.servers
+    assert [row.rule.name for row in report.servers] == [rule.name for rule in RULES]
+    assert {(row.style, row.n_marks) for row in report.servers} == {(low.style, 4)}
+    # 640 x 480 px are shrunk by detail low alone, to 512 x 384.
+    marks = [310, 156, 396, 396]
+    assert high.px == claude.px == pytest.approx([np.quantile(marks, q) for q in Q])
+    assert low.px == pytest.approx([np.quantile(marks, q) * 0.64 for q in Q])
+    assert [row.n_small for row in report.servers] == [0, 0, 0]
+    monkeypatch.setattr("vipbench.trials.visibility.SMALL", 100)
+    thin = look(photos, "rectangle:red:width=0.6").servers
+    assert [row.n_small for row in thin] == [1, 0, 0]  # 156 px are 99.84

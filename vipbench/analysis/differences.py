@@ -21,6 +21,7 @@ NAMES = (
     "processor",
     "template",
     "runner",
+    "endpoint",
     "answered_by",
     "exif",
 )
@@ -31,6 +32,7 @@ _TOLD_HERE = (
     "settings.dtype: ",
     "settings.quantization: ",
     "settings.processor: ",
+    "settings.endpoint",
     "fits.",
     "runner: ",
     "exif.",
@@ -136,6 +138,8 @@ def _values(name: str, base: Side, new: Side) -> tuple[_Value, _Value]:
         return _by_task(by_task(base), by_task(new))
     if name == "path":
         return _paths(base, new)
+    if name == "endpoint":
+        return _endpoints(base, new)
     if name == "answered_by":
         return _answered_by(base), _answered_by(new)
     before, after = base.manifest.identity.settings, new.manifest.identity.settings
@@ -163,6 +167,26 @@ def _paths(base: Side, new: Side) -> tuple[_Value, _Value]:
     if paths == (None, None):
         return None, None
     return paths[0] or "fast", paths[1] or "fast"  # older runs do not name it
+
+
+def _endpoints(base: Side, new: Side) -> tuple[_Value, _Value]:
+    """Say how two endpoints were asked, as far as that differs, and what they took."""
+    asked = [_asked(side) for side in (base, new)]
+    if None in asked:  # the runner differs
+        return None, None
+    before, after = (each or {} for each in asked)
+    differing = [key for key in before if before[key] != after[key]]
+    was, now = (", ".join(f"{key} {each[key]}" for key in differing) for each in (before, after))
+    return was, now
+
+
+def _asked(side: Side) -> dict[str, object] | None:
+    known = side.manifest.identity.settings.endpoint
+    if known is None:
+        return None
+    dialect = side.manifest.dialect
+    taken = dialect.describe() if dialect is not None else ()
+    return known.model_dump() | {"server": "; ".join(taken) or "takes what is usual"}
 
 
 def _judges(base: Side, new: Side) -> tuple[_Value, _Value]:
@@ -228,10 +252,7 @@ def _digests(base: _Value, new: _Value) -> tuple[_Value, _Value]:
 
 def _answered_by(side: Side) -> _Value:
     """Return the model that an endpoint said answered."""
-    named = getattr(side.manifest, "answered_by", None)
-    if not named:
-        return None
-    return named if isinstance(named, str) else ", ".join(sorted(named))
+    return ", ".join(sorted(side.manifest.answered_by)) or None
 
 
 def _same_weights(base: Side, new: Side) -> bool:

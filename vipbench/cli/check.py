@@ -102,6 +102,28 @@ def _check_visibility(
         _print_visibility(report)
 
 
+def _print_servers(report: "VisibilityReport") -> None:
+    """Print what usual servers leave of the marks of images that they are sent as drawn."""
+    from vipbench.images.servers import SMALL
+
+    if not report.servers:
+        return
+    put("  sent as drawn (--runner openai), and shrunk by the server:")
+    header = ("style", "server", "marks", f"under {SMALL:g} px", "px: median", "5 %", "says")
+    lines = [
+        (
+            row.style,
+            row.rule.name,
+            f"{row.n_marks:,}",
+            f"{row.n_small:,}",
+            *(f"{px:,.0f}" for px in reversed(row.px)),
+            f"{row.rule.source}, {row.rule.read}",
+        )
+        for row in report.servers
+    ]
+    print_columns([header, *lines])
+
+
 def _print_report(report: "CheckReport") -> None:
     about = f"{report.n_records:,} records"
     about += f", {report.n_images:,} images" if report.n_images else ""
@@ -134,6 +156,7 @@ def _print_visibility(report: "VisibilityReport") -> None:
             for row in report.marks
         ]
         print_columns([(*header, "patches: median", "5 %"), *lines])
+    _print_servers(report)
     for name in report.without_marks:
         put(f"  style {name}: draws no marks, so that none are measured")
     for row in report.marks:

@@ -147,7 +147,9 @@ def record_command(
                 options = [
                     _worded(option, words or {}) for option in field_options(record(), fields)
                 ]
-                alone.command(name)(_with_options(function, options, before or {}))
+                groups = {option.name: option.words.group for option in options}
+                kind = _grouped({name: group for name, group in groups.items() if group})
+                alone.command(name, cls=kind)(_with_options(function, options, before or {}))
                 command = typer.main.get_command(alone)
                 return command.make_context(info_name, args, parent, **extra)
 
@@ -155,6 +157,23 @@ def record_command(
         return function
 
     return add
+
+
+def _grouped(groups: Mapping[str, str]) -> type[TyperCommand]:
+    """Return a command whose help lists some options, by the parameter's name, below a heading."""
+
+    class Grouped(TyperCommand):
+        def format_options(self, ctx: Any, formatter: Any) -> None:
+            by_heading: dict[str, list[tuple[str, str]]] = {}
+            for parameter in self.get_params(ctx):
+                if (record := parameter.get_help_record(ctx)) is not None:
+                    heading = groups.get(parameter.name or "", "Options")
+                    by_heading.setdefault(heading, []).append(record)
+            for heading, records in by_heading.items():
+                with formatter.section(heading):
+                    formatter.write_dl(records)
+
+    return Grouped
 
 
 def _worded(option: FieldOption, words: Mapping[str, Option]) -> FieldOption:

@@ -25,6 +25,7 @@ from vipbench.errors import RunError
 if TYPE_CHECKING:
     from vipbench.run.dry_run import DryRun
     from vipbench.runfolder.summary import SeedRow
+    from vipbench.runners.spec import Estimate
 
 
 @record_command(app, "run", before={"seeds": "metrics", "dry_run": "out"})
@@ -116,3 +117,21 @@ def _print_dry_run(plan: "DryRun") -> None:
     else:
         put(f"time        about {duration(plan.seconds)}, as {plan.seconds_from}")
     put(f"disk        about {plan.n_bytes / 1e6:.1f} MB")
+    if plan.estimate is not None:
+        _print_estimate(plan.estimate)
+
+
+def _print_estimate(estimate: "Estimate") -> None:
+    """Print what an endpoint would be sent; tokens are estimates, and rather too many."""
+    put(f"images      {estimate.n_images:,}")
+    put(
+        f"tokens      about {estimate.n_prompt_tokens:,} of prompts, at most "
+        f"{estimate.most_new_tokens:,} of answers"
+    )
+    if estimate.most_dollars is None:
+        put("money       unknown: give --price-in and --price-out")
+        return
+    over = ""
+    if estimate.budget is not None and estimate.most_dollars > estimate.budget:
+        over = f", more than --budget {estimate.budget:g}: it may stop before the end"
+    put(f"money       at most about ${estimate.most_dollars:,.2f}{over}")

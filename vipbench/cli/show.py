@@ -106,10 +106,15 @@ def _print_answer(folder: Path, trial: "Trial") -> None:
     response = answers_file.read_responses(folder / RESPONSES).get(trial_id(trial))
     if response is None:
         put("answer   none yet")
-    elif response.text is None:
-        put(f"answer   none: {one_line(response.error or '')}")
+        put(f"target   {trial.target!r}")
+        return
+    if response.reasoning is not None:
+        put(f"thought  {response.reasoning!r}")
+    state = f", {response.state}" if response.state in ("refused", "filtered") else ""
+    if response.text is None:
+        put(f"answer   none{state}: {one_line(response.error or '')}")
     else:
-        cut = " (cut off)" if response.finish == "length" else ""
+        cut = " (cut off)" if response.finish == "length" else state
         put(f"answer   {response.text!r}{cut}")
     put(f"target   {trial.target!r}")
 

@@ -162,7 +162,8 @@ class Chat:
             return retrying(self._try, call, tally)
         except TryFailed as error:
             tried = retrying.statistics.get("attempt_number", 1)
-            raise NoReply(f"{error} ({tried} of {self.endpoint.tries} tries)") from None
+            reason = f"{error} ({tried} of {self.endpoint.tries} tries)"
+            raise NoReply(reason, is_refused=False) from None
 
     def counts_images(self, call: Call, reply: Reply, tally: Tally) -> bool | None:
         """Say whether the server counts more tokens for a call than for its texts alone.

@@ -4,6 +4,11 @@
 class NoReply(Exception):
     """One question stays without a reply; others may get theirs."""
 
+    def __init__(self, reason: str, *, is_refused: bool = True) -> None:
+        """Keep the reason, and whether the server has refused this question or answered none."""
+        super().__init__(reason)
+        self.is_refused = is_refused
+
 
 class Stopped(Exception):
     """Somebody else has stopped all questions."""

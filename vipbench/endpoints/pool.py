@@ -1,6 +1,6 @@
 """Many questions to one endpoint at once, with no more of them in memory than are under way."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from itertools import islice
 from typing import NamedTuple
@@ -22,10 +22,14 @@ class Outcome(NamedTuple):
     error: str | None
     tally: Tally
     """What it took, retries included."""
+    is_refused: bool = False
+    """There is no reply because the server, or whoever makes the call, refuses this question."""
 
 
-def ask_all(chat: Chat, calls: Iterable[Call]) -> Iterator[Outcome]:
+def ask_all(chat: Chat, calls: Iterable[Call | Callable[[], Call]]) -> Iterator[Outcome]:
     """Ask all calls, and yield each outcome as it comes; calls are taken as places become free.
+
+    One may be given by what makes it, in the thread that asks it; that may raise NoReply.
 
     How many are under way follows what the server refuses. Where nothing is known of the server
     yet, the first call goes alone. After an error, or Ctrl-C, no further call is sent; those under
@@ -75,9 +79,10 @@ def _places(chat: Chat) -> int:
     return min(2 * chat.gate.limit, chat.gate.ceiling) if chat.is_settled else 1
 
 
-def _ask(chat: Chat, number: int, call: Call) -> Outcome:
+def _ask(chat: Chat, number: int, call: Call | Callable[[], Call]) -> Outcome:
     tally = Tally()
     try:
-        return Outcome(number, chat.ask(call, tally), None, tally)
+        made = call if isinstance(call, Call) else call()
+        return Outcome(number, chat.ask(made, tally), None, tally)
     except NoReply as error:
-        return Outcome(number, None, str(error), tally)
+        return Outcome(number, None, str(error), tally, is_refused=error.is_refused)

@@ -86,6 +86,8 @@ class Trouble(NamedTuple):
     errors: int
     unparsed: int
     truncated: int
+    refused: int
+    filtered: int
     link: str
 
 
@@ -256,21 +258,24 @@ def troubles(runs: Sequence[Run], tasks: Sequence[TaskKey]) -> list[Trouble]:
         if row.task == key.name
         and row.group == ALL
         and row.metric == headline_metric(task)
-        and (row.n_errors or row.n_unparsed or row.n_truncated)
+        and (row.n_errors or row.n_unparsed or row.n_truncated or row.n_refused or row.n_filtered)
     ]
 
 
 def _trouble(number: int, label: str, row: Row) -> Trouble:
-    states = {"error": row.n_errors, "unparsed": row.n_unparsed}
+    # The page shows a filtered answer as an error, and a refused one as unparsed.
+    states = {"error": row.n_errors + row.n_filtered, "unparsed": row.n_unparsed}
     state = next((name for name, n in states.items() if n), "cut")
     return Trouble(
         run=number,
         task=label,
         style=row.style,
-        n=row.n + row.n_errors,
+        n=row.n + row.n_errors + row.n_filtered,
         errors=row.n_errors,
         unparsed=row.n_unparsed,
         truncated=row.n_truncated,
+        refused=row.n_refused,
+        filtered=row.n_filtered,
         link=browse(task=label, style=row.style, run=str(number + 1), state=state),
     )
 

@@ -87,7 +87,9 @@ def judge_run(
     for trial, response in answered:
         if trial.kind == "graded":
             is_graded = True
-            if response is not None and response.text is not None:
+            if response is None or response.state == "refused":
+                continue  # scored as 0 without a judge
+            if response.text is not None:
                 items.append(make_item(trial, response.text))
     if not is_graded:
         raise JudgeError(f"{folder}: no task of this run is of kind graded · leave the judge out")

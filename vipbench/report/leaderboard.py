@@ -279,7 +279,7 @@ def _trouble_grid(cells: Sequence[_Cell]) -> Grid:
             row.style,
             _metric(column, judges),
             *(str(count(row)) for count in shown.values()),
-            str(row.n + row.n_errors + row.n_ungraded),
+            str(row.n_asked),
         )
         for line, column, _, row in cells
         if any(count(row) for count in shown.values())

@@ -11,6 +11,8 @@ TROUBLES: dict[str, Callable[[Row], int]] = {
     "errors": lambda row: row.n_errors,
     "unparsed": lambda row: row.n_unparsed,
     "truncated": lambda row: row.n_truncated,
+    "refused": lambda row: row.n_refused,
+    "filtered": lambda row: row.n_filtered,
     "ungraded": lambda row: row.n_ungraded,
     "mark lost": lambda row: row.n_marks_lost,
     "mark cut": lambda row: row.n_marks_cut,
@@ -51,7 +53,7 @@ def lost_marks(manifest: Manifest, rows: Iterable[Row]) -> list[str]:
     for row in rows:
         if row.group != ALL or not row.n_marks_lost or manifest.tasks[row.task].parts:
             continue
-        n_asked = row.n + row.n_errors + row.n_ungraded
+        n_asked = row.n_asked
         cut = f" (and in {row.n_marks_cut:,} one is cut)" if row.n_marks_cut else ""
         advice = "use --fit pad" if row.fit == "crop" else "it is too small, or outside the image"
         warnings.append(

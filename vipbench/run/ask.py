@@ -6,6 +6,7 @@ from functools import partial
 from typing import NamedTuple
 
 from vipbench.console import Console
+from vipbench.engine.each import OneByOne
 from vipbench.engine.in_process import Backend, InProcess
 from vipbench.engine.loaders import count_ahead, count_loaders
 from vipbench.engine.pools import make_pool
@@ -22,6 +23,7 @@ from vipbench.runfolder.lines import ResponseLine
 from vipbench.runfolder.manifest import Times
 from vipbench.runfolder.trials_file import Trials, move_trials
 from vipbench.runners.contract import settings_of
+from vipbench.runners.openai.runner import OpenAiRunner
 
 
 class Session(NamedTuple):
@@ -78,6 +80,8 @@ def answer(session: Session, prepare_seconds: float, console: Console) -> Starte
                 responses.append(lines)
                 n_answered += len(lines)
                 bar.update(len(lines))
+                if isinstance(session.backend, OneByOne) and session.backend.has_news():
+                    manifests.write(started.folder, session.backend.noted(started.manifest))
 
             if session.backend is not None:
                 session.backend.answer(session.trials, started.plan, started.todo, write=write)
@@ -119,6 +123,10 @@ def _load_backend(
     n_loaders = count_loaders(settings.loaders, model.device, settings.workers)
     if not settings.has_workers or model.build is None:
         runner = model.load(prepared.trials, budget_to_try)
+        if isinstance(runner, OpenAiRunner):
+            asking = stack.enter_context(OneByOne(runner, images, console, started.manifest))
+            asking.probe(prepared.trials, started.plan, started.todo)
+            return asking, None
         backend = InProcess(
             runner,
             settings.runner,

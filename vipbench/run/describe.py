@@ -6,6 +6,7 @@ from pathlib import Path
 
 from vipbench import environment
 from vipbench.data.synthetic import is_synthetic
+from vipbench.engine.each import OneByOne
 from vipbench.engine.in_process import Backend
 from vipbench.report.names import name_of_folder
 from vipbench.run.prepare import Prepared
@@ -141,6 +142,8 @@ def add_times(manifest: Manifest, spent: Times, backend: Backend | None) -> Mani
         name: round(getattr(manifest.times, name) + getattr(spent, name), 3)
         for name in Times.model_fields
     }
+    if isinstance(backend, OneByOne):
+        manifest = backend.noted(manifest)
     n_restarts, n_splits = (backend.n_restarts, backend.n_splits) if backend else (0, 0)
     return manifest.model_copy(
         update={

@@ -16,8 +16,10 @@ from vipbench.runfolder import answers_file
 from vipbench.runfolder import manifest as manifests
 from vipbench.runfolder.bound import TABLES
 from vipbench.runfolder.folder import MANIFEST, REQUESTS, RESPONSES
+from vipbench.runfolder.lines import TrialId, trial_id
 from vipbench.runfolder.manifest import Identity
 from vipbench.runfolder.opened import open_run
+from vipbench.runners.spec import Estimate
 
 LINE_BYTES = 900
 """Typical bytes of a line of `responses.jsonl` and one of `scores.jsonl`, for a dry run."""
@@ -40,6 +42,8 @@ class DryRun(NamedTuple):
     n_bytes: int
     """Expected size of the run folder, of which the requests are exact."""
     notes: tuple[str, ...]
+    estimate: Estimate | None = None
+    """What an endpoint would be sent for the requests that are left; None: it asks none."""
 
 
 def dry_run(settings: RunSettings, console: Console = QUIET) -> DryRun:
@@ -55,8 +59,14 @@ def dry_run(settings: RunSettings, console: Console = QUIET) -> DryRun:
         lenient = settings.model_copy(update={"max_errors": 1.0})
         prepared = prepare(lenient, draft, replace(console, say=QUIET.say))
         n_bytes = draft.stat().st_size + LINE_BYTES * len(prepared.trials)
-    folder = run_folder(prepared.identity, settings)
-    n_left = _count_left(folder, prepared, settings)
+        folder = run_folder(prepared.identity, settings)
+        left = _left(folder, prepared, settings)
+        estimate = prepared.spec.estimate(
+            trial.request
+            for trial in prepared.trials
+            if trial.request is not None and trial_id(trial) in left
+        )
+    n_left = len(left)
     per_request, seconds_from = _measured(folder.parent, prepared.identity)
     counts = Counter((name.task, name.style) for name, *_ in prepared.trials.entries)
     return DryRun(
@@ -68,11 +78,12 @@ def dry_run(settings: RunSettings, console: Console = QUIET) -> DryRun:
         seconds_from=seconds_from,
         n_bytes=n_bytes,
         notes=(*prepared.way, *prepared.notes),
+        estimate=estimate,
     )
 
 
-def _count_left(folder: Path, prepared: Prepared, settings: RunSettings) -> int:
-    """Count the requests that have no answer yet, in this shard if it is one."""
+def _left(folder: Path, prepared: Prepared, settings: RunSettings) -> set[TrialId]:
+    """Return the requests that have no answer yet, in this shard if it is one."""
     resumes = (folder / MANIFEST).exists() and not settings.fresh
     previous = open_run(folder, replaced=TABLES) if resumes else None
     plan = plan_trials(prepared.trials, previous.batch_limit if previous else prepared.limit)
@@ -82,9 +93,9 @@ def _count_left(folder: Path, prepared: Prepared, settings: RunSettings) -> int:
         for index in plan[batch]
     }
     if previous is None:
-        return len(names)
+        return names
     check_same_run(folder, previous, prepared)
-    return len(names - set(answers_file.read_responses(folder / RESPONSES)))
+    return names - answers_file.read_responses(folder / RESPONSES).keys()
 
 
 def _measured(runs: Path, identity: Identity) -> tuple[float | None, str]:

@@ -1,16 +1,19 @@
 """Put the shards of a run together: one ordinary run folder, as if one machine had asked all."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import functools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from vipbench import environment, files
+from vipbench.endpoints.dialect import Dialect
 from vipbench.errors import RunError
 from vipbench.run.score import Results, check_errors, score
 from vipbench.run.settings import MAX_ERRORS
 from vipbench.runfolder import answers_file, bound, trials_file
 from vipbench.runfolder import manifest as manifests
 from vipbench.runfolder.answers_file import WrittenBatch
+from vipbench.runfolder.endpoint_use import Usage
 from vipbench.runfolder.folder import (
     FILES,
     MANIFEST,
@@ -106,6 +109,7 @@ def _is_left_of(out: Path, manifest: Manifest) -> bool:
 def _check_same(parts: Sequence[_Part]) -> None:
     """Refuse what are not shards of one run."""
     first = parts[0].manifest
+    known = _dialect(part.manifest for part in parts)
     for folder, manifest in parts:
         if manifest.shard is None:
             raise RunError(f"{folder}: is a whole run · expected what `vipbench run --shard` wrote")
@@ -116,6 +120,7 @@ def _check_same(parts: Sequence[_Part]) -> None:
             ("batches", first.plan_digest[:8], manifest.plan_digest[:8]),
             ("metrics", first.metrics, manifest.metrics),
             ("path", first.path, manifest.path),
+            ("parameters that the server took", _taken(known), _taken(manifest.dialect or known)),
         ):
             found += [f"{what}: {then} → {now}"] if then != now else []
         if found:
@@ -170,6 +175,8 @@ def _merged(shards: Sequence[Manifest]) -> Manifest:
         others = dict.fromkeys(each.versions.get(name, "none") for each in shards)
         if len(others) > 1:
             notes[f"shards ran with different versions: {name} {', '.join(others)}"] = None
+    if len(names := _answered_by(shards)) > 1:
+        notes[f"several models of the endpoint answered: {', '.join(sorted(names))}"] = None
     return first.model_copy(
         update={
             "format": FORMAT,
@@ -185,9 +192,34 @@ def _merged(shards: Sequence[Manifest]) -> Manifest:
             "finished": None,
             "n_starts": sum(each.n_starts for each in shards),
             "times": _total([each.times for each in shards]),
+            "answered_by": _answered_by(shards),
+            "dialect": _dialect(shards),
+            "usage": _usage(shards),
             "peak_memory_mib": max(each.peak_memory_mib for each in shards),
         }
     )
+
+
+def _taken(dialect: Dialect | None) -> str:
+    """Say in words which parameters the endpoint of a shard took."""
+    return ("; ".join(dialect.describe()) if dialect else "") or "the usual ones"
+
+
+def _dialect(shards: Iterable[Manifest]) -> Dialect | None:
+    """Return that of the first shard that has asked anything."""
+    return next((each.dialect for each in shards if each.dialect is not None), None)
+
+
+def _answered_by(shards: Sequence[Manifest]) -> dict[str, int]:
+    """Add up which model of an endpoint answered how often."""
+    names = dict.fromkeys(name for each in shards for name in each.answered_by)
+    return {name: sum(each.answered_by.get(name, 0) for each in shards) for name in names}
+
+
+def _usage(shards: Sequence[Manifest]) -> Usage | None:
+    """Add up what calls have taken; None where no endpoint was asked."""
+    known = [each.usage for each in shards if each.usage is not None]
+    return functools.reduce(Usage.plus, known) if known else None
 
 
 def _total(times: Sequence[Times]) -> Times:

@@ -73,6 +73,7 @@ def prepare(settings: RunSettings, draft: Path, console: Console) -> Prepared:
     spec.check_selection(selection)
     sizing = spec.size(selection.prompt_format)
     _check_budget(settings, sizing)
+    _check_batches(settings, spec)
     trials, facts = make_trials(
         selection,
         partial(write_trials, draft, length=sizing.count if sizing else prompt_length),
@@ -87,7 +88,7 @@ def prepare(settings: RunSettings, draft: Path, console: Console) -> Prepared:
     data_notes = [note for found in facts.values() for note in found.notes]
     texts = (found.texts_note for found in facts.values() if found.texts_note)
     unused = spec.unused(selection.prompt_format)
-    for note in (*selection.notes, *data_notes, *unused, *texts):
+    for note in (*spec.remarks(), *selection.notes, *data_notes, *unused, *texts):
         console.say(note)
     _check_data(facts, settings.max_errors)
     model = spec.describe(
@@ -196,6 +197,15 @@ def _check_budget(settings: RunSettings, sizing: Sizing | None) -> None:
         raise RunnerError(
             f"--token-budget {settings.token_budget}: runner {settings.runner} does not count "
             "tokens · give --batch-size N"
+        )
+
+
+def _check_batches(settings: RunSettings, spec: RunnerSpec) -> None:
+    """Refuse batches for an endpoint, which is asked one question at a time."""
+    if spec.asks_endpoint and settings.batch_size not in ("auto", 1):
+        raise RunnerError(
+            f"--batch-size {settings.batch_size}: runner {settings.runner} asks one question at a "
+            "time · say with --concurrency N how many may be under way"
         )
 
 

@@ -132,13 +132,13 @@ def check_errors(result: Results, max_errors: float) -> None:
     """Say after the run if too many samples failed in it."""
     messages = []
     for row in result.rows:
-        n_asked = row.n + row.n_errors + row.n_ungraded
+        n_asked = row.n_asked
         if row.group == ALL and row.n_errors > max_errors * n_asked:
             text = f"{row.task} under {row.style}: {row.n_errors:,} of {n_asked:,} samples failed"
             messages += [text] if text not in messages else []  # once for all metrics
     if messages:
         lines = files.read_lines(result.path / SCORES, ScoreLine)
-        first = next(f"{line.id}: {line.error}" for line in lines if line.error is not None)
+        first = next(f"{line.id}: {line.error}" for line in lines if line.state == "failed")
         raise TooManyErrors(
             f"{'; '.join(messages)} · more than --max-errors {max_errors:g} allows, such as {first}"
             f" · all others are scored in {result.path}"

@@ -27,6 +27,7 @@ from vipbench.option import (
     Options,
 )
 from vipbench.runfolder.shard import Shard, parse_shard
+from vipbench.runners.endpoint_options import EndpointOptions
 from vipbench.schema import (
     AnswerPath,
     DataSource,
@@ -214,6 +215,10 @@ class RunSettings(Record):
         ),
     ] = None
     """The shards of a run are put together by `merge`."""
+    endpoint: Annotated[EndpointOptions, Options(EndpointOptions)] = Field(
+        default=EndpointOptions(),
+        description="Which OpenAI-compatible endpoint answers, for runner `openai`.",
+    )
     judge: Annotated[JudgeSettings | None, Options(JudgeOptions)] = Field(
         default=None, description="Grades the answers to graded tasks once they are there."
     )

@@ -8,7 +8,16 @@ from pydantic import Field
 
 from vipbench import files
 from vipbench.runfolder.folder import RUN_ADVICE, SCORES
-from vipbench.schema import Record, Response, Tags, Trial, Visibility
+from vipbench.schema import (
+    AnswerState,
+    Record,
+    Response,
+    SparseRecord,
+    Tags,
+    Trial,
+    Visibility,
+    state_of,
+)
 
 
 class TrialId(NamedTuple):
@@ -36,8 +45,10 @@ class ResponseLine(Response, _Named):
     """What was left of each mark in the image that the model saw; None where it saw none."""
 
 
-class ScoreLine(Record):
+class ScoreLine(SparseRecord):
     """One line of `scores.jsonl`: all that a table, a test or a comparison needs."""
+
+    SPARSE = frozenset({"state"})
 
     task: str
     style: str
@@ -45,7 +56,7 @@ class ScoreLine(Record):
     metric: str
     """The headline metric, or another one: each has its line."""
     value: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None
-    """0-1; None where the sample is an error, or has no grade."""
+    """0-1; None where the sample is an error, was filtered, or has no grade."""
     answer: str | None
     """As parsed; None where it could not be, or where the sample is an error."""
     target: str
@@ -69,6 +80,8 @@ class ScoreLine(Record):
     """Marks of which the model saw nothing, and below those of which it saw a part; in a joint task
     those of all parts. None: not known, since no image was loaded."""
     n_marks_cut: int | None = None
+    state: AnswerState = Field(default_factory=state_of)
+    """As in the response; `failed` where there is none."""
 
 
 def trial_id(record: Trial | ResponseLine | ScoreLine) -> TrialId:

@@ -11,7 +11,9 @@ from pydantic import Field, ValidationError
 
 from vipbench import files
 from vipbench.digests import added_facts, digest, facts
+from vipbench.endpoints.dialect import Dialect
 from vipbench.errors import RunError
+from vipbench.runfolder.endpoint_use import EndpointFacts, Usage
 from vipbench.runfolder.folder import MANIFEST, RUN_ADVICE
 from vipbench.runfolder.plan import BatchLimit
 from vipbench.runfolder.shard import Shard
@@ -37,6 +39,8 @@ CERTIFICATES = Path("results/certificates")
 """Where numerics certificates lie, below the working directory: `<settings digest>.json`."""
 PROMPT_NOTE = "prompt: "
 """How a note begins that says what of a checkpoint contradicts the prompts it was asked in."""
+ENDPOINT_KEYS = ("answered_by", "dialect", "usage")
+"""Keys of a manifest that only a run of an endpoint has."""
 IMPORTED = "imported"
 """Name of the runner of imported answers in a run's identity; `--runner` does not take it."""
 
@@ -59,6 +63,8 @@ class Settings(Record):
     processor: str | None = None
     """sha256 of tokenizer, image processor and template that were given with a model in memory;
     None: they are the checkpoint's, in `weights`."""
+    endpoint: EndpointFacts | None = None
+    """How an endpoint was asked; None: there was none."""
 
     @property
     def numbers(self) -> str | None:
@@ -246,6 +252,12 @@ class Manifest(Record):
     times: Times = Times()
     peak_memory_mib: float = 0.0
     """Largest resident memory of the process, or of one of its workers."""
+    answered_by: dict[str, int] = Field(default={})
+    """Name that an endpoint gives its model -> answers, over all starts that were not killed."""
+    dialect: Dialect | None = None
+    """The parameters that the endpoint took; None: there was none, or nothing was asked yet."""
+    usage: Usage | None = None
+    """What its calls have taken."""
 
     @property
     def batch_limit(self) -> BatchLimit:
@@ -360,6 +372,7 @@ def read(folder: Path) -> Manifest:
 def write(folder: Path, manifest: Manifest) -> None:
     """Write the manifest of a run folder; one of version 1 stays one."""
     added = {"format", "files"} if manifest.format == 1 else set()
+    added |= {name for name in ENDPOINT_KEYS if not getattr(manifest, name)}
     files.write_json(folder / MANIFEST, manifest.model_dump(mode="json", exclude=added), RUN_ADVICE)
 
 

@@ -2,11 +2,11 @@
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
-from pydantic import PrivateAttr, TypeAdapter, ValidationError
+from pydantic import Field, PrivateAttr, TypeAdapter, ValidationError
 
 from vipbench import files
 from vipbench.errors import RunError
@@ -14,7 +14,7 @@ from vipbench.runfolder.folder import MANIFEST, RUN_ADVICE, SCORES, SUMMARY
 from vipbench.runfolder.lines import ScoreLine
 from vipbench.runfolder.manifest import Manifest
 from vipbench.runfolder.opened import open_run
-from vipbench.schema import Fit, Record
+from vipbench.schema import Fit, Record, SparseRecord
 
 ALL = "all"
 HEADLINE_METRIC = "text_match"
@@ -50,8 +50,15 @@ def find_group(name: str, axes: Iterable[str]) -> Group | None:
     return Group(axis, name[len(axis) + 1 :])
 
 
-class Row(Record):
+def _n_answered(data: Mapping[str, Any]) -> int:
+    """Count the answers that no other state takes out of a row's `n`."""
+    return int(data["n"]) - int(data["n_truncated"]) - int(data.get("n_refused", 0))
+
+
+class Row(SparseRecord):
     """One metric of one task under one style: an entry of `summary.json` and `leaderboard.json`."""
+
+    SPARSE = frozenset({"n_answered", "n_refused", "n_filtered"})
 
     task: str
     task_version: int
@@ -97,7 +104,18 @@ class Row(Record):
     text answers with the likeliest letter."""
     margin: float | None = None
     """Median of `ScoreLine.margin`, in nats."""
+    n_refused: int = 0
+    """Of `n`, answers that the model has declined to give; each counts as 0."""
+    n_filtered: int = 0
+    """Beside `n`: answers that somebody other than the model has withheld."""
+    n_answered: int = Field(default_factory=_n_answered)
+    """Of `n`, those that were neither refused nor cut off."""
     _n_even_clusters: float | None = PrivateAttr(default=None)
+
+    @property
+    def n_asked(self) -> int:
+        """Samples of the row that were to be asked, whatever has become of them."""
+        return self.n + self.n_filtered + self.n_errors + self.n_ungraded
 
     @property
     def n_even_clusters(self) -> float | None:
@@ -185,7 +203,7 @@ class _Sums:
     def add(self, line: ScoreLine) -> None:
         """Take a line."""
         self.n += line.value is not None
-        self.n_errors += line.error is not None
+        self.n_errors += line.state == "failed"
         self.total += line.value or 0.0
 
     def is_of(self, row: Row) -> bool:

@@ -1,7 +1,7 @@
 """What every runner has, and what its answers are held to."""
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -55,6 +55,27 @@ class Runner(Protocol):
         `images` are uint8 (height, width, 3), RGB, marks drawn, one a request; none at all where
         the runner has `reads_images = False`. Their memory is used again when this has returned.
         """
+
+
+LoadPixels = Callable[[Request], np.ndarray]
+"""Returns uint8 (height, width, 3), RGB, marks drawn, of a request; DataError where its image is
+broken. May be called from any thread."""
+
+
+class Answered(NamedTuple):
+    """One of several requests, and its answer."""
+
+    number: int
+    """Of the request, from 0."""
+    response: Response
+
+
+@runtime_checkable
+class EachRunner(Protocol):
+    """A runner whose answers do not depend on each other, and come in any order."""
+
+    def answer_each(self, requests: Iterator[Request], load: LoadPixels) -> Iterator[Answered]:
+        """Answer requests, which are taken as there is room for them; each number once."""
 
 
 def reads_images(runner: Runner) -> bool:

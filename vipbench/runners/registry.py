@@ -15,6 +15,7 @@ from vipbench.schema import AnswerPath, PromptFormat, Quantize, Trial
 BUILT_IN = {
     "vipllava": "vipbench.runners.vipllava.spec:VipLlavaSpec",
     "hf": "vipbench.runners.hf.spec:HfSpec",
+    "openai": "vipbench.runners.openai.spec:OpenAiSpec",
     "oracle": "vipbench.runners.baseline:OracleSpec",
     "constant": "vipbench.runners.baseline:ConstantSpec",
     "random": "vipbench.runners.baseline:RandomSpec",

@@ -18,6 +18,7 @@ from vipbench.runfolder.manifest import Settings
 from vipbench.runfolder.trials_file import Trials
 from vipbench.runners.contract import Runner, RunnerSettings
 from vipbench.runners.device import Placement, check_names
+from vipbench.runners.endpoint_options import EndpointOptions
 from vipbench.schema import (
     AnswerPath,
     Engine,
@@ -62,6 +63,10 @@ class ModelChoice:
     answers: Mapping[str, Path] = field(default_factory=dict)
     """Task -> file of answers made elsewhere, for runner `imported`."""
     answers_format: str | None = None
+    endpoint: EndpointOptions = field(default_factory=EndpointOptions)
+    """Which endpoint answers, for runner `openai`."""
+    fit: Fit | None = None
+    """How the user wants images fitted; None: as the task or the suite says."""
 
     @property
     def has_workers(self) -> bool:
@@ -99,6 +104,21 @@ class Sizing(NamedTuple):
     """What the chat template does otherwise than the prompt format that is taken."""
     against_config: tuple[str, ...] = ()
     """What of the tokenizer does not go with the config."""
+
+
+class Estimate(NamedTuple):
+    """What an endpoint will be sent, and what it will take, before anything is asked."""
+
+    n_requests: int
+    n_images: int
+    n_prompt_tokens: int
+    """About so many."""
+    most_new_tokens: int
+    """At most: the limits of all answers, with their room for reasoning."""
+    most_dollars: float | None
+    """None: no prices were given."""
+    budget: float | None = None
+    """Dollars that the command may spend."""
 
 
 class Build(Protocol):
@@ -188,6 +208,9 @@ class RunnerSpec(ABC):
     """Requests in a batch where it does not count tokens; runners of this package halve a batch
     that does not fit into memory."""
 
+    asks_endpoint: ClassVar[bool] = False
+    """Whether it asks a server, one request at a time, and so many at once as that takes."""
+
     def __init__(self, choice: ModelChoice) -> None:
         """Take what the user chose; nothing is looked at yet."""
         self.choice = choice
@@ -219,6 +242,14 @@ class RunnerSpec(ABC):
         if self.choice.has_workers and (fault := self.fault_in_workers()):
             raise RunnerError(f"{self.choice.workers_option}: {fault}")
         self.check_answers()
+        self.check_endpoint()
+
+    def check_endpoint(self) -> None:
+        """Refuse what only an endpoint can be asked for."""
+        if not self.asks_endpoint and (given := self.choice.endpoint.given()):
+            raise RunnerError(
+                f"{', '.join(given)}: runner {self.name} asks no endpoint · add --runner openai"
+            )
 
     def check_live(self) -> None:
         """Refuse a model in memory where only a folder or a hub id can be loaded."""
@@ -251,6 +282,14 @@ class RunnerSpec(ABC):
             if name not in self.heeds and getattr(self.choice, name) != defaults[name]
         ]
         return [f"runner {self.name}: does not use {', '.join(names)}"] if names else []
+
+    def remarks(self) -> list[str]:
+        """Say what the user should know before anything is asked; it is written nowhere."""
+        return []
+
+    def estimate(self, requests: Iterable[Request]) -> "Estimate | None":
+        """Estimate what answers to these requests cost; None: it asks nobody who charges."""
+        return None
 
     def size(self, suite_format: PromptFormat | None) -> Sizing | None:
         """Find how many tokens requests have and a batch may have; None: it does not count them."""

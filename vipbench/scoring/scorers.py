@@ -10,7 +10,16 @@ from pydantic import TypeAdapter
 
 from vipbench.errors import RunError
 from vipbench.runfolder.lines import ResponseLine, ScoreLine
-from vipbench.schema import ExtraMetric, Kind, Response, Rule, Score, Tags, Trial
+from vipbench.schema import (
+    AnswerState,
+    ExtraMetric,
+    Kind,
+    Response,
+    Rule,
+    Score,
+    Tags,
+    Trial,
+)
 from vipbench.scoring import answers
 from vipbench.scoring.extraction import short
 from vipbench.scoring.extraction.rules import RULES
@@ -25,6 +34,10 @@ _SCORE_LINE = TypeAdapter(ScoreLine)
 REPLACED = {"lenient": "stated"}
 """Metric that is no more -> the one that does its work."""
 NO_OPTIONS: Mapping[str, str] = MappingProxyType({})
+STATES: tuple[AnswerState, ...] = get_args(AnswerState)
+"""Of several that hold for a joint task, the last one counts."""
+REFUSED = Score(value=0.0)
+"""Of an answer that the model declined to give, whatever it says."""
 NO_LOGPROBS = "the runner gave no probabilities of the options"
 
 
@@ -160,7 +173,10 @@ def score_line(
     """
     error = trial.error if response is None else response.error
     scored, option, agrees, ungraded = None, None, None, None
-    if response is not None and error is None:
+    state = "failed" if response is None else response.state
+    if state == "refused":
+        scored, error = REFUSED, None
+    elif response is not None and error is None:
         if metric == OPTION_ARGMAX:
             option = likeliest_option(trial, response)
             ungraded = NO_LOGPROBS if option is None else None
@@ -181,6 +197,7 @@ def score_line(
         tags=trial.tags,
         truncated=response is not None and response.finish == "length",
         error=error,
+        state=state,
         ungraded=ungraded,
         margin=option.margin if option else None,
         agrees=agrees,
@@ -250,6 +267,7 @@ def _join_line(name: str, parts: Sequence[ScoreLine]) -> ScoreLine:
         tags=dict(_shared_tags([part.tags for part in parts])),
         truncated=any(part.truncated for part in parts),
         error="; ".join(errors) or None,
+        state=max((part.state for part in parts), key=STATES.index),
         ungraded=None if errors else "; ".join(ungraded) or None,
         margin=min((p.margin for p in parts if p.margin is not None), default=None)
         if joined

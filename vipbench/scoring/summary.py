@@ -98,21 +98,23 @@ class _Part:
         )
 
 
-_ERROR, _UNPARSED, _TRUNCATED, _UNGRADED, _LOST, _CUT, _COMPARED, _AGREES = (
-    1 << bit for bit in range(8)
+_ERROR, _UNPARSED, _TRUNCATED, _UNGRADED, _LOST, _CUT, _COMPARED, _AGREES, _REFUSED, _FILTERED = (
+    1 << bit for bit in range(10)
 )
 
 
 def _flags(line: ScoreLine) -> int:
     return (
-        _ERROR * (line.error is not None)
+        _ERROR * (line.state == "failed")
         | _UNPARSED * (line.answer is None)
-        | _TRUNCATED * line.truncated
+        | _TRUNCATED * (line.state == "cut_off")
         | _UNGRADED * (line.ungraded is not None)
         | _LOST * bool(line.n_marks_lost)
         | _CUT * bool(line.n_marks_cut)
         | _COMPARED * (line.agrees is not None)
         | _AGREES * bool(line.agrees)
+        | _REFUSED * (line.state == "refused")
+        | _FILTERED * (line.state == "filtered")
     )
 
 
@@ -161,6 +163,8 @@ def _row(manifest: Manifest, name: tuple[str, str, str], group: str, lines: _Lin
         n_unparsed=scored.count(_UNPARSED),
         n_truncated=scored.count(_TRUNCATED),
         n_ungraded=lines.count(_UNGRADED),
+        n_refused=scored.count(_REFUSED),
+        n_filtered=lines.count(_FILTERED),
         agreement=scored.count(_AGREES) / n_compared if n_compared else None,
         margin=statistics.median(margins) if margins else None,
         n_marks_lost=lines.count(_LOST),

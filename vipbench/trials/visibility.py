@@ -1,6 +1,6 @@
 """What crop, pad and squash leave of a task's marks, from the images' headers alone."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple, get_args
@@ -12,6 +12,7 @@ from vipbench.data.box_tally import BoxTally, refuse_file
 from vipbench.data.samples import inspect_image, load_samples
 from vipbench.errors import DataError, TaskError
 from vipbench.images.draw import footprint
+from vipbench.images.servers import RULES, SMALL, ServerRule
 from vipbench.images.visibility import measure, view
 from vipbench.prompts.controls import change
 from vipbench.prompts.request import build_request
@@ -43,6 +44,18 @@ class MarksReport(NamedTuple):
     """The same in patches."""
 
 
+class ServerReport(NamedTuple):
+    """What a usual server leaves of the marks of one style, of images that it is sent as drawn."""
+
+    style: str
+    rule: ServerRule
+    n_marks: int
+    n_small: int
+    """Marks with less than `SMALL` px."""
+    px: tuple[float, float]
+    """What is left of a mark in px: 5 % quantile and median."""
+
+
 class VisibilityReport(NamedTuple):
     """What is left of the marks of one task."""
 
@@ -56,6 +69,8 @@ class VisibilityReport(NamedTuple):
     """One a style and fit, the task's own fit first; none of a style that draws no marks."""
     without_marks: tuple[str, ...]
     """These styles."""
+    servers: tuple[ServerReport, ...] = ()
+    """One a style and rule of a server."""
 
 
 class _SampleMarks(NamedTuple):
@@ -64,6 +79,8 @@ class _SampleMarks(NamedTuple):
     id: str
     by_fit: tuple[tuple[Visibility, ...], ...] | None
     """One a fit; None where the sample cannot be asked."""
+    by_server: tuple[tuple[float, ...], ...] = ()
+    """One a rule: px of each mark."""
 
 
 def check_visibility(
@@ -118,6 +135,7 @@ def _measure_task(
             samples.append(None)
     refuse_file(name, tally.problems(choice.spec, source))
     reports: list[MarksReport] = []
+    servers: list[ServerReport] = []
     without_marks: list[str] = []
     refused: set[str] = set()
     for style in choice.styles:
@@ -126,17 +144,19 @@ def _measure_task(
         )
         changed, refused_here = _changed(samples, style)
         refused |= refused_here
-        measured = []
+        measured, sent = [], []
         for marks in map_images(measure_image, changed, f"{name}: {style.name}", console):
             if marks.by_fit is None:
                 refused.add(marks.id)
             else:
                 measured.append(marks.by_fit)
+                sent.append(marks.by_server)
         if any(any(by_fit) for by_fit in measured):
             reports += [
                 _marks_report(style.name, fit, [by_fit[index] for by_fit in measured])
                 for index, fit in enumerate(fits)
             ]
+            servers += _server_reports(style.name, sent)
         else:
             without_marks.append(style.name)
     return VisibilityReport(
@@ -146,6 +166,7 @@ def _measure_task(
         fit=choice.fit,
         marks=tuple(reports),
         without_marks=tuple(without_marks),
+        servers=tuple(servers),
     )
 
 
@@ -174,6 +195,7 @@ def _measure_image(
     if image_wh is None:
         raise ValueError(f"{samples[0].id}: the header of its image has not been read")
     views = [view(image_wh, fit, size, patch_size) for fit in fits]
+    scales = [rule.scale(image_wh) for rule in RULES]
     measured = []
     for sample in samples:
         try:
@@ -184,8 +206,20 @@ def _measure_image(
         prompts = () if request.blind else request.visual_prompts
         marks = [footprint(image_wh, prompt) for prompt in prompts]
         by_fit = tuple(tuple(measure(mark, seen) for mark in marks) for seen in views)
-        measured.append(_SampleMarks(sample.id, by_fit))
+        by_server = tuple(tuple(mark.n_px * scale**2 for mark in by_fit[0]) for scale in scales)
+        measured.append(_SampleMarks(sample.id, by_fit, by_server))
     return measured
+
+
+def _server_reports(
+    style: str, samples: Sequence[tuple[tuple[float, ...], ...]]
+) -> Iterator[ServerReport]:
+    """Sum up what each rule leaves of the marks of one style."""
+    for index, rule in enumerate(RULES):
+        marks = [px for sample in samples for px in sample[index]]
+        low, median = np.quantile(marks, (0.05, 0.5))
+        n_small = sum(px < SMALL for px in marks)
+        yield ServerReport(style, rule, len(marks), n_small, (float(low), float(median)))
 
 
 def _marks_report(style: str, fit: Fit, samples: Sequence[tuple[Visibility, ...]]) -> MarksReport:

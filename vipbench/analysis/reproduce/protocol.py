@@ -75,14 +75,14 @@ def reasons_against(case: Case) -> Iterable[Reason]:
         if _is_other_size(case, few=False):
             text = f"the task has {case.row.n_expected:,} samples, published for {number.n:,}"
             yield Reason(code="samples", text=text)
-        elif case.row.n == 0 and not (case.row.n_errors or case.row.n_ungraded):
+        elif case.row.n == 0 and not case.row.n_asked:
             yield Reason(code="group", text=f"no sample of the run is of group {number.group}")
 
 
 def _is_other_size(case: Case, *, few: bool) -> bool:
     """Say whether a whole task has another size than published: by FEW at most, or by more."""
     n, whole, row = case.number.n, case.whole, case.row
-    if n is None or whole is None or row is None or _n_asked(whole) < whole.n_expected:
+    if n is None or whole is None or row is None or whole.n_asked < whole.n_expected:
         return False
     return row.n_expected != n and (abs(row.n_expected - n) <= FEW * n) == few
 
@@ -99,21 +99,21 @@ def shortcomings(result: Result, task: str) -> Iterable[Reason]:
 
 def _lacking(whole: Row, row: Row) -> Iterable[Reason]:
     """Yield which samples have no score: not asked, or more than FEW not answered or graded."""
-    if _n_asked(whole) < whole.n_expected:
-        text = f"{_n_asked(whole):,} of {whole.n_expected:,} samples were asked"
+    if whole.n_asked < whole.n_expected:
+        text = f"{whole.n_asked:,} of {whole.n_expected:,} samples were asked"
         yield Reason(code="subset", text=text)
-    if row.n < (1 - FEW) * _n_asked(row):
+    if row.n < (1 - FEW) * row.n_asked:
         yield from (Reason(code="missing", text=text) for text in _missing(row))
 
 
 def _missing(row: Row) -> list[str]:
     """Say how many samples have no score, and why."""
-    counts = ((row.n_errors, "no answer"), (row.n_ungraded, "no grade"))
-    return [f"{n:,} of {_n_asked(row):,} samples have {what}" for n, what in counts if n]
-
-
-def _n_asked(row: Row) -> int:
-    return row.n + row.n_errors + row.n_ungraded
+    counts = (
+        (row.n_errors, "no answer"),
+        (row.n_filtered, "a filtered answer"),
+        (row.n_ungraded, "no grade"),
+    )
+    return [f"{n:,} of {row.n_asked:,} samples have {what}" for n, what in counts if n]
 
 
 def _judge_reasons(case: Case) -> Iterable[Reason]:
@@ -228,7 +228,7 @@ def _size_differences(case: Case) -> Iterable[Difference]:
     row = case.row
     if row is None:
         return
-    if row.n >= (1 - FEW) * _n_asked(row):
+    if row.n >= (1 - FEW) * row.n_asked:
         for text in _missing(row):
             yield Difference(what="missing", run=text, published="another sample in its place")
     if _is_other_size(case, few=True):
@@ -242,7 +242,7 @@ def _polygon_differences(case: Case) -> Iterable[Difference]:
     missing = find_row(case.result.rows, *about, "polygons=missing")
     complete = find_row(case.result.rows, *about, "polygons=complete")
     if missing is not None:
-        text = f"{_n_asked(missing):,} samples have a mark drawn from a box for lack of a polygon"
+        text = f"{missing.n_asked:,} samples have a mark drawn from a box for lack of a polygon"
         if complete is not None and complete.accuracy is not None:
             text += f" ({percent(complete.accuracy, 2)} % without them)"
         published = "random other questions in their places"

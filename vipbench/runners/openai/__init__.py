@@ -1,0 +1,1 @@
+"""Runner `openai`: a model behind an OpenAI-compatible endpoint."""
