@@ -320,8 +320,8 @@ class BoxTally:
         """Find y, x, y, x, or boxes of larger copies of the images."""
         swapped = evidence.fit_swapped
         meant = (
-            "as y0, x0, y1, x1 they do not · expected x0, y0, x1, y1 · rewrite them in that order, or"
-            " find out whether the images were turned after they were annotated"
+            "as y0, x0, y1, x1 they do not · expected x0, y0, x1, y1 · rewrite them in that order,"
+            " or find out whether the images were turned after they were annotated"
             if swapped
             else "expected px of the image · if they are of larger copies of the images, scale them"
         )
