@@ -22,6 +22,7 @@ from vipbench.reading import (
     Layout,
     Number,
     QuestionFile,
+    annotated_size,
     entries,
     find_image,
     parse,
@@ -82,6 +83,8 @@ class _Metadata(DataRecord):
 
     boxes: list[object]
     segms: list[object]
+    width: object = None
+    height: object = None
 
 
 class _Scene(NamedTuple):
@@ -279,6 +282,7 @@ def _sample(
         group=scene.image.removeprefix("vcr1images/"),
         # The official code cannot draw an object without polygon, and asks another question.
         tags={"polygons": ("complete" if complete else "missing",)},
+        annotated_size=annotated_size(boxes.width, boxes.height),
     )
     return sample, warnings
 

@@ -10,7 +10,6 @@ import re
 from collections.abc import Iterator
 from functools import partial
 from pathlib import PurePosixPath
-from typing import TypeGuard
 
 from vipbench.data import safe_path
 from vipbench.errors import DataError
@@ -23,6 +22,7 @@ from vipbench.reading import (
     Layout,
     Number,
     QuestionFile,
+    annotated_size,
     attempt,
     entries,
     find_image,
@@ -77,12 +77,7 @@ class _LabelMe(DataRecord):
     @property
     def size(self) -> tuple[int, int] | None:
         """Width and height in px of the image as LabelMe showed it, where the file says so."""
-        sides = [int(side) for side in (self.imageWidth, self.imageHeight) if _is_side(side)]
-        return (sides[0], sides[1]) if len(sides) == 2 else None
-
-
-def _is_side(value: object) -> TypeGuard[float]:
-    return isinstance(value, int | float) and value > 0 and value % 1 == 0
+        return annotated_size(self.imageWidth, self.imageHeight)
 
 
 def _is_metadata(content: object) -> bool:

@@ -300,6 +300,23 @@ def plain(text: str) -> str:
     return text
 
 
+def annotated_size(width: object, height: object) -> tuple[int, int] | None:
+    """Return width and height in px of the annotated image; None where a file does not say them.
+
+    Whole numbers above 0, some programs write them as text.
+    """
+    sides = [_side(width), _side(height)]
+    return (sides[0], sides[1]) if sides[0] and sides[1] else None
+
+
+def _side(value: object) -> int:
+    if isinstance(value, str):
+        value = int(value) if re.fullmatch(r"\s*\d{1,9}\s*", value, re.ASCII) else 0
+    if isinstance(value, bool) or not isinstance(value, int | float) or value % 1:
+        return 0
+    return max(0, int(value))
+
+
 def attempt(
     sample_id: str, make: Callable[[], Sample], warnings: Sequence[Problem] = ()
 ) -> Iterator[Sample | Problem]:

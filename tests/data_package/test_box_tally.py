@@ -228,6 +228,65 @@ def test_widths_none_of_which_is_inverted_are_a_warning(tmp_path: Path) -> None:
     assert found(task(tmp_path, boxes, [(640, 480)])) == {"boxes_xywh": "warning"}
 
 
+# --- other copies of the images, another order
+
+
+def scaled(factor: float) -> Convert:
+    return lambda box, _: [round(factor * value, 1) for value in box]
+
+
+def in_square(side: float) -> Convert:
+    return lambda box, size: [
+        round(side * value / length, 1) for value, length in zip(box, size * 2, strict=True)
+    ]
+
+
+def yxyx(box: Box, _: Size) -> Sequence[float]:
+    return box[1], box[0], box[3], box[2]
+
+
+@pytest.mark.parametrize("convert", [in_square(336), in_square(224), scaled(0.4)])
+def test_boxes_of_smaller_copies_are_a_warning(tmp_path: Path, convert: Convert) -> None:
+    folder = random_task(tmp_path, 60, convert, (800, 600), (640, 480), (500, 400))
+    assert set(found(folder).values()) == {"warning"}
+    assert "px of other copies of the images, scale them" in problems(folder)[0].message
+
+
+def test_percent_are_a_warning_that_says_so(tmp_path: Path) -> None:
+    folder = random_task(tmp_path, 60, in_square(100), (640, 480))
+    assert set(found(folder).values()) == {"warning"}
+    assert "divide by 100 and write `boxes: fractions`" in problems(folder)[0].message
+
+
+def test_boxes_of_a_square_beyond_1000_are_a_warning(tmp_path: Path) -> None:
+    folder = random_task(tmp_path, 100, in_square(1024), (1920, 1080))
+    assert found(folder) == {"boxes_of_copies": "warning"}
+
+
+@pytest.mark.parametrize("sizes", [[(640, 480)], [(1920, 1080)], [(500, 375), (375, 500)]])
+def test_boxes_from_y_to_x_are_an_error(tmp_path: Path, sizes: list[Size]) -> None:
+    assert found(random_task(tmp_path, 80, yxyx, *sizes)) == {"boxes_yxyx": "error"}
+
+
+@pytest.mark.parametrize("factor", [1.5, 2, 4])
+def test_boxes_of_larger_copies_are_a_warning(tmp_path: Path, factor: float) -> None:
+    assert found(random_task(tmp_path, 80, scaled(factor), (1024, 768))) == {
+        "boxes_beyond": "warning"
+    }
+
+
+def test_images_turned_by_exif_are_not_taken_for_another_order(tmp_path: Path) -> None:
+    folder = random_task(tmp_path, 80, yxyx, (640, 480))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (640, 480)).save(folder / "640x480.png", exif=exif)
+    assert found(folder) == {}
+    (folder / "own.yaml").write_text(f"{TASK}exif: apply\n")
+    assert found(folder) == {}
+    (folder / "own.yaml").write_text(f"{TASK}exif: ignore\n")
+    assert found(folder) == {"boxes_yxyx": "error"}
+
+
 # --- small ones
 
 

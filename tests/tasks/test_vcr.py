@@ -261,6 +261,18 @@ def test_a_bad_line_is_one_error_of_the_same_id_in_each_task(
         assert [r.id for r in found if isinstance(r, Problem)] == bad
 
 
+@pytest.mark.parametrize(
+    ("width", "expected"), [(640, (640, 480)), ("640", (640, 480)), (None, None), (0, None)]
+)
+def test_the_size_of_the_annotated_image(
+    width: object, expected: object, one: Callable[..., list[Sample]]
+) -> None:
+    [sample] = one(meta=metadata(width=width, height=480))
+    assert sample.annotated_size == expected
+    [unmarked] = one(meta=metadata(width=width, height=480), question=["Is", "it", "?"])
+    assert unmarked.annotated_size is None
+
+
 @pytest.mark.parametrize("junk", [None, 3, "x", {}, [1, 2, 3, 4], [1, 2, 3, 4, None], [1] * 6])
 def test_a_bad_box_is_an_error_of_the_questions_that_mention_it(
     junk: object, read: Read, write: Write

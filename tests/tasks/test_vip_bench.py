@@ -313,7 +313,14 @@ def test_regions_know_the_size_of_the_image_that_they_were_drawn_on(
     assert [sample.annotated_size for sample in found] == [(48, 36)] * 3 + [None]
     path = release / "source_image/v1_1.json"
     content = json.loads(path.read_text(encoding="utf-8"))
-    for width, expected in ((24, (24, 36)), (24.0, (24, 36)), (0, None), ("24", None)):
+    for width, expected in (
+        (24, (24, 36)),
+        (24.0, (24, 36)),
+        (0, None),
+        ("24", (24, 36)),
+        ("?", None),
+        (True, None),
+    ):
         path.write_text(json.dumps(content | {"imageWidth": width}), encoding="utf-8")
         assert samples(DRAWN, release)[0].annotated_size == expected
     source = DataSource(release, release)

@@ -124,6 +124,28 @@ def test_placeholders_are_found_in_every_text_that_is_used() -> None:
     }
 
 
+# --- the right answer
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["cat\u00a0dog", "\uff12", "cafe\u0301", "\u200bcat", "\ufb01sh", "two\tcats", "a  b", "two."],
+)
+def test_a_target_that_hardly_any_answer_is_spelled_like(target: str) -> None:
+    [problem] = warnings("What is <r0>?", target=target)
+    assert problem.code == "target_spelling"
+    assert f"the target {target!a} is not " in problem.message
+    assert codes("What is <r0>?", target=target, kind="graded") == set()
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["red", " red ", "TWO", "caf\u00e9", "1,000", "U.S.", "5 p.m.", "\u4e8c", "-", "...", "3.5"],
+)
+def test_usual_targets_are_quiet(target: str) -> None:
+    assert codes("What is <r0>?", target=target) == set()
+
+
 # --- marks
 
 

@@ -12,6 +12,13 @@ image, or x, y, width and height. A whole file says much. The rules are ours:
   anywhere in an image, that none is beyond 1000 has the odds (side / 1000) to 1 in favour of
   thousandths, for each edge: in images that are smaller, against them. An edge outside of its image
   counts as 20 to 1. A warning from 20 to 1 on; an error from 1,000 to 1 and 20 boxes on.
+- Other copies of the images: as for thousandths, but the square that all boxes lie within is
+  the smallest that holds them, with a quarter on each side to spare. A warning from 1,000 to 1 and
+  20 different boxes on.
+- A tenth of the boxes or more reaches beyond the images, and as y, x, y, x they fit: an error. A
+  quarter does, and they do not: a warning, since they may be of larger copies. From 20 boxes on.
+  Images that EXIF lays on their side do not count where nothing is stated of them: each of them
+  is reported.
 - No box has a side of 2 px: a warning.
 """
 
@@ -21,7 +28,7 @@ from typing import NamedTuple
 
 from vipbench.data.units import box_text, stated, where_to_state
 from vipbench.errors import DataError
-from vipbench.images.decode import image_header, safe_path
+from vipbench.images.decode import SIDEWAYS, image_header, safe_path
 from vipbench.images.geometry import bounds
 from vipbench.schema import Box, BoxUnits, DataSource, Problem, Region, Sample, TaskSpec
 
@@ -49,7 +56,25 @@ KEPT = 256
 SHOWN = 3
 
 
-CODES = ("boxes_within_1", "boxes_xywh", "boxes_within_1000", "boxes_tiny")
+SPARE = 1.25
+"""What boxes of other copies may leave free at the far sides: in px, few files leave a fifth."""
+BEYOND = 1.02
+"""Part of the image's side from which on a box reaches beyond the image, and not by rounding."""
+TENTH = 0.1
+"""Boxes that reach beyond their images, at least, where they are y, x, y, x: of 4:3, a fifth do."""
+SETTLED = 18
+"""Boxes of which none reaches beyond its image, if a fifth does, in 2 cases of 100."""
+
+
+CODES = (
+    "boxes_within_1",
+    "boxes_xywh",
+    "boxes_within_1000",
+    "boxes_tiny",
+    "boxes_yxyx",
+    "boxes_beyond",
+    "boxes_of_copies",
+)
 """Of the problems that `BoxTally` finds."""
 
 
@@ -80,8 +105,16 @@ class _Suspicion(NamedTuple):
 class _Evidence:
     """What boxes say that were held against their images."""
 
-    def __init__(self) -> None:
+    def __init__(self, highest: float) -> None:
+        """Take the farthest edge of all boxes of the file."""
         self.n = 0
+        self.square = SPARE * max(highest, 1.0)
+        self.copies = 0.0
+        """Natural log of the odds for boxes in a common square of this side."""
+        self.all: set[Box] = set()
+        self.n_beyond = 0
+        self.n_beyond_swapped = 0
+        """As y, x, y, x."""
         self.n_for_thousandths = 0
         self.thousandths = 0.0
         """Natural log of the odds for thousandths."""
@@ -92,15 +125,36 @@ class _Evidence:
         """Different ones of `n_fit` that are other boxes if they are corners."""
         self.largest = (0, 0)
 
-    def add(self, kept: _Kept, size_wh: tuple[int, int]) -> None:
+    @property
+    def fit_swapped(self) -> bool:
+        """Say whether boxes lie within their images as y0, x0, y1, x1."""
+        return self.n_beyond_swapped <= MISFIT * self.n
+
+    @property
+    def are_beyond(self) -> bool:
+        """Say whether so many boxes reach beyond their images that it is no mistake."""
+        return self.n_beyond >= (TENTH if self.fit_swapped else QUARTER) * self.n
+
+    @property
+    def are_of_copies(self) -> bool:
+        """Say whether boxes keep within a square, as those of other copies of the images do."""
+        return self.copies >= CONVINCED and len(self.all) >= MANY
+
+    def add(self, kept: _Kept, size_wh: tuple[int, int], *, is_turned: bool) -> None:
         width, height = size_wh
         self.largest = max(self.largest, size_wh, key=math.prod)
         for box in kept.boxes:
             x0, y0, x1, y1 = box
-            odds = _odds(max(x0, x1), width) + _odds(max(y0, y1), height)
+            far_x, far_y = max(x0, x1), max(y0, y1)
+            odds = _odds(far_x, width) + _odds(far_y, height)
             self.n += 1
             self.thousandths += odds
             self.n_for_thousandths += odds > 0
+            if not is_turned:
+                self.n_beyond += far_x > BEYOND * width or far_y > BEYOND * height
+                self.n_beyond_swapped += far_y > BEYOND * width or far_x > BEYOND * height
+            self.copies += math.log(width / self.square) + math.log(height / self.square)
+            self.all.add(box)
             if kept.are_corners:
                 continue
             if x0 + x1 <= width + 1 and y0 + y1 <= height + 1:
@@ -236,12 +290,14 @@ class BoxTally:
         if self._looks_like_xywh(evidence) and (self._is_inverted() or not thousandths):
             shown = self._shown("inverted" if self._n_inverted else "any")
             n_held = evidence.n_fit + evidence.n_misfit
+            may_be_copies = evidence.are_of_copies and not self._n_inverted
+            also = f"; if {self._copies()}" if may_be_copies else ""
             yield _Suspicion(
                 "boxes_xywh",
                 f"{self._n_inverted:,} of {n:,} boxes are inverted as x0, y0, x1, y1, and as x, y, "
                 f"width, height, {evidence.n_fit:,} of {n_held:,} that were looked at lie within "
                 f"their images, such as {shown} · expected x0, y0, x1, y1 · if they are x, y, "
-                f"width, height in px, write `boxes: xywh` {where}",
+                f"width, height in px, write `boxes: xywh` {where}{also}",
                 is_error=n >= MANY and self._is_inverted(),
             )
         elif thousandths:
@@ -255,6 +311,43 @@ class BoxTally:
                 f"thousandths` {where}",
                 is_error=n >= MANY and evidence.thousandths >= CONVINCED,
             )
+        elif evidence.n >= MANY and evidence.are_beyond:
+            yield self._beyond(evidence)
+        elif evidence.are_of_copies:
+            yield self._of_copies(evidence)
+
+    def _beyond(self, evidence: _Evidence) -> _Suspicion:
+        """Find y, x, y, x, or boxes of larger copies of the images."""
+        swapped = evidence.fit_swapped
+        meant = (
+            "as y0, x0, y1, x1 they do not · expected x0, y0, x1, y1 · rewrite them in that order,"
+            " or find out whether the images were turned after they were annotated"
+            if swapped
+            else "expected px of the image · if they are of larger copies of the images, scale them"
+        )
+        return _Suspicion(
+            "boxes_yxyx" if swapped else "boxes_beyond",
+            f"{evidence.n_beyond:,} of {evidence.n:,} boxes that were looked at reach beyond their "
+            f"images, such as {self._shown('any')} · {meant}",
+            is_error=swapped,
+        )
+
+    def _of_copies(self, evidence: _Evidence) -> _Suspicion:
+        """Find boxes of smaller or square copies of the images, among them percent."""
+        width, height = evidence.largest
+        return _Suspicion(
+            "boxes_of_copies",
+            f"none of {self.n:,} boxes reaches beyond {self._high:g}, whatever the size of their "
+            f"images (up to {width} x {height} px), such as {self._shown('any')} · expected px of "
+            f"the image · if they are {self._copies()}",
+            is_error=False,
+        )
+
+    def _copies(self) -> str:
+        """Say what boxes within a small square may be, and what to do then."""
+        if self._high <= 101:
+            return "percent of its width and height, divide by 100 and write `boxes: fractions`"
+        return "px of other copies of the images, scale them"
 
     def _shown(self, kind: str) -> str:
         return ", ".join(self._first.get(kind, ()))
@@ -276,7 +369,7 @@ class BoxTally:
 
     def _hold_against_images(self, source: DataSource) -> _Evidence:
         """Hold boxes against their images, until they are neither thousandths nor widths."""
-        evidence = _Evidence()
+        evidence = _Evidence(self._high)
         most = MISFIT * sum(len(kept.boxes) for kept in self._kept) if self._is_inverted() else 0
         for index in range(len(self._kept)):
             # Far from each other at first: files are often sorted by the size of the images.
@@ -285,8 +378,12 @@ class BoxTally:
                 header = image_header(safe_path(source.images, kept.image))
             except DataError:
                 continue
-            evidence.add(kept, header.turned_size if source.exif == "apply" else header.size)
+            size = header.turned_size if source.exif == "apply" else header.size
+            unstated = header.orientation in SIDEWAYS and source.exif is None
+            evidence.add(kept, size, is_turned=unstated)
             no_thousandths = not self._may_be_thousandths() or evidence.thousandths < ABSURD
-            if no_thousandths and evidence.n_misfit > most:
+            none_beyond = evidence.n >= SETTLED and not evidence.n_beyond
+            no_copies = evidence.n >= SETTLED and evidence.copies < 0
+            if no_thousandths and evidence.n_misfit > most and none_beyond and no_copies:
                 break
         return evidence

@@ -7,6 +7,7 @@ the text as it is sent.
 import html
 import itertools
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 
@@ -48,6 +49,11 @@ _ROLE = re.compile(
 """Turns of a conversation inside of a text, as in LLaVA's prompts (`USER:`, `### Human:`)."""
 _ESCAPED = re.compile(r"&#?\w{2,31};|\\n(?![a-z])|\\u[0-9a-fA-F]{4}")
 _BROKEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufeff\ufffd]")
+_INVISIBLE = re.compile("[\u00ad\u200b\u200e\u200f\u2060\ufeff]")
+_WIDE = re.compile("[\uff10-\uff19\uff21-\uff3a\uff41-\uff5a\ufb00-\ufb06]")
+"""Full-width digits and letters, and ligatures of Latin letters."""
+_FULL_STOP = re.compile(r"(?<=[^\W_]{2})\.$")
+"""Of a sentence; not `U.S.` or `p.m.`."""
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]{2,}")
 _JOINED = re.compile(rf"[A-Za-z0-9]+{MENTION.pattern}|{MENTION.pattern}[A-Za-z0-9<]\w*")
 _WORD = re.compile(r"[^\W_]+(?:['\u2019]\w+)?")
@@ -106,6 +112,8 @@ def _findings(sample: Sample, style: PromptStyle, request: Request) -> Iterator[
     texts = _Texts(sample)
     yield from _not_words(sample, request)
     yield from _choices(texts)
+    if sample.task is not None and sample.task.kind == "short_answer":
+        yield from _target(sample.target.strip())
     for which in texts.empty():
         yield "empty_text", f"{which} is empty"
     yield from _marks(texts, style, request)
@@ -188,6 +196,22 @@ def _misread(text: str) -> str:
         except UnicodeError:
             continue
     return ""
+
+
+# --- the right answer
+
+
+def _target(target: str) -> Iterator[tuple[str, str]]:
+    """Find a short target that an answer must spell as hardly any model does."""
+    usual = " ".join(_INVISIBLE.sub("", unicodedata.normalize("NFC", target)).split())
+    usual = _WIDE.sub(lambda match: unicodedata.normalize("NFKC", match[0]), usual)
+    usual = _FULL_STOP.sub("", usual)
+    if usual != target:
+        yield (
+            "target_spelling",
+            f"the target {target!a} is not {usual!a}, and an answer {usual!a} is "
+            "wrong where the text must match",
+        )
 
 
 # --- options
