@@ -138,6 +138,16 @@ def test_parts_and_who_answered_are_compared_where_both_runs_know_them(tmp_path:
     )
 
 
+def test_a_config_is_named_that_other_digests_cover_too(tmp_path: Path) -> None:
+    parts = {"weights": 64 * "1", "config": 64 * "2"}
+    base = knowing(side(tmp_path / "a"), {}, parts=parts)
+    other = side(tmp_path / "b", settings={"weights": 64 * "e"})
+    new = knowing(other, {}, parts=parts | {"config": 64 * "3"})
+    [note] = tell_apart(base, new).notes
+    assert note.startswith("the two runs have the same weights (")
+    assert note.endswith("): what differs is config")
+
+
 def test_only_judges_that_both_graded_are_compared(tmp_path: Path) -> None:
     def graded(name: str, model: str) -> Side:
         scores = lines(V7W, [1, 0]) + lines(V7W, [1, 0], metric="judge")
@@ -156,7 +166,7 @@ def test_only_judges_that_both_graded_are_compared(tmp_path: Path) -> None:
 def test_an_unknown_name_is_refused_with_the_list() -> None:
     assert check_names("--allow", ["fit", "dtype"]) == {"fit", "dtype"}
     with pytest.raises(
-        RunError, match=r"--allow 'fits': is unknown · expected one of prompt_format"
+        RunError, match=r"--allow 'fits': is unknown · expected one of requests, prompt_format"
     ):
         check_names("--allow", ["fits"])
 

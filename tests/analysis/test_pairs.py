@@ -124,7 +124,7 @@ def test_overlap_in_part_is_for_the_asking(tmp_path: Path) -> None:
     base = read_side(run(tmp_path / "a", lines(V7W, [1, 1, 1])[1:]))
     both = lines(V7W, [0, 0]) + lines(VCR, [1])
     new = read_side(run(tmp_path / "b", both, (V7W, VCR)))
-    with pytest.raises(RunError, match="--partial compares what both have"):
+    with pytest.raises(RunError, match="`vipbench compare --partial` takes what both have"):
         pair_runs(base, new)
     [found] = pair_runs(base, new, partial=True)
     assert [pair.base.id for pair in found.pairs] == ["q1"]

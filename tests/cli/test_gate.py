@@ -12,6 +12,7 @@ import yaml
 from tests.analysis.test_gate import answers, certificate
 from tests.analysis.test_pairs import V7W, run
 from tests.cli.conftest import Vipbench
+from tests.runs import make_task
 
 REPO = Path(__file__).parent.parent.parent
 
@@ -100,7 +101,10 @@ def test_what_is_not_the_checkpoint_fails_unless_it_is_allowed(
     assert "\nallowed: differs: prompt_format: llava_v1 → hf\n" in allowed.err
     unknown = vipbench("gate", base, new, "--allow-difference", "prompt")
     assert unknown.code == 2
-    assert "'prompt': is unknown · expected one of prompt_format, fit, dtype, path" in unknown.err
+    assert (
+        "'prompt': is unknown · expected one of requests, prompt_format, fit, dtype, path"
+        in unknown.err
+    )
 
 
 def test_the_recipe_for_4_bit_gives_what_the_page_says(vipbench: Vipbench) -> None:
@@ -116,3 +120,24 @@ def test_the_recipe_for_4_bit_gives_what_the_page_says(vipbench: Vipbench) -> No
     refused = vipbench("gate", "plain", "int4")
     assert refused.code == 1
     assert "differs: dtype: float32 → float32, int4 (bitsandbytes)" in refused.err
+
+
+def test_other_questions_under_the_same_ids_fail_unless_they_are_allowed(
+    vipbench: Vipbench, tmp_path: Path
+) -> None:
+    folders = make_task(tmp_path / "a"), make_task(tmp_path / "b")
+    path = folders[1] / "own.jsonl"
+    path.write_text(path.read_text(encoding="utf-8").replace("What is", "Name"), encoding="utf-8")
+    runs = []
+    for folder in folders:
+        runs.append(folder / "run")
+        asked = ("--tasks", "own", "--include", folder, "-o", runs[-1])
+        assert vipbench("run", "--runner", "oracle", *asked).code == 0
+    words = "requests: own → own with other text in 20 of 20 samples, such as q0"
+    failed = vipbench("gate", *runs, "--junit", "junit.xml", "--summary", "summary.md")
+    assert failed.code == 1
+    assert f"FAIL: differs: {words}" in failed.err
+    assert words in Path("junit.xml").read_text(encoding="utf-8")
+    assert "other text" in Path("summary.md").read_text(encoding="utf-8")
+    assert f"differs: {words}" in vipbench("compare", *runs).err
+    assert vipbench("gate", *runs, "--allow-difference", "requests").code == 0

@@ -33,3 +33,11 @@ def test_ls_runs(vipbench: Vipbench, done: Path) -> None:
     assert row.startswith("done ")
     assert "oracle" in row
     assert "broken" in err
+
+
+def test_ls_runs_names_a_manifest_that_is_a_link_to_nothing(
+    vipbench: Vipbench, tmp_path: Path
+) -> None:
+    (tmp_path / "lost").mkdir()
+    (tmp_path / "lost" / MANIFEST).symlink_to(tmp_path / "unmounted")
+    assert "lost/manifest.json: does not exist" in vipbench("ls", "runs", "--runs", tmp_path).err

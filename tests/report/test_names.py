@@ -78,6 +78,14 @@ def test_one_name_is_one_set_of_weights() -> None:
     assert display_names(runs[:2]) == ["vip", "vip"]
 
 
+def test_what_has_no_weights_is_told_apart_by_what_it_was_before_it_was_named() -> None:
+    runs = [run(model, None, runner=model, name="X") for model in ("majority", "constant")]
+    assert display_names(runs) == ["X [majority]", "X [constant]"]
+    assert display_names([run("X", None), runs[0]]) == ["X", "X [majority]"]
+    assert display_names([runs[0], runs[0]]) == ["X", "X"]
+    assert display_names([runs[0], run("X")]) == ["X [majority]", "X [aaaaaa]"]
+
+
 def test_a_short_digest_is_as_long_as_it_takes() -> None:
     runs = [run(weights=first + 58 * "0") for first in ("aaaaaa", "aaaaab", "bbbbbb")]
     assert short_weights(runs) == ["aaaaaa", "aaaaab", "bbbbbb"]

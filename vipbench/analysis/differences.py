@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from vipbench.analysis.asked import asked_otherwise
 from vipbench.analysis.pairs import Side, differences
 from vipbench.errors import RunError
 from vipbench.report.names import display_names
@@ -21,9 +22,10 @@ NAMES = (
     "processor",
     "template",
     "runner",
-    "endpoint",
     "answered_by",
     "exif",
+    "endpoint",
+    "requests",
 )
 """Everything that is looked at, in the order in which it is told."""
 _PARTS = ("tokenizer", "processor", "template")
@@ -131,6 +133,8 @@ def check_names(option: str, names: Sequence[str]) -> frozenset[str]:
 
 def _values(name: str, base: Side, new: Side) -> tuple[_Value, _Value]:
     """Return what both runs have of something, in words that differ where it does."""
+    if name == "requests":
+        return _requests(base, new)
     if name == "judge":
         return _judges(base, new)
     if name in ("fit", "rule", "exif"):
@@ -157,6 +161,14 @@ def _values(name: str, base: Side, new: Side) -> tuple[_Value, _Value]:
     if name == "dtype":
         return before.numbers, after.numbers
     return before.prompt_format, after.prompt_format
+
+
+def _requests(base: Side, new: Side) -> tuple[_Value, _Value]:
+    """Return what was asked otherwise though nothing else explains it: the data, or our words."""
+    found = asked_otherwise(base, new)
+    if not found:
+        return None, None
+    return ", ".join(asked.task for asked in found), ", ".join(asked.words for asked in found)
 
 
 def _paths(base: Side, new: Side) -> tuple[_Value, _Value]:
@@ -279,7 +291,12 @@ def _same_weights_notes(
     if base.folder.resolve() == new.folder.resolve():
         return
     what = [difference.name for difference in found]
-    what += [line.partition(":")[0] for line in others if not line.startswith("model: ")]
+    parts = _parts(base), _parts(new)
+    left_out = ["model: "]
+    if all(parts):  # `settings.weights` is a digest of all parts: say which of them differ
+        left_out.append("settings.weights: ")
+        what += ["config"] if parts[0].get("config") != parts[1].get("config") else []
+    what += [line.partition(":")[0] for line in others if not line.startswith(tuple(left_out))]
     names = ", ".join(dict.fromkeys(models))
     what_text = ", ".join(what) or ("the name alone" if models[0] != models[1] else "nothing")
     yield f"the two runs have the same weights ({names}): what differs is {what_text}"

@@ -319,7 +319,7 @@ def is_unparsed(line: ScoreLine) -> bool:
 
 
 def _refused(base: Side, new: Side, difference: str, partial: bool) -> RunError:
-    advice = "" if partial else " · --partial compares what both have"
+    advice = "" if partial else " · `vipbench compare --partial` takes what both have"
     return RunError(f"{base.name} and {new.name} cannot be paired: {difference}{advice}")
 
 

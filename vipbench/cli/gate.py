@@ -68,9 +68,9 @@ def gate(
 ) -> None:
     """Fail if a checkpoint got worse: exit code 0 or 1.
 
-    It fails at once where something else than the checkpoint differs: prompt format, fit, dtype,
-    path, judge, rule, tokenizer, processor, template, runner, endpoint, answered_by,
-    exif.
+    It fails at once where something else than the checkpoint differs: prompt_format, fit, dtype,
+    path, judge, rule, tokenizer, processor, template, runner, answered_by, exif, endpoint,
+    requests.
 
     A row for each task, under its headline style and metric; it fails where the drop is larger
     than allowed beyond doubt (one-sided 95 %, paired, clustered by image, Holm over the rows).

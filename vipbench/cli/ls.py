@@ -1,5 +1,6 @@
 """`vipbench ls`: list tasks, styles, runners, suites or runs."""
 
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
@@ -92,7 +93,9 @@ def _run_rows(folder: Path | None) -> Iterable[Sequence[str]]:
     if folder is not None and not folder.is_dir():
         raise RunError(f"--runs {folder}: no such folder · give one that holds run folders")
     yield "run", "model", "suite", "requests", "started", "finished"
-    for path in sorted((folder or RUNS).glob(f"*/{MANIFEST}")):
+    # Not a pattern with the file's name: glob passes over a link that leads nowhere.
+    folders = sorted((folder or RUNS).glob("*"))
+    for path in (each / MANIFEST for each in folders if os.path.lexists(each / MANIFEST)):
         try:
             manifest = manifests.read(path.parent)
         except RunError as error:

@@ -66,14 +66,19 @@ def short_weights(manifests: Iterable[Manifest]) -> list[str | None]:
 def display_names(manifests: Sequence[Manifest]) -> list[str]:
     """Name the model of each run, with a digest of its weights where others have its name.
 
-    Runs of the same weights share a name if they have the same; different weights never do.
+    Runs of the same weights share a name if they have the same; different weights never do. What
+    has no weights (a baseline, say) is told apart by what it was before `--name`.
     """
     names, weights = [model_name(manifest) for manifest in manifests], short_weights(manifests)
-    pairs = set(zip(names, weights, strict=True))
+    models = [
+        manifest.identity.model if digest is None else digest
+        for manifest, digest in zip(manifests, weights, strict=True)
+    ]
+    pairs = set(zip(names, models, strict=True))
     counts = Counter(name for name, _ in pairs)
     return [
-        name if counts[name] == 1 or digest is None else f"{name} [{digest}]"
-        for name, digest in zip(names, weights, strict=True)
+        name if counts[name] == 1 or model == name else f"{name} [{model}]"
+        for name, model in zip(names, models, strict=True)
     ]
 
 
