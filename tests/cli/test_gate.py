@@ -102,7 +102,7 @@ def test_what_is_not_the_checkpoint_fails_unless_it_is_allowed(
     unknown = vipbench("gate", base, new, "--allow-difference", "prompt")
     assert unknown.code == 2
     assert (
-        "'prompt': is unknown · expected one of requests, prompt_format, fit, dtype, path"
+        "'prompt': is unknown · expected one of prompt_format, fit, dtype, path"
         in unknown.err
     )
 
