@@ -42,6 +42,11 @@ def test_the_summary_names_rows_findings_and_lost_samples(tmp_path: Path) -> Non
     assert f"| FAIL | {V7W} | 100.0 | 90.0 | -10.0 |" in text
     assert "`q9` and 10 more" in text
     assert "**warning**" in text
+    assert "bound of the one-sided 95 % interval" in text
+    assert "would show with 80 % power" in text
+    other = summary(gate(base, new, Thresholds(alpha=0.01, power=0.9)))
+    assert "bound of the one-sided 99 % interval" in other
+    assert "would show with 90 % power" in other
     assert "differs: model: vip → new" in text
     assert summary(gate(base, base, Thresholds())).startswith("## Passed")
 

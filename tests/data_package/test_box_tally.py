@@ -215,6 +215,18 @@ def test_stated_thousandths_are_quiet(tmp_path: Path) -> None:
 # --- x, y, width, height
 
 
+@pytest.mark.parametrize(("n_wrong", "said"), [(1, True), (2, True), (3, False)])
+def test_widths_that_reach_beyond_one_image_in_fifty_are_none(
+    tmp_path: Path, n_wrong: int, *, said: bool
+) -> None:
+    draw, size = random.Random(3), (200, 100)
+    boxes = [xywh(random_box(draw, size), size) for _ in range(100 - n_wrong)]
+    task(tmp_path, [*boxes, *[(150, 60, 90, 30)] * n_wrong], [size])
+    messages = [each.message for each in problems(tmp_path)]
+    assert len(messages) == said
+    assert all(f"{100 - n_wrong} of 100 that were looked at lie" in each for each in messages)
+
+
 @pytest.mark.parametrize("sizes", [[(640, 480)], [(128, 128)], [(500, 375), (375, 500)]])
 def test_widths_are_an_error_from_20_boxes_on(tmp_path: Path, sizes: list[Size]) -> None:
     assert found(random_task(tmp_path, 300, xywh, *sizes)) == {"boxes_xywh": "error"}

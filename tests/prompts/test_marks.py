@@ -67,6 +67,9 @@ def test_seeds_are_the_same_in_every_version() -> None:
     assert seed_of(0, "v7w-1", 2, "geometry") == 2343953512231646
     [mark] = resolve(regions(1), TRAINING, 3, "v7w-1")
     assert mark.prompt.seed == seed_of(3, "v7w-1", 0, "geometry") == 3502535222233572
+    style = KNOWN["official_points"]
+    named = [words(resolve(regions(1), style, seed, "a"))[0] for seed in range(6)]
+    assert named == ["yellow", "blue", "yellow", "red", None, "red"]
     rng = keyed(0, "a", "colors")
     assert [rng.randrange(1000) for _ in range(4)] == [194, 85, 236, 261]
 
