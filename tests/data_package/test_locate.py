@@ -173,3 +173,10 @@ def test_data_that_never_end_are_refused(tmp_path: Path) -> None:
     for path in (tmp_path / "pipe", "/dev/zero"):
         with pytest.raises(DataError, match=f"a={path}: not a regular file · expected a file or"):
             parse_data_options([f"a={path}"])
+
+
+def test_a_yaml_file_stands_without_a_key(tmp_path: Path) -> None:
+    path = tmp_path / "paths.yaml"
+    path.write_text("questions: q.jsonl")
+    with pytest.raises(DataError, match=r"give --data \S+paths.yaml, with `own: {questions: …"):
+        parse_data_options([f"own={path}"])

@@ -55,6 +55,11 @@ def _data_option(option: str) -> dict[str, DataSource]:
         )
     if not (path.is_file() or path.is_dir()):
         raise DataError(f"--data {option}: {NOT_REGULAR} · expected a file or a folder")
+    if path.is_file() and path.suffix in (".yaml", ".yml"):
+        raise DataError(
+            f"--data {option}: expected a folder or a question file, not a YAML file · give --data "
+            f"{value}, with `{key}: {{questions: …, images: …}}` in it"
+        )
     return {key: DataSource(path, path if path.is_dir() else path.parent)}
 
 
