@@ -19,7 +19,11 @@ def asked(folder: Path, change: Callable[[Path], object] | None = None, **fields
     make_task(folder, n=4)
     if change is not None:
         change(folder)
-    given = {"runner": "oracle", "batch_size": "auto", "styles": "demo,none,blind"}
+    given: dict[str, object] = {
+        "runner": "oracle",
+        "batch_size": "auto",
+        "styles": "demo,none,blind",
+    }
     run(settings(folder, **given | fields))
     return str(folder / "run")
 
@@ -66,10 +70,14 @@ def test_other_requests_under_the_same_ids_are_a_difference(
 
 def test_requests_that_are_the_same_or_explained_are_none(tmp_path: Path) -> None:
     base = asked(tmp_path / "a")
-    for number, fields in enumerate(
-        ({"styles": "demo"}, {"limit": 3}, {"seed": 1}, {"fit": "crop"})
-    ):
-        assert found(base, asked(tmp_path / f"b{number}", **fields)) == []
+    explained: list[dict[str, object]] = [
+        {"styles": "demo"},
+        {"limit": 3},
+        {"seed": 1},
+        {"fit": "crop"},
+    ]
+    for number, fields in enumerate(explained):
+        assert found(base, asked(tmp_path / f"b{number}", None, **fields)) == []
     tagged = asked(tmp_path / "c", lambda folder: edit(folder, "tags", {"parity": "none"}))
     assert found(base, tagged) == []
     assert found(base, f"{base}@none") == []

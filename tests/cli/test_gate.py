@@ -101,10 +101,7 @@ def test_what_is_not_the_checkpoint_fails_unless_it_is_allowed(
     assert "\nallowed: differs: prompt_format: llava_v1 → hf\n" in allowed.err
     unknown = vipbench("gate", base, new, "--allow-difference", "prompt")
     assert unknown.code == 2
-    assert (
-        "'prompt': is unknown · expected one of prompt_format, fit, dtype, path"
-        in unknown.err
-    )
+    assert "'prompt': is unknown · expected one of prompt_format, fit, dtype, path" in unknown.err
 
 
 def test_the_recipe_for_4_bit_gives_what_the_page_says(vipbench: Vipbench) -> None:

@@ -210,7 +210,9 @@ def test_a_checkpoint_is_named_with_its_training(vipbench: Vipbench, data: list[
     ]
     assert len({made.run_id for made in list(read.values())[1:]}) == 1
     again = (*command, "--model", "b/checkpoint-9", "-o", "b_checkpoint-9", "--name", "mine")
-    assert vipbench(*again).code == 0
+    ran = vipbench(*again)
+    assert ran.code == 0
+    assert "mine: accuracy" in ran.out
     assert manifest.read(Path("b_checkpoint-9")).name == "mine"
     assert vipbench("leaderboard", "a_checkpoint-9", "b_checkpoint-9", "-o", "board").code == 0
     board = Path("board/leaderboard.md").read_text()

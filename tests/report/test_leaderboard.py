@@ -184,6 +184,19 @@ def test_different_weights_of_one_name_are_never_one_model(tmp_path: Path) -> No
     assert names[1] in (tmp_path / "breakdown.md").read_text()
 
 
+def test_a_note_about_prompts_names_the_model_as_the_table_does(tmp_path: Path) -> None:
+    folders = []
+    for digit in "ab":
+        made = manifest({"own": task(1)}, settings={"weights": 64 * digit})
+        notes = ("prompt: another template",) if digit == "b" else ()
+        folders.append(
+            save(tmp_path / digit, made.model_copy(update={"notes": notes}), [line("q")])
+        )
+    leaderboard(folders, tmp_path)
+    page = (tmp_path / "leaderboard.md").read_text(encoding="utf-8").replace("\\", "")
+    assert "vip [bbbbbb]: prompt: another template" in page
+
+
 def test_a_subset_is_not_a_repetition(tmp_path: Path) -> None:
     whole = save(tmp_path / "a", manifest({"own": task(9)}), [line("1")])
     part = manifest({"own": task(9)})

@@ -324,8 +324,9 @@ def _group_text(row: Row | None) -> str:
 def _prompt_notes(folders: Sequence[Path]) -> list[str]:
     """Say what of a checkpoint contradicts the prompts that it was asked in, each once."""
     found: dict[str, None] = {}
-    for manifest in map(manifests.read, folders):
-        found |= dict.fromkeys(f"{manifest.identity.model}: {n}" for n in manifest.prompt_notes)
+    read = [manifests.read(folder) for folder in folders]
+    for manifest, name in zip(read, display_names(read), strict=True):
+        found |= dict.fromkeys(f"{name}: {note}" for note in manifest.prompt_notes)
     return list(found)
 
 
