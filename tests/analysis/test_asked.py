@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -70,7 +71,7 @@ def test_other_requests_under_the_same_ids_are_a_difference(
 
 def test_requests_that_are_the_same_or_explained_are_none(tmp_path: Path) -> None:
     base = asked(tmp_path / "a")
-    explained: list[dict[str, object]] = [
+    explained: list[dict[str, Any]] = [
         {"styles": "demo"},
         {"limit": 3},
         {"seed": 1},
