@@ -193,11 +193,13 @@ def test_grades_that_are_not_used_are_named(tmp_path: Path) -> None:
         book.add(grade(9))
         for run in (1, 2):
             book.add(grade(run, key=grade_key(other, "Which?", "a cup", "a mug"), judge=other))
+        book.add(grade(1, key="k1", judge=JUDGE.model_copy(update={"model": "a-judge"})))
         book.add(grade(1, key="k2", judge=reworded))
         book.add(grade(1, key="k3", judge=longer))
         book.add(grade(1, key="k4"))
         book.add(grade(1, None, key="k5"))
         assert book.unused({KEY}, JUDGE) == {
+            "judge a-judge": 1,
             "judge qwen": 2,
             "other parameters (max_tokens 9)": 1,
             "other questions, answers or predictions": 1,

@@ -44,6 +44,11 @@ def test_limits_below_one_are_refused(size: int) -> None:
         plan_batches([1], BatchLimit(tokens=size))
 
 
+def test_a_limit_of_one_is_one_at_a_time() -> None:
+    assert plan_batches([1, 2], BatchLimit(1)) == [(1,), (0,)]
+    assert plan_batches([1, 1], BatchLimit(tokens=1)) == [(0,), (1,)]
+
+
 def test_a_batch_holds_no_more_tokens_than_it_may_padding_included() -> None:
     assert plan_batches([4, 1, 3, 3, 1, 6], BatchLimit(tokens=6)) == [
         (5,),

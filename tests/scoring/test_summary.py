@@ -39,6 +39,12 @@ def test_samples_with_marks_that_cannot_be_seen_are_counted_errors_or_not() -> N
     assert (row.n_marks_lost, row.n_marks_cut) == (2, 3)
 
 
+def test_agreement_is_the_share_of_the_answers_that_could_be_compared() -> None:
+    lines = [line("1", agrees=True), line("2", agrees=False), line("3", agrees=True), line("4")]
+    row = summarise(manifest({"own": task(4)}), lines)[0]
+    assert row.agreement == pytest.approx(2 / 3)
+
+
 def test_a_row_has_the_fields_that_others_read_in_their_order() -> None:
     row = summarise(manifest({"own": task(1)}), [line("1")])[0]
     expected = (
