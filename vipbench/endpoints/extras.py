@@ -38,8 +38,8 @@ def parse_headers(
             found[name.lower()] = Header(name=name, value=SecretStr(value.strip()))
         except ValidationError:
             raise purpose.error(
-                f"{option} {name!r}: is not a header, or not the user's · expected a name of letters, "
-                "digits and hyphens, and a value of ASCII in one line"
+                f"{option} {name!r}: is not a header, or not the user's · expected a name of "
+                "letters, digits and hyphens, and a value of ASCII in one line"
             ) from None
     return tuple(found.values())
 
