@@ -29,5 +29,6 @@ def test_the_exit_code_says_whose_mistake_it_is() -> None:
     codes = {kind.__name__: kind.exit_code for kind in kinds if issubclass(kind, VipbenchError)}
     assert codes.pop("CheckFailed") == 1
     assert codes.pop("TooManyErrors") == 3
+    assert codes.pop("EndpointStopped") == 3
     assert codes.pop("RunInterrupted") == 130
     assert set(codes.values()) == {2}
