@@ -258,7 +258,7 @@ def _is_id(value: object) -> bool:
 
 
 def _image_ids(content: object, path: Path) -> list[str | None]:
-    """Read a split file, a list of ids or an object keyed by them; None for what is no id."""
+    """Read a split file, a list of ids or an object keyed by them; None for what is not an id."""
     ids = list(content) if isinstance(content, list | dict) else []
     if not any(map(_is_id, ids)):
         raise DataError(f"{path}: expected a list of image ids, or an object keyed by them")

@@ -146,7 +146,7 @@ def signature(trace: str) -> str:
 
 
 def counted(case: Case, argv: Argv, ran: Ran, folder: Path, bases: Path) -> Outcome | None:
-    """Hold the other two rules; None: they are kept, or there are no numbers."""
+    """Hold the other two rules; None: they hold, or nothing was counted."""
     kind = KINDS[case.kind]
     if ran.code not in (0, 3) or argv[0] == "check" or "--dry-run" in argv:
         return None
@@ -206,7 +206,7 @@ def shown(ran: Ran, folder: Path) -> str:
 
 
 def words_of(ran: Ran) -> list[str]:
-    """Return the lines on stderr that are no bars."""
+    """Return the lines on stderr that are not bars."""
     lines = re.split(r"[\r\n]+", ran.err)
     return [line for line in lines if line.strip() and not re.search(r"samples/s|\d%\|", line)]
 

@@ -65,7 +65,7 @@ Argv = tuple[str, ...]
 
 
 class World(NamedTuple):
-    """What commands need that is no file."""
+    """What commands need beside files."""
 
     judge: JudgeServer
     fetched: str

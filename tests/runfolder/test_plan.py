@@ -94,7 +94,7 @@ def test_digest_tells_plans_apart() -> None:
 
 
 def test_the_digest_is_the_same_in_every_version() -> None:
-    """A run that was stopped under an older version goes on only where its plan is still known."""
+    """A run that was stopped under an older version resumes only where its plan is still known."""
     known = "bb8bfd012cead4feda132268c59b45440da98e238ce0cb1e182e708cdaa52495"
     assert plan_digest([(0, 2), (1,)]) == known
 

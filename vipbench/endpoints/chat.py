@@ -8,6 +8,7 @@ import time
 import zlib
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from random import Random
 from typing import NamedTuple, NoReturn
 
@@ -71,7 +72,6 @@ class Chat:
         connections: int = 8,
         console: Console = QUIET,
         dialect: Dialect | None = None,
-        adapts: bool = True,
     ) -> None:
         """Prepare; nothing is sent yet.
 
@@ -82,7 +82,6 @@ class Chat:
             console: takes what goes wrong, each thing once, and what the server takes.
             dialect: in which a run was begun, which nothing changes; None: it is found out by
                 `probe`, or else by the first call, which should then go alone.
-            adapts: whether more of a request may change than the name of its limit.
         """
         self.endpoint = endpoint
         self.meter = meter
@@ -95,7 +94,6 @@ class Chat:
         self._is_settled = dialect is not None
         self._is_probing = False
         self._has_answered = False
-        self._adapts = adapts
         self._n_changes = 0
         self._ends: float | None = None
         self._lock = threading.Lock()
@@ -207,25 +205,21 @@ class Chat:
         estimate = estimated_call(call, n_tokens)
         with self.gate.passing() as number:
             self.meter.hold(estimate)
+            account = partial(self.meter.release, estimate)
             try:
                 seconds = self._seconds_left()
-            except BaseException:
-                self.meter.release(estimate)
-                raise
-            try:
+                # From here on the server may work on it and charge for it, whatever comes of it.
+                account = partial(self.meter.settle, estimate, None, tally)
                 answer = self._transport.post(body, seconds)
+                used = read_used(answer) if answer.is_success else Tokens(0, 0)
+                account = partial(self.meter.settle, estimate, used, tally)
             except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout) as error:
-                self.meter.release(estimate)
+                account = partial(self.meter.release, estimate)
                 raise TryFailed(f"cannot be reached ({described(error)})") from None
             except httpx2.RequestError as error:
-                # The server may have worked on it, and may charge for it.
-                self.meter.settle(estimate, None, tally)
                 raise TryFailed(f"no answer ({described(error)})") from None
-            except BaseException:
-                self.meter.settle(estimate, None, tally)
-                raise
-            used = read_used(answer) if answer.is_success else Tokens(0, 0)
-            self.meter.settle(estimate, used, tally)
+            finally:
+                account()
             if read_status(answer) == 429:
                 self.gate.refused(number)
             elif answer.is_success:
@@ -276,8 +270,6 @@ class Chat:
         body = request_body(call, endpoint.model, dialect, endpoint.extra_body)
         words = self.clean(answer.body[: 40 * SHOWN].decode(errors="replace"))
         changed = adapted(dialect, body, words, frozenset(endpoint.extra_body))
-        if changed is not None and not self._adapts:
-            changed = dialect.model_copy(update={"tokens_key": changed.tokens_key})
         if changed is None or changed == dialect:
             return False
         with self._lock:
