@@ -84,6 +84,8 @@ def test_digested_records_name_the_fields_of_version_1(kind: type[Record]) -> No
     added: dict[type[Record], set[str]] = {
         Identity: {"exif"},
         Settings: {"template_date", "adapter", "quantization", "processor", "endpoint"},
+        VisualPrompt: {"text", "settings"},
+        Region: {"id"},
         Request: {"exif"},
         Judge: {"reasoning_tokens", "extra_body", "omitted"},
     }

@@ -24,9 +24,9 @@ Polygon = tuple[tuple[float, float], ...]
 """Vertices (x, y) in order; the last one is joined to the first."""
 Level = Annotated[int, Field(ge=0, le=255)]
 RGB = tuple[Level, Level, Level]
-Shape = Literal[
-    "rectangle", "ellipse", "triangle", "point", "scribble", "mask contour", "mask", "arrow"
-]
+Shape = str
+"""Name of a shape: one of images/shapes/registry.py, or that of a plugin."""
+Setting = str | float | int | bool | tuple[float, ...]
 Fit = Literal["pad", "squash", "crop"]
 Kind = Literal["choice", "short_answer", "graded", "joint"]
 Rule = Literal["exact", "stated", "blink", "vp_bench", "inst_it", "lmms_eval"]
@@ -124,6 +124,8 @@ class Region(Record):
     """Outlines, each of at least three vertices; empty where only the box is known."""
     label: str = "object"
     """What the text calls it, such as `person`; empty where the text around it does so already."""
+    id: str = ""
+    """What the data call it, such as the number that a tag shows; empty: nothing."""
 
 
 class TaskSpec(Record):
@@ -238,6 +240,22 @@ class VisualPrompt(Record):
     the range that the official training code uses for the shape."""
     seed: int = Field(ge=0)
     """Keys what is random in the geometry (scribble, arrow, triangle, ellipse, point)."""
+    text: str = ""
+    """What it says, where it is a tag."""
+    settings: dict[str, Setting] = {}
+    """What its shape takes besides, by the names of the shape's own record of settings."""
+
+
+class ShapeWords(NamedTuple):
+    """What texts call marks of one shape."""
+
+    preposition: str
+    """Between a thing and its mark: the dog `within` the red rectangle."""
+    noun: str
+    plural: str = ""
+    """Empty: the noun with an s."""
+    participle: str = ""
+    """What is done to a thing by such a mark, such as `circled`; empty: nothing is said."""
 
 
 class Visibility(Record):

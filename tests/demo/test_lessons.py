@@ -8,7 +8,7 @@ import pytest
 from vipbench.data.tasks import all_styles
 from vipbench.demo.generate import TRAINING_SEED, make
 from vipbench.demo.lessons import LOOKS, PHASES, TASKS, Lesson, Lessons
-from vipbench.prompts.wording import WORDS
+from vipbench.prompts.words import WORDS
 
 
 @pytest.fixture(scope="module")

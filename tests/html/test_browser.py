@@ -82,7 +82,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     base, new = [], []
     for number, (shape, color) in enumerate(itertools.product(SHAPES, COLORS)):
         question = f"What is the {'zebra' if number == 4 else 'thing'} with the {color} {shape}?"
-        item = Item(id=f"q{number}", question=question, shape=shape, color=color)  # type: ignore[arg-type]
+        item = Item(id=f"q{number}", question=question, shape=shape, color=color)
         base.append(item)
         new.append(item._replace(answer=("A", "B", "C", "I cannot tell", None, "A")[number]))
         base.append(item._replace(style="other", answer="B"))
@@ -430,7 +430,7 @@ def test_twenty_thousand_samples_stay_usable(opened: Open, tmp_path: Path, image
             id=f"sample-{number}",
             question=f"What is number {number} within the red rectangle?",
             answer="AB"[number % 10 == 0],
-            shape=SHAPES[number % 3],  # type: ignore[arg-type]
+            shape=SHAPES[number % 3],
             group=f"{number // 2}.png",
         )
         for number in range(n)

@@ -7,16 +7,16 @@ import subprocess
 import sys
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
 from vipbench.images import draw
+from vipbench.prompts.styles import SHAPES
 from vipbench.schema import RGB, Box, Polygon, Region, Shape, VisualPrompt
 
-SHAPES: tuple[Shape, ...] = get_args(Shape)
 GREY = (200, 200, 200)
 HERE = Path(__file__).resolve().parent.parent
 GOLDENS: dict[str, Any] = runpy.run_path(str(HERE / "make_goldens.py"))

@@ -17,6 +17,7 @@ from vipbench.console import Console
 from vipbench.images.draw import footprint, render
 from vipbench.images.fit import fit
 from vipbench.images.visibility import measure, view
+from vipbench.prompts.styles import SHAPES
 from vipbench.report.leaderboard import leaderboard
 from vipbench.run.loop import run
 from vipbench.runfolder.folder import RESPONSES, SCORES, SUMMARY
@@ -24,7 +25,6 @@ from vipbench.runfolder.lines import ResponseLine, ScoreLine
 from vipbench.runfolder.summary import ALL, read_summary
 from vipbench.schema import Box, Fit, Polygon, Region, Shape, Visibility, VisualPrompt
 
-SHAPES: tuple[Shape, ...] = get_args(Shape)
 MODES: tuple[Fit, ...] = get_args(Fit)
 PHOTO = (640, 480)
 

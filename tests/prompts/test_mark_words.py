@@ -1,10 +1,9 @@
 """Phrases that speak of marks, and which marks that are drawn they may mean."""
 
-from typing import get_args
-
 import pytest
 
 from vipbench.prompts.mark_words import mark_words, marks_in_text
+from vipbench.prompts.styles import SHAPES
 from vipbench.schema import RGB, Region, Shape, VisualPrompt
 
 RED, AQUA, LIME = (255, 0, 0), (0, 255, 255), (0, 255, 0)
@@ -24,7 +23,7 @@ def test_phrases_come_with_noun_shape_and_colours() -> None:
 
 
 def test_every_shape_has_a_word_that_may_mean_it() -> None:
-    for shape in get_args(Shape):
+    for shape in SHAPES:
         assert any(words.may_mean(drawn(shape, RED)) for words in mark_words(f"the red {shape}"))
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from vipbench.errors import TaskError
 from vipbench.prompts.styles import COLORS, SHAPES, color_group, color_rgb, load_styles
-from vipbench.prompts.wording import WORDS
+from vipbench.prompts.words import WORDS
 
 TASKS = Path(__file__).parent.parent.parent / "tasks"
 KNOWN = load_styles((TASKS,))
@@ -80,7 +80,7 @@ def test_one_width_or_one_a_shape(tmp_path: Path) -> None:
         ("[1]", "expected a mapping, not [1]"),
         ("{shapes: [point]}", "expected 'shapes' and 'colors'"),
         ("{colors: [red]}", "expected 'shapes' and 'colors'"),
-        ("{shapes: [ring], colors: [red]}", "shapes.0 = 'ring' should be 'rectangle', 'ellipse'"),
+        ("{shapes: [ring], colors: [red]}", "shape 'ring' is unknown"),
         ("{shapes: [elipse], colors: [red]}", "did you mean 'ellipse'?"),
         ("{shapes: [point], colors: [rad]}", "color 'rad' is unknown · did you mean 'red'?"),
         ("{shapes: [point], colors: [red, red]}", "color 'red' is listed twice"),

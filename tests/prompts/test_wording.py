@@ -11,7 +11,7 @@ from vipbench.errors import DataError, TaskError
 from vipbench.images.fit import fit_box
 from vipbench.prompts.request import build_request
 from vipbench.prompts.styles import COLORS
-from vipbench.prompts.wording import WORDS
+from vipbench.prompts.words import WORDS
 from vipbench.schema import (
     Box,
     Fit,
@@ -131,7 +131,7 @@ def test_the_text_names_the_marks_that_are_drawn() -> None:
                     continue
                 place = int(part[2:-1])
                 mark = request.visual_prompts[place]
-                where, noun = WORDS[mark.shape]
+                where, noun, *_ = WORDS[mark.shape]
                 color = f"{names[mark.color]} " if mark.color in names else ""
                 thing = f"the {labels[place]} " if labels[place] else ""
                 said = {f"{thing}{where} {the}{color}{noun}" for the in ("the ", "")}
@@ -175,7 +175,7 @@ def test_choices_left_open_are_drawn_as_ever() -> None:
         ({"colors": ["red", "grin"]}, "color 'grin' is unknown · known: aqua"),
         ({"colours": ["red"]}, "unknown key 'colours' · did you mean 'colors'?"),
         ({"colors": ["red", [1, 2, 300]]}, "colors.1.2 = 300 should be"),
-        ({"shapes": ["ring", "point"]}, "shapes.0 = 'ring' should be"),
+        ({"shapes": ["ring", "point"]}, "shape 'ring' is unknown"),
     ],
 )
 def test_choices_that_do_not_fit_name_task_and_sample(choices: Any, said: str) -> None:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from vipbench.errors import TaskError, nearest
+from vipbench.images.shapes.registry import shape_names
 from vipbench.prompts.styles import COLORS, SHAPES, WIDEST, color_rgb
 from vipbench.schema import PromptStyle
 from vipbench.validation import checked
@@ -138,7 +139,7 @@ def _read_part(part: str, text: str, known: Mapping[str, PromptStyle]) -> tuple[
     if equals:
         return key, _number(key, value, text)
     shape = part.replace("_", " ").replace("-", " ")
-    if shape in SHAPES:
+    if shape in shape_names():
         return "shapes", (shape,)
     if part in COLORS or part.startswith("#"):
         color_rgb(part)
@@ -152,7 +153,7 @@ def _read_part(part: str, text: str, known: Mapping[str, PromptStyle]) -> tuple[
 
 
 def _words(known: Mapping[str, PromptStyle]) -> list[str]:
-    return [*known, *SWEEPS, *SHAPES, *COLORS]
+    return [*known, *SWEEPS, *shape_names(), *COLORS]
 
 
 def _number(key: str, value: str, text: str) -> float | int:

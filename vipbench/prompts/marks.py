@@ -10,6 +10,7 @@ from random import Random
 from typing import NamedTuple
 
 from vipbench.errors import TaskError
+from vipbench.images.shapes.registry import find_shape
 from vipbench.prompts.styles import COLORS, color_rgb
 from vipbench.schema import RGB, PromptChoices, PromptStyle, Region, Shape, VisualPrompt
 
@@ -52,8 +53,8 @@ def resolve(
         choices: shapes and colours fixed by hand.
 
     Raises:
-        TaskError: A named style has fewer colours than the sample has regions, or not as many
-            shapes or colours were chosen as it has.
+        TaskError: A shape is unknown, a named style has fewer colours than the sample has regions,
+            or not as many shapes or colours were chosen as it has.
     """
     choices = choices or PromptChoices()
     for what, chosen in (("shapes", choices.shapes), ("colors", choices.colors)):
@@ -62,6 +63,8 @@ def resolve(
                 f"{len(chosen)} {what} were chosen, but there are {len(regions)} regions ·"
                 " expected one a region"
             )
+    for shape in choices.shapes:
+        find_shape(shape)
     shapes = choices.shapes or tuple(
         keyed(seed, sample_id, index, "shape").choice(style.shapes) for index in range(len(regions))
     )

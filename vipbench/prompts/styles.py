@@ -7,9 +7,9 @@ import copy
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import get_args
 
 from vipbench.errors import TaskError, nearest
+from vipbench.images.shapes.registry import shape_names
 from vipbench.schema import RGB, PromptStyle, Shape
 from vipbench.validation import YamlMapping, checked, read_yaml, shown
 
@@ -26,7 +26,11 @@ COLORS: dict[str, RGB] = {
 }
 """The nine colours with a name. Source: ViP-LLaVA, visual_prompt_generator.py, lines 10-20."""
 
-SHAPES: tuple[Shape, ...] = get_args(Shape)
+SHAPES: tuple[Shape, ...] = (
+    *("rectangle", "ellipse", "triangle", "point", "scribble", "mask contour", "mask", "arrow"),
+)
+"""The eight of ViP-LLaVA: what is swept as `shapes`, and what a width without a shape is said for.
+"""
 
 WIDEST = 10_000
 """px at a 336-px long side; it covers any image many times; wider strokes take minutes."""
@@ -73,6 +77,7 @@ def _named_style(name: str, entry: object) -> PromptStyle:
         mistakes.append("expected 'shapes' and 'colors'")
     elif kind != "marks" and fields.keys() & {"shapes", "colors", "alpha", "width", "official"}:
         mistakes.append(f"kind {kind!r} draws no marks of its own: it takes only a 'title'")
+    mistakes += _shape_mistakes(fields.get("shapes"))
     mistakes += _color_mistakes(fields.get("colors"))
     if "width" in fields:
         fields["width"], wrong = _widths(fields["width"])
@@ -80,6 +85,15 @@ def _named_style(name: str, entry: object) -> PromptStyle:
     fields["name"] = name
     style = checked(PromptStyle, fields, where, mistakes)
     return style.model_copy(update={"colors": tuple(color.lower() for color in style.colors)})
+
+
+def _shape_mistakes(shapes: object) -> list[str]:
+    known = shape_names()
+    return [
+        f"shape {shape!r} is unknown{nearest(shape, known)}"
+        for shape in (shapes if isinstance(shapes, list) else ())
+        if isinstance(shape, str) and shape not in known
+    ]
 
 
 def _color_mistakes(colors: object) -> list[str]:
@@ -100,7 +114,7 @@ def _color_mistakes(colors: object) -> list[str]:
 def _widths(value: object) -> tuple[dict[Shape, object], list[str]]:
     """Expand `width: 3` or `{default: 3, point: 8}` to one width a shape; also return mistakes."""
     widths = dict(value) if isinstance(value, dict) else {"default": value}
-    known = (*SHAPES, "default")
+    known = (*shape_names(), "default")
     mistakes = [f"width of {key!r}{nearest(str(key), known)}" for key in widths if key not in known]
     for key in known:
         width = widths.get(key)
@@ -108,7 +122,10 @@ def _widths(value: object) -> tuple[dict[Shape, object], list[str]]:
             expected = f"px above 0, up to {WIDEST:,}, or null"
             mistakes.append(f"width of {key!r} is {shown(width)} · expected {expected}")
             return {}, mistakes
-    return {shape: widths.get(shape, widths.get("default")) for shape in SHAPES}, mistakes
+    named = [shape for shape in widths if shape not in (*SHAPES, "default")]
+    return {
+        shape: widths.get(shape, widths.get("default")) for shape in (*SHAPES, *named)
+    }, mistakes
 
 
 def color_rgb(text: str) -> RGB:

@@ -8,19 +8,8 @@ from vipbench.errors import DataError, TaskError
 from vipbench.images.fit import fit_box
 from vipbench.prompts.marks import Mark, keyed
 from vipbench.prompts.mentions import FIELD, LETTERS, MENTION, mentions
-from vipbench.schema import Fit, PromptChoices, PromptStyle, Sample, Shape
-
-WORDS: dict[Shape, tuple[str, str]] = {
-    "rectangle": ("within", "rectangle"),
-    "ellipse": ("within", "ellipse"),
-    "triangle": ("with", "triangle"),
-    "point": ("at", "point"),
-    "scribble": ("with", "scribble"),
-    "mask contour": ("with", "mask contour"),
-    "mask": ("with", "mask"),
-    "arrow": ("pointed to by", "arrow"),
-}
-"""Preposition and noun of each shape. ViP-LLaVA, visual_prompt_generator.py, lines 23-32."""
+from vipbench.prompts.words import words_of
+from vipbench.schema import Fit, PromptChoices, PromptStyle, Sample
 
 CHOICE_TEMPLATE = (
     "{question}\n{choices}\nAnswer with the option's letter from the given choices directly."
@@ -118,8 +107,8 @@ class Wording:
         if not self.sample.regions:
             raise self._error("has no region, but its task's template holds {mark}")
         if self.marks:
-            preposition, noun = WORDS[self.marks[0].prompt.shape]
-            return f"{preposition} the {noun}"
+            words = words_of(self.marks[0].prompt.shape)
+            return f"{words.preposition} the {words.noun}"
         return self._control(0, "object", locative=True)
 
     def phrase(self, index: int) -> str:
@@ -130,11 +119,11 @@ class Wording:
         if not self.marks:
             return self._control(index, label, locative=not label)
         mark = self.marks[index]
-        preposition, noun = WORDS[mark.prompt.shape]
+        words = words_of(mark.prompt.shape)
         article = "the " if next(self.articles) else ""
         color = f"{mark.color_word} " if mark.color_word else ""
         thing = f"the {label} " if label else ""
-        return f"{thing}{preposition} {article}{color}{noun}"
+        return f"{thing}{words.preposition} {article}{color}{words.noun}"
 
     def _control(self, index: int, label: str, *, locative: bool) -> str:
         if self.style.kind == "none":

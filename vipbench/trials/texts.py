@@ -16,7 +16,8 @@ from vipbench.prompts.marks import Mark
 from vipbench.prompts.mentions import FIELD, LETTERS, MENTION
 from vipbench.prompts.placeholders import foreign_placeholders
 from vipbench.prompts.styles import color_group
-from vipbench.prompts.wording import WORDS, Wording, template_turns
+from vipbench.prompts.wording import Wording, template_turns
+from vipbench.prompts.words import WORDS
 from vipbench.schema import Problem, PromptStyle, Request, Sample, VisualPrompt
 from vipbench.validation import shown
 
@@ -351,5 +352,5 @@ def _words(text: str) -> list[str]:
     return [match[0].lower() for match in _WORD.finditer(text)]
 
 
-_FIRST = frozenset(preposition.split()[0] for preposition, _ in WORDS.values())
+_FIRST = frozenset(preposition.split()[0] for preposition, *_ in WORDS.values())
 """Words that open the phrase of a region without a label: `within`, `with`, `at`, `pointed`."""
