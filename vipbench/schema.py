@@ -114,10 +114,11 @@ def state_of(data: Mapping[str, Any]) -> AnswerState:
     return "cut_off" if is_cut else "answered"
 
 
-class Region(Record):
+class Region(SparseRecord):
     """A thing in the image that a question may refer to."""
 
     FIRST_FIELDS = frozenset({"polygons", "label"})
+    SPARSE = frozenset({"id"})
 
     box: Box
     polygons: tuple[Polygon, ...] = ()
@@ -227,8 +228,10 @@ class Problem(Record):
     """True: the sample can be used all the same, and the problem is counted."""
 
 
-class VisualPrompt(Record):
+class VisualPrompt(SparseRecord):
     """One mark on the image, fully determined: the same record gives the same pixels."""
+
+    SPARSE = frozenset({"text", "settings"})
 
     region: Region
     shape: Shape
