@@ -27,6 +27,8 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from tests.test_mirror import expected
+
 ROOT = Path(__file__).resolve().parent.parent
 HARMLESS = ROOT / "tests" / "mutants_harmless.yaml"
 SECONDS = 300
@@ -35,6 +37,11 @@ SECONDS = 300
 GOLDENS = ("tests/test_golden.py",)
 TARGETS: dict[str, tuple[str, ...]] = {
     "vipbench/images/draw.py": ("tests/images",),
+    "vipbench/images/shapes/draws.py": ("tests/images",),
+    "vipbench/images/shapes/freehand.py": ("tests/images",),
+    "vipbench/images/shapes/masks.py": ("tests/images",),
+    "vipbench/images/shapes/outlines.py": ("tests/images",),
+    "vipbench/prompts/words.py": ("tests/prompts", *GOLDENS),
     "vipbench/images/fit.py": ("tests/images",),
     "vipbench/images/geometry.py": ("tests/images", "tests/test_reading.py"),
     "vipbench/prompts/marks.py": ("tests/prompts", *GOLDENS),
@@ -191,9 +198,7 @@ def copy_checkout(folder: Path) -> Path:
 
 def own_tests(file: str) -> str:
     """Return the test file that mirrors a source file."""
-    path = Path(file)
-    folders = ["data_package" if part == "data" else part for part in path.parts[1:-1]]
-    return str(Path("tests", *folders, f"test_{path.name}"))
+    return expected(Path(file)).as_posix()
 
 
 def try_one(mutant: Mutant, copy: Path) -> dict[str, Any]:

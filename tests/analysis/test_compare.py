@@ -155,6 +155,9 @@ def test_grades_of_different_judges_are_not_subtracted(tmp_path: Path) -> None:
     assert {row.metric for row in compare([base, same], metric="judge").rows} == {"judge"}
     with pytest.raises(RunError, match="the judge is gpt-4 in one, qwen in the other"):
         compare([base, other], metric="judge")
+    with pytest.raises(RunError, match="the judge is qwen in one, gpt-4 in the other"):
+        compare([other, base], metric="judge")
+    assert {row.metric for row in compare([other, base]).rows} == {"text_match"}
     found = compare([base, other])
     assert f"{base} → {other}: differs: judge: gpt-4 → qwen" in found.differences
     assert {row.metric for row in found.rows} == {"text_match"}

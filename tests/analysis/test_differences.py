@@ -77,6 +77,9 @@ def test_the_same_weights_under_two_names_are_said_to_be_that(tmp_path: Path) ->
     assert apart.notes == (
         "the two runs have the same weights (vip, renamed): what differs is the name alone",
     )
+    assert tell_apart(side(tmp_path / "d", model="aaa"), base).notes == (
+        "the two runs have the same weights (aaa, vip): what differs is the name alone",
+    )
     seeded = tell_apart(base, side(tmp_path / "c", identity={"seed": 1}))
     assert seeded.notes == ("the two runs have the same weights (vip): what differs is seed",)
     assert tell_apart(base, base).notes == ()
@@ -130,6 +133,7 @@ def test_parts_and_who_answered_are_compared_where_both_runs_know_them(tmp_path:
     ]
     assert apart.same_weights
     assert f"not known of {tmp_path / 'a'}, and not compared: template" in apart.notes
+    assert told(tell_apart(new, base))[0] == "tokenizer: 44444444 → 22222222"
     older = tell_apart(side(tmp_path / "a"), new)
     assert [found.name for found in older.differences] == ["exif"]
     assert older.notes == (

@@ -3,6 +3,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from tests.analysis.test_pairs import HEADLINE, V7W, VCR, run
 from tests.results import line, lines
@@ -412,3 +413,9 @@ def test_another_metric_or_version_is_another_rule(tmp_path: Path) -> None:
         assert failure.startswith("differs: rule: text_match of version 1 → ")
         with pytest.raises(RunError, match=f"cannot be paired.*{name}"):
             gate(base, new, Thresholds(), allow=["rule"])
+
+
+def test_a_share_of_changed_answers_is_at_most_one() -> None:
+    assert Thresholds(discordance=1).discordance == 1
+    with pytest.raises(ValidationError):
+        Thresholds(discordance=1.5)

@@ -267,6 +267,11 @@ def test_parts_are_joined_on_their_id() -> None:
     assert (joined[0].target, joined[0].answer) == ("A, A", "A, A")
 
 
+def test_a_joint_score_has_the_image_of_its_first_part() -> None:
+    lines = [part("qa", "1", 1, group="one"), part("qar", "1", 1, group="two")]
+    assert [line.group for line in join("both", ("qa", "qar"), lines)] == ["one"]
+
+
 def test_an_error_in_one_part_is_one_of_the_whole() -> None:
     (line,) = join("both", ("qa", "qar"), [part("qa", "1", 1), part("qar", "1", None)])
     assert (line.value, line.error) == (None, "qar: no image")

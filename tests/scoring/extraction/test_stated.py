@@ -106,3 +106,10 @@ def test_a_pair_that_a_third_option_is_said_of_is_no_answer() -> None:
     assert stated.extract(text, options) == "C"
     assert stated.extract("A is", options) == "A"
     assert stated.extract("B lies further back, so it is lit, closer to the lamp.", options) is None
+
+
+def test_two_statements_are_no_answer_where_the_text_goes_on() -> None:
+    options = {"A": "", "B": "", "C": ""}
+    said = "The answer is (A). The answer is (B)."
+    assert stated.extract(said, options) == "B"
+    assert stated.extract(f"{said} The light is dim. It was a hard one.", options) is None
