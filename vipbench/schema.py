@@ -201,6 +201,9 @@ class Sample(Record):
     are_points: bool = Field(default=False, exclude=True, repr=False)
     """The regions are points, x, y, x, y: that their boxes have no area is meant. Known until the
     sample is written down, like `task`."""
+    box_units: BoxUnits | None = None
+    """What the record itself says its boxes are, before which no statement about the file goes;
+    `pixels` of masks."""
     annotated_size: tuple[int, int] | None = None
     """Width and height in px of the image that the regions were drawn on, where the data say so."""
     choice_ids: tuple[str, ...] = ()
