@@ -16,7 +16,9 @@ from vipbench.schema import BoxUnits, DataSource, ExifRule
 from vipbench.validation import read_yaml, shown
 
 KEYS = ("visual7w", "pointqa", "vcr", "vip_bench")
-"""Keys of the built-in tasks."""
+"""Keys of the built-in tasks that the embedded benchmark has data for."""
+OTHER_KEYS = ("gar_bench",)
+"""Keys of the other built-in tasks."""
 PATHS = ("questions", "images")
 """What a YAML file must say of a key."""
 STATEMENTS = {"boxes": get_args(BoxUnits), "exif": get_args(ExifRule)}
@@ -46,7 +48,8 @@ def _data_option(option: str) -> dict[str, DataSource]:
         return _data_file(Path(option).expanduser())
     if not (key and value):
         raise DataError(
-            f"--data {option}: expected KEY=DIR (keys: {', '.join(KEYS)}), KEY=FILE or a YAML file"
+            f"--data {option}: expected KEY=DIR (keys: {', '.join((*KEYS, *OTHER_KEYS))}),"
+            " KEY=FILE or a YAML file"
         )
     path = Path(value).expanduser()
     if not path.exists():
@@ -138,7 +141,7 @@ def locate(key: str, overrides: Mapping[str, DataSource], base: Path | None = No
     if re.fullmatch(HUB_ID, key) and not (base and (base / key).parent.exists()):
         return write_rows(load_from_hub(key), key)
     known = nearest(key, overrides) if overrides else ""
-    fetch = f", or `vipbench data fetch {key}`" if key in KEYS else ""
+    fetch = f", or `vipbench data fetch {key}`" if key in (*KEYS, *OTHER_KEYS) else ""
     raise DataError(
         f"data {key!r}: not found anywhere{known} · give --data {key}=DIR, the release's folder"
         f"{fetch}"
