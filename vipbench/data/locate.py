@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from vipbench.data.cache import find_fetched
-from vipbench.data.hub_rows import HUB_ID, as_files, load_from_hub, write_rows
+from vipbench.data.hub_rows import HUB_ID, as_files, load_from_hub, with_rows, write_rows
 from vipbench.errors import DataError, nearest
 from vipbench.files import NOT_REGULAR
 from vipbench.schema import BoxUnits, DataSource, ExifRule
@@ -112,29 +112,38 @@ def _roots(entry: dict[Any, Any]) -> list[Any]:
     return images if isinstance(images, list) else [images]
 
 
-def locate(key: str, overrides: Mapping[str, DataSource], base: Path | None = None) -> DataSource:
+def locate(
+    key: str,
+    overrides: Mapping[str, DataSource],
+    base: Path | None = None,
+    *,
+    of_rows: bool = False,
+) -> DataSource:
     """Find the data of a key: named by the user, beside the task, or fetched into the cache.
 
-    A folder that `datasets` has saved, or an id on its hub (`owner/name`, `owner/name:split`), is
-    written once as JSON lines and image files into the cache.
+    A folder that `datasets` has saved, or an id on its hub (`owner/name`, with `:split` and
+    `@revision` behind it), is written once as JSON lines and image files into the cache.
 
     Args:
         key: of the data, a path, or an id on the hub.
         overrides: what the user has named by key.
         base: the task's folder, to which a path is relative.
+        of_rows: the task has reader `jsonl`, so that parquet, and JSON with images in it, are
+            written so, too.
 
     Raises:
         DataError: Nothing is found; says which option to give.
     """
+    prepare = with_rows if of_rows else as_files
     if key in overrides:
         source = overrides[key]
         for path in (source.questions, source.images, *source.more_images):
             if not path.exists():
                 raise DataError(f"data {key!r}: {path} does not exist · give an existing folder")
-        return as_files(overrides[key])
+        return prepare(overrides[key])
     if base is not None and (base / key).exists():
         path = base / key
-        return as_files(DataSource(path, path if path.is_dir() else path.parent))
+        return prepare(DataSource(path, path if path.is_dir() else path.parent))
     folder = find_fetched(key)
     if folder is not None:
         return DataSource(folder, folder)
