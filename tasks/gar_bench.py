@@ -100,8 +100,11 @@ def _sample(value: object, where: str, images: ImageRoots) -> Sample:
 
 def _regions(record: _Record, where: str) -> tuple[tuple[Region, ...], tuple[int, int]]:
     """Return the regions, and width and height of the image that they were masked on."""
-    masks = [decode_rle(rle, f"{where}: mask_rles[{n}]") for n, rle in enumerate(record.mask_rles)]
-    sizes = {(mask.shape[1], mask.shape[0]) for mask in masks}
+    regions, sizes = [], set()
+    for n, rle in enumerate(record.mask_rles):  # one at a time: each may be large
+        mask = decode_rle(rle, f"{where}: mask_rles[{n}]")
+        sizes.add((mask.shape[1], mask.shape[0]))
+        regions.append(mask_region(mask, f"{where}: mask_rles[{n}]"))
     if len(sizes) != 1:
         found = ", ".join(f"{width} x {height}" for width, height in sorted(sizes)) or "none"
         raise BadRecord(
@@ -109,7 +112,6 @@ def _regions(record: _Record, where: str) -> tuple[tuple[Region, ...], tuple[int
             " image's size",
             "bad_mask",
         )
-    regions = (mask_region(mask, f"{where}: mask_rles[{n}]") for n, mask in enumerate(masks))
     return tuple(regions), sizes.pop()
 
 

@@ -209,8 +209,11 @@ def _masked(
     record: _Record, where: str, source: DataSource
 ) -> tuple[tuple[Region, ...], tuple[int, int] | None]:
     """Return the regions of masks, and the size that all of them have."""
-    found = list(_named_masks(record, where, source))
-    sizes = {mask.shape[::-1]: name for name, mask in found}
+    regions: list[Region] = []
+    sizes: dict[tuple[int, int], str] = {}
+    for name, mask in _named_masks(record, where, source):  # one at a time: each may be large
+        sizes.setdefault((mask.shape[1], mask.shape[0]), name)
+        regions.append(mask_region(mask, name))
     if len(sizes) > 1:
         (one, first), (two, second) = list(sizes.items())[:2]
         raise BadRecord(
@@ -218,11 +221,12 @@ def _masked(
             " all masks to have the size of the image",
             "bad_mask",
         )
-    labels = _labels(record, len(found), where)
-    regions = [
-        mask_region(mask, name, label) for (name, mask), label in zip(found, labels, strict=True)
-    ]
-    return tuple(regions), next(iter(sizes), None)
+    labels = _labels(record, len(regions), where)
+    labelled = (
+        region.model_copy(update={"label": label})
+        for region, label in zip(regions, labels, strict=True)
+    )
+    return tuple(labelled), next(iter(sizes), None)
 
 
 def _named_masks(

@@ -130,7 +130,7 @@ def test_captions_are_not_taken_for_questions(tmp_path: Path, read: Read) -> Non
 # --- runs
 
 
-def accuracies(data: Path, out: Path, **fields: object) -> dict[str, float]:
+def accuracies(data: Path, out: Path, **fields: object) -> dict[str, float | None]:
     settings = {"tasks": (TASK,), "data": {"gar_bench": DataSource(data, data)}, "out": out}
     done = loop.run(checked(RunSettings, settings | fields, "test"))
     return {row.group: row.accuracy for row in done.rows if row.metric == "text_match"}

@@ -73,9 +73,9 @@ def _one_split(files: Sequence[Path], folder: Path) -> tuple[Path, ...]:
     stated = {int(match["parts"]) for match in parts.values() if match["parts"]}
     wanted = max(stated) if stated else numbers[-1] - numbers[0] + 1
     if len(stated) > 1 or wanted != len(numbers):
-        files = ", ".join(file.name for file in list(parts)[:3])
+        shown_files = ", ".join(file.name for file in list(parts)[:3])
         raise DataError(
-            f"{folder}: has {len(numbers)} parts ({files}{', …' if len(parts) > 3 else ''}) ·"
+            f"{folder}: has {len(numbers)} parts ({shown_files}{', …' if len(parts) > 3 else ''}) ·"
             f" expected {wanted}, as their names say · download the others"
         )
     return tuple(sorted(parts, key=lambda file: int(parts[file]["part"])))

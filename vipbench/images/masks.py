@@ -123,7 +123,8 @@ def read_mask(path: Path, where: str) -> np.ndarray:
 
     Raises BadRecord where it is no image of one channel without loss.
     """
-    return _levels(path, where) != 0
+    mask: np.ndarray = _levels(path, where) != 0
+    return mask
 
 
 def read_labels(path: Path, where: str) -> Iterator[tuple[int, np.ndarray]]:
@@ -192,10 +193,10 @@ class _Outlines:
         self.flat, self.width = mask.ravel(), mask.shape[1]
         out = (-self.width, 1, self.width, -1)
         ahead = (1, self.width, -1, -self.width)
-        inside = np.flatnonzero(self.flat)
         edges, following = [], []
         for side in range(4):
-            pixels = inside[~self.flat[inside + out[side]]]
+            # The margin is free, so that nothing comes in at the other end.
+            pixels = np.flatnonzero(self.flat & ~np.roll(self.flat, -out[side]))
             diagonal = pixels + ahead[side] + out[side]
             straight = pixels + ahead[side]
             turned = np.where(self.flat[straight], 4 * straight + side, 4 * pixels + (side + 1) % 4)
