@@ -118,7 +118,7 @@ class Region(SparseRecord):
     """A thing in the image that a question may refer to."""
 
     FIRST_FIELDS = frozenset({"polygons", "label"})
-    SPARSE = frozenset({"id"})
+    SPARSE = frozenset({"id", "bridges"})
 
     box: Box
     polygons: tuple[Polygon, ...] = ()
@@ -127,6 +127,9 @@ class Region(SparseRecord):
     """What the text calls it, such as `person`; empty where the text around it does so already."""
     id: str = ""
     """What the data call it, such as the number that a tag shows; empty: nothing."""
+    bridges: tuple[tuple[int, int], ...] = ()
+    """Edges that join an outline to its holes, and are no part of it: index of the polygon, and of
+    the vertex that the edge begins at."""
 
 
 class TaskSpec(Record):

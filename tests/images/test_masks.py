@@ -17,13 +17,15 @@ from vipbench.images.masks import (
     read_mask,
 )
 from vipbench.reading import BadRecord
-from vipbench.schema import Region, VisualPrompt
+from vipbench.schema import Region, Shape, VisualPrompt
 
 
-def drawn(region: Region, shape: tuple[int, ...]) -> np.ndarray:
-    """Return the pixels, bool (height, width), that shape `mask` marks."""
+def drawn(
+    region: Region, shape: tuple[int, ...], mark: Shape = "mask", width: float | None = None
+) -> np.ndarray:
+    """Return the pixels, bool (height, width), that a shape marks."""
     prompt = VisualPrompt(
-        region=region, shape="mask", color=(255, 0, 0), alpha=255, width=None, seed=0
+        region=region, shape=mark, color=(255, 0, 0), alpha=255, width=width, seed=0
     )
     found = footprint((shape[1], shape[0]), prompt)
     pixels = np.zeros(shape, dtype=bool)
@@ -92,6 +94,40 @@ def test_a_hole_is_joined_to_the_outline_by_the_shortest_way() -> None:
     assert polygon.count((5.0, 0.0)) + polygon.count((5.0, 2.0)) == 4
     # four corners; eight around the hole, whose corners are cut; where the bridge begins and ends
     assert len(polygon) == 4 + 8 + 3
+
+
+def contour(mask: np.ndarray) -> np.ndarray:
+    """Return the pixels within one px, both ways, of those of a mask that have a side free."""
+    free = ~np.pad(mask, 1)
+    beside = free[:-2, 1:-1] | free[2:, 1:-1] | free[1:-1, :-2] | free[1:-1, 2:]
+    near = np.pad(mask & beside, 1)
+    height, width = mask.shape
+    thick = [near[y : y + height, x : x + width] for y in range(3) for x in range(3)]
+    found: np.ndarray = np.logical_or.reduce(thick)
+    return found
+
+
+def test_a_contour_goes_around_parts_and_holes_and_not_over_bridges() -> None:
+    mask = np.ones((30, 40), dtype=bool)
+    mask[12:18, 15:25] = False
+    mask[22, 30] = False
+    region = mask_region(mask, "m")
+    assert len(region.bridges) == 4
+    assert (drawn(region, mask.shape, "mask contour", 1) == contour(mask)).all()
+    rng = np.random.default_rng(6)
+    for _ in range(200):
+        mask = rng.random(rng.integers(1, 25, 2)) < rng.choice([0.6, 0.8, 0.9, 0.97])
+        if not mask.any():
+            continue
+        region = mask_region(mask, "m")
+        if all(len(set(polygon)) > 1 for polygon in region.polygons):  # a pixel has no contour
+            assert (drawn(region, mask.shape, "mask contour", 1) == contour(mask)).all(), mask
+
+
+def test_a_region_without_holes_has_no_bridges() -> None:
+    region = mask_region(mask_of("##", "##"), "m")
+    assert "bridges" not in region.model_dump(mode="json")
+    assert mask_region(mask_of("###", "#.#", "###"), "m").bridges == ()  # they meet in a pixel
 
 
 def test_many_holes_need_no_deep_recursion() -> None:

@@ -150,7 +150,7 @@ def _usable_polygons(regions: tuple[Region, ...]) -> tuple[tuple[Region, ...], i
         )
         if len(polygons) < len(region.polygons):
             dropped += len(region.polygons) - len(polygons)
-            region = region.model_copy(update={"polygons": polygons})
+            region = region.model_copy(update={"polygons": polygons, "bridges": ()})
         kept.append(region)
     return tuple(kept), dropped
 

@@ -2,8 +2,8 @@
 
 An outline runs through the centres of a mask's outermost pixels, as Pillow fills polygons, so that
 shape `mask` marks the pixels of the mask and no other, holes left out. Where a part has holes, its
-outline goes to the edge of each and back along the same line, the shortest one that there is; shape
-`mask contour` shows that line, too.
+outline goes to the edge of each and back along the same line, the shortest one that there is. These
+are the `bridges` of the region, which shape `mask contour` leaves out.
 """
 
 from collections import defaultdict
@@ -172,8 +172,16 @@ def mask_region(mask: np.ndarray, where: str, label: str = "object") -> Region:
     top, left = int(rows[0]), int(columns[0])
     padded = np.pad(mask[top : rows[-1] + 1, left : columns[-1] + 1], 1)
     outlines = _Outlines(padded, where)
-    polygons = tuple(_polygon(points, left - 1, top - 1) for points in outlines.joined())
-    return Region(box=bounds(polygons), polygons=polygons, label=label)
+    polygons: list[Polygon] = []
+    bridges: list[tuple[int, int]] = []
+    shift = np.array([left - 1, top - 1])
+    for points, steps in outlines.joined():
+        polygon, edges = _polygon(points + shift, steps)
+        bridges += [(len(polygons), edge) for edge in edges]
+        polygons.append(polygon)
+    return Region(
+        box=bounds(polygons), polygons=tuple(polygons), bridges=tuple(bridges), label=label
+    )
 
 
 class _Bridge(NamedTuple):
@@ -234,14 +242,18 @@ class _Outlines:
         sides = edges % 4
         return bool((x[sides == RIGHT] + 1).sum() < x[sides == LEFT].sum())
 
-    def joined(self) -> Iterator[np.ndarray]:
-        """Yield an outline for each part, its holes joined to it: int (n, 2), x and y in px."""
+    def joined(self) -> Iterator[tuple[np.ndarray, list[int]]]:
+        """Yield an outline for each part, its holes joined to it: int (n, 2), x and y in px.
+
+        Beside it stand the indices of the points from which it goes over a bridge.
+        """
         holes = [self._is_hole(cycle) for cycle in self.cycles]
         ends = self._bridges(holes) if any(holes) else {}
         for index, cycle in enumerate(self.cycles):
             if not holes[index]:
-                pixels = self.edges[self._around(cycle, ends)] // 4
-                yield np.stack([pixels % self.width, pixels // self.width], axis=1)
+                walked, steps = self._around(cycle, ends)
+                pixels = self.edges[walked] // 4
+                yield np.stack([pixels % self.width, pixels // self.width], axis=1), steps
 
     def _bridges(self, holes: list[bool]) -> dict[int, list[int]]:
         """Choose the shortest bridges that join all holes: edge -> edges at the other ends.
@@ -294,39 +306,55 @@ class _Outlines:
                 int(np.searchsorted(self.edges, 4 * pixel + back)),
             )
 
-    def _around(self, cycle: list[int], ends: dict[int, list[int]]) -> list[int]:
-        """Return the edges around an outline, with those of its holes where bridges lead there."""
+    def _around(self, cycle: list[int], ends: dict[int, list[int]]) -> tuple[list[int], list[int]]:
+        """Return the edges around an outline, with those of its holes where bridges lead there.
+
+        Also return the indices of the edges from which the next one is reached over a bridge.
+        """
         visited = {self.owner[cycle[0]]}
-        walked = []
-        # Edges still to be walked, the next one last; negative (~edge): only passed, coming back.
+        walked: list[int] = []
+        steps: list[int] = []
+        # Edges still to be walked, the next one last; negative (~edge): reached over a bridge.
         ahead = cycle[::-1]
         while ahead:
             edge = ahead.pop()
-            walked.append(edge if edge >= 0 else ~edge)
+            if edge < 0:
+                edge = ~edge
+                steps.append(len(walked) - 1)
+            walked.append(edge)
             for other in ends.get(edge, ()):
                 if self.owner[other] in visited:
                     continue
                 visited.add(self.owner[other])
                 hole = self.cycles[self.owner[other]]
                 at = hole.index(other)
-                around = [*hole[at:], *hole[:at], ~other]
+                around = [~other, *hole[at + 1 :], *hole[:at], other]
                 ahead += [~edge, *reversed(around)]
-        return walked
+        return walked, steps
 
 
-def _polygon(points: np.ndarray, left: int, top: int) -> Polygon:
-    """Leave out the points of an outline, int (n, 2), that lie on a straight way; shift it."""
-    kept = points[(points != np.roll(points, 1, axis=0)).any(axis=1)]
-    if not len(kept):
-        kept = points[:1]  # a single pixel
+def _polygon(points: np.ndarray, steps: list[int]) -> tuple[Polygon, list[int]]:
+    """Leave out the points of an outline, int (n, 2), that lie on a straight way.
+
+    Also return the edges of the polygon that are bridges, which those from the points `steps` to
+    the next are.
+    """
+    is_new = (points != np.roll(points, 1, axis=0)).any(axis=1)
+    is_new[0] |= not is_new.any()  # a single pixel
+    kept = points[is_new]
+    place = np.cumsum(is_new) - 1  # of each point among those that are kept; -1: the last
+    is_bridge = np.zeros(len(kept), dtype=bool)
+    for step in steps:
+        if is_new[step + 1]:  # else both outlines meet in one pixel
+            is_bridge[place[step]] = True
     before, after = kept - np.roll(kept, 1, axis=0), np.roll(kept, -1, axis=0) - kept
     bend = before[:, 0] * after[:, 1] - before[:, 1] * after[:, 0]
     straight = (bend == 0) & ((before * after).sum(axis=1) > 0)
-    kept = kept[~straight] + (left, top)
-    vertices = [(float(x), float(y)) for x, y in kept.tolist()]
+    straight &= ~(is_bridge | np.roll(is_bridge, 1))
+    vertices = [(float(x), float(y)) for x, y in kept[~straight].tolist()]
     # A polygon has three vertices at least, that of a pixel or a line too.
     vertices += vertices[-1:] * (3 - len(vertices))
-    return tuple(vertices)
+    return tuple(vertices), np.flatnonzero(is_bridge[~straight]).tolist()
 
 
 def _bad(message: str) -> BadRecord:
