@@ -10,7 +10,13 @@ Keys:
         `points` are lists with one entry a region. A polygon is a list of [x, y], or a list of such
         lists for a region in several parts; a point is [x, y]. With boxes and polygons together,
         entry k of both is region k. All in px of the image as stored, origin top left, unless
-        `boxes` or `exif` of the task says otherwise.
+        `box_format`, or `boxes` or `exif` of the task, says otherwise.
+    box_format: what the numbers of this line are: xyxy (px), xywh (px), fractions or thousandths.
+    mask, masks, mask_rles: the regions by their pixels; `mask` is one, the others have one entry a
+        region. An entry is an object of COCO's run lengths, {"size": [height, width], "counts": …}
+        with a list or compressed text, or the path of a PNG below the image root, whose pixels
+        other than 0 are the region.
+    label_map: path of a PNG in which each value but 0 is a region, in the order of the values.
     choices: the options A, B, C, ...; left out for an open question.
     answer: the text; for choices the letter, or the text of one option.
     id: default `<file>-<line>`.
@@ -29,10 +35,12 @@ import string
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
+import numpy as np
 from pydantic import ConfigDict, Strict
 
+from vipbench.data import decode_rle, mask_region, read_labels, read_mask, safe_path
 from vipbench.errors import DataError
 from vipbench.geometry import bounds
 from vipbench.reading import (
@@ -47,9 +55,19 @@ from vipbench.reading import (
     read_questions,
     stated_id,
 )
-from vipbench.schema import Box, DataSource, Polygon, Problem, Region, Sample
+from vipbench.schema import Box, BoxUnits, DataSource, Polygon, Problem, Region, Sample
 
 LETTERS = string.ascii_uppercase
+BOX_FORMATS: dict[str, BoxUnits] = {
+    "xyxy": "pixels",
+    "xywh": "xywh",
+    "fractions": "fractions",
+    "thousandths": "thousandths",
+}
+SHAPES = ("box", "boxes", "points")
+MASKS = ("mask", "masks", "mask_rles", "label_map")
+
+Mask = str | dict[str, object]
 
 Xy = Annotated[tuple[Number, Number], Strict(False)]
 
@@ -65,6 +83,11 @@ class _Record(DataRecord):
     boxes: list[Xyxy] | None = None
     polygons: list[list[Xy] | list[list[Xy]]] | None = None
     points: list[Xy] | None = None
+    box_format: Literal["xyxy", "xywh", "fractions", "thousandths"] | None = None
+    mask: Mask | None = None
+    masks: list[Mask] | None = None
+    mask_rles: list[Mask] | None = None
+    label_map: str | None = None
     id: str | int | None = None
     group: str | int | None = None
     label: str | None = None
@@ -85,7 +108,7 @@ def read(source: DataSource) -> Iterator[Sample | Problem]:
         line = file.lines[n - 1] if file.lines else n
         default_id = f"{file.path.stem}-{line}"
         sample_id = stated_id(value, "id", default_id)
-        yield from attempt(sample_id, partial(_sample, sample_id, value, where))
+        yield from attempt(sample_id, partial(_sample, sample_id, value, where, source))
 
 
 def _file(questions: Path) -> QuestionFile:
@@ -105,9 +128,10 @@ def _file(questions: Path) -> QuestionFile:
     return file
 
 
-def _sample(sample_id: str, value: object, where: str) -> Sample:
+def _sample(sample_id: str, value: object, where: str, source: DataSource) -> Sample:
     record = parse(_Record, value, where)
-    regions = _regions(record, where)
+    units = _box_units(record, where, source)
+    regions, size = _regions(record, where, source)
     choices = tuple(record.choices or ())
     target = record.answer
     target_region = 0 if len(regions) == 1 else None
@@ -125,6 +149,8 @@ def _sample(sample_id: str, value: object, where: str) -> Sample:
         regions=regions,
         target_region=target_region,
         are_points=record.points is not None,
+        box_units="pixels" if size else units,
+        annotated_size=size,
         group=record.image if record.group is None else str(record.group),
         tags={
             axis: (values,) if isinstance(values, str) else tuple(values)
@@ -149,10 +175,87 @@ def _right_choice(answer: str, choices: tuple[str, ...], where: str) -> int:
     return indices.pop()
 
 
-def _regions(record: _Record, where: str) -> tuple[Region, ...]:
-    keys = [key for key in ("box", "boxes", "points") if getattr(record, key) is not None]
+def _box_units(record: _Record, where: str, source: DataSource) -> BoxUnits | None:
+    """Return what the line says of its boxes; BadRecord where the file is said to be otherwise."""
+    if record.box_format is None:
+        return None
+    units = BOX_FORMATS[record.box_format]
+    if source.boxes not in (None, units):
+        raise BadRecord(
+            f"{where}: box_format {record.box_format!r}, but `boxes: {source.boxes}` is stated of"
+            " the file · expected one of them, or both alike",
+            "box_format",
+        )
+    return units
+
+
+def _regions(
+    record: _Record, where: str, source: DataSource
+) -> tuple[tuple[Region, ...], tuple[int, int] | None]:
+    """Return the regions, and width and height of the image where their masks say them."""
+    masks = [key for key in MASKS if getattr(record, key) is not None]
+    keys = [key for key in SHAPES if getattr(record, key) is not None]
+    if len(masks) > 1 or (masks and (keys or record.polygons is not None)):
+        named = ", ".join(map(repr, [*masks, *keys, *(["polygons"] if record.polygons else [])]))
+        raise BadRecord(f"{where}: has {named} · expected masks alone, under one key")
+    if masks:
+        return _masked(record, where, source)
     if len(keys) > 1 or (record.points and record.polygons):
         raise BadRecord(f"{where}: expected only one of 'box', 'boxes' and 'points'")
+    return _drawn(record, where), None
+
+
+def _masked(
+    record: _Record, where: str, source: DataSource
+) -> tuple[tuple[Region, ...], tuple[int, int] | None]:
+    """Return the regions of masks, and the size that all of them have."""
+    regions: list[Region] = []
+    sizes: dict[tuple[int, int], str] = {}
+    for name, mask in _named_masks(record, where, source):  # one at a time: each may be large
+        sizes.setdefault((mask.shape[1], mask.shape[0]), name)
+        regions.append(mask_region(mask, name))
+    if len(sizes) > 1:
+        (one, first), (two, second) = list(sizes.items())[:2]
+        raise BadRecord(
+            f"{first} has {one[0]} x {one[1]} px, but {second} {two[0]} x {two[1]} px · expected"
+            " all masks to have the size of the image",
+            "bad_mask",
+        )
+    labels = _labels(record, len(regions), where)
+    labelled = (
+        region.model_copy(update={"label": label})
+        for region, label in zip(regions, labels, strict=True)
+    )
+    return tuple(labelled), next(iter(sizes), None)
+
+
+def _named_masks(
+    record: _Record, where: str, source: DataSource
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield where each mask stands, and its pixels, bool (height, width)."""
+    if record.label_map is not None:
+        path = _mask_path(record.label_map, f"{where}: label_map", source)
+        for label, mask in read_labels(path, f"{where}: label_map"):
+            yield f"{where}: label_map, label {label}", mask
+        return
+    one = [] if record.mask is None else [record.mask]
+    for index, value in enumerate(one or record.masks or record.mask_rles or ()):
+        name = f"{where}: mask {index}"
+        if isinstance(value, str):
+            yield name, read_mask(_mask_path(value, name, source), name)
+        else:
+            yield name, decode_rle(value, name)
+
+
+def _mask_path(relative: str, where: str, source: DataSource) -> Path:
+    try:
+        return safe_path(source.image_roots, relative)
+    except DataError as error:
+        raise BadRecord(f"{where}: {error}", "bad_mask") from error
+
+
+def _drawn(record: _Record, where: str) -> tuple[Region, ...]:
+    """Return the regions of boxes, polygons and points."""
     polygons = [_parts(polygon) for polygon in record.polygons or []]
     if any(len(part) < 3 for parts in polygons for part in parts):
         raise BadRecord(f"{where}: a polygon has fewer than 3 vertices", "bad_polygon")
@@ -161,13 +264,18 @@ def _regions(record: _Record, where: str) -> tuple[Region, ...]:
     boxes = boxes or [bounds(parts) for parts in polygons]
     if polygons and len(boxes) != len(polygons):
         raise BadRecord(f"{where}: {len(boxes)} boxes, but {len(polygons)} polygons")
-    labels = record.labels or [record.label or "object"] * len(boxes)
-    if len(labels) != len(boxes):
-        raise BadRecord(f"{where}: {len(labels)} labels, but {len(boxes)} regions")
+    labels = _labels(record, len(boxes), where)
     return tuple(
         Region(box=box, polygons=parts, label=label)
         for box, parts, label in zip(boxes, polygons or [()] * len(boxes), labels, strict=True)
     )
+
+
+def _labels(record: _Record, n: int, where: str) -> list[str]:
+    labels = record.labels or [record.label or "object"] * n
+    if len(labels) != n:
+        raise BadRecord(f"{where}: {len(labels)} labels, but {n} regions")
+    return labels
 
 
 def _parts(polygon: list[Xy] | list[list[Xy]]) -> tuple[Polygon, ...]:

@@ -34,7 +34,7 @@ FILM = "lsmdc_0000_DEMO/0000_DEMO_00.00.0"
 
 def main() -> None:
     """Rewrite all fixtures."""
-    for make in (visual7w, pointqa, vcr, vip_bench, own):
+    for make in (visual7w, pointqa, vcr, vip_bench, gar_bench, own):
         shutil.rmtree(DATA / make.__name__, ignore_errors=True)
         make(DATA / make.__name__)
 
@@ -392,6 +392,60 @@ def vip_bench(folder: Path) -> None:
                 "imageWidth": SIZE[0],
             },
         )
+
+
+def gar_bench(folder: Path) -> None:
+    """The questions with options: masks as run lengths, placeholders, labelled choices."""
+    rows: list[tuple[str, list[str], str, str, list[Box]]] = [
+        ("What color is <Prompt0>?", ["Blue.", "Red.", "Green.", "Gray."], "A", "color",
+         [(4, 6, 14, 18)]),
+        ("Among <Prompt0>, <Prompt1>, and <Prompt2>, which is in the mirror?",
+         ["<Prompt0>", "<Prompt1> and <Prompt2>", "<Prompt2>", "None of them"], "C", "mirror",
+         [(2, 2, 12, 12), (16, 4, 26, 20), (30, 8, 44, 30)]),
+        ("Is <Prompt1> behind <Prompt0>?", ["Yes", "No"], "B", "relation",
+         [(2, 2, 20, 20), (8, 8, 30, 30)]),
+        ("Which row is <Prompt0> in?", ["The first row", "The second", "The third", "The last"],
+         "D", "ordering", [(20, 24, 28, 34)]),
+    ]  # fmt: skip
+    records = []
+    for n, (question, choices, answer, kind, boxes) in enumerate(rows):
+        image = f"images/vqa_{n}.png"
+        write_image(folder / image, boxes)
+        records.append(
+            {
+                "image_path": f"/somewhere/else/{n}.jpg",
+                "mask_rles": [mask_rle(box) for box in boxes],
+                "question": question,
+                "choices": [f"{'ABCD'[k]}. {text}" for k, text in enumerate(choices)],
+                "answer": answer,
+                "type": kind,
+                "image": image,
+            }
+        )
+    write_json(folder / "GAR-Bench-VQA.json", records)
+
+
+def mask_rle(box: Box) -> dict[str, object]:
+    """Write a box without its lower right quarter as compressed run lengths, as COCO does."""
+    x0, y0, x1, y1 = box
+    width, height = SIZE
+    runs, inside = [0], False
+    for x in range(width):
+        for y in range(height):
+            quarter = 2 * x >= x0 + x1 and 2 * y >= y0 + y1
+            if (x0 <= x < x1 and y0 <= y < y1 and not quarter) != inside:
+                inside = not inside
+                runs.append(0)
+            runs[-1] += 1
+    text = ""
+    for index, run in enumerate(runs):
+        number, more = run - runs[index - 2] if index > 2 else run, True
+        while more:
+            code = number & 31
+            number >>= 5
+            more = number != -1 if code & 16 else number != 0
+            text += chr(48 + code + 32 * more)
+    return {"size": [height, width], "counts": text}
 
 
 def own(folder: Path) -> None:

@@ -85,7 +85,7 @@ def test_digested_records_name_the_fields_of_version_1(kind: type[Record]) -> No
         Identity: {"exif"},
         Settings: {"template_date", "adapter", "quantization", "processor", "endpoint"},
         VisualPrompt: {"text", "settings"},
-        Region: {"id"},
+        Region: {"id", "bridges"},
         Request: {"exif"},
         Judge: {"reasoning_tokens", "extra_body", "omitted"},
     }

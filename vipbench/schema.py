@@ -118,7 +118,7 @@ class Region(SparseRecord):
     """A thing in the image that a question may refer to."""
 
     FIRST_FIELDS = frozenset({"polygons", "label"})
-    SPARSE = frozenset({"id"})
+    SPARSE = frozenset({"id", "bridges"})
 
     box: Box
     polygons: tuple[Polygon, ...] = ()
@@ -127,6 +127,9 @@ class Region(SparseRecord):
     """What the text calls it, such as `person`; empty where the text around it does so already."""
     id: str = ""
     """What the data call it, such as the number that a tag shows; empty: nothing."""
+    bridges: tuple[tuple[int, int], ...] = ()
+    """Edges that join an outline to its holes, and are no part of it: index of the polygon, and of
+    the vertex that the edge begins at."""
 
 
 class TaskSpec(Record):
@@ -201,6 +204,9 @@ class Sample(Record):
     are_points: bool = Field(default=False, exclude=True, repr=False)
     """The regions are points, x, y, x, y: that their boxes have no area is meant. Known until the
     sample is written down, like `task`."""
+    box_units: BoxUnits | None = None
+    """What the record itself says its boxes are, before which no statement about the file goes;
+    `pixels` of masks."""
     annotated_size: tuple[int, int] | None = None
     """Width and height in px of the image that the regions were drawn on, where the data say so."""
     choice_ids: tuple[str, ...] = ()

@@ -1,3 +1,4 @@
+import base64
 import io
 import json
 from pathlib import Path
@@ -7,7 +8,7 @@ import datasets
 import pytest
 from PIL import Image
 
-from vipbench.data import cache, hub_rows
+from vipbench.data import cache, row_images
 from vipbench.data.locate import locate
 from vipbench.data.samples import load_samples
 from vipbench.data.tasks import load_task
@@ -138,7 +139,8 @@ def test_an_image_that_a_row_lacks_is_missing_later_on(task_folder: Path) -> Non
     made.cast_column("image", datasets.Image()).save_to_disk(str(task_folder / "saved"))
     source = locate("saved", {}, task_folder)
     (line,) = source.questions.read_text(encoding="utf-8").splitlines()
-    linked = hub_rows._write_image({"bytes": None, "path": "gone/1.png"}, source.images)
+    row = {"image": {"bytes": None, "path": "gone/1.png"}}
+    linked = row_images.with_files(row, source.images, local=True)["image"]
     for name in (json.loads(line)["image"], linked):
         with pytest.raises(DataError, match="does not exist"):
             image_size(safe_path(source.images, name))
@@ -147,7 +149,10 @@ def test_an_image_that_a_row_lacks_is_missing_later_on(task_folder: Path) -> Non
 @pytest.mark.parametrize(
     ("columns", "said"),
     [
-        ({"image": ["a"]}, "expected exactly one column of images, found none"),
+        (
+            {"imgs": ["a"]},
+            "expected exactly one column of images, found none · did you mean 'imgs'",
+        ),
         ({"a": [None], "b": [None]}, "expected exactly one column of images, found a, b"),
         ({"a": [None], "image": ["x"]}, "column 'image' holds no images, but 'a' does"),
     ],
@@ -186,3 +191,109 @@ def test_a_hub_id_without_a_network_says_what_to_give(tmp_path: Path) -> None:
         locate("owner/name:test", {}, tmp_path)
     assert "not loaded from the hub" in str(caught.value)
     assert "give --data owner/name:test=DIR" in str(caught.value)
+
+
+# --- JSON with images in it, masks, and revisions
+
+
+def rows_of(source: DataSource, folder: Path) -> list[Sample | Problem]:
+    return list(load_samples(load_task("hub", (folder,)), source))
+
+
+def test_json_with_images_in_it_keeps_ids_and_lines(task_folder: Path) -> None:
+    text = base64.b64encode(png((255, 0, 0))).decode()
+    row = {"question": "Q?", "choices": ["a", "b"], "answer": "A"}
+    lines = [{**row, "image": text}, None, {**row, "image": "images/b.png"}, {"image": text}]
+    path = task_folder / "own.jsonl"
+    path.write_text("\n".join("" if each is None else json.dumps(each) for each in lines))
+    (task_folder / "images").mkdir()
+    (task_folder / "images/b.png").write_bytes(png((0, 255, 0)))
+    source = locate("own.jsonl", {}, task_folder, of_rows=True)
+    first, second, third = rows_of(source, task_folder)
+    assert isinstance(first, Sample)
+    assert isinstance(second, Sample)
+    assert (first.id, second.id, third.id) == ("own-1", "own-3", "own-4")
+    assert image_size(safe_path(source.image_roots, first.image)) == (8, 6)
+    assert image_size(safe_path(source.image_roots, second.image)) == (8, 6)
+    assert isinstance(third, Problem)
+    assert "own.jsonl line 4: key 'question' is missing" in third.message
+    (task_folder / "own.json").write_text(json.dumps([lines[2], lines[0], 3]))
+    listed = rows_of(locate("own.json", {}, task_folder, of_rows=True), task_folder)
+    assert [record.id for record in listed] == ["own-1", "own-2", "own-3"]
+    assert [type(record) for record in listed] == [Sample, Sample, Problem]
+
+
+def test_json_without_images_in_it_is_read_where_it_lies(task_folder: Path) -> None:
+    path = task_folder / "own.jsonl"
+    for text in ('{"image": "a.png"}', "", "{"):
+        path.write_text(text)
+        assert locate("own.jsonl", {}, task_folder, of_rows=True).questions == path
+    assert not cache.cache_folder().exists()
+
+
+def test_masks_are_images_of_their_own(task_folder: Path) -> None:
+    columns: dict[str, Any] = {
+        "image": [{"bytes": png((0, 0, 0)), "path": None}],
+        "mask": [{"bytes": png((9, 9, 9)), "path": None}],
+        "question": ["Q?"],
+        "choices": [["a", "b"]],
+        "answer": ["A"],
+    }
+    made = datasets.Dataset.from_dict(columns)
+    for name in ("image", "mask"):
+        made = made.cast_column(name, datasets.Image())
+    made.save_to_disk(str(task_folder / "saved"))
+    (record,) = rows_of(locate("saved", {}, task_folder), task_folder)
+    assert isinstance(record, Problem)  # RGB is no mask
+    assert "has the mode RGB · expected one channel" in record.message
+
+
+def test_base64_and_paths_in_a_folder_of_datasets(task_folder: Path) -> None:
+    text = base64.b64encode(png((0, 0, 255))).decode()
+    columns: dict[str, Any] = {
+        "image": [text, "a.png"],
+        "question": ["Q?"] * 2,
+        "choices": [["a", "b"]] * 2,
+        "answer": ["A"] * 2,
+    }
+    datasets.Dataset.from_dict(columns).save_to_disk(str(task_folder / "saved"))
+    (task_folder / "saved/a.png").write_bytes(png((0, 0, 0)))
+    source = locate("saved", {}, task_folder)
+    for record in rows_of(source, task_folder):
+        assert isinstance(record, Sample)
+        assert image_size(safe_path(source.image_roots, record.image)) == (8, 6)
+
+
+@pytest.mark.parametrize(
+    ("key", "asked"),
+    [
+        ("owner/name", ("owner/name", None, None)),
+        ("owner/name@v1.0", ("owner/name", None, "v1.0")),
+        ("owner/name:val@refs/pr/3", ("owner/name", "val", "refs/pr/3")),
+        ("owner/name:val", ("owner/name", "val", None)),
+    ],
+)
+def test_a_revision_of_the_hub(
+    key: str, asked: tuple[str | None, ...], task_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[str | None, ...]] = []
+
+    def load(name: str, split: str | None, revision: str | None) -> datasets.Dataset:
+        seen.append((name, split, revision))
+        return rows()
+
+    monkeypatch.setattr(datasets, "load_dataset", load)
+    assert len(rows_of(locate(key, {}, task_folder), task_folder)) == 3
+    assert seen == [asked]
+
+
+def test_a_revision_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(name: str, **_: object) -> datasets.Dataset:
+        raise datasets.exceptions.DatasetNotFoundError("Revision 'v9' doesn't exist")
+
+    monkeypatch.setattr(datasets, "load_dataset", load)
+    with pytest.raises(DataError) as caught:
+        locate("owner/name@v9", {}, tmp_path)
+    said = str(caught.value)
+    assert "not loaded from the hub at revision 'v9', a branch, tag or commit" in said
+    assert "Revision 'v9' doesn't exist" in said

@@ -89,7 +89,10 @@ def test_a_yaml_file_may_say_what_boxes_and_exif_are(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("option", "said"),
     [
-        ("vcr", "expected KEY=DIR (keys: visual7w, pointqa, vcr, vip_bench), KEY=FILE or a YAML"),
+        (
+            "vcr",
+            "expected KEY=DIR (keys: visual7w, pointqa, vcr, vip_bench, gar_bench), KEY=FILE or",
+        ),
         ("vcr=", "expected KEY=DIR"),
         ("=.", "expected KEY=DIR"),
         ("", "expected KEY=DIR"),

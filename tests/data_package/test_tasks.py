@@ -34,7 +34,7 @@ def test_every_task_suite_and_style_that_comes_with_the_package_loads() -> None:
         assert load_suite(name).name == name
 
 
-def test_the_tasks_are_those_of_the_four_benchmarks() -> None:
+def test_the_tasks_are_those_of_the_benchmarks() -> None:
     found = {name: load_task(name) for name in find_tasks()}
     assert {name: spec.reference.get("samples") for name, spec in found.items()} == {
         "visual7w_pointing": 57265,
@@ -49,6 +49,7 @@ def test_the_tasks_are_those_of_the_four_benchmarks() -> None:
         "vip_bench_bbox": 303,
         "vip_bench_human": 303,
         "vip_bench_drawn": 303,
+        "gar_bench_vqa": 424,
     }
     tokens = {spec.max_new_tokens for name, spec in found.items() if "vip_bench" in name}
     assert tokens == {1024}
@@ -87,7 +88,7 @@ def test_a_name_that_is_taken_is_an_error(make: Make) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "hint"), [("vcr_aq", "did you mean 'vcr_qa'"), ("xyz", "known: pointqa_local, ")]
+    ("name", "hint"), [("vcr_aq", "did you mean 'vcr_qa'"), ("xyz", "known: gar_bench_vqa, ")]
 )
 def test_an_unknown_task(name: str, hint: str) -> None:
     with pytest.raises(TaskError, match=rf"task '{name}' is unknown · {hint}"):

@@ -56,6 +56,21 @@ def texts(path: Path, as_format: str | None = None) -> dict[str, str]:
 # --- what each format holds
 
 
+def test_outputs_of_gar_bench_are_named_by_their_images(tmp_path: Path) -> None:
+    outputs = [
+        {"image": "images/vqa_0.png", "answer": "A", "type": "mirror", "model_output": "C"},
+        {"image": "images/vqa_12.png", "answer": "D", "type": "color", "model_output": " d\n"},
+    ]
+    path = file(tmp_path, json.dumps(outputs))
+    assert read_answers(path).format == "gar_bench"
+    assert texts(path) == texts(path, "gar_bench") == {"vqa_0": "C", "vqa_12": " d\n"}
+    path = file(
+        tmp_path, json.dumps([*outputs, {"image": "images/vqa_3.png", "model_output": None}])
+    )
+    with pytest.raises(DataError, match=r"record 2: model_output = None"):
+        read_answers(path)
+
+
 def test_official_answers_are_json_lines_whatever_their_name(tmp_path: Path) -> None:
     first = {"question_id": "v7w-7", "text": "B", "answer_id": "x", "model_id": "m"}
     second = {"question_id": 8, "prompt": "What?", "text": "a cup", "model_id": "n", "metadata": {}}

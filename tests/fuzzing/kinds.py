@@ -336,6 +336,12 @@ KINDS: dict[str, Kind] = {
         oracle("vip_bench_drawn", key="vip_bench"),
         vip_bench_drawn,
     ),
+    "gar_bench": Kind(
+        of_files("gar_bench", ["GAR-Bench-VQA.json"]),
+        ("GAR-Bench-VQA.json",),
+        oracle("gar_bench_vqa", key="gar_bench"),
+        records("GAR-Bench-VQA.json"),
+    ),
     "jsonl": Kind(
         make_own, ("questions.jsonl",), oracle("own_animals"), records("questions.jsonl")
     ),

@@ -3,13 +3,16 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
+from vipbench.data.box_tally import BoxTally
 from vipbench.data.locate import locate
 from vipbench.data.samples import inspect_image, load_samples
 from vipbench.data.tasks import load_task
 from vipbench.errors import DataError
-from vipbench.schema import DataSource, Problem, Sample, TaskSpec
+from vipbench.schema import BoxUnits, DataSource, Problem, Sample, TaskSpec
 
 Write = Callable[[str, object], Path]
 
@@ -108,6 +111,18 @@ def test_the_answer_is_a_letter_or_the_text(answer: str, target: str, write: Wri
         ({"answer": 3}, "bad_record", "answer = 3"),
         ({"answer": " "}, "no_target", "empty"),
         ({"image": "../a.png"}, "", ""),
+        ({"box": [1, 2, 3, 4], "box_format": "xyxyn"}, "bad_record", "box_format = 'xyxyn'"),
+        ({"masks": [{"size": [2, 2], "counts": [1, 3]}], "boxes": [[0, 0, 1, 1]]}, "bad_record",
+         "has 'masks', 'boxes' · expected masks alone"),
+        ({"masks": [{"size": [2, 2], "counts": [1, 2]}]}, "bad_mask",
+         "mask 0: its 2 run lengths add up to 3 · expected 2 x 2 = 4"),
+        ({"mask": {"size": [2, 2], "counts": [4]}}, "empty_mask", "mask 0: no pixel is in"),
+        ({"mask_rles": [{"size": [2, 2], "counts": [1, 3]}, {"size": [2, 3], "counts": [1, 5]}]},
+         "bad_mask", "mask 0 has 2 x 2 px, but q.jsonl record 0: mask 1 3 x 2 px"),
+        ({"mask": "gone.png"}, "bad_mask", "gone.png: does not exist"),
+        ({"label_map": "../gone.png"}, "bad_mask", "'..'"),
+        ({"mask": {"size": [2, 2], "counts": [1, 3]}, "labels": ["a", "b"]}, "bad_record",
+         "2 labels, but 1 regions"),
     ],
 )  # fmt: skip
 def test_a_record_that_cannot_be_used(
@@ -157,3 +172,72 @@ def test_a_folder_holds_exactly_one_file(write: Write, tmp_path: Path) -> None:
     write("b.jsonl", [row()])
     with pytest.raises(DataError, match=r"found a\.jsonl, b\.jsonl"):
         read(tmp_path)
+
+
+# --- masks, and what a line says of its boxes
+
+
+def test_masks_are_regions(write: Write, tmp_path: Path) -> None:
+    first = {"size": [4, 6], "counts": [5, 2, 17]}
+    found = sample(write, mask_rles=[first, {"size": [4, 6], "counts": "01g0"}], labels=["a", "b"])
+    assert [(r.label, r.box) for r in found.regions] == [("a", (1, 1, 1, 2)), ("b", (0, 0, 0, 0))]
+    assert (found.annotated_size, found.box_units) == ((6, 4), "pixels")
+    assert sample(write, mask=first).regions[0].polygons == found.regions[0].polygons
+    assert sample(write, mask=first).target_region == 0
+    levels = np.zeros((4, 6), dtype=np.uint8)
+    levels[1:3, 1] = 9
+    Image.fromarray(levels).save(tmp_path / "m.png")
+    assert sample(write, masks=["m.png"]).regions[0].polygons == found.regions[0].polygons
+    levels[0, 0] = 3
+    Image.fromarray(levels).save(tmp_path / "m.png")
+    boxes = [r.box for r in sample(write, label_map="m.png").regions]
+    assert boxes == [(0, 0, 0, 0), (1, 1, 1, 2)]
+
+
+def inspected(write: Write, boxes: BoxUnits | None = None, **fields: object) -> Sample | str:
+    """Return the sample as it is drawn on an image of 6 x 4 px, or the code of its problem."""
+    path = write("q.jsonl", [row(**fields)])
+    Image.new("RGB", (6, 4)).save(path.parent / "a.png")
+    source = DataSource(path, path.parent, boxes=boxes)
+    (found,) = load_samples(SPEC.model_copy(update={"kind": "short_answer"}), source)
+    if isinstance(found, Problem):
+        return found.code
+    usable, problems = inspect_image(found, source)
+    return usable or problems[0].code
+
+
+def test_a_mask_of_another_size_than_its_image_is_an_error(write: Write) -> None:
+    for boxes in (None, "pixels", "fractions"):
+        assert inspected(write, boxes, mask={"size": [6, 4], "counts": [1, 23]}) == "size_differs"
+
+
+def test_masks_are_px_whatever_is_stated_of_boxes(write: Write) -> None:
+    for boxes in (None, "pixels", "fractions", "thousandths", "xywh"):
+        found = inspected(write, boxes, mask={"size": [4, 6], "counts": [5, 2, 17]})
+        assert isinstance(found, Sample)
+        assert found.regions[0].box == (1, 1, 1, 2)
+
+
+@pytest.mark.parametrize(
+    ("box_format", "box"),
+    [
+        ("xyxy", [1, 1, 4, 3]),
+        ("xywh", [1, 1, 3, 2]),
+        ("fractions", [1 / 6, 0.25, 4 / 6, 0.75]),
+        ("thousandths", [1000 / 6, 250, 4000 / 6, 750]),
+    ],
+)
+def test_a_line_says_what_its_boxes_are(box_format: str, box: list[float], write: Write) -> None:
+    found = inspected(write, box=box, box_format=box_format)
+    assert isinstance(found, Sample)
+    assert found.regions[0].box == pytest.approx((1, 1, 4, 3))
+    tally = BoxTally()
+    path = write("q.jsonl", [row(box=box, box_format=box_format)] * 30)
+    list(load_samples(SPEC, DataSource(path, path.parent), tally))
+    assert tally.n == 0  # nobody needs to find out
+
+
+def test_a_line_and_a_statement_about_the_file_agree(write: Write) -> None:
+    assert isinstance(inspected(write, "xywh", box=[1, 1, 3, 2], box_format="xywh"), Sample)
+    assert inspected(write, "fractions", box=[1, 1, 3, 2], box_format="xywh") == "box_format"
+    assert inspected(write, box=[1, 1, 3, 2], box_format="fractions") == "box_units"

@@ -2,16 +2,17 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from vipbench.cli.app import app
-from vipbench.cli.export import Format
 from vipbench.cli.options import RawValues, read_fields, record_command
 from vipbench.cli.printing import CONSOLE, print_results
 from vipbench.errors import RunError
 from vipbench.option import Option
+
+ReadFormat = Literal["answers", "visual7w", "vip_bench", "gar_bench", "csv", "jsonl", "datasets"]
 
 
 @record_command(
@@ -35,7 +36,7 @@ def import_answers(
         typer.Argument(metavar="TASK=FILE", help="Answers to a task.", show_default=False),
     ],
     as_format: Annotated[
-        Format | None,
+        ReadFormat | None,
         typer.Option("--format", help="Format of the files.", show_default="as they look"),
     ] = None,
 ) -> None:

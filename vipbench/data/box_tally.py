@@ -375,7 +375,7 @@ class BoxTally:
             # Far from each other at first: files are often sorted by the size of the images.
             kept = self._kept[(index * 7919) % len(self._kept)]
             try:
-                header = image_header(safe_path(source.images, kept.image))
+                header = image_header(safe_path(source.image_roots, kept.image))
             except DataError:
                 continue
             size = header.turned_size if source.exif == "apply" else header.size

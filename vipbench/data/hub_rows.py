@@ -1,27 +1,45 @@
-"""Rows of the library `datasets`, written as the files that reader `jsonl` takes.
+"""Rows of `datasets`, of parquet and of JSON with images in it, as the files of reader `jsonl`.
 
-The library is imported only where there is such a folder or id: that takes a second.
+They are written into the cache once. Libraries are imported only where there is such a folder or
+id: that takes a second.
 """
 
-import hashlib
 import json
 import math
+import mmap
 import re
 import tempfile
-from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from vipbench.data.cache import cache_folder
+from vipbench.data.parquet import find_parquet, read_columns, read_rows
+from vipbench.data.row_images import (
+    BASE64_IMAGE,
+    IMAGE_KEYS,
+    image_column,
+    names_paths,
+    with_files,
+)
+from vipbench.digests import digest, file_digest
 from vipbench.errors import DataError
-from vipbench.files import reason
+from vipbench.files import check_regular, reason
+from vipbench.reading import read_questions
 from vipbench.schema import DataSource
 from vipbench.validation import shown
 
 if TYPE_CHECKING:
     import datasets
 
-HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*(:\w+)?(?<!\.json)(?<!\.jsonl)")
-"""`owner/name` or `owner/name:split`."""
+HUB_ID = re.compile(
+    r"(?P<name>[\w-][\w.-]*/[\w-][\w.-]*)(?<!\.json)(?<!\.jsonl)(?<!\.parquet)"
+    r"(?::(?P<split>\w+))?(?:@(?P<revision>\w[\w./-]*))?"
+)
+"""`owner/name`, with `:split`, `@revision` or both behind it."""
+QUESTIONS = "questions.jsonl"
+PATHS = "paths"
+"""Empty file beside the written ones: rows also name images that lie beside the original."""
 
 
 def as_files(source: DataSource) -> DataSource:
@@ -43,19 +61,89 @@ def as_files(source: DataSource) -> DataSource:
             " save it again"
         ) from error
     written = write_rows(_one_split(loaded, str(folder)), str(folder))
-    return source._replace(questions=written.questions, images=written.images)
+    return _beside(source, written.images, QUESTIONS)
+
+
+def with_rows(source: DataSource) -> DataSource:
+    """Return a source as reader `jsonl` takes it, whatever form its rows have.
+
+    That is what is written from it, where it is parquet, or JSON with images in it; else as
+    `as_files`. Raises DataError where it cannot be read or written.
+    """
+    if paths := find_parquet(source.questions):
+        return _with_parquet(source, paths)
+    path = _only_json(source.questions)
+    if path is not None and _has_images(path):
+        return _with_json(source, path)
+    return as_files(source)
+
+
+def _with_parquet(source: DataSource, paths: tuple[Path, ...]) -> DataSource:
+    where = str(source.questions)
+    column = image_column(read_columns(paths), where)
+
+    def write(folder: Path) -> None:
+        rows = (row for path in paths for row in read_rows(path))
+        _write_rows(((row, column) for row in rows), folder, QUESTIONS)
+
+    folder = _folder(f"parquet-{digest([file_digest(path) for path in paths])[:32]}", where, write)
+    return _beside(source, folder, QUESTIONS)
+
+
+def _only_json(questions: Path) -> Path | None:
+    """Return the file that reader `jsonl` would read; None where it says itself what is wrong."""
+    if questions.is_dir():
+        files = list(questions.glob("*.jsonl"))
+        return files[0] if len(files) == 1 else None
+    return questions if questions.is_file() else None
+
+
+def _has_images(path: Path) -> bool:
+    try:
+        check_regular(path)
+        with path.open("rb") as file:
+            if not path.stat().st_size:
+                return False
+            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+                return BASE64_IMAGE.search(content) is not None
+    except OSError:
+        return False  # what is wrong is said where the file is read
+
+
+def _with_json(source: DataSource, path: Path) -> DataSource:
+    """Write each record into the line that it has, so that ids and messages stay."""
+    name = f"{path.stem}.jsonl"
+
+    def write(folder: Path) -> None:
+        file = read_questions(path, written_by_hand=True)
+        values = [value for _, value in file.records()]
+        by_line = dict(zip(file.lines or range(1, len(values) + 1), values, strict=True))
+        lines = (by_line.get(n) for n in range(1, max(by_line, default=0) + 1))
+        _write_rows(((value, "image") for value in lines), folder, name)
+
+    key = digest([name, file_digest(path)])[:32]
+    return _beside(source, _folder(f"json-{key}", str(path), write), name)
+
+
+def _beside(source: DataSource, folder: Path, name: str) -> DataSource:
+    """Return what was written; images that rows name by paths lie where they lay before."""
+    roots = (source.images, *source.more_images) if (folder / PATHS).exists() else ()
+    return source._replace(questions=folder / name, images=folder, more_images=roots)
 
 
 def load_from_hub(key: str) -> "datasets.Dataset":
-    """Load `owner/name` or `owner/name:split`; DataError where it cannot be, or a split is open."""
+    """Load an id as `HUB_ID` has it; DataError where it cannot be, or a split is open."""
     import datasets
 
-    name, _, split = key.partition(":")
+    match = HUB_ID.fullmatch(key)
+    assert match is not None
+    revision = match["revision"]
     try:
-        loaded = datasets.load_dataset(name, split=split or None)
+        loaded = datasets.load_dataset(match["name"], split=match["split"], revision=revision)
     except (OSError, ValueError, LookupError, TypeError) as error:
+        at = f" at revision {revision!r}, a branch, tag or commit" if revision else ""
         raise DataError(
-            f"data {key!r}: no such file beside the task, and not loaded from the hub"
+            f"data {key!r}: no such file beside the task, and not loaded from the hub{at}"
             f" ({shown(reason(error))}) · give --data {key}=DIR"
         ) from error
     return _one_split(loaded, key)
@@ -80,45 +168,85 @@ def write_rows(dataset: "datasets.Dataset", where: str) -> DataSource:
     Raises DataError, which begins with `where`, without exactly one column of images, and where the
     disk refuses.
     """
+    column = image_column({name: _is_image(kind) for name, kind in dataset.features.items()}, where)
+    folder = _folder(
+        f"datasets-{dataset._fingerprint}",
+        where,
+        lambda folder: _write_files(dataset, column, folder),
+    )
+    return DataSource(folder / QUESTIONS, folder)
+
+
+def _is_image(kind: object) -> bool:
+    """Say whether values of a feature of `datasets` are images, or the bytes of one."""
     import datasets
 
-    columns = [name for name, kind in dataset.features.items() if isinstance(kind, datasets.Image)]
-    if len(columns) != 1:
-        names = ", ".join(columns) or "none"
-        raise DataError(f"{where}: expected exactly one column of images, found {names}")
-    if "image" in dataset.features and columns != ["image"]:
-        raise DataError(
-            f"{where}: column 'image' holds no images, but {columns[0]!r} does · rename"
-        )
-    folder = cache_folder() / f"datasets-{dataset._fingerprint}"
+    if isinstance(kind, dict):
+        return kind.keys() == {"bytes", "path"}
+    is_bytes = isinstance(kind, datasets.Value) and kind.dtype in ("binary", "large_binary")
+    return is_bytes or isinstance(kind, datasets.Image)
+
+
+def _folder(name: str, where: str, write: Callable[[Path], None]) -> Path:
+    """Return a folder of the cache, which `write` fills aside where it is not there yet."""
+    folder = cache_folder() / name
     if not folder.is_dir():
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
                 unfinished = Path(scratch) / "data"
-                _write_files(dataset, columns[0], unfinished)
+                write(unfinished)
                 if not folder.is_dir():  # another process may have been first
                     unfinished.rename(folder)
         except OSError as error:
             raise DataError(f"{where}: cannot be written to {folder} ({error.strerror})") from error
-    return DataSource(folder / "questions.jsonl", folder)
+    return folder
 
 
 def _write_files(dataset: "datasets.Dataset", column: str, folder: Path) -> None:
     import datasets
 
-    (folder / "images").mkdir(parents=True)
     names = {
         key: kind for key, kind in dataset.features.items() if isinstance(kind, datasets.ClassLabel)
     }
-    rows = dataset.with_format(None).cast_column(column, datasets.Image(decode=False))
-    with (folder / "questions.jsonl").open("w", encoding="utf-8") as file:
+    rows = dataset.with_format(None)
+    for name, kind in dataset.features.items():
+        if isinstance(kind, datasets.Image):
+            rows = rows.cast_column(name, datasets.Image(decode=False))
+
+    def plain() -> Iterator[tuple[object, str]]:
         for row in rows:
-            row["image"] = _write_image(row.pop(column), folder)
-            for key, kind in names.items():
-                row[key] = _class_name(row[key], kind)
+            yield row | {key: _class_name(row[key], kind) for key, kind in names.items()}, column
+
+    _write_rows(plain(), folder, QUESTIONS, local=True)
+
+
+def _write_rows(
+    rows: Iterator[tuple[object, str]], folder: Path, name: str, *, local: bool = False
+) -> None:
+    """Write rows, each with its column of images, as JSON lines and image files.
+
+    None leaves its line empty; what is no object is written as it is, for the reader to report.
+    """
+    (folder / "images").mkdir(parents=True)
+    has_paths = False
+    with (folder / name).open("w", encoding="utf-8") as file:
+        for row, column in rows:
+            if isinstance(row, dict):
+                named = _renamed(row, column)
+                row = with_files(named, folder, local=local)
+                has_paths |= names_paths(named, row)
             line = json.dumps(_plain(row), ensure_ascii=False, allow_nan=False, default=str)
-            file.write(line + "\n")
+            file.write("\n" if row is None else line + "\n")
+    if has_paths:
+        (folder / PATHS).touch()
+
+
+def _renamed(row: dict[str, Any], column: str) -> dict[str, Any]:
+    """Call the column of images as the reader does."""
+    if column in IMAGE_KEYS:
+        return row
+    return {("image" if key == column else key): value for key, value in row.items()}
 
 
 def _class_name(value: int | None, kind: "datasets.ClassLabel") -> str | None:
@@ -129,29 +257,14 @@ def _class_name(value: int | None, kind: "datasets.ClassLabel") -> str | None:
     return kind.names[value] if value is not None and 0 <= value < len(kind.names) else None
 
 
-def _write_image(image: dict[str, object] | None, folder: Path) -> str:
-    """Write an image's bytes under their digest, so that rows which share one share its path."""
-    stored, path = (image or {}).get("bytes"), str((image or {}).get("path") or "")
-    if not isinstance(stored, bytes):
-        if not Path(path).is_file():
-            # Reported as missing when it is opened.
-            return f"images/{PurePosixPath(path).name or 'none'}"
-        try:
-            stored = Path(path).read_bytes()
-        except OSError:  # of one row; it is reported as missing, too
-            return f"images/{PurePosixPath(path).name}"
-    suffix = re.search(r"(\.[A-Za-z0-9]{1,5})?$", path)
-    name = f"images/{hashlib.sha256(stored).hexdigest()[:32]}{suffix[0] if suffix else ''}"
-    (folder / name).write_bytes(stored)
-    return name
-
-
 def _plain(value: object) -> object:
     """Make a value JSON: drop keys without a value, which `datasets` adds to make rows alike."""
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items() if item is not None}
     if isinstance(value, list):
         return [_plain(item) for item in value]
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")  # run lengths of a mask
     if isinstance(value, float) and not math.isfinite(value):
         return None  # not in JSON; the reader says which row lacks the number
     return value

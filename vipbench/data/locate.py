@@ -9,14 +9,16 @@ from pathlib import Path
 from typing import Any, get_args
 
 from vipbench.data.cache import find_fetched
-from vipbench.data.hub_rows import HUB_ID, as_files, load_from_hub, write_rows
+from vipbench.data.hub_rows import HUB_ID, as_files, load_from_hub, with_rows, write_rows
 from vipbench.errors import DataError, nearest
 from vipbench.files import NOT_REGULAR
 from vipbench.schema import BoxUnits, DataSource, ExifRule
 from vipbench.validation import read_yaml, shown
 
 KEYS = ("visual7w", "pointqa", "vcr", "vip_bench")
-"""Keys of the built-in tasks."""
+"""Keys of the built-in tasks that the embedded benchmark has data for."""
+OTHER_KEYS = ("gar_bench",)
+"""Keys of the other built-in tasks."""
 PATHS = ("questions", "images")
 """What a YAML file must say of a key."""
 STATEMENTS = {"boxes": get_args(BoxUnits), "exif": get_args(ExifRule)}
@@ -46,7 +48,8 @@ def _data_option(option: str) -> dict[str, DataSource]:
         return _data_file(Path(option).expanduser())
     if not (key and value):
         raise DataError(
-            f"--data {option}: expected KEY=DIR (keys: {', '.join(KEYS)}), KEY=FILE or a YAML file"
+            f"--data {option}: expected KEY=DIR (keys: {', '.join((*KEYS, *OTHER_KEYS))}),"
+            " KEY=FILE or a YAML file"
         )
     path = Path(value).expanduser()
     if not path.exists():
@@ -109,36 +112,45 @@ def _roots(entry: dict[Any, Any]) -> list[Any]:
     return images if isinstance(images, list) else [images]
 
 
-def locate(key: str, overrides: Mapping[str, DataSource], base: Path | None = None) -> DataSource:
+def locate(
+    key: str,
+    overrides: Mapping[str, DataSource],
+    base: Path | None = None,
+    *,
+    of_rows: bool = False,
+) -> DataSource:
     """Find the data of a key: named by the user, beside the task, or fetched into the cache.
 
-    A folder that `datasets` has saved, or an id on its hub (`owner/name`, `owner/name:split`), is
-    written once as JSON lines and image files into the cache.
+    A folder that `datasets` has saved, or an id on its hub (`owner/name`, with `:split` and
+    `@revision` behind it), is written once as JSON lines and image files into the cache.
 
     Args:
         key: of the data, a path, or an id on the hub.
         overrides: what the user has named by key.
         base: the task's folder, to which a path is relative.
+        of_rows: the task has reader `jsonl`, so that parquet, and JSON with images in it, are
+            written so, too.
 
     Raises:
         DataError: Nothing is found; says which option to give.
     """
+    prepare = with_rows if of_rows else as_files
     if key in overrides:
         source = overrides[key]
         for path in (source.questions, source.images, *source.more_images):
             if not path.exists():
                 raise DataError(f"data {key!r}: {path} does not exist · give an existing folder")
-        return as_files(overrides[key])
+        return prepare(overrides[key])
     if base is not None and (base / key).exists():
         path = base / key
-        return as_files(DataSource(path, path if path.is_dir() else path.parent))
+        return prepare(DataSource(path, path if path.is_dir() else path.parent))
     folder = find_fetched(key)
     if folder is not None:
         return DataSource(folder, folder)
     if re.fullmatch(HUB_ID, key) and not (base and (base / key).parent.exists()):
         return write_rows(load_from_hub(key), key)
     known = nearest(key, overrides) if overrides else ""
-    fetch = f", or `vipbench data fetch {key}`" if key in KEYS else ""
+    fetch = f", or `vipbench data fetch {key}`" if key in (*KEYS, *OTHER_KEYS) else ""
     raise DataError(
         f"data {key!r}: not found anywhere{known} · give --data {key}=DIR, the release's folder"
         f"{fetch}"

@@ -56,9 +56,10 @@ def load_samples(
             seen.update(() if record.warning else (record.id,))
             yield record
             continue
-        if source.boxes == "xywh":
+        units = record.box_units or source.boxes
+        if units == "xywh":
             record = from_xywh(record)
-        if tally is not None:
+        if tally is not None and record.box_units is None:
             tally.add(record)
         fault = fault or _fault(record, spec)
         if fault is None and record.id in seen:
@@ -75,7 +76,7 @@ def load_samples(
                 message=f"{dropped} polygons: fewer than 3 vertices, or one beyond {FARTHEST} px",
                 warning=True,
             )
-        yield from region_warnings(record, regions, source.boxes)
+        yield from region_warnings(record, regions, units)
         yield record.model_copy(update={"task": spec, "regions": regions})
 
 
@@ -149,7 +150,7 @@ def _usable_polygons(regions: tuple[Region, ...]) -> tuple[tuple[Region, ...], i
         )
         if len(polygons) < len(region.polygons):
             dropped += len(region.polygons) - len(polygons)
-            region = region.model_copy(update={"polygons": polygons})
+            region = region.model_copy(update={"polygons": polygons, "bridges": ()})
         kept.append(region)
     return tuple(kept), dropped
 

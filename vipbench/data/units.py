@@ -86,6 +86,7 @@ def in_frame(
     annotation of an image of another size, are errors.
     """
     source = stated(sample.task, source)
+    source = source._replace(boxes=sample.box_units or source.boxes)
     turned = header.orientation != 1 and source.exif == "apply"
     size = header.turned_size if turned else header.size
     framed = sample.model_copy(update={"image_size": size, "exif": "apply" if turned else None})
@@ -128,7 +129,9 @@ def _unit_problems(sample: Sample, unit: float, units: BoxUnits | None) -> Itera
 def _size_problems(sample: Sample, header: ImageHeader, source: DataSource) -> Iterator[Problem]:
     """Hold the size of the image that was annotated against that of the image here."""
     annotated, size = sample.annotated_size, sample.image_size
-    if annotated is None or size is None or annotated == size or source.boxes is not None:
+    if annotated is None or size is None or annotated == size:
+        return
+    if source.boxes is not None and sample.box_units != "pixels":
         return
     message = (
         f"the regions of {sample.image} were drawn on {annotated[0]} x {annotated[1]} px, the "

@@ -10,6 +10,7 @@ from vipbench import files
 from vipbench.errors import RunError, VipbenchError, nearest
 from vipbench.exchange.formats import (
     FORMATS,
+    READ_ONLY,
     Reply,
     official_answers,
     plain_csv,
@@ -95,8 +96,9 @@ def export_run(
         DataError: An image for `datasets` cannot be drawn, or ids are not those of the format.
     """
     manifest = open_run(folder)
-    if as_format not in FORMATS:
-        raise RunError(f"format {as_format!r} is unknown{nearest(as_format, FORMATS)}")
+    written = [name for name in FORMATS if name not in READ_ONLY]
+    if as_format not in written:
+        raise RunError(f"format {as_format!r} is unknown{nearest(as_format, written)}")
     if manifest.finished is None:
         raise RunError(f"{folder}: has not ended · give the command of the run again to resume")
     answers = _collect(folder, manifest, _task(manifest, task), style)

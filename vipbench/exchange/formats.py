@@ -11,7 +11,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Literal, NamedTuple, get_args
 
 from vipbench.digests import file_digest
@@ -28,16 +28,19 @@ from vipbench.reading import (
 )
 from vipbench.validation import shown
 
-Format = Literal["answers", "visual7w", "vip_bench", "csv", "jsonl", "datasets"]
+Format = Literal["answers", "visual7w", "vip_bench", "gar_bench", "csv", "jsonl", "datasets"]
 FORMATS: dict[str, str] = {
     "answers": "official answers, one JSON object a line with 'question_id' and 'text'",
     "visual7w": "results of the Visual7W toolkit, a JSON list with 'qa_id' and 'candidates'",
     "vip_bench": 'ViP-Bench results, one JSON object {"v1_<n>": text}',
+    "gar_bench": "outputs of GAR-Bench, a JSON list with 'image' and 'model_output'",
     "csv": "CSV with the columns id and text",
     "jsonl": "JSON lines with 'id' and 'text'",
     "datasets": "a folder that `vipbench export` wrote for the library datasets",
 }
 """Format -> what it looks like."""
+READ_ONLY: tuple[Format, ...] = ("gar_bench",)
+"""Formats that answers are read from and not written to: they repeat the questions' answers."""
 VIP_BENCH_ID = re.compile(r"v1_(0|[1-9][0-9]*)")
 """A sample of ViP-Bench; its official answers have the number alone as `question_id`. Source:
 ViP-LLaVA, scripts/convert_vipbench_for_eval.py."""
@@ -109,6 +112,11 @@ class _Result(DataRecord):
     question: str | None = None
 
 
+class _Output(DataRecord):
+    image: str
+    model_output: str
+
+
 class _Plain(DataRecord):
     id: int | str
     text: str
@@ -143,6 +151,8 @@ def read_answers(path: Path, as_format: str | None = None) -> AnswerFile:
     elif name == "visual7w":
         answers = _checked(file, _outcomes(file, _visual7w))
         notes = _candidate_notes(file)
+    elif name == "gar_bench":
+        answers = _checked(file, _outcomes(file, _gar_bench))
     elif name == "jsonl":
         answers = _checked(file, _outcomes(file, _plain))
     else:
@@ -174,6 +184,8 @@ def _recognise(file: QuestionFile) -> str:
         )
     if any({"qa_id", "candidates"} <= record.keys() for record in records):
         return "visual7w"
+    if any({"image", "model_output"} <= record.keys() for record in records):
+        return "gar_bench"
     if any("question_id" in record for record in records):
         return "answers"
     if any({"id", "text"} <= record.keys() for record in records):
@@ -251,6 +263,11 @@ def _official(value: object, where: str) -> Answer:
 def _plain(value: object, where: str) -> Answer:
     record = parse(_Plain, value, where)
     return Answer(str(record.id), record.text, where)
+
+
+def _gar_bench(value: object, where: str) -> Answer:
+    record = parse(_Output, value, where)
+    return Answer(PurePosixPath(record.image).stem, record.model_output, where)
 
 
 def _visual7w(value: object, where: str) -> Answer:

@@ -27,6 +27,7 @@ _FORMS = {
     r"train-\d+": ("VCR", "the raw training split"),
     r"test-\d+": ("VCR", "the raw test split"),
     r"v1_\d+": ("ViP-Bench", ""),
+    r"vqa_\d+": ("GAR-Bench", ""),
     r"\d+": ("Visual7W or ViP-Bench", ""),  # without its prefix
 }
 """How ids look, of which benchmark they are, and of which of its layouts."""

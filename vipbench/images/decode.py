@@ -164,6 +164,28 @@ def open_image(path: Path, exif: ExifRule | None = None) -> tuple[Image.Image, s
     return rgb.transpose(_UNDO[orientation] if turned else _TURN[orientation]), mode
 
 
+def stored_levels(path: Path) -> np.ndarray:
+    """Return the levels of an image of one channel as they are stored: int (height, width).
+
+    Those of a palette image are its indices; nothing is scaled or turned.
+
+    Raises:
+        DataError: The image has other channels, or cannot be decoded.
+    """
+    with _open(path) as image:
+        if image.mode not in ("1", "L", "P") and not image.mode.startswith("I"):
+            raise DataError(
+                f"{path}: has the mode {image.mode} · expected one channel of whole numbers (a grey"
+                " or palette image)"
+            )
+        try:
+            return np.asarray(image)
+        except _DECODE_ERRORS as error:
+            raise DataError(
+                f"{path}: cannot be decoded ({reason(error)}) · expected an intact image"
+            ) from error
+
+
 def _scaled(image: Image.Image) -> Image.Image:
     """Scale 16-bit grey levels to 0-255; ValueError where 32-bit ones are outside 0-65535."""
     if image.mode == "F":

@@ -108,7 +108,12 @@ def select(
         choices.append(
             TaskChoice(
                 spec=spec,
-                source=locate(str(spec.data), data, spec.path.parent if spec.path else None),
+                source=locate(
+                    str(spec.data),
+                    data,
+                    spec.path.parent if spec.path else None,
+                    of_rows=spec.reader == "jsonl",
+                ),
                 styles=kept,
                 headline=headline,
                 fit=chosen_fit,

@@ -11,6 +11,10 @@ from vipbench.errors import TaskError
 
 ZOO = "https://github.com/WisconsinAIVision/ViP-LLaVA/blob/main/docs/MODEL_ZOO.md"
 STUDY = "https://github.com/WisconsinAIVision/ViP-LLaVA/blob/main/docs/study_llm_backbone.md"
+TYPES = {
+    "color": 69, "texture/pattern": 29, "mirror": 61, "ordering": 64, "material": 36, "shape": 64,
+    "relation": 101,
+}  # fmt: skip
 CAPABILITIES = {"rec": 240, "ocr": 89, "know": 59, "math": 31, "rel": 28, "lang": 16}
 
 NUMBERS = [number for file in read_registry() for number in file.numbers]
@@ -31,6 +35,7 @@ def values(task: str, **fields: Any) -> list[float]:
 def test_every_file_is_read() -> None:
     n = {file.title: len(file.numbers) for file in read_registry()}
     assert n == {
+        "GAR-Bench, questions with options": 36,
         "PointQA LookTwice": 25,
         "VCR": 63,
         "ViP-Bench": 145,
@@ -60,7 +65,8 @@ def test_n_is_the_published_number_of_samples_of_the_task() -> None:
     for number in NUMBERS:
         whole = load_task(number.task).reference["samples"]
         if number.group != "all":
-            assert number.n == CAPABILITIES[number.group.removeprefix("capability=")]
+            axis, _, value = number.group.partition("=")
+            assert number.n == {"capability": CAPABILITIES, "type": TYPES}[axis][value]
         elif number.n is not None and number.split not in ("val", "test"):
             assert number.n == whole
         elif number.n is not None and number.n != whole:
@@ -132,7 +138,8 @@ def test_each_vip_bench_row_is_whole() -> None:
 def test_only_the_authors_own_files_are_primary() -> None:
     places = {number.url for number in NUMBERS if number.source == "primary"}
     toolkit = "https://github.com/yukezhu/visual7w-toolkit/blob/master/README.md"
-    assert places == {ZOO, STUDY, toolkit, "https://arxiv.org/abs/2312.00784"}
+    gar = "https://github.com/Haochen-Wang409/Grasp-Any-Region/blob/main/evaluation/EVALUATION.md"
+    assert places == {ZOO, STUDY, toolkit, gar, "https://arxiv.org/abs/2312.00784"}
 
 
 # --- files that are broken

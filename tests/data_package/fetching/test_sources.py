@@ -6,15 +6,15 @@ from vipbench.data.cache import FETCHED
 from vipbench.data.fetching.fetch import fetch
 from vipbench.data.fetching.lock import status
 from vipbench.data.fetching.sources import STAGE, find_sources, load_source, steps_by_hand
-from vipbench.data.locate import KEYS
+from vipbench.data.locate import KEYS, OTHER_KEYS
 from vipbench.data.tasks import find_tasks
 from vipbench.errors import DataError, TaskError
 
 
 def test_each_key_has_a_source_and_no_source_is_a_task() -> None:
-    assert set(find_sources()) == set(KEYS)
+    assert set(find_sources()) == {*KEYS, *OTHER_KEYS}
     assert not set(find_tasks()) & set(find_sources())
-    for key in KEYS:
+    for key in (*KEYS, *OTHER_KEYS):
         source = load_source(key)
         assert set(source.tasks) <= set(find_tasks())
         assert source.by_hand or all(
