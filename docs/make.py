@@ -23,7 +23,7 @@ import vipbench
 from vipbench.demo.scenes import COLORS, FIGURES, SIDE, draw_scene, make_scene
 from vipbench.prompts.styles import COLORS as MARK_COLORS
 from vipbench.prompts.styles import SHAPES
-from vipbench.prompts.wording import WORDS
+from vipbench.prompts.words import WORDS
 from vipbench.report import read_summary, run_table
 
 HERE = Path(__file__).parent
@@ -61,7 +61,7 @@ def marks() -> None:
             width=WIDTHS[shape],
             seed=4,
         )
-        preposition, noun = WORDS[shape]
+        preposition, noun, *_ = WORDS[shape]
         tiles.append((vipbench.render(scene, [mark]), f"{preposition} the {color} {noun}"))
     width = 4 * (SIDE * SCALE + GAP) + GAP
     height = 2 * (SIDE * SCALE + GAP + LINE) + GAP

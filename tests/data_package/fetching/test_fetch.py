@@ -20,7 +20,7 @@ from tests.servers import Served, Server, add_data_set, serving
 from vipbench.console import Console
 from vipbench.data.cache import FETCHED, fetched_folder
 from vipbench.data.fetching.fetch import FetchSettings, fetch
-from vipbench.data.fetching.lock import status
+from vipbench.data.fetching.lock import staged_path, status
 from vipbench.data.fetching.sources import (
     STAGE,
     Part,
@@ -28,7 +28,7 @@ from vipbench.data.fetching.sources import (
     Source,
     load_source,
 )
-from vipbench.data.fetching.transfer import Patience
+from vipbench.data.fetching.transfer import Patience, note_path
 from vipbench.data.locate import locate
 from vipbench.demo.generate import make
 from vipbench.errors import DataError, RunError, RunInterrupted, TaskError
@@ -154,9 +154,32 @@ def test_nothing_is_left_of_a_process_that_was_killed(
         fetch(source, tmp_path, settings=SETTINGS)
         assert not (tmp_path / STAGE).exists()
         (tmp_path / STAGE).mkdir()
+    needed = [part for part in source.parts.values() if not part.optional]
+    whole = [staged_path(tmp_path, file) for part in needed for file in part.files]
+    for staged in whole:  # killed while it cleared up
+        staged.touch()
+        note_path(staged).touch()
+        staged.with_name(f"{staged.name.removesuffix('.part')}.unpacked").mkdir()
+    fetch(source, tmp_path, settings=SETTINGS)
+    assert not (tmp_path / STAGE).exists()
+    (tmp_path / STAGE).mkdir()
     (tmp_path / STAGE / "other.part").touch()
     fetch(source, tmp_path, settings=SETTINGS)
     assert (tmp_path / STAGE / "other.part").exists()
+
+
+def test_an_archive_that_is_to_be_kept_is_kept_after_a_kill(
+    source: Source, server: Server, tmp_path: Path
+) -> None:
+    settings = SETTINGS._replace(keep_archives=True)
+    fetch(source, tmp_path, ["images"], settings)
+    kept = tmp_path / "archives/i.zip"
+    [staged] = [staged_path(tmp_path, file) for file in source.parts["images"].files]
+    staged.parent.mkdir()
+    kept.rename(staged)
+    fetch(source, tmp_path, ["images"], settings)
+    assert kept.read_bytes() == server.files["/i.zip"].content
+    assert not (tmp_path / STAGE).exists()
 
 
 def test_single_parts_and_optional_ones(source: Source, server: Server, tmp_path: Path) -> None:

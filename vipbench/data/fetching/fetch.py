@@ -27,7 +27,7 @@ from vipbench.data.fetching.lock import (
     write_lock,
 )
 from vipbench.data.fetching.sources import STAGE, Part, RemoteFile, Source
-from vipbench.data.fetching.transfer import Patience, download, finish, plain_url
+from vipbench.data.fetching.transfer import Patience, download, finish, note_path, plain_url
 from vipbench.digests import file_digest
 from vipbench.errors import DataError, RunInterrupted, TaskError, nearest
 from vipbench.files import locked, made, size_in_words, unwritten
@@ -82,9 +82,11 @@ def fetch(
             console.say(f"{source.key} {name}: {part.title}; licence: {part.licence}")
             for file in part.files:
                 job = _Job(folder, source.key, name, file, settings, console)
-                if not _check(job):
-                    with made(folder / STAGE):
-                        _load(job)
+                if _check(job):
+                    _clear(job)
+                    continue
+                with made(folder / STAGE):
+                    _load(job)
         with suppress(OSError):  # it holds parts of other files, or is not there
             (folder / STAGE).rmdir()  # by a process that was killed
     return folder
@@ -176,6 +178,22 @@ def _check(job: _Job) -> bool:
     return False
 
 
+def _clear(job: _Job) -> None:
+    """Remove what a process that was killed has left of a file which is whole."""
+    if job.file.hub:
+        return
+    staged = staged_path(job.folder, job.file)
+    if job.settings.keep_archives and job.file.unpack and staged.exists():
+        recorded = job.read_lock().of(job.part, job.file.to)[0]
+        finish(staged, job.folder / "archives" / recorded.name)
+    for path in (_unpacked_path(job.folder, staged), staged, note_path(staged)):
+        _remove(path)
+
+
+def _unpacked_path(folder: Path, archive: Path) -> Path:
+    return folder / STAGE / f"{archive.name.removesuffix('.part')}.unpacked"
+
+
 def _accepted(lock: Lock, fetched: Fetched, path: Path, digest: str) -> Lock:
     """Record what is here now instead of what was fetched."""
     changes: dict[str, object]
@@ -230,7 +248,7 @@ def _load_from_url(job: _Job) -> None:
 def _unpack(job: _Job, lock: Lock, loaded: Fetched, archive: Path) -> None:
     """Unpack what was loaded, and take all of it or the one file that is wanted."""
     folder, file = job.folder, job.file
-    unpacked = folder / STAGE / f"{archive.name.removesuffix('.part')}.unpacked"
+    unpacked = _unpacked_path(folder, archive)
     with job.console.bar(f"unpacking {loaded.name}", unit="B", leave=False) as bar:
         root, content = unpack(archive, unpacked, bar.update)
     digest, n_files, n_bytes = content.sha256, content.n_files, content.n_bytes
@@ -245,7 +263,7 @@ def _unpack(job: _Job, lock: Lock, loaded: Fetched, archive: Path) -> None:
         finish(archive, folder / "archives" / loaded.name)
     _remove(unpacked)
     _remove(archive)
-    _remove(archive.with_name(f"{archive.name}.json"))
+    _remove(note_path(archive))
 
 
 def _only_file(folder: Path, name: str, archive: Path) -> Path:

@@ -164,9 +164,9 @@ def _receive(
     try:
         if not have:
             part.unlink(missing_ok=True)
-            _note_path(part).unlink(missing_ok=True)
+            note_path(part).unlink(missing_ok=True)
             if version.validator():
-                write_note(_note_path(part), version.model_dump(), "nothing was loaded")
+                write_note(note_path(part), version.model_dump(), "nothing was loaded")
         with part.open("ab", buffering=0) as file:
             for chunk in response.iter_raw():
                 _write_all(file, chunk)
@@ -341,7 +341,7 @@ def _check_size(url: str, size: int | None, expected: int | None, part: Path, ha
 def _known_version(part: Path, url: str) -> _Version | None:
     """Return which version of the file is in the `.part`, if it can be resumed."""
     try:
-        version = _Version.model_validate(read_json(_note_path(part)))
+        version = _Version.model_validate(read_json(note_path(part)))
     except (RunError, ValidationError):
         return None
     return version if version.url == plain_url(url) and version.validator() else None
@@ -383,7 +383,8 @@ def _all_there(response: httpx2.Response, part: Path, have: int) -> int:
     raise _Interrupted("what was loaded is not of this file")
 
 
-def _note_path(part: Path) -> Path:
+def note_path(part: Path) -> Path:
+    """Return where it is noted what the server calls the version of a file that is loaded."""
     return part.with_name(f"{part.name}.json")
 
 
@@ -399,7 +400,7 @@ def write_note(path: Path, value: object, kept: str) -> None:
 def _forget(part: Path) -> None:
     try:
         part.unlink(missing_ok=True)
-        _note_path(part).unlink(missing_ok=True)
+        note_path(part).unlink(missing_ok=True)
     except OSError as error:
         raise unwritten(part, error, "nothing was lost") from error
 
@@ -409,6 +410,6 @@ def finish(part: Path, target: Path) -> None:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         part.replace(target)
-        _note_path(part).unlink(missing_ok=True)
+        note_path(part).unlink(missing_ok=True)
     except OSError as error:
         raise unwritten(target, error, "what was loaded is kept") from error
