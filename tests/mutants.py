@@ -41,7 +41,7 @@ TARGETS: dict[str, tuple[str, ...]] = {
     "vipbench/images/shapes/freehand.py": ("tests/images",),
     "vipbench/images/shapes/masks.py": ("tests/images",),
     "vipbench/images/shapes/outlines.py": ("tests/images",),
-    "vipbench/prompts/words.py": ("tests/prompts", *GOLDENS),
+    "vipbench/prompts/words.py": ("tests/prompts", "tests/images/shapes", *GOLDENS),
     "vipbench/images/fit.py": ("tests/images",),
     "vipbench/images/geometry.py": ("tests/images", "tests/test_reading.py"),
     "vipbench/prompts/marks.py": ("tests/prompts", *GOLDENS),

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from tests import results
 from tests.analysis.test_pairs import V7W, run
 from tests.results import lines
 from vipbench import files
@@ -62,6 +63,22 @@ def test_another_checkpoint_alone_is_no_difference(tmp_path: Path) -> None:
     assert apart.others == ("model: vip → new", "settings.weights: aaaaaaaa → eeeeeeee")
 
 
+def test_what_differs_by_task_is_said_once_or_task_by_task(tmp_path: Path) -> None:
+    def of_tasks(name: str, **fits: Any) -> Side:
+        tasks = {task: results.task_run(task, fit=fit) for task, fit in fits.items()}
+        scores = [each for task in fits for each in lines(task, [1, 0])]
+        made = results.manifest("vip", tasks)
+        return read_side(str(results.save_scores(tmp_path / name, made, scores)))
+
+    base = of_tasks("a", visual7w_pointing="pad", pointqa_local="pad")
+    alike = of_tasks("b", visual7w_pointing="crop", pointqa_local="crop")
+    each = of_tasks("c", visual7w_pointing="crop", pointqa_local="squash")
+    assert told(tell_apart(base, alike)) == ["fit: pad → crop"]
+    assert told(tell_apart(base, each)) == [
+        "fit: pad → visual7w_pointing crop, pointqa_local squash"
+    ]
+
+
 def test_one_list_gives_the_order(tmp_path: Path) -> None:
     changes: dict[str, Any] = {"identity": {"runner": "hf"}, "settings": {"dtype": "float32"}}
     new = side(tmp_path / "b", task={"fit": "crop"}, path="reference", **changes)
@@ -98,6 +115,14 @@ def test_what_one_run_does_not_know_is_said_and_not_a_difference(tmp_path: Path)
     assert told(apart) == [f"runner: vipllava → {IMPORTED}"]
     folder = tmp_path / "b"
     assert apart.notes == (f"not known of {folder}, and not compared: prompt_format, fit, dtype",)
+
+
+def test_imported_answers_have_no_weights(tmp_path: Path) -> None:
+    imported: dict[str, Any] = {"identity": {"runner": IMPORTED}}
+    base, new = (side(tmp_path / name, **imported) for name in "ab")
+    assert not tell_apart(base, new).same_weights
+    adapted = side(tmp_path / "c", settings={"adapter": 64 * "d"})
+    assert not tell_apart(side(tmp_path / "d"), adapted).same_weights
 
 
 def test_baselines_are_told_apart_as_models(tmp_path: Path) -> None:

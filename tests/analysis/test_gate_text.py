@@ -40,6 +40,10 @@ def test_the_summary_names_rows_findings_and_lost_samples(tmp_path: Path) -> Non
     text = summary(gate(base, new, Thresholds()))
     assert text.startswith("## FAILED")
     assert f"| FAIL | {V7W} | 100.0 | 90.0 | -10.0 |" in text
+    strict = gate(base, new, Thresholds(max_drop=0.04))
+    [row] = [line for line in summary(strict).splitlines() if line.startswith("| FAIL")]
+    assert row.split(" | ")[6] == "-4.0"
+    assert "allowed -4.0, p" in junit(strict)
     assert "`q9` and 10 more" in text
     assert "**warning**" in text
     assert "bound of the one-sided 95 % interval" in text

@@ -196,6 +196,9 @@ def test_a_size_that_the_orientation_swaps_names_it(tmp_path: Path) -> None:
     )
     source = DataSource(tmp_path, tmp_path)
     [problem] = in_frame(sample, header, source)[1]
+    turned = header._replace(orientation=1)
+    [plain] = in_frame(sample, turned, source)[1]
+    assert "by its EXIF orientation" not in plain.message
     assert "swapped by its EXIF orientation 6 · write `exif: apply`" in problem.message
     assert in_frame(sample, header, source._replace(exif="apply"))[1] == []
 

@@ -63,6 +63,11 @@ def styles_file(folder: Path, text: str) -> Path:
     return folder
 
 
+def test_a_width_may_be_below_one(tmp_path: Path) -> None:
+    folder = styles_file(tmp_path, "thin: {shapes: [point], colors: [red], width: 0.5}\n")
+    assert load_styles((folder,))["thin"].width["point"] == 0.5
+
+
 def test_one_width_or_one_a_shape(tmp_path: Path) -> None:
     text = """
         all: {shapes: [point], colors: [red], width: 5}

@@ -299,6 +299,13 @@ def test_a_sample_that_a_part_lacks_is_an_error() -> None:
         join("both", ("qa", "qar"), lines)
 
 
+def test_marks_that_cannot_be_seen_are_those_of_all_parts() -> None:
+    one = part("qa", "1", 1, n_marks_lost=1, n_marks_cut=2)
+    other = part("qar", "1", 1, n_marks_lost=3, n_marks_cut=None)
+    [joined] = join("both", ("qa", "qar"), [one, other])
+    assert (joined.n_marks_lost, joined.n_marks_cut) == (4, None)
+
+
 def test_what_differs_between_parts_is_mixed() -> None:
     first = {"shape": ("point",), "n_marks": ("2",), "own": ("x",)}
     second = {"shape": ("point",), "n_marks": ("3",)}

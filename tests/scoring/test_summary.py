@@ -26,6 +26,12 @@ def test_rows_count_what_was_scored_and_what_was_not() -> None:
     assert row.group == "all"
 
 
+def test_a_subset_is_held_against_the_whole_task() -> None:
+    rows = summarise(manifest({"own": task(5)}), [line("1", 1.0), line("2", 0.0)])
+    assert rows[0].n_expected == 5
+    assert {row.n_expected for row in rows[1:]} <= {1, 2}
+
+
 def test_samples_with_marks_that_cannot_be_seen_are_counted_errors_or_not() -> None:
     lines = [
         line("1", n_marks_lost=2),

@@ -19,6 +19,7 @@ def test_examples(text: str, options: Mapping[str, str], answer: str | None) -> 
         ("(b) the cup", "B"),
         ("B: the cup", "B"),
         ("B, since it is red", "B"),
+        ("A\nThe second cup stands nearer to the edge. The third one does not.", "A"),
         ("A\nbecause it is red", "A"),
         ("The answer is B.", "B"),
         ("The correct answer is option (C)", "C"),

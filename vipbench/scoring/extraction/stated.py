@@ -128,7 +128,7 @@ class Reading:
             raise Undecided("opens with another option")
         votes = {vote for vote in (stated, line, opening) if vote}
         if len(votes) > 1:
-            return self.latest(said, line)
+            return self.latest(line)
         if votes:
             self.refuse_contradiction(said, line or opening or "")
             return votes.pop()
@@ -271,14 +271,10 @@ class Reading:
                 found = letter
         return found
 
-    def latest(self, said: Statement | None, line: str | None) -> str | None:
-        """Return what closes the text, where statement, line and opening differ."""
-        closes = said is not None and said.letter is not None and said.place == self.final > 0
-        if said and closes and line is None:
-            return said.letter
+    def latest(self, line: str | None) -> str:
+        """Return what closes the text as a line of its own, where evidence differs."""
         last = self.options.read(self.passage.lines[-1])
-        is_last = line is not None and last is not None and last.letter == line
-        if is_last and not (said and closes and said.letter != line):
+        if line is not None and last is not None and last.letter == line:
             return line
         raise Undecided("statement, line and opening differ")
 
