@@ -73,6 +73,8 @@ class AnswerFile(NamedTuple):
     """In the order of the file, duplicates included."""
     notes: tuple[str, ...] = ()
     """What the format allows and the user should know."""
+    style: str = ""
+    """The style of ours that the answers were made under, where the file says so."""
 
     def models(self) -> Counter[str]:
         """Count the names of models that the records give."""
@@ -377,17 +379,25 @@ def _read_datasets(folder: Path) -> AnswerFile:
         names = ", ".join(loaded if isinstance(loaded, dict) else loaded.features)
         raise DataError(f"{folder}: holds {names} · expected {FORMATS['datasets']}")
     answers = []
+    styles: dict[str, None] = {}
     for number, row in enumerate(loaded.select_columns(["id", "run"])):
         run = row["run"] or {}
         # Where the run had an error there is no text, and no answer here either.
         if isinstance(run.get("text"), str):
             model = str(run.get("model") or "")
             answers.append(Answer(str(row["id"]), run["text"], f"row {number}", model))
+            styles[str(run.get("style") or "")] = None
     if not answers:
         raise DataError(f"{folder}: holds no answer · expected {FORMATS['datasets']}")
+    if len(styles) > 1:
+        named = ", ".join(map(shown, styles))
+        raise DataError(
+            f"{folder}: holds answers under {len(styles)} styles: {named} · expected one · export"
+            " each style (`--style`) to a folder of its own"
+        )
     facts = json.dumps([(answer.id, answer.text) for answer in answers])
     digest = hashlib.sha256(facts.encode()).hexdigest()
-    return AnswerFile(folder, "datasets", digest, tuple(answers))
+    return AnswerFile(folder, "datasets", digest, tuple(answers), style=next(iter(styles)))
 
 
 # --- writing

@@ -33,17 +33,25 @@ _FORMS = {
 """How ids look, of which benchmark they are, and of which of its layouts."""
 
 
+class Placed(NamedTuple):
+    """A file of answers, and the style that they stand under."""
+
+    file: AnswerFile
+    said_by: str
+    """Who says that they were made under it, such as `--styles`; empty: nobody."""
+
+
 class Matched(NamedTuple):
     """What the answers of all files come to, sample by sample."""
 
-    responses: dict[tuple[str, str], Response]
-    """(task, sample id) -> text or error, for each sample that can be asked."""
+    responses: dict[tuple[str, str, str], Response]
+    """(task, style, sample id) -> text or error, for each sample that can be asked."""
     notes: tuple[str, ...]
     """What is not as it should be, counted, a few by name."""
 
 
 def match_answers(
-    files: Mapping[str, AnswerFile],
+    files: Mapping[tuple[str, str], Placed],
     trials: Iterable[Trial],
     known: Mapping[str, AbstractSet[str]],
 ) -> Matched:
@@ -55,32 +63,35 @@ def match_answers(
     parsed.
 
     Args:
-        files: task -> its answers.
-        trials: of the run, under one style a task.
+        files: (task, style) -> the answers that stand there.
+        trials: of the run.
         known: task -> ids of all its samples, those that are not asked too.
 
     Raises:
         DataError: More than half of the ids of a file are of no sample of the task, or a Visual7W
             result is to be held against data that do not name their boxes.
     """
-    tasks = {name: _TaskMatch(name, file, known[name]) for name, file in files.items()}
+    matches = {
+        (task, style): _TaskMatch(task, style, placed, known[task])
+        for (task, style), placed in files.items()
+    }
     responses = {}
     for trial in trials:
-        response = tasks[trial.task].respond(trial)
+        response = matches[trial.task, trial.style].respond(trial)
         if response is not None:
-            responses[trial.task, trial.id] = response
-    return Matched(responses, tuple(note for task in tasks.values() for note in task.notes()))
+            responses[trial.task, trial.style, trial.id] = response
+    return Matched(responses, tuple(note for match in matches.values() for note in match.notes()))
 
 
 class _TaskMatch:
-    """The answers to one task, and what is found out about them."""
+    """The answers to one task under one style, and what is found out about them."""
 
-    def __init__(self, task: str, file: AnswerFile, known: AbstractSet[str]) -> None:
-        self.task, self.file = task, file
-        self.style = ""
+    def __init__(self, task: str, style: str, placed: Placed, known: AbstractSet[str]) -> None:
+        self.task, self.style, self.file = task, style, placed.file
+        self.said_by = placed.said_by
         self.by_id: dict[str, list[Answer]] = defaultdict(list)
         self.unknown: list[Answer] = []
-        for answer in file.answers:
+        for answer in self.file.answers:
             sample_id = _sample_id(answer.id, known)
             if sample_id is None:
                 self.unknown.append(answer)
@@ -109,7 +120,6 @@ class _TaskMatch:
 
     def respond(self, trial: Trial) -> Response | None:
         """Return the response to a trial; None where the sample cannot be asked."""
-        self.style = trial.style
         self.asked.add(trial.id)
         found = self.by_id.get(trial.id, [])
         if trial.request is None:
@@ -132,8 +142,11 @@ class _TaskMatch:
         return Response(text=first.text)
 
     def _compare_question(self, trial: Trial, request: Request, answer: Answer) -> None:
-        """Note where the file says that something else was asked; other frames around it may be."""
-        if not answer.asked:
+        """Note where the file says that something else was asked; other frames around it may be.
+
+        How a text speaks of regions follows from their marks, of which nothing may be known.
+        """
+        if not answer.asked or (not self.said_by and "n_marks" in trial.tags):
             return
         self.n_questions += 1
         theirs = " ".join(answer.asked.split())
@@ -152,6 +165,20 @@ class _TaskMatch:
         if answer.text and answer.text not in letters:
             self.no_option.append(trial.id)
         return Response(text=letters.get(answer.text, answer.text))
+
+    def _how(self) -> str:
+        """Say how the answers were made, as far as anybody says so."""
+        if not self.said_by:
+            return (
+                "which marks, which text and which decoding they were made with is unknown, they"
+                f" stand under style {self.style}"
+            )
+        of_file = self.file.style
+        says = f", although the file says {of_file}" if of_file not in ("", self.style) else ""
+        return (
+            f"made under style {self.style} as {self.said_by} says{says}; which text and which"
+            " decoding they were made with is unknown"
+        )
 
     def notes(self) -> list[str]:
         """Say what came of the file; one line a finding."""
@@ -180,8 +207,7 @@ class _TaskMatch:
         ]
         notes = [
             f"{self.task}: {len(file.answers):,} answers in {file.path} ({file.format}, sha256"
-            f" {file.digest[:12]}); which marks, which text and which decoding they were made with"
-            f" is unknown, they stand under style {self.style}",
+            f" {file.digest[:12]}); {self._how()}",
             *(f"{self.task}: {name}: {note}" for note in file.notes),
             *(
                 f"{self.task}: {name}: {len(ids):,} {words} ({_few(ids)})"

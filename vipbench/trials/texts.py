@@ -84,7 +84,8 @@ class TextWarnings:
             if (sample.id, code) in self._seen:
                 continue
             self._seen.add((sample.id, code))
-            message = f"style {style.name}: {what} · sent as {_sent(request)}"
+            sent = "" if style.kind == "elsewhere" else f" · sent as {_sent(request)}"
+            message = f"style {style.name}: {what}{sent}"
             new.append(Problem(id=sample.id, code=code, message=message, warning=True))
         self.counts.update(problem.code for problem in new)
         self._first = self._first or next(iter(new), None)
@@ -111,10 +112,12 @@ def _sent(request: Request) -> str:
 def _findings(sample: Sample, style: PromptStyle, request: Request) -> Iterator[tuple[str, str]]:
     """Yield code and words of everything that looks wrong; a code may come more than once."""
     texts = _Texts(sample)
-    yield from _not_words(sample, request)
-    yield from _choices(texts)
     if sample.task is not None and sample.task.kind == "short_answer":
         yield from _target(sample.target.strip())
+    if style.kind == "elsewhere":  # no text of ours was sent
+        return
+    yield from _not_words(sample, request)
+    yield from _choices(texts)
     for which in texts.empty():
         yield "empty_text", f"{which} is empty"
     yield from _marks(texts, style, request)
