@@ -212,6 +212,9 @@ class Sample(Record):
     `pixels` of masks."""
     annotated_size: tuple[int, int] | None = None
     """Width and height in px of the image that the regions were drawn on, where the data say so."""
+    answer_only: bool = False
+    """The data hold the right answer alone, without question and picture: answers that are there
+    can be scored, nothing can be asked."""
     choice_ids: tuple[str, ...] = ()
     """What the data call the options (Visual7W: the numbers of their boxes); empty: nothing."""
     group: str

@@ -13,7 +13,17 @@ from vipbench.cli.printing import CONSOLE, print_results
 from vipbench.errors import RunError
 from vipbench.option import Option
 
-ReadFormat = Literal["answers", "visual7w", "vip_bench", "gar_bench", "csv", "jsonl", "datasets"]
+ReadFormat = Literal[
+    "answers",
+    "visual7w",
+    "vip_bench",
+    "gar_bench",
+    "blink",
+    "blink_raw",
+    "csv",
+    "jsonl",
+    "datasets",
+]
 
 
 @record_command(

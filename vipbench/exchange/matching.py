@@ -17,6 +17,8 @@ PREFIXES = ("v7w-", "v1_")
 """What an id in a file may lack: Visual7W's is the `qa_id`, ViP-Bench's the number of the
 question. Source: V7W toolkit, evaluate.py; ViP-LLaVA, scripts/convert_vipbench_for_eval.py."""
 SHOWN_IDS = 3
+PART = re.compile(r"((?:val|test)_[A-Z][A-Za-z_-]*)_\d+")
+"""An id of BLINK: split and subtask, which its files hold side by side, and a number."""
 
 _FORMS = {
     r"v7w-\d+": ("Visual7W", ""),
@@ -28,6 +30,7 @@ _FORMS = {
     r"test-\d+": ("VCR", "the raw test split"),
     r"v1_\d+": ("ViP-Bench", ""),
     r"vqa_\d+": ("GAR-Bench", ""),
+    r"(val|test)_[A-Z][A-Za-z_-]*_\d+": ("BLINK", ""),
     r"\d+": ("Visual7W or ViP-Bench", ""),  # without its prefix
 }
 """How ids look, of which benchmark they are, and of which of its layouts."""
@@ -91,9 +94,14 @@ class _TaskMatch:
         self.said_by = placed.said_by
         self.by_id: dict[str, list[Answer]] = defaultdict(list)
         self.unknown: list[Answer] = []
+        parts = {match[1] for id_ in known if (match := PART.fullmatch(id_))}
+        self.of_other_parts: list[str] = []
         for answer in self.file.answers:
             sample_id = _sample_id(answer.id, known)
-            if sample_id is None:
+            match = PART.fullmatch(answer.id) if parts else None
+            if sample_id is None and match and match[1] not in parts:
+                self.of_other_parts.append(answer.id)
+            elif sample_id is None:
                 self.unknown.append(answer)
             else:
                 self.by_id[sample_id].append(answer)
@@ -104,11 +112,13 @@ class _TaskMatch:
         self.unasked: list[str] = []
         self.no_option: list[str] = []
         self.other_text: list[str] = []
+        self.other_target: list[str] = []
         self.n_questions = 0
         self.letters_of_boxes = False
 
     def _check_known(self, known: AbstractSet[str]) -> None:
-        unknown = sorted({answer.id for answer in self.unknown})
+        others = [] if self.by_id else self.of_other_parts
+        unknown = sorted({answer.id for answer in self.unknown} | {*others})
         n = len(unknown) + len(self.by_id)
         if 2 * len(unknown) <= n:
             return
@@ -136,6 +146,8 @@ class _TaskMatch:
             texts = " and ".join(f"{shown(each.text)} ({each.where})" for each in (first, other))
             return _error(f"{len(found)} answers in {self.file.path.name}: {texts}")
         self._compare_question(trial, trial.request, first)
+        if first.right and first.right != trial.target:
+            self.other_target.append(trial.id)
         if self.file.format == "visual7w":
             return self._box(trial, first)
         self.letters_of_boxes |= bool(trial.choice_ids)
@@ -195,6 +207,12 @@ class _TaskMatch:
             (
                 [id_ for id_ in extra if id_ not in self.differing],
                 "samples have the same answer more than once; it counts once",
+            ),
+            (self.of_other_parts, "answers are to other splits or subtasks, and left out"),
+            (
+                self.other_target,
+                "samples have another right answer in the file than in the data: another release"
+                " of the labels?",
             ),
             (outside, "samples with an answer are not asked in this run"),
             (self.unasked, "samples with an answer cannot be asked, see `vipbench check`"),

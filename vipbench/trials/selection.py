@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from vipbench.data.locate import locate
+from vipbench.data.task_data import locate_task
 from vipbench.data.tasks import all_styles, load_suite, load_task
 from vipbench.errors import TaskError
 from vipbench.prompts.expressions import parse_styles
@@ -119,12 +119,7 @@ def select(
         choices.append(
             TaskChoice(
                 spec=spec,
-                source=locate(
-                    str(spec.data),
-                    data,
-                    spec.path.parent if spec.path else None,
-                    of_rows=spec.reader == "jsonl",
-                ),
+                source=locate_task(spec, data),
                 styles=kept,
                 headline=headline,
                 fit=chosen_fit,

@@ -58,6 +58,8 @@ _FULL_STOP = re.compile(r"(?<=[^\W_]{2})\.$")
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]{2,}")
 _JOINED = re.compile(rf"[A-Za-z0-9]+{MENTION.pattern}|{MENTION.pattern}[A-Za-z0-9<]\w*")
 _WORD = re.compile(r"[^\W_]+(?:['\u2019]\w+)?")
+_NUMBERED = re.compile(r"\[\d{1,3}\]")
+"""How some prompts call what bears a number in the picture."""
 _ARTICLES = frozenset({"a", "an", "the"})
 _WHERE = frozenset({"in", "within", "inside", "at", "with", "on", "by"})
 """Prepositions that cannot stand before "within", "with" or "at"."""
@@ -174,8 +176,12 @@ def _not_words(sample: Sample, request: Request) -> Iterator[tuple[str, str]]:
     texts = [*request.turns]
     if not sample.choices:  # else it is a letter
         texts.append(_GRADED.sub("\n", sample.target))
+    explained = any(_NUMBERED.search(turn) for turn in template_turns(sample))
     for text in texts:
-        if found := foreign_placeholders(text):
+        found = foreign_placeholders(text)
+        if explained:  # the prompt itself says what [1] stands for
+            found = tuple(word for word in found if not _NUMBERED.fullmatch(word))
+        if found:
             words = ", ".join(map(shown, found[:MOST_NAMED]))
             where = "" if text in request.turns else f" in the target {shown(sample.target)}"
             what = f"{words}{where}: a placeholder of another format, which is not replaced"
