@@ -96,7 +96,7 @@ def test_nothing_of_blink(tmp_path: Path) -> None:
 def test_old_labels_are_known_by_their_digest(
     tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    reader = import_reader(load_task(REFLECTANCE)).__globals__  # type: ignore[attr-defined]
+    reader = import_reader(load_task(REFLECTANCE)).__globals__
     labels = {f"val_Relative_Reflectance_{n}": f"({'ABC'[n % 3]})" for n in range(1, 5)}
     digest = reader["digest_labels"](labels)
     # The definition, so that anybody can make it: lines sorted by id as text.

@@ -5,7 +5,6 @@ imported only where there is one.
 """
 
 import base64
-import binascii
 import hashlib
 import json
 import tempfile
@@ -139,6 +138,14 @@ def _saved_rows(folder: Path) -> Iterator[dict[str, Any]]:
         yield dict(row)
 
 
+def _decoded(text: str) -> bytes:
+    """Return the bytes of base64, also in a `data:` URL; those of the text where it is none."""
+    try:
+        return base64.b64decode(text.rpartition(",")[2] if text.startswith("data:") else text)
+    except ValueError:
+        return text.encode(errors="replace")
+
+
 def _write_image(value: object, folder: Path) -> str | None:
     """Write a picture under its digest, so that rows which share one share its path.
 
@@ -147,10 +154,7 @@ def _write_image(value: object, folder: Path) -> str | None:
     if isinstance(value, dict):
         value = value.get("bytes")
     if isinstance(value, str):
-        try:
-            value = base64.b64decode(value.rpartition(",")[2] if value[:5] == "data:" else value)
-        except binascii.Error:
-            value = value.encode()
+        value = _decoded(value)
     if not isinstance(value, bytes) or not value:
         return None
     ending = next((end for start, end in ENDINGS.items() if value.startswith(start)), "")
