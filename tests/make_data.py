@@ -4,11 +4,16 @@
 them comes from a data set: images are coloured rectangles, and all names and answers are invented.
 """
 
+import base64
+import io
 import json
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
+import pyarrow
+import pyarrow.parquet
 from PIL import Image, ImageDraw
 
 DATA = Path(__file__).parent / "data"
@@ -34,7 +39,8 @@ FILM = "lsmdc_0000_DEMO/0000_DEMO_00.00.0"
 
 def main() -> None:
     """Rewrite all fixtures."""
-    for make in (visual7w, pointqa, vcr, vip_bench, gar_bench, own):
+    made = (visual7w, pointqa, vcr, vip_bench, gar_bench, own, blink, vp_bench, inst_it)
+    for make in made:
         shutil.rmtree(DATA / make.__name__, ignore_errors=True)
         make(DATA / make.__name__)
 
@@ -527,6 +533,89 @@ def write_image(path: Path, boxes: Iterable[Box], marks: Iterable[Box] = ()) -> 
     for box in marks:
         pen.rectangle(box, outline=(255, 0, 0), width=2)
     image.save(path)
+
+
+BLINK = {
+    "Relative_Depth": (
+        "Two points are circled. Which one is nearer?\nSelect from the following choices.\n",
+        ["A is closer", "B is closer"],
+    ),
+    "Relative_Reflectance": (
+        "Which point is darker? Select from the following choices.",  # without a line break
+        ["A is darker", "B is darker", "About the same"],
+    ),
+    "Object_Localization": (
+        "Which box fits the cup? Select from the following options.\n",
+        ["Box A", "Box B"],
+    ),
+}
+"""Subtask -> how its invented questions begin, and its options."""
+
+
+def blink(folder: Path) -> None:
+    """A folder for each subtask with a parquet file of split val, as on the hub."""
+    for subtask, (question, options) in BLINK.items():
+        rows = []
+        for number in range(1, 5):
+            picture = io.BytesIO()
+            image = Image.new("RGB", SIZE, FILLS[number - 1])
+            ImageDraw.Draw(image).ellipse((number, 4, number + 8, 12), outline="red")
+            image.save(picture, "PNG")
+            lines = "\n".join(f"({'ABC'[n]}) {text}" for n, text in enumerate(options))
+            name = f"val_{subtask}_{number}"
+            none = dict.fromkeys(("image_2", "image_3", "image_4"))
+            rows.append(
+                {"idx": name, "sub_task": subtask, "question": question, "prompt": question + lines}
+                | {"image_1": {"bytes": picture.getvalue(), "path": f"{name}_1.jpg"}, **none}
+                | {"choices": options, "answer": f"({'ABC'[number % len(options)]})"}
+                | {"explanation": "", "filename": f"{name}.jpg"}
+            )
+        write_parquet(folder / subtask / "val-00000-of-00001.parquet", rows)
+
+
+def vp_bench(folder: Path) -> None:
+    """The parquet file of stage 1, with pictures in base64."""
+    rows = []
+    for number in range(1, 5):
+        picture = io.BytesIO()
+        Image.new("RGB", SIZE, FILLS[number - 1]).save(picture, "JPEG")
+        rows.append(
+            {"index": number, "context": "", "question": f"What is in the marked part {number}?"}
+            | {"A": "a cup", "B": "a door", "C": "a lamp", "D": "" if number == 4 else "a dog"}
+            | {"answer": "ABCA"[number - 1], "vp_amount": "1"}
+            | {"image": base64.b64encode(picture.getvalue()).decode()}
+            | {"vp_shape": ["box", "oval", "tag", "box"][number - 1], "vp_properties": "{}"}
+        )
+    write_parquet(folder / "vp_bench_stage_1.parquet", rows)
+
+
+def inst_it(folder: Path) -> None:
+    """The file of questions with options beside the marked pictures."""
+    records = []
+    for number in range(1, 5):
+        name = f"{(number + 1) // 2:03d}.jpg"
+        path = folder / "images_vpt" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", SIZE, FILLS[number - 1]).save(path)
+        things = [f"[{(number + n) % 4 + 1}]" for n in range(4)]
+        records.append(
+            {"question_id": f"q{number}", "question": f"What does [{number}] look at?"}
+            | {f"choice_{letter}": thing for letter, thing in zip("abcd", things, strict=True)}
+            | {"answer": "ABCD"[number - 1], "image": name}
+        )
+    text = json.dumps(records, indent=1) + "\n"
+    (folder / "image_multi_choices.json").write_text(text, encoding="utf-8")
+
+
+def write_parquet(path: Path, rows: list[dict[str, Any]]) -> None:
+    """Write rows as the hub has them; columns without a value are of the type of pictures."""
+    picture = pyarrow.struct({"bytes": pyarrow.binary(), "path": pyarrow.string()})
+    table = pyarrow.Table.from_pylist(rows)
+    for number, field in enumerate(table.schema):
+        if pyarrow.types.is_null(field.type):
+            table = table.set_column(number, field.name, table[field.name].cast(picture))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pyarrow.parquet.write_table(table, path, compression="zstd")
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from PIL import Image
 
 from vipbench.data.locate import locate
 from vipbench.data.samples import inspect_image, load_samples
+from vipbench.data.task_data import locate_task
 from vipbench.data.tasks import all_styles, find_tasks, load_task
 from vipbench.images.draw import render
 from vipbench.prompts.expressions import parse_styles
@@ -36,6 +37,8 @@ PREPROCESSED = {
     "vcr_qar_turns": "vcr-val.json",
 }
 """Task -> the preprocessed file; the raw one is found first in the same folder."""
+SEVERAL = frozenset(f"blink_{kind}_correspondence" for kind in ("visual", "semantic", "functional"))
+"""Tasks of several pictures, which cannot be asked about yet; their answers are imported."""
 SHAPES: tuple[Shape, ...] = (
     "rectangle",
     "ellipse",
@@ -88,7 +91,7 @@ def prompts() -> dict[str, str]:
     files = {}
     for task in find_tasks((OWN,)):
         spec = load_task(task, (OWN,))
-        if spec.kind == "joint":
+        if spec.kind == "joint" or task in SEVERAL:
             continue
         headline = parse_styles(spec.styles[0], known)[0]
         extra = () if headline.kind == "given" else EXTRA_STYLES
@@ -110,7 +113,7 @@ def sources(spec: TaskSpec) -> list[tuple[str, DataSource]]:
     if spec.path is not None and spec.path.parent == OWN:
         return [("own", locate(str(spec.data), {}, OWN))]
     folder = DATA / str(spec.data)
-    found = [("raw", DataSource(folder, folder))]
+    found = [("raw", locate_task(spec, {str(spec.data): DataSource(folder, folder)}))]
     if spec.name in PREPROCESSED:
         found.append(("preprocessed", DataSource(folder / PREPROCESSED[spec.name], folder)))
     return found

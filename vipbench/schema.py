@@ -43,8 +43,11 @@ Quantize = Literal["int8", "int4"]
 Engine = Literal["local", "ray"]
 """Where workers are: processes of this machine, or actors on those of a Ray cluster."""
 StyleKind = Literal[
-    "marks", "given", "none", "blind", "coordinates", "wrong", "shuffled", "permuted"
+    "marks", "given", "none", "blind", "coordinates", "wrong", "shuffled", "permuted", "elsewhere"
 ]
+"""`elsewhere`: of answers whose marks and texts nobody has told us; nothing is asked under it."""
+NO_CONTROLS: tuple[StyleKind, ...] = ("marks", "given", "elsewhere")
+"""Kinds of styles that results are about; the others show what marks are worth."""
 BoxUnits = Literal["pixels", "fractions", "thousandths", "xywh"]
 """What the numbers of a data file's boxes are: px; parts of the image's width and height, or
 thousandths of them; x, y, width and height in px."""
@@ -209,6 +212,9 @@ class Sample(Record):
     `pixels` of masks."""
     annotated_size: tuple[int, int] | None = None
     """Width and height in px of the image that the regions were drawn on, where the data say so."""
+    answer_only: bool = False
+    """The data hold the right answer alone, without question and picture: answers that are there
+    can be scored, nothing can be asked."""
     choice_ids: tuple[str, ...] = ()
     """What the data call the options (Visual7W: the numbers of their boxes); empty: nothing."""
     group: str

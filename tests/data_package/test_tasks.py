@@ -50,6 +50,14 @@ def test_the_tasks_are_those_of_the_benchmarks() -> None:
         "vip_bench_human": 303,
         "vip_bench_drawn": 303,
         "gar_bench_vqa": 424,
+        "blink_relative_depth": 124,
+        "blink_relative_reflectance": 134,
+        "blink_object_localization": 122,
+        "blink_visual_correspondence": 172,
+        "blink_semantic_correspondence": 139,
+        "blink_functional_correspondence": 130,
+        "vp_bench_1": 14868,
+        "inst_it_mc": None,
     }
     tokens = {spec.max_new_tokens for name, spec in found.items() if "vip_bench" in name}
     assert tokens == {1024}
@@ -88,7 +96,8 @@ def test_a_name_that_is_taken_is_an_error(make: Make) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "hint"), [("vcr_aq", "did you mean 'vcr_qa'"), ("xyz", "known: gar_bench_vqa, ")]
+    ("name", "hint"),
+    [("vcr_aq", "did you mean 'vcr_qa'"), ("xyz", "known: blink_functional_correspondence, ")],
 )
 def test_an_unknown_task(name: str, hint: str) -> None:
     with pytest.raises(TaskError, match=rf"task '{name}' is unknown · {hint}"):

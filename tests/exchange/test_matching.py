@@ -7,7 +7,7 @@ import pytest
 
 from vipbench.errors import DataError
 from vipbench.exchange.formats import Answer, AnswerFile, Format
-from vipbench.exchange.matching import Matched, digest_files, match_answers, name_model
+from vipbench.exchange.matching import Matched, Placed, digest_files, match_answers, name_model
 from vipbench.schema import Request, Response, Trial
 
 Given = tuple[str, str]
@@ -37,13 +37,15 @@ def answer_file(
     return AnswerFile(Path("folder/a.json"), as_format, "0" * 64, tuple(answers))
 
 
-def match(trials: Sequence[Trial], file: AnswerFile, known: Sequence[str] = ()) -> Matched:
+def match(
+    trials: Sequence[Trial], file: AnswerFile, known: Sequence[str] = (), said_by: str = ""
+) -> Matched:
     ids = {each.id for each in trials} | set(known)
-    return match_answers({"t": file}, trials, {"t": ids})
+    return match_answers({("t", "s"): Placed(file, said_by)}, trials, {"t": ids})
 
 
 def response_of(matched: Matched, id_: str) -> Response:
-    return matched.responses["t", id_]
+    return matched.responses["t", "s", id_]
 
 
 def noted(matched: Matched, words: str) -> str:
@@ -150,7 +152,7 @@ def test_a_file_of_other_samples_is_refused_with_a_guess(
 def test_answers_outside_a_subset_and_to_unusable_samples_are_counted() -> None:
     file = answer_file(("q1", "A"), ("q2", "A"), ("q3", "A"))
     matched = match([trial("q1"), unusable("q2")], file, known=["q3"])
-    assert set(matched.responses) == {("t", "q1")}
+    assert set(matched.responses) == {("t", "s", "q1")}
     assert "1 samples with an answer are not asked in this run ('q3')" in noted(
         matched, "not asked"
     )
@@ -203,6 +205,24 @@ def test_another_question_is_noted(asked: str, n: int) -> None:
     found = [note for note in matched.notes if "do they belong to another split?" in note]
     assert len(found) == (n > 0)
     assert all(f"{n} of 2 answers were given to another text" in note for note in found)
+
+
+def test_how_a_text_speaks_of_marks_that_nobody_knows_is_not_compared() -> None:
+    marked = trial("q1").model_copy(update={"tags": {"n_marks": ("1",)}})
+    for said_by, n in (("", 0), ("--style", 1)):
+        file = answer_file(("q1", "A"), asked="What is in the box?")
+        notes = match([marked], file, said_by=said_by).notes
+        assert sum("do they belong to another split?" in note for note in notes) == n
+
+
+def test_answers_to_other_parts_of_a_benchmark_are_set_aside() -> None:
+    trials = [trial("val_Relative_Depth_1")]
+    others = [(f"{split}_Art_Style_{n}", "A") for split in ("val", "test") for n in range(9)]
+    matched = match(trials, answer_file(("val_Relative_Depth_1", "B"), *others))
+    assert response_of(matched, "val_Relative_Depth_1").text == "B"
+    assert "18 answers are to other splits or subtasks" in noted(matched, "18 answers")
+    with pytest.raises(DataError, match="match no sample of t"):
+        match(trials, answer_file(*others))
 
 
 def test_the_model_is_who_the_user_or_the_file_says() -> None:

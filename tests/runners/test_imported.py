@@ -14,9 +14,10 @@ def request(id_: str) -> Request:
 
 def test_each_request_gets_its_own_answer_and_no_image_is_read() -> None:
     texts = {"q1": " a cat ", "q2": "B"}
-    runner = ImportedRunner("m", {("t", id_): Response(text=text) for id_, text in texts.items()})
+    responses = {("t", "s", id_): Response(text=text) for id_, text in texts.items()}
+    runner = ImportedRunner("m", responses)
     for ids in (["q1", "q2"], ["q2"]):
-        responses = runner.generate([request(id_) for id_ in ids], [])
-        assert [response.text for response in responses] == [texts[id_] for id_ in ids]
+        found = runner.generate([request(id_) for id_ in ids], [])
+        assert [response.text for response in found] == [texts[id_] for id_ in ids]
     assert not reads_images(runner)
     assert settings_of(runner, "x").model == "m"

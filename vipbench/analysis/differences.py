@@ -7,6 +7,7 @@ from vipbench.analysis.asked import asked_otherwise
 from vipbench.analysis.pairs import Side, differences
 from vipbench.errors import RunError
 from vipbench.report.names import display_names
+from vipbench.runfolder import manifest as manifests
 from vipbench.runfolder.judge_file import judge_labels
 from vipbench.runfolder.manifest import IMPORTED
 from vipbench.schema import Record
@@ -25,6 +26,7 @@ NAMES = (
     "answered_by",
     "exif",
     "endpoint",
+    "style",
     "requests",
 )
 """Everything that is looked at, in the order in which it is told."""
@@ -137,6 +139,8 @@ def _values(name: str, base: Side, new: Side) -> tuple[_Value, _Value]:
         return _requests(base, new)
     if name == "judge":
         return _judges(base, new)
+    if name == "style":
+        return _styles(base, new)
     if name in ("fit", "rule", "exif"):
         by_task = {"fit": _fits, "rule": _rules, "exif": _exif}[name]
         return _by_task(by_task(base), by_task(new))
@@ -169,6 +173,22 @@ def _requests(base: Side, new: Side) -> tuple[_Value, _Value]:
     if not found:
         return None, None
     return ", ".join(asked.task for asked in found), ", ".join(asked.words for asked in found)
+
+
+def _styles(base: Side, new: Side) -> tuple[_Value, _Value]:
+    """Return the styles where one of the two says nothing of how was asked; others are chosen."""
+    styles: tuple[dict[str, str], ...] = ({}, {})
+    for task in base.manifest.tasks:
+        if task in new.manifest.tasks and (is_elsewhere(base, task) or is_elsewhere(new, task)):
+            for of_side, side in zip(styles, (base, new), strict=True):
+                of_side[task] = side.style_of(task)
+    return _by_task(*styles) if styles[0] != styles[1] else (None, None)
+
+
+def is_elsewhere(side: Side, task: str) -> bool:
+    """Say whether it is not known how the scores of a task that are compared were asked for."""
+    part = (side.manifest.tasks[task].parts or (task,))[0]
+    return manifests.is_elsewhere(side.manifest.identity, part, side.style_of(task))
 
 
 def _paths(base: Side, new: Side) -> tuple[_Value, _Value]:

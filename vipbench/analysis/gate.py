@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 
 from pydantic import Field
 
-from vipbench.analysis.differences import Apart, tell_apart
+from vipbench.analysis.differences import Apart, is_elsewhere, tell_apart
 from vipbench.analysis.pairs import (
     Pair,
     Pairing,
@@ -237,9 +237,12 @@ def _headlines(base: Side, new: Side) -> tuple[list[Pairing], list[str]]:
     for pairing in pair_runs(base, new):
         style, other = pairing.styles
         if style != other:
+            advice = "run both with one suite"
+            if any(is_elsewhere(side, pairing.task) for side in (base, new)):
+                advice = "give `vipbench import` the --style that the answers were made under"
             raise RunError(
                 f"{base.name} and {new.name} cannot be paired: the headline style of "
-                f"{pairing.task} is {style} in one, {other} in the other · run both with one suite"
+                f"{pairing.task} is {style} in one, {other} in the other · {advice}"
             )
         if style in marked:
             kept.append(pairing)

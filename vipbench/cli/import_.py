@@ -1,6 +1,7 @@
 """`vipbench import`: score answers that were made elsewhere."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -12,7 +13,17 @@ from vipbench.cli.printing import CONSOLE, print_results
 from vipbench.errors import RunError
 from vipbench.option import Option
 
-ReadFormat = Literal["answers", "visual7w", "vip_bench", "gar_bench", "csv", "jsonl", "datasets"]
+ReadFormat = Literal[
+    "answers",
+    "visual7w",
+    "vip_bench",
+    "gar_bench",
+    "blink",
+    "blink_raw",
+    "csv",
+    "jsonl",
+    "datasets",
+]
 
 
 @record_command(
@@ -25,6 +36,12 @@ ReadFormat = Literal["answers", "visual7w", "vip_bench", "gar_bench", "csv", "js
     words={
         "model": Option("Who gave the answers.", metavar="NAME", unset="as the files say"),
         "suite": Option("Whose styles, fit and metrics.", metavar="NAME"),
+        "styles": Option(
+            "The style of ours that the answers were made under.",
+            metavar="STYLE",
+            unset="as the file says, else elsewhere",
+            flags=("--style", "--styles"),
+        ),
         "max_errors": Option("Share of a task's samples that may have no answer.", metavar="SHARE"),
     },
     before={"as_format": "suite"},
@@ -33,7 +50,11 @@ def import_answers(
     raw: RawValues,
     files: Annotated[
         list[str],
-        typer.Argument(metavar="TASK=FILE", help="Answers to a task.", show_default=False),
+        typer.Argument(
+            metavar="TASK[@STYLE]=FILE",
+            help="Answers to a task, and the style of ours that they were made under.",
+            show_default=False,
+        ),
     ],
     as_format: Annotated[
         ReadFormat | None,
@@ -43,7 +64,8 @@ def import_answers(
     """Score answers that were made elsewhere, into a run folder like any other.
 
     A sample without an answer is an error, and so is one with several that differ. A joint task is
-    scored where all its parts are given.
+    scored where all its parts are given. Answers of which nobody says how they were made stand
+    under style `elsewhere`.
     """
     from vipbench.run import loop
     from vipbench.run.settings import RunSettings
@@ -56,31 +78,57 @@ def import_answers(
         "answers_format": as_format,
         "runner": IMPORTED,
     }
-    fields["tasks"] = _with_joint(tuple(answers), fields["include"])
+    fields["tasks"] = _with_joint(answers, fields["include"])
     settings = checked(RunSettings, fields, "vipbench import")
     print_results(loop.run(settings, console=CONSOLE))
 
 
 def _answer_files(arguments: Sequence[str]) -> dict[str, Path]:
+    """Return the file of each task, or `task@style`."""
     files: dict[str, Path] = {}
     for argument in arguments:
-        task, _, path = argument.partition("=")
-        if not (task and path):
-            raise RunError(f"{argument!r}: expected TASK=FILE, such as vcr_qa=answers.jsonl")
-        if task in files:
-            raise RunError(f"{argument!r}: {task} is given twice · give one file a task")
-        files[task] = Path(path).expanduser()
+        name, path = _split(argument)
+        task, at, style = (part.strip() for part in name.partition("@"))
+        if not (task and path and bool(at) == bool(style)):
+            raise RunError(
+                f"{argument!r}: expected TASK=FILE, such as vcr_qa=answers.jsonl, or"
+                " TASK@STYLE=FILE"
+            )
+        name = f"{task}{at}{style}"
+        if name in files:
+            raise RunError(
+                f"{argument!r}: {name} is given twice · give one file a task, or one a style:"
+                f" {task}@STYLE=FILE"
+            )
+        files[name] = Path(path).expanduser()
     return files
 
 
-def _with_joint(tasks: Sequence[str], include: Sequence[Path]) -> tuple[str, ...]:
-    """Add the joint tasks of which all parts are there."""
+def _split(argument: str) -> tuple[str, str]:
+    """Split at the first `=`; behind an inline style with keys (`alpha=96`), at the next one."""
+    match = re.match(r"[^=@]+@(?:[^=]*:(?:alpha|width)=[\d.]+)*[^=]*(?==)", argument)
+    if match:
+        return match[0], argument[match.end() + 1 :]
+    task, _, path = argument.partition("=")
+    return task, path
+
+
+def _with_joint(names: Iterable[str], include: Sequence[Path]) -> tuple[str, ...]:
+    """Return the tasks, and the joint tasks of which all parts are there under the same styles."""
     from vipbench.data.tasks import find_tasks, load_task
 
-    for name in tasks:
-        load_task(name, include)  # a misspelt one is said before others are read
+    styles: dict[str, set[str]] = {}
+    for name in names:
+        task, _, style = name.partition("@")
+        styles.setdefault(task, set()).add(style)
+    for task in styles:
+        load_task(task, include)  # a misspelt one is said before others are read
     specs = (load_task(name, include) for name in find_tasks(include))
     joint = (
-        spec.name for spec in specs if spec.kind == "joint" and set(tasks).issuperset(spec.data)
+        spec.name
+        for spec in specs
+        if spec.kind == "joint"
+        and styles.keys() >= set(spec.data)
+        and all(styles[part] == styles[spec.data[0]] for part in spec.data)
     )
-    return tuple(dict.fromkeys((*tasks, *joint)))
+    return tuple(dict.fromkeys((*styles, *joint)))

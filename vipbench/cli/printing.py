@@ -117,11 +117,12 @@ def print_results(results: "Results") -> None:
     """Print the scores of a run, how they depend on the kind of mark, and where they are."""
     from vipbench.report.names import model_name
     from vipbench.report.terminal import BreakdownTable, run_table
+    from vipbench.schema import NO_CONTROLS
 
     named = {"model": model_name(results.manifest)}  # rows keep the folder's own name
     rows = [row.model_copy(update=named) for row in results.rows]
     styles = [style for styles in results.manifest.identity.styles.values() for style in styles]
-    marked = {style.name for style in styles if style.kind in ("marks", "given")}
+    marked = {style.name for style in styles if style.kind in NO_CONTROLS}
     listed_axes = {axis for task in results.manifest.tasks.values() for axis in task.breakdown}
     axes = [axis for axis in BREAKDOWN_AXES if axis in listed_axes]
     breakdown = BreakdownTable(rows, marked, axes, listed_axes)

@@ -50,6 +50,7 @@ def show(
     from vipbench.report.names import model_name
     from vipbench.runfolder import lines, trials_file
     from vipbench.runfolder.folder import REQUESTS
+    from vipbench.runfolder.manifest import is_elsewhere
     from vipbench.runfolder.opened import open_run
 
     manifest = open_run(folder)
@@ -69,6 +70,8 @@ def show(
         put(f"format   {prompt_format} ({one_line(manifest.prompt_format_from)})")
     for note in manifest.prompt_notes:
         put(f"note     {one_line(note)}")
+    if is_elsewhere(manifest.identity, trial.task, trial.style):
+        put("note     asked elsewhere: which marks and which text the model saw is not known")
     if trial.request is None:
         put(f"error    {one_line(trial.error or '')}")
         return

@@ -118,6 +118,7 @@ def locate(
     base: Path | None = None,
     *,
     of_rows: bool = False,
+    as_it_is: bool = False,
 ) -> DataSource:
     """Find the data of a key: named by the user, beside the task, or fetched into the cache.
 
@@ -130,6 +131,7 @@ def locate(
         base: the task's folder, to which a path is relative.
         of_rows: the task has reader `jsonl`, so that parquet, and JSON with images in it, are
             written so, too.
+        as_it_is: leave rows to the task's reader, which makes files of them itself.
 
     Raises:
         DataError: Nothing is found; says which option to give.
@@ -140,7 +142,7 @@ def locate(
         for path in (source.questions, source.images, *source.more_images):
             if not path.exists():
                 raise DataError(f"data {key!r}: {path} does not exist · give an existing folder")
-        return prepare(overrides[key])
+        return source if as_it_is else prepare(source)
     if base is not None and (base / key).exists():
         path = base / key
         return prepare(DataSource(path, path if path.is_dir() else path.parent))

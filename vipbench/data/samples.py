@@ -20,6 +20,10 @@ from vipbench.validation import shown
 """Half of a character, which JSON can spell and UTF-8 cannot."""
 FARTHEST = 1_000_000
 """px from the origin that a coordinate may lie; marks that reach farther take minutes to draw."""
+NOTHING_TO_ASK = (
+    "the data hold the right answers alone, no questions and no pictures · expected the release"
+    " with its pictures · answers that are there are scored by `vipbench import TASK=FILE`"
+)
 CONTRACT = "expected an iterator of Sample and Problem records"
 
 
@@ -167,6 +171,8 @@ def inspect_image(sample: Sample, source: DataSource) -> tuple[Sample | None, li
     def problem(code: str, message: str, *, warning: bool = False) -> Problem:
         return Problem(id=sample.id, code=code, message=message, warning=warning)
 
+    if sample.answer_only:
+        return None, [problem("answer_only", NOTHING_TO_ASK)]
     try:
         path = safe_path(source.image_roots, sample.image)
     except DataError as error:

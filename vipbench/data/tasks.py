@@ -5,7 +5,7 @@ import importlib.metadata
 import importlib.util
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from types import ModuleType
 
@@ -230,6 +230,18 @@ def import_reader(spec: TaskSpec) -> Reader:
     if not callable(reader):
         raise TaskError(f"{spec.path}: reader {spec.reader!r}: {path} has no function {function!r}")
     return reader  # type: ignore[no-any-return]  # a plugin's function; its records are checked
+
+
+def import_files(spec: TaskSpec) -> Callable[[DataSource], DataSource] | None:
+    """Import what makes files of a task's data: `as_files(source, function)` beside its reader.
+
+    None where there is none: the data are files already.
+    """
+    if spec.reader is None or spec.path is None:
+        return None
+    path, function = _reader_file(spec.reader, spec.path)
+    as_files = getattr(_module(path.resolve()), "as_files", None)
+    return partial(as_files, function=function) if callable(as_files) else None
 
 
 def _reader_file(reader: str, task: Path) -> tuple[Path, str]:

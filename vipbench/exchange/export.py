@@ -105,6 +105,11 @@ def export_run(
     notes = [f"{answers.task}: {gap}; left out" for gap in answers.gaps()]
     if as_format == "datasets":
         _write_datasets(folder, answers, out)
+        if manifests.is_elsewhere(manifest.identity, answers.task, answers.style):
+            notes.append(
+                f"{answers.task}: was asked elsewhere: the pictures have no marks of ours, and"
+                " the texts are not those that the model saw"
+            )
         return Exported(len(answers.replies), tuple(notes))
     replies = answers.replies
     texts = {reply.id: reply.text for reply in replies}

@@ -5,10 +5,13 @@ file is passed over, apart from keys and columns that the format does not need.
 """
 
 import csv
+import gzip
 import hashlib
 import io
 import json
 import re
+import tempfile
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
@@ -16,7 +19,7 @@ from typing import Literal, NamedTuple, get_args
 
 from vipbench.digests import file_digest
 from vipbench.errors import DataError, nearest
-from vipbench.files import check_regular, csv_text
+from vipbench.files import check_regular, csv_text, reason
 from vipbench.reading import (
     BadRecord,
     DataRecord,
@@ -28,23 +31,40 @@ from vipbench.reading import (
 )
 from vipbench.validation import shown
 
-Format = Literal["answers", "visual7w", "vip_bench", "gar_bench", "csv", "jsonl", "datasets"]
+Format = Literal[
+    "answers",
+    "visual7w",
+    "vip_bench",
+    "gar_bench",
+    "blink",
+    "blink_raw",
+    "csv",
+    "jsonl",
+    "datasets",
+]
 FORMATS: dict[str, str] = {
     "answers": "official answers, one JSON object a line with 'question_id' and 'text'",
     "visual7w": "results of the Visual7W toolkit, a JSON list with 'qa_id' and 'candidates'",
     "vip_bench": 'ViP-Bench results, one JSON object {"v1_<n>": text}',
     "gar_bench": "outputs of GAR-Bench, a JSON list with 'image' and 'model_output'",
+    "blink": "BLINK's saved outputs, {split: [{'idx', 'prediction', 'full_prediction'}]}, as its"
+    " code has read them; or JSON lines with 'id', 'text' and 'official'",
+    "blink_raw": "the same, as the model wrote them",
     "csv": "CSV with the columns id and text",
     "jsonl": "JSON lines with 'id' and 'text'",
     "datasets": "a folder that `vipbench export` wrote for the library datasets",
 }
 """Format -> what it looks like."""
-READ_ONLY: tuple[Format, ...] = ("gar_bench",)
+READ_ONLY: tuple[Format, ...] = ("gar_bench", "blink", "blink_raw")
 """Formats that answers are read from and not written to: they repeat the questions' answers."""
 VIP_BENCH_ID = re.compile(r"v1_(0|[1-9][0-9]*)")
 """A sample of ViP-Bench; its official answers have the number alone as `question_id`. Source:
 ViP-LLaVA, scripts/convert_vipbench_for_eval.py."""
 SHOWN_MISTAKES = 3
+NO_OPTION = "(Z)"
+"""What BLINK's code writes where it has read no option."""
+LARGEST = 1_000_000_000
+"""Bytes that a packed file may come to."""
 
 
 class Answer(NamedTuple):
@@ -60,6 +80,8 @@ class Answer(NamedTuple):
     """Name of the model, where the record says it."""
     asked: str = ""
     """The question or the prompt that the record says it answers."""
+    right: str = ""
+    """The letter that the record says is right."""
 
 
 class AnswerFile(NamedTuple):
@@ -73,6 +95,8 @@ class AnswerFile(NamedTuple):
     """In the order of the file, duplicates included."""
     notes: tuple[str, ...] = ()
     """What the format allows and the user should know."""
+    style: str = ""
+    """The style of ours that the answers were made under, where the file says so."""
 
     def models(self) -> Counter[str]:
         """Count the names of models that the records give."""
@@ -117,6 +141,19 @@ class _Output(DataRecord):
     model_output: str
 
 
+class _Saved(DataRecord):
+    idx: str
+    prediction: str
+    full_prediction: str
+    answer: str = ""
+
+
+class _Extracted(DataRecord):
+    id: str
+    text: str
+    official: str
+
+
 class _Plain(DataRecord):
     id: int | str
     text: str
@@ -135,6 +172,8 @@ def read_answers(path: Path, as_format: str | None = None) -> AnswerFile:
     """
     if as_format is not None and as_format not in FORMATS:
         raise DataError(f"--format {as_format!r}: is unknown{nearest(as_format, FORMATS)}")
+    if _is_gzip(path):
+        return _read_gzip(path, as_format)
     if path.is_dir():
         if as_format not in (None, "datasets"):
             raise DataError(f"{path}: is a folder · expected a file in format {as_format}")
@@ -148,6 +187,10 @@ def read_answers(path: Path, as_format: str | None = None) -> AnswerFile:
     notes: tuple[str, ...] = ()
     if name == "vip_bench":
         answers = _checked(file, _vip_bench(file))
+    elif name in ("blink", "blink_raw"):
+        answers = _checked(file, _blink(file, raw=name == "blink_raw"))
+        if name == "blink":
+            answers, notes = _only_letters(answers)
     elif name == "visual7w":
         answers = _checked(file, _outcomes(file, _visual7w))
         notes = _candidate_notes(file)
@@ -192,6 +235,8 @@ def _recognise(file: QuestionFile) -> str:
         return "jsonl"
     if isinstance(file.content, dict) and any(map(VIP_BENCH_ID.fullmatch, file.content)):
         return "vip_bench"
+    if any({"idx", "prediction", "full_prediction"} <= each.keys() for each in _saved(file)):
+        return "blink"
     raise DataError(
         f"{file.path}: holds {describe(file.content)} · expected answers: {_expected()}"
     )
@@ -289,6 +334,85 @@ def _candidate_notes(file: QuestionFile) -> tuple[str, ...]:
     return tuple(f"{note}, as in the toolkit" for note in notes)
 
 
+def _saved(file: QuestionFile) -> list[dict[str, object]]:
+    """List the records of BLINK's saved outputs, whichever split they stand under."""
+    content = file.content
+    if not isinstance(content, dict):
+        return []
+    return [record for records in content.values() for record in entries(records)]
+
+
+def _blink(file: QuestionFile, *, raw: bool) -> _Outcomes:
+    """Yield what BLINK's code read out of each answer, `(A)`, `(Z)` for none; or the answer."""
+
+    def saved(value: object, where: str) -> Answer:
+        record = parse(_Saved, value, where)
+        text = record.full_prediction if raw else record.prediction
+        return Answer(record.idx, text, where, right=record.answer.strip("()"))
+
+    def extracted(value: object, where: str) -> Answer:
+        record = parse(_Extracted, value, where)
+        return Answer(record.id, record.text if raw else record.official, where)
+
+    if not isinstance(file.content, dict) or {"id", "official"} <= file.content.keys():
+        yield from _outcomes(file, extracted)
+        return
+    for split, records in file.content.items():
+        if not isinstance(records, list):
+            yield BadRecord(f"key {split!r}: {shown(records)} is not a list")
+            continue
+        for number, value in enumerate(records):
+            yield _attempt(value, f"{split}[{number}]", saved)
+
+
+def _only_letters(answers: tuple[Answer, ...]) -> tuple[tuple[Answer, ...], tuple[str, ...]]:
+    """Take what is more than an option for none, as the published comparison does."""
+    more = [answer for answer in answers if not re.fullmatch(r"\([A-Z]\)", answer.text)]
+    if not more:
+        return answers, ()
+    note = (
+        f"{len(more):,} extractions are more than an option, such as {shown(more[0].text)}"
+        f" ({more[0].where}); each counts as none, {NO_OPTION}, since the published code compares"
+        " them with '(A)' as they are"
+    )
+    ids = {id(answer) for answer in more}
+    kept = (each._replace(text=NO_OPTION) if id(each) in ids else each for each in answers)
+    return tuple(kept), (note,)
+
+
+def _is_gzip(path: Path) -> bool:
+    try:
+        check_regular(path)
+        with path.open("rb") as file:
+            return file.read(2) == b"\x1f\x8b"
+    except OSError:
+        return False  # what is wrong is said where the file is read
+
+
+def _read_gzip(path: Path, as_format: str | None) -> AnswerFile:
+    """Read a file that gzip has packed; DataError also where it is broken or far too large."""
+    with tempfile.TemporaryDirectory() as folder:
+        unpacked = Path(folder) / path.name.removesuffix(".gz")
+        try:
+            with gzip.open(path) as packed:
+                content = packed.read(LARGEST + 1)
+        except (OSError, EOFError, zlib.error) as error:
+            raise DataError(
+                f"{path}: broken gzip ({reason(error)}) · download or write the file again"
+            ) from error
+        if len(content) > LARGEST:
+            raise DataError(
+                f"{path}: holds more than {LARGEST:,} bytes · expected answers · unpack it if they"
+                " are"
+            )
+        unpacked.write_bytes(content)
+        try:
+            found = read_answers(unpacked, as_format)
+        except DataError as error:
+            raise DataError(str(error).replace(str(unpacked), str(path))) from error
+    return found._replace(path=path, digest=file_digest(path))
+
+
 def _vip_bench(file: QuestionFile) -> _Outcomes:
     content = file.content
     if not isinstance(content, dict):
@@ -377,17 +501,25 @@ def _read_datasets(folder: Path) -> AnswerFile:
         names = ", ".join(loaded if isinstance(loaded, dict) else loaded.features)
         raise DataError(f"{folder}: holds {names} · expected {FORMATS['datasets']}")
     answers = []
+    styles: dict[str, None] = {}
     for number, row in enumerate(loaded.select_columns(["id", "run"])):
         run = row["run"] or {}
         # Where the run had an error there is no text, and no answer here either.
         if isinstance(run.get("text"), str):
             model = str(run.get("model") or "")
             answers.append(Answer(str(row["id"]), run["text"], f"row {number}", model))
+            styles[str(run.get("style") or "")] = None
     if not answers:
         raise DataError(f"{folder}: holds no answer · expected {FORMATS['datasets']}")
+    if len(styles) > 1:
+        named = ", ".join(map(shown, styles))
+        raise DataError(
+            f"{folder}: holds answers under {len(styles)} styles: {named} · expected one · export"
+            " each style (`--style`) to a folder of its own"
+        )
     facts = json.dumps([(answer.id, answer.text) for answer in answers])
     digest = hashlib.sha256(facts.encode()).hexdigest()
-    return AnswerFile(folder, "datasets", digest, tuple(answers))
+    return AnswerFile(folder, "datasets", digest, tuple(answers), style=next(iter(styles)))
 
 
 # --- writing

@@ -17,6 +17,8 @@ PREFIXES = ("v7w-", "v1_")
 """What an id in a file may lack: Visual7W's is the `qa_id`, ViP-Bench's the number of the
 question. Source: V7W toolkit, evaluate.py; ViP-LLaVA, scripts/convert_vipbench_for_eval.py."""
 SHOWN_IDS = 3
+PART = re.compile(r"((?:val|test)_[A-Z][A-Za-z_-]*)_\d+")
+"""An id of BLINK: split and subtask, which its files hold side by side, and a number."""
 
 _FORMS = {
     r"v7w-\d+": ("Visual7W", ""),
@@ -28,22 +30,31 @@ _FORMS = {
     r"test-\d+": ("VCR", "the raw test split"),
     r"v1_\d+": ("ViP-Bench", ""),
     r"vqa_\d+": ("GAR-Bench", ""),
+    r"(val|test)_[A-Z][A-Za-z_-]*_\d+": ("BLINK", ""),
     r"\d+": ("Visual7W or ViP-Bench", ""),  # without its prefix
 }
 """How ids look, of which benchmark they are, and of which of its layouts."""
 
 
+class Placed(NamedTuple):
+    """A file of answers, and the style that they stand under."""
+
+    file: AnswerFile
+    said_by: str
+    """Who says that they were made under it, such as `--styles`; empty: nobody."""
+
+
 class Matched(NamedTuple):
     """What the answers of all files come to, sample by sample."""
 
-    responses: dict[tuple[str, str], Response]
-    """(task, sample id) -> text or error, for each sample that can be asked."""
+    responses: dict[tuple[str, str, str], Response]
+    """(task, style, sample id) -> text or error, for each sample that can be asked."""
     notes: tuple[str, ...]
     """What is not as it should be, counted, a few by name."""
 
 
 def match_answers(
-    files: Mapping[str, AnswerFile],
+    files: Mapping[tuple[str, str], Placed],
     trials: Iterable[Trial],
     known: Mapping[str, AbstractSet[str]],
 ) -> Matched:
@@ -55,34 +66,42 @@ def match_answers(
     parsed.
 
     Args:
-        files: task -> its answers.
-        trials: of the run, under one style a task.
+        files: (task, style) -> the answers that stand there.
+        trials: of the run.
         known: task -> ids of all its samples, those that are not asked too.
 
     Raises:
         DataError: More than half of the ids of a file are of no sample of the task, or a Visual7W
             result is to be held against data that do not name their boxes.
     """
-    tasks = {name: _TaskMatch(name, file, known[name]) for name, file in files.items()}
+    matches = {
+        (task, style): _TaskMatch(task, style, placed, known[task])
+        for (task, style), placed in files.items()
+    }
     responses = {}
     for trial in trials:
-        response = tasks[trial.task].respond(trial)
+        response = matches[trial.task, trial.style].respond(trial)
         if response is not None:
-            responses[trial.task, trial.id] = response
-    return Matched(responses, tuple(note for task in tasks.values() for note in task.notes()))
+            responses[trial.task, trial.style, trial.id] = response
+    return Matched(responses, tuple(note for match in matches.values() for note in match.notes()))
 
 
 class _TaskMatch:
-    """The answers to one task, and what is found out about them."""
+    """The answers to one task under one style, and what is found out about them."""
 
-    def __init__(self, task: str, file: AnswerFile, known: AbstractSet[str]) -> None:
-        self.task, self.file = task, file
-        self.style = ""
+    def __init__(self, task: str, style: str, placed: Placed, known: AbstractSet[str]) -> None:
+        self.task, self.style, self.file = task, style, placed.file
+        self.said_by = placed.said_by
         self.by_id: dict[str, list[Answer]] = defaultdict(list)
         self.unknown: list[Answer] = []
-        for answer in file.answers:
+        parts = {match[1] for id_ in known if (match := PART.fullmatch(id_))}
+        self.of_other_parts: list[str] = []
+        for answer in self.file.answers:
             sample_id = _sample_id(answer.id, known)
-            if sample_id is None:
+            match = PART.fullmatch(answer.id) if parts else None
+            if sample_id is None and match and match[1] not in parts:
+                self.of_other_parts.append(answer.id)
+            elif sample_id is None:
                 self.unknown.append(answer)
             else:
                 self.by_id[sample_id].append(answer)
@@ -93,11 +112,13 @@ class _TaskMatch:
         self.unasked: list[str] = []
         self.no_option: list[str] = []
         self.other_text: list[str] = []
+        self.other_target: list[str] = []
         self.n_questions = 0
         self.letters_of_boxes = False
 
     def _check_known(self, known: AbstractSet[str]) -> None:
-        unknown = sorted({answer.id for answer in self.unknown})
+        others = [] if self.by_id else self.of_other_parts
+        unknown = sorted({answer.id for answer in self.unknown} | {*others})
         n = len(unknown) + len(self.by_id)
         if 2 * len(unknown) <= n:
             return
@@ -109,7 +130,6 @@ class _TaskMatch:
 
     def respond(self, trial: Trial) -> Response | None:
         """Return the response to a trial; None where the sample cannot be asked."""
-        self.style = trial.style
         self.asked.add(trial.id)
         found = self.by_id.get(trial.id, [])
         if trial.request is None:
@@ -126,14 +146,19 @@ class _TaskMatch:
             texts = " and ".join(f"{shown(each.text)} ({each.where})" for each in (first, other))
             return _error(f"{len(found)} answers in {self.file.path.name}: {texts}")
         self._compare_question(trial, trial.request, first)
+        if first.right and first.right != trial.target:
+            self.other_target.append(trial.id)
         if self.file.format == "visual7w":
             return self._box(trial, first)
         self.letters_of_boxes |= bool(trial.choice_ids)
         return Response(text=first.text)
 
     def _compare_question(self, trial: Trial, request: Request, answer: Answer) -> None:
-        """Note where the file says that something else was asked; other frames around it may be."""
-        if not answer.asked:
+        """Note where the file says that something else was asked; other frames around it may be.
+
+        How a text speaks of regions follows from their marks, of which nothing may be known.
+        """
+        if not answer.asked or (not self.said_by and "n_marks" in trial.tags):
             return
         self.n_questions += 1
         theirs = " ".join(answer.asked.split())
@@ -153,6 +178,20 @@ class _TaskMatch:
             self.no_option.append(trial.id)
         return Response(text=letters.get(answer.text, answer.text))
 
+    def _how(self) -> str:
+        """Say how the answers were made, as far as anybody says so."""
+        if not self.said_by:
+            return (
+                "which marks, which text and which decoding they were made with is unknown, they"
+                f" stand under style {self.style}"
+            )
+        of_file = self.file.style
+        says = f", although the file says {of_file}" if of_file not in ("", self.style) else ""
+        return (
+            f"made under style {self.style} as {self.said_by} says{says}; which text and which"
+            " decoding they were made with is unknown"
+        )
+
     def notes(self) -> list[str]:
         """Say what came of the file; one line a finding."""
         file, name = self.file, self.file.path.name
@@ -169,6 +208,12 @@ class _TaskMatch:
                 [id_ for id_ in extra if id_ not in self.differing],
                 "samples have the same answer more than once; it counts once",
             ),
+            (self.of_other_parts, "answers are to other splits or subtasks, and left out"),
+            (
+                self.other_target,
+                "samples have another right answer in the file than in the data: another release"
+                " of the labels?",
+            ),
             (outside, "samples with an answer are not asked in this run"),
             (self.unasked, "samples with an answer cannot be asked, see `vipbench check`"),
             (self.no_option, "results choose a box that is not an option; each cannot be parsed"),
@@ -180,8 +225,7 @@ class _TaskMatch:
         ]
         notes = [
             f"{self.task}: {len(file.answers):,} answers in {file.path} ({file.format}, sha256"
-            f" {file.digest[:12]}); which marks, which text and which decoding they were made with"
-            f" is unknown, they stand under style {self.style}",
+            f" {file.digest[:12]}); {self._how()}",
             *(f"{self.task}: {name}: {note}" for note in file.notes),
             *(
                 f"{self.task}: {name}: {len(ids):,} {words} ({_few(ids)})"

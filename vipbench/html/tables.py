@@ -18,6 +18,7 @@ from vipbench.html.runs import (
 from vipbench.prompts.styles import COLORS, SHAPES
 from vipbench.report.rows import has_uneven_images
 from vipbench.runfolder.summary import ALL, Row, find_group
+from vipbench.schema import NO_CONTROLS
 from vipbench.stats import MIN_CLUSTERS, clustered_mean, holm, paired
 
 AXIS_WORDS = {"color": "colour", "n_marks": "number of marks"}
@@ -286,8 +287,8 @@ def task_part(runs: Sequence[Run], scores: Scores, key: TaskKey, label: str, slu
     first = having[0][1].manifest.tasks[key.name]
     metric = headline_metric(first)
     kinds = {style: kind for _, run in reversed(having) for style, kind in run.kinds(key).items()}
-    marked = [style for style, kind in kinds.items() if kind in MARKED]
-    control_names = [style for style, kind in kinds.items() if kind not in MARKED]
+    marked = [style for style, kind in kinds.items() if kind in NO_CONTROLS]
+    control_names = [style for style, kind in kinds.items() if kind not in NO_CONTROLS]
     bars = [
         Bar(style, number, value)
         for style in marked

@@ -126,7 +126,7 @@ class Wording:
         return f"{thing}{words.preposition} {article}{color}{words.noun}"
 
     def _control(self, index: int, label: str, *, locative: bool) -> str:
-        if self.style.kind == "none":
+        if self.style.kind in ("none", "elsewhere"):
             return f"{label or 'object'} {index + 1}"
         if self.style.kind == "coordinates":
             size = self.sample.image_size

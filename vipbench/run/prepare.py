@@ -63,7 +63,7 @@ def prepare(settings: RunSettings, draft: Path, console: Console) -> Prepared:
     selection = select(
         suite=settings.suite,
         tasks=settings.tasks,
-        styles=settings.styles,
+        styles=spec.styles_of(settings.styles, settings.suite),
         data=settings.data,
         include=settings.include,
         fit=settings.fit,

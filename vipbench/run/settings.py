@@ -82,7 +82,8 @@ class RunSettings(Record):
     adapter: Annotated[str | None, ADAPTER] = None
     """Without `model`: onto `base`, else onto what its config names."""
     answers: dict[str, Path] = Field(
-        default={}, description="Task -> file of answers made elsewhere, which are scored."
+        default={},
+        description="Task, or task@style -> file of answers made elsewhere, which are scored.",
     )
     answers_format: str | None = Field(
         default=None,

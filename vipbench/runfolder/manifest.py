@@ -18,6 +18,7 @@ from vipbench.runfolder.folder import MANIFEST, RUN_ADVICE
 from vipbench.runfolder.plan import BatchLimit
 from vipbench.runfolder.shard import Shard
 from vipbench.schema import (
+    NO_CONTROLS,
     AnswerPath,
     Engine,
     ExtraMetric,
@@ -316,9 +317,15 @@ def differences(previous: Identity, current: Identity) -> list[str]:
 
 
 def marked_styles(identity: Identity) -> frozenset[str]:
-    """Return the names of the styles under which the model sees marks."""
+    """Return the names of the styles that are no controls: the model sees marks, or may do so."""
     styles = itertools.chain.from_iterable(identity.styles.values())
-    return frozenset(style.name for style in styles if style.kind in ("marks", "given"))
+    return frozenset(style.name for style in styles if style.kind in NO_CONTROLS)
+
+
+def is_elsewhere(identity: Identity, task: str, style: str) -> bool:
+    """Say whether a style is of answers of which it is not known how they were asked for."""
+    styles = identity.styles.get(task, ())
+    return any(each.name == style and each.kind == "elsewhere" for each in styles)
 
 
 def check_same(folder: Path, previous: Identity, current: Identity) -> None:

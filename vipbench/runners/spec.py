@@ -61,7 +61,7 @@ class ModelChoice:
     workers: int = 1
     engine: Engine = "local"
     answers: Mapping[str, Path] = field(default_factory=dict)
-    """Task -> file of answers made elsewhere, for runner `imported`."""
+    """Task, or `task@style` -> file of answers made elsewhere, for runner `imported`."""
     answers_format: str | None = None
     endpoint: EndpointOptions = field(default_factory=EndpointOptions)
     """Which endpoint answers, for runner `openai`."""
@@ -265,6 +265,12 @@ class RunnerSpec(ABC):
                 f"runner {self.name}: takes no answers · give answers made elsewhere to "
                 "`vipbench import TASK=FILE`"
             )
+
+    def styles_of(
+        self, styles: str | None, suite: str | None
+    ) -> str | Mapping[str, str | None] | None:
+        """Return the styles that tasks are asked under, as `select` takes them."""
+        return styles
 
     def check_selection(self, selection: Selection) -> None:  # noqa: B027  # most can be asked any
         """Check whether it can be asked these tasks under these styles; RunError."""

@@ -16,7 +16,7 @@ from pydantic import TypeAdapter
 
 from vipbench.console import QUIET, Console
 from vipbench.data.box_tally import CODES, BoxTally, refuse_file
-from vipbench.data.samples import inspect_image, load_samples
+from vipbench.data.samples import NOTHING_TO_ASK, inspect_image, load_samples
 from vipbench.digests import file_digest
 from vipbench.errors import DataError, TaskError, nearest
 from vipbench.images.decode import image_header, safe_path
@@ -43,7 +43,9 @@ from vipbench.trials.texts import TextWarnings
 KeptT = TypeVar("KeptT")
 
 SHOWN_IDS = 5
-NOTED = (*CODES, "exif_not_applied", "box_without_area", "outline_outside_box")
+OF_FILE = ("release", "old_labels")
+"""Warnings of a file as a whole, whichever samples are asked: which release of the data it is."""
+NOTED = (*CODES, *OF_FILE, "exif_not_applied", "box_without_area", "outline_outside_box")
 """Warnings that a run tells of, since marks may be drawn elsewhere than they are meant."""
 KEPT_SAMPLES = 256
 """Samples whose regions others borrow that are kept in memory."""
@@ -146,7 +148,9 @@ def _task_trials(
         tally.warn(of_file)
         asked = subset.draw(records.ids)
         asked_ids = {records.ids[index] for index in asked}
-        tally.warn(warning for warning in warnings if warning.id in asked_ids)
+        tally.warn(
+            warning for warning in warnings if warning.id in asked_ids or warning.code in OF_FILE
+        )
         for index in console.bar(f"{spec.name}: images", asked, leave=False):
             inspected.append(_inspect(records[index], source, tally))
 
@@ -307,6 +311,9 @@ def _store(
             message = record.message if record.code in NOTED else ""
             warnings.append(_Warning(record.id, record.code, message))
             continue
+        if isinstance(record, Sample) and record.answer_only and choice.is_asked:
+            where = f"{choice.spec.name}: {choice.source.questions}"
+            raise DataError(f"{where}: {NOTHING_TO_ASK}")
         index = spool.append(record)
         # A copy: the string of the file would keep the block of memory around it, with all the
         # rest of the file, from being given back.
@@ -337,6 +344,8 @@ def _inspect(record: Sample | Problem, source: DataSource, tally: _Tally) -> _In
     """Check a sample's image, and digest it."""
     if isinstance(record, Problem):
         return tally.fail(record, record)
+    if record.answer_only:
+        return _Inspected(record=record)
     sample, problems = inspect_image(record, source)
     tally.warn(problem for problem in problems if problem.warning)
     error = next((problem for problem in problems if not problem.warning), None)

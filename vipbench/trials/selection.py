@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from vipbench.data.locate import locate
+from vipbench.data.task_data import locate_task
 from vipbench.data.tasks import all_styles, load_suite, load_task
 from vipbench.errors import TaskError
 from vipbench.prompts.expressions import parse_styles
@@ -23,8 +23,12 @@ from vipbench.schema import (
 CUSTOM = "custom"
 """What stands for the suite's name where tasks are listed without one."""
 DEFAULT_BREAKDOWN: tuple[str, ...] = Suite.model_fields["breakdown"].default
-DRAWN_KINDS = ("marks", "none", "blind", "coordinates", "wrong", "shuffled", "permuted")
+DRAWN_KINDS = (
+    *("marks", "none", "blind", "coordinates", "wrong", "shuffled", "permuted", "elsewhere"),
+)
 """Kinds of styles that suit a task whose images hold no marks."""
+MARKED_KINDS = ("given", "blind", "elsewhere")
+"""Kinds of styles that suit a task whose images hold their marks."""
 
 
 class TaskChoice(NamedTuple):
@@ -42,6 +46,8 @@ class TaskChoice(NamedTuple):
     """Who says how its images are fitted, such as `suite paper`."""
     rule: Rule | None = None
     """The suite's or the task's; None: neither says how answers are read."""
+    is_asked: bool = True
+    """False: the answers are there already, and no image is needed."""
 
 
 class Selection(NamedTuple):
@@ -70,7 +76,7 @@ def select(
     *,
     suite: str | None = None,
     tasks: Sequence[str] = (),
-    styles: str | None = None,
+    styles: str | Mapping[str, str | None] | None = None,
     data: Mapping[str, DataSource],
     include: Sequence[Path] = (),
     fit: Fit | None = None,
@@ -82,7 +88,8 @@ def select(
     Args:
         suite: name; gives tasks, styles and fit where they are not given themselves.
         tasks: names; a joint task brings its parts.
-        styles: expression as for `--styles`.
+        styles: expression as for `--styles`; or one for each task whose answers are there already,
+            which alone may be under `elsewhere`.
         data: where the data of each key lie.
         include: further folders of task files.
         fit: for all tasks.
@@ -99,7 +106,11 @@ def select(
     notes: list[str] = []
     choices = []
     for spec in asked:
-        kept, headline, left_out = _task_styles(spec, chosen, styles, known)
+        is_asked = not isinstance(styles, Mapping)
+        wanted = styles.get(spec.name) if isinstance(styles, Mapping) else styles
+        kept, headline, left_out = _task_styles(spec, chosen, wanted, known)
+        if is_asked:
+            _refuse_elsewhere(spec, kept)
         if left_out:
             notes.append(f"{spec.name}: {_why_left_out(spec, left_out)}")
         if not kept:
@@ -108,18 +119,14 @@ def select(
         choices.append(
             TaskChoice(
                 spec=spec,
-                source=locate(
-                    str(spec.data),
-                    data,
-                    spec.path.parent if spec.path else None,
-                    of_rows=spec.reader == "jsonl",
-                ),
+                source=locate_task(spec, data),
                 styles=kept,
                 headline=headline,
                 fit=chosen_fit,
                 fit_from=fit_from,
                 limit=_suite_limit(chosen, spec, joints) if chosen else None,
                 rule=(chosen.rule if chosen else None) or spec.rule,
+                is_asked=is_asked,
             )
         )
     if not choices:
@@ -197,7 +204,7 @@ def _task_styles(
         if not wanted:
             raise TaskError(f"{spec.path}: has no 'styles' · name one there, or give --styles")
     styles = parse_styles(wanted, known, headline)
-    fitting = ("given", "blind") if marked else DRAWN_KINDS
+    fitting = MARKED_KINDS if marked else DRAWN_KINDS
     kept = tuple(
         style
         for style in styles
@@ -206,6 +213,18 @@ def _task_styles(
     names = [style.name for style in kept]
     first = headline.name if headline and headline.name in names else "".join(names[:1])
     return kept, first, [style for style in styles if style not in kept]
+
+
+def _refuse_elsewhere(spec: TaskSpec, styles: Sequence[PromptStyle]) -> None:
+    """Refuse to ask under a style that says nothing of how to ask; TaskError."""
+    for style in styles:
+        if style.kind == "elsewhere":
+            raise TaskError(
+                f"{spec.name}: style {style.name!r} is of answers that were made elsewhere, and"
+                " says neither what is drawn nor what is asked · expected a style that does, such"
+                f" as {', '.join(spec.styles) or 'none'} · give answers that are there to"
+                f" `vipbench import {spec.name}=FILE`"
+            )
 
 
 def _is_marked(spec: TaskSpec, known: Mapping[str, PromptStyle]) -> bool:

@@ -58,6 +58,8 @@ _FULL_STOP = re.compile(r"(?<=[^\W_]{2})\.$")
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]{2,}")
 _JOINED = re.compile(rf"[A-Za-z0-9]+{MENTION.pattern}|{MENTION.pattern}[A-Za-z0-9<]\w*")
 _WORD = re.compile(r"[^\W_]+(?:['\u2019]\w+)?")
+_NUMBERED = re.compile(r"\[\d{1,3}\]")
+"""How some prompts call what bears a number in the picture."""
 _ARTICLES = frozenset({"a", "an", "the"})
 _WHERE = frozenset({"in", "within", "inside", "at", "with", "on", "by"})
 """Prepositions that cannot stand before "within", "with" or "at"."""
@@ -84,7 +86,8 @@ class TextWarnings:
             if (sample.id, code) in self._seen:
                 continue
             self._seen.add((sample.id, code))
-            message = f"style {style.name}: {what} · sent as {_sent(request)}"
+            sent = "" if style.kind == "elsewhere" else f" · sent as {_sent(request)}"
+            message = f"style {style.name}: {what}{sent}"
             new.append(Problem(id=sample.id, code=code, message=message, warning=True))
         self.counts.update(problem.code for problem in new)
         self._first = self._first or next(iter(new), None)
@@ -111,10 +114,12 @@ def _sent(request: Request) -> str:
 def _findings(sample: Sample, style: PromptStyle, request: Request) -> Iterator[tuple[str, str]]:
     """Yield code and words of everything that looks wrong; a code may come more than once."""
     texts = _Texts(sample)
-    yield from _not_words(sample, request)
-    yield from _choices(texts)
     if sample.task is not None and sample.task.kind == "short_answer":
         yield from _target(sample.target.strip())
+    if style.kind == "elsewhere":  # no text of ours was sent
+        return
+    yield from _not_words(sample, request)
+    yield from _choices(texts)
     for which in texts.empty():
         yield "empty_text", f"{which} is empty"
     yield from _marks(texts, style, request)
@@ -171,8 +176,12 @@ def _not_words(sample: Sample, request: Request) -> Iterator[tuple[str, str]]:
     texts = [*request.turns]
     if not sample.choices:  # else it is a letter
         texts.append(_GRADED.sub("\n", sample.target))
+    explained = any(_NUMBERED.search(turn) for turn in template_turns(sample))
     for text in texts:
-        if found := foreign_placeholders(text):
+        found = foreign_placeholders(text)
+        if explained:  # the prompt itself says what [1] stands for
+            found = tuple(word for word in found if not _NUMBERED.fullmatch(word))
+        if found:
             words = ", ".join(map(shown, found[:MOST_NAMED]))
             where = "" if text in request.turns else f" in the target {shown(sample.target)}"
             what = f"{words}{where}: a placeholder of another format, which is not replaced"

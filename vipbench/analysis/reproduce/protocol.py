@@ -17,7 +17,7 @@ from vipbench.data.tasks import all_styles, load_task
 from vipbench.errors import RunError
 from vipbench.report.text import percent
 from vipbench.runfolder.folder import JUDGE
-from vipbench.runfolder.manifest import IMPORTED
+from vipbench.runfolder.manifest import IMPORTED, is_elsewhere
 from vipbench.runfolder.summary import Row
 from vipbench.schema import PromptStyle, Record
 
@@ -151,6 +151,8 @@ def _style_reasons(case: Case) -> Iterable[Reason]:
     if wanted is None:
         return
     if case.style != wanted:
+        if _is_elsewhere(case):  # a difference, like the rest of what is not known of it
+            return
         text = f"the run has style {case.style}, published is {wanted}"
         yield Reason(code="style", text=text)
         return
@@ -159,6 +161,11 @@ def _style_reasons(case: Case) -> Iterable[Reason]:
     if any(style.name == wanted and _bare(style) != _bare(all_styles()[wanted]) for style in used):
         text = f"style {wanted} of the run is another than that of this vipbench"
         yield Reason(code="style", text=text)
+
+
+def _is_elsewhere(case: Case) -> bool:
+    identity = case.result.manifest.identity
+    return any(is_elsewhere(identity, part, case.style) for part in case.parts)
 
 
 def _bare(style: PromptStyle) -> PromptStyle:
@@ -180,6 +187,10 @@ def protocol_differences(case: Case) -> Iterable[Difference]:
     if manifest.identity.runner == IMPORTED:
         text = "imported; prompt, fit, decoding and dtype are unknown"
         yield Difference(what="answers", run=text, published="made by the script")
+        if _is_elsewhere(case):
+            text = "not known: the answers were made elsewhere"
+            style = protocol.style or "not recorded"
+            yield Difference(what="style", run=text, published=style)
     else:
         pairs = [
             ("prompt format", settings.prompt_format, protocol.prompt_format),

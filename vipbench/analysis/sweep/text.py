@@ -7,7 +7,6 @@ from vipbench import files
 from vipbench.analysis.sweep.effects import EffectRow
 from vipbench.analysis.sweep.overview import Sweep
 from vipbench.analysis.sweep.ranking import RankRow
-from vipbench.analysis.sweep.scores import MARKED
 from vipbench.analysis.sweep.styles import StyleRow
 from vipbench.report.text import (
     Grid,
@@ -19,6 +18,7 @@ from vipbench.report.text import (
     percent_interval,
     points_interval,
 )
+from vipbench.schema import NO_CONTROLS
 
 
 def tables(results: Sweep) -> Iterator[Grid]:
@@ -40,7 +40,7 @@ def tables(results: Sweep) -> Iterator[Grid]:
 def _style_table(title: str, rows: Sequence[StyleRow]) -> Grid:
     body = []
     for row in rows:
-        kind = "headline" if row.headline else "" if row.kind in MARKED else "control"
+        kind = "headline" if row.headline else "" if row.kind in NO_CONTROLS else "control"
         accuracy = percent_interval(row.accuracy, row.ci_low, row.ci_high)
         change = points_interval(row.difference, row.difference_low, row.difference_high)
         tested = ("", "") if row.headline else (change, p_text(row.p))
