@@ -86,7 +86,8 @@ def test_digested_records_name_the_fields_of_version_1(kind: type[Record]) -> No
         Settings: {"template_date", "adapter", "quantization", "processor", "endpoint"},
         VisualPrompt: {"text", "settings"},
         Region: {"id", "bridges"},
-        Request: {"exif"},
+        PromptStyle: {"surround"},
+        Request: {"exif", "surround"},
         Judge: {"reasoning_tokens", "extra_body", "omitted"},
     }
     optional = {name for name, field in kind.model_fields.items() if not field.is_required()}

@@ -43,7 +43,16 @@ Quantize = Literal["int8", "int4"]
 Engine = Literal["local", "ray"]
 """Where workers are: processes of this machine, or actors on those of a Ray cluster."""
 StyleKind = Literal[
-    "marks", "given", "none", "blind", "coordinates", "wrong", "shuffled", "permuted", "elsewhere"
+    "marks",
+    "given",
+    "none",
+    "blind",
+    "coordinates",
+    "wrong",
+    "shuffled",
+    "permuted",
+    "surround",
+    "elsewhere",
 ]
 """`elsewhere`: of answers whose marks and texts nobody has told us; nothing is asked under it."""
 NO_CONTROLS: tuple[StyleKind, ...] = ("marks", "given", "elsewhere")
@@ -296,13 +305,29 @@ class Visibility(Record):
         return self.share < 1 and not self.lost
 
 
-class PromptStyle(Record):
+class Surround(SparseRecord):
+    """What is done to an image around the regions of a question, before it is fitted."""
+
+    SPARSE = frozenset({"regions"})
+
+    kind: Literal["spotlight", "blur", "crop"]
+    amount: float = Field(gt=0, le=100, allow_inf_nan=False)
+    """Of `crop`, how many times as wide and as high as the regions; of `blur`, the standard
+    deviation as a part of the image's long side. It says nothing of `spotlight`."""
+    least: int = Field(default=56, ge=1, le=10_000)
+    """Of `crop`: the least width and height of the regions in px, before they are enlarged."""
+    regions: tuple[Region, ...] = ()
+    """Those that are left as they are; set with the request."""
+
+
+class PromptStyle(SparseRecord):
     """The policy that visual prompts and their wording are drawn from."""
 
     FIRST_FIELDS = frozenset(
         {"title", "kind", "shapes", "colors", "alpha", "width", "official", "inline", "shift"}
     )
     UNDIGESTED = frozenset({"title"})
+    SPARSE = frozenset({"surround"})
 
     name: str
     title: str = ""
@@ -320,6 +345,8 @@ class PromptStyle(Record):
     by coin, one mark alone unnamed in half of the cases, random RGB after nine colours."""
     inline: bool = False
     """Written on the command line (or in a sweep) rather than in a styles file."""
+    surround: Surround | None = None
+    """Of kind `surround`."""
     shift: int | None = None
     """Positions that kind `permuted` moves the options on; None: an order drawn by seed."""
 
@@ -378,10 +405,11 @@ class PromptChoices(Record):
     """One a region; empty: as the style draws them."""
 
 
-class Request(Record):
+class Request(SparseRecord):
     """What a model is asked: the final text, the image and every mark on it."""
 
     FIRST_FIELDS = frozenset({"visual_prompts", "blind", "temperature", "seed", "options"})
+    SPARSE = frozenset({"surround"})
 
     task: str
     style: str
@@ -397,6 +425,8 @@ class Request(Record):
     """The image is replaced by a grey one of the same size."""
     exif: Literal["apply"] | None = None
     """`apply`: the image is turned as its EXIF orientation says before anything is drawn."""
+    surround: Surround | None = None
+    """What is around the regions is taken away before anything is drawn; cut off after that."""
     fit: Fit
     max_new_tokens: int
     temperature: float = Field(default=0.0, ge=0, allow_inf_nan=False)

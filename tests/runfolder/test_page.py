@@ -38,6 +38,7 @@ from vipbench.schema import (
     Record,
     Region,
     Request,
+    Surround,
     Trial,
     Visibility,
     VisualPrompt,
@@ -51,12 +52,12 @@ RECORDS: dict[str, type[Record]] = {
     for record in (
         *(Manifest, Identity, Settings, PromptStyle, TaskRun, Times, CertificateRef, Shard),
         *(Written, EndpointFacts, Dialect, Usage),
-        *(Trial, Request, VisualPrompt, Region),
+        *(Surround, Trial, Request, VisualPrompt, Region),
         *(ResponseLine, Visibility, ScoreLine, Row, SeedRow),
         *(JudgeReport, JudgeResult, Part, Agreement, Spent, Grade, Judge),
     )
 }
-NEW = {"EndpointFacts", "Dialect", "Usage"}
+NEW = {"Surround", "EndpointFacts", "Dialect", "Usage"}
 """Records of version 2 that are written as a whole."""
 RESERVED = {"Segment", "Name"}
 """Records that nothing writes yet."""

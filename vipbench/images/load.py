@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from functools import lru_cache
+from itertools import repeat
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,8 +12,9 @@ from PIL import Image
 
 from vipbench.errors import DataError
 from vipbench.images.decode import open_image, safe_path
-from vipbench.images.draw import draw_mark
+from vipbench.images.draw import Footprint, draw_mark
 from vipbench.images.fit import PAD_COLOR, fit
+from vipbench.images.surround import crop_box, cut, n_px, subdue
 from vipbench.images.visibility import measure, view
 from vipbench.schema import ExifRule, ImageRoots, Request, Visibility
 
@@ -83,16 +85,40 @@ def _draw_and_fit(
     """Return pixels as `LoadedImage` has them, and how much of each mark can be seen."""
     path = safe_path(images, request.image)
     image = _decoded(path, _stamp(path), request.exif).copy()
-    window = view(image.size, request.fit, size, patch_size)
     visibility: tuple[Visibility, ...] = ()
     if request.blind:
         image = Image.new("RGB", image.size, PAD_COLOR)
     else:
-        visibility = tuple(
-            measure(draw_mark(image, prompt), window) for prompt in request.visual_prompts
-        )
+        image, marks, n_whole = draw_request(image, request)
+        window = view(image.size, request.fit, size, patch_size)
+        visibility = tuple(map(measure, marks, repeat(window), n_whole))
     pixels = np.array(image) if size is None else fit(image, request.fit, size)
     return np.ascontiguousarray(pixels), visibility
+
+
+def draw_request(
+    image: Image.Image, request: Request
+) -> tuple[Image.Image, list[Footprint | None], list[int | None]]:
+    """Take away what is around the regions, and draw the marks, on an RGB image of its own.
+
+    Returns:
+        The image, which a crop makes smaller; what is to be seen of each mark in it; and px of the
+        whole mark, where that is not all of it.
+
+    Raises:
+        DataError: Nothing is left of the image.
+        ValueError: As `render` in images/draw.py.
+    """
+    surround = request.surround
+    if surround is None:
+        marks = [draw_mark(image, prompt) for prompt in request.visual_prompts]
+        return image, marks, [None] * len(marks)
+    image = subdue(image, surround)
+    marks = [draw_mark(image, prompt) for prompt in request.visual_prompts]
+    if surround.kind != "crop":
+        return image, marks, [None] * len(marks)
+    box = crop_box(image.size, surround)
+    return image.crop(box), [mark and cut(mark, box) for mark in marks], n_px(marks)
 
 
 @lru_cache(maxsize=1)

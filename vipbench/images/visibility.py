@@ -34,8 +34,11 @@ def view(image_wh: tuple[int, int], mode: Fit, size: int | None, patch_size: int
     return View(fitted_frame(image_wh, mode, size), (size, size), patch_size)
 
 
-def measure(mark: Footprint | None, seen: View) -> Visibility:
-    """Measure what is left of one mark; None: it is drawn on no pixel of the image."""
+def measure(mark: Footprint | None, seen: View, n_whole: int | None = None) -> Visibility:
+    """Measure what is left of one mark; None: it is drawn on no pixel of the image.
+
+    `n_whole`: px of the whole mark, where a part of it was cut off before; None: this is all of it.
+    """
     n_patches = None if seen.patch_size is None else 0
     if mark is None:
         return Visibility(n_px=0, share=0, fitted_px=0, n_patches=n_patches)
@@ -47,7 +50,8 @@ def measure(mark: Footprint | None, seen: View) -> Visibility:
     inside = drawn[rows.start - top : rows.end - top, columns.start - left : columns.end - left]
     # Whole numbers below 2 ** 53: no order of summation changes them.
     areas = rows.overlaps @ inside @ columns.overlaps.T
-    area, n_px = int(areas.sum()), int(np.count_nonzero(drawn))
+    area = int(areas.sum())
+    n_px = n_whole or int(np.count_nonzero(drawn))
     if n_patches is not None:
         n_patches = int(np.count_nonzero(areas[: rows.n_patches, : columns.n_patches]))
     return Visibility(

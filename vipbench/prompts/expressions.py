@@ -32,7 +32,7 @@ SWEEPS: dict[str, tuple[str, ...]] = {
 What is not varied is a red rectangle, the field's usual mark, in the width and opacity of the
 headline style. The values are ours; 3 px and 128 are the published ones."""
 
-HEADLINE_KINDS = ("blind", "wrong", "shuffled", "permuted")
+HEADLINE_KINDS = ("blind", "wrong", "shuffled", "permuted", "surround")
 """Controls that are worded, and drawn where they are, as the headline style."""
 
 PRODUCT = re.compile(r"\s+x\s+|\s*\u00d7\s*")
@@ -126,7 +126,7 @@ def _named(style: PromptStyle, headline: PromptStyle | None) -> PromptStyle:
             f"style {style.name!r} asks as the headline style does, but {headline.name!r} draws no"
             " marks · let the suite's first style be one that does"
         )
-    kept = ("name", "title", "kind", "shift")
+    kept = ("name", "title", "kind", "shift", "surround")
     fields = {name: getattr(style, name) for name in kept}
     return headline.model_copy(update=fields)
 

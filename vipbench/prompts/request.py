@@ -7,11 +7,12 @@ loaded, and written down.
 from collections.abc import Iterator, Mapping
 
 from vipbench.digests import added_facts, digest, facts
-from vipbench.errors import TaskError
+from vipbench.errors import DataError, TaskError
+from vipbench.images.surround import has_extent
 from vipbench.prompts.marks import Mark, resolve, seed_of
 from vipbench.prompts.mentions import LETTERS, mentions
 from vipbench.prompts.wording import Wording, draw_articles
-from vipbench.schema import Fit, PromptChoices, PromptStyle, Replay, Request, Sample
+from vipbench.schema import Fit, PromptChoices, PromptStyle, Replay, Request, Sample, Surround
 from vipbench.validation import checked
 
 
@@ -66,6 +67,7 @@ def build_request(
         visual_prompts=tuple(mark.prompt for mark in marks),
         blind=style.kind == "blind",
         exif=sample.exif,
+        surround=_surround(name, sample, style),
         fit=fit,
         max_new_tokens=task.max_new_tokens if task else 128,
         temperature=temperature,
@@ -75,6 +77,20 @@ def build_request(
     )
     version = task.version if task else 0
     return request.model_copy(update={"key": request_key(request, version, image_digest)})
+
+
+def _surround(name: str, sample: Sample, style: PromptStyle) -> Surround | None:
+    """Return what a style does around the regions of a sample."""
+    if style.surround is None:
+        return None
+    if not sample.regions:
+        raise DataError(f"{name}: style {style.name!r} keeps the regions, but there are none")
+    if style.surround.kind != "crop" and not any(map(has_extent, sample.regions)):
+        raise DataError(
+            f"{name}: style {style.name!r} keeps what is inside the regions, but they are points ·"
+            " use a style of kind crop, or regions with an extent"
+        )
+    return style.surround.model_copy(update={"regions": sample.regions})
 
 
 def request_key(request: Request, task_version: int, image_digest: str) -> str:

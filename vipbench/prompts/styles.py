@@ -77,6 +77,8 @@ def _named_style(name: str, entry: object) -> PromptStyle:
         mistakes.append("expected 'shapes' and 'colors'")
     elif kind != "marks" and fields.keys() & {"shapes", "colors", "alpha", "width", "official"}:
         mistakes.append(f"kind {kind!r} draws no marks of its own: it takes only a 'title'")
+    if (kind == "surround") != ("surround" in fields):
+        mistakes.append("expected kind 'surround' and the key 'surround' together")
     mistakes += _shape_mistakes(fields.get("shapes"))
     mistakes += _color_mistakes(fields.get("colors"))
     if "width" in fields:

@@ -13,8 +13,8 @@ from vipbench.data.samples import inspect_image, load_samples
 from vipbench.data.synthetic import is_synthetic
 from vipbench.errors import DataError, TaskError, VipbenchError
 from vipbench.images.decode import open_image, safe_path
-from vipbench.images.draw import render
 from vipbench.images.fit import fit
+from vipbench.images.load import draw_request
 from vipbench.prompts.mentions import LETTERS
 from vipbench.prompts.request import build_request
 from vipbench.schema import DataSource, Problem, Request, Sample, TaskSpec
@@ -230,7 +230,7 @@ def _draw_image(samples: Sequence[Sample], choice: TaskChoice) -> list[Problem]:
         for style in choice.styles:
             try:
                 request = build_request(sample, style, seed=0, fit=choice.fit)
-                fit(render(image, request.visual_prompts), request.fit, SIDE)
+                fit(draw_request(image.copy(), request)[0], request.fit, SIDE)
             except (DataError, TaskError) as error:
                 message = f"style {style.name}: {error}"
                 problems.append(Problem(id=sample.id, code="not_askable", message=message))

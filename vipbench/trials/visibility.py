@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
+from itertools import repeat
 from pathlib import Path
 from typing import NamedTuple, get_args
 
@@ -11,12 +12,13 @@ from vipbench.console import QUIET, Console
 from vipbench.data.box_tally import BoxTally, refuse_file
 from vipbench.data.samples import inspect_image, load_samples
 from vipbench.errors import DataError, TaskError
-from vipbench.images.draw import footprint
+from vipbench.images.draw import Footprint, footprint
 from vipbench.images.servers import RULES, SMALL, ServerRule
+from vipbench.images.surround import crop_box, cut, n_px
 from vipbench.images.visibility import measure, view
 from vipbench.prompts.controls import change
 from vipbench.prompts.request import build_request
-from vipbench.schema import DataSource, Fit, PromptStyle, Sample, Visibility
+from vipbench.schema import DataSource, Fit, PromptStyle, Request, Sample, Visibility
 from vipbench.trials.by_image import map_images
 from vipbench.trials.check import SIDE
 from vipbench.trials.selection import TaskChoice, select
@@ -194,21 +196,33 @@ def _measure_image(
     image_wh = samples[0].image_size
     if image_wh is None:
         raise ValueError(f"{samples[0].id}: the header of its image has not been read")
-    views = [view(image_wh, fit, size, patch_size) for fit in fits]
-    scales = [rule.scale(image_wh) for rule in RULES]
     measured = []
     for sample in samples:
         try:
             request = build_request(sample, style, seed=0, fit=fits[0])
+            marks, n_whole, seen_wh = _footprints(image_wh, request)
         except (DataError, TaskError):
             measured.append(_SampleMarks(sample.id, None))
             continue
-        prompts = () if request.blind else request.visual_prompts
-        marks = [footprint(image_wh, prompt) for prompt in prompts]
-        by_fit = tuple(tuple(measure(mark, seen) for mark in marks) for seen in views)
+        views = [view(seen_wh, fit, size, patch_size) for fit in fits]
+        scales = [rule.scale(seen_wh) for rule in RULES]
+        by_fit = tuple(tuple(map(measure, marks, repeat(seen), n_whole)) for seen in views)
         by_server = tuple(tuple(mark.n_px * scale**2 for mark in by_fit[0]) for scale in scales)
         measured.append(_SampleMarks(sample.id, by_fit, by_server))
     return measured
+
+
+def _footprints(
+    image_wh: tuple[int, int], request: Request
+) -> tuple[list[Footprint | None], list[int | None], tuple[int, int]]:
+    """Return the marks of a request, px of those that are cut, and the size of their image."""
+    prompts = () if request.blind else request.visual_prompts
+    marks = [footprint(image_wh, prompt) for prompt in prompts]
+    if request.surround is None or request.surround.kind != "crop":
+        return marks, [None] * len(marks), image_wh
+    box = crop_box(image_wh, request.surround)
+    size_wh = (box[2] - box[0], box[3] - box[1])
+    return [mark and cut(mark, box) for mark in marks], n_px(marks), size_wh
 
 
 def _server_reports(

@@ -1,0 +1,159 @@
+"""What is around the regions is taken away."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.prompts.test_wording import KNOWN, sample
+from vipbench.errors import DataError, TaskError
+from vipbench.images.draw import render
+from vipbench.images.load import draw_request, load_measured
+from vipbench.images.surround import crop_box, subdue
+from vipbench.prompts.expressions import parse_styles
+from vipbench.prompts.request import build_request, request_key
+from vipbench.prompts.styles import load_styles
+from vipbench.schema import Polygon, PromptStyle, Region, Request, Sample, Surround
+from vipbench.trials.visibility import _footprints
+
+HEADLINE = KNOWN["red_rectangle"]
+TRIANGLE: Polygon = ((10, 10), (30, 10), (10, 30))
+SIZE = (100, 80)
+
+
+def noise() -> Image.Image:
+    rng = np.random.default_rng(0)
+    return Image.fromarray(rng.integers(0, 256, (SIZE[1], SIZE[0], 3), np.uint8))
+
+
+def style(name: str) -> PromptStyle:
+    [parsed] = parse_styles(name, KNOWN, HEADLINE)
+    return parsed
+
+
+def marked(*regions: Region) -> Sample:
+    return sample("<r0>?").model_copy(
+        update={"regions": regions, "image_size": SIZE, "image": "a.png"}
+    )
+
+
+def ask(name: str, *regions: Region) -> Request:
+    return build_request(marked(*regions), style(name), 0)
+
+
+def around(kind: str, *regions: Region, amount: float = 1, least: int = 56) -> Surround:
+    return Surround.model_validate(
+        {"kind": kind, "amount": amount, "least": least, "regions": regions}
+    )
+
+
+def test_a_spotlight_leaves_the_pixels_of_boxes_and_outlines() -> None:
+    box = Region(box=(40.5, 20, 60, 41))
+    shape = Region(box=(10, 10, 30, 30), polygons=(TRIANGLE,))
+    image = noise()
+    seen = np.asarray(subdue(image, around("spotlight", box, shape)))
+    before, grey = np.asarray(image), np.asarray(image.convert("L"))
+    inside = np.zeros(SIZE[::-1], bool)
+    inside[20:41, 41:60] = True
+    rows, columns = np.mgrid[: SIZE[1], : SIZE[0]]
+    inside |= (columns >= 10) & (rows >= 10) & (columns + rows <= 40)
+    assert (seen[inside] == before[inside]).all()
+    assert (seen[~inside] == grey[~inside][:, None]).all()
+
+
+def test_a_blur_leaves_the_regions_and_smooths_the_rest() -> None:
+    region = Region(box=(40, 20, 60, 41))
+    image = noise()
+    seen, before = (
+        np.asarray(each).astype(int)
+        for each in (subdue(image, around("blur", region, amount=0.02)), image)
+    )
+    assert (seen[20:41, 40:60] == before[20:41, 40:60]).all()
+    assert seen[:15].std() < before[:15].std() / 2
+
+
+@pytest.mark.parametrize(
+    ("boxes", "least", "box"),
+    [
+        ([(40, 30, 60, 50)], 10, (20, 10, 80, 70)),
+        ([(40, 30, 60, 50)], 24, (14, 4, 86, 76)),
+        ([(0, 0, 10, 20)], 1, (0, 0, 20, 40)),
+        ([(40, 30, 45, 35), (55, 45, 60, 50)], 1, (20, 10, 80, 70)),
+        ([(50, 40, 50, 40)], 2, (47, 37, 53, 43)),
+    ],
+)
+def test_a_crop_is_so_many_times_as_large_as_the_regions(
+    boxes: list[tuple[float, float, float, float]], least: int, box: tuple[int, ...]
+) -> None:
+    regions = [Region(box=each) for each in boxes]
+    assert crop_box(SIZE, around("crop", *regions, amount=3, least=least)) == box
+
+
+def test_a_crop_shows_what_was_drawn_and_says_what_it_cuts_off(tmp_path: Path) -> None:
+    noise().save(tmp_path / "a.png")
+    region = Region(box=(40, 30, 60, 50))
+    request = ask("crop", region)
+    whole = render(noise(), request.visual_prompts)
+    image, *_ = draw_request(noise(), request)
+    assert image.tobytes() == whole.crop((0, 0, 100, 80)).tobytes()
+    tight = request.model_copy(update={"surround": around("crop", region, amount=0.5, least=1)})
+    image, [mark], _ = draw_request(noise(), tight)
+    assert image.tobytes() == whole.crop((45, 35, 55, 45)).tobytes()
+    assert mark is None
+    half = Region(box=(50, 30, 70, 50))
+    beside = request.model_copy(update={"surround": around("crop", half, amount=1, least=1)})
+    loaded = load_measured(beside, tmp_path, None)
+    assert loaded.pixels.shape == (20, 20, 3)
+    [seen] = loaded.visibility
+    assert 0 < seen.share < 1
+    [mark], [n_whole], seen_wh = _footprints(SIZE, beside)
+    assert mark is not None
+    assert (n_whole, seen_wh) == (seen.n_px, (20, 20))
+
+
+def test_marks_are_drawn_over_what_is_left_and_named_as_in_the_headline_style() -> None:
+    region = Region(box=(40, 30, 60, 50))
+    plain, spot = ask("red_rectangle", region), ask("spotlight", region)
+    assert spot.turns == plain.turns
+    assert spot.visual_prompts == plain.visual_prompts
+    image, *_ = draw_request(noise(), spot)
+    assert image.tobytes() != draw_request(noise(), plain)[0].tobytes()
+    expected = render(subdue(noise(), around("spotlight", region)), plain.visual_prompts)
+    assert image.tobytes() == expected.tobytes()
+
+
+def test_what_is_taken_away_is_in_the_key() -> None:
+    region = Region(box=(40, 30, 60, 50))
+    keys = {ask(name, region).key for name in ("red_rectangle", "spotlight", "blur", "crop")}
+    assert len(keys) == 4
+    request = ask("crop", region)
+    assert request_key(request, 0, "") == request.key
+
+
+def test_regions_are_needed_and_have_an_extent() -> None:
+    point = Region(box=(40, 30, 40, 30))
+    with pytest.raises(DataError, match="keeps what is inside the regions, but they are points"):
+        ask("spotlight", point)
+    assert ask("crop", point).surround is not None
+    with pytest.raises(DataError, match="keeps the regions, but there are none"):
+        build_request(marked().model_copy(update={"question": "?"}), style("crop"), 0)
+    outside = ask("crop", Region(box=(400, 300, 410, 310)))
+    with pytest.raises(DataError, match="no part of it lies in the image of 100 x 80 px"):
+        draw_request(noise(), outside)
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        ("{kind: surround}", "expected kind 'surround' and the key 'surround' together"),
+        ("{surround: {kind: crop, amount: 3}}", "expected kind 'surround' and the key"),
+        ("{kind: surround, surround: {kind: crop, amount: 0}}", "amount = 0 should be greater"),
+        ("{kind: surround, surround: {kind: cut, amount: 1}}", "kind = 'cut' should be"),
+    ],
+)
+def test_mistakes_in_a_styles_file(tmp_path: Path, entry: str, said: str) -> None:
+    (tmp_path / "styles.yaml").write_text(f"bad: {entry}\n")
+    with pytest.raises(TaskError) as caught:
+        load_styles((tmp_path,))
+    assert said in str(caught.value)
