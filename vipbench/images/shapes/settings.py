@@ -1,0 +1,76 @@
+"""What a style may say of a shape besides colour, opacity and width: `VisualPrompt.settings`.
+
+Lengths under `unit: px` are those of the image that is drawn on, under `relative` px at a 336-px
+long side, as widths are; both are cut to whole px. Coordinates are cut towards zero.
+"""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from vipbench.schema import Level, Record
+
+Unit = Literal["px", "relative"]
+Anchor = Literal["center", "mask", "point"]
+"""The middle of the box; the pixel of the outline that is farthest from its edge (of the box, where
+there is no outline); the region itself, which has to be a point."""
+Length = Annotated[float, Field(ge=0, le=10_000, allow_inf_nan=False)]
+Shift = Annotated[float, Field(ge=-10_000, le=10_000, allow_inf_nan=False)]
+Paint = Annotated[str, Field(pattern=r"^(#[0-9a-fA-F]{6}|mark|auto)$")]
+"""`#rrggbb`; `mark`: the colour of the mark; `auto`: black or white, whichever is the farther from
+the colour of the box in lightness."""
+
+
+class LineSettings(Record):
+    """Of a shape that is an outline."""
+
+    line: Literal["solid", "dashed", "double"] = "solid"
+    nested: int = Field(default=1, ge=1, le=10)
+    """How many outlines, one around the other."""
+
+
+class MarkerSettings(Record):
+    """Of a sign at a point."""
+
+    kind: Literal["circle", "dot", "square", "diamond", "triangle", "cross", "star"] = "circle"
+    radius: Annotated[float, Field(gt=0, le=10_000, allow_inf_nan=False)] = 8
+    thickness: Length | None = None
+    """Of its line; 0: filled; None: the width of the mark, else 2. A dot is always filled."""
+    unit: Unit = "relative"
+    anchor: Anchor = "center"
+
+    @model_validator(mode="after")
+    def _has_area(self) -> Self:
+        if self.kind == "cross" and self.thickness == 0:
+            raise ValueError("thickness = 0 fills a marker, but a cross has no area")
+        return self
+
+
+class TagSettings(Record):
+    """Of a text beside a region or in it."""
+
+    place: Literal["center", "above", "below", "left", "right", "inside"] = "above"
+    """Of the text to its anchor; `inside`: at the top left of the region's box."""
+    offset: tuple[Shift, Shift] = (0, 0)
+    """To the right and down, from there."""
+    font: Literal["sans", "hershey"] = "sans"
+    """DejaVu Sans, smooth; OpenCV's Hershey Simplex without smoothing: some texts in three sizes.
+    """
+    size: Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)] = 16
+    """Height of the font; of `hershey` its scale: 0.2, 0.5 or 1."""
+    ink: Paint = "auto"
+    """Colour of the text; without a box, `auto` is that of the mark."""
+    box: Literal["none", "rectangle", "round"] = "rectangle"
+    box_color: Paint = "mark"
+    box_alpha: Level | None = None
+    """Opacity; None: that of the mark."""
+    padding: tuple[Length, Length, Length, Length] = (2, 2, 2, 2)
+    """From the text to the box's border, left, top, right, bottom."""
+    clamp: Literal["none", "top", "image"] = "image"
+    """`none`: the tag may run out of the image; `top`: one whose text would begin above the image
+    goes below the anchor by `radius` and 5 px; `image`: the tag is moved into the image."""
+    anchor: Anchor | Literal["box"] = "box"
+    """`box`: the region's box, `radius` px larger on each side."""
+    unit: Unit = "relative"
+    radius: Length = 0
+    """Of the marker that the tag belongs to; 0: there is none."""
