@@ -14,7 +14,15 @@ from typing import Any, NamedTuple
 from PIL import Image, ImageChops, ImageDraw
 
 from vipbench.images.shapes.registry import find_shape
-from vipbench.images.shapes.strokes import Area, Contour, Ellipse, Line, Rectangle, Stroke
+from vipbench.images.shapes.strokes import (
+    Area,
+    Bitmap,
+    Contour,
+    Ellipse,
+    Line,
+    Rectangle,
+    Stroke,
+)
 from vipbench.schema import RGB, VisualPrompt
 
 
@@ -133,12 +141,18 @@ def _paint_contour(mask: Image.Image, contour: Contour) -> None:
         _stamp_outline(mask, xs, ys, shifts_x, shifts_y)
 
 
+def _paint_bitmap(mask: Image.Image, bitmap: Bitmap) -> None:
+    pixels = Image.frombytes("L", bitmap.size_wh, bitmap.pixels)
+    mask.paste(255, bitmap.corner, pixels)
+
+
 _PAINT: dict[type[Stroke], Callable[[Image.Image, Any], None]] = {
     Line: _paint_line,
     Rectangle: _paint_rectangle,
     Ellipse: _paint_ellipse,
     Area: _paint_area,
     Contour: _paint_contour,
+    Bitmap: _paint_bitmap,
 }
 
 

@@ -251,15 +251,3 @@ def _clip(start: Pixel, end: Pixel, size_wh: Pixel) -> tuple[Pixel, Pixel] | Non
                 other = here[1 - axis] + int(float(limit - here[axis]) * run / rise)
                 ends[i] = (other, limit) if axis == 1 else (limit, other)
     return ends[0], ends[1]
-
-
-def pixel_rows(runs: Iterable[Run]) -> dict[int, list[tuple[int, int]]]:
-    """Return the runs of each row, joined where they touch, from left to right."""
-    rows: dict[int, list[tuple[int, int]]] = {}
-    for row, first, last in sorted(runs):
-        line = rows.setdefault(row, [])
-        if line and first <= line[-1][1] + 1:
-            line[-1] = (line[-1][0], max(line[-1][1], last))
-        else:
-            line.append((first, last))
-    return rows

@@ -4,11 +4,16 @@ Lengths under `unit: px` are those of the image that is drawn on, under `relativ
 long side, as widths are; both are cut to whole px. Coordinates are cut towards zero.
 """
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import Field, model_validator
 
-from vipbench.schema import Level, Record
+from vipbench.images.shapes.draws import ANCHOR
+from vipbench.schema import Level, Record, VisualPrompt
+from vipbench.validation import checked
+
+HERSHEY_SIZES = (0.2, 0.5, 1.0)
+"""Scales at which the letters of OpenCV are known."""
 
 Unit = Literal["px", "relative"]
 Anchor = Literal["center", "mask", "point"]
@@ -19,6 +24,9 @@ Shift = Annotated[float, Field(ge=-10_000, le=10_000, allow_inf_nan=False)]
 Paint = Annotated[str, Field(pattern=r"^(#[0-9a-fA-F]{6}|mark|auto)$")]
 """`#rrggbb`; `mark`: the colour of the mark; `auto`: black or white, whichever is the farther from
 the colour of the box in lightness."""
+
+
+SettingsT = TypeVar("SettingsT", bound=Record)
 
 
 class LineSettings(Record):
@@ -74,3 +82,22 @@ class TagSettings(Record):
     unit: Unit = "relative"
     radius: Length = 0
     """Of the marker that the tag belongs to; 0: there is none."""
+
+    @model_validator(mode="after")
+    def _has_letters(self) -> Self:
+        if self.font == "hershey" and self.size not in HERSHEY_SIZES:
+            sizes = ", ".join(f"{size:g}" for size in HERSHEY_SIZES)
+            raise ValueError(f"size = {self.size:g}, but font hershey has the sizes {sizes}")
+        if self.font == "hershey" and self.unit == "relative":
+            raise ValueError("font hershey does not grow with the image: it needs unit = px")
+        return self
+
+
+def settings_of(mark: VisualPrompt, kind: type[SettingsT]) -> SettingsT:
+    """Return the settings of a mark, checked; TaskError names every mistake."""
+    return checked(kind, dict(mark.settings), f"shape {mark.shape!r}")
+
+
+def pixels(length: float, unit: Unit, size_wh: tuple[int, int]) -> int:
+    """Return a length or a shift in whole px of an image of this size."""
+    return int(length if unit == "px" else length * max(size_wh) / ANCHOR)

@@ -62,3 +62,15 @@ class Contour(Stroke):
 
     points: Sequence[Point]
     width: int
+
+
+@dataclass(frozen=True, slots=True)
+class Bitmap(Stroke):
+    """Pixels that are given one by one, for what is drawn by rules of its own."""
+
+    corner: tuple[int, int]
+    """Where its top left pixel lies."""
+    size_wh: tuple[int, int]
+    pixels: bytes
+    """One a pixel, rows first: 0 is left as it is, 255 is drawn on; between, where an edge is
+    smooth."""

@@ -1,0 +1,86 @@
+"""A sign at a point, as OpenCV draws it: circle, dot, square, diamond, triangle, cross, star."""
+
+import math
+from collections.abc import Iterable, Iterator
+
+from vipbench.images.shapes import raster
+from vipbench.images.shapes.anchors import anchor_pixel
+from vipbench.images.shapes.raster import Pixel, Run
+from vipbench.images.shapes.settings import MarkerSettings, pixels, settings_of
+from vipbench.images.shapes.spec import ShapeSpec
+from vipbench.images.shapes.strokes import Bitmap, Stroke
+from vipbench.schema import Region, VisualPrompt
+
+THICKNESS = 2
+"""Where neither the settings nor the mark say any: that of VPBench."""
+INNER = (3 - math.sqrt(5)) / 2
+"""Radius of a star's inner corners, as a part of that of its tips: that of a pentagram."""
+
+
+def _marker(region: Region, mark: VisualPrompt, size_wh: tuple[int, int]) -> Iterator[Stroke]:
+    """Draw the sign around the region's anchor."""
+    settings = settings_of(mark, MarkerSettings)
+    center = anchor_pixel(region, settings.anchor, size_wh)
+    radius = max(pixels(settings.radius, settings.unit, size_wh), 1)
+    thickness = THICKNESS if mark.width is None else mark.width
+    if settings.thickness is not None:
+        thickness = settings.thickness
+    width = max(pixels(thickness, settings.unit, size_wh), 1) if thickness else 0
+    yield from bitmap(_runs(settings.kind, center, radius, width, size_wh), size_wh)
+
+
+def _runs(kind: str, center: Pixel, radius: int, width: int, size_wh: Pixel) -> Iterable[Run]:
+    """Return the pixels of a sign; width 0: filled."""
+    x, y = center
+    if kind in ("circle", "dot"):
+        return raster.circle(center, radius, width if kind == "circle" else 0, size_wh)
+    if kind == "cross":
+        lines = ([(x - radius, y), (x + radius, y)], [(x, y - radius), (x, y + radius)])
+        return (
+            run for line in lines for run in raster.outline(line, width, size_wh, closed=False)
+        )
+    corners = [(x + dx, y + dy) for dx, dy in _corners(kind, radius)]
+    if width:
+        return raster.outline(corners, width, size_wh)
+    if kind != "star":
+        return raster.convex_area(corners, size_wh)
+    arms = [[center, corners[i - 1], corners[i], corners[(i + 1) % 10]] for i in range(0, 10, 2)]
+    return (run for arm in arms for run in raster.convex_area(arm, size_wh))
+
+
+def _corners(kind: str, r: int) -> list[Pixel]:
+    """Return the corners of a sign, from its centre."""
+    if kind == "square":
+        return [(-r, -r), (r, -r), (r, r), (-r, r)]
+    if kind == "diamond":
+        return [(0, -r), (r, 0), (0, r), (-r, 0)]
+    if kind == "triangle":
+        return [(0, -r), (-r, r), (r, r)]
+    corners = []
+    for i in range(10):
+        length, angle = r * (INNER if i % 2 else 1), math.pi * i / 5
+        corners.append((round(length * math.sin(angle)), round(-length * math.cos(angle))))
+    return corners
+
+
+def bitmap(runs: Iterable[Run], size_wh: tuple[int, int]) -> Iterator[Bitmap]:
+    """Yield the part of the runs that lies in an image of this size, if there is any."""
+    width, height = size_wh
+    inside = [
+        (row, max(first, 0), min(last, width - 1))
+        for row, first, last in runs
+        if 0 <= row < height and first < width and last >= 0
+    ]
+    if not inside:
+        return
+    left, top = min(first for _, first, _ in inside), min(inside)[0]
+    n_columns = max(last for _, _, last in inside) + 1 - left
+    n_rows = max(inside)[0] + 1 - top
+    drawn = bytearray(n_columns * n_rows)
+    for row, first, last in inside:
+        start = (row - top) * n_columns - left
+        drawn[start + first : start + last + 1] = b"\xff" * (last + 1 - first)
+    yield Bitmap((left, top), (n_columns, n_rows), bytes(drawn))
+
+
+MARKER = ShapeSpec(_marker, settings=MarkerSettings, bare="kind")
