@@ -8,7 +8,7 @@ from vipbench.images.shapes.anchors import anchor_pixel
 from vipbench.images.shapes.raster import Pixel, Run
 from vipbench.images.shapes.settings import MarkerSettings, pixels, settings_of
 from vipbench.images.shapes.spec import ShapeSpec
-from vipbench.images.shapes.strokes import Bitmap, Stroke
+from vipbench.images.shapes.strokes import Stroke
 from vipbench.schema import Region, VisualPrompt
 
 THICKNESS = 2
@@ -26,7 +26,7 @@ def _marker(region: Region, mark: VisualPrompt, size_wh: tuple[int, int]) -> Ite
     if settings.thickness is not None:
         thickness = settings.thickness
     width = max(pixels(thickness, settings.unit, size_wh), 1) if thickness else 0
-    yield from bitmap(_runs(settings.kind, center, radius, width, size_wh), size_wh)
+    yield from raster.bitmap(_runs(settings.kind, center, radius, width, size_wh), size_wh)
 
 
 def _runs(kind: str, center: Pixel, radius: int, width: int, size_wh: Pixel) -> Iterable[Run]:
@@ -36,9 +36,7 @@ def _runs(kind: str, center: Pixel, radius: int, width: int, size_wh: Pixel) -> 
         return raster.circle(center, radius, width if kind == "circle" else 0, size_wh)
     if kind == "cross":
         lines = ([(x - radius, y), (x + radius, y)], [(x, y - radius), (x, y + radius)])
-        return (
-            run for line in lines for run in raster.outline(line, width, size_wh, closed=False)
-        )
+        return (run for line in lines for run in raster.outline(line, width, size_wh, closed=False))
     corners = [(x + dx, y + dy) for dx, dy in _corners(kind, radius)]
     if width:
         return raster.outline(corners, width, size_wh)
@@ -61,26 +59,6 @@ def _corners(kind: str, r: int) -> list[Pixel]:
         length, angle = r * (INNER if i % 2 else 1), math.pi * i / 5
         corners.append((round(length * math.sin(angle)), round(-length * math.cos(angle))))
     return corners
-
-
-def bitmap(runs: Iterable[Run], size_wh: tuple[int, int]) -> Iterator[Bitmap]:
-    """Yield the part of the runs that lies in an image of this size, if there is any."""
-    width, height = size_wh
-    inside = [
-        (row, max(first, 0), min(last, width - 1))
-        for row, first, last in runs
-        if 0 <= row < height and first < width and last >= 0
-    ]
-    if not inside:
-        return
-    left, top = min(first for _, first, _ in inside), min(inside)[0]
-    n_columns = max(last for _, _, last in inside) + 1 - left
-    n_rows = max(inside)[0] + 1 - top
-    drawn = bytearray(n_columns * n_rows)
-    for row, first, last in inside:
-        start = (row - top) * n_columns - left
-        drawn[start + first : start + last + 1] = b"\xff" * (last + 1 - first)
-    yield Bitmap((left, top), (n_columns, n_rows), bytes(drawn))
 
 
 MARKER = ShapeSpec(_marker, settings=MarkerSettings, bare="kind")

@@ -3,21 +3,24 @@
 Pillow's lines and discs are others, so that marks which were published as drawn by OpenCV need its
 rules, all in whole numbers: OpenCV 4.12, modules/imgproc/src/drawing.cpp. OpenCV's lines are
 clipped to the image before they are stepped along, so that pixels depend on its size near a border.
-
-Coordinates are pixels; `_ONE` is a pixel in OpenCV's fixed point.
 """
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
+from itertools import pairwise
+
+from vipbench.images.shapes.strokes import Bitmap
+from vipbench.schema import RGB
 
 Pixel = tuple[int, int]
 Run = tuple[int, int, int]
 """Row, first and last column; both are drawn."""
 
 _BITS = 16
-_ONE = 1 << _BITS
-_HALF = _ONE >> 1
+ONE = 1 << _BITS
+"""A pixel in OpenCV's fixed point."""
+_HALF = ONE >> 1
 
 
 def circle(center: Pixel, radius: int, thickness: int, size_wh: Pixel) -> Iterator[Run]:
@@ -38,7 +41,7 @@ def outline(
     """Yield lines from point to point, `thickness` 1 or more, and back to the first if `closed`."""
     chain = [points[-1], *points] if closed else points
     if thickness == 1:
-        for start, end in zip(chain, chain[1:], strict=False):
+        for start, end in pairwise(chain):
             yield from _thin_line(start, end, size_wh)
         return
     fixed = [(x << _BITS, y << _BITS) for x, y in chain]
@@ -47,9 +50,31 @@ def outline(
 
 def convex_area(points: Sequence[Pixel], size_wh: Pixel) -> Iterator[Run]:
     """Yield a convex polygon, its outline included."""
-    for start, end in zip([points[-1], *points], points, strict=False):
+    for start, end in pairwise([points[-1], *points]):
         yield from _thin_line(start, end, size_wh)
     yield from _scan([(x << _BITS, y << _BITS) for x, y in points], size_wh)
+
+
+def bitmap(
+    runs: Iterable[Run], size_wh: tuple[int, int], color: RGB | None = None
+) -> Iterator[Bitmap]:
+    """Yield the part of the runs that lies in an image of this size, if there is any."""
+    width, height = size_wh
+    inside = [
+        (row, max(first, 0), min(last, width - 1))
+        for row, first, last in runs
+        if 0 <= row < height and first < width and last >= 0
+    ]
+    if not inside:
+        return
+    left, top = min(first for _, first, _ in inside), min(inside)[0]
+    n_columns = max(last for _, _, last in inside) + 1 - left
+    n_rows = max(inside)[0] + 1 - top
+    drawn = bytearray(n_columns * n_rows)
+    for row, first, last in inside:
+        start = (row - top) * n_columns - left
+        drawn[start + first : start + last + 1] = b"\xff" * (last + 1 - first)
+    yield Bitmap((left, top), (n_columns, n_rows), bytes(drawn), color=color)
 
 
 def _joined(
@@ -58,7 +83,7 @@ def _joined(
     """Yield thick lines along fixed-point vertices, a disc at each end of them."""
     if first_end:
         yield from _disc(chain[0], thickness)
-    for start, end in zip(chain, chain[1:], strict=False):
+    for start, end in pairwise(chain):
         yield from _thick_line(start, end, thickness, size_wh)
         yield from _disc(end, thickness)
 
@@ -70,11 +95,11 @@ def _disc(center: Pixel, thickness: int) -> Iterator[Run]:
 
 def _thick_line(start: Pixel, end: Pixel, thickness: int, size_wh: Pixel) -> Iterator[Run]:
     """Yield the rectangle of which a fixed-point line is the middle; nothing without a length."""
-    dx, dy = (start[0] - end[0]) / _ONE, (end[1] - start[1]) / _ONE
+    dx, dy = (start[0] - end[0]) / ONE, (end[1] - start[1]) / ONE
     length_squared = dx * dx + dy * dy
     if length_squared <= 2.0**-52:
         return
-    half = ((thickness << (_BITS - 1)) + (thickness & 1) * _ONE * 0.5) / math.sqrt(length_squared)
+    half = ((thickness << (_BITS - 1)) + (thickness & 1) * ONE * 0.5) / math.sqrt(length_squared)
     # Python rounds halves to even, as OpenCV's cvRound does.
     across_x, across_y = round(dy * half), round(dx * half)
     corners = [
@@ -83,8 +108,8 @@ def _thick_line(start: Pixel, end: Pixel, thickness: int, size_wh: Pixel) -> Ite
         (end[0] - across_x, end[1] - across_y),
         (end[0] + across_x, end[1] + across_y),
     ]
-    for first, second in zip([corners[-1], *corners], corners, strict=False):
-        yield from _fixed_line(first, second, size_wh)
+    for first, second in pairwise([corners[-1], *corners]):
+        yield from fixed_line(first, second, size_wh)
     yield from _scan(corners, size_wh)
 
 
@@ -115,7 +140,7 @@ def _circle_vertices(center: Pixel, radius: int) -> list[Pixel]:
 
 def _rounded(value: float) -> int:
     """Round to a fixed-point number by OpenCV's way: the pixel first, then what is left."""
-    pixel = round(value / _ONE) << _BITS
+    pixel = round(value / ONE) << _BITS
     return pixel + round(value - pixel)
 
 
@@ -159,7 +184,7 @@ def _thin_line(start: Pixel, end: Pixel, size_wh: Pixel) -> Iterator[Run]:
         y += step_y if steep or turns else 0
 
 
-def _fixed_line(start: Pixel, end: Pixel, size_wh: Pixel) -> Iterator[Run]:
+def fixed_line(start: Pixel, end: Pixel, size_wh: Pixel) -> Iterator[Run]:
     """Yield a one-pixel line between fixed-point ends."""
     clipped = _clip(start, end, (size_wh[0] << _BITS, size_wh[1] << _BITS))
     if clipped is None:
@@ -171,12 +196,12 @@ def _fixed_line(start: Pixel, end: Pixel, size_wh: Pixel) -> Iterator[Run]:
         (x, y), (x1, y1) = (x1, y1), (x, y)
     yield (y1 + _HALF) >> _BITS, *[(x1 + _HALF) >> _BITS] * 2
     if flat:
-        count, step = (x1 - x) >> _BITS, _divided((y1 - y) * _ONE, wide | 1)
+        count, step = (x1 - x) >> _BITS, _divided((y1 - y) * ONE, wide | 1)
         column, row = (x + _HALF) >> _BITS, y + _HALF
         for i in range(count + 1):
             yield (row + i * step) >> _BITS, column + i, column + i
     else:
-        count, step = (y1 - y) >> _BITS, _divided((x1 - x) * _ONE, high | 1)
+        count, step = (y1 - y) >> _BITS, _divided((x1 - x) * ONE, high | 1)
         column, row = x + _HALF, (y + _HALF) >> _BITS
         for i in range(count + 1):
             yield row + i, *[(column + i * step) >> _BITS] * 2
@@ -217,7 +242,7 @@ class _Side:
     ) -> None:
         self._points, self._rows = points, rows
         self._index, self._direction = index, direction
-        self.x, self.slope, self.end = -_ONE, 0, rows[index]
+        self.x, self.slope, self.end = -ONE, 0, rows[index]
 
     def turn(self, row: int, left_over: int) -> int:
         """Go on to the edge that leads below `row`; return how many edges are left then."""
@@ -243,7 +268,7 @@ def _clip(start: Pixel, end: Pixel, size_wh: Pixel) -> tuple[Pixel, Pixel] | Non
         if max(ends[0][axis], ends[1][axis]) < 0 or min(ends[0][axis], ends[1][axis]) > far:
             return None
         for i in (0, 1):
-            here, there = ends[i], ends[1 - i]
+            here = ends[i]
             limit = min(max(here[axis], 0), far)
             if limit != here[axis]:
                 (x0, y0), (x1, y1) = ends

@@ -4,16 +4,15 @@ Lengths under `unit: px` are those of the image that is drawn on, under `relativ
 long side, as widths are; both are cut to whole px. Coordinates are cut towards zero.
 """
 
+import re
 from typing import Annotated, Literal, Self, TypeVar
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
+from vipbench.errors import nearest
 from vipbench.images.shapes.draws import ANCHOR
 from vipbench.schema import Level, Record, VisualPrompt
 from vipbench.validation import checked
-
-HERSHEY_SIZES = (0.2, 0.5, 1.0)
-"""Scales at which the letters of OpenCV are known."""
 
 Unit = Literal["px", "relative"]
 Anchor = Literal["center", "mask", "point"]
@@ -21,11 +20,25 @@ Anchor = Literal["center", "mask", "point"]
 there is no outline); the region itself, which has to be a point."""
 Length = Annotated[float, Field(ge=0, le=10_000, allow_inf_nan=False)]
 Shift = Annotated[float, Field(ge=-10_000, le=10_000, allow_inf_nan=False)]
-Paint = Annotated[str, Field(pattern=r"^(#[0-9a-fA-F]{6}|mark|auto)$")]
-"""`#rrggbb`; `mark`: the colour of the mark; `auto`: black or white, whichever is the farther from
-the colour of the box in lightness."""
 
 
+def _hex_color(paint: str) -> str:
+    """Turn a colour's name in CSS into `#rrggbb`, which is kept in the record."""
+    lower = paint.lower()
+    if lower in ("mark", "auto") or re.fullmatch("#[0-9a-f]{6}", lower):
+        return lower
+    from PIL.ImageColor import colormap, getrgb
+
+    if lower not in colormap:
+        raise ValueError(
+            f"color {paint!r} is unknown{nearest(lower, [*colormap, 'mark', 'auto'])} (or #rrggbb)"
+        )
+    return "#{:02x}{:02x}{:02x}".format(*getrgb(lower))
+
+
+Paint = Annotated[str, AfterValidator(_hex_color)]
+"""`#rrggbb` or a name of CSS; `mark`: the colour of the mark; `auto`: of a text black or white,
+whichever stands out more from its box; of a box the colour of the mark."""
 SettingsT = TypeVar("SettingsT", bound=Record)
 
 
@@ -62,10 +75,11 @@ class TagSettings(Record):
     offset: tuple[Shift, Shift] = (0, 0)
     """To the right and down, from there."""
     font: Literal["sans", "hershey"] = "sans"
-    """DejaVu Sans, smooth; OpenCV's Hershey Simplex without smoothing: some texts in three sizes.
+    """DejaVu Sans, smooth; Hershey Simplex as OpenCV 4 writes it, not smoothed, capitals and digits
+    only."""
+    size: Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)] | None = None
+    """Height of `sans`, None: 16; scale of `hershey`, None: 0.5, at which capitals are 10 px high.
     """
-    size: Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)] = 16
-    """Height of the font; of `hershey` its scale: 0.2, 0.5 or 1."""
     ink: Paint = "auto"
     """Colour of the text; without a box, `auto` is that of the mark."""
     box: Literal["none", "rectangle", "round"] = "rectangle"
@@ -82,15 +96,6 @@ class TagSettings(Record):
     unit: Unit = "relative"
     radius: Length = 0
     """Of the marker that the tag belongs to; 0: there is none."""
-
-    @model_validator(mode="after")
-    def _has_letters(self) -> Self:
-        if self.font == "hershey" and self.size not in HERSHEY_SIZES:
-            sizes = ", ".join(f"{size:g}" for size in HERSHEY_SIZES)
-            raise ValueError(f"size = {self.size:g}, but font hershey has the sizes {sizes}")
-        if self.font == "hershey" and self.unit == "relative":
-            raise ValueError("font hershey does not grow with the image: it needs unit = px")
-        return self
 
 
 def settings_of(mark: VisualPrompt, kind: type[SettingsT]) -> SettingsT:
