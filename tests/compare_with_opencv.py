@@ -74,7 +74,7 @@ def main() -> None:
         drawn[kind] += 1
         other[kind] += not np.array_equal(theirs, ours)
     for kind in KINDS:
-        print(f"{kind}: {other[kind]} of {drawn[kind]} are not equal")
+        sys.stdout.write(f"{kind}: {other[kind]} of {drawn[kind]} are not equal\n")
     sys.exit(1 if other.total() else 0)
 
 

@@ -30,9 +30,8 @@ def _hex_color(paint: str) -> str:
     from PIL.ImageColor import colormap, getrgb
 
     if lower not in colormap:
-        raise ValueError(
-            f"color {paint!r} is unknown{nearest(lower, [*colormap, 'mark', 'auto'])} (or #rrggbb)"
-        )
+        known = [*colormap, "mark", "auto"]
+        raise ValueError(f"should be a color{nearest(lower, known)} (or #rrggbb)")
     return "#{:02x}{:02x}{:02x}".format(*getrgb(lower))
 
 
@@ -72,7 +71,7 @@ class TagSettings(Record):
 
     place: Literal["center", "above", "below", "left", "right", "inside"] = "above"
     """Of the text to its anchor; `inside`: at the top left of the region's box."""
-    offset: tuple[Shift, Shift] = (0, 0)
+    offset: tuple[Shift, ...] = Field(default=(0, 0), min_length=2, max_length=2)
     """To the right and down, from there."""
     font: Literal["sans", "hershey"] = "sans"
     """DejaVu Sans, smooth; Hershey Simplex as OpenCV 4 writes it, not smoothed, capitals and digits
@@ -86,7 +85,7 @@ class TagSettings(Record):
     box_color: Paint = "mark"
     box_alpha: Level | None = None
     """Opacity; None: that of the mark."""
-    padding: tuple[Length, Length, Length, Length] = (2, 2, 2, 2)
+    padding: tuple[Length, ...] = Field(default=(2, 2, 2, 2), min_length=4, max_length=4)
     """From the text to the box's border, left, top, right, bottom."""
     clamp: Literal["none", "top", "image"] = "image"
     """`none`: the tag may run out of the image; `top`: one whose text would begin above the image
