@@ -2,17 +2,20 @@
 
 import math
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 
 from vipbench.images.shapes import raster
 from vipbench.images.shapes.anchors import anchor_pixel
 from vipbench.images.shapes.raster import Pixel, Run
 from vipbench.images.shapes.settings import MarkerSettings, pixels, settings_of
 from vipbench.images.shapes.spec import ShapeSpec
-from vipbench.images.shapes.strokes import Stroke
+from vipbench.images.shapes.strokes import Bitmap, Stroke
 from vipbench.schema import Region, VisualPrompt
 
 THICKNESS = 2
 """Where neither the settings nor the mark say any: that of VPBench."""
+STAMPED = 150
+"""px from the middle up to which signs are kept for the next image."""
 INNER = (3 - math.sqrt(5)) / 2
 """Radius of a star's inner corners, as a part of that of its tips: that of a pentagram."""
 
@@ -26,7 +29,22 @@ def _marker(region: Region, mark: VisualPrompt, size_wh: tuple[int, int]) -> Ite
     if settings.thickness is not None:
         thickness = settings.thickness
     width = max(pixels(thickness, settings.unit, size_wh), 1) if thickness else 0
-    yield from raster.bitmap(_runs(settings.kind, center, radius, width, size_wh), size_wh)
+    reach = radius + width + 2
+    if reach <= STAMPED and raster.keeps_clear(center, reach, size_wh):
+        stamp = _stamp(settings.kind, radius, width)
+        corner = center[0] + stamp.corner[0] - reach, center[1] + stamp.corner[1] - reach
+        yield Bitmap(corner, stamp.size_wh, stamp.pixels)
+    else:
+        yield from raster.bitmap(_runs(settings.kind, center, radius, width, size_wh), size_wh)
+
+
+@lru_cache(maxsize=64)
+def _stamp(kind: str, radius: int, width: int) -> Bitmap:
+    """Return a sign in the middle of a square: clear of borders it is the same everywhere."""
+    reach = radius + width + 2
+    square = (2 * reach + 1, 2 * reach + 1)
+    [stamp] = raster.bitmap(_runs(kind, (reach, reach), radius, width, square), square)
+    return stamp
 
 
 def _runs(kind: str, center: Pixel, radius: int, width: int, size_wh: Pixel) -> Iterable[Run]:

@@ -77,6 +77,11 @@ def bitmap(
     yield Bitmap((left, top), (n_columns, n_rows), bytes(drawn), color=color)
 
 
+def keeps_clear(center: Pixel, reach: int, size_wh: Pixel) -> bool:
+    """Tell whether nothing that lies within `reach` px of a pixel is clipped to the image."""
+    return all(reach < center[axis] < size_wh[axis] - 1 - reach for axis in (0, 1))
+
+
 def _joined(
     chain: Sequence[Pixel], thickness: int, size_wh: Pixel, *, first_end: bool
 ) -> Iterator[Run]:
