@@ -21,6 +21,7 @@ from vipbench.images.shapes.strokes import (
     Contour,
     Ellipse,
     Line,
+    Point,
     Rectangle,
     Stroke,
 )
@@ -176,10 +177,16 @@ def _paint_area(mask: Image.Image, area: Area) -> None:
 
 
 def _paint_contour(mask: Image.Image, contour: Contour) -> None:
-    columns = _shifted_pixels([x for x, _ in contour.points], contour.width)
-    rows = _shifted_pixels([y for _, y in contour.points], contour.width)
+    _paint_shifted(mask, contour.points, contour.width, 255)
+    if contour.hollow is not None:
+        _paint_shifted(mask, contour.points, contour.hollow, 0)
+
+
+def _paint_shifted(mask: Image.Image, points: Sequence[Point], width: int, value: int) -> None:
+    columns = _shifted_pixels([x for x, _ in points], width)
+    rows = _shifted_pixels([y for _, y in points], width)
     for (xs, shifts_x), (ys, shifts_y) in product(columns, rows):
-        _stamp_outline(mask, xs, ys, shifts_x, shifts_y)
+        _stamp_outline(mask, (xs, ys), (shifts_x, shifts_y), value)
 
 
 def _paint_bitmap(mask: Image.Image, bitmap: Bitmap) -> None:
@@ -225,9 +232,13 @@ def _shifted_pixels(values: list[float], width: int) -> list[tuple[tuple[int, ..
 
 
 def _stamp_outline(
-    mask: Image.Image, xs: tuple[int, ...], ys: tuple[int, ...], shifts_x: range, shifts_y: range
+    mask: Image.Image,
+    vertices_xy: tuple[tuple[int, ...], tuple[int, ...]],
+    shifts_xy: tuple[range, range],
+    value: int,
 ) -> None:
     """Draw a polygon's outline at every shift; in time linear in the number of shifts per axis."""
+    (xs, ys), (shifts_x, shifts_y) = vertices_xy, shifts_xy
     # Only what some shift brings into the image is drawn.
     left = max(min(xs), -shifts_x[-1])
     top = max(min(ys), -shifts_y[-1])
@@ -242,4 +253,4 @@ def _stamp_outline(
     for i in range(len(shifts_x)):
         thick.paste(255, (i, 0), outline)
     for shift in shifts_y:
-        mask.paste(255, (left + shifts_x[0], top + shift), thick)
+        mask.paste(value, (left + shifts_x[0], top + shift), thick)

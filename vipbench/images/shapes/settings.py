@@ -41,12 +41,18 @@ whichever stands out more from its box; of a box the colour of the mark."""
 SettingsT = TypeVar("SettingsT", bound=Record)
 
 
-class LineSettings(Record):
-    """Of a shape that is an outline."""
+class ShaftSettings(Record):
+    """Of an arrow, whose head stays as it is."""
 
     line: Literal["solid", "dashed", "double"] = "solid"
+
+
+class LineSettings(ShaftSettings):
+    """Of a shape that is an outline."""
+
     nested: int = Field(default=1, ge=1, le=10)
-    """How many outlines, one around the other."""
+    """How many outlines, one within the other, as far apart as the line is wide; fewer where the
+    region is too small for them."""
 
 
 class MarkerSettings(Record):

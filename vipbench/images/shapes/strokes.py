@@ -86,6 +86,8 @@ class Contour(Stroke):
 
     points: Sequence[Point]
     width: int
+    hollow: int | None = None
+    """Lines shifted by at most so many px are left out; None: none is."""
 
     def reach(self) -> Box:
         """Return a box around it."""
