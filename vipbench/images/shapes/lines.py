@@ -25,7 +25,7 @@ def dashes(path: Sequence[Point], width: int, *, closed: bool = False) -> Iterat
     period = (DASH + GAP) * unit
     gap = 0 if closed else GAP * unit
     n = max(round((total + gap) / period), 1)
-    stretch = (total + gap) / (n * period)
+    stretch = total / (n * period - gap)
     if total == 0:
         return
     for i in range(n):

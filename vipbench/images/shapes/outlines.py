@@ -73,7 +73,7 @@ def _triangle(region: Region, mark: VisualPrompt, size_wh: tuple[int, int]) -> I
             yield from dashes(corners, width, closed=True)
             continue
         thin, inside = halves(width)
-        lines = {"solid": [(0.0, width)], "double": [(-inside / 2, thin), (inside / 2, thin)]}
+        lines = {"solid": [(0.0, width)], "double": [(0.0, thin), (float(inside), thin)]}
         for shift, line_width in lines[settings.line]:
             shifted = _smaller((a, b, c), by + shift)
             if shifted is not None:
