@@ -10,7 +10,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 from PIL import Image
@@ -51,6 +51,7 @@ PREPROCESSED = {
 SEVERAL = frozenset(f"blink_{kind}_correspondence" for kind in ("visual", "semantic", "functional"))
 """Tasks of several pictures, which cannot be asked about yet; their answers are imported."""
 VPBENCH_TAG: dict[str, Setting] = {
+VPBENCH_TAG: dict[str, Any] = {
     "place": "below",
     "offset": (0, -25),
     "ink": "white",
@@ -106,7 +107,7 @@ def signs(both: Region) -> dict[str, Image.Image]:
     border = Region(box=(236.0, 3.0, 236.0, 3.0))
     pictures = {}
     for kind in get_args(MarkerSettings.model_fields["kind"].annotation):
-        filled = {"thickness": 0} if kind != "cross" else {"thickness": 7}
+        filled: dict[str, Any] = {"thickness": 0} if kind != "cross" else {"thickness": 7}
         marks = [
             sign("marker", Region(box=points[0]), kind=kind, radius=5, unit="px"),
             sign("marker", border, kind=kind, radius=16),

@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -6,7 +8,7 @@ from vipbench.errors import DataError, TaskError
 from vipbench.images.draw import footprint, render
 from vipbench.schema import RGB, Box, Region, Setting, VisualPrompt
 
-VPBENCH: dict[str, Setting] = {
+VPBENCH: dict[str, Any] = {
     "place": "below",
     "offset": (0, -25),
     "font": "hershey",
@@ -99,7 +101,7 @@ def test_a_tag_keeps_clear_of_its_marker() -> None:
 
 def test_the_tag_of_set_of_mark_covers_what_it_covers_there() -> None:
     """A digit of 18 points at 100 dpi: its box is 18 x 27 px (microsoft/SoM @ 130438d)."""
-    settings: dict[str, Setting] = {
+    settings: dict[str, Any] = {
         "place": "below",
         "offset": (2, -6),
         "size": 25,
@@ -143,7 +145,7 @@ def test_a_region_beyond_the_image_has_no_tag_in_it() -> None:
         ({"box": "none"}, {(255, 215, 0)}),
     ],
 )
-def test_colors(settings: dict[str, Setting], colors: set[RGB]) -> None:
+def test_colors(settings: dict[str, Any], colors: set[RGB]) -> None:
     pixels = drawn(tag("B", color=(255, 215, 0), font="hershey", **settings))
     found = {tuple(rgb) for rgb in pixels.reshape(-1, 3).tolist()}
     assert found == colors | {GREY}

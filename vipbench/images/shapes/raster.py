@@ -199,7 +199,8 @@ def fixed_line(start: Pixel, end: Pixel, size_wh: Pixel) -> Iterator[Run]:
     flat = wide > high
     if (x1 < x) if flat else (y1 < y):
         (x, y), (x1, y1) = (x1, y1), (x, y)
-    yield (y1 + _HALF) >> _BITS, *[(x1 + _HALF) >> _BITS] * 2
+    end_x = (x1 + _HALF) >> _BITS
+    yield (y1 + _HALF) >> _BITS, end_x, end_x
     if flat:
         count, step = (x1 - x) >> _BITS, _divided((y1 - y) * ONE, wide | 1)
         column, row = (x + _HALF) >> _BITS, y + _HALF
@@ -209,7 +210,8 @@ def fixed_line(start: Pixel, end: Pixel, size_wh: Pixel) -> Iterator[Run]:
         count, step = (y1 - y) >> _BITS, _divided((x1 - x) * ONE, high | 1)
         column, row = x + _HALF, (y + _HALF) >> _BITS
         for i in range(count + 1):
-            yield row + i, *[(column + i * step) >> _BITS] * 2
+            here = (column + i * step) >> _BITS
+            yield row + i, here, here
 
 
 def _divided(value: int, by: int) -> int:

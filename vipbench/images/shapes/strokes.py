@@ -37,9 +37,9 @@ class Line(Stroke):
 
     def reach(self) -> Box:
         """Return a box around it."""
-        flat = self.points
-        if isinstance(flat[0], tuple):
-            return _around(flat, self.width)
+        flat: list[float] = []
+        for item in self.points:
+            flat.extend(item if isinstance(item, tuple) else (item,))
         xs, ys = flat[::2], flat[1::2]
         return _wider((min(xs), min(ys), max(xs), max(ys)), self.width)
 
