@@ -94,7 +94,7 @@ def by_opencv(what: Drawing) -> np.ndarray:
     elif what.kind == "text":
         size = tuple(cv2.getTextSize(what.text, font, what.scale, 1)[0])
         if size != hershey.text_size(what.text, what.scale):
-            return canvas + 128
+            return np.full(what.size_wh[::-1], 128, np.uint8)
         cv2.putText(canvas, what.text, what.points[0], font, what.scale, 255, 1, cv2.LINE_8)
     elif what.kind == "area":
         cv2.fillConvexPoly(canvas, points, 255)
