@@ -78,8 +78,9 @@ def footprints(
     size_wh: tuple[int, int], prompts: Iterable[VisualPrompt]
 ) -> Iterator[Footprint | None]:
     """Yield where each of several marks is drawn on an image of this size; see `footprint`."""
-    mask = Image.new("L", size_wh)
+    mask: Image.Image | None = None
     for prompt in prompts:
+        mask = mask or Image.new("L", size_wh)
         yield _union(list(_layers(mask, prompt)))
 
 
@@ -96,8 +97,9 @@ def draw_marks(image: Image.Image, prompts: Iterable[VisualPrompt]) -> Iterator[
         DataError: As `render`.
         TaskError: As `render`.
     """
-    mask = Image.new("L", image.size)
+    mask: Image.Image | None = None
     for prompt in prompts:
+        mask = mask or Image.new("L", image.size)
         layers = list(_layers(mask, prompt))
         for color, alpha, (box, drawn) in layers:
             image.paste(image.crop(box).point(_blend_table(color, alpha)), box, drawn)

@@ -5,13 +5,14 @@ long side, as widths are; both are cut to whole px. Coordinates are cut towards 
 """
 
 import re
-from typing import Annotated, Literal, Self, TypeVar
+from functools import lru_cache
+from typing import Annotated, Literal, Self, TypeVar, cast
 
 from pydantic import AfterValidator, Field, model_validator
 
 from vipbench.errors import nearest
 from vipbench.images.shapes.draws import ANCHOR
-from vipbench.schema import Level, Record, VisualPrompt
+from vipbench.schema import Level, Record, Setting, Shape, VisualPrompt
 from vipbench.validation import checked
 
 Unit = Literal["px", "relative"]
@@ -105,7 +106,13 @@ class TagSettings(Record):
 
 def settings_of(mark: VisualPrompt, kind: type[SettingsT]) -> SettingsT:
     """Return the settings of a mark, checked; TaskError names every mistake."""
-    return checked(kind, dict(mark.settings), f"shape {mark.shape!r}")
+    return cast(SettingsT, _checked(kind, mark.shape, tuple(mark.settings.items())))
+
+
+@lru_cache(maxsize=256)
+def _checked(kind: type[Record], shape: Shape, items: tuple[tuple[str, Setting], ...]) -> Record:
+    """Check settings once: a run has few, and a mark for every sample."""
+    return checked(kind, dict(items), f"shape {shape!r}")
 
 
 def pixels(length: float, unit: Unit, size_wh: tuple[int, int]) -> int:
