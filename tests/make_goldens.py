@@ -50,7 +50,6 @@ PREPROCESSED = {
 """Task -> the preprocessed file; the raw one is found first in the same folder."""
 SEVERAL = frozenset(f"blink_{kind}_correspondence" for kind in ("visual", "semantic", "functional"))
 """Tasks of several pictures, which cannot be asked about yet; their answers are imported."""
-VPBENCH_TAG: dict[str, Setting] = {
 VPBENCH_TAG: dict[str, Any] = {
     "place": "below",
     "offset": (0, -25),

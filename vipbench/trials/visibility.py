@@ -12,11 +12,7 @@ from vipbench.console import QUIET, Console
 from vipbench.data.box_tally import BoxTally, refuse_file
 from vipbench.data.samples import inspect_image, load_samples
 from vipbench.errors import DataError, TaskError
-<<<<<<< HEAD
-from vipbench.images.draw import Footprint, footprint
-=======
-from vipbench.images.draw import footprints
->>>>>>> 16280cc (All marks of an image are drawn on one mask, and only what they reach is looked at)
+from vipbench.images.draw import Footprint, footprints
 from vipbench.images.servers import RULES, SMALL, ServerRule
 from vipbench.images.surround import crop_box, cut, n_px
 from vipbench.images.visibility import measure, view
@@ -204,7 +200,6 @@ def _measure_image(
     for sample in samples:
         try:
             request = build_request(sample, style, seed=0, fit=fits[0])
-<<<<<<< HEAD
             marks, n_whole, seen_wh = _footprints(image_wh, request)
         except (DataError, TaskError):
             measured.append(_SampleMarks(sample.id, None))
@@ -212,14 +207,6 @@ def _measure_image(
         views = [view(seen_wh, fit, size, patch_size) for fit in fits]
         scales = [rule.scale(seen_wh) for rule in RULES]
         by_fit = tuple(tuple(map(measure, marks, repeat(seen), n_whole)) for seen in views)
-=======
-            prompts = () if request.blind else request.visual_prompts
-            marks = list(footprints(image_wh, prompts))
-        except (DataError, TaskError):
-            measured.append(_SampleMarks(sample.id, None))
-            continue
-        by_fit = tuple(tuple(measure(mark, seen) for mark in marks) for seen in views)
->>>>>>> 16280cc (All marks of an image are drawn on one mask, and only what they reach is looked at)
         by_server = tuple(tuple(mark.n_px * scale**2 for mark in by_fit[0]) for scale in scales)
         measured.append(_SampleMarks(sample.id, by_fit, by_server))
     return measured
@@ -230,7 +217,7 @@ def _footprints(
 ) -> tuple[list[Footprint | None], list[int | None], tuple[int, int]]:
     """Return the marks of a request, px of those that are cut, and the size of their image."""
     prompts = () if request.blind else request.visual_prompts
-    marks = [footprint(image_wh, prompt) for prompt in prompts]
+    marks = list(footprints(image_wh, prompts))
     if request.surround is None or request.surround.kind != "crop":
         return marks, [None] * len(marks), image_wh
     box = crop_box(image_wh, request.surround)
