@@ -10,6 +10,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, get_args
 
 import numpy as np
 from PIL import Image
@@ -19,10 +20,20 @@ from vipbench.data.samples import inspect_image, load_samples
 from vipbench.data.task_data import locate_task
 from vipbench.data.tasks import all_styles, find_tasks, load_task
 from vipbench.images.draw import render
+from vipbench.images.shapes.settings import MarkerSettings
 from vipbench.prompts.expressions import parse_styles
 from vipbench.prompts.request import build_request
 from vipbench.prompts.styles import color_group
-from vipbench.schema import DataSource, Region, Request, Sample, Shape, TaskSpec, VisualPrompt
+from vipbench.schema import (
+    DataSource,
+    Region,
+    Request,
+    Sample,
+    Setting,
+    Shape,
+    TaskSpec,
+    VisualPrompt,
+)
 
 DATA = Path(__file__).resolve().parent / "data"
 OWN = DATA / "own"
@@ -39,6 +50,16 @@ PREPROCESSED = {
 """Task -> the preprocessed file; the raw one is found first in the same folder."""
 SEVERAL = frozenset(f"blink_{kind}_correspondence" for kind in ("visual", "semantic", "functional"))
 """Tasks of several pictures, which cannot be asked about yet; their answers are imported."""
+VPBENCH_TAG: dict[str, Any] = {
+    "place": "below",
+    "offset": (0, -25),
+    "ink": "white",
+    "box_color": "black",
+    "padding": (2, 2, 0, 2),
+    "clamp": "top",
+    "anchor": "point",
+    "unit": "px",
+}
 SHAPES: tuple[Shape, ...] = (
     "rectangle",
     "ellipse",
@@ -72,7 +93,58 @@ def pixels() -> dict[str, Image.Image]:
             ),
         ]
         pictures[f"{shape.replace(' ', '_')}.png"] = render(background(), marks)
+    return pictures | signs(both)
+
+
+def signs(both: Region) -> dict[str, Image.Image]:
+    """Return one picture for each kind of marker, one for each font of tags, and one of lines.
+
+    A marker lies inside, at the border and, filled, on the deepest pixel of an outline. Those of
+    the tags have the marker and the tag of A, then those of B over them.
+    """
+    points = [(60.0, 150.0, 60.0, 150.0), (66.5, 160.9, 66.5, 160.9)]
+    border = Region(box=(236.0, 3.0, 236.0, 3.0))
+    pictures = {}
+    for kind in get_args(MarkerSettings.model_fields["kind"].annotation):
+        filled: dict[str, Any] = {"thickness": 0} if kind != "cross" else {"thickness": 7}
+        marks = [
+            sign("marker", Region(box=points[0]), kind=kind, radius=5, unit="px"),
+            sign("marker", border, kind=kind, radius=16),
+            sign("marker", both, kind=kind, radius=20, anchor="mask", **filled),
+        ]
+        pictures[f"marker_{kind}.png"] = render(background(), marks)
+    for font in ("hershey", "sans"):
+        marks = []
+        for letter, box in zip("AB", points, strict=True):
+            region = Region(box=box)
+            marks.append(sign("marker", region, kind="circle", radius=5, unit="px", anchor="point"))
+            marks.append(sign("tag", region, letter, font=font, radius=5, **VPBENCH_TAG))
+        marks.append(sign("tag", both, "12", font=font, box="round", place="inside"))
+        marks.append(sign("tag", border, "REF", font=font, box="none"))
+        pictures[f"tag_{font}.png"] = render(background(), marks)
+    for line in ("dashed", "double"):
+        marks = [
+            sign("rectangle", Region(box=(10.0, 5.5, 110.0, 80.0)), line=line, nested=2),
+            sign("ellipse", Region(box=(140.0, 15.0, 220.0, 75.0)), line=line, nested=2),
+            sign("triangle", Region(box=(10.0, 95.0, 230.0, 170.0)), line=line, nested=2),
+            sign("mask contour", both, line=line, nested=2),
+        ]
+        marks.append(sign("arrow", Region(box=(150.0, 90.0, 230.0, 170.0)), line=line))
+        pictures[f"line_{line}.png"] = render(background(), marks)
     return pictures
+
+
+def sign(shape: Shape, region: Region, text: str = "", **settings: Setting) -> VisualPrompt:
+    return VisualPrompt(
+        region=region,
+        shape=shape,
+        color=(255, 0, 0),
+        alpha=230,
+        width=None if shape in ("marker", "tag") else 8,
+        seed=1,
+        text=text,
+        settings=settings,
+    )
 
 
 def background() -> Image.Image:

@@ -58,6 +58,18 @@ def test_the_runner_answers_the_task_in_a_run(installed: Path, tmp_path: Path) -
     assert {row["group"] for row in rows} >= {"side=left", "side=right"}
 
 
+def test_its_shape_is_drawn_in_a_run(installed: Path, tmp_path: Path) -> None:
+    """Where the runner finds black pixels, the mark was drawn."""
+    style = "frame corners:#000000:alpha=255:width=1"
+    command = ["run", "--tasks", "example_flags", "--runner", "example_pixels", "--styles", style]
+    done = vipbench(installed, tmp_path, *command, "-o", "corners")
+    assert done.returncode == 0, done.stderr
+    rows = json.loads((tmp_path / "corners" / "summary.json").read_text(encoding="utf-8"))
+    assert [row["accuracy"] for row in rows if row["group"] == "all"] == [1.0]
+    asked = (tmp_path / "corners" / "requests.jsonl").read_text(encoding="utf-8").splitlines()
+    assert all('"shape":"frame corners"' in line for line in asked)
+
+
 def test_without_the_package_the_task_is_unknown(tmp_path: Path) -> None:
     done = vipbench(tmp_path, tmp_path, "ls", "tasks")
     assert done.returncode == 0

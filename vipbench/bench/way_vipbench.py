@@ -22,7 +22,7 @@ from vipbench.engine.loaders import count_ahead, count_loaders
 from vipbench.engine.processes import ProcessPool
 from vipbench.engine.workers import Job as WorkerJob
 from vipbench.images.decode import open_image, safe_path
-from vipbench.images.draw import draw_mark
+from vipbench.images.draw import draw_marks
 from vipbench.images.fit import fit
 from vipbench.images.load import digest_pixels
 from vipbench.runfolder import answers_file, trials_file
@@ -164,8 +164,7 @@ class Vipbench:
                 path = safe_path(self._job.images[request.task], request.image)
                 image = open_image(path, request.exif)[0]
             with clock.time("draw"):
-                for prompt in request.visual_prompts:
-                    draw_mark(image, prompt)
+                list(draw_marks(image, request.visual_prompts))
             with clock.time("fit"):
                 pixels = fit(image, request.fit, self.image_size)
             with clock.time("digest"):

@@ -6,7 +6,8 @@ in the official ViP-LLaVA code (`llava/visual_prompt_generator.py`, function `im
 a mark consists of is said by its shape, in `images/shapes/`.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import groupby, product
 from typing import Any, NamedTuple
@@ -14,7 +15,16 @@ from typing import Any, NamedTuple
 from PIL import Image, ImageChops, ImageDraw
 
 from vipbench.images.shapes.registry import find_shape
-from vipbench.images.shapes.strokes import Area, Contour, Ellipse, Line, Rectangle, Stroke
+from vipbench.images.shapes.strokes import (
+    Area,
+    Bitmap,
+    Contour,
+    Ellipse,
+    Line,
+    Point,
+    Rectangle,
+    Stroke,
+)
 from vipbench.schema import RGB, VisualPrompt
 
 
@@ -44,11 +54,12 @@ def render(image: Image.Image, prompts: Sequence[VisualPrompt]) -> Image.Image:
 
     Raises:
         ValueError: The box that a rectangle or an ellipse is drawn from is inverted.
-        TaskError: A shape is unknown here.
+        DataError: A region does not suit its mark, or the image is too small for it.
+        TaskError: A shape is unknown here, or cannot be drawn with such settings.
     """
     result = image.convert("RGB")
-    for prompt in prompts:
-        draw_mark(result, prompt)
+    for _ in draw_marks(result, prompts):
+        pass
     return result
 
 
@@ -57,34 +68,75 @@ def footprint(size_wh: tuple[int, int], prompt: VisualPrompt) -> Footprint | Non
 
     Raises:
         ValueError: As `render`.
+        DataError: As `render`.
         TaskError: As `render`.
     """
-    return _union(list(_layers(size_wh, prompt)))
+    return next(footprints(size_wh, [prompt]))
+
+
+def footprints(
+    size_wh: tuple[int, int], prompts: Iterable[VisualPrompt]
+) -> Iterator[Footprint | None]:
+    """Yield where each of several marks is drawn on an image of this size; see `footprint`."""
+    mask: Image.Image | None = None
+    for prompt in prompts:
+        mask = mask or Image.new("L", size_wh)
+        yield _union(list(_layers(mask, prompt)))
 
 
 def draw_mark(image: Image.Image, prompt: VisualPrompt) -> Footprint | None:
-    """Draw one mark on an RGB image, in place, and return its footprint.
+    """Draw one mark on an RGB image, in place, and return its footprint; see `draw_marks`."""
+    return next(draw_marks(image, [prompt]))
+
+
+def draw_marks(image: Image.Image, prompts: Iterable[VisualPrompt]) -> Iterator[Footprint | None]:
+    """Draw marks on an RGB image, in place and in order, and yield the footprint of each.
 
     Raises:
         ValueError: As `render`.
+        DataError: As `render`.
         TaskError: As `render`.
     """
-    layers = list(_layers(image.size, prompt))
-    for color, alpha, (box, mask) in layers:
-        image.paste(image.crop(box).point(_blend_table(color, alpha)), box, mask)
-    return _union(layers)
+    mask: Image.Image | None = None
+    for prompt in prompts:
+        mask = mask or Image.new("L", image.size)
+        layers = list(_layers(mask, prompt))
+        for color, alpha, (box, drawn) in layers:
+            image.paste(image.crop(box).point(_blend_table(color, alpha)), box, drawn)
+        yield _union(layers)
 
 
-def _layers(size_wh: tuple[int, int], prompt: VisualPrompt) -> Iterator[_Layer]:
-    """Draw the strokes of a mark, those in a row that share colour and opacity on one mask."""
-    strokes = find_shape(prompt.shape).strokes(prompt.region, prompt, size_wh)
+def _layers(mask: Image.Image, prompt: VisualPrompt) -> Iterator[_Layer]:
+    """Draw the strokes of a mark, those in a row that share colour and opacity on one mask.
+
+    `mask` is of the image's size and empty, and left so: all marks of an image are drawn on it, and
+    only what the strokes reach is looked at and emptied again.
+    """
+    strokes = find_shape(prompt.shape).strokes(prompt.region, prompt, mask.size)
     for (color, alpha), group in groupby(strokes, lambda stroke: _ink(stroke, prompt)):
-        mask = Image.new("L", size_wh)
-        for stroke in group:
+        layer = list(group)
+        for stroke in layer:
             _PAINT[type(stroke)](mask, stroke)
-        box = mask.getbbox()
+        reached = _reach(layer, mask.size)
+        if reached is None:
+            continue
+        drawn = mask.crop(reached)
+        mask.paste(0, reached)
+        box = drawn.getbbox()
         if box is not None:
-            yield _Layer(color, alpha, Footprint(box, mask.crop(box)))
+            left, top = reached[:2]
+            place = (box[0] + left, box[1] + top, box[2] + left, box[3] + top)
+            yield _Layer(color, alpha, Footprint(place, drawn.crop(box)))
+
+
+def _reach(strokes: Iterable[Stroke], size_wh: tuple[int, int]) -> tuple[int, int, int, int] | None:
+    """Return a box around all pixels of the image that strokes may have; None: there are none."""
+    boxes = [stroke.reach() for stroke in strokes]
+    left, top = (max(math.floor(min(box[axis] for box in boxes)), 0) for axis in (0, 1))
+    right, bottom = (
+        min(math.ceil(max(box[2 + axis] for box in boxes)), size_wh[axis]) for axis in (0, 1)
+    )
+    return (left, top, right, bottom) if left < right and top < bottom else None
 
 
 def _ink(stroke: Stroke, prompt: VisualPrompt) -> tuple[RGB, int]:
@@ -127,10 +179,21 @@ def _paint_area(mask: Image.Image, area: Area) -> None:
 
 
 def _paint_contour(mask: Image.Image, contour: Contour) -> None:
-    columns = _shifted_pixels([x for x, _ in contour.points], contour.width)
-    rows = _shifted_pixels([y for _, y in contour.points], contour.width)
+    _paint_shifted(mask, contour.points, contour.width, 255)
+    if contour.hollow is not None:
+        _paint_shifted(mask, contour.points, contour.hollow, 0)
+
+
+def _paint_shifted(mask: Image.Image, points: Sequence[Point], width: int, value: int) -> None:
+    columns = _shifted_pixels([x for x, _ in points], width)
+    rows = _shifted_pixels([y for _, y in points], width)
     for (xs, shifts_x), (ys, shifts_y) in product(columns, rows):
-        _stamp_outline(mask, xs, ys, shifts_x, shifts_y)
+        _stamp_outline(mask, (xs, ys), (shifts_x, shifts_y), value)
+
+
+def _paint_bitmap(mask: Image.Image, bitmap: Bitmap) -> None:
+    pixels = Image.frombytes("L", bitmap.size_wh, bitmap.pixels)
+    mask.paste(255, bitmap.corner, pixels)
 
 
 _PAINT: dict[type[Stroke], Callable[[Image.Image, Any], None]] = {
@@ -139,6 +202,7 @@ _PAINT: dict[type[Stroke], Callable[[Image.Image, Any], None]] = {
     Ellipse: _paint_ellipse,
     Area: _paint_area,
     Contour: _paint_contour,
+    Bitmap: _paint_bitmap,
 }
 
 
@@ -170,9 +234,13 @@ def _shifted_pixels(values: list[float], width: int) -> list[tuple[tuple[int, ..
 
 
 def _stamp_outline(
-    mask: Image.Image, xs: tuple[int, ...], ys: tuple[int, ...], shifts_x: range, shifts_y: range
+    mask: Image.Image,
+    vertices_xy: tuple[tuple[int, ...], tuple[int, ...]],
+    shifts_xy: tuple[range, range],
+    value: int,
 ) -> None:
     """Draw a polygon's outline at every shift; in time linear in the number of shifts per axis."""
+    (xs, ys), (shifts_x, shifts_y) = vertices_xy, shifts_xy
     # Only what some shift brings into the image is drawn.
     left = max(min(xs), -shifts_x[-1])
     top = max(min(ys), -shifts_y[-1])
@@ -187,4 +255,4 @@ def _stamp_outline(
     for i in range(len(shifts_x)):
         thick.paste(255, (i, 0), outline)
     for shift in shifts_y:
-        mask.paste(255, (left + shifts_x[0], top + shift), thick)
+        mask.paste(value, (left + shifts_x[0], top + shift), thick)

@@ -12,7 +12,7 @@ from PIL import Image
 
 from vipbench.errors import DataError
 from vipbench.images.decode import open_image, safe_path
-from vipbench.images.draw import Footprint, draw_mark
+from vipbench.images.draw import Footprint, draw_marks
 from vipbench.images.fit import PAD_COLOR, fit
 from vipbench.images.surround import crop_box, cut, n_px, subdue
 from vipbench.images.visibility import measure, view
@@ -111,10 +111,10 @@ def draw_request(
     """
     surround = request.surround
     if surround is None:
-        marks = [draw_mark(image, prompt) for prompt in request.visual_prompts]
+        marks = list(draw_marks(image, request.visual_prompts))
         return image, marks, [None] * len(marks)
     image = subdue(image, surround)
-    marks = [draw_mark(image, prompt) for prompt in request.visual_prompts]
+    marks = list(draw_marks(image, request.visual_prompts))
     if surround.kind != "crop":
         return image, marks, [None] * len(marks)
     box = crop_box(image.size, surround)

@@ -12,6 +12,8 @@ WORDS: dict[Shape, ShapeWords] = {
     "mask contour": ShapeWords("with", "mask contour"),
     "mask": ShapeWords("with", "mask"),
     "arrow": ShapeWords("pointed to by", "arrow"),
+    "marker": ShapeWords("at", "marker"),
+    "tag": ShapeWords("with", "tag"),
 }
 """Preposition and noun of each built-in shape. ViP-LLaVA, visual_prompt_generator.py, lines 23-32.
 """

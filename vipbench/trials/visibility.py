@@ -12,7 +12,7 @@ from vipbench.console import QUIET, Console
 from vipbench.data.box_tally import BoxTally, refuse_file
 from vipbench.data.samples import inspect_image, load_samples
 from vipbench.errors import DataError, TaskError
-from vipbench.images.draw import Footprint, footprint
+from vipbench.images.draw import Footprint, footprints
 from vipbench.images.servers import RULES, SMALL, ServerRule
 from vipbench.images.surround import crop_box, cut, n_px
 from vipbench.images.visibility import measure, view
@@ -217,7 +217,7 @@ def _footprints(
 ) -> tuple[list[Footprint | None], list[int | None], tuple[int, int]]:
     """Return the marks of a request, px of those that are cut, and the size of their image."""
     prompts = () if request.blind else request.visual_prompts
-    marks = [footprint(image_wh, prompt) for prompt in prompts]
+    marks = list(footprints(image_wh, prompts))
     if request.surround is None or request.surround.kind != "crop":
         return marks, [None] * len(marks), image_wh
     box = crop_box(image_wh, request.surround)

@@ -9,6 +9,8 @@ import numpy as np
 
 from vipbench.images import geometry
 from vipbench.images.shapes.draws import ANCHOR, drawn_width, polar, random_point
+from vipbench.images.shapes.lines import dashes, halves
+from vipbench.images.shapes.settings import ShaftSettings, settings_of
 from vipbench.images.shapes.spec import ShapeSpec
 from vipbench.images.shapes.strokes import Area, Ellipse, Line, Point, Stroke
 from vipbench.schema import Region, VisualPrompt
@@ -65,8 +67,23 @@ def _arrow(region: Region, mark: VisualPrompt, size_wh: tuple[int, int]) -> Iter
     barbs = [polar((x, y), head, angle + turn) for turn in (math.pi / 3, -math.pi / 3)]
     corners = [barbs[0], (x, y), barbs[1]]
     width = drawn_width(mark, size_wh, rng, ARROW_WIDTHS)
-    yield Line(shaft, width)
+    yield from _shaft(shaft, width, settings_of(mark, ShaftSettings).line)
     yield Area(corners) if filled else Line(corners, width)
+
+
+def _shaft(path: list[Point], width: int, line: str) -> Iterator[Stroke]:
+    """Draw the line of an arrow; a double one is two beside each other."""
+    if line == "dashed":
+        yield from dashes(path, width)
+    elif line == "double" and path[0] != path[-1]:
+        thin, apart = halves(width)
+        (x0, y0), (x1, y1) = path[0], path[-1]
+        length = math.dist(path[0], path[-1])
+        dx, dy = (y0 - y1) / length * apart / 2, (x1 - x0) / length * apart / 2
+        for side in (-1, 1):
+            yield Line([(x + side * dx, y + side * dy) for x, y in path], thin)
+    else:
+        yield Line(path, width)
 
 
 def _point_center(region: Region, rng: Random) -> Point:
@@ -99,4 +116,4 @@ def _bezier_weights(n_points: int) -> tuple[np.ndarray, ...]:
 
 POINT = ShapeSpec(_point)
 SCRIBBLE = ShapeSpec(_scribble)
-ARROW = ShapeSpec(_arrow)
+ARROW = ShapeSpec(_arrow, settings=ShaftSettings, bare="line")

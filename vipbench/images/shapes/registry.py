@@ -25,6 +25,8 @@ BUILT_IN: dict[Shape, str] = {
     "mask contour": f"{_HERE}.masks:MASK_CONTOUR",
     "mask": f"{_HERE}.masks:MASK",
     "arrow": f"{_HERE}.freehand:ARROW",
+    "marker": f"{_HERE}.markers:MARKER",
+    "tag": f"{_HERE}.tags:TAG",
 }
 """Name -> where its `ShapeSpec` is."""
 

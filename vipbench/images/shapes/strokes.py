@@ -21,6 +21,10 @@ class Stroke:
     alpha: Level | None = None
     """Opacity; None: the mark's."""
 
+    def reach(self) -> Box:
+        """Return a box that no pixel of the stroke lies outside of; it may be too large."""
+        raise NotImplementedError
+
 
 @dataclass(frozen=True, slots=True)
 class Line(Stroke):
@@ -31,6 +35,14 @@ class Line(Stroke):
     width: int
     round_joints: bool = False
 
+    def reach(self) -> Box:
+        """Return a box around it."""
+        flat: list[float] = []
+        for item in self.points:
+            flat.extend(item if isinstance(item, tuple) else (item,))
+        xs, ys = flat[::2], flat[1::2]
+        return _wider((min(xs), min(ys), max(xs), max(ys)), self.width)
+
 
 @dataclass(frozen=True, slots=True)
 class Rectangle(Stroke):
@@ -38,6 +50,10 @@ class Rectangle(Stroke):
 
     box: Box
     width: int
+
+    def reach(self) -> Box:
+        """Return a box around it: where it is wider than the box, it ends beyond."""
+        return _wider(self.box, self.width)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +64,20 @@ class Ellipse(Stroke):
     width: int = 0
     """0: filled."""
 
+    def reach(self) -> Box:
+        """Return a box around it."""
+        return _wider(self.box, self.width)
+
 
 @dataclass(frozen=True, slots=True)
 class Area(Stroke):
     """A filled polygon, its outline included."""
 
     points: Sequence[Point]
+
+    def reach(self) -> Box:
+        """Return a box around it."""
+        return _around(self.points, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,3 +86,37 @@ class Contour(Stroke):
 
     points: Sequence[Point]
     width: int
+    hollow: int | None = None
+    """Lines shifted by at most so many px are left out; None: none is."""
+
+    def reach(self) -> Box:
+        """Return a box around it."""
+        return _around(self.points, self.width)
+
+
+@dataclass(frozen=True, slots=True)
+class Bitmap(Stroke):
+    """Pixels that are given one by one, for what is drawn by rules of its own."""
+
+    corner: tuple[int, int]
+    """Where its top left pixel lies."""
+    size_wh: tuple[int, int]
+    pixels: bytes
+    """One a pixel, rows first: 0 is left as it is, 255 is drawn on; between, where an edge is
+    smooth."""
+
+    def reach(self) -> Box:
+        """Return its box."""
+        left, top = self.corner
+        return left, top, left + self.size_wh[0], top + self.size_wh[1]
+
+
+def _around(points: Sequence[Point], width: int) -> Box:
+    xs, ys = [x for x, _ in points], [y for _, y in points]
+    return _wider((min(xs), min(ys), max(xs), max(ys)), width)
+
+
+def _wider(box: Box, width: int) -> Box:
+    """Widen a box by the width of its line, and by what rounding to pixels may add."""
+    x0, y0, x1, y1 = box
+    return x0 - width - 2, y0 - width - 2, x1 + width + 2, y1 + width + 2

@@ -1,1 +1,1 @@
-"""Adds a task and a runner to vipbench."""
+"""Adds a task, a runner and a shape to vipbench."""

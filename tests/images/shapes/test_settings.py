@@ -1,0 +1,63 @@
+import pytest
+from PIL.ImageColor import getrgb
+
+from vipbench.errors import TaskError
+from vipbench.images.shapes.settings import (
+    LineSettings,
+    MarkerSettings,
+    TagSettings,
+    pixels,
+    settings_of,
+)
+from vipbench.prompts.styles import COLORS
+from vipbench.schema import Record, Region, Setting, VisualPrompt
+
+
+def mark(**settings: Setting) -> VisualPrompt:
+    return VisualPrompt(
+        region=Region(box=(1, 1, 1, 1)),
+        shape="it",
+        color=(1, 2, 3),
+        alpha=255,
+        width=None,
+        seed=0,
+        settings=settings,
+    )
+
+
+def test_what_is_not_said_has_its_default() -> None:
+    assert settings_of(mark(kind="star"), MarkerSettings) == MarkerSettings(kind="star")
+    assert settings_of(mark(), LineSettings).line == "solid"
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings", "said"),
+    [
+        (MarkerSettings, {"kind": "sqare"}, "kind = 'sqare' should be 'circle', 'dot'"),
+        (MarkerSettings, {"kind": "cross", "thickness": 0}, "but a cross has no area"),
+        (MarkerSettings, {"radius": 0}, "radius = 0 should be greater than 0"),
+        (MarkerSettings, {"colour": "red"}, "unknown key 'colour' · known: anchor, kind"),
+        (TagSettings, {"ink": "wite"}, "ink = 'wite' should be a color · did you mean 'white'"),
+        (TagSettings, {"offset": (1.0,)}, "offset = (1.0,) Tuple should have at least 2 items"),
+        (TagSettings, {"padding": (1.0, 2.0, 3.0, -4.0)}, "padding.3 = -4.0 should be greater"),
+        (LineSettings, {"line": "dotted"}, "line = 'dotted' should be 'solid', 'dashed' or"),
+    ],
+)
+def test_mistakes_are_named(kind: type[Record], settings: dict[str, Setting], said: str) -> None:
+    with pytest.raises(TaskError) as caught:
+        settings_of(mark(**settings), kind)
+    assert str(caught.value).startswith("shape 'it': ")
+    assert said in str(caught.value)
+
+
+def test_a_color_is_kept_as_numbers() -> None:
+    assert TagSettings(ink="White", box_color="#FF00aa").ink == "#ffffff"
+    assert TagSettings(box_color="#FF00aa").box_color == "#ff00aa"
+    for name, rgb in COLORS.items():  # the names are those of CSS, too
+        assert getrgb(name) == rgb
+
+
+def test_lengths_grow_with_the_image_unless_they_are_px() -> None:
+    assert pixels(5, "relative", (672, 100)) == 10
+    assert pixels(5.9, "px", (672, 100)) == 5
+    assert pixels(-1.5, "relative", (100, 336)) == -1
