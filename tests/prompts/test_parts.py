@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.prompts.test_wording import KNOWN, sample, task
+from tests.prompts.made import KNOWN, sample, task
 from vipbench.errors import DataError, TaskError
 from vipbench.prompts.expressions import parse_styles
 from vipbench.prompts.parts import by_region, first_marks, in_order

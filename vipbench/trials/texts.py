@@ -119,7 +119,7 @@ def _findings(sample: Sample, style: PromptStyle, request: Request) -> Iterator[
         yield from _target(sample.target.strip())
     if style.kind == "elsewhere":  # no text of ours was sent
         return
-    yield from _not_words(sample, request)
+    yield from _not_words(sample, style, request)
     yield from _choices(texts)
     for which in texts.empty():
         yield "empty_text", f"{which} is empty"
@@ -176,11 +176,11 @@ class _Texts:
 # --- what is no word of a language
 
 
-def _not_words(sample: Sample, request: Request) -> Iterator[tuple[str, str]]:
+def _not_words(sample: Sample, style: PromptStyle, request: Request) -> Iterator[tuple[str, str]]:
     texts = [*request.turns]
     if not sample.choices:  # else it is a letter
         texts.append(_GRADED.sub("\n", sample.target))
-    explained = any(_NUMBERED.search(turn) for turn in template_turns(sample))
+    explained = any(_NUMBERED.search(turn) for turn in template_turns(sample, style))
     for text in texts:
         tags = {f"[{prompt.text}]" for prompt in request.visual_prompts}
         found = tuple(word for word in foreign_placeholders(text) if word not in tags)
