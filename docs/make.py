@@ -21,7 +21,7 @@ from rich.console import Console
 
 import vipbench
 from vipbench.demo.scenes import COLORS, FIGURES, SIDE, draw_scene, make_scene
-from vipbench.prompts.styles import COLORS as MARK_COLORS
+from vipbench.prompts.colors import COLORS as MARK_COLORS
 from vipbench.prompts.styles import SHAPES
 from vipbench.prompts.words import WORDS
 from vipbench.report import read_summary, run_table

@@ -359,7 +359,8 @@ def killed(name: str, kill: Kill, known: Reference, place: Path, served: World) 
         faults.append("a process is left")
     if code != -signal.SIGKILL and not (code == 0 and (kill.share or kill.step >= len(steps))):
         faults.append(f"exit code {code} instead of a kill: {said[-300:]}")
-    again, words = 0, ""
+    again: int | None = 0
+    words = ""
     if code != 0:  # what has ended before the kill is not given again
         again, words, _ = launch(argv, folder, Kill(), place / "again", 0)
     if again != 0:

@@ -21,9 +21,9 @@ from vipbench.data.task_data import locate_task
 from vipbench.data.tasks import all_styles, find_tasks, load_task
 from vipbench.images.draw import render
 from vipbench.images.shapes.settings import MarkerSettings
+from vipbench.prompts.colors import color_group
 from vipbench.prompts.expressions import parse_styles
 from vipbench.prompts.request import build_request
-from vipbench.prompts.styles import color_group
 from vipbench.schema import (
     DataSource,
     Region,

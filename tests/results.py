@@ -77,7 +77,9 @@ def manifest(model: str, tasks: dict[str, TaskRun], **fields: Any) -> Manifest:
     identity: dict[str, Any] = {
         "suite": "paper",
         "tasks": {name: each.version for name, each in tasks.items()},
-        "styles": {name: (known[each.headline],) for name, each in asked.items()},
+        "styles": {
+            name: (known[each.headline],) for name, each in asked.items() if each.headline in known
+        },
         "seed": 0,
         "limit": None,
         "ids": (),

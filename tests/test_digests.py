@@ -84,9 +84,19 @@ def test_digested_records_name_the_fields_of_version_1(kind: type[Record]) -> No
     added: dict[type[Record], set[str]] = {
         Identity: {"exif"},
         Settings: {"template_date", "adapter", "quantization", "processor", "endpoint"},
+        PromptStyle: {
+            "surround",
+            "settings",
+            "text",
+            "beside",
+            "order",
+            "words",
+            "listed",
+            "refer",
+            "units",
+        },
         VisualPrompt: {"text", "settings"},
         Region: {"id", "bridges"},
-        PromptStyle: {"surround"},
         Request: {"exif", "surround"},
         Judge: {"reasoning_tokens", "extra_body", "omitted"},
     }

@@ -24,6 +24,7 @@ ELSEWHERE = {
     "vipbench/images/shapes/spec.py": "tests/images/shapes/test_registry.py",
     "vipbench/images/shapes/strokes.py": "tests/images/test_draw.py",
     "vipbench/option.py": "tests/cli/test_options.py",
+    "vipbench/prompts/colors.py": "tests/prompts/test_styles.py",
     "vipbench/prompts/words.py": "tests/prompts/test_wording.py",
     "vipbench/runfolder/summary.py": "tests/report/test_leaderboard.py",
     "vipbench/runners/checkpoints/spec.py": "tests/runners/test_spec.py",

@@ -46,6 +46,7 @@ StyleKind = Literal[
     "marks",
     "given",
     "none",
+    "named",
     "blind",
     "coordinates",
     "wrong",
@@ -57,6 +58,11 @@ StyleKind = Literal[
 """`elsewhere`: of answers whose marks and texts nobody has told us; nothing is asked under it."""
 NO_CONTROLS: tuple[StyleKind, ...] = ("marks", "given", "elsewhere")
 """Kinds of styles that results are about; the others show what marks are worth."""
+MarkOrder = Literal["region", "kind"]
+"""How several marks on each region are drawn: all of a region, then all of the next; or one on each
+region, then the next one on each."""
+Naming = Literal["full", "plain", "none"]
+"""What texts say of a mark: its words; only that there is one; nothing."""
 BoxUnits = Literal["pixels", "fractions", "thousandths", "xywh"]
 """What the numbers of a data file's boxes are: px; parts of the image's width and height, or
 thousandths of them; x, y, width and height in px."""
@@ -162,6 +168,8 @@ class TaskSpec(Record):
     prompts/wording.py; empty: the official sentence for a choice where the sample has choices, else
     that for short answers. A list is a conversation: user, assistant, user, …, ending with a user's
     turn."""
+    templates: dict[str, str] = {}
+    """User text by what is drawn on each region, before `template`: `marker+tag`, `tag`, …"""
     styles: tuple[str, ...] = ()
     """Styles that suit the task; the first is its headline style."""
     boxes: BoxUnits | None = None
@@ -320,6 +328,22 @@ class Surround(SparseRecord):
     """Those that are left as they are; set with the request."""
 
 
+class MarkPart(Record):
+    """A further mark that a style draws on each region, beside the first one."""
+
+    shape: Shape
+    color: str = ""
+    """Name of the pool, or `#rrggbb`; empty: that of the region's first mark."""
+    alpha: Level | None = None
+    """Opacity; None: as the style draws it."""
+    width: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    """px at a 336-px long side; None: as the style says of the shape."""
+    settings: dict[str, Setting] = {}
+    """Those of the shape that are said; the others have their defaults."""
+    text: str = ""
+    """What it says, as in `PromptStyle.text`."""
+
+
 class PromptStyle(SparseRecord):
     """The policy that visual prompts and their wording are drawn from."""
 
@@ -327,7 +351,9 @@ class PromptStyle(SparseRecord):
         {"title", "kind", "shapes", "colors", "alpha", "width", "official", "inline", "shift"}
     )
     UNDIGESTED = frozenset({"title"})
-    SPARSE = frozenset({"surround"})
+    SPARSE = frozenset(
+        {"surround", "settings", "text", "beside", "order", "words", "listed", "refer", "units"}
+    )
 
     name: str
     title: str = ""
@@ -349,6 +375,24 @@ class PromptStyle(SparseRecord):
     """Of kind `surround`."""
     shift: int | None = None
     """Positions that kind `permuted` moves the options on; None: an order drawn by seed."""
+    units: BoxUnits = "fractions"
+    """What the numbers of kind `coordinates` are: parts of the fitted square, or thousandths of
+    them; px of the original image; x, y, width and height in px of it."""
+    settings: dict[str, Setting] = {}
+    """Of the first mark's shape: those that are said; the others have their defaults."""
+    text: str = ""
+    """What the first mark says, where it is a tag: `number` or `letter`, in the order of the
+    regions; `id`, what the data call the region; `id_number`, that, with letters as numbers; or a
+    fixed word. Empty: `number`."""
+    beside: tuple[MarkPart, ...] = ()
+    """Further marks on each region, drawn after the first one."""
+    order: MarkOrder = "region"
+    words: Naming = "full"
+    listed: bool = False
+    """The regions get the colours in their order, rather than by a draw."""
+    refer: str = ""
+    """How texts refer to a region: a phrase with the fields of `prompts/wording.py: REFER_FIELDS`,
+    or the name of one in `REFER`. Empty: by the words of its first mark, or by its tag."""
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:

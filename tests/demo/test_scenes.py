@@ -6,7 +6,7 @@ import pytest
 
 from vipbench.demo.scenes import CELL, COLORS, FIGURES, SIDE, draw_scene, make_scene
 from vipbench.images.geometry import bounds, contains
-from vipbench.prompts import styles
+from vipbench.prompts import colors
 
 
 @pytest.mark.parametrize("shape", FIGURES)
@@ -38,5 +38,5 @@ def test_a_figure_has_its_color_in_its_middle() -> None:
 
 
 def test_figures_and_marks_have_no_color_in_common() -> None:
-    assert not set(COLORS.values()) & set(styles.COLORS.values())
-    assert not set(COLORS) & set(styles.COLORS)
+    assert not set(COLORS.values()) & set(colors.COLORS.values())
+    assert not set(COLORS) & set(colors.COLORS)

@@ -11,8 +11,8 @@ from PIL import Image
 
 from vipbench import files
 from vipbench.images.load import digest_pixels, load_pixels
+from vipbench.prompts.colors import COLORS
 from vipbench.prompts.request import request_key
-from vipbench.prompts.styles import COLORS
 from vipbench.runfolder import manifest as manifests
 from vipbench.runfolder import trials_file
 from vipbench.runfolder.folder import REQUESTS, RESPONSES, SCORES, SUMMARY

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.prompts.test_wording import KNOWN, sample
+from tests.prompts.made import KNOWN, sample
 from vipbench.errors import DataError, TaskError
 from vipbench.images.draw import render
 from vipbench.images.load import draw_request, load_measured

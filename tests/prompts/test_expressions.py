@@ -4,8 +4,9 @@ import pytest
 
 from vipbench.data.tasks import all_styles
 from vipbench.errors import TaskError
+from vipbench.prompts.colors import COLORS
 from vipbench.prompts.expressions import parse_styles
-from vipbench.prompts.styles import COLORS, SHAPES, load_styles
+from vipbench.prompts.styles import SHAPES, load_styles
 from vipbench.schema import PromptStyle, Shape
 
 TASKS = Path(__file__).parent.parent.parent / "tasks"
@@ -111,7 +112,7 @@ def test_blind_has_nothing_to_ask_after_a_headline_without_marks(name: str) -> N
         ("rectangle:rad", "'rad' is unknown · did you mean 'red'?"),
         ("rectangle:Red", "'Red' is unknown · did you mean 'red'?"),
         ("rectangle:#12", "color '#12' is unknown"),
-        ("rectangle:red:aplha=3", "unknown key 'aplha' · did you mean 'alpha'?"),
+        ("rectangle:red:aplha=3", "rectangle takes no 'aplha' · did you mean 'alpha'?"),
         ("rectangle:red:alpha=256", "alpha=256: expected a number from 0 to 255"),
         ("rectangle:red:alpha=1.5", "alpha=1.5: expected a number"),
         ("rectangle:red:width=0", "width=0: expected a number from 0.001 to 10000"),
@@ -199,3 +200,15 @@ def test_controls_draw_as_the_headline_style(control: str) -> None:
     assert (style.name, style.kind) == (control, known[control].kind)
     assert (style.shapes, style.width) == (known["demo"].shapes, known["demo"].width)
     assert style.shift == known[control].shift
+
+
+def test_marks_that_are_named_and_not_drawn() -> None:
+    drawn, named = one("rectangle:red+tag:letter"), one("named:rectangle:red+tag:letter")
+    assert named == drawn.model_copy(
+        update={"name": "named:rectangle:red+tag:letter", "kind": "named"}
+    )
+    with pytest.raises(TaskError, match="'none' draws no marks that could be named"):
+        one("named:none")
+    words = parse_styles("words", KNOWN, KNOWN["demo"])
+    assert [style.kind for style in words] == ["marks", "marks", "marks", "named", "none"]
+    assert {style.shapes for style in words if style.kind != "none"} == {("rectangle",)}

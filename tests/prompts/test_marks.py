@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from vipbench.errors import TaskError
+from vipbench.prompts.colors import COLORS, color_rgb
 from vipbench.prompts.expressions import parse_styles
 from vipbench.prompts.marks import Mark, keyed, resolve, seed_of
-from vipbench.prompts.styles import COLORS, SHAPES, color_rgb, load_styles
+from vipbench.prompts.styles import SHAPES, load_styles
 from vipbench.schema import RGB, PromptChoices, PromptStyle, Region, Shape
 
 TASKS = Path(__file__).parent.parent.parent / "tasks"

@@ -10,9 +10,9 @@ import pytest
 
 from tests.prompts.made import KNOWN, sample, style, task
 from vipbench.errors import TaskError
+from vipbench.prompts.colors import COLORS
 from vipbench.prompts.expressions import HEADLINE_KINDS, parse_styles
 from vipbench.prompts.request import build_request, lead_region
-from vipbench.prompts.styles import COLORS
 from vipbench.prompts.tags import prompt_tags
 from vipbench.schema import (
     PromptStyle,
@@ -220,5 +220,7 @@ def test_what_else_is_built_moves_nothing() -> None:
     before = build_request(sample("<r0>?"), KNOWN["official_training"], 0)
     for name in KNOWN:
         if KNOWN[name].kind not in ("given", *HEADLINE_KINDS):
-            build_request(sample("<r0>?"), KNOWN[name], 0)
+            named = sample("<r0>?")
+            regions = tuple(r.model_copy(update={"id": "A"}) for r in named.regions)
+            build_request(named.model_copy(update={"regions": regions}), KNOWN[name], 0)
     assert build_request(sample("<r0>?"), KNOWN["official_training"], 0) == before

@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 
 from vipbench.errors import TaskError
-from vipbench.prompts.styles import COLORS, SHAPES, color_group, color_rgb, load_styles
+from vipbench.prompts.colors import COLORS, color_group, color_rgb
+from vipbench.prompts.styles import SHAPES, load_styles
 from vipbench.prompts.words import WORDS
 
 TASKS = Path(__file__).parent.parent.parent / "tasks"
@@ -19,7 +20,7 @@ def test_the_pool_is_the_official_one() -> None:
         "fuchsia": (255, 0, 255), "aqua": (0, 255, 255), "orange": (255, 165, 0),
         "purple": (128, 0, 128), "gold": (255, 215, 0),
     }  # fmt: skip
-    assert set(WORDS) == set(SHAPES)
+    assert set(WORDS) == {*SHAPES, "marker", "tag"}
     assert [shape for shape in SHAPES if WORDS[shape][0] == "within"] == ["rectangle", "ellipse"]
     assert [shape for shape in SHAPES if WORDS[shape][0] == "at"] == ["point"]
     assert [shape for shape in SHAPES if WORDS[shape][0] == "pointed to by"] == ["arrow"]

@@ -9,8 +9,9 @@ import pytest
 from tests.prompts.made import KNOWN, sample, style, task, text
 from vipbench.errors import DataError, TaskError
 from vipbench.images.fit import fit_box
+from vipbench.prompts.colors import COLORS
 from vipbench.prompts.request import build_request
-from vipbench.prompts.styles import COLORS
+from vipbench.prompts.styles import SHAPES
 from vipbench.prompts.words import WORDS
 from vipbench.schema import (
     Box,
@@ -75,7 +76,7 @@ def test_articles_are_counted_through_question_given_answer_and_choices() -> Non
 
 @pytest.mark.parametrize(
     ("shape", "words"),
-    [(shape, f"{words[0]} the red {words[1]}") for shape, words in WORDS.items()],
+    [(shape, f"{WORDS[shape][0]} the red {WORDS[shape][1]}") for shape in SHAPES],
 )
 def test_each_shape_has_its_words(shape: str, words: str) -> None:
     assert text(sample("<r0>"), f"{shape}:red").startswith(f"The object {words}\n")

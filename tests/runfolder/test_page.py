@@ -34,6 +34,7 @@ from vipbench.runfolder.summary import Row, SeedRow
 from vipbench.schema import (
     ExtraMetric,
     Kind,
+    MarkPart,
     PromptStyle,
     Record,
     Region,
@@ -52,12 +53,12 @@ RECORDS: dict[str, type[Record]] = {
     for record in (
         *(Manifest, Identity, Settings, PromptStyle, TaskRun, Times, CertificateRef, Shard),
         *(Written, EndpointFacts, Dialect, Usage),
-        *(Surround, Trial, Request, VisualPrompt, Region),
+        *(Surround, MarkPart, Trial, Request, VisualPrompt, Region),
         *(ResponseLine, Visibility, ScoreLine, Row, SeedRow),
         *(JudgeReport, JudgeResult, Part, Agreement, Spent, Grade, Judge),
     )
 }
-NEW = {"Surround", "EndpointFacts", "Dialect", "Usage"}
+NEW = {"Surround", "MarkPart", "EndpointFacts", "Dialect", "Usage"}
 """Records of version 2 that are written as a whole."""
 RESERVED = {"Segment", "Name"}
 """Records that nothing writes yet."""

@@ -86,6 +86,12 @@ def test_a_task_with_marks_in_its_images_takes_given_and_blind_only(tmp_path: Pa
     assert all(not trial.request.visual_prompts for trial in given if trial.request)
 
 
+def test_every_kind_of_style_but_given_suits_images_without_marks(tmp_path: Path) -> None:
+    names = ["demo", "none", "named", "blind", "coordinates", "wrong", "shuffled", "permuted"]
+    chosen = choose(make_task(tmp_path), "own", styles=",".join([*names, "given"]))
+    assert [style.name for style in chosen.tasks[0].styles if style.name != "permuted"] == names[:7]
+
+
 def test_nothing_left_to_ask_is_an_error() -> None:
     data = {"vip_bench": DataSource(DATA / "vip_bench", DATA / "vip_bench")}
     with pytest.raises(TaskError, match="no task is left to run: vip_bench_bbox"):

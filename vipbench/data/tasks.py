@@ -10,8 +10,9 @@ from pathlib import Path
 from types import ModuleType
 
 from vipbench.errors import TaskError, nearest
+from vipbench.images.shapes.registry import shape_names
 from vipbench.prompts.expressions import parse_styles
-from vipbench.prompts.mentions import FIELD
+from vipbench.prompts.mentions import FIELD, MARK_FIELDS, SAMPLE_FIELDS, is_field
 from vipbench.prompts.styles import load_styles
 from vipbench.schema import DataSource, Problem, PromptStyle, Sample, Suite, TaskSpec
 from vipbench.validation import YamlMapping, checked, read_yaml
@@ -20,14 +21,6 @@ Reader = Callable[[DataSource], Iterator[Sample | Problem]]
 
 ENTRY_POINTS = "vipbench.tasks"
 """Group of the entry points by which an installed package offers task files."""
-TEMPLATE_FIELDS = (
-    "question",
-    "choices",
-    "given_answer",
-    "given_choices",
-    "given_target",
-    "mark",
-)
 REFERENCE_KEYS = ("samples", "numbers")
 
 
@@ -107,6 +100,7 @@ def load_task(name: str, include: Sequence[Path] = ()) -> TaskSpec:
         *_kind_mistakes(content, tasks),
         *_reader_mistakes(content.get("reader"), path),
         *_template_mistakes(content.get("template")),
+        *_templates_mistakes(content.get("templates")),
         *_style_mistakes(content.get("styles"), all_styles(include)),
     ]
     reference = content.get("reference")
@@ -169,9 +163,24 @@ def _template_mistakes(template: object) -> list[str]:
             f"template has {len(template)} turns · expected an odd number, the last a user's"
         )
     return mistakes + [
-        f"template holds {{{field}}}{nearest(field, TEMPLATE_FIELDS)}"
+        f"template holds {{{field}}}{nearest(field, (*SAMPLE_FIELDS, *MARK_FIELDS))}"
         for field in fields
-        if field not in TEMPLATE_FIELDS
+        if not is_field(field)
+    ]
+
+
+def _templates_mistakes(templates: object) -> list[str]:
+    if not isinstance(templates, dict):
+        return []
+    known = shape_names()
+    mistakes = [
+        f"templates of {drawn!r}: shape {shape!r} is unknown{nearest(shape, known)}"
+        for drawn in map(str, templates)
+        for shape in drawn.split("+")
+        if shape not in known
+    ]
+    return mistakes + [
+        mistake for template in templates.values() for mistake in _template_mistakes(template)
     ]
 
 

@@ -18,11 +18,12 @@ from vipbench.demo.scenes import COLORS, FIGURES, Figure, draw_scene, make_scene
 from vipbench.images.draw import render
 from vipbench.images.fit import fit
 from vipbench.images.load import load_pixels
+from vipbench.prompts.colors import COLORS as MARK_COLORS
+from vipbench.prompts.colors import color_group
 from vipbench.prompts.marks import keyed, resolve
 from vipbench.prompts.mentions import LETTERS
 from vipbench.prompts.request import build_request
-from vipbench.prompts.styles import COLORS as MARK_COLORS
-from vipbench.prompts.styles import SHAPES, color_group
+from vipbench.prompts.styles import SHAPES
 from vipbench.prompts.wording import CHOICE_TEMPLATE, SHORT_TEMPLATE
 from vipbench.schema import PromptStyle, Region, Sample
 
@@ -240,9 +241,9 @@ class Lessons:
         cells = np.zeros((4, len(LOOKS)), dtype=np.int64)
         for figure in figures:
             cells[figure.cell, :2] = LOOKS[0].index(figure.shape), LOOKS[1].index(figure.color)
-        for figure, (mark, word) in zip(marked, marks, strict=True):
+        for figure, (mark, word, _) in zip(marked, marks, strict=True):
             cells[figure.cell, 2:] = LOOKS[2].index(mark.shape), LOOKS[3].index(word or "")
-        drawn = render(image, [mark for mark, _ in marks])
+        drawn = render(image, [mark for mark, *_ in marks])
         return Look(fit(drawn, "pad", self.size), cells)
 
     def _scene(self, number: int) -> tuple[list[Figure], Image.Image]:
@@ -311,7 +312,7 @@ class Lessons:
         marks = resolve(regions, self.style, rng.getrandbits(40), "reverse_few")
         question = f"Which mark is on the {figures[index].name}?"
         text = SHORT_TEMPLATE.replace("{question}", question)
-        pixels = fit(render(image, [mark for mark, _ in marks]), "pad", self.size)
+        pixels = fit(render(image, [mark for mark, *_ in marks]), "pad", self.size)
         mark = marks[index].prompt
         answer = f"{color_group(mark.color)} {mark.shape}"
         return Lesson(text, answer, pixels, "reverse_few")

@@ -17,7 +17,7 @@ from vipbench.html.dataset import Dataset, as_json
 from vipbench.html.pictures import Drawn
 from vipbench.html.runs import Run, reveal_hidden
 from vipbench.html.tables import Board, TaskPart, Trouble
-from vipbench.prompts.styles import COLORS
+from vipbench.prompts.colors import COLORS
 from vipbench.report.text import counted, number, p_text, percent, points
 from vipbench.stats import MIN_CLUSTERS
 

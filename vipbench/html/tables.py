@@ -15,7 +15,7 @@ from vipbench.html.runs import (
     reveal_hidden,
     task_labels,
 )
-from vipbench.prompts.styles import COLORS, SHAPES
+from vipbench.prompts.variants import rank
 from vipbench.report.rows import has_uneven_images
 from vipbench.runfolder.summary import ALL, Row, find_group
 from vipbench.schema import NO_CONTROLS
@@ -356,8 +356,8 @@ def _heat_maps(
         for number, _ in having
     ]
     everywhere = [mark for marks in by_run for mark in marks]
-    shapes = _ordered({shape for shape, _ in everywhere}, SHAPES)
-    colors = _ordered({color for _, color in everywhere}, tuple(COLORS))
+    shapes = _ordered({shape for shape, _ in everywhere}, "shape")
+    colors = _ordered({color for _, color in everywhere}, "color")
     for (number, _), marks in zip(having, by_run, strict=True):
         if marks:
             cells = [
@@ -384,8 +384,8 @@ def _mark_number(
     )
 
 
-def _ordered(values: set[str], known: Sequence[str]) -> list[str]:
-    return [v for v in known if v in values] + sorted(values - set(known))
+def _ordered(values: set[str], axis: str) -> list[str]:
+    return sorted(values, key=lambda value: (rank(axis, value), value))
 
 
 def _orders(

@@ -25,7 +25,7 @@ def subdue(image: Image.Image, surround: Surround) -> Image.Image:
     """Return an RGB image with all that is outside of the regions grey or blurred.
 
     Grey has the luminance of ITU-R BT.601; the blur is Gaussian, of standard deviation
-    `surround.amount` times the long side. `crop` leaves the image as it is.
+    `amount` times the long side. `crop` leaves the image as it is.
     """
     if surround.kind == "crop":
         return image
@@ -40,7 +40,7 @@ def subdue(image: Image.Image, surround: Surround) -> Image.Image:
 def crop_box(size_wh: tuple[int, int], surround: Surround) -> tuple[int, int, int, int]:
     """Return what `crop` leaves of an image: x0, y0, x1, y1 in whole px, x1 and y1 excluded.
 
-    The box around all regions, each side at least `surround.least` px, then `surround.amount`
+    The box around all regions, each side at least `least` px, then `amount`
     times as wide and as high around its middle; what lies beyond the image is left out.
 
     Raises:

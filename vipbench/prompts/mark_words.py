@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from vipbench.prompts.styles import COLORS
+from vipbench.prompts.colors import COLORS
+from vipbench.prompts.words import words_for
 from vipbench.schema import RGB, Shape, VisualPrompt
 
 SHAPE_WORDS: dict[Shape, tuple[str, ...]] = {
@@ -86,7 +87,8 @@ class MarkWords(NamedTuple):
 
     def may_mean(self, prompt: VisualPrompt) -> bool:
         """Say whether somebody may call a drawn mark so."""
-        names = _ANY_SHAPE | {*SHAPE_WORDS[prompt.shape]} | _ALSO.get(prompt.shape, frozenset())
+        usual = SHAPE_WORDS.get(prompt.shape) or (words_for(prompt).noun,)
+        names = _ANY_SHAPE | {*usual} | _ALSO.get(prompt.shape, frozenset())
         if self.noun not in names:
             return False
         return not self.colors or any(_alike(color, prompt.color) for color in self.colors)

@@ -11,16 +11,37 @@ from typing import NamedTuple
 
 from vipbench.errors import TaskError
 from vipbench.images.shapes.registry import find_shape
-from vipbench.prompts.styles import COLORS, color_rgb
-from vipbench.schema import RGB, PromptChoices, PromptStyle, Region, Shape, VisualPrompt
+from vipbench.prompts.colors import COLORS, color_rgb, color_word
+from vipbench.prompts.parts import beside_marker, tag_text, tells_regions_apart
+from vipbench.schema import (
+    RGB,
+    MarkPart,
+    PromptChoices,
+    PromptStyle,
+    Region,
+    Shape,
+    VisualPrompt,
+)
 
 
 class Mark(NamedTuple):
-    """A visual prompt and the word that the text has for its colour."""
+    """What is drawn on one region, and the word that the text has for its colour."""
 
     prompt: VisualPrompt
     color_word: str | None
     """None: the text does not name the colour."""
+    beside: tuple[VisualPrompt, ...] = ()
+    """Further marks on the region."""
+
+    @property
+    def all(self) -> tuple[VisualPrompt, ...]:
+        """Return the marks in the order of drawing."""
+        return self.prompt, *self.beside
+
+    @property
+    def tag(self) -> str:
+        """Return what the first tag says; empty where there is none."""
+        return next((prompt.text for prompt in self.all if prompt.text), "")
 
 
 def keyed(*parts: object) -> Random:
@@ -42,7 +63,7 @@ def resolve(
     lead: int = 0,
     choices: PromptChoices | None = None,
 ) -> tuple[Mark, ...]:
-    """Draw one mark a region from a style; the same arguments give the same marks.
+    """Draw the marks of each region from a style; the same arguments give the same marks.
 
     Args:
         regions: in drawing order.
@@ -55,6 +76,7 @@ def resolve(
     Raises:
         TaskError: A shape is unknown, a named style has fewer colours than the sample has regions,
             or not as many shapes or colours were chosen as it has.
+        DataError: A tag has nothing to say of a region.
     """
     choices = choices or PromptChoices()
     for what, chosen in (("shapes", choices.shapes), ("colors", choices.colors)):
@@ -75,22 +97,51 @@ def resolve(
         colors = _official_colors(shapes, style.colors, rng)
     else:
         colors = _distinct_colors(len(regions), style, lead, rng)
-    return tuple(
-        Mark(
-            VisualPrompt(
-                region=region,
-                shape=shape,
-                color=rgb,
-                alpha=_alpha(style, shape, keyed(seed, sample_id, index, "alpha")),
-                width=style.width.get(shape),
-                seed=seed_of(seed, sample_id, index, "geometry"),
-            ),
-            word,
+    marks = []
+    for index, (region, shape, (word, rgb)) in enumerate(zip(regions, shapes, colors, strict=True)):
+        first = VisualPrompt(
+            region=region,
+            shape=shape,
+            color=rgb,
+            alpha=_alpha(style, shape, keyed(seed, sample_id, index, "alpha")),
+            width=style.width.get(shape),
+            seed=seed_of(seed, sample_id, index, "geometry"),
+            text=_text(style.text, shape, index, region),
+            settings=style.settings,
         )
-        for index, (region, shape, (word, rgb)) in enumerate(
-            zip(regions, shapes, colors, strict=True)
+        beside = tuple(
+            _beside(first, style, part, (seed, sample_id, index, number))
+            for number, part in enumerate(style.beside, 1)
         )
+        marks.append(Mark(first, word, beside))
+    return tuple(marks)
+
+
+def _beside(
+    first: VisualPrompt, style: PromptStyle, part: MarkPart, key: tuple[int, str, int, int]
+) -> VisualPrompt:
+    """Draw a further mark on the region of the first one."""
+    region, shape, index = first.region, part.shape, key[2]
+    alpha = part.alpha
+    is_tag = shape == "tag"
+    return VisualPrompt(
+        region=region,
+        shape=shape,
+        color=color_rgb(part.color) if part.color else first.color,
+        alpha=_alpha(style, shape, keyed(*key, "alpha")) if alpha is None else alpha,
+        width=style.width.get(shape) if part.width is None else part.width,
+        seed=seed_of(*key, "geometry"),
+        text=_text(part.text, shape, index, region),
+        settings=beside_marker(part.settings, first.shape, first.settings)
+        if is_tag
+        else part.settings,
     )
+
+
+def _text(rule: str, shape: Shape, index: int, region: Region) -> str:
+    """Return what a mark says: a tag its number, where the style says nothing."""
+    rule = rule or ("number" if shape == "tag" else "")
+    return tag_text(rule, index, region) if rule else ""
 
 
 def _chosen(color: str | RGB | None, rng: Random) -> tuple[str | None, RGB]:
@@ -101,7 +152,7 @@ def _chosen(color: str | RGB | None, rng: Random) -> tuple[str | None, RGB]:
 
 def _word_and_rgb(color: str) -> tuple[str | None, RGB]:
     """Return how the text names a colour (not at all for `#rrggbb`), and its RGB."""
-    return (color if color in COLORS else None), color_rgb(color)
+    return color_word(color), color_rgb(color)
 
 
 def _official_colors(
@@ -129,11 +180,16 @@ def _official_colors(
 def _distinct_colors(
     n: int, style: PromptStyle, lead: int, rng: Random
 ) -> list[tuple[str | None, RGB]]:
-    """Draw a different colour for each region.
+    """Draw a different colour for each region, as far as no tag tells the regions apart.
 
     An inline style with too few gives one of its own to the region `lead`; the others get what else
     it has, then the rest of the pool, then random RGB.
     """
+    if style.listed and n <= len(style.colors):
+        return [_word_and_rgb(name) for name in style.colors[:n]]
+    if tells_regions_apart(style) and n > len(style.colors):
+        own = rng.sample(style.colors, len(style.colors))
+        return [_word_and_rgb(own[index % len(own)]) for index in range(n)]
     if n <= len(style.colors):
         return [_word_and_rgb(name) for name in rng.sample(style.colors, n)]
     if not style.inline:

@@ -11,6 +11,18 @@ MENTION = re.compile(r"<r([0-9]{1,9})>")
 """Where a text mentions a region; the number is its index in `Sample.regions`."""
 FIELD = re.compile(r"\{(\w+)\}")
 """What a template has filled in."""
+SAMPLE_FIELDS = (
+    *("question", "choices", "choices_in_brackets", "given_answer", "given_choices"),
+    *("given_target", "mark"),
+)
+MARK_FIELDS = ("marker", "markers", "marked", "tags", "tag", "color")
+"""Fields that a template may hold: of the sample, and of the marks that the style draws; a number
+behind `tag` and `color` is the region's, from 0."""
+
+
+def is_field(name: str) -> bool:
+    """Say whether a template may hold a field."""
+    return name in (*SAMPLE_FIELDS, *MARK_FIELDS) or bool(re.fullmatch(r"(tag|color)\d{1,3}", name))
 
 
 def mentions(sample: Sample) -> Iterator[int]:

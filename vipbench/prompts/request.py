@@ -11,6 +11,7 @@ from vipbench.errors import DataError, TaskError
 from vipbench.images.surround import has_extent
 from vipbench.prompts.marks import Mark, resolve, seed_of
 from vipbench.prompts.mentions import LETTERS, mentions
+from vipbench.prompts.parts import in_order
 from vipbench.prompts.wording import Wording, draw_articles
 from vipbench.schema import Fit, PromptChoices, PromptStyle, Replay, Request, Sample, Surround
 from vipbench.validation import checked
@@ -41,7 +42,8 @@ def build_request(
 
     Raises:
         TaskError: style and sample do not go together, or the choices do not fit the sample.
-        DataError: `coordinates` are asked of a sample whose image size is unknown.
+        DataError: `coordinates` are asked of a sample whose image size is unknown, or a tag has
+            nothing to say of a region.
     """
     task = sample.task
     fit = fit or (task.fit if task else None) or "pad"
@@ -54,8 +56,9 @@ def build_request(
         try:
             marks = resolve(sample.regions, style, seed, sample.id, lead_region(sample), choices)
             articles = draw_articles(sample, style, seed, choices)
-        except TaskError as error:
-            raise TaskError(f"{name}: {error}") from error
+        except (TaskError, DataError) as error:
+            raise type(error)(f"{name}: {error}") from error
+    drawn = () if style.kind == "named" else marks
     wording = Wording(name, sample, style, marks, fit, articles)
     temperature = task.official_temperature if task and replay == "official" else 0.0
     request = Request(
@@ -64,7 +67,7 @@ def build_request(
         id=sample.id,
         turns=wording.turns(),
         image=sample.image,
-        visual_prompts=tuple(mark.prompt for mark in marks),
+        visual_prompts=tuple(in_order(style, [mark.all for mark in drawn])),
         blind=style.kind == "blind",
         exif=sample.exif,
         surround=_surround(name, sample, style),

@@ -10,21 +10,11 @@ from pathlib import Path
 
 from vipbench.errors import TaskError, nearest
 from vipbench.images.shapes.registry import shape_names
+from vipbench.prompts.colors import color_rgb
+from vipbench.prompts.coordinates import units_mistakes
+from vipbench.prompts.parts import read_settings
 from vipbench.schema import RGB, PromptStyle, Shape
 from vipbench.validation import YamlMapping, checked, read_yaml, shown
-
-COLORS: dict[str, RGB] = {
-    "red": (255, 0, 0),
-    "lime": (0, 255, 0),
-    "blue": (0, 0, 255),
-    "yellow": (255, 255, 0),
-    "fuchsia": (255, 0, 255),
-    "aqua": (0, 255, 255),
-    "orange": (255, 165, 0),
-    "purple": (128, 0, 128),
-    "gold": (255, 215, 0),
-}
-"""The nine colours with a name. Source: ViP-LLaVA, visual_prompt_generator.py, lines 10-20."""
 
 SHAPES: tuple[Shape, ...] = (
     *("rectangle", "ellipse", "triangle", "point", "scribble", "mask contour", "mask", "arrow"),
@@ -35,7 +25,11 @@ SHAPES: tuple[Shape, ...] = (
 WIDEST = 10_000
 """px at a 336-px long side; it covers any image many times; wider strokes take minutes."""
 
-_COLOR_NAMES = {rgb: name for name, rgb in COLORS.items()}
+OF_MARKS = {
+    *("shapes", "colors", "alpha", "width", "official", "settings", "text", "beside", "order"),
+    *("words", "listed", "refer"),
+}
+"""Keys of styles that draw marks of their own."""
 
 
 def load_styles(folders: Sequence[Path]) -> dict[str, PromptStyle]:
@@ -75,18 +69,41 @@ def _named_style(name: str, entry: object) -> PromptStyle:
     kind = fields.get("kind", "marks")
     if kind == "marks" and not (fields.get("shapes") and fields.get("colors")):
         mistakes.append("expected 'shapes' and 'colors'")
-    elif kind != "marks" and fields.keys() & {"shapes", "colors", "alpha", "width", "official"}:
+    elif kind != "marks" and fields.keys() & OF_MARKS:
         mistakes.append(f"kind {kind!r} draws no marks of its own: it takes only a 'title'")
     if (kind == "surround") != ("surround" in fields):
         mistakes.append("expected kind 'surround' and the key 'surround' together")
+    mistakes += units_mistakes(fields, kind)
     mistakes += _shape_mistakes(fields.get("shapes"))
     mistakes += _color_mistakes(fields.get("colors"))
     if "width" in fields:
         fields["width"], wrong = _widths(fields["width"])
         mistakes += wrong
+    mistakes += _part_mistakes(fields)
     fields["name"] = name
     style = checked(PromptStyle, fields, where, mistakes)
     return style.model_copy(update={"colors": tuple(color.lower() for color in style.colors)})
+
+
+def _part_mistakes(fields: YamlMapping) -> list[str]:
+    """Check the settings of shapes, in place; return what is wrong with them."""
+    mistakes = []
+    shapes, beside = fields.get("shapes"), fields.get("beside")
+    parts = [part for part in beside if isinstance(part, dict)] if isinstance(beside, list) else []
+    owners = [(part, part.get("shape")) for part in parts]
+    owners.append((fields, shapes[0] if isinstance(shapes, list) and len(shapes) == 1 else None))
+    for part, shape in owners:
+        given = part.get("settings")
+        if not isinstance(given, dict) or not given:
+            continue
+        if shape not in shape_names():
+            mistakes.append(f"settings {shown(given)} belong to no one shape")
+            continue
+        try:
+            part["settings"] = read_settings(shape, given, "settings")
+        except TaskError as error:
+            mistakes.append(str(error))
+    return mistakes
 
 
 def _shape_mistakes(shapes: object) -> list[str]:
@@ -128,21 +145,3 @@ def _widths(value: object) -> tuple[dict[Shape, object], list[str]]:
     return {
         shape: widths.get(shape, widths.get("default")) for shape in (*SHAPES, *named)
     }, mistakes
-
-
-def color_rgb(text: str) -> RGB:
-    """Turn a pool name or `#rrggbb` into RGB.
-
-    Raises:
-        TaskError: The text is neither; suggests the nearest name.
-    """
-    if text in COLORS:
-        return COLORS[text]
-    if re.fullmatch(r"#[0-9a-fA-F]{6}", text):
-        return int(text[1:3], 16), int(text[3:5], 16), int(text[5:7], 16)
-    raise TaskError(f"color {text!r} is unknown{nearest(text, COLORS)} (or #rrggbb)")
-
-
-def color_group(rgb: RGB) -> str:
-    """Return the breakdown group of a colour: its pool name, else `#rrggbb`."""
-    return _COLOR_NAMES.get(rgb, "#{:02x}{:02x}{:02x}".format(*rgb))

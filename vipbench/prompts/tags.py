@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 
+from vipbench.prompts.colors import COLORS, color_group
+from vipbench.prompts.parts import first_marks, part_names
 from vipbench.prompts.request import lead_region
-from vipbench.prompts.styles import COLORS, color_group
-from vipbench.schema import Box, PromptStyle, Sample, Tags, VisualPrompt
+from vipbench.prompts.variants import tagged
+from vipbench.schema import Box, PromptStyle, Sample, Shape, Tags, VisualPrompt
 
 SIZE_EDGES = (("small", 0.02), ("medium", 0.10))
 """Upper edges of the share of the image's area that a region's box covers; above: `large`. Ours, no
@@ -17,21 +19,27 @@ def prompt_tags(sample: Sample, style: PromptStyle, prompts: Sequence[VisualProm
     `shape`, `color`, `size`, `width`, `alpha`: the value that all marks share, else `mixed`; under
     an inline style that of the lead region's mark. `n_marks`: how many there are. `target_color`
     and `target_size`: those of the target region, or of the first mentioned where there is none.
-    `position`: the letter of the right option. Marks that are in the image already are tagged by
-    the reader.
+    `position`: the letter of the right option. `marker`, `marker_radius`, `tag`, `tag_place`, …:
+    what the style says of markers and tags (variants.py), where there are any. `words`: what the
+    text says of the marks, where it is not their words. Marks that are in the image already are
+    tagged by the reader.
     """
     tags: Tags = {"position": (sample.target,)} if sample.choices else {}
+    if style.words != "full":
+        tags["words"] = (style.words,)
     if not sample.regions:
         return sample.tags | tags
     target = lead_region(sample)
     lead = [target] if style.inline else range(len(sample.regions))
     tags["n_marks"] = (str(len(sample.regions)),)
     if prompts:
+        prompts = first_marks(style, prompts)
         tags["target_color"] = (_color(prompts[target], style),)
         tags["width"] = (_shared({_number(prompts[index].width) for index in lead}),)
         tags["alpha"] = (_shared({_number(prompts[index].alpha) for index in lead}),)
-        tags["shape"] = (_shared({prompts[index].shape for index in lead}),)
+        tags["shape"] = (_shared({part_names(style, prompts[index].shape) for index in lead}),)
         tags["color"] = (_shared({_color(prompts[index], style) for index in lead}),)
+        tags |= _variants(style, [prompts[index].shape for index in lead])
     if sample.image_size:
         tags["target_size"] = (_size(sample.regions[target].box, sample.image_size),)
         tags["size"] = (
@@ -44,6 +52,13 @@ def _size(box: Box, size_wh: tuple[int, int]) -> str:
     x0, y0, x1, y1 = box
     share = (x1 - x0) * (y1 - y0) / (size_wh[0] * size_wh[1])
     return next((name for name, edge in SIZE_EDGES if share < edge), "large")
+
+
+def _variants(style: PromptStyle, shapes: Sequence[Shape]) -> Tags:
+    """Return what else is said of the marks: of each axis the value that all shapes share."""
+    found = [tagged(style, shape) for shape in dict.fromkeys(shapes)]
+    axes = dict.fromkeys(axis for values in found for axis in values)
+    return {axis: (_shared({values.get(axis, "") for values in found}),) for axis in axes}
 
 
 def _number(value: float | None) -> str:

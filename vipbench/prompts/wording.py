@@ -5,10 +5,11 @@ import re
 from collections.abc import Iterator, Sequence
 
 from vipbench.errors import DataError, TaskError
-from vipbench.images.fit import fit_box
+from vipbench.prompts.coordinates import box_text
 from vipbench.prompts.marks import Mark, keyed
 from vipbench.prompts.mentions import FIELD, LETTERS, MENTION, mentions
-from vipbench.prompts.words import words_of
+from vipbench.prompts.parts import part_names
+from vipbench.prompts.words import plural, words_for
 from vipbench.schema import Fit, PromptChoices, PromptStyle, Sample
 
 CHOICE_TEMPLATE = (
@@ -20,9 +21,25 @@ SHORT_TEMPLATE = "{question}\nAnswer the question using a single word or phrase.
 """Source: ViP-LLaVA, visual_prompt_organizer.py, lines 606-622."""
 
 
-def template_turns(sample: Sample) -> tuple[str, ...]:
-    """Return the task's template, turn by turn, or the official sentence where it has none."""
-    template = (sample.task.template if sample.task else "") or (
+REFER = {
+    "bracket": "[{tag}]",
+    "tag": "{tag}",
+    "point": "point {tag}",
+    "marked": "the {label} marked {tag}",
+    "by_marker": "the point marked by the {color} {marker}",
+}
+"""Name -> how a text refers to a region, with REFER_FIELDS."""
+REFER_FIELDS = ("tag", "label", "color", "marker", "markers", "marked")
+
+
+def template_turns(sample: Sample, style: PromptStyle) -> tuple[str, ...]:
+    """Return the task's template, turn by turn, or the official sentence where it has none.
+
+    A template for what the style draws on each region goes before the task's.
+    """
+    task = sample.task
+    drawn = part_names(style, style.shapes[0]) if len(style.shapes) == 1 else ""
+    template = (task.templates.get(drawn) or task.template if task else "") or (
         CHOICE_TEMPLATE if sample.choices else SHORT_TEMPLATE
     )
     return (template,) if isinstance(template, str) else template
@@ -81,11 +98,14 @@ class Wording:
             "given_choices": self._options(sample.given_choices),
             "given_target": sample.given_target,
             "given_answer": self._expand(sample.given_answer),
-            "choices": self._options(sample.choices),
         }
+        template = template_turns(sample, self.style)
+        dotted = not any("{choices_in_brackets}" in turn for turn in template)
+        choices = self._options(sample.choices, "{}. " if dotted else "({}) ")
+        fields |= {"choices": choices, "choices_in_brackets": choices}
         return tuple(
-            FIELD.sub(lambda m: self.mark() if m[1] == "mark" else fields[m[1]], turn)
-            for turn in template_turns(sample)
+            FIELD.sub(lambda m: fields[m[1]] if m[1] in fields else self.field(m[1]), turn)
+            for turn in template
         )
 
     def _expand(self, text: str) -> str:
@@ -97,36 +117,92 @@ class Wording:
 
         return MENTION.sub(phrase, text)
 
-    def _options(self, choices: Sequence[str]) -> str:
-        """Write choices as lines `A. …`."""
+    def _options(self, choices: Sequence[str], form: str = "{}. ") -> str:
+        """Write choices as lines `A. …`, or `(A) …`."""
         lettered = zip(LETTERS, choices, strict=False)
-        return "\n".join(f"{letter}. {self._expand(choice)}" for letter, choice in lettered)
+        return "\n".join(form.format(letter) + self._expand(choice) for letter, choice in lettered)
+
+    def field(self, name: str) -> str:
+        """Return what a template's field stands for that speaks of marks: `circles`, `A`, `red`.
+
+        Raises:
+            TaskError: The style draws nothing that the field could speak of.
+        """
+        if name == "mark":
+            return self.mark()
+        match = re.fullmatch(r"(tag|color)(\d+)", name)
+        what, index = (match[1], int(match[2])) if match else (name, 0)
+        if index >= len(self.marks):
+            drawn = f"draws {len(self.marks)}" if self.marks else "draws none"
+            raise self._error(
+                f"needs {{{name}}} for its text, but style {self.style.name!r} {drawn} there"
+            )
+        if what == "tags":
+            return _listed([self._known(mark, "tag") for mark in self.marks])
+        return self._known(self.marks[index], what)
+
+    def _known(self, mark: Mark, what: str) -> str:
+        """Return one of REFER_FIELDS for a region; TaskError where its style has nothing for it."""
+        words = words_for(mark.prompt)
+        text = {
+            "tag": mark.tag,
+            "label": mark.prompt.region.label or "object",
+            "color": mark.color_word or "",
+            "marker": words.noun,
+            "markers": plural(words),
+            "marked": words.participle,
+        }[what]
+        if not text and what in ("tag", "marked"):
+            raise self._error(
+                f"needs {{{what}}} for its text, but style {self.style.name!r} has none · expected"
+                f" {'a tag' if what == 'tag' else 'a marker'} on each region"
+            )
+        return text
 
     def mark(self) -> str:
         """Say where the first region is, without its colour: `within the rectangle`."""
         if not self.sample.regions:
             raise self._error("has no region, but its task's template holds {mark}")
-        if self.marks:
-            words = words_of(self.marks[0].prompt.shape)
-            return f"{words.preposition} the {words.noun}"
-        return self._control(0, "object", locative=True)
+        if not self._is_named():
+            return self._control(0, "object", locative=True)
+        if self.marks[0].tag:
+            return f"marked {self.marks[0].tag}"
+        words = words_for(self.marks[0].prompt)
+        return f"{words.preposition} the {words.noun}"
+
+    def _is_named(self) -> bool:
+        """Say whether the text names the marks."""
+        return bool(self.marks) and self.style.words == "full"
 
     def phrase(self, index: int) -> str:
         """Say what `<rK>` stands for, and take its article: `the dog within the red rectangle`."""
         if index >= len(self.sample.regions):
             raise self._error(f"mentions <r{index}>, but has {len(self.sample.regions)} regions")
         label = self.sample.regions[index].label
-        if not self.marks:
+        if not self._is_named():
             return self._control(index, label, locative=not label)
         mark = self.marks[index]
-        words = words_of(mark.prompt.shape)
         article = "the " if next(self.articles) else ""
+        if self.style.refer or mark.tag:
+            return self._reference(mark)
+        words = words_for(mark.prompt)
         color = f"{mark.color_word} " if mark.color_word else ""
         thing = f"the {label} " if label else ""
         return f"{thing}{words.preposition} {article}{color}{words.noun}"
 
+    def _reference(self, mark: Mark) -> str:
+        """Refer to a region as the style says, by its tag if it does not: `the dog marked 3`."""
+        usual = "marked" if mark.prompt.region.label else "marked {tag}"
+        form = self.style.refer or usual
+        text = FIELD.sub(lambda match: self._known(mark, match[1]), REFER.get(form, form))
+        return " ".join(text.split())  # a colour without a name leaves a gap
+
     def _control(self, index: int, label: str, *, locative: bool) -> str:
-        if self.style.kind in ("none", "elsewhere"):
+        if self.style.words == "plain" and self.marks:
+            several = len(self.sample.regions) > 1
+            number = f" {index + 1}" if several else ""
+            return f"{'' if several else 'the '}marked {label or 'object'}{number}"
+        if self.style.kind in ("none", "elsewhere") or self.style.words == "none":
             return f"{label or 'object'} {index + 1}"
         if self.style.kind == "coordinates":
             size = self.sample.image_size
@@ -135,11 +211,15 @@ class Wording:
                     f"{self.name}: the image's size is unknown, which coordinates are a fraction of"
                     " · pass the sample through `vipbench.data.samples.inspect_image`"
                 )
-            box = fit_box(self.sample.regions[index].box, size, self.fit)
-            # + 0.0 turns -0.0 into 0.0
-            where = f"at [{', '.join(f'{round(value, 3) + 0.0:.3f}' for value in box)}]"
+            box = self.sample.regions[index].box
+            where = f"at {box_text(box, size, self.style.units, self.fit)}"
             return where if locative else f"the {label} {where}"
         raise self._error(f"mentions a region, but style {self.style.name!r} draws no mark")
 
     def _error(self, what: str) -> TaskError:
         return TaskError(f"{self.name} {what}")
+
+
+def _listed(words: Sequence[str]) -> str:
+    """Write a list as in a sentence: `A, B and C`."""
+    return " and ".join(part for part in (", ".join(words[:-1]), words[-1]) if part)

@@ -8,6 +8,7 @@ from vipbench import environment
 from vipbench.data.synthetic import is_synthetic
 from vipbench.engine.each import OneByOne
 from vipbench.engine.in_process import Backend
+from vipbench.prompts.variants import varied
 from vipbench.report.names import name_of_folder
 from vipbench.run.prepare import Prepared
 from vipbench.run.settings import RunSettings
@@ -132,8 +133,9 @@ def _axes(selection: Selection, spec: TaskSpec) -> tuple[str, ...]:
     """Return the tags that a task's breakdown lists: the suite's, what styles vary, its own."""
     styles = [style for choice in selection.tasks for style in choice.styles]
     swept = ("width", "alpha") if any(style.inline for style in styles) else ()
+    told = varied(styles)
     moved = ("position",) if any(style.kind == "permuted" for style in styles) else ()
-    return tuple(dict.fromkeys((*selection.breakdown, *swept, *moved, *spec.breakdown)))
+    return tuple(dict.fromkeys((*selection.breakdown, *swept, *told, *moved, *spec.breakdown)))
 
 
 def add_times(manifest: Manifest, spent: Times, backend: Backend | None) -> Manifest:

@@ -12,19 +12,11 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from vipbench.prompts.styles import COLORS, SHAPES
+from vipbench.prompts.variants import rank
 from vipbench.runfolder.lines import ScoreLine
 from vipbench.runfolder.manifest import Manifest
 from vipbench.runfolder.summary import ALL, WHOLE, Group, Row, SeedRow
 from vipbench.stats import clustered_mean, kish
-
-_VALUE_ORDER: dict[str, Sequence[str]] = {
-    "shape": SHAPES,
-    "color": tuple(COLORS),
-    "size": ("small", "medium", "large"),
-    "target_color": tuple(COLORS),
-    "target_size": ("small", "medium", "large"),
-}
 
 
 def summarise(manifest: Manifest, scores: Iterable[ScoreLine]) -> list[Row]:
@@ -183,12 +175,11 @@ def _row(manifest: Manifest, name: tuple[str, str, str], group: str, lines: _Lin
 def group_order(group: Group, axes: Sequence[str]) -> tuple[int, int, list[tuple[int, str]]]:
     """Sort `all` first, then by axis, then values as they are listed elsewhere, numbers by size."""
     axis, value = group
-    known = _VALUE_ORDER.get(axis or "", ())
     natural = [
         (int(part), "") if part.isdecimal() else (0, part) for part in re.split(r"(\d+)", value)
     ]
-    rank = -1 if axis is None else axes.index(axis)
-    return rank, known.index(value) if value in known else len(known), natural
+    place = -1 if axis is None else axes.index(axis)
+    return place, rank(axis, value), natural
 
 
 def over_seeds(runs: Sequence[Sequence[Row]]) -> list[SeedRow]:

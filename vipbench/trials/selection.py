@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 from vipbench.data.task_data import locate_task
 from vipbench.data.tasks import all_styles, load_suite, load_task
@@ -16,6 +16,7 @@ from vipbench.schema import (
     PromptFormat,
     PromptStyle,
     Rule,
+    StyleKind,
     Suite,
     TaskSpec,
 )
@@ -23,9 +24,7 @@ from vipbench.schema import (
 CUSTOM = "custom"
 """What stands for the suite's name where tasks are listed without one."""
 DEFAULT_BREAKDOWN: tuple[str, ...] = Suite.model_fields["breakdown"].default
-DRAWN_KINDS = (
-    *("marks", "none", "blind", "coordinates", "wrong", "shuffled", "permuted", "elsewhere"),
-)
+DRAWN_KINDS = tuple(kind for kind in get_args(StyleKind) if kind != "given")
 """Kinds of styles that suit a task whose images hold no marks."""
 MARKED_KINDS = ("given", "blind", "elsewhere")
 """Kinds of styles that suit a task whose images hold their marks."""

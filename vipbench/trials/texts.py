@@ -11,11 +11,12 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 
+from vipbench.prompts.colors import color_group
 from vipbench.prompts.mark_words import TECHNICAL, MarkWords, mark_words
 from vipbench.prompts.marks import Mark
 from vipbench.prompts.mentions import FIELD, LETTERS, MENTION
+from vipbench.prompts.parts import by_region, first_marks
 from vipbench.prompts.placeholders import foreign_placeholders
-from vipbench.prompts.styles import color_group
 from vipbench.prompts.wording import Wording, template_turns
 from vipbench.prompts.words import WORDS
 from vipbench.schema import Problem, PromptStyle, Request, Sample, VisualPrompt
@@ -113,12 +114,12 @@ def _sent(request: Request) -> str:
 
 def _findings(sample: Sample, style: PromptStyle, request: Request) -> Iterator[tuple[str, str]]:
     """Yield code and words of everything that looks wrong; a code may come more than once."""
-    texts = _Texts(sample)
+    texts = _Texts(sample, style)
     if sample.task is not None and sample.task.kind == "short_answer":
         yield from _target(sample.target.strip())
     if style.kind == "elsewhere":  # no text of ours was sent
         return
-    yield from _not_words(sample, request)
+    yield from _not_words(sample, style, request)
     yield from _choices(texts)
     for which in texts.empty():
         yield "empty_text", f"{which} is empty"
@@ -133,15 +134,16 @@ def _findings(sample: Sample, style: PromptStyle, request: Request) -> Iterator[
 class _Texts:
     """The texts of a sample that its task's template makes use of."""
 
-    def __init__(self, sample: Sample) -> None:
+    def __init__(self, sample: Sample, style: PromptStyle) -> None:
         self.sample = sample
-        self.template = template_turns(sample)
+        self.template = template_turns(sample, style)
         self.fields = {match[1] for turn in self.template for match in FIELD.finditer(turn)}
         by_field = {
             "question": (sample.question,),
             "given_choices": sample.given_choices,
             "given_answer": (sample.given_answer,),
             "choices": sample.choices,
+            "choices_in_brackets": sample.choices,
         }
         self.used = tuple(
             text for field, given in by_field.items() if field in self.fields for text in given
@@ -151,6 +153,8 @@ class _Texts:
     def mentioned(self) -> set[int]:
         """Indices of the regions that are mentioned where the model reads it."""
         regions = {int(match[1]) for text in self.used for match in MENTION.finditer(text)}
+        if {"tags", "markers"} & self.fields:
+            return {*range(len(self.sample.regions))}
         return regions | ({0} if "mark" in self.fields else set())
 
     @property
@@ -172,13 +176,14 @@ class _Texts:
 # --- what is no word of a language
 
 
-def _not_words(sample: Sample, request: Request) -> Iterator[tuple[str, str]]:
+def _not_words(sample: Sample, style: PromptStyle, request: Request) -> Iterator[tuple[str, str]]:
     texts = [*request.turns]
     if not sample.choices:  # else it is a letter
         texts.append(_GRADED.sub("\n", sample.target))
-    explained = any(_NUMBERED.search(turn) for turn in template_turns(sample))
+    explained = any(_NUMBERED.search(turn) for turn in template_turns(sample, style))
     for text in texts:
-        found = foreign_placeholders(text)
+        tags = {f"[{prompt.text}]" for prompt in request.visual_prompts}
+        found = tuple(word for word in foreign_placeholders(text) if word not in tags)
         if explained:  # the prompt itself says what [1] stands for
             found = tuple(word for word in found if not _NUMBERED.fullmatch(word))
         if found:
@@ -271,7 +276,7 @@ def _marks(texts: _Texts, style: PromptStyle, request: Request) -> Iterator[tupl
     """Find marks that no text speaks of, and words for marks that are not drawn."""
     if style.kind == "given" or request.blind:  # not known, or not to be seen by design
         return
-    prompts, mentioned = request.visual_prompts, texts.mentioned
+    prompts, mentioned = first_marks(style, request.visual_prompts), texts.mentioned
     said = mark_words(texts.own)
     if not prompts:
         said = [words for words in said if words.colors]
@@ -320,7 +325,12 @@ def _name(prompt: VisualPrompt) -> str:
 def _doubled(texts: _Texts, style: PromptStyle, request: Request) -> Iterator[str]:
     """Yield phrases in which the text around a placeholder says what stands for it, too."""
     sample = texts.sample
-    marks = tuple(Mark(prompt, None) for prompt in request.visual_prompts)
+    if style.kind == "named":  # what is named is not drawn
+        return
+    marks = tuple(
+        Mark(first, None, tuple(beside))
+        for first, *beside in by_region(style, request.visual_prompts)
+    )
     wording = Wording(sample.id, sample, style, marks, request.fit, itertools.repeat(True))
     for text in texts.used:
         for match in MENTION.finditer(text):

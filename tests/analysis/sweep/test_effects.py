@@ -94,12 +94,92 @@ def test_levels_leave_what_the_headline_gives_to_it() -> None:
         "wrong",
     )
     found = [levels(style, headline) for style in parse_styles(",".join(names), known, headline)]
-    usual = {"width": AS_HEADLINE, "alpha": AS_HEADLINE}
+    usual = {"width": AS_HEADLINE, "alpha": AS_HEADLINE, "words": "full", "drawn": "yes"}
+    line = {"line": "solid"}
     assert found == [
         {"shape": "point", "color": "red"} | usual,
-        {"shape": "arrow", "color": "#1e90ff", "width": "4", "alpha": AS_HEADLINE},
-        {"shape": "rectangle", "color": "red", "width": AS_HEADLINE, "alpha": "64"},
+        {"shape": "arrow", "color": "#1e90ff"} | usual | {"width": "4"} | line,
+        {"shape": "rectangle", "color": "red"} | usual | {"alpha": "64", "nested": "1"} | line,
         None,
         None,
         None,
     ]
+
+
+def test_marks_and_words_are_told_apart_by_a_factorial(tmp_path: Path) -> None:
+    """What is drawn adds 40 points, and what is said 10; there is no more to it."""
+    shares = {
+        "rectangle:red": 0.9,
+        "rectangle:red:words=none": 0.8,
+        "named": 0.5,
+        "none": 0.4,
+    }
+    n = 60
+    values = {
+        name: [1.0] * round(n * share) + [0.0] * round(n * (1 - share))
+        for name, share in shares.items()
+    }
+    found = effects(sweep([make(tmp_path, "m", values)]), "main")
+    assert found["drawn", "yes"].effect - found["drawn", "no"].effect == pytest.approx(0.4)
+    assert found["words", "full"].effect - found["words", "none"].effect == pytest.approx(0.1)
+    one_shape = {name: values[name] for name in ("rectangle:red", "named", "none")}
+    assert effects(sweep([make(tmp_path / "b", "m", one_shape)]), "main") == {}
+
+
+def test_words_of_other_marks_are_not_those_of_the_marks_that_are_drawn(tmp_path: Path) -> None:
+    """`named` names what the headline style draws: here rectangles of many colours."""
+    shares = {"official_rectangles": 0.7, "rectangle:red": 0.9, "rectangle:red:words=none": 0.8}
+    shares |= {"named": 0.1, "none": 0.4}
+    values = {name: [share] * 60 for name, share in shares.items()}
+    found = effects(sweep([make(tmp_path, "m", values)]), "main")
+    assert found["words", "full"].effect - found["words", "none"].effect == pytest.approx(0.1)
+    assert found["drawn", "yes"].effect - found["drawn", "no"].effect == pytest.approx(0.4)
+    assert found["drawn", "no"].n_styles == 1
+
+
+def test_kinds_and_radii_of_markers_are_factors_and_others_have_none_of_their_effects(
+    tmp_path: Path,
+) -> None:
+    kinds, radii = {"circle": 0.1, "dot": -0.1}, {"3": 0.05, "9": -0.05}
+    cells = itertools.product(kinds, radii)
+    values = {"official_rectangles": [0.5] * 60, "arrow:red": [0.3] * 60}
+    values |= {
+        f"marker:{kind}:red:radius={radius}": [0.5 + kinds[kind] + radii[radius]] * 60
+        for kind, radius in cells
+    }
+    main = effects(sweep([make(tmp_path, "m", values)]), "main")
+    assert {k: round(row.effect, 6) for k, row in main.items()} == {
+        ("shape", "arrow"): -0.1,
+        ("shape", "marker"): 0.1,
+        ("marker", "circle"): 0.1,
+        ("marker", "dot"): -0.1,
+        ("marker_radius", "3"): 0.05,
+        ("marker_radius", "9"): -0.05,
+    }
+
+
+def test_settings_that_vary_together_are_one_factor(tmp_path: Path) -> None:
+    tags = {"tag:red:size=16": 0.5, "tag:red:size=32:offset=0/-9": 0.7}
+    tags |= {"tag:red:letter:size=16": 0.3, "tag:red:letter:size=32:offset=0/-9": 0.5}
+    values = {"official_rectangles": [0.5] * 60} | {k: [v] * 60 for k, v in tags.items()}
+    found = sweep([make(tmp_path, "m", values)])
+    main = effects(found, "main")
+    assert {k: round(row.effect, 6) for k, row in main.items()} == {
+        ("tag", "number"): 0.1,
+        ("tag", "letter"): -0.1,
+        ("tag_offset & tag_size", "0/0 & 16"): -0.1,
+        ("tag_offset & tag_size", "0/-9 & 32"): 0.1,
+    }
+
+
+def test_the_variants_of_vpbench_can_be_told_apart(tmp_path: Path) -> None:
+    """Size and offset of its labels go together; the radii keep effects of their own."""
+    names = [style.name for style in parse_styles("vpbench_variants", all_styles())]
+    values = {name: [0.5] * 60 for name in names} | {"vpbench_radius_15": [0.9] * 60}
+    found = sweep([make(tmp_path, "m", values)])
+    main = effects(found, "main")
+    assert found.notes == ()
+    factors = {factor for factor, _ in main}
+    assert factors == {"color", "marker", "marker_radius", "tag", "tag_offset & tag_size"}
+    assert main["marker_radius", "15 px"].effect == pytest.approx(0.4 * 4 / 5)
+    assert main["tag", "id_number"].effect == pytest.approx(0, abs=1e-9)

@@ -9,7 +9,7 @@ from vipbench.images.shapes.settings import (
     pixels,
     settings_of,
 )
-from vipbench.prompts.styles import COLORS
+from vipbench.prompts.colors import COLORS
 from vipbench.schema import Record, Region, Setting, VisualPrompt
 
 

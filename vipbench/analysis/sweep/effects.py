@@ -7,10 +7,17 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from vipbench.analysis.sweep.scores import Floats, Scores
+from vipbench.prompts.parts import part_names
+from vipbench.prompts.variants import variant
 from vipbench.schema import PromptStyle, Record
 from vipbench.stats import Contrast, contrast, holm
 
-FACTORS = ("shape", "color", "width", "alpha")
+FACTORS = ("shape", "color", "width", "alpha", "words", "drawn")
+"""What styles are told apart by, beside what they say of markers, tags and other settings.
+
+`words`: what the text says of the marks; `drawn`: whether they are in the image. These two are
+varied apart where the styles `named` and `none` stand beside one style of marks, with its words or
+without."""
 N_INTERACTIONS = 5
 """The largest ones that are listed."""
 AS_HEADLINE = "as headline"
@@ -53,11 +60,39 @@ def levels(style: PromptStyle, headline: PromptStyle) -> dict[str, str] | None:
     [shape], [color] = style.shapes, style.colors
     width, usual = style.width.get(shape), headline.width.get(shape)
     return {
-        "shape": shape,
+        "shape": part_names(style, shape),
         "color": color,
         "width": AS_HEADLINE if width == usual else f"{width:g}" if width else "drawn",
         "alpha": AS_HEADLINE if style.alpha == headline.alpha else str(style.alpha),
+        "words": style.words,
+        "drawn": "yes",
+        **variant(style, shape),
     }
+
+
+def _undrawn(
+    styles: Mapping[str, PromptStyle], drawn: Sequence[Mapping[str, str]], headline: PromptStyle
+) -> dict[str, dict[str, str]]:
+    """Return the levels of styles that draw nothing, where all others draw the same marks.
+
+    `named` is one of them where these are the marks that it names: those of the headline style that
+    it was parsed with, which is not always the one that is compared with.
+    """
+    marks = [_marks_of(row) for row in drawn]
+    if any(each != marks[0] for each in marks):
+        return {}
+    words = {"named": "full", "none": "none"}
+    found = {}
+    for name, style in styles.items():
+        named = levels(style.model_copy(update={"kind": "marks"}), headline) or {}
+        if style.kind == "none" or (style.kind == "named" and _marks_of(named) == marks[0]):
+            found[name] = {**drawn[0], "words": words[style.kind], "drawn": "no"}
+    return found
+
+
+def _marks_of(row: Mapping[str, str]) -> dict[str, str]:
+    """Return the levels that say what is drawn where there is something."""
+    return {factor: level for factor, level in row.items() if factor not in ("words", "drawn")}
 
 
 def effect_rows(scores: Scores, notes: list[str]) -> list[EffectRow]:
@@ -74,13 +109,17 @@ def effect_rows(scores: Scores, notes: list[str]) -> list[EffectRow]:
         return []
     headline = scores.styles[scores.headline]
     by_style = {name: levels(style, headline) for name, style in scores.styles.items()}
+    drawn = [row for name, row in by_style.items() if row and name in scores.lines]
+    if any(row["words"] != "full" for row in drawn):
+        by_style |= _undrawn(scores.styles, drawn, headline)
     design = {name: row for name, row in by_style.items() if row and name in scores.lines}
     names = list(design)
-    factors = [f for f in FACTORS if len({design[name][f] for name in names}) > 1]
+    factors = _told_apart(list(design.values()))
     if not factors:
         return []
+    design, factors = _joined(design, factors)
     matrix, columns = _design_matrix([design[name] for name in names], factors)
-    if np.linalg.matrix_rank(matrix) < matrix.shape[1]:
+    if _deficiency(matrix):
         notes.append(
             f"{scores.task} ({scores.model}): effects of {', '.join(factors)} cannot be told apart "
             "by these styles · use a product, such as 'rectangle,ellipse x red,blue'"
@@ -96,7 +135,7 @@ def effect_rows(scores: Scores, notes: list[str]) -> list[EffectRow]:
     for factor in factors:
         for level in columns[factor]:
             weight = _level_weights(weights, columns, factor, level)
-            n_styles = sum(row[factor] == level for row in design.values())
+            n_styles = sum(row.get(factor) == level for row in design.values())
             estimate = _weighted(values, weight, groups)
             main.append(_effect(scores, "main", factor, level, n_styles, len(ids), estimate))
     interactions = []
@@ -114,23 +153,64 @@ def effect_rows(scores: Scores, notes: list[str]) -> list[EffectRow]:
     return [*_adjusted(main), *largest]
 
 
+def _told_apart(design: Sequence[Mapping[str, str]]) -> list[str]:
+    """Return the factors that have more than one level."""
+    known = dict.fromkeys([*FACTORS, *(factor for row in design for factor in row)])
+    return [f for f in known if len({row[f] for row in design if f in row}) > 1]
+
+
+def _joined(
+    design: dict[str, dict[str, str]], factors: Sequence[str]
+) -> tuple[dict[str, dict[str, str]], list[str]]:
+    """Join settings that vary together, as size and offset of a tag may, to one: `a & b`.
+
+    So the others keep their effects. Shape, colour and the other FACTORS are never joined.
+    """
+    missing = _deficiency(_design_matrix(list(design.values()), factors)[0])
+    settings = [factor for factor in factors if factor not in FACTORS]
+    for a, b in itertools.combinations(settings, 2) if missing else ():
+        both = f"{a} & {b}"
+        joined = {
+            name: row | {both: f"{row[a]} & {row[b]}"} if a in row and b in row else row
+            for name, row in design.items()
+        }
+        left = [both if factor == a else factor for factor in factors if factor != b]
+        if _deficiency(_design_matrix(list(joined.values()), left)[0]) < missing:
+            return _joined(joined, left)
+    return design, list(factors)
+
+
+def _deficiency(matrix: Floats) -> int:
+    """Return how many columns are sums of others."""
+    return int(matrix.shape[1] - np.linalg.matrix_rank(matrix))
+
+
 def _cells(design: Sequence[Mapping[str, str]], a: str, b: str) -> dict[tuple[str, str], list[int]]:
     """Return, for the levels of two factors that occur together, the indices of their styles."""
     cells: dict[tuple[str, str], list[int]] = defaultdict(list)
     for index, row in enumerate(design):
-        cells[row[a], row[b]].append(index)
+        if a in row and b in row:
+            cells[row[a], row[b]].append(index)
     return cells
 
 
 def _design_matrix(
     styles: Sequence[Mapping[str, str]], factors: Sequence[str]
 ) -> tuple[Floats, dict[str, list[str]]]:
-    """Code levels so that the effects of each factor sum to 0; also return its levels in order."""
-    columns = {factor: list(dict.fromkeys(s[factor] for s in styles)) for factor in factors}
+    """Code levels so that the effects of each factor sum to 0; also return its levels in order.
+
+    A style without the factor, such as a rectangle without a tag where tags vary, has none of its
+    effects.
+    """
+    columns = {
+        factor: list(dict.fromkeys(s[factor] for s in styles if factor in s)) for factor in factors
+    }
     blocks = [np.ones((len(styles), 1))]
     for factor, known in columns.items():
-        code = np.vstack([np.eye(len(known) - 1), -np.ones(len(known) - 1)])
-        blocks.append(code[[known.index(style[factor]) for style in styles]])
+        n = len(known) - 1
+        code = np.vstack([np.eye(n), -np.ones(n), np.zeros(n)])
+        has = (known.index(style[factor]) if factor in style else -1 for style in styles)
+        blocks.append(code[list(has)])
     return np.hstack(blocks), columns
 
 
