@@ -30,7 +30,16 @@ class RunError(VipbenchError):
 
 
 class JudgeError(VipbenchError):
-    """The judge cannot be used, or grading has stopped before its end."""
+    """The judge cannot be used, or nothing has been graded."""
+
+
+class JudgeStopped(JudgeError):
+    """Grading has stopped before its end, after it gave grades; they are kept.
+
+    The same command may ask for the rest.
+    """
+
+    exit_code = 3
 
 
 class EndpointStopped(VipbenchError):

@@ -129,7 +129,7 @@ def calibrate(
     if graded.stopped is not None:
         advice = " · what is graded is kept · the same command asks for the rest"
         is_final = isinstance(graded.stopped, NothingGraded)
-        raise JudgeError(f"{graded.stopped}{'' if is_final else advice}")
+        raise type(graded.stopped)(f"{graded.stopped}{'' if is_final else advice}")
     samples = [
         _Sample(item, cluster, known.grades.get(name), value)
         for name, (item, cluster) in answered.items()

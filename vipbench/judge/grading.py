@@ -18,7 +18,7 @@ from vipbench.endpoints.failures import NoReply, Stopped
 from vipbench.endpoints.messages import Call, Sampling, user
 from vipbench.endpoints.meter import Limits, Meter, Tally
 from vipbench.endpoints.replies import SHOWN, Reply
-from vipbench.errors import JudgeError, RunError, RunInterrupted
+from vipbench.errors import JudgeError, JudgeStopped, RunError, RunInterrupted
 from vipbench.judge import ledger as ledgers
 from vipbench.judge.estimate import check_estimate, tell_estimate
 from vipbench.judge.ledger import Grade, Ledger, grade_key
@@ -165,9 +165,17 @@ def grade(
             spent=_spent(book.lines(set(keys.values())), settings.limits),
             spent_now=_spent(grader.added, settings.limits),
             unused=book.unused(set(keys.values()), judge),
-            stopped=stopped,
+            stopped=_as_it_ends(stopped, grader.added),
             judge=judge,
         )
+
+
+def _as_it_ends(stopped: JudgeError | None, added: Iterable[Grade]) -> JudgeError | None:
+    """Return why grading ended, as an error whose exit code says whether it gave any grade."""
+    if stopped is None or isinstance(stopped, NothingGraded):
+        return stopped
+    has_graded = any(line.score is not None for line in added)
+    return (JudgeStopped if has_graded else JudgeError)(str(stopped))
 
 
 def recall(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple, get_args
 
 from vipbench import environment, files
 from vipbench.console import QUIET, Console
-from vipbench.errors import JudgeError, RunError, TooManyErrors, nearest
+from vipbench.errors import RunError, TooManyErrors, nearest
 from vipbench.judge.grading import NothingGraded
 from vipbench.judge.report import write_report
 from vipbench.judge.runs import judge_run
@@ -201,7 +201,7 @@ def score_answers(
     if isinstance(judged.stopped, NothingGraded):
         raise judged.stopped  # the same command would come to nothing again
     if judged.stopped is not None:
-        raise JudgeError(
+        raise type(judged.stopped)(
             f"{judged.stopped} · {folder}: what is graded is kept and scored, the rest is "
             "ungraded · the same command asks for the rest"
         )
