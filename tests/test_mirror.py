@@ -15,6 +15,7 @@ ELSEWHERE = {
     "vipbench/bench/way_transformers.py": "tests/bench/test_ways.py",
     "vipbench/cli/export.py": "tests/cli/test_import_.py",
     "vipbench/engine/in_process.py": "tests/engine/test_batches.py",
+    "vipbench/endpoints/asking.py": "tests/judge/test_grading.py",
     "vipbench/exchange/export.py": "tests/cli/test_import_.py",
     "vipbench/geometry.py": "tests/test_package.py",
     "vipbench/images/shapes/draws.py": "tests/images/test_draw.py",

@@ -10,8 +10,8 @@ import pytest
 from pydantic.fields import FieldInfo
 
 from vipbench.endpoints.dialect import Dialect
+from vipbench.endpoints.ledger import Spent
 from vipbench.errors import VipbenchError
-from vipbench.judge.grading import Spent
 from vipbench.judge.ledger import GRADES, Grade
 from vipbench.judge.report import Agreement, JudgeReport, JudgeResult, Part
 from vipbench.judge.runs import METRIC

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from vipbench import files
 from vipbench.console import QUIET, Console
-from vipbench.errors import JudgeError, RunError
+from vipbench.errors import RunError
 from vipbench.judge.grading import Item, NothingGraded, grade, make_item
 from vipbench.judge.known import TOTAL, KnownGrades, common
 from vipbench.judge.ledger import GRADES
