@@ -42,6 +42,19 @@ class JudgeStopped(JudgeError):
     exit_code = 3
 
 
+class ExtractorError(VipbenchError):
+    """The model that reads unread answers cannot be used, or has read nothing."""
+
+
+class ExtractorStopped(ExtractorError):
+    """The model that reads unread answers has stopped before its end; what it read is kept.
+
+    The same command may ask for the rest.
+    """
+
+    exit_code = 3
+
+
 class EndpointStopped(VipbenchError):
     """An endpoint that has answered does so no more, or no longer as before; what it said is kept.
 

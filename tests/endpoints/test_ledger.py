@@ -17,6 +17,7 @@ def line(run: int = 1, score: float | None = 0.5, n_calls: int = 1) -> Grade:
         run=run,
         score=score,
         replies=("0.5",) if score is not None else (),
+        finish="stop",
         judge=WHO,
         task="t",
         style="s",

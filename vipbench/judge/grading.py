@@ -17,16 +17,14 @@ from vipbench.endpoints.failures import NoReply, Stopped
 from vipbench.endpoints.ledger import Spent, spent
 from vipbench.endpoints.messages import Call, Sampling, user
 from vipbench.endpoints.meter import Limits, Meter, Tally
-from vipbench.endpoints.replies import Reply
+from vipbench.endpoints.replies import Reply, is_cut, told_cut
 from vipbench.errors import JudgeError, JudgeStopped, VipbenchError
 from vipbench.judge import ledger as ledgers
 from vipbench.judge.estimate import check_estimate, tell_estimate
 from vipbench.judge.ledger import Grade, Ledger, grade_key
 from vipbench.judge.reading import (
     OTHER_SCALE,
-    is_cut,
     read_grade,
-    told_cut,
     why_none,
 )
 from vipbench.judge.rubric import Prompt, message

@@ -17,7 +17,7 @@ is not listed is no grade: it is asked for again.
 import json
 import re
 
-from vipbench.endpoints.replies import Reply
+from vipbench.endpoints.replies import Reply, is_cut
 from vipbench.scoring.extraction.reasoning import last_spoken, unwrapped
 
 NAMES = ("score", "grade", "correctness", "correctness score", "final score", "final grade")
@@ -41,18 +41,6 @@ def read_grade(reply: Reply) -> float | None:
     if reply.text is None or is_cut(reply) or reply.finish not in ("stop", "unknown"):
         return None
     return parse_grade(reply.text)
-
-
-def told_cut(reply: Reply, limit: int) -> Reply:
-    """Return a reply that says it was cut where it fills its limit, and the server says nothing."""
-    if reply.finish == "unknown" and reply.used and reply.used.n_completion >= limit:
-        return reply._replace(finish="length")
-    return reply
-
-
-def is_cut(reply: Reply) -> bool:
-    """Say whether a reply ended at the limit of tokens."""
-    return reply.finish == "length"
 
 
 def parse_grade(text: str) -> float | None:
