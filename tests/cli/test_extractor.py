@@ -128,4 +128,4 @@ def test_other_commands_never_mix_it_with_the_rule(vipbench: Vipbench, run: Path
     shown = vipbench("show", run, "q1", "-o", "q1.png")
     assert f"({metric}; parsed as 'B')" in shown.out
     assert vipbench("report", run, "-o", "page").code == 0
-    assert metric in Path("page/index.html").read_text()
+    assert metric in Path("page/report.html").read_text()
