@@ -30,5 +30,7 @@ def test_the_exit_code_says_whose_mistake_it_is() -> None:
     assert codes.pop("CheckFailed") == 1
     assert codes.pop("TooManyErrors") == 3
     assert codes.pop("EndpointStopped") == 3
+    assert codes.pop("ExtractorStopped") == 3
+    assert codes.pop("JudgeStopped") == 3
     assert codes.pop("RunInterrupted") == 130
     assert set(codes.values()) == {2}

@@ -19,7 +19,7 @@ LAYERS = (
     ("prompts",),
     ("data", "scoring"),
     ("exchange", "report", "trials"),
-    ("analysis", "judge", "runners"),
+    ("analysis", "extractor", "judge", "runners"),
     ("demo", "engine", "html"),
     ("run",),
     ("api", "certify"),

@@ -30,7 +30,29 @@ class RunError(VipbenchError):
 
 
 class JudgeError(VipbenchError):
-    """The judge cannot be used, or grading has stopped before its end."""
+    """The judge cannot be used, or nothing has been graded."""
+
+
+class JudgeStopped(JudgeError):
+    """Grading has stopped before its end, after it gave grades; they are kept.
+
+    The same command may ask for the rest.
+    """
+
+    exit_code = 3
+
+
+class ExtractorError(VipbenchError):
+    """The model that reads unread answers cannot be used, or has read nothing."""
+
+
+class ExtractorStopped(ExtractorError):
+    """The model that reads unread answers has stopped before its end; what it read is kept.
+
+    The same command may ask for the rest.
+    """
+
+    exit_code = 3
 
 
 class EndpointStopped(VipbenchError):

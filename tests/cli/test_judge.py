@@ -12,6 +12,8 @@ from tests.runs import make_task
 from vipbench import evaluate
 
 KEY = "sk-proj-0123456789abcdef"
+DEAR = Answer("0.5", usage={"prompt_tokens": 3000, "completion_tokens": 1})
+"""What costs far more than was estimated."""
 
 
 @pytest.fixture(autouse=True)
@@ -221,6 +223,41 @@ def test_a_wrong_key_ends_with_one_line(vipbench: Vipbench, run: tuple[str, ...]
     last = done.err.splitlines()[-1]
     assert last.startswith("error: judge: HTTP 401: who? · check the key (VIPBENCH_JUDGE_KEY")
     assert "Traceback" not in done.err
+
+
+@pytest.mark.parametrize(
+    ("n_graded", "then", "options"),
+    [
+        (2, Answer(status=401), ()),
+        (2, Answer(status=500, headers={"Retry-After": "999"}), ()),
+        (0, DEAR, ("--judge-budget", "0.01", "--judge-price", "1,0")),
+    ],
+    ids=("no key", "away", "budget"),
+)
+def test_a_stop_after_grades_has_a_code_of_its_own(
+    vipbench: Vipbench,
+    run: tuple[str, ...],
+    n_graded: int,
+    then: Answer,
+    options: tuple[str, ...],
+) -> None:
+    with JudgeServer(lambda a: Answer("0.5") if a.number < n_graded else then) as server:
+        base = ("score", "done", *judge(server), "--judge-runs", 2, "--judge-workers", 1)
+        stopped = vipbench(*base, *options)
+        assert stopped.code == 3, stopped.err
+        assert "what is graded is kept and scored" in stopped.err
+        server.answer = in_turn(Answer("0.5"))
+        n = len(server.asked)
+        assert vipbench(*base).code == 0
+        assert len(server.asked) > n
+        assert vipbench(*base).code == 0
+
+
+def test_a_stop_before_any_grade_is_the_users(vipbench: Vipbench, run: tuple[str, ...]) -> None:
+    with JudgeServer(lambda a: Answer("hm") if a.number < 5 else Answer(status=401)) as server:
+        done = vipbench("score", "done", *judge(server), "--judge-workers", 1)
+    assert done.code == 2
+    assert "HTTP 401" in done.err
 
 
 def test_a_budget_is_kept(vipbench: Vipbench, run: tuple[str, ...]) -> None:

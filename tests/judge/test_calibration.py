@@ -11,7 +11,7 @@ from tests.runs import make_task
 from tests.runs import settings as run_settings
 from vipbench import files
 from vipbench.console import Console
-from vipbench.errors import JudgeError, RunError
+from vipbench.errors import JudgeStopped, RunError
 from vipbench.judge import calibration
 from vipbench.judge.calibration import Calibration
 from vipbench.judge.known import KnownGrades
@@ -127,7 +127,7 @@ def test_a_stop_keeps_what_is_graded(folder: Path, tmp_path: Path) -> None:
     with JudgeServer(lambda a: Answer("0.4") if a.number < 3 else Answer(status=401)) as server:
         settings = chosen(server.url, n_runs=1, workers=1, ledger=tmp_path / "g.jsonl")
         with pytest.raises(
-            JudgeError, match=r"HTTP 401.*what is graded is kept · the same command"
+            JudgeStopped, match=r"HTTP 401.*what is graded is kept · the same command"
         ):
             calibration.calibrate(folder, KNOWN, FILE, settings)
         server.answer = in_turn(Answer("0.4"))

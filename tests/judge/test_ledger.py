@@ -256,7 +256,7 @@ def test_a_judge_is_known_as_it_was_asked(tmp_path: Path) -> None:
         assert book.as_asked(JUDGE) == JUDGE
         book.add(grade(1, judge=asked))
         assert book.as_asked(JUDGE) == asked
-        assert book.has_grade_of(asked)
-        assert not book.has_grade_of(JUDGE)
+        assert book.has_result_of(asked)
+        assert not book.has_result_of(JUDGE)
         other = JUDGE.model_copy(update={"max_tokens": 9})
         assert book.as_asked(other) == other

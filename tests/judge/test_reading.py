@@ -1,8 +1,8 @@
 import pytest
 
 from vipbench.endpoints.meter import Tokens
-from vipbench.endpoints.replies import Reply
-from vipbench.judge.reading import parse_grade, read_grade, told_cut, why_none
+from vipbench.endpoints.replies import Reply, told_cut
+from vipbench.judge.reading import parse_grade, read_grade, why_none
 
 
 @pytest.mark.parametrize(

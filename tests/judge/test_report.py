@@ -3,7 +3,8 @@ from typing import Any
 import pytest
 
 from vipbench.endpoints.endpoint import Endpoint
-from vipbench.judge.grading import Graded, Item, SampleGrade, Spent
+from vipbench.endpoints.ledger import Spent
+from vipbench.judge.grading import Graded, Item, SampleGrade
 from vipbench.judge.report import JudgeReport, new_report, notes
 from vipbench.judge.rubric import PUBLISHED_PROMPT, Prompt
 from vipbench.judge.settings import JUDGE, JudgeSettings

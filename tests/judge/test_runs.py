@@ -11,10 +11,10 @@ from tests.runs import bind_again, make_task
 from tests.runs import settings as run_settings
 from vipbench.console import Console
 from vipbench.endpoints.endpoint import Endpoint
+from vipbench.endpoints.ledger import Spent
 from vipbench.endpoints.meter import Limits
 from vipbench.errors import JudgeError, RunError
 from vipbench.files import read_lines
-from vipbench.judge.grading import Spent
 from vipbench.judge.report import read_report
 from vipbench.judge.runs import METRIC
 from vipbench.judge.settings import JUDGE as PURPOSE

@@ -16,7 +16,7 @@ from vipbench.report.terminal import BreakdownTable, run_table
 from vipbench.runfolder import manifest as manifests
 from vipbench.runfolder import summary
 from vipbench.runfolder.folder import JUDGE, SUMMARY
-from vipbench.runfolder.summary import Row
+from vipbench.runfolder.summary import EXTRACTED_COUNTS, Row
 from vipbench.scoring.summary import summarise
 
 
@@ -70,7 +70,8 @@ def test_json_and_csv_hold_the_rows_as_fractions(tmp_path: Path) -> None:
     assert listed == [row.model_dump(mode="json") | more for row in rows[1:]]
     with (tmp_path / "leaderboard.csv").open() as file:
         (only,) = csv.DictReader(file)
-    assert list(only) == [*Row.model_fields, "weights", "judge", "run"]
+    fields = [name for name in Row.model_fields if name not in EXTRACTED_COUNTS]
+    assert list(only) == [*fields, "weights", "judge", "run"]
     assert (only["accuracy"], only["n"], only["synthetic"]) == ("0.5", "2", "false")
 
 

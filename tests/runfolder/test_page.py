@@ -10,14 +10,16 @@ import pytest
 from pydantic.fields import FieldInfo
 
 from vipbench.endpoints.dialect import Dialect
+from vipbench.endpoints.ledger import Spent
 from vipbench.errors import VipbenchError
-from vipbench.judge.grading import Spent
+from vipbench.extractor.ledger import EXTRACTIONS, Extraction
+from vipbench.extractor.runs import ExtractorReport, ExtractorResult
 from vipbench.judge.ledger import GRADES, Grade
 from vipbench.judge.report import Agreement, JudgeReport, JudgeResult, Part
 from vipbench.judge.runs import METRIC
 from vipbench.run.seeds import SEEDS
 from vipbench.runfolder.endpoint_use import EndpointFacts, Usage
-from vipbench.runfolder.folder import FILES, JUDGE
+from vipbench.runfolder.folder import EXTRACTORS, FILES, JUDGE
 from vipbench.runfolder.judge_file import Judge
 from vipbench.runfolder.lines import ResponseLine, ScoreLine
 from vipbench.runfolder.manifest import (
@@ -56,9 +58,11 @@ RECORDS: dict[str, type[Record]] = {
         *(Surround, MarkPart, Trial, Request, VisualPrompt, Region),
         *(ResponseLine, Visibility, ScoreLine, Row, SeedRow),
         *(JudgeReport, JudgeResult, Part, Agreement, Spent, Grade, Judge),
+        *(ExtractorReport, ExtractorResult, Extraction),
     )
 }
 NEW = {"Surround", "MarkPart", "EndpointFacts", "Dialect", "Usage"}
+NEW |= {"ExtractorReport", "ExtractorResult", "Extraction"}
 """Records of version 2 that are written as a whole."""
 RESERVED = {"Segment", "Name"}
 """Records that nothing writes yet."""
@@ -189,6 +193,7 @@ def test_the_manifest_of_version_2_has_keys_of_the_tables() -> None:
 def test_every_file_is_listed() -> None:
     listed = dict(re.findall(r"^\| `([\w.]+)`[^|]* \| (\d) \|", TEXT, re.MULTILINE))
     assert {name for name in (*FILES, JUDGE, GRADES, SEEDS) if listed.get(name) != "1"} == set()
+    assert {listed.get(name) for name in (EXTRACTORS, EXTRACTIONS)} == {"2"}
     assert listed["name.json"] == "2"
 
 

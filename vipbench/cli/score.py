@@ -1,17 +1,27 @@
 """`vipbench score`: score a run again from its answers, and have them graded."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from vipbench.cli.app import app
+from vipbench.cli.extractor import extractor_settings
 from vipbench.cli.judge import judge_settings
 from vipbench.cli.options import RawValues, read_fields, record_command
 from vipbench.cli.printing import CONSOLE, print_results
 
+if TYPE_CHECKING:
+    from vipbench.run.settings import ScoreSettings
 
-@record_command(app, "score", fields=("metrics", "judge"))
+
+def _settings() -> "type[ScoreSettings]":
+    from vipbench.run.settings import ScoreSettings
+
+    return ScoreSettings
+
+
+@record_command(app, "score", _settings, fields=("metrics", "judge", "extractor"))
 def score(
     raw: RawValues,
     folder: Annotated[
@@ -20,15 +30,21 @@ def score(
 ) -> None:
     """Score a run again from its answers, without a model.
 
-    With --judge-url, answers to graded tasks that have no grade yet are graded.
+    With --judge-url, answers to graded tasks that have no grade yet are graded. With
+    --extractor-url, a model reads what the rule leaves unread, in rows of its own.
     """
+    from vipbench.extractor.options import ExtractorOptions
     from vipbench.judge.options import JudgeOptions
     from vipbench.run import score as run_score
-    from vipbench.run.settings import RunSettings
 
-    fields = read_fields(RunSettings, raw)
+    fields = read_fields(_settings(), raw)
     judge = JudgeOptions(**fields["judge"])
     results = run_score.score(
-        folder, fields["metrics"], judge_settings(judge), judge.ledger, console=CONSOLE
+        folder,
+        fields["metrics"],
+        judge_settings(judge),
+        judge.ledger,
+        extractor_settings(ExtractorOptions(**fields["extractor"])),
+        console=CONSOLE,
     )
     print_results(results)

@@ -1,4 +1,4 @@
-"""What the user adds to each request: headers, and fields of its JSON."""
+"""What the user says of an endpoint as text: headers, fields of the JSON, prices."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -42,6 +42,20 @@ def parse_headers(
                 "letters, digits and hyphens, and a value of ASCII in one line"
             ) from None
     return tuple(found.values())
+
+
+def parse_price(text: str, purpose: Purpose) -> tuple[float, float]:
+    """Read `IN,OUT`; the purpose's error where it is not two numbers from 0."""
+    try:
+        price = [float(part) for part in text.split(",")]
+    except ValueError:
+        price = []
+    if len(price) != 2 or not all(0 <= dollars < float("inf") for dollars in price):
+        raise purpose.error(
+            f"{purpose.option('price')} {text!r}: expected two numbers from 0, dollars for a "
+            "million tokens of prompts and of replies, such as 30,60"
+        )
+    return price[0], price[1]
 
 
 def parse_extra_body(text: str, purpose: Purpose) -> dict[str, Any]:

@@ -124,6 +124,18 @@ def read_reply(answer: Answer) -> Reply | None:
     )
 
 
+def told_cut(reply: Reply, limit: int) -> Reply:
+    """Return a reply that says it was cut where it fills its limit, and the server says nothing."""
+    if reply.finish == "unknown" and reply.used and reply.used.n_completion >= limit:
+        return reply._replace(finish="length")
+    return reply
+
+
+def is_cut(reply: Reply) -> bool:
+    """Say whether a reply ended at the limit of tokens."""
+    return reply.finish == "length"
+
+
 def read_used(answer: Answer) -> Tokens | None:
     """Read what an answer says that it took, whether it is a completion or not."""
     content = read_json(answer)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from vipbench import files
 from vipbench.console import QUIET, Console
-from vipbench.errors import JudgeError, RunError
+from vipbench.errors import RunError
 from vipbench.judge.grading import Item, NothingGraded, grade, make_item
 from vipbench.judge.known import TOTAL, KnownGrades, common
 from vipbench.judge.ledger import GRADES
@@ -129,7 +129,7 @@ def calibrate(
     if graded.stopped is not None:
         advice = " · what is graded is kept · the same command asks for the rest"
         is_final = isinstance(graded.stopped, NothingGraded)
-        raise JudgeError(f"{graded.stopped}{'' if is_final else advice}")
+        raise type(graded.stopped)(f"{graded.stopped}{'' if is_final else advice}")
     samples = [
         _Sample(item, cluster, known.grades.get(name), value)
         for name, (item, cluster) in answered.items()

@@ -5,36 +5,34 @@ otherwise the sample is ungraded, with the reason, which is neither 0 nor an err
 """
 
 import statistics
-import threading
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import NamedTuple
 
 from vipbench.console import QUIET, Console
+from vipbench.endpoints.asking import Asker, ask_all_jobs
 from vipbench.endpoints.chat import Chat
 from vipbench.endpoints.failures import NoReply, Stopped
+from vipbench.endpoints.ledger import Spent, spent
 from vipbench.endpoints.messages import Call, Sampling, user
 from vipbench.endpoints.meter import Limits, Meter, Tally
-from vipbench.endpoints.replies import SHOWN, Reply
-from vipbench.errors import JudgeError, RunError, RunInterrupted
+from vipbench.endpoints.replies import Reply, is_cut, told_cut
+from vipbench.errors import JudgeError, JudgeStopped, VipbenchError
 from vipbench.judge import ledger as ledgers
 from vipbench.judge.estimate import check_estimate, tell_estimate
 from vipbench.judge.ledger import Grade, Ledger, grade_key
 from vipbench.judge.reading import (
     OTHER_SCALE,
-    is_cut,
     read_grade,
-    told_cut,
     why_none,
-    without_reasoning,
 )
 from vipbench.judge.rubric import Prompt, message
 from vipbench.judge.settings import JUDGE, TEMPERATURES, JudgeSettings
 from vipbench.runfolder.judge_file import Judge
 from vipbench.runfolder.lines import TrialId
 from vipbench.schema import Record, Trial
+from vipbench.scoring.extraction.reasoning import last_spoken
 
 NO_SCORE = "no score"
 """What the reason begins with where all replies came, and none was a grade."""
@@ -83,20 +81,6 @@ class SampleGrade(Record):
         known = [score for score in self.scores if score is not None]
         is_whole = len(known) + self.n_unread == len(self.scores)
         return statistics.fmean([*known, *[0.0] * self.n_unread]) if is_whole else None
-
-
-class Spent(Record):
-    """Calls, tokens and money."""
-
-    n_calls: int = 0
-    n_retries: int = 0
-    """Calls beyond the first for the same sample and judge run."""
-    n_prompt_tokens: int = 0
-    n_completion_tokens: int = 0
-    n_estimated: int = 0
-    """Calls whose tokens the server did not tell; they are estimated."""
-    dollars: float | None = None
-    """None without `--judge-price`."""
 
 
 class Graded(NamedTuple):
@@ -155,19 +139,27 @@ def grade(
         reason = f"not asked: {stopped}" if stopped else "not asked"
         samples = _samples(items, keys, book, settings.n_runs, reason)
         if stopped is None and samples and all(s.value is None for s in samples.values()):
-            stopped = grader.nothing_graded() or NothingGraded(
+            stopped = grader.fruitless() or NothingGraded(
                 f"judge: none of {len(samples):,} samples has a grade in each of "
                 f"{settings.n_runs} judge runs"
             )
         return Graded(
             samples=samples,
             models=_models(book, set(keys.values()), settings.n_runs),
-            spent=_spent(book.lines(set(keys.values())), settings.limits),
-            spent_now=_spent(grader.added, settings.limits),
+            spent=spent(book.lines(set(keys.values())), settings.limits),
+            spent_now=spent(grader.added, settings.limits),
             unused=book.unused(set(keys.values()), judge),
-            stopped=stopped,
+            stopped=_as_it_ends(stopped, grader.added),
             judge=judge,
         )
+
+
+def _as_it_ends(stopped: VipbenchError | None, added: Iterable[Grade]) -> JudgeError | None:
+    """Return why grading ended, as an error whose exit code says whether it gave any grade."""
+    if stopped is None or isinstance(stopped, NothingGraded):
+        return stopped
+    has_graded = any(line.score is not None for line in added)
+    return (JudgeStopped if has_graded else JudgeError)(str(stopped))
 
 
 def recall(
@@ -179,8 +171,8 @@ def recall(
     return Graded(
         samples=_samples(items, keys, book, n_runs, f"no grade in {ledger.name}"),
         models=_models(book, set(keys.values()), n_runs),
-        spent=_spent(book.lines(set(keys.values())), limits),
-        spent_now=_spent([], limits),
+        spent=spent(book.lines(set(keys.values())), limits),
+        spent_now=spent([], limits),
         unused=book.unused(set(keys.values()), judge),
         stopped=None,
         judge=judge,
@@ -233,37 +225,33 @@ class _Jobs:
 
     def left(self, judge: Judge) -> list[_Job]:
         """Return those that have no grade of a judge, and were not tried by this command."""
-        return [
-            job
-            for job in self._all
-            if job not in self.tried and not _is_complete(self._book.get(job.key(judge), job.run))
-        ]
+        return [job for job in self._all if job not in self.tried and not self._is_done(job, judge)]
+
+    def _is_done(self, job: _Job, judge: Judge) -> bool:
+        line = self._book.get(job.key(judge), job.run)
+        return line is not None and line.is_complete
 
 
-class _Grader:
+class _Grader(Asker[Grade]):
     """Grades one job after another, from several threads at once."""
 
     def __init__(
         self, settings: JudgeSettings, judge: Judge, ledger: Ledger, console: Console
     ) -> None:
-        self.settings = settings
-        self.ledger = ledger
-        self.chat = Chat(
+        chat = Chat(
             settings.endpoint,
             Meter(settings.limits, JUDGE),
             connections=settings.workers,
             console=console,
         )
-        self.added: list[Grade] = []
-        self.stopped: JudgeError | None = None
-        self.has_grade = ledger.has_grade_of(judge)
-        """Whether the judge has given any, in this command or before."""
+        super().__init__(
+            chat,
+            ledger,
+            give_up_after=settings.give_up_after,
+            has_result=ledger.has_result_of(judge),
+        )
+        self.settings = settings
         self._judge = judge
-        self._n_without_reply = 0
-        self._n_without_grade = 0
-        self._last: Reply | str | None = None
-        """What came to nothing last: a reply, or why there was none."""
-        self._lock = threading.Lock()
 
     @property
     def judge(self) -> Judge:
@@ -283,25 +271,25 @@ class _Grader:
             score = self._ask(job.item, tally, replies)
             if score is None:
                 reason = self._no_score(replies)
-            self._count(replies[-1], is_graded=score is not None)
+            self.count(replies[-1], is_result=score is not None)
         except NoReply as error:
             reason, is_unanswered = str(error), True
-            self._count(reason, is_graded=False)
+            self.count(reason, is_result=False)
         except Stopped:
             reason = "stopped"
         except JudgeError as error:
             reason = str(error)
-            self._stop(error)
+            self.end(error)
         if not tally.n_calls and not is_unanswered:
             return  # it was not asked
         judge = self.judge
-        self._write(
+        self.write(
             Grade(
                 key=job.key(judge),
                 run=job.run,
                 score=score,
                 reason=reason,
-                replies=tuple(self._shown(reply.text or "") for reply in replies),
+                replies=tuple(self.shown(reply.text or "") for reply in replies),
                 model=replies[-1].model if replies else None,
                 finish=replies[-1].finish if replies else None,
                 judge=judge,
@@ -331,7 +319,7 @@ class _Grader:
             if reply.text is None and reply.finish == "filter" and reply.refusal:
                 raise NoReply(reply.refusal)
             replies.append(reply)
-            self._n_without_reply = 0
+            self.replied()
             score = read_grade(reply)
             if score is not None:
                 return score
@@ -342,59 +330,24 @@ class _Grader:
         if why == OTHER_SCALE:
             kind += f", {why}"
         end = f", {why}" if last.finish in ("length", "filter", "refusal") else ""
-        return f"{kind}: {len(replies)} replies, the last {self._shown(last.text or '')!r}{end}"
+        return f"{kind}: {len(replies)} replies, the last {self.shown(last.text or '')!r}{end}"
 
-    def _shown(self, text: str) -> str:
-        """Return the start of a text, and of a longer one its end too, without the key."""
-        if len(text) <= SHOWN:
-            return self.chat.clean(text)
-        start, end = self.chat.clean(text[: 10 * SHOWN]), self.chat.clean(text[-10 * SHOWN :])
-        return f"{start[: SHOWN // 2]} … {end[-SHOWN // 2 :]}"
-
-    def _write(self, line: Grade) -> None:
-        try:
-            self.ledger.add(line)
-        except RunError:
-            self.chat.stop.set()
-            raise
-        with self._lock:
-            self.added.append(line)
-
-    def _count(self, last: Reply | str, *, is_graded: bool) -> None:
-        """Stop where the judge answers nothing, or has never given a grade."""
-        with self._lock:
-            self.has_grade = self.has_grade or is_graded
-            self._n_without_reply += isinstance(last, str)
-            self._n_without_grade = 0 if is_graded else self._n_without_grade + 1
-            self._last = None if is_graded else last
-            is_gone = self._n_without_reply >= self.settings.give_up_after
-            is_useless = not self.has_grade and self._n_without_grade >= self.settings.give_up_after
-        if is_gone:
-            self._stop(
-                JudgeError(
-                    f"judge: {self.settings.give_up_after} questions in a row got no reply, the "
-                    f"last one: {last}"
-                )
-            )
-        elif is_useless and (error := self.nothing_graded()):
-            self._stop(error)
-
-    def nothing_graded(self) -> NothingGraded | None:
+    def fruitless(self) -> NothingGraded | None:
         """Say why the questions so far came to nothing, and what to do; None where one did not."""
-        last, n = self._last, self._n_without_grade
-        if self.has_grade or last is None:
+        last, n = self.last, self.n_without_result
+        if self.has_result or last is None:
             return None
         head = f"judge: none of the first {n} questions got a grade"
         if isinstance(last, str):
             return NothingGraded(f"{head} · the last one: {last}")
-        said = f"the last reply: {self._shown(last.text or last.refusal or '')!r}"
+        said = f"the last reply: {self.shown(last.text or last.refusal or '')!r}"
         if not (last.text or "").strip() and last.reasoning:
-            said += f" behind the reasoning {self._shown(last.reasoning)!r}"
+            said += f" behind the reasoning {self.shown(last.reasoning)!r}"
         return NothingGraded(f"{head} · {said} ({why_none(last)}) · {self._advice(last)}")
 
     def _advice(self, reply: Reply) -> str:
         settings = self.settings
-        if is_cut(reply) and (reply.reasoning or without_reasoning(reply.text or "") is None):
+        if is_cut(reply) and (reply.reasoning or last_spoken(reply.text or "") is None):
             return (
                 f"the judge thinks first: raise {JUDGE.option('reasoning-tokens')} "
                 f"{settings.reasoning_tokens}, or switch thinking off, such as by "
@@ -405,47 +358,30 @@ class _Grader:
             return f"raise --judge-max-tokens {settings.max_tokens}, or take another --judge-model"
         return "expected the grade alone, such as 0.8 · take another --judge-model"
 
-    def _stop(self, error: JudgeError) -> None:
-        with self._lock:
-            self.stopped = self.stopped or error
-        self.chat.stop.set()
-
 
 def _grade_all(grader: _Grader, jobs: _Jobs, console: Console) -> None:
-    """Ask for all grades; the first ones alone, until the judge has shown that it gives any.
+    """Ask for all grades, and tell the estimate again where another judge turns out to grade."""
+    judge, n_left = grader.judge, len(jobs)
 
-    A wrong key or address, parameters that the server refuses and replies that are no grades show
-    there.
-    """
-    pool = ThreadPoolExecutor(grader.settings.workers, thread_name_prefix="judge")
-    n_done = len(jobs) - len(jobs.left(grader.judge))
+    def left() -> list[_Job]:
+        nonlocal judge, n_left
+        found = jobs.left(grader.judge)
+        if grader.judge != judge and len(found) > n_left:
+            tell_estimate(_questions(found, grader.settings), grader.settings, console)
+        judge, n_left = grader.judge, len(found)
+        return found
+
+    n_done = len(jobs) - len(jobs.left(judge))
     with console.bar("grading", total=len(jobs), initial=n_done, unit=" grades") as bar:
-        try:
-            judge, n_left = grader.judge, len(jobs)
-            while (left := jobs.left(grader.judge)) and not grader.chat.stop.is_set():
-                if grader.judge != judge and len(left) > n_left:
-                    tell_estimate(_questions(left, grader.settings), grader.settings, console)
-                judge, n_left = grader.judge, len(left)
-                if grader.has_grade and grader.chat.is_settled:
-                    break
-                jobs.tried.add(left[0])
-                pool.submit(grader.grade, left[0]).result()
-                bar.update()
-            futures: list[Future[None]] = [pool.submit(grader.grade, job) for job in left]
-            for future in as_completed(futures):
-                future.result()
-                bar.update()
-        except KeyboardInterrupt:
-            grader.chat.stop.set()
-            raise RunInterrupted(
-                f"{grader.ledger.path}: interrupted · what is graded is kept · give the same "
-                "command again to resume"
-            ) from None
-        finally:
-            # What is under way has been paid for: it is waited for, and written down.
-            grader.chat.stop.set()
-            pool.shutdown(wait=True, cancel_futures=True)
-            grader.chat.close()
+        ask_all_jobs(
+            grader,
+            grader.grade,
+            left,
+            jobs.tried,
+            workers=grader.settings.workers,
+            bar=bar,
+            done="graded",
+        )
 
 
 def _call(text: str, temperature: float, settings: JudgeSettings) -> Call:
@@ -473,10 +409,6 @@ def _keys(items: Iterable[Item], judge: Judge) -> dict[TrialId, str]:
     }
 
 
-def _is_complete(line: Grade | None) -> bool:
-    return line is not None and line.score is not None
-
-
 def _samples(
     items: Iterable[Item], keys: Mapping[TrialId, str], book: Ledger, n_runs: int, default: str
 ) -> dict[TrialId, SampleGrade]:
@@ -487,7 +419,7 @@ def _samples(
         reasons = [
             (line.reason if line else default) or default
             for line in lines
-            if not _is_complete(line)
+            if line is None or not line.is_complete
         ]
         ungraded = None
         if reasons:
@@ -503,18 +435,3 @@ def _models(book: Ledger, keys: Collection[str], n_runs: int) -> dict[str, int]:
     lines = [book.get(key, run) for key in keys for run in range(1, n_runs + 1)]
     counts = Counter(line.model or "unnamed" for line in lines if line and line.score is not None)
     return dict(sorted(counts.items()))
-
-
-def _spent(lines: Sequence[Grade], limits: Limits) -> Spent:
-    n_prompt = sum(line.n_prompt_tokens for line in lines)
-    n_completion = sum(line.n_completion_tokens for line in lines)
-    n_calls = sum(line.n_calls for line in lines)
-    asked = {(line.key, line.run) for line in lines if line.n_calls}
-    return Spent(
-        n_calls=n_calls,
-        n_retries=n_calls - len(asked),
-        n_prompt_tokens=n_prompt,
-        n_completion_tokens=n_completion,
-        n_estimated=sum(line.n_estimated for line in lines),
-        dollars=limits.cost(n_prompt, n_completion),
-    )

@@ -1,15 +1,15 @@
 """A ledger of grades: append-only, keyed by all that a judge was asked, locked while in use."""
 
-import contextlib
-import threading
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from pydantic import Field, field_validator
 
 from vipbench import files
 from vipbench.digests import digest, facts
+from vipbench.endpoints import ledger as ledgers
 from vipbench.judge.reading import parse_grade
 from vipbench.runfolder.judge_file import GradedBy, Judge, judge_labels
 from vipbench.schema import Record
@@ -55,6 +55,21 @@ class Grade(Record):
     n_estimated: int = Field(ge=0)
     """Calls whose tokens the server did not tell; they are estimated."""
 
+    @property
+    def slot(self) -> tuple[str, int]:
+        """What the grade is for: a key and a judge run."""
+        return self.key, self.run
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether there is a grade."""
+        return self.score is not None
+
+    @property
+    def who(self) -> Judge:
+        """Who graded."""
+        return self.judge
+
     @field_validator("reason", "model", mode="before")
     @classmethod
     def _writable(cls, text: object) -> object:
@@ -73,47 +88,21 @@ def grade_key(judge: Judge, question: str, answer: str, prediction: str) -> str:
     return digest([facts(judge), question, answer, prediction])
 
 
-class Ledger:
-    """The grades of a file, in memory and on the disk; safe to append to from several threads."""
+class Ledger(ledgers.Ledger[Grade]):
+    """The grades of a file; the first complete grade of a judge run counts."""
 
-    def __init__(self, path: Path, grades: Iterator[Grade]) -> None:
-        """Take over the lines that are there; the first complete grade of a run counts."""
-        self.path = path
-        self._append = threading.Lock()
-        self._grades: dict[tuple[str, int], Grade] = {}
-        self._lines: list[Grade] = []
-        for grade in grades:
-            self._keep(grade)
-
-    def add(self, grade: Grade) -> None:
-        """Append a line; it is on the disk when this returns. RunError where the disk refuses."""
-        with self._append:
-            files.append_lines(self.path, [grade], _ADVICE)
-            self._keep(grade)
+    def __init__(self, path: Path, grades: Iterable[Grade]) -> None:
+        """Take over the lines that are there."""
+        super().__init__(path, grades, _ADVICE)
 
     def get(self, key: str, run: int) -> Grade | None:
         """Return the complete grade of a judge run, or else why the last try gave none."""
-        return self._grades.get((key, run))
-
-    def lines(self, keys: Collection[str]) -> list[Grade]:
-        """Return all lines of some keys, in the order in which they were written."""
-        return [grade for grade in self._lines if grade.key in keys]
-
-    def as_asked(self, judge: Judge) -> Judge:
-        """Return a judge with the parameters left out that its server refused the last time."""
-        for grade in reversed(self._lines):
-            if grade.replies and grade.judge.model_copy(update={"omitted": ()}) == judge:
-                return grade.judge
-        return judge
-
-    def has_grade_of(self, judge: Judge) -> bool:
-        """Say whether a judge has given any grade at all."""
-        return any(g.score is not None and g.judge == judge for g in self._grades.values())
+        return self.at((key, run))
 
     def unused(self, keys: Collection[str], judge: Judge) -> dict[str, int]:
         """Count the grades that are not valid for `keys`, by what they were given for."""
         counts: Counter[str] = Counter()
-        for grade in self._grades.values():
+        for grade in self._at.values():
             if grade.key in keys or grade.score is None:
                 continue
             if grade.judge.model != judge.model:
@@ -128,12 +117,8 @@ class Ledger:
                 counts["other questions, answers or predictions"] += 1
         return dict(sorted(counts.items()))
 
-    def _keep(self, grade: Grade) -> None:
-        grade = _read_again(grade)
-        self._lines.append(grade)
-        known = self._grades.get((grade.key, grade.run))
-        if known is None or known.score is None:
-            self._grades[grade.key, grade.run] = grade
+    def _keep(self, line: Grade) -> None:
+        super()._keep(_read_again(line))
 
 
 def _read_again(grade: Grade) -> Grade:
@@ -158,16 +143,6 @@ def read(path: Path) -> Ledger:
     return Ledger(path, lines)
 
 
-@contextlib.contextmanager
-def opened(path: Path) -> Iterator[Ledger]:
-    """Open a ledger to add to it, and keep other processes from doing so meanwhile.
-
-    What a crash left of a last line is cut off.
-
-    Raises:
-        RunError: Another process grades into it, a line that is not the last is broken, or the
-            disk refuses.
-    """
-    with files.locked_file(path):
-        files.cut_torn_line(path)
-        yield read(path)
+def opened(path: Path) -> AbstractContextManager[Ledger]:
+    """Open a ledger to add to it; see `endpoints.ledger.opened`."""
+    return ledgers.opened(path, read)

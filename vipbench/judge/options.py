@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from vipbench.endpoints.extras import parse_extra_body
+from vipbench.endpoints import extras
 from vipbench.errors import JudgeError
 from vipbench.judge.rubric import PUBLISHED_JUDGE
 from vipbench.judge.settings import (
@@ -24,16 +24,7 @@ from vipbench.schema import Record
 
 def parse_price(text: str) -> tuple[float, float]:
     """Read `IN,OUT`; JudgeError where it is not two numbers from 0."""
-    try:
-        price = [float(part) for part in text.split(",")]
-    except ValueError:
-        price = []
-    if len(price) != 2 or not all(0 <= dollars < float("inf") for dollars in price):
-        raise JudgeError(
-            f"--judge-price {text!r}: expected two numbers from 0, dollars for a million tokens of "
-            "prompts and of replies, such as 30,60"
-        )
-    return price[0], price[1]
+    return extras.parse_price(text, JUDGE)
 
 
 KNOWN_JUDGES = (
@@ -56,7 +47,7 @@ def no_model() -> JudgeError:
 
 def parse_body(text: str) -> dict[str, Any]:
     """Read a JSON object of further fields of each request; JudgeError where it is none."""
-    return parse_extra_body(text, JUDGE)
+    return extras.parse_extra_body(text, JUDGE)
 
 
 class JudgeOptions(Record):

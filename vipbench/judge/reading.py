@@ -17,7 +17,8 @@ is not listed is no grade: it is asked for again.
 import json
 import re
 
-from vipbench.endpoints.replies import Reply
+from vipbench.endpoints.replies import Reply, is_cut
+from vipbench.scoring.extraction.reasoning import last_spoken, unwrapped
 
 NAMES = ("score", "grade", "correctness", "correctness score", "final score", "final grade")
 """What a reply may call a grade, in lower case."""
@@ -26,13 +27,6 @@ OTHER_SCALE = "on another scale"
 LONGEST = 2_000
 """Characters of what is left of a reply without its reasoning; a longer one is no grade."""
 NUMBER = r"[+-]?(?:\d+(?:\.\d+)?|\.\d+)"
-_REASONING = r"(?:seed:)?(?:think|thinking|thought|reasoning|analysis)"
-_TAG = re.compile(rf"[<\[◁](/?){_REASONING}[>\]▷]", re.IGNORECASE)
-_FINAL = re.compile(r"<\|channel\|>final(?:<\|constrain\|>\w+)?<\|message\|>")
-_CHANNEL = "<|channel|>"
-_INVISIBLE = re.compile("[\u200b-\u200d\u2060\ufeff]")
-_FENCE = re.compile(r"```[\w-]*\s(.*?)```|~~~[\w-]*\s(.*?)~~~", re.DOTALL)
-_AROUND = ("**", "__", "`", "*", "_", '"', "'", "$")
 _GRADE = re.compile(
     rf"[*_]*(?:(?P<name>[a-z ]{{1,20}}?)[*_ ]*[:=][*_ ]*)?(?P<number>{NUMBER})"
     r"[*_]*(?:\s?/\s?1(?:\.0)?|\s+out of\s+1(?:\.0)?)?(?P<end>\s?\||\.)?",
@@ -49,54 +43,15 @@ def read_grade(reply: Reply) -> float | None:
     return parse_grade(reply.text)
 
 
-def told_cut(reply: Reply, limit: int) -> Reply:
-    """Return a reply that says it was cut where it fills its limit, and the server says nothing."""
-    if reply.finish == "unknown" and reply.used and reply.used.n_completion >= limit:
-        return reply._replace(finish="length")
-    return reply
-
-
-def is_cut(reply: Reply) -> bool:
-    """Say whether a reply ended at the limit of tokens."""
-    return reply.finish == "length"
-
-
 def parse_grade(text: str) -> float | None:
     """Return the grade 0-1 that a whole text is, or None; see the rule above."""
-    said = without_reasoning(text)
+    said = last_spoken(text)
     if said is None:
         return None
-    said = _unwrapped(_INVISIBLE.sub("", said).strip())
+    said = unwrapped(said)
     if len(said) > LONGEST:
         return None
     return _in_object(said) if said.startswith("{") else _alone(said)
-
-
-def without_reasoning(text: str) -> str | None:
-    """Return what a text says behind its reasoning; None where that does not end."""
-    if _CHANNEL in text:
-        finals = list(_FINAL.finditer(text))
-        return text[finals[-1].end() :].partition("<|")[0] if finals else None
-    tags = list(_TAG.finditer(text))
-    if not tags:
-        return text
-    if not tags[-1][1] or (text[: tags[0].start()].strip() and not tags[0][1]):
-        return None  # it is still open, or begins behind what may be a grade
-    return text[tags[-1].end() :]
-
-
-def _unwrapped(text: str) -> str:
-    """Take off fences, emphasis and quotation marks that are around all of a text."""
-    while True:
-        fenced = _FENCE.fullmatch(text)
-        if fenced:
-            inner = next(part for part in fenced.groups() if part is not None)
-        else:
-            mark = next((m for m in _AROUND if text.startswith(m) and text.endswith(m)), None)
-            if mark is None or len(text) <= 2 * len(mark):
-                return text
-            inner = text[len(mark) : -len(mark)]
-        text = inner.strip()
 
 
 def _alone(text: str) -> float | None:
@@ -148,6 +103,6 @@ def why_none(reply: Reply) -> str:
         return "refused"
     if not (reply.text or "").strip():
         return "empty"
-    if _SCALE.fullmatch((without_reasoning(reply.text or "") or "").strip()):
+    if _SCALE.fullmatch((last_spoken(reply.text or "") or "").strip()):
         return OTHER_SCALE
     return "not a grade alone"

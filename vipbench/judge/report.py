@@ -9,8 +9,9 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from vipbench import files
+from vipbench.endpoints.ledger import Spent
 from vipbench.errors import RunError
-from vipbench.judge.grading import Graded, Item, SampleGrade, Spent
+from vipbench.judge.grading import Graded, Item, SampleGrade
 from vipbench.judge.reading import OTHER_SCALE
 from vipbench.judge.rubric import PUBLISHED_JUDGE, PUBLISHED_PROMPT, RUBRIC
 from vipbench.judge.settings import PUBLISHED_TOKENS, JudgeSettings

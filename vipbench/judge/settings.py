@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from vipbench.endpoints.endpoint import Endpoint, Purpose
 from vipbench.endpoints.meter import Limits
-from vipbench.errors import JudgeError
+from vipbench.errors import JudgeError, JudgeStopped
 from vipbench.judge.rubric import OWN_PROMPT, Prompt
 from vipbench.runfolder.judge_file import Judge
 from vipbench.schema import Record
@@ -18,6 +18,7 @@ JUDGE = Purpose(
     option_prefix="--judge-",
     key_variables=("VIPBENCH_JUDGE_KEY", "OPENAI_API_KEY"),
     error=JudgeError,
+    stopped=JudgeStopped,
 )
 N_RUNS = 5
 """As in the paper; the released evaluator is set to 1 (`num_run`)."""

@@ -14,6 +14,8 @@ TROUBLES: dict[str, Callable[[Row], int]] = {
     "refused": lambda row: row.n_refused,
     "filtered": lambda row: row.n_filtered,
     "ungraded": lambda row: row.n_ungraded,
+    "asked of extractor": lambda row: row.n_extractor_asked,
+    "read by extractor": lambda row: row.n_extractor_read,
     "mark lost": lambda row: row.n_marks_lost,
     "mark cut": lambda row: row.n_marks_cut,
 }

@@ -14,6 +14,7 @@ from vipbench.runfolder import bound
 from vipbench.runfolder import manifest as manifests
 from vipbench.runfolder.answers_file import resume_responses
 from vipbench.runfolder.folder import (
+    EXTRACTORS,
     FILES,
     JUDGE,
     MANIFEST,
@@ -99,7 +100,7 @@ def resume(folder: Path, prepared: Prepared, settings: RunSettings, console: Con
 
 def _made_anew(folder: Path, settings: RunSettings) -> tuple[str, ...]:
     """Return the files that resuming makes anew, so that they need not be as they were."""
-    lost = [name for name in (REQUESTS, JUDGE) if not (folder / name).exists()]
+    lost = [name for name in (REQUESTS, JUDGE, EXTRACTORS) if not (folder / name).exists()]
     return (*lost, SCORES, SUMMARY, *((JUDGE,) if settings.judge is not None else ()))
 
 

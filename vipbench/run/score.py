@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, NamedTuple, get_args
 
 from vipbench import environment, files
 from vipbench.console import QUIET, Console
-from vipbench.errors import JudgeError, RunError, TooManyErrors, nearest
+from vipbench.errors import RunError, TooManyErrors, VipbenchError, nearest
+from vipbench.extractor.extracting import NothingRead
+from vipbench.extractor.runs import read_unread, write_reports
+from vipbench.extractor.settings import ExtractorSettings
 from vipbench.judge.grading import NothingGraded
 from vipbench.judge.report import write_report
 from vipbench.judge.runs import judge_run
@@ -18,7 +21,7 @@ from vipbench.run.resume import Started
 from vipbench.runfolder import answers_file, bound, trials_file
 from vipbench.runfolder import manifest as manifests
 from vipbench.runfolder.bound import TABLES
-from vipbench.runfolder.folder import JUDGE, MANIFEST, REQUESTS, RESPONSES, SCORES
+from vipbench.runfolder.folder import EXTRACTORS, JUDGE, MANIFEST, REQUESTS, RESPONSES, SCORES
 from vipbench.runfolder.lines import ScoreLine, write_scores
 from vipbench.runfolder.manifest import Manifest
 from vipbench.runfolder.opened import open_run
@@ -83,6 +86,7 @@ def score(
     metrics: Sequence[str] = (),
     judge: JudgeSettings | None = None,
     ledger: Path | None = None,
+    extractor: ExtractorSettings | None = None,
     *,
     console: Console = QUIET,
 ) -> Results:
@@ -94,26 +98,30 @@ def score(
         judge: is asked for the grades that its ledger does not hold; None: nobody is asked, and a
             run that was judged keeps those grades.
         ledger: where the grades of a run that was judged lie now.
+        extractor: is asked for what the rule leaves unread and its ledger does not hold; None:
+            nobody is asked, and a run keeps what was read.
         console: takes what the user should know of the judge, and shows a bar while grading.
 
     Raises:
         RunError: The folder holds no run, answers are missing, or a metric is unknown.
         JudgeError: The judge cannot be used, or stopped before its end; what it graded is kept.
+        ExtractorError: The same of the extractor.
     """
     for metric in metrics:
         if metric in scorers.REPLACED:
             raise RunError(f"there is no longer a {scorers.replaced(metric)}")
         if metric not in get_args(ExtraMetric):
             raise RunError(f"metric {metric!r} is unknown{nearest(metric, get_args(ExtraMetric))}")
-    # Who removes `judge.json` wants the scores without that judge.
-    keeps_judge = judge is None and (folder / JUDGE).exists()
-    manifest = open_run(folder, replaced=TABLES if keeps_judge else (*TABLES, JUDGE))
+    # Who removes `judge.json` wants the scores without that judge, and so with `extractors.json`.
+    asked = {JUDGE: judge is not None, EXTRACTORS: extractor is not None}
+    anew = [name for name in asked if asked[name] or not (folder / name).exists()]
+    manifest = open_run(folder, replaced=(*TABLES, *anew))
     with files.locked(folder):
         added = tuple(dict.fromkeys((*manifest.metrics, *metrics)))
         if added != manifest.metrics:
             manifest = bound.without(manifest, TABLES).model_copy(update={"metrics": added})
             manifests.write(folder, manifest)
-        rows, manifest = score_answers(folder, manifest, judge, ledger, console=console)
+        rows, manifest = score_answers(folder, manifest, judge, ledger, extractor, console=console)
     return Results(folder, rows, manifest, 0)
 
 
@@ -150,12 +158,13 @@ def score_answers(
     manifest: Manifest,
     judge: JudgeSettings | None = None,
     ledger: Path | None = None,
+    extractor: ExtractorSettings | None = None,
     *,
     console: Console = QUIET,
 ) -> tuple[list[Row], Manifest]:
     """Write `scores.jsonl` and `summary.json` from requests and responses; no times in them.
 
-    Where a judge stops before its end, that is raised when both are written.
+    Where a judge or an extractor stops before its end, that is raised when both are written.
 
     Returns:
         The rows, and the manifest as it is now, with what binds the files.
@@ -172,6 +181,7 @@ def score_answers(
         console.say(f"{folder}: {said}")
         extra.discard(scorers.OPTION_ARGMAX)
     judged = judge_run(folder, answered, judge, ledger, console=console)
+    read = read_unread(folder, manifest, answered, extractor, console=console)
     options, summary = OptionNote(), Summary(manifest)
 
     def own_lines() -> Iterator[ScoreLine]:
@@ -180,6 +190,7 @@ def score_answers(
             for metric in scorers.metrics_of(trial.kind, extra, rule):
                 yield scorers.score_line(trial, response, metric, rule)
             yield from judged.lines(trial, response)
+            yield from read.lines(trial, response, rule)
             options.add(trial, response)
 
     def lines() -> Iterator[ScoreLine]:
@@ -187,25 +198,35 @@ def score_answers(
             summary.add(line)
             yield line
 
-    manifest = bound.unbind(folder, manifest, (*TABLES, *((JUDGE,) if judged.report else ())))
+    made = [JUDGE] if judged.report else []
+    made += [EXTRACTORS] if read.reports else []
+    manifest = bound.unbind(folder, manifest, (*TABLES, *made))
     if judged.report is not None:
         write_report(folder, judged.report)
+    if read.reports:
+        write_reports(folder, read.reports)
     write_scores(folder, lines())
     if note := options.text():
         console.say(note)
     rows = summary.rows()
     write_summary(folder, rows)
     if manifest.format > 1:
-        manifest = bound.bind(folder, manifest, (*TABLES, JUDGE))
+        manifest = bound.bind(folder, manifest, (*TABLES, JUDGE, EXTRACTORS))
         manifests.write(folder, manifest)
-    if isinstance(judged.stopped, NothingGraded):
-        raise judged.stopped  # the same command would come to nothing again
-    if judged.stopped is not None:
-        raise JudgeError(
-            f"{judged.stopped} · {folder}: what is graded is kept and scored, the rest is "
-            "ungraded · the same command asks for the rest"
-        )
+    _raise_stop(folder, judged.stopped, "graded", "ungraded")
+    _raise_stop(folder, read.stopped, "read", "not scored by it")
     return rows, manifest
+
+
+def _raise_stop(folder: Path, stopped: VipbenchError | None, kept: str, rest: str) -> None:
+    """Raise why a judge or an extractor has ended before its end, if it has."""
+    if isinstance(stopped, NothingGraded | NothingRead):
+        raise stopped  # the same command would come to nothing again
+    if stopped is not None:
+        raise type(stopped)(
+            f"{stopped} · {folder}: what is {kept} is kept and scored, the rest is {rest} · the "
+            "same command asks for the rest"
+        )
 
 
 def _known_metrics(folder: Path, manifest: Manifest, console: Console) -> set[ExtraMetric]:

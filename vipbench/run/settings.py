@@ -13,6 +13,8 @@ from pydantic import Field, field_validator
 
 from vipbench.data.locate import parse_data_options
 from vipbench.errors import RunError
+from vipbench.extractor.options import ExtractorOptions
+from vipbench.extractor.settings import ExtractorSettings
 from vipbench.judge.options import JudgeOptions
 from vipbench.judge.settings import JudgeSettings
 from vipbench.option import (
@@ -250,3 +252,11 @@ class RunSettings(Record):
     def has_workers(self) -> bool:
         """Whether other processes answer, and not this one."""
         return self.workers > 1 or self.engine != "local"
+
+
+class ScoreSettings(RunSettings):
+    """What `vipbench score` takes: some fields of a run, and one of its own."""
+
+    extractor: Annotated[ExtractorSettings | None, Options(ExtractorOptions)] = Field(
+        default=None, description="Reads what the rule leaves unread."
+    )

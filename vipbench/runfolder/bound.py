@@ -13,6 +13,7 @@ from vipbench import files
 from vipbench.errors import RunError
 from vipbench.runfolder import manifest as manifests
 from vipbench.runfolder.folder import (
+    EXTRACTORS,
     JUDGE,
     MANIFEST,
     REQUESTS,
@@ -23,7 +24,7 @@ from vipbench.runfolder.folder import (
 )
 from vipbench.runfolder.manifest import Manifest, Written
 
-BOUND = (REQUESTS, RESPONSES, SCORES, SUMMARY, JUDGE)
+BOUND = (REQUESTS, RESPONSES, SCORES, SUMMARY, JUDGE, EXTRACTORS)
 """The files that a manifest binds, in the order in which they are checked."""
 TABLES = (SCORES, SUMMARY)
 """Those that are made of the others."""
@@ -39,6 +40,8 @@ def advice(folder: Path, name: str) -> str:
         return f"`vipbench score {folder}` makes it again"
     if name == JUDGE:
         return f"put it back, or name the judge again: `vipbench score {folder} --judge-url URL`"
+    if name == EXTRACTORS:
+        return "put it back, or remove it and name the extractor again"
     if name == REQUESTS:
         return "put it back, or remove it and give the command of the run again"
     return "put it back, or use --fresh to start over"

@@ -19,6 +19,8 @@ SUMMARY = "summary.json"
 FILES = (MANIFEST, REQUESTS, RESPONSES, SCORES, SUMMARY)
 JUDGE = "judge.json"
 """In the folder of a run that was judged, beside its ledger of grades."""
+EXTRACTORS = "extractors.json"
+"""In the folder of a run whose unread answers a model has read, beside its ledger."""
 RUN_ADVICE = Advice(
     full=(
         "nothing that was answered is lost · make room, then give the same command again to resume"
@@ -36,7 +38,7 @@ def remove_run(folder: Path) -> None:
     """
     check_own(folder)
     try:
-        for name in (*FILES, JUDGE):
+        for name in (*FILES, JUDGE, EXTRACTORS):
             (folder / name).unlink(missing_ok=True)
     except OSError as error:
         raise write_error(folder, error, RUN_ADVICE) from error

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field
 
@@ -18,6 +18,9 @@ from vipbench.schema import (
     Visibility,
     state_of,
 )
+
+Extracted = Literal["read", "none", "unread"]
+"""It named an answer, said that there is none, or gave a reply that is neither."""
 
 
 class TrialId(NamedTuple):
@@ -48,7 +51,7 @@ class ResponseLine(Response, _Named):
 class ScoreLine(SparseRecord):
     """One line of `scores.jsonl`: all that a table, a test or a comparison needs."""
 
-    SPARSE = frozenset({"state"})
+    SPARSE = frozenset({"state", "extracted"})
 
     task: str
     style: str
@@ -82,6 +85,8 @@ class ScoreLine(SparseRecord):
     n_marks_cut: int | None = None
     state: AnswerState = Field(default_factory=state_of)
     """As in the response; `failed` where there is none."""
+    extracted: Extracted | None = None
+    """What a model that was asked for an unread answer has replied; None: it was not asked."""
 
 
 def trial_id(record: Trial | ResponseLine | ScoreLine) -> TrialId:

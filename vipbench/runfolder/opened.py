@@ -9,7 +9,7 @@ from vipbench.runfolder import manifest as manifests
 from vipbench.runfolder.answers_file import Answered
 from vipbench.runfolder.bound import Changed
 from vipbench.runfolder.checks import check_requests, check_scores
-from vipbench.runfolder.folder import JUDGE, REQUESTS, RESPONSES, SCORES, SUMMARY
+from vipbench.runfolder.folder import EXTRACTORS, JUDGE, REQUESTS, RESPONSES, SCORES, SUMMARY
 from vipbench.runfolder.manifest import Manifest
 from vipbench.runfolder.trials_file import open_trials
 
@@ -46,7 +46,7 @@ def _check_lines(
 ) -> None:
     """Look at the lines of some files, as far as they and those that they rest on are there."""
     here = {name for name in names if name not in replaced and (folder / name).exists()}
-    if not here - {SUMMARY, JUDGE} or not (folder / REQUESTS).exists():
+    if not here - {SUMMARY, JUDGE, EXTRACTORS} or not (folder / REQUESTS).exists():
         return
     asked = check_requests(folder, manifest)
     if RESPONSES in here:

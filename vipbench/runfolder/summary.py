@@ -18,6 +18,8 @@ from vipbench.schema import Fit, Record, SparseRecord
 
 ALL = "all"
 HEADLINE_METRIC = "text_match"
+EXTRACTED_COUNTS = ("n_extractor_asked", "n_extractor_read")
+"""Fields of rows that only a model which reads unread answers fills."""
 
 
 class Group(NamedTuple):
@@ -58,7 +60,7 @@ def _n_answered(data: Mapping[str, Any]) -> int:
 class Row(SparseRecord):
     """One metric of one task under one style: an entry of `summary.json` and `leaderboard.json`."""
 
-    SPARSE = frozenset({"n_answered", "n_refused", "n_filtered"})
+    SPARSE = frozenset({"n_answered", "n_refused", "n_filtered"}) | frozenset(EXTRACTED_COUNTS)
 
     task: str
     task_version: int
@@ -110,6 +112,10 @@ class Row(SparseRecord):
     """Beside `n`: answers that somebody other than the model has withheld."""
     n_answered: int = Field(default_factory=_n_answered)
     """Of `n`, those that were neither refused nor cut off."""
+    n_extractor_asked: int = 0
+    """Answers that the rule left unread and a model was asked for, and below those of which it
+    named the answer; the others are in `n_unparsed`."""
+    n_extractor_read: int = 0
     _n_even_clusters: float | None = PrivateAttr(default=None)
 
     @property

@@ -9,7 +9,7 @@ from typing import NamedTuple, Self, get_args
 from pydantic import TypeAdapter
 
 from vipbench.errors import RunError
-from vipbench.runfolder.lines import ResponseLine, ScoreLine
+from vipbench.runfolder.lines import Extracted, ResponseLine, ScoreLine
 from vipbench.schema import (
     AnswerState,
     ExtraMetric,
@@ -36,6 +36,8 @@ REPLACED = {"lenient": "stated"}
 NO_OPTIONS: Mapping[str, str] = MappingProxyType({})
 STATES: tuple[AnswerState, ...] = get_args(AnswerState)
 """Of several that hold for a joint task, the last one counts."""
+EXTRACTED: tuple[Extracted, ...] = get_args(Extracted)
+"""Likewise."""
 REFUSED = Score(value=0.0)
 """Of an answer that the model declined to give, whatever it says."""
 NO_LOGPROBS = "the runner gave no probabilities of the options"
@@ -275,6 +277,9 @@ def _join_line(name: str, parts: Sequence[ScoreLine]) -> ScoreLine:
         agrees=all(p.agrees for p in parts) if joined and parts[0].agrees is not None else None,
         n_marks_lost=_sum_known([part.n_marks_lost for part in parts]),
         n_marks_cut=_sum_known([part.n_marks_cut for part in parts]),
+        extracted=max(
+            (p.extracted for p in parts if p.extracted), key=EXTRACTED.index, default=None
+        ),
     )
 
 

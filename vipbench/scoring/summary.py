@@ -93,6 +93,7 @@ class _Part:
 _ERROR, _UNPARSED, _TRUNCATED, _UNGRADED, _LOST, _CUT, _COMPARED, _AGREES, _REFUSED, _FILTERED = (
     1 << bit for bit in range(10)
 )
+_EXTRACTOR_ASKED, _EXTRACTOR_READ = 1 << 10, 1 << 11
 
 
 def _flags(line: ScoreLine) -> int:
@@ -107,6 +108,8 @@ def _flags(line: ScoreLine) -> int:
         | _AGREES * bool(line.agrees)
         | _REFUSED * (line.state == "refused")
         | _FILTERED * (line.state == "filtered")
+        | _EXTRACTOR_ASKED * (line.extracted is not None)
+        | _EXTRACTOR_READ * (line.extracted == "read")
     )
 
 
@@ -157,6 +160,8 @@ def _row(manifest: Manifest, name: tuple[str, str, str], group: str, lines: _Lin
         n_ungraded=lines.count(_UNGRADED),
         n_refused=scored.count(_REFUSED),
         n_filtered=lines.count(_FILTERED),
+        n_extractor_asked=lines.count(_EXTRACTOR_ASKED),
+        n_extractor_read=lines.count(_EXTRACTOR_READ),
         agreement=scored.count(_AGREES) / n_compared if n_compared else None,
         margin=statistics.median(margins) if margins else None,
         n_marks_lost=lines.count(_LOST),

@@ -1,4 +1,4 @@
-from vipbench.scoring.extraction.passage import first_sentence, split
+from vipbench.scoring.extraction.passage import first_sentence, last_sentence, split
 
 
 def test_a_text_in_lines_and_sentences() -> None:
@@ -27,6 +27,11 @@ def test_a_last_sentence_behind_a_list_concludes() -> None:
     passage = split("(A) too dark.\n(B) It fits. So it is (B).")
     assert not passage.is_listed(2)
     assert passage.is_listed(1)
+
+
+def test_the_last_sentence() -> None:
+    assert last_sentence("One. If so, two is:") == "If so, two is:"
+    assert last_sentence("") == ""
 
 
 def test_the_first_sentence() -> None:

@@ -3,16 +3,12 @@
 import re
 import unicodedata
 
+from vipbench.scoring.extraction.reasoning import spoken
+
 LONGEST = 20_000
 """Characters that are read. Of a longer text its start and its end, where an answer stands."""
 _START = 4_000
 
-_REASONING = r"(?:seed:)?(?:think|thinking|thought|reasoning|analysis)"
-# <think> (DeepSeek, Qwen), [THINK] (Magistral), ◁think▷ (Kimi).
-_REASONING_TAG = re.compile(rf"[<\[◁](/?){_REASONING}[>\]▷]", re.IGNORECASE)
-# The harmony format of gpt-oss names the channel before each message; the answer is `final`.
-_FINAL_CHANNEL = re.compile(r"<\|channel\|>final<\|message\|>")
-_ANY_CHANNEL = "<|channel|>"
 _SPECIAL_TOKEN = re.compile(
     r"<\|[^|<>\n]{0,60}\|>|</?s>|\[/?INST\]"
     r"|<(?:pad|unk|eos|bos|image|im_end|start_of_turn|end_of_turn|end_of_utterance)>",
@@ -37,7 +33,7 @@ def clean(text: str) -> str:
     tags the last counts; what is boxed (`\boxed{B}`) is said to be the answer. Linear in the
     length of the text.
     """
-    text = _without_reasoning(text)
+    text = " ".join(spoken(text) or ())
     text = _shortened(unicodedata.normalize("NFKC", _shortened(text))).translate(_QUOTES)
     text = _SPECIAL_TOKEN.sub(" ", text)
     text = _tagged(text)
@@ -51,26 +47,6 @@ def _shortened(text: str) -> str:
     if len(text) <= LONGEST:
         return text
     return f"{text[:_START]}\n{text[_START - LONGEST :]}"
-
-
-def _without_reasoning(text: str) -> str:
-    """Drop blocks of reasoning; an end without a start ends one, a start without an end is one."""
-    if _ANY_CHANNEL in text:
-        finals = list(_FINAL_CHANNEL.finditer(text))
-        if not finals:
-            return ""
-        text = text[finals[-1].end() :]
-    kept: list[str] = []
-    place, is_open = 0, False
-    for tag in _REASONING_TAG.finditer(text):
-        if tag[1]:  # an end
-            # Without a start, all before it was reasoning: the prompt had opened the block.
-            kept = kept if is_open else []
-            place, is_open = tag.end(), False
-        elif not is_open:
-            kept.append(text[place : tag.start()])
-            is_open = True
-    return "" if is_open else " ".join((*kept, text[place:]))
 
 
 def _tagged(text: str) -> str:

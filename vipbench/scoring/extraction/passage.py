@@ -82,3 +82,8 @@ def split(text: str) -> Passage:
 def first_sentence(text: str) -> str:
     """Return the first sentence of a text; empty for an empty one."""
     return _SENTENCE_END.split(text)[0] if text else ""
+
+
+def last_sentence(text: str) -> str:
+    """Return the last sentence of a text; empty for an empty one."""
+    return _SENTENCE_END.split(text)[-1] if text else ""

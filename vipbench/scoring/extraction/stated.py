@@ -12,7 +12,7 @@ from typing import NamedTuple
 from vipbench.scoring.extraction import short, wording
 from vipbench.scoring.extraction.cleaning import clean
 from vipbench.scoring.extraction.options import STANDING, Options, compile_options
-from vipbench.scoring.extraction.passage import Passage, first_sentence, split
+from vipbench.scoring.extraction.passage import Passage, first_sentence, last_sentence, split
 
 FOUR = dict.fromkeys("ABCD", "")
 CUPS = {"A": "the red cup", "B": "the blue cup", "C": "a dog", "D": "a hot dog"}
@@ -37,7 +37,16 @@ EXAMPLES = (
     ("The answer is B. Wait, no, it is C.", FOUR, None),
     ("I think the answer is (A), but it could be (B).", FOUR, None),
     ("If it were red, the answer would be A.", FOUR, None),
+    ("If it were dark, the answer would be:\nB", FOUR, None),
+    ("Were it dark, the answer would be (B).", FOUR, None),
+    ("Unless it is dark, the answer is B.", FOUR, None),
+    ("Suppose it were dark. Then the answer would be B.", FOUR, None),
+    ("(B) if it is dark, otherwise (A)", FOUR, None),
+    ("The blue cup, if it were dark.", CUPS, None),
+    ("The wrong answer is:\nB", FOUR, None),
+    ("The answer is A. If it were dark, the answer would be:\nB", FOUR, "A"),
     ("If I had to choose, I would say B.", FOUR, "B"),
+    ("If I had to choose, the answer would be:\nB", FOUR, "B"),
     ("Not A.", FOUR, None),
     ("A man is here.", FOUR, None),
     ("A. cat\nB. dog\nC. cow\nD. pig", FOUR, None),
@@ -102,8 +111,8 @@ class Reading:
 
     def __init__(self, options: Options, plain: str) -> None:
         """Take the options, and the text as `clean` returns it."""
-        self.options, self.plain = options, plain
-        self.passage: Passage = split(plain)
+        self.options, self.plain = options, wording.SUPPOSED.sub(r"\1, ", plain)
+        self.passage: Passage = split(self.plain)
         self.sentences = self.passage.sentences
         self.final = len(self.sentences) - 1
 
@@ -185,7 +194,8 @@ class Reading:
         before, line = self.passage.completed.get(place, ("", ""))
         if not wording.ANNOUNCEMENT.search(before) or wording.DENIAL.search(before):
             return None
-        if self.passage.in_list[self.passage.origin[place]] or wording.CONDITION.match(before):
+        in_list = self.passage.in_list[self.passage.origin[place]]
+        if in_list or is_conditional(self.sentences[place]) or wording.CONDITION.match(before):
             return None
         read = self.options.read(line)
         return read.letter if read else self.options.read_unknown(line)
@@ -200,6 +210,8 @@ class Reading:
             rest = sentence[cue.start() :]
             parts = [rest] if wording.NEGATION.search(sentence[: cue.start()]) else [sentence, rest]
         if is_conditional(sentence) or self.has_alternative(sentence):
+            return None
+        if cue and wording.DENIED_ANNOUNCEMENT.search(sentence[: cue.end()]):
             return None
         for part in parts:
             for piece in (part, head(part)):
@@ -242,6 +254,8 @@ class Reading:
         found = None
         lines = self.passage.lines
         for line in (lines[0], lines[-1]) if len(lines) > 1 else lines[-1:]:
+            if line is lines[-1] and len(lines) > 1 and is_withheld(lines[-2]):
+                continue
             read = self.options.read(line)
             if read and read.letter is None:
                 raise Undecided("a letter with another option's text")
@@ -259,6 +273,10 @@ class Reading:
         if match := _OPENING.match(self.plain):
             letter = (match[1] or match[2]).upper()
             named = self.options.by_text(first_sentence(match[3]))
+            if wording.CONDITION_BEHIND.match(match[3]) and is_conditional(
+                first_sentence(match[3])
+            ):
+                return None
             if letter in self.options.letters:
                 if named and letter not in named:
                     raise Undecided("a letter with another option's text")
@@ -268,7 +286,8 @@ class Reading:
         for letter in named if len(named) == 1 else ():
             match = self.options.patterns[letter].match(self.plain)
             if match and re.match(r"\s?[,.;:!\n]", self.plain[match.end() : match.end() + 2]):
-                found = letter
+                is_on_condition = wording.CONDITION_BEHIND.match(self.plain, match.end())
+                found = None if is_on_condition and is_conditional(self.sentences[0]) else letter
         return found
 
     def latest(self, line: str | None) -> str:
@@ -445,7 +464,15 @@ def supposes(sentence: str) -> bool:
 
 def is_conditional(sentence: str) -> bool:
     """Say whether a condition stands anywhere in a sentence; "if I had to choose" is none."""
-    return bool(wording.IF.search(sentence) and not wording.GRANTED.search(sentence))
+    is_on_condition = wording.IF.search(sentence) or wording.CONDITION.match(sentence)
+    return bool(is_on_condition and not wording.GRANTED.search(sentence))
+
+
+def is_withheld(line: str) -> bool:
+    """Say whether what the next line says is no answer: the line is not whole, and supposes."""
+    sentence = last_sentence(line)
+    is_denied = wording.DENIED_ANNOUNCEMENT.search(sentence)
+    return not line.endswith((".", "!", "?")) and (is_conditional(sentence) or bool(is_denied))
 
 
 def refuses(sentence: str) -> bool:

@@ -70,9 +70,26 @@ QUESTION = re.compile(
 )
 """The text asks, or repeats what it was asked."""
 
-CONDITION = re.compile(r"\W{0,9}(?:if|suppose|assuming)\b", re.IGNORECASE)
+_CONDITIONS = r"if|unless|assuming|supposing|in case|provided (?:that|it|there|the)"
+CONDITION = re.compile(
+    rf"\W{{0,9}}(?:{_CONDITIONS}|suppose|imagine|(?:were|had) (?:it|the|this|that|there|they))\b",
+    re.IGNORECASE,
+)
 """A sentence that opens so claims nothing."""
-IF = re.compile(r"\bif\b", re.IGNORECASE)
+IF = re.compile(rf"\b(?:{_CONDITIONS}|would have been)\b", re.IGNORECASE)
+"""A condition anywhere in a sentence, or what was the case under one."""
+CONDITION_BEHIND = re.compile(rf"[\s,(]*(?:{_CONDITIONS})\b")
+"""What an answer goes on with that holds on a condition: "(B), if it is dark"."""
+SUPPOSED = re.compile(
+    r"((?:^|(?<=[.!?\n]))\W{0,9}(?:if|suppose|supposing|assume|assuming|imagine)\b[^.!?\n]{0,200})"
+    r"[.!]\s+(?=(?:then|in that case|in such a case)\b)",
+    re.IGNORECASE,
+)
+"""A supposition in a sentence of its own, which the next one rests on."""
+DENIED_ANNOUNCEMENT = re.compile(
+    r"\b(?:incorrect|wrong)\s(?:answer|option|choice)\b[^,;.]{0,20}$", re.IGNORECASE
+)
+"""The end of a line behind which stands what the answer is not."""
 GRANTED = re.compile(
     r"\bif\s(?:I|we)?\s?(?:had|have|must|were|was|am|are)?\s?(?:to|forced|pressed)\b|\bif forced\b"
     r"|\b(?:I|we) (?:had|have|must|need) (?:to )?(?:choose|pick|select)\b"

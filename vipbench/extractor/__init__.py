@@ -1,0 +1,1 @@
+"""Answers that a reading rule leaves unread, read by a language model."""
