@@ -39,7 +39,7 @@ FILM = "lsmdc_0000_DEMO/0000_DEMO_00.00.0"
 
 def main() -> None:
     """Rewrite all fixtures."""
-    made = (visual7w, pointqa, vcr, vip_bench, gar_bench, own, blink, vp_bench, inst_it)
+    made = (visual7w, pointqa, vcr, vip_bench, gar_bench, own, blink, vp_bench, inst_it, vpbench)
     for make in made:
         shutil.rmtree(DATA / make.__name__, ignore_errors=True)
         make(DATA / make.__name__)
@@ -429,6 +429,35 @@ def gar_bench(folder: Path) -> None:
             }
         )
     write_json(folder / "GAR-Bench-VQA.json", records)
+
+
+def vpbench(folder: Path) -> None:
+    """Depth of both sources: points in px of the stored image, whole and not."""
+    rows = {
+        "BLINK_depth_data": {
+            "dev": [("a.png", (12, 9), (30.5, 20.25), "A"), ("b.png", (0, 0), (47, 35), "B")],
+            "test": [("a.png", (20, 9), (40, 30), "B")],
+        },
+        "DA-2K_data": {"dev": [("a.png", (10, 10), (24, 18), "B")]},
+    }
+    for source, splits in rows.items():
+        depth = folder / source / "depth"
+        for split, records in splits.items():
+            write_json(
+                depth / f"perceptioneval_depth_{split}.json",
+                [
+                    {
+                        "original_image": image,
+                        "point_A": list(a),
+                        "point_B": list(b),
+                        "prompt": "Which point is closer?",
+                        "human_answer_2": answer,
+                    }
+                    for image, a, b, answer in records
+                ],
+            )
+            for image, *_ in records:
+                write_image(depth / "images" / image, [(2, 2, 20, 30)])
 
 
 def mask_rle(box: Box) -> dict[str, object]:

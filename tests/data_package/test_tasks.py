@@ -58,6 +58,7 @@ def test_the_tasks_are_those_of_the_benchmarks() -> None:
         "blink_functional_correspondence": 130,
         "vp_bench_1": 14868,
         "inst_it_mc": None,
+        "vpbench_depth": None,
     }
     tokens = {spec.max_new_tokens for name, spec in found.items() if "vip_bench" in name}
     assert tokens == {1024}

@@ -49,8 +49,9 @@ def of_files(name: str, keep: Sequence[str]) -> Callable[[Path], None]:
 
     def make(folder: Path) -> None:
         _copy(DATA / name, folder)
-        for path in (*folder.glob("*.json"), *folder.glob("*.jsonl")):
-            if path.name not in keep:
+        for path in (*folder.rglob("*.json"), *folder.rglob("*.jsonl")):
+            is_kept = path.relative_to(folder).as_posix() in keep
+            if not is_kept and (path.parent == folder or "/" in "".join(keep)):
                 path.unlink()
 
     return make
@@ -341,6 +342,12 @@ KINDS: dict[str, Kind] = {
         ("GAR-Bench-VQA.json",),
         oracle("gar_bench_vqa", key="gar_bench"),
         records("GAR-Bench-VQA.json"),
+    ),
+    "vpbench": Kind(
+        of_files("vpbench", ["BLINK_depth_data/depth/perceptioneval_depth_dev.json"]),
+        ("BLINK_depth_data/depth/perceptioneval_depth_dev.json",),
+        oracle("vpbench_depth", key="vpbench"),
+        records("BLINK_depth_data/depth/perceptioneval_depth_dev.json"),
     ),
     "jsonl": Kind(
         make_own, ("questions.jsonl",), oracle("own_animals"), records("questions.jsonl")

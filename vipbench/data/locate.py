@@ -17,7 +17,7 @@ from vipbench.validation import read_yaml, shown
 
 KEYS = ("visual7w", "pointqa", "vcr", "vip_bench")
 """Keys of the built-in tasks that the embedded benchmark has data for."""
-OTHER_KEYS = ("gar_bench",)
+OTHER_KEYS = ("gar_bench", "vpbench")
 """Keys of the other built-in tasks."""
 PATHS = ("questions", "images")
 """What a YAML file must say of a key."""
