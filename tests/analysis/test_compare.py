@@ -161,3 +161,16 @@ def test_grades_of_different_judges_are_not_subtracted(tmp_path: Path) -> None:
     found = compare([base, other])
     assert f"{base} → {other}: differs: judge: gpt-4 → qwen" in found.differences
     assert {row.metric for row in found.rows} == {"text_match"}
+
+
+def test_a_group_whose_name_sorts_before_all_has_no_bootstrap(tmp_path: Path) -> None:
+    folders = [
+        run(
+            tmp_path / name,
+            [line(V7W, f"q{i}", float(i < n), tags={"age": ("old",)}) for i in range(8)],
+        )
+        for name, n in (("a", 6), ("b", 4))
+    ]
+    rows = {row.group: row for row in compare(folders).rows}
+    assert rows[ALL].boot_low is not None
+    assert rows["age=old"].boot_low is None

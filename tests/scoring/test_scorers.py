@@ -158,6 +158,7 @@ def test_the_likeliest_option_is_compared_with_the_headline() -> None:
     [
         ("choice", "blink", "blink"),
         ("short_answer", "blink", "exact"),
+        ("short_answer", "vp_bench", "exact"),
         ("short_answer", "stated", "stated"),
         ("graded", "stated", "exact"),
     ],

@@ -114,3 +114,14 @@ def test_two_statements_are_no_answer_where_the_text_goes_on() -> None:
     said = "The answer is (A). The answer is (B)."
     assert stated.extract(said, options) == "B"
     assert stated.extract(f"{said} The light is dim. It was a hard one.", options) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I cannot answer. Still, the correct answer is option (B).",
+        "The answer is:\n\nA\n\nSo the answer is B.",
+    ],
+)
+def test_only_what_follows_the_last_statement_takes_it_back(text: str) -> None:
+    assert stated.extract(text, FOUR) == "B"
