@@ -169,7 +169,9 @@ def test_room_for_reasoning_shrinks_and_room_for_an_answer_does_not() -> None:
         assert [asked.body["max_tokens"] for asked in server.asked] == [100, 64]
     with modelling(answer) as (chat, _):
         wide = replace(SEEING, answer_tokens=80)
-        with pytest.raises(RunnerError, match=r"at most 64 tokens · expected 80") as caught:
+        with pytest.raises(
+            RunnerError, match=r"at most 64 tokens \(HTTP 400: .*\) · expected 80"
+        ) as caught:
             chat.probe([wide], Tally())
     assert caught.value.exit_code == 2
 
