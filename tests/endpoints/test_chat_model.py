@@ -169,7 +169,9 @@ def test_room_for_reasoning_shrinks_and_room_for_an_answer_does_not() -> None:
         assert [asked.body["max_tokens"] for asked in server.asked] == [100, 64]
     with modelling(answer) as (chat, _):
         wide = replace(SEEING, answer_tokens=80)
-        with pytest.raises(RunnerError, match=r"at most 64 tokens · expected 80") as caught:
+        with pytest.raises(
+            RunnerError, match=r"at most 64 tokens \(HTTP 400: .*\) · expected 80"
+        ) as caught:
             chat.probe([wide], Tally())
     assert caught.value.exit_code == 2
 
@@ -485,3 +487,18 @@ def test_a_budget_that_is_too_small_for_one_call() -> None:
             chat.probe([SEEING], Tally())
         assert server.asked == []
     assert caught.value.exit_code == 2
+
+
+def test_a_limit_below_the_room_for_an_answer_is_told_in_the_servers_words() -> None:
+    said = "max_tokens=1024 cannot be greater than max_model_len=512. Please request fewer tokens."
+
+    def answer(asked: Asked) -> Answer:
+        return Answer() if asked.body["max_tokens"] == 10 else refusal(said, param="max_tokens")
+
+    with modelling(answer) as (chat, _), pytest.raises(EndpointStopped) as raised:
+        chat.probe([CALL, replace(CALL, answer_tokens=1024)], Tally())
+    assert str(raised.value) == (
+        f"model: the server takes a limit of at most 256 tokens (HTTP 400: {said}) · expected "
+        "1,024, the room for an answer · give the server a longer context (vLLM: --max-model-len), "
+        "or leave out the tasks that ask for so much (max_new_tokens in their files)"
+    )

@@ -16,7 +16,7 @@ import httpx2
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt
 
 from vipbench.console import QUIET, Console
-from vipbench.endpoints import diagnosis
+from vipbench.endpoints import diagnosis, first_token
 from vipbench.endpoints.dialect import USUAL, Dialect, adapted, request_body
 from vipbench.endpoints.endpoint import Endpoint
 from vipbench.endpoints.failures import NoReply, Stopped, TryFailed
@@ -95,6 +95,8 @@ class Chat:
         self._is_probing = False
         self._has_answered = False
         self._n_changes = 0
+        self._limit_said = ""
+        """What the server said of its limit of tokens, with a space before it."""
         self._ends: float | None = None
         self._lock = threading.Lock()
         self._transport = Transport(endpoint, connections)
@@ -177,6 +179,15 @@ class Chat:
         if used is None or reply.used is None:
             return None
         return reply.used.n_prompt > used.n_prompt
+
+    def lacks_first_token(self) -> bool | None:
+        """Say whether the server leaves out the token that the tokenizer puts before a prompt.
+
+        None: it does not tell, or the user says in the extra body what is added.
+        """
+        if first_token.OPTION in self.endpoint.extra_body:
+            return None
+        return first_token.lacks_first_token(self._transport)
 
     def clean(self, text: str) -> str:
         """Mask the key and secret headers in a text of the server."""
@@ -278,6 +289,8 @@ class Chat:
             if not self._is_settled:
                 self._n_changes += 1
                 self._dialect = changed
+                if changed.most_tokens != dialect.most_tokens:
+                    self._limit_said = f" (HTTP {answer.status}: {self._said_by(answer)})"
                 return self._n_changes <= MOST_CHANGES
         if changed.most_tokens != dialect.most_tokens:
             return False  # this question is too long
@@ -294,9 +307,10 @@ class Chat:
         n_tokens = dialect.n_tokens(call)
         if n_tokens < call.answer_tokens:
             raise self._failure(
-                f"the server takes a limit of at most {n_tokens:,} tokens · expected "
-                f"{call.answer_tokens:,}, the room for an answer · give the server a longer "
-                "context, or ask for shorter answers"
+                f"the server takes a limit of at most {n_tokens:,} tokens{self._limit_said} · "
+                f"expected {call.answer_tokens:,}, the room for an answer · give the server a "
+                "longer context (vLLM: --max-model-len), or leave out the tasks that ask for so "
+                "much (max_new_tokens in their files)"
             )
         return n_tokens
 

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 import httpx2
 
 from vipbench.endpoints.endpoint import Endpoint
-from vipbench.endpoints.replies import MAX_BODY, SHOWN, Answer, read_model_names
+from vipbench.endpoints.replies import MAX_BODY, SHOWN, Answer, read_json, read_model_names
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 LIST_TIMEOUT = 10.0
-"""Seconds until a list of models must be there, which is asked for only to explain an error."""
+"""Seconds until a list of models must be there, or tokens: nothing depends on them."""
 
 
 class Transport:
@@ -54,14 +54,34 @@ class Transport:
 
     def list_models(self, url: str | None = None) -> list[str] | None:
         """Return the names at an address, or at the endpoint's own; None where there is no list."""
-        address = url or self.endpoint.address("models")
+        answer = self._ask("GET", url or self.endpoint.address("models"))
+        return None if answer is None else read_model_names(answer)
+
+    def is_vllm(self) -> bool:
+        """Say whether the server's list of models says that vLLM has them."""
+        answer = self._ask("GET", self.endpoint.address("models"))
+        content = None if answer is None else read_json(answer)
+        models = content.get("data") if isinstance(content, dict) else None
+        return isinstance(models, list) and any(
+            isinstance(each, dict) and each.get("owned_by") == "vllm" for each in models
+        )
+
+    def post_beside(self, name: str, body: Mapping[str, object]) -> object:
+        """Send JSON to an address beside `/v1`; return what comes back, None for no JSON."""
+        url = httpx2.URL(self.endpoint.url)
+        base = url.path.rstrip("/").removesuffix("/v1")
+        answer = self._ask("POST", str(url.copy_with(path=f"{base}/{name}", query=None)), body)
+        return None if answer is None or not answer.is_success else read_json(answer)
+
+    def _ask(
+        self, method: str, url: str, body: Mapping[str, object] | None = None
+    ) -> Answer | None:
+        """Ask for something that no answer depends on; None where nothing comes back."""
         try:
-            response = self._client.get(address, timeout=LIST_TIMEOUT)
+            response = self._client.request(method, url, json=body, timeout=LIST_TIMEOUT)
         except httpx2.RequestError:
             return None
-        return read_model_names(
-            Answer(response.status_code, response.headers, response.content, True)
-        )
+        return Answer(response.status_code, response.headers, response.content, True)
 
 
 def described(error: httpx2.RequestError) -> str:

@@ -127,6 +127,15 @@ def test_beside_quantised_weights_an_adapter_stays_as_it_is(tmp_path: Path) -> N
     assert answers(runner) == answers(reference)
 
 
+def test_dora_beside_int8_is_refused(checkpoint: Path, tmp_path: Path) -> None:
+    pytest.importorskip("bitsandbytes")
+    adapter = tmp_path / "dora"
+    adapt(checkpoint, use_dora=True).save_pretrained(str(adapter))
+    with pytest.raises(RunnerError, match=r"is DoRA.* · give --quantize int4"):
+        VipLlavaRunner(checkpoint, adapter=str(adapter), quantize="int8")
+    VipLlavaRunner(checkpoint, adapter=str(adapter), quantize="int4")
+
+
 def test_in_memory_the_digest_tells_what_is_at_work(checkpoint: Path) -> None:
     model = adapt(checkpoint)
     inner = unwrap(model)

@@ -14,7 +14,12 @@ from vipbench.demo.embedded import CHECKPOINT
 from vipbench.errors import RunnerError
 from vipbench.runners.checkpoints.checkpoint import check_checkpoint
 from vipbench.runners.checkpoints.quantization import Quantization
-from vipbench.runners.checkpoints.quantizing import check_quantized, live_quantization
+from vipbench.runners.checkpoints.quantizing import (
+    check_quantized,
+    live_quantization,
+    quantized_options,
+)
+from vipbench.runners.device import Placement
 from vipbench.runners.hf.runner import HfRunner
 from vipbench.runners.vipllava.runner import VipLlavaRunner
 from vipbench.schema import Quantize
@@ -88,3 +93,14 @@ def test_a_model_without_a_quantised_layer_is_refused(checkpoint: Path) -> None:
     wanted = Quantization(method="bitsandbytes", kind="int4")
     with pytest.raises(RunnerError, match=r"m: no layer was quantised to int4 \(bitsandbytes\)"):
         check_quantized(model, "m", wanted)
+
+
+def test_compressed_tensors_are_unpacked_while_they_are_loaded(
+    checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("transformers.CompressedTensorsConfig", dict)  # wants the package itself
+    runner = VipLlavaRunner(checkpoint)
+    found = Quantization(method="compressed-tensors", kind="int8")
+    info = runner.info.model_copy(update={"quantization": found})
+    options = quantized_options(info, Placement("cpu", "float32"))
+    assert options["quantization_config"] == {"run_compressed": False}

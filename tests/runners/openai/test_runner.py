@@ -115,6 +115,21 @@ def test_a_server_that_counts_no_image_is_told_of() -> None:
     assert "the model may see none" in said[-1]
 
 
+def test_a_server_that_leaves_out_the_first_token_is_told_of() -> None:
+    def vllm(asked: Asked) -> Answer:
+        if asked.path != "/tokenize":
+            return echo(asked)
+        return Answer(body={"tokens": [1, 7] if asked.body["add_special_tokens"] else [7]})
+
+    for body, n_said in ((None, 1), ({"add_special_tokens": True}, 0)):
+        said: list[str] = []
+        with running(vllm, said, dialect=None, extra_body=body) as (runner, server):
+            server.lists["/v1/models"] = {"data": [{"id": "seer", "owned_by": "vllm"}]}
+            runner.probe(requests(1), load)
+        assert len(said) == n_said
+        assert all("""--extra-body '{"add_special_tokens": true}'""" in line for line in said)
+
+
 def test_nothing_can_be_asked() -> None:
     with (
         running(lambda asked: SMALL, dialect=None) as (runner, _),

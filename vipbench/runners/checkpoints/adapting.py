@@ -47,6 +47,11 @@ def load_adapter(model: Any, adapter: AdapterInfo, *, merge: bool) -> Any:
             warnings.simplefilter("ignore")
             config = PeftConfig.from_pretrained(str(adapter.path))
             config.inference_mode = True
+            if getattr(config, "use_dora", False) and _is_int8(model):
+                raise RunnerError(
+                    f"{where}: is DoRA, which PEFT cannot compute beside int8 weights of "
+                    "bitsandbytes · expected LoRA · give --quantize int4, or plain weights"
+                )
             wrapped: Any = PeftModel(model, config, _NAME)
             tensors = _renamed(load_file(adapter.path / WEIGHTS), wrapped)
             report = set_peft_model_state_dict(wrapped, tensors, _NAME)
@@ -62,6 +67,11 @@ def load_adapter(model: Any, adapter: AdapterInfo, *, merge: bool) -> Any:
             f"({_shortened(error)}) · expected an adapter of this model · "
             f"{_advice(adapter, merge=merge)}"
         ) from error
+
+
+def _is_int8(model: Any) -> bool:
+    """Say whether a layer is one of LLM.int8(), which loses its scales when it is first asked."""
+    return any(type(module).__name__ == "Linear8bitLt" for module in model.modules())
 
 
 def _advice(adapter: AdapterInfo, *, merge: bool) -> str:

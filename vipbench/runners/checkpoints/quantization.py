@@ -10,10 +10,11 @@ from vipbench.errors import RunnerError
 from vipbench.schema import Quantize, Record
 
 BITSANDBYTES = "bitsandbytes"
+COMPRESSED_TENSORS = "compressed-tensors"
 METHODS = {
     BITSANDBYTES: (BITSANDBYTES, "accelerate"),
     "torchao": ("torchao", "accelerate"),
-    "compressed-tensors": ("compressed_tensors", "accelerate"),
+    COMPRESSED_TENSORS: ("compressed_tensors", "accelerate"),
 }
 """Method, as configs name it -> modules that it needs."""
 _KEYS = ("quantization_config", "compression_config")
@@ -129,7 +130,7 @@ def _compressed_tensors(stored: Mapping[str, Any]) -> Quantization:
     bits = [w.get("num_bits") for w in weights]
     known = [n for n in bits if isinstance(n, int)]
     return Quantization(
-        method="compressed-tensors",
+        method=COMPRESSED_TENSORS,
         kind="+".join(kinds) or str(stored.get("format") or "unknown"),
         bits=max(known) if known and len(known) == len(bits) else None,
         by_token=bool(groups) and not any(group.get("input_activations") for group in groups),
@@ -139,7 +140,7 @@ def _compressed_tensors(stored: Mapping[str, Any]) -> Quantization:
 _READERS = {
     BITSANDBYTES: _bitsandbytes,
     "torchao": _torchao,
-    "compressed-tensors": _compressed_tensors,
+    COMPRESSED_TENSORS: _compressed_tensors,
 }
 
 

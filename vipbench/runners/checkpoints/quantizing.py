@@ -6,7 +6,11 @@ from typing import Any
 
 from vipbench.errors import RunnerError
 from vipbench.runners.checkpoints.checkpoint import ModelInfo
-from vipbench.runners.checkpoints.quantization import BITSANDBYTES, Quantization
+from vipbench.runners.checkpoints.quantization import (
+    BITSANDBYTES,
+    COMPRESSED_TENSORS,
+    Quantization,
+)
 from vipbench.runners.device import Placement
 
 _LAYERS = {"int4": "Linear4bit", "int8": "Linear8bitLt"}
@@ -37,6 +41,13 @@ def quantized_options(info: ModelInfo, placement: Placement) -> dict[str, Any]:
         logging.getLogger(name).addFilter(_Without(text))
     # Quantised layers are made where they are to be: not all can be moved afterwards.
     options: dict[str, Any] = {"device_map": {"": placement.device}}
+    if quantization.method == COMPRESSED_TENSORS:
+        from transformers import CompressedTensorsConfig
+
+        # What is computed with is unpacked while it is loaded: layers are called one by one here,
+        # and packed ones are unpacked by the model as a whole only.
+        unpacked: Any = CompressedTensorsConfig
+        return options | {"quantization_config": unpacked(run_compressed=False)}
     if not quantization.at_loading:
         return options
     from transformers import BitsAndBytesConfig

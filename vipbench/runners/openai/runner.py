@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from vipbench.console import QUIET, Console
+from vipbench.endpoints import first_token
 from vipbench.endpoints.chat import Chat
 from vipbench.endpoints.dialect import Dialect
 from vipbench.endpoints.endpoint import Endpoint
@@ -128,6 +129,7 @@ class OpenAiRunner:
             raise RunnerError(f"{requests[0].task} {requests[0].id}: {error}") from None
         probe = chat.probe(calls, Tally())
         self._look_for_images(chat, calls[-1], probe.replies[-1])
+        self._look_for_first_token(chat)
         first = 0 if probe.dialect == before else len(calls) - 1
         return [
             Answered(number, self._response(questions[number], probe.replies[number]))
@@ -227,6 +229,16 @@ class OpenAiRunner:
             self._console.say(
                 f"endpoint: {self._endpoint.model}: the server counts as many tokens with an image "
                 "as without: the model may see none · check that it is one that sees"
+            )
+
+    def _look_for_first_token(self, chat: Chat) -> None:
+        """Say it where the prompts lack the token that the checkpoint was trained with."""
+        if chat.lacks_first_token():
+            self._console.say(
+                "endpoint: the server leaves out the token that the model's tokenizer puts before "
+                "each prompt (BOS), which its chat template does not write: answers are not those "
+                "of transformers · give --extra-body "
+                f"'{{\"{first_token.OPTION}\": true}}'"
             )
 
 
