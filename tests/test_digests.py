@@ -85,9 +85,9 @@ def test_digested_records_name_the_fields_of_version_1(kind: type[Record]) -> No
         Identity: {"exif"},
         Settings: {"template_date", "adapter", "quantization", "processor", "endpoint"},
         VisualPrompt: {"text", "settings"},
-        Region: {"id", "bridges"},
+        Region: {"id", "bridges", "image"},
         PromptStyle: {"surround"},
-        Request: {"exif", "surround"},
+        Request: {"exif", "surround", "images"},
         Judge: {"reasoning_tokens", "extra_body", "omitted"},
     }
     optional = {name for name, field in kind.model_fields.items() if not field.is_required()}
