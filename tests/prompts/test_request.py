@@ -250,6 +250,6 @@ def test_controls_in_the_frame_of_one_image_refuse_several(style: str) -> None:
         image_size=(9, 9), image_sizes=((9, 9), (5, 5)),
         regions=(Region(box=(1, 1, 3, 3), image=1),),
     )  # fmt: skip
-    [parsed] = parse_styles(style, headline="demo")
+    [parsed] = parse_styles(style, KNOWN, headline=KNOWN["demo"])
     with pytest.raises(DataError, match=r"shows 2 images · style .* is for questions about one"):
         build_request(sample, parsed, 0)

@@ -200,7 +200,7 @@ def test_a_task_about_two_images_is_asked_of_whoever_takes_them(tmp_path: Path) 
     [report] = check_tasks(["own"], {}, include=[tmp_path])
     assert (report.n_errors, report.n_images) == (0, 2)
     results = run(settings(tmp_path, runner="oracle", out=tmp_path / "oracle"))
-    assert rows(results)["own", "demo"].value == 1
+    assert rows(results)["own", "demo"].accuracy == 1
     with pytest.raises(RunnerError, match=r"shows 2 images · expected one, .*several_images"):
         run(settings(tmp_path))
     results = run(settings(tmp_path, styles="demo,blind", runner="oracle", out=tmp_path / "blind"))

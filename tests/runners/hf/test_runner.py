@@ -594,7 +594,8 @@ def test_two_images_are_asked_as_the_processor_takes_them(llava: Path) -> None:
         runner.generate([ask("what?")], [third])[0].n_prompt_tokens,
     )
     assert both.n_prompt_tokens == swapped.n_prompt_tokens
-    processor: Any = AutoProcessor.from_pretrained(llava)
+    load: Any = AutoProcessor.from_pretrained
+    processor = load(llava)
     inputs = processor(
         text=runner.prompt(pair),
         images=[Image.fromarray(first), Image.fromarray(second)],

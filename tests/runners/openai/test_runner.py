@@ -221,7 +221,8 @@ def test_several_images_are_sent_in_order_each_shrunk_by_itself() -> None:
     shown = (PIXELS, np.full((10, 10, 3), 200, np.uint8))
     with running(echo, max_side=20) as (runner, server):
         [response] = runner.generate([asked], [shown])
-    parts = server.asked[0].body["messages"][-1]["content"]  # type: ignore[attr-defined]
+    body: Any = server.asked[0].body
+    parts = body["messages"][-1]["content"]
     assert [part["type"] for part in parts] == ["image_url", "image_url", "text"]
     sent = [decoded(part) for part in parts[:2]]
     assert [each.shape for each in sent] == [(10, 20, 3), (10, 10, 3)]
