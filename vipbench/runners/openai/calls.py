@@ -33,7 +33,9 @@ def _messages(
     request: Request, images: Sequence[Image], facts: EndpointFacts
 ) -> tuple[Message, ...]:
     first, *others = request.turns
-    parts = (*images, first) if facts.image_order == "first" else (first, *images)
+    parts: tuple[str | Image, ...] = (
+        (*images, first) if facts.image_order == "first" else (first, *images)
+    )
     return (
         *([system(facts.system)] if facts.system is not None else []),
         user(*parts),
