@@ -86,7 +86,7 @@ def test_a_marker_and_its_label_are_drawn_point_by_point(data: Path, samples: Sa
 
 def test_every_question_is_answered_by_the_oracle(data: Path, tmp_path: Path) -> None:
     settings = RunSettings(
-        tasks=[TASK],
+        tasks=(TASK,),
         styles="vpbench_variants",
         runner="oracle",
         data={"vpbench": DataSource(data / "vpbench", data / "vpbench")},

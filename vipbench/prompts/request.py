@@ -46,8 +46,8 @@ def build_request(
 
     Raises:
         TaskError: style and sample do not go together, or the choices do not fit the sample.
-        DataError: `coordinates` are asked of a sample whose image size is unknown, a tag has nothing
-            to say of a region, or several images are shown under a style that is for one.
+        DataError: `coordinates` are asked of a sample whose image size is unknown, a tag has
+            nothing to say of a region, or several images are shown under a style that is for one.
     """
     task = sample.task
     fit = fit or (task.fit if task else None) or "pad"
