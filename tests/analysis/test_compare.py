@@ -168,6 +168,7 @@ def test_a_group_whose_name_sorts_before_all_has_no_bootstrap(tmp_path: Path) ->
         run(
             tmp_path / name,
             [line(V7W, f"q{i}", float(i < n), tags={"age": ("old",)}) for i in range(8)],
+            task={"breakdown": ("age",)},
         )
         for name, n in (("a", 6), ("b", 4))
     ]
