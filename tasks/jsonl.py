@@ -171,7 +171,8 @@ def _images(record: _Record, where: str) -> tuple[str, ...]:
     """Return the path of the image, or of all images."""
     if (record.image is None) == (record.images is None):
         has = "neither 'image' nor 'images'" if record.image is None else "'image' and 'images'"
-        raise BadRecord(f"{where}: has {has} · expected one of them", "images")
+        code = "bad_record" if record.image is None else "images"
+        raise BadRecord(f"{where}: has {has} · expected one of them", code)
     images = tuple(record.images or ()) if record.image is None else (record.image,)
     if not images:
         raise BadRecord(f"{where}: 'images' is empty · expected the path of one or more", "images")

@@ -3,7 +3,7 @@ from pydantic import SecretStr, ValidationError
 
 from tests.endpoints.chatting import KEY, MODEL, endpoint
 from vipbench.endpoints.endpoint import Endpoint, Purpose, base_url
-from vipbench.errors import EndpointStopped, JudgeStopped, RunnerError
+from vipbench.errors import EndpointStopped, JudgeError, JudgeStopped, RunnerError
 from vipbench.judge.settings import JUDGE
 
 OTHER = Purpose("model", "--endpoint-", ("VIPBENCH_ENDPOINT_KEY",), RunnerError)
@@ -28,7 +28,7 @@ def test_addresses(url: str, base: str) -> None:
 
 @pytest.mark.parametrize("url", ["", "api.openai.com/v1", "ftp://x.org", "http://", "http://x:y"])
 def test_what_is_not_an_address(url: str) -> None:
-    with pytest.raises(JudgeStopped, match="is not an address"):
+    with pytest.raises(JudgeError, match="is not an address"):
         base_url(url, JUDGE)
 
 
@@ -36,14 +36,14 @@ def test_what_is_not_an_address(url: str) -> None:
     "url", [f"https://me:{KEY[:9]}@x.org/v1", f"https://x.org/v1?key={KEY[:9]}", "http://x.org/#k"]
 )
 def test_an_address_with_a_secret_is_refused_without_showing_it(url: str) -> None:
-    with pytest.raises(JudgeStopped, match=r"holds more than an address \(x\.org\)") as caught:
+    with pytest.raises(JudgeError, match=r"holds more than an address \(x\.org\)") as caught:
         endpoint(url)
     assert KEY[:9] not in str(caught.value)
 
 
 @pytest.mark.parametrize("key", [f"{KEY}\r\nX-Other: 1", "two words", "schlüssel", ""])
 def test_a_key_that_cannot_be_sent_is_not_shown(key: str) -> None:
-    with pytest.raises(JudgeStopped, match="judge key") as caught:
+    with pytest.raises(JudgeError, match="judge key") as caught:
         endpoint("http://localhost", key=SecretStr(key))
     assert not key or key not in str(caught.value)
 
@@ -81,7 +81,7 @@ def test_the_addresses_of_azure(url: str) -> None:
     assert made.url == f"{AZURE}?api-version=2024-10-21"
     assert made.address("chat/completions") == f"{AZURE}/chat/completions?api-version=2024-10-21"
     assert made.sent_headers == {"api-key": KEY}
-    with pytest.raises(JudgeStopped, match="holds more than an address"):
+    with pytest.raises(JudgeError, match="holds more than an address"):
         endpoint(f"{AZURE}?api-version=2024-10-21&api-key=abc")
 
 

@@ -127,6 +127,15 @@ def test_a_broken_record_is_a_problem_of_its_own(
     assert len(found) == 4
 
 
+def test_the_folder_of_the_hub_has_one_more_above(
+    data: Path, tmp_path: Path, samples: Samples
+) -> None:
+    shutil.copytree(data / "vpbench", tmp_path / "Dataset")
+    found = samples(TASK, tmp_path)
+    assert len(found) == 4
+    assert found[0].image == f"Dataset/{Path(FILE).parent}/images/a.png"
+
+
 def test_a_folder_without_any_file_is_refused(tmp_path: Path, read: Read) -> None:
     with pytest.raises(DataError, match="no question file is here · expected BLINK_depth_data"):
         read(TASK, tmp_path)
