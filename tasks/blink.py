@@ -218,15 +218,10 @@ def _sample(value: object, where: str) -> Sample:
     images = [path for path in (row.image_1, row.image_2, row.image_3, row.image_4) if path]
     if not images:
         raise BadRecord(f"{where}: image_1 to image_4 are empty", "missing_image")
-    if len(images) > 1:
-        raise BadRecord(
-            f"{where}: has {len(images)} pictures · a question with several cannot be asked yet;"
-            " with val_answers.json alone, answers that are there can be scored",
-            "several_images",
-        )
     return Sample(
         id=row.idx,
         image=images[0],
+        images=tuple(images) if len(images) > 1 else (),
         question=plain(row.prompt),
         choices=tuple(map(plain, row.choices)),
         target=_letter(row.answer, row.choices, where),

@@ -5,6 +5,9 @@
 
 Keys:
     image: path below the image root.
+    images: in place of `image`, the paths of several images, in the order in which they are shown.
+    region_images: of each region, the index in `images` of the image that it lies in, from 0; with
+        one region, a number will do. Needed where there are several images.
     question: may mention regions as `<r0>`, `<r1>`, ...; so may the choices.
     box, boxes, polygons, points: the regions. One box is [x0, y0, x1, y1]; `boxes`, `polygons` and
         `points` are lists with one entry a region. A polygon is a list of [x, y], or a list of such
@@ -20,7 +23,7 @@ Keys:
     choices: the options A, B, C, ...; left out for an open question.
     answer: the text; for choices the letter, or the text of one option.
     id: default `<file>-<line>`.
-    group: questions of one group are one cluster in the statistics; default the image.
+    group: questions of one group are one cluster in the statistics; default the (first) image.
     label, labels: what the text calls the region(s); default "object".
     tags: {"axis": "value"} or {"axis": ["value", ...]}, for the breakdown.
     run: what `vipbench export` says about an earlier answer; ignored.
@@ -75,7 +78,9 @@ Xy = Annotated[tuple[Number, Number], Strict(False)]
 class _Record(DataRecord):
     model_config = ConfigDict(extra="forbid")
 
-    image: str
+    image: str | None = None
+    images: list[str] | None = None
+    region_images: int | list[int] | None = None
     question: str
     answer: str
     choices: list[str] | None = None
@@ -131,7 +136,9 @@ def _file(questions: Path) -> QuestionFile:
 def _sample(sample_id: str, value: object, where: str, source: DataSource) -> Sample:
     record = parse(_Record, value, where)
     units = _box_units(record, where, source)
+    images = _images(record, where)
     regions, size = _regions(record, where, source)
+    regions = _placed(record, regions, len(images), where)
     choices = tuple(record.choices or ())
     target = record.answer
     target_region = 0 if len(regions) == 1 else None
@@ -142,7 +149,8 @@ def _sample(sample_id: str, value: object, where: str, source: DataSource) -> Sa
             target_region = int(mention[1])
     return Sample(
         id=sample_id,
-        image=record.image,
+        image=images[0],
+        images=images if len(images) > 1 else (),
         question=record.question,
         choices=choices,
         target=target,
@@ -151,11 +159,63 @@ def _sample(sample_id: str, value: object, where: str, source: DataSource) -> Sa
         are_points=record.points is not None,
         box_units="pixels" if size else units,
         annotated_size=size,
-        group=record.image if record.group is None else str(record.group),
+        group=images[0] if record.group is None else str(record.group),
         tags={
             axis: (values,) if isinstance(values, str) else tuple(values)
             for axis, values in (record.tags or {}).items()
         },
+    )
+
+
+def _images(record: _Record, where: str) -> tuple[str, ...]:
+    """Return the path of the image, or of all images."""
+    if (record.image is None) == (record.images is None):
+        has = "neither 'image' nor 'images'" if record.image is None else "'image' and 'images'"
+        code = "bad_record" if record.image is None else "images"
+        raise BadRecord(f"{where}: has {has} · expected one of them", code)
+    images = tuple(record.images or ()) if record.image is None else (record.image,)
+    if not images:
+        raise BadRecord(f"{where}: 'images' is empty · expected the path of one or more", "images")
+    masks = [key for key in MASKS if getattr(record, key) is not None]
+    if len(images) > 1 and masks:
+        raise BadRecord(
+            f"{where}: has {masks[0]!r} and {len(images)} images · expected boxes, polygons or "
+            "points, which can lie in any of them",
+            "images",
+        )
+    return images
+
+
+def _placed(
+    record: _Record, regions: tuple[Region, ...], n_images: int, where: str
+) -> tuple[Region, ...]:
+    """Say of each region which image it lies in."""
+    given = record.region_images
+    if given is None:
+        if n_images > 1 and regions:
+            raise BadRecord(
+                f"{where}: has {n_images} images and {len(regions)} regions, but no "
+                "'region_images' · expected the index of the image, from 0, for each region",
+                "images",
+            )
+        return regions
+    indices = [given] if isinstance(given, int) else given
+    if len(indices) != len(regions):
+        raise BadRecord(
+            f"{where}: {len(indices)} region_images, but {len(regions)} regions · expected one "
+            "each",
+            "images",
+        )
+    for index in indices:
+        if not 0 <= index < n_images:
+            raise BadRecord(
+                f"{where}: region_images has {index}, but there are {n_images} images · expected "
+                f"an index from 0 to {n_images - 1}",
+                "no_such_image",
+            )
+    return tuple(
+        region.model_copy(update={"image": index})
+        for region, index in zip(regions, indices, strict=True)
     )
 
 

@@ -1,11 +1,11 @@
 """VPBench, relative depth: which of two points is closer to the camera?
 
-The release folder (`Dataset/` of the hub's longlian/VPBench): `BLINK_depth_data/depth/` and
-`DA-2K_data/depth/`, each with `perceptioneval_depth_dev.json` (the split called val),
-`perceptioneval_depth_test.json`, and `images/`; a folder or a file may be missing. A file is a list
-of records with `original_image` (below `images/`), `point_A` and `point_B` (x, y in px of the
-stored image) and `human_answer_2` (A or B). `prompt` is what the authors ask where no style is
-given, and is not looked at.
+The folder of the release (the hub's longlian/VPBench), or `Dataset/` in it:
+`BLINK_depth_data/depth/` and `DA-2K_data/depth/`, each with `perceptioneval_depth_dev.json` (the
+split called val), `perceptioneval_depth_test.json`, and `images/`; a folder or a file may be
+missing. A file is a list of records with `original_image` (below `images/`), `point_A` and
+`point_B` (x, y in px of the stored image) and `human_answer_2` (A or B). `prompt` is what the
+authors ask where no style is given, and is not looked at.
 """
 
 import math
@@ -20,6 +20,9 @@ from vipbench.schema import DataSource, ImageRoots, Problem, Region, Sample
 FOLDERS = {"blink": "BLINK_depth_data/depth", "da2k": "DA-2K_data/depth"}
 """Source, as ids and tags name it -> where it lies."""
 FILES = {"val": "perceptioneval_depth_dev.json", "test": "perceptioneval_depth_test.json"}
+
+
+IMAGES = tuple(f"{root}{folder}/images" for root in ("", "Dataset/") for folder in FOLDERS.values())
 
 
 class _Record(DataRecord):
@@ -37,7 +40,9 @@ def read(source: DataSource) -> Iterator[Sample | Problem]:
         DataError: No file is here, or one is broken.
     """
     found = False
-    for name, folder in FOLDERS.items():
+    above = "Dataset/" if (source.questions / "Dataset").is_dir() else ""
+    for name, below in FOLDERS.items():
+        folder = f"{above}{below}"
         for split, file in FILES.items():
             path = source.questions / folder / file
             if not path.is_file():
@@ -59,7 +64,7 @@ def _sample(value: object, where: str, id_: str, folder: str, images: ImageRoots
     name, split, _ = id_.split("-")
     return Sample(
         id=id_,
-        image=find_image(images, f"{folder}/images/{record.original_image}", (f"{folder}/images",)),
+        image=find_image(images, f"{folder}/images/{record.original_image}", IMAGES),
         question="Which point is closer to the camera?",
         choices=("<r0> is closer", "<r1> is closer"),
         target=record.human_answer_2,

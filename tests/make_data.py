@@ -21,6 +21,7 @@ SIZE = (48, 36)
 FILLS = ((50, 90, 160), (170, 70, 60), (90, 140, 70), (200, 170, 60))
 
 Box = tuple[int, int, int, int]
+Point = tuple[float, float]
 
 FOUR_BOXES: dict[int, tuple[str, Box]] = {
     51: ("door", (4, 6, 14, 22)),
@@ -433,7 +434,7 @@ def gar_bench(folder: Path) -> None:
 
 def vpbench(folder: Path) -> None:
     """Depth of both sources: points in px of the stored image, whole and not."""
-    rows = {
+    rows: dict[str, dict[str, list[tuple[str, Point, Point, str]]]] = {
         "BLINK_depth_data": {
             "dev": [("a.png", (12, 9), (30.5, 20.25), "A"), ("b.png", (0, 0), (47, 35), "B")],
             "test": [("a.png", (20, 9), (40, 30), "B")],
@@ -577,6 +578,18 @@ BLINK = {
         "Which box fits the cup? Select from the following options.\n",
         ["Box A", "Box B"],
     ),
+    "Visual_Correspondence": (
+        "Which point on the second image is REF on the first? Select from the following choices.\n",
+        ["Point A", "Point B", "Point C", "Point D"],
+    ),
+    "Semantic_Correspondence": (
+        "Which point of the second image corresponds to REF? Select from the following choices.\n",
+        ["Point A", "Point B", "Point C", "Point D"],
+    ),
+    "Functional_Correspondence": (
+        "Which point serves the action as REF does? Select from the following choices.\n",
+        ["Point A", "Point B", "Point C", "Point D"],
+    ),
 }
 """Subtask -> how its invented questions begin, and its options."""
 
@@ -590,13 +603,15 @@ def blink(folder: Path) -> None:
             image = Image.new("RGB", SIZE, FILLS[number - 1])
             ImageDraw.Draw(image).ellipse((number, 4, number + 8, 12), outline="red")
             image.save(picture, "PNG")
-            lines = "\n".join(f"({'ABC'[n]}) {text}" for n, text in enumerate(options))
+            lines = "\n".join(f"({'ABCD'[n]}) {text}" for n, text in enumerate(options))
             name = f"val_{subtask}_{number}"
             none = dict.fromkeys(("image_2", "image_3", "image_4"))
+            if len(options) == 4:
+                none["image_2"] = {"bytes": picture.getvalue(), "path": f"{name}_2.jpg"}
             rows.append(
                 {"idx": name, "sub_task": subtask, "question": question, "prompt": question + lines}
                 | {"image_1": {"bytes": picture.getvalue(), "path": f"{name}_1.jpg"}, **none}
-                | {"choices": options, "answer": f"({'ABC'[number % len(options)]})"}
+                | {"choices": options, "answer": f"({'ABCD'[number % len(options)]})"}
                 | {"explanation": "", "filename": f"{name}.jpg"}
             )
         write_parquet(folder / subtask / "val-00000-of-00001.parquet", rows)

@@ -48,7 +48,6 @@ PREPROCESSED = {
     "vcr_qar_turns": "vcr-val.json",
 }
 """Task -> the preprocessed file; the raw one is found first in the same folder."""
-SEVERAL = frozenset(f"blink_{kind}_correspondence" for kind in ("visual", "semantic", "functional"))
 """Tasks of several pictures, which cannot be asked about yet; their answers are imported."""
 VPBENCH_TAG: dict[str, Any] = {
     "place": "below",
@@ -163,7 +162,7 @@ def prompts() -> dict[str, str]:
     files = {}
     for task in find_tasks((OWN,)):
         spec = load_task(task, (OWN,))
-        if spec.kind == "joint" or task in SEVERAL:
+        if spec.kind == "joint":
             continue
         headline = parse_styles(spec.styles[0], known)[0]
         extra = () if headline.kind == "given" else EXTRA_STYLES

@@ -96,8 +96,8 @@ def test_digested_records_name_the_fields_of_version_1(kind: type[Record]) -> No
             "units",
         },
         VisualPrompt: {"text", "settings"},
-        Region: {"id", "bridges"},
-        Request: {"exif", "surround"},
+        Region: {"id", "bridges", "image"},
+        Request: {"exif", "surround", "images"},
         Judge: {"reasoning_tokens", "extra_body", "omitted"},
     }
     optional = {name for name, field in kind.model_fields.items() if not field.is_required()}

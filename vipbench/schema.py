@@ -136,7 +136,7 @@ class Region(SparseRecord):
     """A thing in the image that a question may refer to."""
 
     FIRST_FIELDS = frozenset({"polygons", "label"})
-    SPARSE = frozenset({"id", "bridges"})
+    SPARSE = frozenset({"id", "bridges", "image"})
 
     box: Box
     polygons: tuple[Polygon, ...] = ()
@@ -148,6 +148,8 @@ class Region(SparseRecord):
     bridges: tuple[tuple[int, int], ...] = ()
     """Edges that join an outline to its holes, and are no part of it: index of the polygon, and of
     the vertex that the edge begins at."""
+    image: int = Field(default=0, ge=0)
+    """Index of the image that it lies in; all its numbers are in the frame of that image."""
 
 
 class TaskSpec(Record):
@@ -203,7 +205,9 @@ class Sample(Record):
 
     id: str
     image: str
-    """Path below the image root, with forward slashes."""
+    """Path below the image root, with forward slashes; of several images the first."""
+    images: tuple[str, ...] = ()
+    """All of them, in the order in which they are shown; empty where there is one."""
     question: str
     """May hold `<r0>`, `<r1>`, … where a region is mentioned; the number is its index in
     `regions`."""
@@ -239,10 +243,21 @@ class Sample(Record):
     tags: Tags = {}
     image_size: tuple[int, int] | None = None
     """Width and height in px, once the image's header has been read; as turned under `exif`."""
+    image_sizes: tuple[tuple[int, int], ...] = ()
+    """Of each image, where there are several; set with `image_size`, which is that of the first."""
     exif: Literal["apply"] | None = None
-    """`apply`: the image has an EXIF orientation, and is turned by it; set with `image_size`."""
+    """`apply`: an image has an EXIF orientation, and is turned by it; set with `image_size`."""
     task: TaskSpec | None = Field(default=None, exclude=True, repr=False)
     """The task that the sample was loaded for; set by `samples.load_samples`, not by readers."""
+
+    @property
+    def all_images(self) -> tuple[str, ...]:
+        """The paths of all images that it shows, in order."""
+        return self.images or (self.image,)
+
+    def size_of(self, region: Region) -> tuple[int, int] | None:
+        """Return `image_size` of the image that a region lies in; None: not known."""
+        return self.image_sizes[region.image] if self.image_sizes else self.image_size
 
 
 class Problem(Record):
@@ -453,7 +468,7 @@ class Request(SparseRecord):
     """What a model is asked: the final text, the image and every mark on it."""
 
     FIRST_FIELDS = frozenset({"visual_prompts", "blind", "temperature", "seed", "options"})
-    SPARSE = frozenset({"surround"})
+    SPARSE = frozenset({"surround", "images"})
 
     task: str
     style: str
@@ -462,7 +477,9 @@ class Request(SparseRecord):
     turns: tuple[str, ...]
     """User text; in a conversation user, assistant, user, … in turn, ending with a user's."""
     image: str
-    """Path below the image root."""
+    """Path below the image root; of several images the first."""
+    images: tuple[str, ...] = ()
+    """All of them, in the order in which they are shown; empty where there is one."""
     visual_prompts: tuple[VisualPrompt, ...] = ()
     """Marks in drawing order; never drawn where `blind`."""
     blind: bool = False
@@ -481,6 +498,20 @@ class Request(SparseRecord):
     """Letters that answer a choice, else empty."""
     key: str
     """sha256 of everything that the model can see: `request_key` in prompts/request.py."""
+
+    @property
+    def all_images(self) -> tuple[str, ...]:
+        """The paths of all images that it shows, in order."""
+        return self.images or (self.image,)
+
+    def of_image(self, index: int) -> "Request":
+        """Return what is shown of one image: itself with that image alone, and the marks on it."""
+        if not self.images:
+            return self
+        marks = tuple(each for each in self.visual_prompts if each.region.image == index)
+        return self.model_copy(
+            update={"image": self.images[index], "images": (), "visual_prompts": marks}
+        )
 
 
 class Response(SparseRecord):
@@ -503,7 +534,7 @@ class Response(SparseRecord):
     """Natural-log probabilities of `Request.options` as the first token of the answer, over the
     whole vocabulary; None where there are no options, or the runner does not know."""
     pixels: str | None = None
-    """sha256 of the fitted uint8 image that the model saw."""
+    """sha256 of the fitted uint8 image that the model saw; of several, of their digests joined."""
     state: AnswerState = Field(default_factory=state_of)
     """A runner names it where the model has refused; else it follows from error and finish."""
 

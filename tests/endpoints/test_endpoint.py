@@ -3,7 +3,7 @@ from pydantic import SecretStr, ValidationError
 
 from tests.endpoints.chatting import KEY, MODEL, endpoint
 from vipbench.endpoints.endpoint import Endpoint, Purpose, base_url
-from vipbench.errors import EndpointStopped, JudgeError, RunnerError
+from vipbench.errors import EndpointStopped, JudgeError, JudgeStopped, RunnerError
 from vipbench.judge.settings import JUDGE
 
 OTHER = Purpose("model", "--endpoint-", ("VIPBENCH_ENDPOINT_KEY",), RunnerError)
@@ -103,4 +103,4 @@ def test_options_that_a_purpose_names() -> None:
 def test_what_failed_before_and_after_the_first_answer() -> None:
     assert type(MODEL.failure("m", has_answered=False)) is RunnerError
     assert type(MODEL.failure("m", has_answered=True)) is EndpointStopped
-    assert type(JUDGE.failure("m", has_answered=True)) is JudgeError
+    assert type(JUDGE.failure("m", has_answered=True)) is JudgeStopped

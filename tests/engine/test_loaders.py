@@ -551,3 +551,17 @@ def test_how_many_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_model_on_the_cpu_is_not_disturbed_by_drawing() -> None:
     assert [count_ahead(0, device) for device in ("cpu", "cuda:0", "mps")] == [0, 1, 1]
     assert [count_ahead(2, device) for device in ("cpu", "cuda:0")] == [AHEAD, AHEAD]
+
+
+def test_several_images_of_a_request_come_whole(photos: Path) -> None:
+    pair = request("pair", "0.png").model_copy(update={"images": ("0.png", "1.png")})
+    asked = [REQUESTS[0], pair, REQUESTS[1]]
+    with pool(photos, n=1) as loaders:
+        found = loaders.load(asked).requests
+    expected = here(photos, asked)
+    for one, other in zip(found, expected, strict=True):
+        assert one.loaded is not None
+        assert other.loaded is not None
+        assert one.loaded.digest == other.loaded.digest
+        for ours, theirs in zip(one.loaded.shown, other.loaded.shown, strict=True):
+            assert np.array_equal(ours, theirs)

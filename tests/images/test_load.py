@@ -147,3 +147,33 @@ def test_a_file_that_has_changed_is_opened_again(tmp_path: Path, photo: Image.Im
     load_pixels(request(), tmp_path, None)
     Image.new("RGB", (8, 9), "blue").save(tmp_path / "a" / "photo.png")
     assert load_pixels(request(), tmp_path, None).shape == (9, 8, 3)
+
+
+def test_several_images_are_each_drawn_with_the_marks_that_lie_in_them(
+    tmp_path: Path, photo: Image.Image
+) -> None:
+    Image.new("RGB", (30, 50), (0, 90, 0)).save(tmp_path / "a" / "green.png")
+    second = MARK.model_copy(update={"region": Region(box=(5, 5, 20, 40), image=1)})
+    asked = request().model_copy(
+        update={"images": ("a/photo.png", "a/green.png"), "visual_prompts": (second, MARK)}
+    )
+    alone = request("a/green.png").model_copy(update={"visual_prompts": (second,)})
+    for size in (32, None):
+        parts = load_measured(request(), tmp_path, size), load_measured(alone, tmp_path, size)
+        loaded = load_measured(asked, tmp_path, size)
+        assert isinstance(loaded.shown, tuple)
+        for shown, part in zip(loaded.shown, parts, strict=True):
+            assert np.array_equal(shown, part.pixels)
+        assert loaded.visibility == (*parts[1].visibility, *parts[0].visibility)
+        joined = "".join(part.digest for part in parts)
+        assert loaded.digest == hashlib.sha256(joined.encode()).hexdigest()
+    blind = load_measured(asked.model_copy(update={"blind": True}), tmp_path, None)
+    assert [each.shape for each in blind.shown] == [(40, 64, 3), (50, 30, 3)]
+    assert all((each == PAD_COLOR).all() for each in blind.shown)
+    assert blind.visibility == ()
+    with pytest.raises(DataError, match="shows 2 images · expected one"):
+        load_pixels(asked, tmp_path, 32)
+    missing = asked.model_copy(update={"images": ("a/photo.png", "a/none.png")})
+    error = load_or_error(missing, {"t": tmp_path}, 32, None).error
+    assert error is not None
+    assert "none.png" in error

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from tests.prompts.made import KNOWN, sample, style, task
-from vipbench.errors import TaskError
+from vipbench.errors import DataError, TaskError
 from vipbench.prompts.colors import COLORS
 from vipbench.prompts.expressions import HEADLINE_KINDS, parse_styles
-from vipbench.prompts.request import build_request, lead_region
+from vipbench.prompts.request import build_request, lead_region, request_key
 from vipbench.prompts.tags import prompt_tags
 from vipbench.schema import (
     PromptStyle,
@@ -224,3 +224,34 @@ def test_what_else_is_built_moves_nothing() -> None:
             regions = tuple(r.model_copy(update={"id": "A"}) for r in named.regions)
             build_request(named.model_copy(update={"regions": regions}), KNOWN[name], 0)
     assert build_request(sample("<r0>?"), KNOWN["official_training"], 0) == before
+
+
+def test_a_key_binds_the_files_of_all_images_in_order() -> None:
+    plain = Request(
+        task="t", style="s", id="1", turns=("?",), image="a", fit="pad", max_new_tokens=1, key=""
+    )
+    pair = plain.model_copy(update={"images": ("a", "b")})
+    assert request_key(plain, 1, "x") == request_key(plain, 1, ["x"])
+    keys = [request_key(plain, 1, "x")]
+    keys += [request_key(pair, 1, each) for each in (["x", "y"], ["y", "x"], ["x", "z"])]
+    moved = pair.model_copy(update={"images": ("c", "d")})
+    assert request_key(moved, 1, ["x", "y"]) == keys[1]
+    blind = pair.model_copy(update={"blind": True})
+    keys += [request_key(blind, 1, ["x", "y"])]
+    assert request_key(blind, 1, ["x", "z"]) == keys[-1]
+    keys += [request_key(plain.model_copy(update={"blind": True}), 1, "x")]
+    assert len(set(keys)) == len(keys)
+    with pytest.raises(ValueError, match="1 digests of 2 images"):
+        request_key(pair, 1, "x")
+
+
+@pytest.mark.parametrize("style", ["coordinates", "wrong", "shuffled", "blur"])
+def test_controls_in_the_frame_of_one_image_refuse_several(style: str) -> None:
+    sample = Sample(
+        id="1", image="a", images=("a", "b"), question="<r0>?", target="x", group="a",
+        image_size=(9, 9), image_sizes=((9, 9), (5, 5)),
+        regions=(Region(box=(1, 1, 3, 3), image=1),),
+    )  # fmt: skip
+    [parsed] = parse_styles(style, KNOWN, headline=KNOWN["demo"])
+    with pytest.raises(DataError, match=r"shows 2 images · style .* is for questions about one"):
+        build_request(sample, parsed, 0)

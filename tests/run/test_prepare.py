@@ -1,9 +1,11 @@
 """What is known, and found to be wrong, before a model is loaded."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from tests.run.asking import files, rows, said, with_model
 from tests.runs import make_task, settings
@@ -12,6 +14,7 @@ from vipbench.run.loop import run
 from vipbench.runfolder import answers_file
 from vipbench.runfolder.folder import RESPONSES
 from vipbench.runners.vipllava import sizing
+from vipbench.trials.check import check_tasks
 
 
 def spoil(folder: Path, number: int) -> None:
@@ -170,3 +173,38 @@ def test_tasks_whose_images_are_turned_are_part_of_the_identity(tmp_path: Path) 
     assert after.identity.requests == before.identity.requests
     with pytest.raises(RunError, match=r"exif.own: none → apply"):
         run(settings(tmp_path, out=tmp_path / "before"))
+
+
+def make_pairs(folder: Path) -> Path:
+    """Write a task about two images of different sizes, the marks now in one, now in the other."""
+    make_task(folder, n=4, styles="[demo]")
+    Image.new("RGB", (40, 70), (9, 99, 9)).save(folder / "tall.png")
+    lines = [
+        {
+            "id": f"pair-{n}",
+            "images": ["0.png", "tall.png"],
+            "question": "Are <r0> and <r1> alike?",
+            "choices": ["yes", "no"],
+            "answer": "no",
+            "boxes": [[2, 2, 12, 12], [3, 4, 20, 21]],
+            "region_images": [n % 2, 1 - n % 2],
+        }
+        for n in range(4)
+    ]
+    (folder / "own.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    return folder
+
+
+def test_a_task_about_two_images_is_asked_of_whoever_takes_them(tmp_path: Path) -> None:
+    make_pairs(tmp_path)
+    [report] = check_tasks(["own"], {}, include=[tmp_path])
+    assert (report.n_errors, report.n_images) == (0, 2)
+    results = run(settings(tmp_path, runner="oracle", out=tmp_path / "oracle"))
+    assert rows(results)["own", "demo"].accuracy == 1
+    with pytest.raises(RunnerError, match=r"shows 2 images · expected one, .*several_images"):
+        run(settings(tmp_path))
+    results = run(settings(tmp_path, styles="demo,blind", runner="oracle", out=tmp_path / "blind"))
+    assert len(rows(results)) == 2
+    (tmp_path / "tall.png").unlink()
+    [report] = check_tasks(["own"], {}, include=[tmp_path])
+    assert [(each.code, each.n) for each in report.findings] == [("missing_image", 4)]

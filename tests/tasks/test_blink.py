@@ -48,6 +48,17 @@ def test_the_prompt_of_the_data_is_the_text(data: Path) -> None:
     assert first.image.startswith("images/")
 
 
+def test_two_pictures_are_shown_in_their_order(data: Path) -> None:
+    for name in ("visual", "semantic", "functional"):
+        found = records(f"blink_{name}_correspondence", data / "blink")
+        first = found[0]
+        assert isinstance(first, Sample)
+        assert len(found) == 4
+        assert len(first.images) == 2
+        assert first.images[0] == first.image
+        assert first.choices == ("Point A", "Point B", "Point C", "Point D")
+
+
 @pytest.mark.parametrize("layout", ["subtask", "file", "saved", "splits"])
 def test_other_places_of_the_rows(data: Path, tmp_path: Path, layout: str) -> None:
     table = data / "blink/Relative_Depth/val-00000-of-00001.parquet"
@@ -71,7 +82,6 @@ def test_what_is_wrong_with_a_row_is_its_problem(data: Path, tmp_path: Path) -> 
         data / "blink/Relative_Depth/val-00000-of-00001.parquet"
     ).to_pylist()
     rows[0]["answer"] = "hidden"
-    rows[1]["image_2"] = rows[1]["image_1"]
     rows[2]["image_1"] = None
     rows[3]["answer"] = "(C)"
     path = tmp_path / "Relative_Depth/val-00000-of-00001.parquet"
@@ -80,7 +90,7 @@ def test_what_is_wrong_with_a_row_is_its_problem(data: Path, tmp_path: Path) -> 
     found = records(DEPTH, tmp_path)
     codes = [record.code for record in found if isinstance(record, Problem)]
     assert codes == [
-        "answer_not_in_options", "several_images", "missing_image", "answer_not_in_options",
+        "answer_not_in_options", "missing_image", "answer_not_in_options",
     ]  # fmt: skip
     assert "read val" in found[0].message  # type: ignore[union-attr]
 

@@ -241,3 +241,66 @@ def test_a_line_and_a_statement_about_the_file_agree(write: Write) -> None:
     assert isinstance(inspected(write, "xywh", box=[1, 1, 3, 2], box_format="xywh"), Sample)
     assert inspected(write, "fractions", box=[1, 1, 3, 2], box_format="xywh") == "box_format"
     assert inspected(write, box=[1, 1, 3, 2], box_format="fractions") == "box_units"
+
+
+def two(**fields: object) -> dict[str, object]:
+    """Return a line about two images, with a region in each."""
+    given = {"boxes": [[1, 2, 9, 9], [2, 3, 8, 20]], "region_images": [1, 0]}
+    return {"image": None, "images": ["a.png", "b.png"]} | given | fields
+
+
+def test_several_images_and_the_regions_in_each(write: Write) -> None:
+    found = sample(write, **two())
+    assert (found.image, found.images, found.group) == ("a.png", ("a.png", "b.png"), "a.png")
+    assert [region.image for region in found.regions] == [1, 0]
+    assert sample(write, **two(images=["a.png"], region_images=[0, 0])).images == ()
+    bare = sample(write, image=None, images=["a.png", "b.png"])
+    assert (bare.images, bare.regions) == (("a.png", "b.png"), ())
+
+
+def test_each_region_is_held_against_its_own_image(write: Write, tmp_path: Path) -> None:
+    Image.new("RGB", (40, 10)).save(tmp_path / "a.png")
+    Image.new("RGB", (10, 40)).save(tmp_path / "b.png")
+    source = DataSource(tmp_path / "q.jsonl", tmp_path)
+    right = sample(write, **two(boxes=[[1, 30, 9, 39], [30, 1, 39, 9]]))
+    usable, problems = inspect_image(right, source)
+    assert usable is not None
+    assert (usable.image_sizes, problems) == (((40, 10), (10, 40)), [])
+    assert [usable.size_of(region) for region in usable.regions] == [(10, 40), (40, 10)]
+    crossed = right.model_copy(update={"regions": right.regions[::-1]})
+    assert inspect_image(crossed, source)[0] is not None
+    wrong = sample(write, **two(boxes=[[1, 30, 9, 39], [30, 1, 39, 9]], region_images=[0, 1]))
+    unusable, problems = inspect_image(wrong, source)
+    assert (unusable, [each.code for each in problems]) == (None, ["box_outside"])
+    thousandths = sample(write, **two(box_format="thousandths", boxes=[[0, 0, 500, 500]] * 2))
+    scaled, _ = inspect_image(thousandths, source)
+    assert scaled is not None
+    assert [region.box[2:] for region in scaled.regions] == [(5, 20), (20, 5)]
+    (tmp_path / "b.png").unlink()
+    assert [each.code for each in inspect_image(right, source)[1]] == ["missing_image"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "code", "words"),
+    [
+        (two(image="a.png"), "images", "'image' and 'images' · expected one"),
+        (two(images=None), "images", "neither 'image' nor 'images'"),
+        (two(images=[]), "images", "empty"),
+        (two(region_images=None), "images", "no 'region_images' · expected the index"),
+        (two(region_images=[0]), "images", "1 region_images, but 2 regions"),
+        (two(region_images=[0, 2]), "no_such_image", "has 2, but there are 2 images · expected"),
+        (two(region_images=[-1, 0]), "no_such_image", "index from 0 to 1"),
+        (two(images=["a.png"] * 65), "images", "65 images · expected at most 64"),
+        (
+            {"image": None, "images": ["a.png", "b.png"], "masks": ["m.png"]},
+            "images",
+            "'masks' and 2 images",
+        ),
+    ],
+)
+def test_mistakes_in_several_images(
+    write: Write, fields: dict[str, object], code: str, words: str
+) -> None:
+    found = problem(write, **fields)
+    assert found.code == code
+    assert words in found.message

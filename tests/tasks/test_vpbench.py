@@ -86,7 +86,7 @@ def test_a_marker_and_its_label_are_drawn_point_by_point(data: Path, samples: Sa
 
 def test_every_question_is_answered_by_the_oracle(data: Path, tmp_path: Path) -> None:
     settings = RunSettings(
-        tasks=[TASK],
+        tasks=(TASK,),
         styles="vpbench_variants",
         runner="oracle",
         data={"vpbench": DataSource(data / "vpbench", data / "vpbench")},
@@ -125,6 +125,15 @@ def test_a_broken_record_is_a_problem_of_its_own(
         assert problems[0].code == code
     assert problems
     assert len(found) == 4
+
+
+def test_the_folder_of_the_hub_has_one_more_above(
+    data: Path, tmp_path: Path, samples: Samples
+) -> None:
+    shutil.copytree(data / "vpbench", tmp_path / "Dataset")
+    found = samples(TASK, tmp_path)
+    assert len(found) == 4
+    assert found[0].image == f"Dataset/{Path(FILE).parent}/images/a.png"
 
 
 def test_a_folder_without_any_file_is_refused(tmp_path: Path, read: Read) -> None:

@@ -24,6 +24,8 @@ NOTHING_TO_ASK = (
     "the data hold the right answers alone, no questions and no pictures · expected the release"
     " with its pictures · answers that are there are scored by `vipbench import TASK=FILE`"
 )
+MOST_IMAGES = 64
+"""Images that one sample may show: more are a broken file rather than a question."""
 CONTRACT = "expected an iterator of Sample and Problem records"
 
 
@@ -64,7 +66,8 @@ def load_samples(
         if units == "xywh":
             record = from_xywh(record)
         if tally is not None and record.box_units is None:
-            tally.add(record)
+            for part in by_image(record):
+                tally.add(part)
         fault = fault or _fault(record, spec)
         if fault is None and record.id in seen:
             fault = ("duplicate_id", "occurs more than once · expected one record an id")
@@ -99,7 +102,7 @@ def _texts(sample: Sample) -> Iterator[str]:
     """Yield every text of a sample that reaches a model, a file or a table."""
     yield from mentioning(sample)
     yield from (sample.given_target, *sample.choice_ids)
-    yield from (sample.image, sample.target, sample.group)
+    yield from (*sample.all_images, sample.target, sample.group)
     yield from (region.label for region in sample.regions)
     for axis, values in sample.tags.items():
         yield from (axis, *values)
@@ -127,8 +130,26 @@ def _fault(sample: Sample, spec: TaskSpec) -> tuple[str, str] | None:
             return "mention", f"mentions <r{index}>, but has {len(sample.regions)} regions"
     if sample.target_region is not None and not 0 <= sample.target_region < len(sample.regions):
         return "mention", f"target_region {sample.target_region} is not one of its regions"
+    if fault := _images_fault(sample):
+        return fault
     faults = map(_box_fault, sample.regions)
     return next((fault for fault in faults if fault), None)
+
+
+def _images_fault(sample: Sample) -> tuple[str, str] | None:
+    """Return what is wrong with the images of a sample, and with the regions' indices of them."""
+    n = len(sample.all_images)
+    if sample.images and (n < 2 or sample.images[0] != sample.image):
+        return "images", f"images {list(sample.images)} · expected two or more, `image` the first"
+    if n > MOST_IMAGES:
+        return "images", f"shows {n} images · expected at most {MOST_IMAGES}"
+    for index, region in enumerate(sample.regions):
+        if region.image >= n:
+            return "no_such_image", (
+                f"region {index} lies in image {region.image}, but there are {n} · expected an "
+                f"index from 0 to {n - 1}"
+            )
+    return None
 
 
 def _box_fault(region: Region) -> tuple[str, str] | None:
@@ -173,6 +194,8 @@ def inspect_image(sample: Sample, source: DataSource) -> tuple[Sample | None, li
 
     if sample.answer_only:
         return None, [problem("answer_only", NOTHING_TO_ASK)]
+    if sample.images:
+        return _inspect_several(sample, source)
     try:
         path = safe_path(source.image_roots, sample.image)
     except DataError as error:
@@ -197,6 +220,36 @@ def inspect_image(sample: Sample, source: DataSource) -> tuple[Sample | None, li
             where = f"{box} is partly outside {size[0]} x {size[1]} px"
             problems.append(problem("box_partly_outside", f"{where}; drawn as given", warning=True))
     return sample, problems
+
+
+def by_image(sample: Sample) -> Iterator[Sample]:
+    """Yield a sample once for each of its images, with that alone and the regions in it."""
+    if not sample.images:
+        yield sample
+    for index, image in enumerate(sample.images):
+        regions = tuple(each for each in sample.regions if each.image == index)
+        yield sample.model_copy(update={"image": image, "images": (), "regions": regions})
+
+
+def _inspect_several(sample: Sample, source: DataSource) -> tuple[Sample | None, list[Problem]]:
+    """Do as `inspect_image` for each image, with the regions that lie in it."""
+    parts: list[Sample] = []
+    problems: list[Problem] = []
+    for alone in by_image(sample):
+        part, found = inspect_image(alone, source)
+        problems += found
+        if part is None:
+            return None, problems
+        parts.append(part)
+    framed = [iter(part.regions) for part in parts]
+    exif = "apply" if any(part.exif for part in parts) else None
+    update = {
+        "regions": tuple(next(framed[region.image]) for region in sample.regions),
+        "image_size": parts[0].image_size,
+        "image_sizes": tuple(part.image_size for part in parts),
+        "exif": exif,
+    }
+    return sample.model_copy(update=update), problems
 
 
 def _code(error: DataError, other: str) -> str:

@@ -10,7 +10,13 @@ from vipbench.engine.loaders import AHEAD, LoadedBatch, LoaderPool, LoadSettings
 from vipbench.images.load import PreparedRequest, load_or_error
 from vipbench.runfolder.lines import ResponseLine
 from vipbench.runfolder.trials_file import Trials
-from vipbench.runners.contract import Runner, check_responses, patch_size_of, reads_images
+from vipbench.runners.contract import (
+    Runner,
+    check_responses,
+    check_several,
+    patch_size_of,
+    reads_images,
+)
 from vipbench.schema import ImageRoots, Request, Response, Trial
 
 
@@ -146,7 +152,8 @@ def _answer(runner: Runner, name: str, prepared: Sequence[PreparedRequest]) -> l
     """Answer a batch; requests without pixels are errors, and the others are asked without them."""
     good = [item for item in prepared if item.error is None]
     requests = [item.request for item in good]
-    pixels = [item.loaded.pixels for item in good if item.loaded is not None]
+    check_several(runner, name, requests)
+    pixels = [item.loaded.shown for item in good if item.loaded is not None]
     answers = iter(
         check_responses(name, requests, runner.generate(requests, pixels)) if good else []
     )

@@ -4,12 +4,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
-import numpy as np
-
 from vipbench.console import Console
 from vipbench.engine.batches import requests_of
 from vipbench.errors import RunnerError
-from vipbench.images.load import load_measured
+from vipbench.images.load import Pixels, load_measured
 from vipbench.runfolder.lines import ResponseLine
 from vipbench.runfolder.manifest import Manifest
 from vipbench.runfolder.trials_file import Trials
@@ -138,15 +136,19 @@ class OneByOne:
             )
         return requests[0]
 
-    def _load(self, request: Request) -> np.ndarray:
+    def _load(self, request: Request) -> Pixels:
         loaded = load_measured(request, self._images[request.task], self._runner.image_size)
-        area = scale(loaded.pixels.shape, self._runner.max_side) ** 2
+        areas = [
+            scale(pixels.shape, self._runner.max_side) ** 2
+            for pixels in (loaded.pixels, *loaded.others)
+        ]
+        prompts = request.visual_prompts if loaded.visibility else ()
         visibility = tuple(
-            mark.model_copy(update={"fitted_px": mark.fitted_px * area})
-            for mark in loaded.visibility
+            mark.model_copy(update={"fitted_px": mark.fitted_px * areas[prompt.region.image]})
+            for mark, prompt in zip(loaded.visibility, prompts, strict=True)
         )
         self._seen[id(request)] = loaded.digest, visibility
-        return loaded.pixels
+        return loaded.shown
 
     def _line(self, batch: int, request: Request, response: Response) -> ResponseLine:
         check_responses("openai", [request], [response])

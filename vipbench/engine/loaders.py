@@ -62,7 +62,8 @@ class _Task(NamedTuple):
 
     requests: list[Request]
     fd: int | None
-    """Where the pixels go; None: into the answer, since images of several sizes fit no block."""
+    """Where the pixels go; None: into the answer, since images of several sizes, or several of one
+    request, fit no block."""
     offsets: list[int]
     """Byte at which the pixels of each request begin."""
 
@@ -75,6 +76,8 @@ class _ImageResult(NamedTuple):
     digest: str = ""
     pixels: np.ndarray | None = None
     """None where they lie in shared memory."""
+    others: tuple[np.ndarray, ...] = ()
+    """Of several images, those after the first."""
 
 
 _Answer = list[_ImageResult] | OSError
@@ -164,7 +167,7 @@ class LoaderPool:
         Raises:
             RunError: A loader was killed again and again, or the system gives no memory to share.
         """
-        if self._size is None:
+        if self._size is None or any(request.images for request in requests):
             return LoadedBatch(_join(requests, self._ask(requests, None, 0), None))
         with contextlib.ExitStack() as stack:
             block = self._free.get()
@@ -223,7 +226,7 @@ def _join(
         pixels = result.pixels if block is None else block[i]
         loaded = None
         if result.error is None and pixels is not None:
-            loaded = LoadedImage(pixels, result.visibility, result.digest)
+            loaded = LoadedImage(pixels, result.visibility, result.digest, result.others)
         prepared.append(PreparedRequest(request, loaded, result.error))
     return prepared
 
@@ -429,7 +432,7 @@ def _answer(task: _Task, settings: LoadSettings) -> _Answer:
             except OSError as refused:
                 return refused
         pixels = loaded.pixels if task.fd is None else None
-        results.append(_ImageResult(None, loaded.visibility, loaded.digest, pixels))
+        results.append(_ImageResult(None, loaded.visibility, loaded.digest, pixels, loaded.others))
     return results
 
 

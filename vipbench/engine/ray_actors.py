@@ -288,15 +288,20 @@ class RemoteWorker:
         for request, line in zip(batch.requests, answers.lines, strict=True):
             if line.error is None:
                 continue
-            try:
-                path = safe_path(self._job.images[request.task], request.image)
-            except VipbenchError as error:
-                if not isinstance(error.__cause__, FileNotFoundError):
-                    continue
-                path = Path(request.image)
-            if not path.exists():
-                raise RunError(f"{socket.gethostname()}: there is no image {path} · {_SAME_PATHS}")
+            for image in request.all_images:
+                self._check_present(image, request.task)
         return answers
+
+    def _check_present(self, image: str, task: str) -> None:
+        """Raise RunError where this machine lacks an image."""
+        try:
+            path = safe_path(self._job.images[task], image)
+        except VipbenchError as error:
+            if not isinstance(error.__cause__, FileNotFoundError):
+                return
+            path = Path(image)
+        if not path.exists():
+            raise RunError(f"{socket.gethostname()}: there is no image {path} · {_SAME_PATHS}")
 
 
 _SAME_PATHS = (

@@ -18,16 +18,26 @@ from vipbench.images.surround import crop_box, cut, n_px, subdue
 from vipbench.images.visibility import measure, view
 from vipbench.schema import ExifRule, ImageRoots, Request, Visibility
 
+Pixels = np.ndarray | tuple[np.ndarray, ...]
+"""What a request shows: one image, or a tuple of several in order; each as in `LoadedImage`."""
+
 
 class LoadedImage(NamedTuple):
-    """A marked and fitted image, and how much of each mark can be seen in it."""
+    """A marked and fitted image, or several, and how much of each mark can be seen."""
 
     pixels: np.ndarray
     """uint8 (size, size, 3), or (height, width, 3) where nothing is fitted; RGB, rows first."""
     visibility: tuple[Visibility, ...]
     """One for each visual prompt; empty where none is drawn."""
     digest: str
-    """Of the pixels, see `digest_pixels`."""
+    """Of the pixels, see `digest_shown`."""
+    others: tuple[np.ndarray, ...] = ()
+    """Of a request with several images, those after the first."""
+
+    @property
+    def shown(self) -> Pixels:
+        """All that the model sees."""
+        return (self.pixels, *self.others) if self.others else self.pixels
 
 
 class PreparedRequest(NamedTuple):
@@ -70,12 +80,35 @@ def load_measured(
     Raises:
         DataError: The image is missing or broken, or its path leaves the folder.
     """
-    pixels, visibility = _draw_and_fit(request, images, size, patch_size)
-    return LoadedImage(pixels, visibility, digest_pixels(pixels))
+    if not request.images:
+        pixels, visibility = _draw_and_fit(request, images, size, patch_size)
+        return LoadedImage(pixels, visibility, digest_pixels(pixels))
+    drawn = [
+        _draw_and_fit(request.of_image(index), images, size, patch_size)
+        for index in range(len(request.images))
+    ]
+    shown = tuple(pixels for pixels, _ in drawn)
+    by_image = [iter(visibility) for _, visibility in drawn]
+    marks = () if request.blind else request.visual_prompts
+    return LoadedImage(
+        shown[0],
+        tuple(next(by_image[mark.region.image]) for mark in marks),
+        digest_shown(shown),
+        shown[1:],
+    )
 
 
 def load_pixels(request: Request, images: ImageRoots, size: int | None) -> np.ndarray:
-    """Return only the pixels that `load_measured` gives."""
+    """Return only the pixels that `load_measured` gives, of a request with one image.
+
+    Raises:
+        DataError: As there; or the request shows several images.
+    """
+    if request.images:
+        raise DataError(
+            f"{request.id}: shows {len(request.images)} images · expected one, which is all that "
+            "is drawn here"
+        )
     return _draw_and_fit(request, images, size, None)[0]
 
 
@@ -142,3 +175,10 @@ def digest_pixels(pixels: np.ndarray) -> str:
     state = hashlib.sha256(f"{pixels.dtype} {shape} ".encode())
     state.update(np.ascontiguousarray(pixels).data)
     return state.hexdigest()
+
+
+def digest_shown(pixels: Pixels) -> str:
+    """Return `digest_pixels` of one image; of several, the sha256 of their digests joined."""
+    if isinstance(pixels, np.ndarray):
+        return digest_pixels(pixels)
+    return hashlib.sha256("".join(map(digest_pixels, pixels)).encode()).hexdigest()

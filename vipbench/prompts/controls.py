@@ -63,7 +63,9 @@ def shuffled(sample: Sample, seed: int, other: Callable[[int], Sample | None]) -
         if len(regions) >= len(sample.regions):
             return _with_regions(sample, regions[: len(sample.regions)])
         drawn = other(seed_of(seed, sample.id, "shuffled", number))
-        if drawn is not None and drawn.group != sample.group and drawn.image_size:
+        if drawn is None or drawn.images:
+            continue
+        if drawn.group != sample.group and drawn.image_size:
             scale = width / drawn.image_size[0], height / drawn.image_size[1]
             regions += [_scaled(region, *scale) for region in drawn.regions]
     raise DataError(

@@ -247,16 +247,19 @@ def _read_part(
             f"style {text!r}: {part!r} is a named style, to which nothing can be added · expected a"
             " shape, a color, alpha=… or width=…"
         )
-    raise TaskError(f"style {text!r}: {part!r} is unknown{nearest(part, _words(known, of))}")
+    words = _words(of)
+    if part == text:
+        words += [*known, *SWEEPS]
+    raise TaskError(f"style {text!r}: {part!r} is unknown{nearest(part, words)}")
 
 
-def _words(known: Mapping[str, PromptStyle], of: Shape) -> list[str]:
+def _words(of: Shape) -> list[str]:
     """List what a part of an inline style may be, for a mark of one shape."""
     spec = find_shape(of) if of else None
     bare = TAG_TEXTS if of == "tag" else ()
     if spec is not None and spec.settings is not None and spec.bare:
         bare = bare + get_args(spec.settings.model_fields[spec.bare].annotation)
-    return [*bare, *known, *SWEEPS, *shape_names(), *COLORS]
+    return [*bare, *shape_names(), *COLORS]
 
 
 def _number(key: str, value: str, text: str) -> float | int:

@@ -4,7 +4,7 @@ Colours, shapes, geometry seeds, the final text and the key are settled here, be
 loaded, and written down.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from vipbench.digests import added_facts, digest, facts
 from vipbench.errors import DataError, TaskError
@@ -16,6 +16,9 @@ from vipbench.prompts.wording import Wording, draw_articles
 from vipbench.schema import Fit, PromptChoices, PromptStyle, Replay, Request, Sample, Surround
 from vipbench.validation import checked
 
+OF_ONE_IMAGE = ("coordinates", "wrong", "shuffled", "surround")
+"""Kinds of styles that write, move or keep regions in the frame of the only image."""
+
 
 def build_request(
     sample: Sample,
@@ -24,7 +27,7 @@ def build_request(
     choices: PromptChoices | Mapping[str, object] | None = None,
     *,
     fit: Fit | None = None,
-    image_digest: str = "",
+    image_digest: str | Sequence[str] = "",
     replay: Replay | None = None,
 ) -> Request:
     """Turn a sample into the request that a model sees under a style; pure.
@@ -37,19 +40,25 @@ def build_request(
             as a mapping, such as `{"colors": ["red", None], "articles": [True, False]}`. Styles
             that draw nothing ignore them.
         fit: how the image is fitted to the model's square; default the task's, else `pad`.
-        image_digest: sha256 of the image file's bytes, which goes into the key.
+        image_digest: sha256 of the image file's bytes, which goes into the key; of several images
+            that of each, in order.
         replay: `official` samples where the published script does, at its temperature.
 
     Raises:
         TaskError: style and sample do not go together, or the choices do not fit the sample.
-        DataError: `coordinates` are asked of a sample whose image size is unknown, or a tag has
-            nothing to say of a region.
+        DataError: `coordinates` are asked of a sample whose image size is unknown, a tag has
+            nothing to say of a region, or several images are shown under a style that is for one.
     """
     task = sample.task
     fit = fit or (task.fit if task else None) or "pad"
     name = f"{task.name}: {sample.id!r}" if task else f"sample {sample.id!r}"
     if isinstance(choices, Mapping):
         choices = checked(PromptChoices, dict(choices), f"{name}: choices")
+    if sample.images and style.kind in OF_ONE_IMAGE:
+        raise DataError(
+            f"{name}: shows {len(sample.images)} images · style {style.name!r} of kind {style.kind}"
+            " is for questions about one image · leave it out"
+        )
     marks: tuple[Mark, ...] = ()
     articles: Iterator[bool] = iter(())
     if style.shapes:
@@ -67,6 +76,7 @@ def build_request(
         id=sample.id,
         turns=wording.turns(),
         image=sample.image,
+        images=sample.images,
         visual_prompts=tuple(in_order(style, [mark.all for mark in drawn])),
         blind=style.kind == "blind",
         exif=sample.exif,
@@ -96,17 +106,23 @@ def _surround(name: str, sample: Sample, style: PromptStyle) -> Surround | None:
     return style.surround.model_copy(update={"regions": sample.regions})
 
 
-def request_key(request: Request, task_version: int, image_digest: str) -> str:
+def request_key(request: Request, task_version: int, image_digest: str | Sequence[str]) -> str:
     """Return the sha256 (hex) of all that a model can see of a request.
 
     That is the task's version, the image file's bytes (the word `blind` where it is greyed), the
     visual prompts, the user's text or turns, the fit and `max_new_tokens`; where the answer is
     sampled, temperature and seed too; and what later versions add to a request, where it does not
-    have its default.
+    have its default. Of several images, the bytes of each file count, in order.
     """
+    digests = (image_digest,) if isinstance(image_digest, str) else tuple(image_digest)
+    images = digests if any(digests) else request.all_images
+    if len(images) != len(request.all_images):
+        raise ValueError(f"{request.id}: {len(images)} digests of {len(request.all_images)} images")
+    if request.blind:
+        images = ("blind",) * len(images)
     seen = {
         "task_version": task_version,
-        "image": "blind" if request.blind else image_digest or request.image,
+        "image": images[0],
         "visual_prompts": []
         if request.blind
         else [facts(prompt) for prompt in request.visual_prompts],
@@ -116,7 +132,10 @@ def request_key(request: Request, task_version: int, image_digest: str) -> str:
     }
     if request.temperature:
         seen |= {"temperature": request.temperature, "seed": request.seed}
-    return digest(seen | added_facts(request))
+    added = added_facts(request)
+    if "images" in added:
+        added["images"] = images
+    return digest(seen | added)
 
 
 def lead_region(sample: Sample) -> int:

@@ -41,10 +41,11 @@ def prompt_tags(sample: Sample, style: PromptStyle, prompts: Sequence[VisualProm
         tags["color"] = (_shared({_color(prompts[index], style) for index in lead}),)
         tags |= _variants(style, [prompts[index].shape for index in lead])
     if sample.image_size:
-        tags["target_size"] = (_size(sample.regions[target].box, sample.image_size),)
-        tags["size"] = (
-            _shared({_size(sample.regions[index].box, sample.image_size) for index in lead}),
-        )
+        sizes = [
+            _size(each.box, sample.size_of(each) or sample.image_size) for each in sample.regions
+        ]
+        tags["target_size"] = (sizes[target],)
+        tags["size"] = (_shared({sizes[index] for index in lead}),)
     return sample.tags | tags
 
 

@@ -18,7 +18,14 @@ from vipbench.runfolder.manifest import Identity
 from vipbench.runfolder.plan import BatchLimit, prompt_length
 from vipbench.runfolder.trials_file import Trials, write_trials
 from vipbench.runners.registry import find_spec
-from vipbench.runners.spec import Model, ModelChoice, RunContext, RunnerSpec, Sizing
+from vipbench.runners.spec import (
+    ONE_IMAGE,
+    Model,
+    ModelChoice,
+    RunContext,
+    RunnerSpec,
+    Sizing,
+)
 from vipbench.trials.make import TaskFacts, make_trials
 from vipbench.trials.selection import Selection, select
 
@@ -91,6 +98,7 @@ def prepare(settings: RunSettings, draft: Path, console: Console) -> Prepared:
     for note in (*spec.remarks(), *selection.notes, *data_notes, *unused, *texts):
         console.say(note)
     _check_data(facts, settings.max_errors)
+    _check_several(spec, facts)
     model = spec.describe(
         RunContext(selection.prompt_format, trials, ids, probe_runner, selection.suite)
     )
@@ -207,6 +215,16 @@ def _check_batches(settings: RunSettings, spec: RunnerSpec) -> None:
             f"--batch-size {settings.batch_size}: runner {settings.runner} asks one question at a "
             "time · say with --concurrency N how many may be under way"
         )
+
+
+def _check_several(spec: RunnerSpec, facts: Mapping[str, TaskFacts]) -> None:
+    """Refuse questions about several images for a runner that takes one."""
+    for task, found in facts.items():
+        if found.n_several and not spec.several_images:
+            raise RunnerError(
+                f"{task}: {found.n_several:,} questions show several images · runner {spec.name} "
+                f"takes {ONE_IMAGE} · ask with --runner hf or openai"
+            )
 
 
 def _check_data(facts: Mapping[str, TaskFacts], max_errors: float) -> None:

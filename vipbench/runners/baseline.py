@@ -95,6 +95,7 @@ class BaselineSpec(RunnerSpec):
 
     rule = "exact"
     batch_size = 1024
+    several_images = True
 
     def check(self) -> None:
         """Refuse a model, which would not be looked at."""

@@ -1,7 +1,7 @@
 """What every runner has, and what its answers are held to."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -41,25 +41,27 @@ class RunnerSettings(Record):
 class Runner(Protocol):
     """What every runner has.
 
-    Optional: `reads_images`, `patch_size`, `settings`, and `n_splits`, how many batches were split
-    in two because they did not fit into memory.
+    Optional: `reads_images`, `several_images` (whether a request may show several images),
+    `patch_size`, `settings`, and `n_splits`, how many batches were split in two because they did
+    not fit into memory.
     """
 
     @property
     def image_size(self) -> int | None:
         """Side in px of the square that images are fitted to; None: they come unfitted."""
 
-    def generate(self, requests: Sequence[Request], images: Sequence[np.ndarray]) -> list[Response]:
+    def generate(self, requests: Sequence[Request], images: Sequence[Any]) -> list[Response]:
         """Answer requests: one response each, in order.
 
-        `images` are uint8 (height, width, 3), RGB, marks drawn, one a request; none at all where
-        the runner has `reads_images = False`. Their memory is used again when this has returned.
+        `images` are uint8 (height, width, 3), RGB, marks drawn, one a request, or a tuple of them
+        where a request shows several; none at all where the runner has `reads_images = False`.
+        Their memory is used again when this has returned.
         """
 
 
-LoadPixels = Callable[[Request], np.ndarray]
-"""Returns uint8 (height, width, 3), RGB, marks drawn, of a request; DataError where its image is
-broken. May be called from any thread."""
+LoadPixels = Callable[[Request], np.ndarray | tuple[np.ndarray, ...]]
+"""Returns uint8 (height, width, 3), RGB, marks drawn, of a request, or a tuple of them where it
+shows several images; DataError where one is broken. May be called from any thread."""
 
 
 class Answered(NamedTuple):
@@ -81,6 +83,19 @@ class EachRunner(Protocol):
 def reads_images(runner: Runner) -> bool:
     """Whether images have to be loaded for a runner: unless it says no."""
     return bool(getattr(runner, "reads_images", True))
+
+
+def check_several(runner: Runner, name: str, requests: Sequence[Request]) -> None:
+    """Refuse requests with several images for a runner that does not say that it takes them."""
+    if getattr(runner, "several_images", False) or not reads_images(runner):
+        return
+    for request in requests:
+        if request.images:
+            raise RunnerError(
+                f"runner {name}: sample {request.id} shows {len(request.images)} images · expected "
+                "one, since the runner does not say that it takes several (several_images) · ask "
+                "with --runner hf or openai"
+            )
 
 
 def patch_size_of(runner: Runner) -> int | None:

@@ -41,6 +41,7 @@ class ImportedSpec(RunnerSpec):
     summary = "answers made elsewhere, from files"
     rule = "exact"
     batch_size = 1024
+    several_images = True
 
     @cached_property
     def files(self) -> dict[str, AnswerFile]:

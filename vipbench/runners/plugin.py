@@ -28,6 +28,7 @@ class PluginSpec(RunnerSpec):
     """A class of another package, built as `Class(model)`; what it is shows only then."""
 
     summary = "a class of another package"
+    several_images = True
 
     def check(self) -> None:
         """Import the class: a wrong name or a broken package is an error before data are read."""

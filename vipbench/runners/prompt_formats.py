@@ -380,13 +380,16 @@ def choose_own(tokenizer: PreTrainedTokenizerBase | None, given: object) -> Chat
     return template
 
 
-def conversation(turns: Sequence[str], **image: object) -> list[dict[str, Any]]:
-    """Turns as chat templates take them, the image in front of the first; `image` is its part."""
+def conversation(turns: Sequence[str], *images: Mapping[str, object]) -> list[dict[str, Any]]:
+    """Turns as chat templates take them, the images in front of the first; by default one.
+
+    `images` are what their parts hold, in order.
+    """
     messages: list[dict[str, Any]] = [
         {"role": "assistant" if i % 2 else "user", "content": [{"type": "text", "text": turn}]}
         for i, turn in enumerate(turns)
     ]
-    messages[0]["content"].insert(0, {"type": "image", **image})
+    messages[0]["content"][:0] = [{"type": "image", **image} for image in images or ({},)]
     return messages
 
 

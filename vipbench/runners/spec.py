@@ -33,6 +33,7 @@ from vipbench.schema import (
 from vipbench.trials.selection import Selection
 
 GREEDY = "greedy"
+ONE_IMAGE = "one, since the model was not trained for several images in one prompt"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -208,6 +209,8 @@ class RunnerSpec(ABC):
     """Requests in a batch where it does not count tokens; runners of this package halve a batch
     that does not fit into memory."""
 
+    several_images: ClassVar[bool] = False
+    """Whether a question may show several images; a plugin's runner says so itself."""
     asks_endpoint: ClassVar[bool] = False
     """Whether it asks a server, one request at a time, and so many at once as that takes."""
 

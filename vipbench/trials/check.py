@@ -7,6 +7,8 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
+from PIL import Image
+
 from vipbench.console import QUIET, Console
 from vipbench.data.box_tally import BoxTally
 from vipbench.data.samples import inspect_image, load_samples
@@ -159,7 +161,7 @@ def _report(
         task=task,
         styles=styles,
         n_records=n_records,
-        n_images=len({sample.image for sample in samples}),
+        n_images=len({image for sample in samples for image in sample.all_images}),
         synthetic=synthetic,
         findings=tuple(findings),
         ids=frozenset(sample.id for sample in samples),
@@ -227,10 +229,17 @@ def _draw_image(samples: Sequence[Sample], choice: TaskChoice) -> list[Problem]:
         problems.append(_warning(samples[0], "image_converted", message))
     texts = TextWarnings()
     for sample in samples:
+        try:
+            images = [image, *_others(sample, choice)]
+        except DataError as error:
+            problems.append(Problem(id=sample.id, code="bad_image", message=str(error)))
+            continue
         for style in choice.styles:
             try:
                 request = build_request(sample, style, seed=0, fit=choice.fit)
-                fit(draw_request(image.copy(), request)[0], request.fit, SIDE)
+                for index, each in enumerate(images):
+                    shown = request.of_image(index)
+                    fit(draw_request(each.copy(), shown)[0], shown.fit, SIDE)
             except (DataError, TaskError) as error:
                 message = f"style {style.name}: {error}"
                 problems.append(Problem(id=sample.id, code="not_askable", message=message))
@@ -238,6 +247,12 @@ def _draw_image(samples: Sequence[Sample], choice: TaskChoice) -> list[Problem]:
                 problems.extend(_drawn_from_box(sample, request))
                 problems.extend(texts.add(sample, style, request))
     return problems
+
+
+def _others(sample: Sample, choice: TaskChoice) -> list[Image.Image]:
+    """Open the images of a sample after the first; DataError where one is broken."""
+    paths = (safe_path(choice.source.image_roots, image) for image in sample.images[1:])
+    return [open_image(path, sample.exif)[0] for path in paths]
 
 
 def _drawn_from_box(sample: Sample, request: Request) -> Iterator[Problem]:

@@ -72,6 +72,8 @@ class TaskFacts:
     """sha256 of `trial_facts` of all trials."""
     texts_note: str
     """What in the texts that are sent looks wrong; empty: nothing."""
+    n_several: int = 0
+    """Requests that show several images."""
     notes: tuple[str, ...] = ()
     """Warnings that a wrong score may come of, for the user: one line for each code."""
 
@@ -177,10 +179,11 @@ def _task_trials(
                         style,
                         seed,
                         fit=choice.fit,
-                        image_digest=record.image_digest,
+                        image_digest=record.image_digests,
                         replay=replay,
                     )
                     tally.boxes_for_polygons += n_drawn_from_box(request)
+                    tally.n_several += bool(request.images)
                     tally.texts.add(sample, style, request)
                     trial = _trial(spec, style, sample, request)
                 digest.update(trial_facts(trial))
@@ -193,6 +196,7 @@ def _task_trials(
         errors=tuple(tally.errors),
         image_modes=tally.image_modes,
         boxes_for_polygons=tally.boxes_for_polygons,
+        n_several=tally.n_several,
         digest=digest.hexdigest(),
         texts_note=tally.texts.note(spec.name),
         notes=tally.notes(spec.name),
@@ -205,8 +209,8 @@ class _Inspected(Record):
     record: Sample | Problem
     error: str | None = None
     """Why it cannot be asked."""
-    image_digest: str = ""
-    """sha256."""
+    image_digests: tuple[str, ...] = ()
+    """sha256 of each image's file, in order."""
 
     @property
     def sample(self) -> Sample | None:
@@ -235,6 +239,7 @@ class _Tally:
         self.errors: list[Problem] = []
         self.image_modes: dict[str, str] = {}
         self.boxes_for_polygons = 0
+        self.n_several = 0
         self.texts = TextWarnings()
         self._noted: dict[str, Problem | _Warning] = {}
 
@@ -341,7 +346,7 @@ def _unique(ids: Sequence[str], unusable: Sequence[int]) -> list[str]:
 
 
 def _inspect(record: Sample | Problem, source: DataSource, tally: _Tally) -> _Inspected:
-    """Check a sample's image, and digest it."""
+    """Check a sample's images, and digest them."""
     if isinstance(record, Problem):
         return tally.fail(record, record)
     if record.answer_only:
@@ -353,11 +358,14 @@ def _inspect(record: Sample | Problem, source: DataSource, tally: _Tally) -> _In
         return tally.fail(record, error)
     if sample is None:
         raise ValueError(f"{record.id}: unusable, and no problem says why")
-    path = safe_path(source.image_roots, sample.image)
-    mode = image_header(path).mode
-    if mode != "RGB":
-        tally.image_modes[sample.image] = mode
-    return _Inspected(record=sample, image_digest=file_digest(path))
+    digests = []
+    for image in sample.all_images:
+        path = safe_path(source.image_roots, image)
+        mode = image_header(path).mode
+        if mode != "RGB":
+            tally.image_modes[image] = mode
+        digests.append(file_digest(path))
+    return _Inspected(record=sample, image_digests=tuple(digests))
 
 
 # --- trials around requests

@@ -196,6 +196,11 @@ def _measure_image(
     image_wh = samples[0].image_size
     if image_wh is None:
         raise ValueError(f"{samples[0].id}: the header of its image has not been read")
+    if several := [sample for sample in samples if sample.images]:
+        raise DataError(
+            f"{several[0].id}: shows {len(several[0].images)} images · expected one, of which "
+            "--visibility measures the marks · a run writes down what can be seen of each mark"
+        )
     measured = []
     for sample in samples:
         try:

@@ -578,3 +578,42 @@ def test_what_the_runner_cannot_do_is_refused_before_anything_is_read(
     with pytest.raises(RunnerError, match=message):
         run(settings(tmp_path, **({"runner": "hf", "model": str(llava)} | fields)))
     assert not (tmp_path / "run").exists()
+
+
+# --- several images
+
+
+def test_two_images_are_asked_as_the_processor_takes_them(llava: Path) -> None:
+    runner = HfRunner(llava, device="cpu")
+    first, second, third = pictures(3)
+    pair = ask("which is it?").model_copy(update={"images": ("x", "y")})
+    swapped, alone = runner.generate([pair, ask("what?")], [(second, first), third])
+    both, one = runner.generate([pair, ask("what?")], [(first, second), third])
+    assert (alone, one.n_prompt_tokens) == (
+        one,
+        runner.generate([ask("what?")], [third])[0].n_prompt_tokens,
+    )
+    assert both.n_prompt_tokens == swapped.n_prompt_tokens
+    load: Any = AutoProcessor.from_pretrained
+    processor = load(llava)
+    inputs = processor(
+        text=runner.prompt(pair),
+        images=[Image.fromarray(first), Image.fromarray(second)],
+        return_tensors="pt",
+    )
+    n = inputs["input_ids"].shape[1]
+    assert both.n_prompt_tokens == n
+    [row] = runner.model.generate(**inputs, do_sample=False, max_new_tokens=12)[:, n:].tolist()
+    stop = next((k for k, token in enumerate(row) if token in END_IDS), None)
+    assert both.text == processor.tokenizer.decode(row[:stop], skip_special_tokens=True)
+    with pytest.raises(RunnerError, match="has 1 images · expected 2"):
+        runner.generate([pair], [first])
+
+
+def test_a_template_that_places_one_image_is_refused(folder: Path) -> None:
+    runner = HfRunner(folder, device="cpu")
+    whole = runner._process
+    runner._process = lambda turns, *images: whole(turns, images[0])  # type: ignore[method-assign]
+    pair = ask("?").model_copy(update={"images": ("x", "y")})
+    with pytest.raises(RunnerError, match=r"for 2 images, and .* for one · expected a template"):
+        runner.generate([pair], [tuple(pictures(2))])

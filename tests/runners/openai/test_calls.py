@@ -19,22 +19,22 @@ def facts(**fields: Any) -> EndpointFacts:
 
 
 def test_sampling_and_room_are_always_said() -> None:
-    call = to_call(request(), IMAGE, facts(reasoning_tokens=100, reasoning_effort="low"))
+    call = to_call(request(), [IMAGE], facts(reasoning_tokens=100, reasoning_effort="low"))
     assert (call.sampling.temperature, call.sampling.top_p, call.sampling.seed) == (0, 1, 0)
     assert (call.answer_tokens, call.reasoning_tokens, call.n_tokens) == (8, 100, 108)
     assert (call.reasoning_effort, call.top_logprobs) == ("low", None)
-    sampled = to_call(request(temperature=0.7, seed=2**40 + 5), IMAGE, facts())
+    sampled = to_call(request(temperature=0.7, seed=2**40 + 5), [IMAGE], facts())
     assert sampled.sampling.temperature == 0.7
     assert 0 <= (sampled.sampling.seed or 0) < 2**31
 
 
 def test_log_probabilities_are_asked_for_where_letters_answer() -> None:
-    assert to_call(request(options=("A", "B")), IMAGE, facts()).top_logprobs == 20
+    assert to_call(request(options=("A", "B")), [IMAGE], facts()).top_logprobs == 20
 
 
 def test_the_image_stands_before_or_behind_the_first_text() -> None:
     turns = ("Which?", "B", "Why?")
-    first = to_call(request(turns=turns), IMAGE, facts(system="Be brief.")).messages
+    first = to_call(request(turns=turns), [IMAGE], facts(system="Be brief.")).messages
     assert [message.role for message in first] == ["system", "user", "assistant", "user"]
     assert [message.parts for message in first] == [
         ("Be brief.",),
@@ -42,5 +42,5 @@ def test_the_image_stands_before_or_behind_the_first_text() -> None:
         ("B",),
         ("Why?",),
     ]
-    last = to_call(request(turns=turns), IMAGE, facts(image_order="last")).messages
+    last = to_call(request(turns=turns), [IMAGE], facts(image_order="last")).messages
     assert last[0].parts == ("Which?", IMAGE)

@@ -1,3 +1,5 @@
+import base64
+import io
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -5,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.endpoint_runs import has_image, image_of, text_of
 from tests.judge_server import Answer, Asked, JudgeServer
@@ -12,6 +15,7 @@ from tests.runners.openai.test_calls import request
 from vipbench.console import Console
 from vipbench.endpoints.dialect import USUAL, Dialect
 from vipbench.errors import DataError, EndpointStopped, RunnerError
+from vipbench.images.load import digest_shown
 from vipbench.runners.endpoint_options import EndpointOptions
 from vipbench.runners.openai.runner import GIVE_UP_AFTER, OpenAiRunner
 from vipbench.runners.openai.spec import OpenAiSpec
@@ -225,3 +229,22 @@ def test_it_answers_a_batch_like_any_runner() -> None:
     with running(echo) as (runner, _):
         found = runner.generate(requests(5), [PIXELS] * 5)
     assert [response.text for response in found] == [f"number {i}" for i in range(5)]
+
+
+def test_several_images_are_sent_in_order_each_shrunk_by_itself() -> None:
+    [asked] = requests(1, images=("a.png", "b.png"))
+    shown = (PIXELS, np.full((10, 10, 3), 200, np.uint8))
+    with running(echo, max_side=20) as (runner, server):
+        [response] = runner.generate([asked], [shown])
+    body: Any = server.asked[0].body
+    parts = body["messages"][-1]["content"]
+    assert [part["type"] for part in parts] == ["image_url", "image_url", "text"]
+    sent = [decoded(part) for part in parts[:2]]
+    assert [each.shape for each in sent] == [(10, 20, 3), (10, 10, 3)]
+    assert np.array_equal(sent[1], shown[1])
+    assert response.pixels == digest_shown(tuple(sent))
+
+
+def decoded(part: dict[str, Any]) -> np.ndarray:
+    data = part["image_url"]["url"].partition(",")[2]
+    return np.array(Image.open(io.BytesIO(base64.b64decode(data))))

@@ -27,6 +27,7 @@ from vipbench.runners.checkpoints.quantizing import check_quantized, quantized_o
 from vipbench.runners.checkpoints.tokenizer_files import is_model_only, tokenizer_errors
 from vipbench.runners.conversion.llama_tokenizer import load_original_tokenizer
 from vipbench.runners.device import Placement
+from vipbench.runners.spec import ONE_IMAGE
 from vipbench.schema import Request
 
 ATTENTION_BACKENDS = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
@@ -242,9 +243,17 @@ def readable_tokenizer(folder: Path) -> Iterator[Path]:
 
 
 def check_images(
-    name: str, requests: Sequence[Request], images: Sequence[np.ndarray], side: int
+    name: str,
+    requests: Sequence[Request],
+    images: Sequence[Any],
+    side: int,
+    *,
+    several: bool = False,
 ) -> None:
-    """Refuse a batch of model `name` without exactly one uint8 (side, side, 3) image a request."""
+    """Refuse a batch of model `name` without exactly one uint8 (side, side, 3) image a request.
+
+    With `several`, a request that shows several images has a tuple of them.
+    """
     if len(images) != len(requests):
         raise RunnerError(
             f"{name}: {len(images)} images for {len(requests)} requests · expected exactly one each"
@@ -253,16 +262,22 @@ def check_images(
     for request, image in zip(requests, images, strict=True):
         if image is None:
             raise RunnerError(f"{name}: sample {request.id} has no image")
-        if image.ndim == 4:
+        shown = image if isinstance(image, tuple) else tuple(image) if image.ndim == 4 else (image,)
+        if not several and (len(shown) > 1 or shown[0] is not image):
             raise RunnerError(
-                f"{name}: sample {request.id} has {len(image)} images · expected one, since the "
-                "model was not trained for several images in one prompt"
+                f"{name}: sample {request.id} has {len(shown)} images · expected {ONE_IMAGE}"
             )
-        if image.shape != shape or image.dtype != np.uint8:
+        if several and len(shown) != len(request.all_images):
             raise RunnerError(
-                f"{name}: the image of sample {request.id} is {image.dtype} {image.shape} · "
-                f"expected uint8 {shape}"
+                f"{name}: sample {request.id} has {len(shown)} images · expected "
+                f"{len(request.all_images)}, as its request shows"
             )
+        for pixels in shown:
+            if pixels.shape != shape or pixels.dtype != np.uint8:
+                raise RunnerError(
+                    f"{name}: the image of sample {request.id} is {pixels.dtype} {pixels.shape} · "
+                    f"expected uint8 {shape}"
+                )
 
 
 def end_ids(model: Any, tokenizer: Any) -> frozenset[int]:

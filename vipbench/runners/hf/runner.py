@@ -24,6 +24,7 @@ from transformers import (
 )
 
 from vipbench.errors import RunnerError
+from vipbench.images.load import Pixels
 from vipbench.runners.checkpoints.checkpoint import ModelInfo, check_model
 from vipbench.runners.checkpoints.lending import own_names
 from vipbench.runners.checkpoints.loading import (
@@ -76,6 +77,7 @@ class HfRunner:
     """Answers requests with a checkpoint that `AutoModelForImageTextToText` loads."""
 
     reads_images = True
+    several_images = True
 
     def __init__(
         self,
@@ -148,45 +150,58 @@ class HfRunner:
         # The checkpoint's own would bring its sampling and penalties into greedy answers.
         self.model.generation_config = _greedy(self._end_ids, self._pad_id)
         self.n_image_tokens = self._try_out()
+        self._n_image_tokens = {1: self.n_image_tokens}
+        """Images of a request -> tokens of all of them."""
 
-    def generate(self, requests: Sequence[Request], images: Sequence[np.ndarray]) -> list[Response]:
+    def generate(self, requests: Sequence[Request], images: Sequence[Pixels]) -> list[Response]:
         """Answer a batch; one response a request, in order.
 
-        `images` are uint8 (image_size, image_size, 3), RGB, one a request. A request is an error
-        of its own where its text holds a special token of the model, which the model could not
-        tell from a real one; where the template leaves out a turn; where it is too long.
+        `images` are uint8 (image_size, image_size, 3), RGB, one a request, or a tuple of them
+        where it shows several. A request is an error of its own where its text holds a special
+        token of the model, which the model could not tell from a real one; where the template
+        leaves out a turn; where it is too long.
 
         Raises:
-            RunnerError: an image is missing or of another shape, or an answer is to be sampled.
+            RunnerError: an image is missing or of another shape, the model takes no such number
+                of images, or an answer is to be sampled.
         """
-        check_images(self.info.name, requests, images, self.image_size)
+        check_images(self.info.name, requests, images, self.image_size, several=True)
         for request in requests:
             if request.temperature:
                 raise RunnerError(
                     f"runner hf: sample {request.id} is to be sampled at temperature "
                     f"{request.temperature:g} · expected 0, since this runner answers greedily"
                 )
-        rows = [self._encode(r, image) for r, image in zip(requests, images, strict=True)]
+        for n in {len(request.all_images) for request in requests} - self._n_image_tokens.keys():
+            self._n_image_tokens[n] = self._try_several(n)
+        rows = [
+            self._encode(request, image if isinstance(image, tuple) else (image,))
+            for request, image in zip(requests, images, strict=True)
+        ]
         asked = [i for i, row in enumerate(rows) if row.error is None]
+        answers: dict[int, _Answer] = {}
         with inference(self.model):
-            decoded = self._answer([rows[i] for i in asked]) if asked else []
-        answers = dict(zip(asked, decoded, strict=True))
+            # Some processors give features by request, of which a batch has equally many.
+            for n in sorted({len(requests[i].all_images) for i in asked}):
+                alike = [i for i in asked if len(requests[i].all_images) == n]
+                answers.update(zip(alike, self._answer([rows[i] for i in alike]), strict=True))
         return [self._respond(row, answers.get(i)) for i, row in enumerate(rows)]
 
     def prompt(self, request: Request) -> str:
         """Return the whole prompt as the chat template writes it."""
-        return self._render(request.turns)
+        return self._render(request.turns, len(request.all_images))
 
-    def _render(self, turns: Sequence[str]) -> str:
+    def _render(self, turns: Sequence[str], n_images: int = 1) -> str:
         # Rendered as transformers does, but in bounded time and on the same day.
-        messages = conversation(turns, image="<Image>")
+        part = {"image": "<Image>"}
+        messages = conversation(turns, *[part] * n_images)
         return self._template.render(messages, self.processor.tokenizer.special_tokens_map)
 
-    def _encode(self, request: Request, image: np.ndarray) -> _Row:
+    def _encode(self, request: Request, images: tuple[np.ndarray, ...]) -> _Row:
         """Let the processor make the inputs of one request, and check what it made."""
         try:
             fault = self._find_control(request.turns) or self._find_loss(len(request.turns))
-            inputs = {} if fault else self._process(request.turns, image)
+            inputs = {} if fault else self._process(request.turns, *images)
         except RunnerError as error:
             fault, inputs = str(error), {}
         except _PROCESSOR_ERRORS as error:
@@ -197,8 +212,9 @@ class HfRunner:
         ids = inputs["input_ids"][0]
         n_image_tokens = int((ids == self._image_id).sum())
         highest = int(ids[ids != self._image_id].max())
-        if n_image_tokens != self.n_image_tokens:
-            fault = f"the prompt has {n_image_tokens} image tokens, not {self.n_image_tokens}"
+        wanted = self._n_image_tokens[len(images)]
+        if n_image_tokens != wanted:
+            fault = f"the prompt has {n_image_tokens} image tokens, not {wanted}"
         elif highest >= self._n_embeddings:
             fault = f"the tokenizer gives id {highest}, the model has {self._n_embeddings}"
         elif self._max_length is not None and len(ids) >= self._max_length:
@@ -221,10 +237,11 @@ class HfRunner:
             self._losses[n_turns] = fault
         return self._losses[n_turns]
 
-    def _process(self, turns: Sequence[str], image: np.ndarray) -> dict[str, torch.Tensor]:
+    def _process(self, turns: Sequence[str], *images: np.ndarray) -> dict[str, torch.Tensor]:
+        parts = [{"image": Image.fromarray(image)} for image in images]
         inputs = self.processor.apply_chat_template(
-            [conversation(turns, image=Image.fromarray(image))],
-            chat_template=as_template(self._render(turns)),
+            [conversation(turns, *parts)],
+            chat_template=as_template(self._render(turns, len(images))),
             tokenize=True,
             add_generation_prompt=True,
             return_dict=True,
@@ -353,6 +370,28 @@ class HfRunner:
             ) from error
         return n_image_tokens
 
+    def _try_several(self, n: int) -> int:
+        """Ask one question about `n` images, and return their tokens; RunnerError if it fails."""
+        grey = np.full((self.image_size, self.image_size, 3), 128, np.uint8)
+        try:
+            inputs = self._process(("?",), *[grey] * n)
+            n_image_tokens = int((inputs["input_ids"] == self._image_id).sum())
+            if n_image_tokens <= self.n_image_tokens:
+                raise RunnerError(
+                    f"{self.info.name}: the chat template places {n_image_tokens} image tokens for "
+                    f"{n} images, and {self.n_image_tokens} for one · expected a template that "
+                    "places each image · ask a model that takes several, or questions about one"
+                )
+            with inference(self.model):
+                self._generate([_Row(inputs, 1)])
+        except (*LOAD_ERRORS, *_PROCESSOR_ERRORS) as error:
+            raise RunnerError(
+                f"{self.info.name}: fails at {n} images and one question ({error_line(error)}) · "
+                "expected a model that takes several images in one prompt · ask another one, or "
+                "questions about one image"
+            ) from error
+        return n_image_tokens
+
 
 class _Finite(LogitsProcessor):
     """Notes rows whose logits are NaN or infinite, and ends them if the model has an end token."""
@@ -422,7 +461,7 @@ def _find_template(info: ModelInfo, processor: Any) -> ChatTemplate:
         raise RunnerError(f"{where}: there is none · expected one in chat_template.jinja")
     template.check_repeats(
         template.render(
-            conversation(("?",), image="<Image>"), processor.tokenizer.special_tokens_map
+            conversation(("?",), {"image": "<Image>"}), processor.tokenizer.special_tokens_map
         )
     )
     return template

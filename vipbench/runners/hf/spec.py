@@ -16,6 +16,7 @@ class HfSpec(CheckpointSpec):
     """Any checkpoint that transformers knows as one of images and text; it answers greedily."""
 
     FORMAT: PromptFormat = "chat_template"
+    several_images = True
     summary = "any image-text-to-text checkpoint of transformers, such as LLaVA-1.5"
 
     def check(self) -> None:

@@ -4,8 +4,6 @@ import contextlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-import numpy as np
-
 from vipbench.console import QUIET, Console
 from vipbench.endpoints import first_token
 from vipbench.endpoints.chat import Chat
@@ -17,7 +15,7 @@ from vipbench.endpoints.meter import Limits, Meter, Tally
 from vipbench.endpoints.pool import Outcome, ask_all
 from vipbench.endpoints.replies import Reply
 from vipbench.errors import DataError, RunnerError
-from vipbench.images.load import digest_pixels
+from vipbench.images.load import Pixels, digest_shown
 from vipbench.runfolder.endpoint_use import EndpointFacts, Usage
 from vipbench.runners.contract import Answered, LoadPixels, RunnerSettings
 from vipbench.runners.openai.answers import to_response
@@ -32,6 +30,8 @@ they are asked again by the next command."""
 
 class OpenAiRunner:
     """Asks one endpoint; an answer depends on nothing but its request."""
+
+    several_images = True
 
     def __init__(
         self,
@@ -179,7 +179,7 @@ class OpenAiRunner:
         for each in lost:
             yield self._answered(under_way.pop(each.number), each)
 
-    def generate(self, requests: Sequence[Request], images: Sequence[np.ndarray]) -> list[Response]:
+    def generate(self, requests: Sequence[Request], images: Sequence[Pixels]) -> list[Response]:
         """Answer requests; one response each, in order."""
         if self._chat is None:
             self.open(QUIET)
@@ -254,13 +254,15 @@ class _Question:
         self._load, self._facts, self._max_side = load, facts, max_side
 
     def __call__(self) -> Call:
-        """Draw, shrink and encode the image; NoReply where it is broken."""
+        """Draw, shrink and encode the images; NoReply where one is broken."""
         try:
             drawn = self._load(self.request)
         except DataError as error:
             raise NoReply(f"image: {error}") from None
-        pixels = shrink(drawn, self._max_side)
-        if pixels is not drawn:
-            self.digest = digest_pixels(pixels)
-        image = encode(pixels, self._facts.image_format, self._facts.image_detail)
-        return to_call(self.request, image, self._facts)
+        whole = drawn if isinstance(drawn, tuple) else (drawn,)
+        sent = tuple(shrink(pixels, self._max_side) for pixels in whole)
+        if any(pixels is not before for pixels, before in zip(sent, whole, strict=True)):
+            self.digest = digest_shown(sent if isinstance(drawn, tuple) else sent[0])
+        how = self._facts.image_format, self._facts.image_detail
+        images = [encode(pixels, *how) for pixels in sent]
+        return to_call(self.request, images, self._facts)

@@ -53,6 +53,7 @@ class OpenAiSpec(RunnerSpec):
     summary = "a model behind an OpenAI-compatible endpoint"
     heeds = frozenset({"replay"})
     asks_endpoint = True
+    several_images = True
     batch_size = 1
 
     def check(self) -> None:
@@ -143,15 +144,17 @@ class OpenAiSpec(RunnerSpec):
 
     def estimate(self, requests: Iterable[Request]) -> Estimate:
         """Add up prompts, images and limits, as the client estimates them."""
-        n, n_prompt, most_new = 0, 0, 0
+        n, n_images, n_prompt, most_new = 0, 0, 0, 0
         for request in requests:
             n += 1
-            n_prompt += IMAGE_TOKENS + sum(map(estimated_tokens, request.turns))
+            n_images += len(request.all_images)
+            n_prompt += IMAGE_TOKENS * len(request.all_images)
+            n_prompt += sum(map(estimated_tokens, request.turns))
             n_prompt += estimated_tokens(self.facts.system) if self.facts.system else 0
             most_new += request.max_new_tokens + self.facts.reasoning_tokens
         return Estimate(
             n_requests=n,
-            n_images=n,
+            n_images=n_images,
             n_prompt_tokens=n_prompt,
             most_new_tokens=most_new,
             most_dollars=self.limits.cost(n_prompt, most_new),
