@@ -284,7 +284,7 @@ def test_each_region_is_held_against_its_own_image(write: Write, tmp_path: Path)
     ("fields", "code", "words"),
     [
         (two(image="a.png"), "images", "'image' and 'images' · expected one"),
-        (two(images=None), "images", "neither 'image' nor 'images'"),
+        (two(images=None), "bad_record", "neither 'image' nor 'images'"),
         (two(images=[]), "images", "empty"),
         (two(region_images=None), "images", "no 'region_images' · expected the index"),
         (two(region_images=[0]), "images", "1 region_images, but 2 regions"),
