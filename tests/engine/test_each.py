@@ -333,7 +333,8 @@ def test_a_server_that_goes_away_is_exit_code_3_and_the_same_command_goes_on(
         assert done.returncode == 3, done.stderr
         assert "questions in a row got no answer, the last: HTTP 503" in done.stderr
         n = len(lines(tmp_path / "run"))
-        assert n == 10
+        # The one call that is no question of the run comes sooner or later.
+        assert n == sum(asked.number <= 10 and has_image(asked) for asked in server.asked) >= 10
         assert {line.state for line in lines(tmp_path / "run")} == {"answered"}
         gone.set()
         server.asked.clear()
