@@ -79,7 +79,7 @@ def _sample(value: object, where: str, images: ImageRoots) -> Sample:
     regions, size = _regions(record, where)
     if record.answer not in tuple("ABCDEFGHIJKLMNOPQRSTUVWXYZ"[: len(record.choices)]):
         raise BadRecord(
-            f"{where}: answer {record.answer!r:.60} is no letter of its {len(record.choices)}"
+            f"{where}: answer {record.answer!r:.60} is not a letter of its {len(record.choices)}"
             " choices",
             "answer_not_in_options",
         )

@@ -81,7 +81,7 @@ def _sample(value: object, where: str) -> Sample:
         raise BadRecord(f"{where}: an option between others is empty: {texts!r:.80}", "choices")
     if row.answer not in tuple(LETTERS[: len(choices)]):
         raise BadRecord(
-            f"{where}: answer {row.answer!r:.60} is no letter of its {len(choices)} options",
+            f"{where}: answer {row.answer!r:.60} is not a letter of its {len(choices)} options",
             "answer_not_in_options",
         )
     if not row.image:

@@ -86,7 +86,7 @@ def test_the_text_is_the_published_one(data: Path, samples: Samples, text: Any) 
 @pytest.mark.parametrize(
     ("fields", "code", "words"),
     [
-        ({"answer": "E"}, "answer_not_in_options", "answer 'E' is no letter of its 4 choices"),
+        ({"answer": "E"}, "answer_not_in_options", "answer 'E' is not a letter of its 4 choices"),
         ({"answer": None}, "bad_record", "answer = None"),
         ({"choices": ["Blue.", "B. Red."]}, "choice_labels", "choices[0] = 'Blue.' · expected 'A'"),
         ({"choices": ["A. x", "A. y"]}, "choice_labels", "choices[1] = 'A. y' · expected 'B'"),
