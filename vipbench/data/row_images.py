@@ -36,7 +36,7 @@ BASE64_IMAGE = re.compile(
     rb"|Qk[0-9A-Za-z+/]{8}|SUkqA|TU0AK|[\w+/=\\-]{200}))" % "|".join(IMAGE_KEYS).encode(),
     re.IGNORECASE,
 )
-"""A key of JSON with an image in its value: of a known format, or so long that it is no path."""
+"""A key of JSON with an image in its value: of a known format, or so long that it is not a path."""
 
 _DATA_URL = re.compile(r"\s*data:[\w/.+-]*;base64,", re.IGNORECASE)
 _BASE64 = re.compile(r"[\w+/=\s-]+", re.ASCII)

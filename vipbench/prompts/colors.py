@@ -43,12 +43,6 @@ def color_rgb(text: str) -> RGB:
     raise TaskError(f"color {text!r} is unknown{nearest(text, COLORS)} (or #rrggbb)")
 
 
-def color_hex(name: str) -> str:
-    """Write a colour of the pool, black or white as `#rrggbb`."""
-    rgb = {"black": (0, 0, 0), "white": (255, 255, 255), **COLORS}[name]
-    return "#{:02x}{:02x}{:02x}".format(*rgb)
-
-
 def color_group(rgb: RGB) -> str:
     """Return the breakdown group of a colour: its pool name, else `#rrggbb`."""
     return _COLOR_NAMES.get(rgb, "#{:02x}{:02x}{:02x}".format(*rgb))

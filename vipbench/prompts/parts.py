@@ -6,7 +6,6 @@ from typing import TypeVar, cast, get_origin
 from vipbench.errors import DataError, TaskError, nearest
 from vipbench.images.shapes.registry import find_shape
 from vipbench.images.shapes.settings import MarkerSettings
-from vipbench.prompts.colors import COLORS, color_hex
 from vipbench.prompts.mentions import LETTERS
 from vipbench.schema import PromptStyle, Region, Setting, Shape
 from vipbench.validation import checked
@@ -15,13 +14,12 @@ T = TypeVar("T")
 
 TAG_TEXTS = ("number", "letter", "id", "id_number")
 """What tags may say of each region; any other word stands for itself."""
-PAINTS = COLORS.keys() | {"black", "white"}
 
 
 def read_settings(shape: Shape, given: Mapping[str, object], where: str) -> dict[str, Setting]:
     """Check what a user says of a shape, as text or as YAML; return the settings that were said.
 
-    Colours may be named, and the numbers of a pair stand with slashes between them: `offset=0/-25`.
+    The numbers of a pair stand with slashes between them: `offset=0/-25`.
 
     Raises:
         TaskError: The shape takes no settings, one is unknown or out of its range; begins with
@@ -41,14 +39,9 @@ def read_settings(shape: Shape, given: Mapping[str, object], where: str) -> dict
         field = kind.model_fields[name]
         is_tuple = get_origin(field.annotation) is tuple
         is_list = is_tuple and isinstance(value, str)
-        fields[name] = str(value).split("/") if is_list else _painted(value)
+        fields[name] = str(value).split("/") if is_list else value
     record = checked(kind, fields, where)
     return cast(dict[str, Setting], record.model_dump(exclude_unset=True))
-
-
-def _painted(value: object) -> object:
-    """Write a colour's name as `#rrggbb`; other values are left as they are."""
-    return color_hex(value) if isinstance(value, str) and value in PAINTS else value
 
 
 def tells_regions_apart(style: PromptStyle) -> bool:

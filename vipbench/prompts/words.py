@@ -16,8 +16,8 @@ WORDS: dict[Shape, ShapeWords] = {
     "marker": ShapeWords("marked by", "marker", participle="marked"),
     "tag": ShapeWords("marked by", "tag", participle="labeled"),
 }
-"""Preposition and noun of each built-in shape. ViP-LLaVA, visual_prompt_generator.py, lines 23-32.
-"""
+"""Preposition and noun of each built-in shape. ViP-LLaVA, visual_prompt_generator.py, lines 23-32;
+those of marker and tag are ours."""
 MARKERS: dict[str, ShapeWords] = {
     "circle": ShapeWords("marked by", "circle", participle="circled"),
     "dot": ShapeWords("marked by", "dot", participle="dotted"),
