@@ -539,10 +539,12 @@ class Response(SparseRecord):
     """A runner names it where the model has refused; else it follows from error and finish."""
 
 
-class Trial(Record):
+class Trial(SparseRecord):
     """One sample under one style: the request, and what scoring and reports need beside it."""
 
     FIRST_FIELDS = frozenset({"request", "error", "tags", "choice_ids"})
+    UNDIGESTED = frozenset({"segment"})
+    SPARSE = frozenset({"segment"})
 
     task: str
     style: str
@@ -557,6 +559,8 @@ class Trial(Record):
     """The sample's tags, and shape, color, size and n_marks of its visual prompts."""
     choice_ids: tuple[str, ...] = ()
     """As in `Sample`."""
+    segment: int = 0
+    """Which part of the run asks it, in the order in which they were added."""
 
 
 class Score(Record):

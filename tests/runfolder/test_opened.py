@@ -19,6 +19,7 @@ ALONE = {
     "report/leaderboard.py": "reads the summary, which opens the run",
     "exchange/export.py": "reads rows of a run that it has opened",
     "cli/ls.py": "reads manifests only",
+    "run/extend.py": "reads what is opened when the run goes on",
     "run/dry_run.py": "reads the times of other runs only",
     "run/merge.py": "looks whose a folder is, in which it writes",
     "runfolder/bound.py": "holds the files against it",

@@ -26,6 +26,7 @@ from vipbench.runfolder.manifest import (
     CertificateRef,
     Identity,
     Manifest,
+    Segment,
     Settings,
     TaskRun,
     Times,
@@ -54,17 +55,17 @@ RECORDS: dict[str, type[Record]] = {
     record.__name__: record
     for record in (
         *(Manifest, Identity, Settings, PromptStyle, TaskRun, Times, CertificateRef, Shard),
-        *(Written, EndpointFacts, Dialect, Usage),
+        *(Segment, Written, EndpointFacts, Dialect, Usage),
         *(Surround, MarkPart, Trial, Request, VisualPrompt, Region),
         *(ResponseLine, Visibility, ScoreLine, Row, SeedRow),
         *(JudgeReport, JudgeResult, Part, Agreement, Spent, Grade, Judge),
         *(ExtractorReport, ExtractorResult, Extraction),
     )
 }
-NEW = {"Surround", "MarkPart", "EndpointFacts", "Dialect", "Usage"}
+NEW = {"Segment", "Surround", "MarkPart", "EndpointFacts", "Dialect", "Usage"}
 NEW |= {"ExtractorReport", "ExtractorResult", "Extraction"}
 """Records of version 2 that are written as a whole."""
-RESERVED = {"Segment", "Name"}
+RESERVED = {"Name"}
 """Records that nothing writes yet."""
 
 

@@ -1,4 +1,4 @@
-"""`vipbench merge`: put the shards of a run together."""
+"""`vipbench merge`: put the shards of a run together, or runs of one model."""
 
 from pathlib import Path
 from typing import Annotated
@@ -16,7 +16,9 @@ def merge(
     folders: Annotated[
         list[Path],
         typer.Argument(
-            metavar="SHARD...", help="What `vipbench run --shard` has written.", show_default=False
+            metavar="RUN...",
+            help="What `vipbench run --shard` has written, or finished runs of one model.",
+            show_default=False,
         ),
     ],
     out: Annotated[
@@ -25,7 +27,10 @@ def merge(
     ],
     fresh: Annotated[bool, typer.Option("--fresh", help="Replace a run that is there.")] = False,
 ) -> None:
-    """Put all shards of a run together, and score it as if one machine had asked all."""
+    """Put all shards of a run together, or runs of one model, and score it as if asked at once.
+
+    Runs may differ in tasks and styles; what two of them ask is answered by the first.
+    """
     from vipbench.run.merge import merge as put_together
 
     print_results(put_together(folders, out, fresh=fresh, max_errors=raw["max_errors"]))

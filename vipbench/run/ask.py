@@ -13,7 +13,7 @@ from vipbench.engine.pools import make_pool
 from vipbench.errors import RunError
 from vipbench.run.describe import add_times
 from vipbench.run.prepare import Prepared, is_limit_given, token_limit
-from vipbench.run.resume import Started, plan_run
+from vipbench.run.resume import Started, plan_again
 from vipbench.run.settings import RunSettings
 from vipbench.runfolder import bound
 from vipbench.runfolder import manifest as manifests
@@ -116,8 +116,8 @@ def _load_backend(
         What answers, and the tokens that fit into its memory, where that was tried.
     """
     # What the user chose is not tried, nor is what a run was begun with.
-    is_tried = not is_limit_given(settings) and started.manifest.n_starts == 1
-    budget_to_try = started.manifest.token_budget if is_tried else None
+    is_tried = not is_limit_given(settings) and started.is_new
+    budget_to_try = started.limit.tokens if is_tried else None
     model = prepared.model
     images = prepared.selection.images
     n_loaders = count_loaders(settings.loaders, model.device, settings.workers)
@@ -150,13 +150,13 @@ def _planned_again(
     fitting: int, prepared: Prepared, started: Started, settings: RunSettings, console: Console
 ) -> Started:
     """Plan a run again where fewer tokens fit than it was planned with."""
-    limit, previous = token_limit(prepared.trials, fitting), started.manifest.batch_limit
+    limit, previous = token_limit(prepared.trials, fitting), started.limit
     if limit == previous:
         return started
     console.say(
         f"{started.folder}: batches of {previous} do not fit into memory · using {limit} instead"
     )
-    return plan_run(started.folder, prepared, settings, limit)
+    return plan_again(started, prepared, settings, limit)
 
 
 def _begin(trials: Trials, started: Started, *, fresh: bool) -> Trials:

@@ -11,6 +11,7 @@ from vipbench.data.synthetic import is_synthetic
 from vipbench.data.tasks import load_suite, load_task
 from vipbench.demo import embedded
 from vipbench.errors import RunError
+from vipbench.run.extend import with_run
 from vipbench.run.settings import VIPLLAVA, RunSettings
 from vipbench.schema import DataSource
 
@@ -25,9 +26,10 @@ def with_defaults(settings: RunSettings, console: Console = QUIET) -> RunSetting
     `console` is told where a model of the user's meets the embedded benchmark without its name.
 
     Raises:
-        RunError: The embedded benchmark would stand beside other data.
+        RunError: The embedded benchmark would stand beside other data, or a run cannot be extended.
         VipbenchError: There is no such suite or task.
     """
+    settings = with_run(settings)
     is_named = settings.suite is not None or bool(settings.tasks)
     if not is_named:
         settings = settings.model_copy(update={"suite": PAPER if settings.replay else DEMO})

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from vipbench.console import QUIET, Console
 from vipbench.errors import RunError
 from vipbench.run.claim import run_folder, with_shard_folder
+from vipbench.run.extend import check_addition, is_part
 from vipbench.run.prepare import Prepared, prepare
 from vipbench.run.resume import check_same_run, own_batches, plan_trials
 from vipbench.run.settings import RunSettings
@@ -17,7 +18,7 @@ from vipbench.runfolder import manifest as manifests
 from vipbench.runfolder.bound import TABLES
 from vipbench.runfolder.folder import MANIFEST, REQUESTS, RESPONSES
 from vipbench.runfolder.lines import TrialId, trial_id
-from vipbench.runfolder.manifest import Identity
+from vipbench.runfolder.manifest import Identity, differences
 from vipbench.runfolder.opened import open_run
 from vipbench.runners.spec import Estimate
 
@@ -86,15 +87,21 @@ def _left(folder: Path, prepared: Prepared, settings: RunSettings) -> set[TrialI
     """Return the requests that have no answer yet, in this shard if it is one."""
     resumes = (folder / MANIFEST).exists() and not settings.fresh
     previous = open_run(folder, replaced=TABLES) if resumes else None
-    plan = plan_trials(prepared.trials, previous.batch_limit if previous else prepared.limit)
-    names = {
-        prepared.trials.entries[index].name
-        for batch in own_batches(settings.shard, plan)
-        for index in plan[batch]
-    }
+    if previous is not None and (settings.extend or previous.segments):
+        names = {entry.name for entry in prepared.trials.entries if entry.key is not None}
+    else:
+        plan = plan_trials(prepared.trials, previous.batch_limit if previous else prepared.limit)
+        names = {
+            prepared.trials.entries[index].name
+            for batch in own_batches(settings.shard, plan)
+            for index in plan[batch]
+        }
     if previous is None:
         return names
-    check_same_run(folder, previous, prepared)
+    if settings.extend and prepared.earlier and differences(previous.identity, prepared.identity):
+        check_addition(prepared.earlier, prepared.identity)
+    elif not is_part(previous, prepared.identity):
+        check_same_run(folder, previous, prepared)
     return names - answers_file.read_responses(folder / RESPONSES).keys()
 
 

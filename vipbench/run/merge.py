@@ -1,4 +1,4 @@
-"""Put the shards of a run together: one ordinary run folder, as if one machine had asked all."""
+"""Shards of a run, or runs of one model, put together: one ordinary run folder."""
 
 import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -10,6 +10,7 @@ from vipbench.endpoints.dialect import Dialect
 from vipbench.errors import RunError
 from vipbench.run.score import Results, check_errors, score
 from vipbench.run.settings import MAX_ERRORS
+from vipbench.run.unite import read_parts, requests, responses, unite
 from vipbench.runfolder import answers_file, bound, trials_file
 from vipbench.runfolder import manifest as manifests
 from vipbench.runfolder.answers_file import WrittenBatch
@@ -41,6 +42,14 @@ class _Part(NamedTuple):
         return self.folder / RESPONSES
 
 
+class _Made(NamedTuple):
+    """What is written of the run: it is not finished yet."""
+
+    manifest: Manifest
+    requests: Iterator[bytes]
+    responses: Iterator[bytes]
+
+
 class _Found(NamedTuple):
     """Where the answers of one batch lie."""
 
@@ -51,10 +60,13 @@ class _Found(NamedTuple):
 def merge(
     folders: Sequence[Path], out: Path, *, fresh: bool = False, max_errors: float = MAX_ERRORS
 ) -> Results:
-    """Write the run that shards are parts of, and score it; the shards stay as they are.
+    """Write the run that shards are parts of, or whole runs together, and score it.
+
+    What is put together stays as it is. Grades stay in the ledgers of their runs.
 
     Args:
         folders: of all shards, in any order. One that was run twice may be among them twice.
+            Or of finished runs of one model that differ in tasks and styles.
         out: of the run.
         fresh: replace a run that is there.
         max_errors: share of a task's samples that may fail, 0-1.
@@ -65,6 +77,30 @@ def merge(
         TooManyErrors: All is written, and too many samples have failed.
     """
     parts = [_Part(folder, open_run(folder)) for folder in folders]
+    made = _of_runs(parts) if all(p.manifest.shard is None for p in parts) else _of_shards(parts)
+    with files.locked(out):
+        check_own(out)
+        there = [name for name in FILES if (out / name).exists()]
+        if fresh:
+            remove_run(out)
+        elif there and not _is_left_of(out, made.manifest):
+            raise RunError(
+                f"{out}: holds {there[0]} already · give another -o, or --fresh to replace it"
+            )
+        manifests.write(out, made.manifest)
+        files.write_bytes(out / REQUESTS, made.requests)
+        files.write_bytes(out / RESPONSES, made.responses)
+        manifests.write(out, bound.bind(out, made.manifest, (REQUESTS, RESPONSES)))
+    results = score(out)
+    manifest = results.manifest.model_copy(update={"finished": environment.now()})
+    manifests.write(out, manifest)
+    results = results._replace(manifest=manifest)
+    check_errors(results, max_errors)
+    return results
+
+
+def _of_shards(parts: Sequence[_Part]) -> _Made:
+    """Put shards together; RunError where they are not all of one run."""
     _check_same(parts)
     first = parts[0]
     trials = trials_file.open_trials(first.folder / REQUESTS)
@@ -76,27 +112,26 @@ def merge(
             f"{first.folder}: the answers are not in the batches that were planned · expected the "
             "files of one run as it has written them"
         )
-    with files.locked(out):
-        check_own(out)
-        manifest = _merged([part.manifest for part in parts])
-        there = [name for name in FILES if (out / name).exists()]
-        if fresh:
-            remove_run(out)
-        elif there and not _is_left_of(out, manifest):
-            raise RunError(
-                f"{out}: holds {there[0]} already · give another -o, or --fresh to replace it"
-            )
-        manifests.write(out, manifest)
-        files.write_bytes(out / REQUESTS, _content(trials.path))
-        batches = (_read(found[batch]) for batch in range(n_batches))
-        files.write_bytes(out / RESPONSES, batches)
-        manifests.write(out, bound.bind(out, manifest, (REQUESTS, RESPONSES)))
-    results = score(out)
-    manifest = results.manifest.model_copy(update={"finished": environment.now()})
-    manifests.write(out, manifest)
-    results = results._replace(manifest=manifest)
-    check_errors(results, max_errors)
-    return results
+    manifest = _merged([part.manifest for part in parts], "shards")
+    batches = (_read(found[batch]) for batch in range(n_batches))
+    return _Made(manifest, _content(trials.path), batches)
+
+
+def _of_runs(parts: Sequence[_Part]) -> _Made:
+    """Put finished runs together; RunError where they are not of one model asked alike."""
+    if len(parts) < 2:
+        raise RunError(
+            f"{parts[0].folder}: is a whole run · expected what `vipbench run --shard` wrote, or "
+            "several runs of one model"
+        )
+    known = [part.manifest for part in parts]
+    united = read_parts([part.folder for part in parts], known)
+    manifest = unite(united, _merged(known, "runs"))
+    return _Made(
+        manifest,
+        (trial.model_dump_json().encode() + b"\n" for trial in requests(united)),
+        (line.model_dump_json().encode() + b"\n" for line in responses(united)),
+    )
 
 
 def _is_left_of(out: Path, manifest: Manifest) -> bool:
@@ -112,7 +147,10 @@ def _check_same(parts: Sequence[_Part]) -> None:
     known = _dialect(part.manifest for part in parts)
     for folder, manifest in parts:
         if manifest.shard is None:
-            raise RunError(f"{folder}: is a whole run · expected what `vipbench run --shard` wrote")
+            raise RunError(
+                f"{folder}: is a whole run, among shards · expected what `vipbench run --shard` "
+                "wrote, or whole runs alone"
+            )
         found = manifests.differences(first.identity, manifest.identity)
         for what, then, now in (
             ("shards", first.shard and first.shard.count, manifest.shard.count),
@@ -167,14 +205,14 @@ def _check_complete(parts: Sequence[_Part], found: Mapping[int, _Found], n_batch
     )
 
 
-def _merged(shards: Sequence[Manifest]) -> Manifest:
-    """Describe the run that shards are parts of; it is not finished yet."""
+def _merged(shards: Sequence[Manifest], what: str) -> Manifest:
+    """Describe the run that shards, or other runs, are parts of; it is not finished yet."""
     first = shards[0]
     notes = dict.fromkeys(note for each in shards for note in each.notes)
     for name in first.versions:
         others = dict.fromkeys(each.versions.get(name, "none") for each in shards)
         if len(others) > 1:
-            notes[f"shards ran with different versions: {name} {', '.join(others)}"] = None
+            notes[f"{what} ran with different versions: {name} {', '.join(others)}"] = None
     if len(names := _answered_by(shards)) > 1:
         notes[f"several models of the endpoint answered: {', '.join(sorted(names))}"] = None
     return first.model_copy(

@@ -2,9 +2,8 @@
 
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import fields
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,6 +12,7 @@ from vipbench.data.units import rule_of
 from vipbench.engine.processes import probe_runner
 from vipbench.engine.ray_actors import import_ray
 from vipbench.errors import RunError, RunnerError, TooManyErrors
+from vipbench.run.extend import Earlier, earlier_run, joined
 from vipbench.run.settings import RunSettings
 from vipbench.runfolder.manifest import Identity
 from vipbench.runfolder.plan import BatchLimit, prompt_length
@@ -26,6 +26,7 @@ from vipbench.runners.spec import (
     RunnerSpec,
     Sizing,
 )
+from vipbench.schema import Trial
 from vipbench.trials.make import TaskFacts, make_trials
 from vipbench.trials.selection import Selection, select
 
@@ -43,6 +44,8 @@ class Prepared(NamedTuple):
     limit: BatchLimit
     """Of batches, unless the run was begun with another."""
     identity: Identity
+    earlier: Earlier | None
+    """The run that is extended, or was."""
     notes: tuple[str, ...]
     """What the user should know of tasks, styles, data and model; kept in the manifest."""
     way: tuple[str, ...]
@@ -77,16 +80,25 @@ def prepare(settings: RunSettings, draft: Path, console: Console) -> Prepared:
         fit_hint=spec.fit_hint,
         fit_hint_from=spec.fit_hint_from,
     )
+    earlier = earlier_run(settings)
+    if earlier is not None and settings.extend:
+        hint = (spec.fit_hint, spec.fit_hint_from)
+        selection = joined(selection, settings, earlier, hint)
     spec.check_selection(selection)
     sizing = spec.size(selection.prompt_format)
     _check_budget(settings, sizing)
     _check_batches(settings, spec)
+
+    def keep(made: Iterator[Trial]) -> Trials:
+        placed = made if earlier is None else earlier.placed(made)
+        return write_trials(draft, placed, length=sizing.count if sizing else prompt_length)
+
     trials, facts = make_trials(
         selection,
-        partial(write_trials, draft, length=sizing.count if sizing else prompt_length),
+        keep,
         seed=settings.seed,
         subset_seed=settings.subset_seed,
-        limit=settings.limit,
+        limit=settings.most_samples,
         ids=settings.ids,
         replay=settings.replay,
         console=console,
@@ -113,6 +125,7 @@ def prepare(settings: RunSettings, draft: Path, console: Console) -> Prepared:
         facts=facts,
         limit=_batch_limit(settings, spec, trials, sizing.budget if sizing else None),
         identity=_identity(settings, selection, model, facts),
+        earlier=earlier,
         notes=(*selection.notes, *data_notes, *model.notes),
         way=way,
         seconds=time.monotonic() - begun,
@@ -144,7 +157,7 @@ def _identity(
         tasks={spec.name: spec.version for spec in specs},
         styles={choice.spec.name: choice.styles for choice in selection.tasks},
         seed=settings.seed,
-        limit=settings.limit,
+        limit=settings.most_samples,
         ids=tuple(sorted(set(settings.ids))),
         fits={choice.spec.name: choice.fit for choice in selection.tasks},
         runner=settings.runner,

@@ -5,12 +5,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vipbench import environment
-from vipbench.console import Console
+from vipbench.console import QUIET, Console
 from vipbench.errors import RunError
 from vipbench.run.describe import new_manifest
+from vipbench.run.extend import added, check_addition, is_part
 from vipbench.run.prepare import Prepared, is_limit_given
 from vipbench.run.settings import RunSettings
-from vipbench.runfolder import bound
+from vipbench.runfolder import answers_file, bound
 from vipbench.runfolder import manifest as manifests
 from vipbench.runfolder.answers_file import resume_responses
 from vipbench.runfolder.folder import (
@@ -23,7 +24,7 @@ from vipbench.runfolder.folder import (
     SCORES,
     SUMMARY,
 )
-from vipbench.runfolder.manifest import Manifest
+from vipbench.runfolder.manifest import FORMAT, Manifest, Segment
 from vipbench.runfolder.plan import BatchLimit, plan_batches, plan_digest
 from vipbench.runfolder.shard import Shard
 from vipbench.runfolder.trials_file import Trials
@@ -41,6 +42,13 @@ class Started(NamedTuple):
     """Batches without answers."""
     is_finished: bool = False
     """Whether scores and summary are there, or, of a shard, all answers."""
+    is_new: bool = False
+    """Whether the batches that are left were planned just now, and may be planned again."""
+
+    @property
+    def limit(self) -> BatchLimit:
+        """How large the batches that are left may be."""
+        return self.manifest.all_segments[-1].batch_limit
 
     @property
     def n_left(self) -> int:
@@ -68,6 +76,10 @@ def resume(folder: Path, prepared: Prepared, settings: RunSettings, console: Con
             "was asked · give another -o, or --fresh to replace it"
         )
     manifest = bound.read(folder, _made_anew(folder, settings))
+    if is_part(manifest, prepared.identity):
+        return _was_extended(folder, manifest, console)
+    if settings.extend and manifests.differences(manifest.identity, prepared.identity):
+        return _extended(prepared, settings, prepared.limit, console)
     check_same_run(folder, manifest, prepared)
     _check_shard(folder, manifest, settings.shard)
     if settings.name not in (None, manifest.name):
@@ -76,12 +88,7 @@ def resume(folder: Path, prepared: Prepared, settings: RunSettings, console: Con
     if _is_finished(folder, manifest):
         console.say(f"{folder}: was already finished · nothing is asked again (--fresh redoes it)")
         return Started(folder, manifest, [], [], is_finished=True)
-    plan = plan_trials(prepared.trials, manifest.batch_limit)
-    if manifest.plan_digest != plan_digest(plan):
-        raise RunError(
-            f"{folder}: vipbench {manifest.versions.get('vipbench')} planned its batches "
-            "differently · resume with that version, or use --fresh to start over"
-        )
+    plan = _planned_before(folder, manifest, prepared.trials)
     answered = resume_responses(folder / RESPONSES, plan, prepared.trials)
     batches = own_batches(settings.shard, plan)
     console.say(f"{folder}: resuming: {len(answered)} of {len(batches)} batches already answered")
@@ -98,6 +105,110 @@ def resume(folder: Path, prepared: Prepared, settings: RunSettings, console: Con
     return Started(folder, manifest, plan, todo)
 
 
+def _planned_before(folder: Path, manifest: Manifest, trials: Trials) -> list[tuple[int, ...]]:
+    """Return the batches of a run as they were planned; RunError where they would differ now.
+
+    Those of finished segments stand in the answers, so that they are never planned again.
+    """
+    segments = manifest.all_segments
+    n_finished = sum(segment.n_batches for segment in segments if segment.finished)
+    written = {}
+    if n_finished:
+        written = answers_file.written_batches(folder / RESPONSES, trials, n_finished)
+    plan: list[tuple[int, ...]] = []
+    for index, segment in enumerate(segments):
+        if segment.finished:
+            own = range(len(plan), len(plan) + segment.n_batches)
+            batches = [written[number].indices for number in own if number in written]
+        else:
+            batches = plan_trials(trials, segment.batch_limit, index)
+        if segment.plan_digest != segment_digest(trials, batches, index):
+            raise RunError(
+                f"{folder}: vipbench {segment.versions.get('vipbench')} planned its batches "
+                "differently · resume with that version, or use --fresh to start over"
+                if not segment.finished
+                else f"{folder / RESPONSES}: the answers are not in the batches that were planned "
+                "· expected what the run has written · put it back, or use --fresh to start over"
+            )
+        plan += batches
+    return plan
+
+
+def segment_digest(trials: Trials, plan: Sequence[Sequence[int]], segment: int) -> str:
+    """Digest the plan of a segment, with indices that count its own trials."""
+    own = (i for i, entry in enumerate(trials.entries) if entry.segment == segment)
+    number = {index: n for n, index in enumerate(own)}
+    return plan_digest([number[index] for index in batch] for batch in plan)
+
+
+def _was_extended(folder: Path, manifest: Manifest, console: Console) -> Started:
+    """Return a run that holds more than is asked for."""
+    if not _is_finished(folder, manifest):
+        raise RunError(
+            f"{folder}: holds all that is asked for, and is being extended · give the command that "
+            "extends it once more, so that it is finished"
+        )
+    console.say(f"{folder}: was already finished, and holds more · nothing is asked again")
+    return Started(folder, manifest, [], [], is_finished=True)
+
+
+def _extended(
+    prepared: Prepared, settings: RunSettings, limit: BatchLimit, console: Console = QUIET
+) -> Started:
+    """Plan what an extension adds to a finished run, with batches of at most `limit`.
+
+    Raises:
+        RunError: It would change more than that.
+    """
+    assert prepared.earlier is not None
+    folder, manifest = prepared.earlier.folder, prepared.earlier.manifest
+    check_addition(prepared.earlier, prepared.identity)
+    _check_path(folder, manifest, prepared)
+    trials, before = prepared.trials, _planned_before(folder, manifest, prepared.trials)
+    segments = manifest.all_segments
+    index = len(segments)
+    plan = plan_trials(trials, limit, index)
+    described = new_manifest(prepared, settings, limit, plan)
+    old_tasks = manifest.identity.styles
+    own = [entry for entry in trials.entries if entry.segment == index]
+    old_styles = {(task, style.name) for task, styles in old_tasks.items() for style in styles}
+    segment = Segment(
+        identity=manifests.identity_digest(prepared.identity),
+        added=added(
+            manifest.identity,
+            prepared.identity,
+            has_samples=any((each.name.task, each.name.style) in old_styles for each in own),
+        ),
+        n_requests=len(own),
+        first_batch=len(before),
+        n_batches=len(plan),
+        batch_size=limit.requests,
+        token_budget=limit.tokens,
+        plan_digest=segment_digest(trials, plan, index),
+        device=described.device,
+        versions=described.versions,
+        started=described.started,
+    )
+    console.say(f"{folder}: extended by {', '.join(segment.added)}: {len(own):,} requests more")
+    grown = bound.without(manifest, (REQUESTS, SCORES, SUMMARY)).model_copy(
+        update={
+            "format": FORMAT,
+            "identity": prepared.identity,
+            "segments": (*segments, segment),
+            "tasks": described.tasks,
+            "n_requests": len(trials),
+            "metrics": tuple(dict.fromkeys((*manifest.metrics, *described.metrics))),
+            "notes": tuple(dict.fromkeys((*manifest.notes, *described.notes))),
+            "finished": None,
+            "n_starts": manifest.n_starts + 1,
+            "workers": settings.workers,
+            "engine": settings.engine,
+        }
+    )
+    todo = list(range(len(before), len(before) + len(plan)))
+    return Started(folder, grown, [*before, *plan], todo, is_new=True)
+
+
 def _made_anew(folder: Path, settings: RunSettings) -> tuple[str, ...]:
     """Return the files that resuming makes anew, so that they need not be as they were."""
     lost = [name for name in (REQUESTS, JUDGE, EXTRACTORS) if not (folder / name).exists()]
@@ -108,12 +219,25 @@ def plan_run(folder: Path, prepared: Prepared, settings: RunSettings, limit: Bat
     """Plan all of a new run, with batches of at most `limit`."""
     plan = plan_trials(prepared.trials, limit)
     manifest = new_manifest(prepared, settings, limit, plan)
-    return Started(folder, manifest, plan, list(own_batches(settings.shard, plan)))
+    return Started(folder, manifest, plan, list(own_batches(settings.shard, plan)), is_new=True)
 
 
-def plan_trials(trials: Trials, limit: BatchLimit) -> list[tuple[int, ...]]:
-    """Return the indices in `trials` that each batch of a run holds."""
-    asked = [i for i, entry in enumerate(trials.entries) if entry.key is not None]
+def plan_again(
+    started: Started, prepared: Prepared, settings: RunSettings, limit: BatchLimit
+) -> Started:
+    """Plan what was planned just now with smaller batches."""
+    if started.manifest.segments:
+        return _extended(prepared, settings, limit)
+    return plan_run(started.folder, prepared, settings, limit)
+
+
+def plan_trials(trials: Trials, limit: BatchLimit, segment: int = 0) -> list[tuple[int, ...]]:
+    """Return the indices in `trials` that each batch of a segment holds."""
+    asked = [
+        i
+        for i, entry in enumerate(trials.entries)
+        if entry.key is not None and entry.segment == segment
+    ]
     entries = [trials.entries[i] for i in asked]
     samples = [(entry.name.task, entry.name.id) for entry in entries]
     batches = plan_batches([entry.length for entry in entries], limit, samples)
@@ -132,6 +256,10 @@ def check_same_run(folder: Path, manifest: Manifest, prepared: Prepared) -> None
         RunError: Shows the difference.
     """
     manifests.check_same(folder, manifest.identity, prepared.identity)
+    _check_path(folder, manifest, prepared)
+
+
+def _check_path(folder: Path, manifest: Manifest, prepared: Prepared) -> None:
     path: AnswerPath | None = prepared.spec.path
     previous = manifest.path or "fast"
     if path is not None and path != previous:
@@ -160,9 +288,10 @@ def _say_changes(
     folder: Path, manifest: Manifest, prepared: Prepared, settings: RunSettings, console: Console
 ) -> None:
     """Say what is another way than when the run was begun."""
-    if is_limit_given(settings) and manifest.batch_limit != prepared.limit:
+    limit = manifest.all_segments[-1].batch_limit
+    if is_limit_given(settings) and limit != prepared.limit:
         console.say(
-            f"{folder}: keeps the batches of {manifest.batch_limit} of its first start, not "
+            f"{folder}: keeps the batches of {limit} of its first start, not "
             f"{prepared.limit}, so that the answers are those of an uninterrupted run"
         )
     versions = environment.versions(prepared.model.packages)

@@ -74,7 +74,7 @@ def finish(started: Started, judge: JudgeSettings | None, console: Console) -> R
         said = console if judge is None else QUIET
         rows, manifest = score_answers(folder, manifest, console=said)
     if not started.is_finished:
-        manifest = manifest.model_copy(update={"finished": environment.now()})
+        manifest = manifest.ended(environment.now())
         manifests.write(folder, manifest)
     if judge is not None:
         rows, manifest = score_answers(folder, manifest, judge, console=console)

@@ -33,6 +33,8 @@ def run_seeds(
         raise RunError(
             f"--seeds with --shard {settings.shard}: a shard has no scores · give one --seed a run"
         )
+    if settings.extend:
+        raise RunError("--seeds with --extend: several runs · extend the run of each --seed")
     done = []
     for seed in range(settings.seed, settings.seed + n):
         out = settings.out / f"seed-{seed}" if settings.out else None

@@ -63,6 +63,14 @@ def _auto_or_number(flag: str, least: int) -> Callable[[str], int | str]:
     return parse
 
 
+def _all_or_number(text: str) -> int | str:
+    if text == "all":
+        return text
+    if not re.fullmatch(r"0*[1-9][0-9]{0,8}", text):
+        raise RunError(f"--limit {text!r}: expected a whole number from 1, or 'all'")
+    return int(text)
+
+
 def _shard(text: str) -> Shard:
     return parse_shard(text, os.environ)
 
@@ -119,12 +127,15 @@ class RunSettings(Record):
     ] = Field(default={})
     include: Annotated[tuple[Path, ...], INCLUDE] = ()
     limit: Annotated[
-        int | None,
-        Field(ge=1),
+        Literal["all"] | Annotated[int, Field(ge=1)] | None,
         Option(
-            "At most this many samples of each task, drawn by the seed.", metavar="N", unset="all"
+            "At most this many samples of each task, drawn by the seed.",
+            metavar="N|all",
+            unset="all",
+            parse=_all_or_number,
         ),
     ] = None
+    """None: all, or as the run that is extended; `all` is said outright."""
     ids: Annotated[
         tuple[str, ...],
         Option("Only these samples; repeatable, or with commas.", metavar="ID", unset="all"),
@@ -226,6 +237,8 @@ class RunSettings(Record):
         default=None, description="Grades the answers to graded tasks once they are there."
     )
     """None: as an earlier command did."""
+    extend: Annotated[bool, Option("Add styles, tasks or samples to the run in -o.")] = False
+    """What is left out is as in that run, and what it has answered is not asked again."""
     fresh: Annotated[bool, Option("Redo what an earlier run did.")] = False
     """What is in the run folder is removed."""
     out: Annotated[
@@ -247,6 +260,11 @@ class RunSettings(Record):
             if isinstance(metric, str) and metric in REPLACED:
                 raise ValueError(f"holds what is no more: {replaced(metric)}")
         return metrics
+
+    @property
+    def most_samples(self) -> int | None:
+        """Samples that are asked of each task, at most; None: all, or as many as the suite says."""
+        return None if self.limit == "all" else self.limit
 
     @property
     def has_workers(self) -> bool:

@@ -122,12 +122,13 @@ def answered_batches(path: Path, plan: Sequence[Sequence[int]], trials: Trials) 
     return spans
 
 
-def written_batches(path: Path, trials: Trials) -> dict[int, WrittenBatch]:
+def written_batches(path: Path, trials: Trials, most: int | None = None) -> dict[int, WrittenBatch]:
     """Return what each batch holds, of a run or shard that is finished, in any order.
 
     Args:
         path: `responses.jsonl`.
         trials: of the run.
+        most: only the first so many batches of the plan, which are finished; None: all.
 
     Raises:
         RunError: A line is broken, answers no request of this run, or stands apart from the rest of
@@ -138,6 +139,8 @@ def written_batches(path: Path, trials: Trials) -> dict[int, WrittenBatch]:
     batch = -1
     for raw in raw_lines(path, RUN_ADVICE):
         answer = _parse(raw, path)
+        if most is not None and answer.batch >= most:
+            continue
         index = indices.get(trial_id(answer))
         is_asked = index is not None and trials.entries[index].key == answer.key
         is_apart = answer.batch != batch and answer.batch in batches

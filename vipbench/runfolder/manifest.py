@@ -3,7 +3,7 @@
 import hashlib
 import itertools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -40,8 +40,11 @@ CERTIFICATES = Path("results/certificates")
 """Where numerics certificates lie, below the working directory: `<settings digest>.json`."""
 PROMPT_NOTE = "prompt: "
 """How a note begins that says what of a checkpoint contradicts the prompts it was asked in."""
-ENDPOINT_KEYS = ("answered_by", "dialect", "usage")
-"""Keys of a manifest that only a run of an endpoint has."""
+RARE_KEYS = ("segments", "answered_by", "dialect", "usage")
+"""Keys of a manifest that are written only where they say something: that a run was extended, or
+what an endpoint did."""
+Added = Literal["styles", "tasks", "samples"]
+"""What a run can be extended by."""
 IMPORTED = "imported"
 """Name of the runner of imported answers in a run's identity; `--runner` does not take it."""
 
@@ -182,6 +185,33 @@ class Written(Record):
     """Of these bytes."""
 
 
+class Segment(Record):
+    """One part of a run that was asked together."""
+
+    identity: str
+    """Digest of the run's identity up to and with this segment."""
+    added: tuple[Added, ...]
+    """What it brought; empty for the first."""
+    n_requests: int
+    first_batch: int
+    """Number of its first batch in `responses.jsonl`."""
+    n_batches: int
+    batch_size: int | None
+    token_budget: int | None
+    plan_digest: str
+    """Of its plan, whose indices count its own requests."""
+    device: str
+    versions: dict[str, str]
+    started: str
+    finished: str | None = None
+    """None while answers are missing."""
+
+    @property
+    def batch_limit(self) -> BatchLimit:
+        """How large a batch may become."""
+        return BatchLimit(self.batch_size, self.token_budget)
+
+
 class Manifest(Record):
     """Everything needed to repeat a run and to read its scores."""
 
@@ -194,6 +224,8 @@ class Manifest(Record):
     identity: Identity
     settings_digest: str
     """An answer is valid for (key of the request, settings_digest)."""
+    segments: tuple[Segment, ...] = ()
+    """The parts that it was asked in, where there are several; empty: it was asked at once."""
     files: dict[str, Written] = Field(default={})
     """Name of a file -> the bytes of it that belong to the run; see bound.py."""
     tasks: dict[str, TaskRun]
@@ -262,8 +294,33 @@ class Manifest(Record):
 
     @property
     def batch_limit(self) -> BatchLimit:
-        """How large a batch may become."""
+        """How large a batch may become, of the first segment."""
         return BatchLimit(self.batch_size, self.token_budget)
+
+    @property
+    def all_segments(self) -> tuple[Segment, ...]:
+        """The segments; of a run that was asked at once, the one that it is."""
+        first = Segment(
+            identity=identity_digest(self.identity),
+            added=(),
+            n_requests=self.n_requests,
+            first_batch=0,
+            n_batches=self.n_batches,
+            batch_size=self.batch_size,
+            token_budget=self.token_budget,
+            plan_digest=self.plan_digest,
+            device=self.device,
+            versions=self.versions,
+            started=self.started,
+            finished=self.finished,
+        )
+        return self.segments or (first,)
+
+    def ended(self, when: str) -> "Manifest":
+        """Return it as of a run that has no answers left to wait for."""
+        *earlier, last = self.segments or (None,)
+        segments = () if last is None else (*earlier, last.model_copy(update={"finished": when}))
+        return self.model_copy(update={"finished": when, "segments": segments})
 
     @property
     def prompt_notes(self) -> tuple[str, ...]:
@@ -297,9 +354,17 @@ def trial_facts(trial: Trial) -> bytes:
     return json.dumps([*known, added] if added else known, sort_keys=True).encode()
 
 
-def run_id(identity: Identity) -> str:
-    """Name a run: suite, model and eight hex digits of the identity; never parsed back."""
-    parts = (identity.suite, identity.model, identity_digest(identity)[:8])
+def trial_digest(trial: Trial) -> bytes:
+    """Digest the facts of a trial, in 16 bytes that are kept in memory."""
+    return hashlib.sha256(trial_facts(trial)).digest()[:16]
+
+
+def run_id(identity: Identity, digest_of_first: str | None = None) -> str:
+    """Name a run: suite, model and eight hex digits of the identity; never parsed back.
+
+    Of an extended run, those of the identity that it began with.
+    """
+    parts = (identity.suite, identity.model, (digest_of_first or identity_digest(identity))[:8])
     return "-".join(
         "".join(c if c.isalnum() or c in "._" else "-" for c in part).strip(".-")[:80] or "model"
         for part in parts
@@ -313,6 +378,30 @@ def differences(previous: Identity, current: Identity) -> list[str]:
         f"{name}: {_shown(old.get(name))} → {_shown(new.get(name))}"
         for name in dict.fromkeys((*old, *new))
         if old.get(name) != new.get(name)
+    ]
+
+
+def conflicts(
+    previous: Identity, current: Identity, free: Collection[str], *, may_lack: bool = False
+) -> list[str]:
+    """List what of a run differs in another one that may hold further styles and tasks.
+
+    As `differences` does; whether samples are asked in the same way, only the requests show.
+
+    Args:
+        previous: that of the run.
+        current: that of the other.
+        free: fields of an identity that may differ.
+        may_lack: whether styles and tasks of the run may be missing, too.
+    """
+    old, new = (_flat(_by_name(facts(identity, defaults=True))) for identity in (previous, current))
+    return [
+        f"{name}: {_shown(old[name])} → {_shown(new.get(name))}"
+        for name in old
+        if old[name] != new.get(name)
+        and (name in new or not may_lack)
+        and name not in free
+        and not name.startswith("requests.")
     ]
 
 
@@ -367,11 +456,18 @@ def read(folder: Path) -> Manifest:
             f"{', '.join(manifest.identity.tasks) or 'none'} · expected the same · use --fresh to "
             "start over"
         )
-    if manifest.format > 1 and manifest.run_id != run_id(manifest.identity):
+    segments = manifest.all_segments
+    expected = run_id(manifest.identity, segments[0].identity)
+    if manifest.format > 1 and manifest.run_id != expected:
         raise RunError(
             f"{path}: run_id is {manifest.run_id!r}, and the identity is that of "
-            f"{run_id(manifest.identity)!r} · expected what the run has written · put it back, or "
+            f"{expected!r} · expected what the run has written · put it back, or "
             "use --fresh to start over"
+        )
+    if segments[-1].identity != identity_digest(manifest.identity):
+        raise RunError(
+            f"{path}: segments: the last one has not the identity of the run · expected what the "
+            "run has written · put it back, or use --fresh to start over"
         )
     return manifest
 
@@ -379,7 +475,7 @@ def read(folder: Path) -> Manifest:
 def write(folder: Path, manifest: Manifest) -> None:
     """Write the manifest of a run folder; one of version 1 stays one."""
     added = {"format", "files"} if manifest.format == 1 else set()
-    added |= {name for name in ENDPOINT_KEYS if not getattr(manifest, name)}
+    added |= {name for name in RARE_KEYS if not getattr(manifest, name)}
     files.write_json(folder / MANIFEST, manifest.model_dump(mode="json", exclude=added), RUN_ADVICE)
 
 

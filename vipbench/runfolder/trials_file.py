@@ -21,6 +21,8 @@ class Entry(NamedTuple):
     """Of the prompt: in characters, or as whoever wrote or opened the file measures it."""
     offset: int
     """Byte at which the line begins."""
+    segment: int = 0
+    """As in the trial."""
 
 
 class Trials(Sequence[Trial]):
@@ -98,5 +100,5 @@ def open_trials(path: Path, length: Callable[[Request], int] = prompt_length) ->
 def _entry(trial: Trial, offset: int, length: Callable[[Request], int]) -> Entry:
     request = trial.request
     if request is None:
-        return Entry(trial_id(trial), None, 0, offset)
-    return Entry(trial_id(trial), request.key, length(request), offset)
+        return Entry(trial_id(trial), None, 0, offset, trial.segment)
+    return Entry(trial_id(trial), request.key, length(request), offset, trial.segment)
