@@ -26,7 +26,7 @@ def test_run_takes_every_documented_option_in_this_order(vipbench: Vipbench) -> 
         "--loaders --shard --judge-url --judge-model --judge-key-file --judge-key-env "
         "--judge-prompt-from --judge-runs --judge-max-tokens --judge-reasoning-tokens "
         "--judge-extra-body --judge-timeout --judge-workers --judge-price --judge-budget "
-        "--judge-max-calls --judge-ledger --fresh --dry-run --out --help --base-url "
+        "--judge-max-calls --judge-ledger --extend --fresh --dry-run --out --help --base-url "
         "--api-key-env --api-key-file --header --extra-body --system --image-format --image-detail "
         "--image-order --max-side --reasoning-tokens --reasoning-effort --concurrency --tries "
         "--timeout --deadline --price-in --price-out --budget --max-calls"
