@@ -61,6 +61,20 @@ def test_p_values_are_adjusted_for_tasks_and_for_groups_apart(tmp_path: Path) ->
         assert all(holm >= p for p, holm in family)
 
 
+def test_groups_are_adjusted_together_whatever_they_are_called(tmp_path: Path) -> None:
+    folders = []
+    for name, lost in (("a", 0), ("b", 12)):
+        scores = [
+            line(V7W, f"q{i}", float(i >= lost), tags={"Age": ("old",) if i % 2 else ("new",)})
+            for i in range(60)
+        ]
+        folders.append(run(tmp_path / name, scores, task={"breakdown": ("Age",)}))
+    whole, *groups = compare(folders).rows
+    assert len(groups) == 2
+    assert whole.p_holm == whole.p
+    assert all(row.p_holm == pytest.approx(min(1, 2 * (row.p or 0))) for row in groups)
+
+
 def test_errors_and_unparsed_answers_are_counted_apart(tmp_path: Path) -> None:
     base = [line(V7W, "a", 1), line(V7W, "b", None), line(V7W, "c", 0, answer=None)]
     new = [line(V7W, "a", None), line(V7W, "b", 1), line(V7W, "c", 0, answer=None)]

@@ -5,7 +5,7 @@ from tests.analysis.test_gate import answers
 from tests.analysis.test_pairs import V7W, run
 from tests.results import line
 from vipbench.analysis.gate import Thresholds, gate
-from vipbench.analysis.gate_text import difference_lines, junit, summary
+from vipbench.analysis.gate_text import difference_lines, junit, summary, table
 
 
 def test_junit_has_a_case_for_each_row_and_finding(tmp_path: Path) -> None:
@@ -48,6 +48,10 @@ def test_the_summary_names_rows_findings_and_lost_samples(tmp_path: Path) -> Non
     assert "**warning**" in text
     assert "bound of the one-sided 95 % interval" in text
     assert "would show with 80 % power" in text
+    few = gate(run(tmp_path / "c", answers(30)), run(tmp_path / "d", answers(30)), Thresholds())
+    [power] = [each for each in few.findings if each.about == "power"]
+    assert "would show with 80 % power is" in power.message
+    assert table(few).words == (0,)
     other = summary(gate(base, new, Thresholds(alpha=0.01, power=0.9)))
     assert "bound of the one-sided 99 % interval" in other
     assert "would show with 90 % power" in other

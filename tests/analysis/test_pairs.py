@@ -120,6 +120,16 @@ def test_what_cannot_be_paired_is_refused_with_the_difference(
         pair_runs(base, new)
 
 
+def test_a_metric_that_both_have_is_named(tmp_path: Path) -> None:
+    base = read_side(run(tmp_path / "a", [*lines(V7W, [1]), *lines(V7W, [1], metric="stated")]))
+    only = lines(V7W, [1], metric="stated")
+    with pytest.raises(RunError, match=r"stated in the other · `vipbench compare --metric stated`"):
+        pair_runs(base, read_side(run(tmp_path / "b", only)))
+    plain = read_side(run(tmp_path / "c", lines(V7W, [1])))
+    with pytest.raises(RunError, match="is text_match in one, stated in the other$"):
+        pair_runs(plain, read_side(run(tmp_path / "d", only)))
+
+
 def test_overlap_in_part_is_for_the_asking(tmp_path: Path) -> None:
     base = read_side(run(tmp_path / "a", lines(V7W, [1, 1, 1])[1:]))
     both = lines(V7W, [0, 0]) + lines(VCR, [1])

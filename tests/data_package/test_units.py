@@ -166,6 +166,15 @@ def test_an_outline_outside_of_its_box_is_a_warning(tmp_path: Path) -> None:
     assert "rectangles are drawn by the box, all other marks by the outlines" in problem.message
 
 
+@pytest.mark.parametrize(("bottom", "is_beside"), [(30, False), (38, False), (40, True)])
+def test_half_of_an_outline_may_lie_outside_of_its_box(
+    tmp_path: Path, bottom: int, is_beside: bool
+) -> None:
+    outline = [[6, 21], [29, 21], [29, bottom]]
+    [_], problems = loaded(tmp_path, box=[5, 5, 30, 30], polygons=[outline])
+    assert bool(problems) == is_beside
+
+
 # --- the size of the image that was annotated
 
 

@@ -8,9 +8,9 @@ from PIL import Image
 
 from tests.prompts.made import KNOWN, sample
 from vipbench.errors import DataError, TaskError
-from vipbench.images.draw import render
+from vipbench.images.draw import Footprint, render
 from vipbench.images.load import draw_request, load_measured
-from vipbench.images.surround import crop_box, subdue
+from vipbench.images.surround import crop_box, cut, subdue
 from vipbench.prompts.expressions import parse_styles
 from vipbench.prompts.request import build_request, request_key
 from vipbench.prompts.styles import load_styles
@@ -157,3 +157,14 @@ def test_mistakes_in_a_styles_file(tmp_path: Path, entry: str, said: str) -> Non
     with pytest.raises(TaskError) as caught:
         load_styles((tmp_path,))
     assert said in str(caught.value)
+
+
+def test_what_a_crop_leaves_of_a_mark_lies_where_it_did() -> None:
+    # An L, whose left bar is below the crop: what is left begins further to the right.
+    mask = Image.new("L", (20, 20))
+    mask.paste(255, (9, 0, 20, 20))
+    mask.paste(255, (0, 15, 9, 20))
+    left = cut(Footprint((15, 10, 35, 30), mask), (10, 5, 60, 24))
+    assert left is not None
+    assert left.box == (14, 5, 25, 19)
+    assert left.mask.getextrema() == (255, 255)

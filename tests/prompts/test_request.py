@@ -255,3 +255,21 @@ def test_controls_in_the_frame_of_one_image_refuse_several(style: str) -> None:
     [parsed] = parse_styles(style, KNOWN, headline=KNOWN["demo"])
     with pytest.raises(DataError, match=r"shows 2 images · style .* is for questions about one"):
         build_request(sample, parsed, 0)
+
+
+# --- what is around the regions
+
+
+@pytest.mark.parametrize("name", ["spotlight", "blur", "crop"])
+def test_what_is_around_the_regions_goes_and_they_are_named_in_the_request(name: str) -> None:
+    request = build_request(sample("<r0>?"), style(name, "red_rectangle"), 0)
+    assert request.surround is not None
+    assert request.surround.regions == sample("").regions
+    with pytest.raises(DataError, match="keeps the regions, but there are none"):
+        build_request(sample("What is it?", 0), style(name, "red_rectangle"), 0)
+
+
+def test_a_sample_without_a_task_has_the_key_of_version_0() -> None:
+    request = build_request(sample("<r0>?"), KNOWN["demo"], 0, image_digest="d")
+    assert request.key == request_key(request, 0, "d")
+    assert request.key != request_key(request, 1, "d")

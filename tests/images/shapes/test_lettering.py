@@ -17,6 +17,19 @@ def test_what_reaches_below_the_line_makes_it_higher() -> None:
     assert sans("g", 40).size_wh[1] > sans("H", 40).size_wh[1] + 5
 
 
+def test_no_ink_is_cut_off_beside_a_letter() -> None:
+    hook, bar = sans("J", 100), sans("H", 100)  # the hook reaches beyond, to the left
+    assert (hook.corner[0], bar.corner[0]) == (-6, 0)
+    assert sum(sans("JH", 100).pixels) == pytest.approx(
+        sum(hook.pixels) + sum(bar.pixels), rel=0.01
+    )
+
+
+def test_letters_of_every_form_are_known() -> None:
+    for text in ("TVWY", "vwy", "\u2588\u2580"):
+        assert sans(text, 20).size_wh[0] > 10
+
+
 def test_a_text_is_the_same_every_time() -> None:
     sans.cache_clear()
     first = sans("Å7", 25)

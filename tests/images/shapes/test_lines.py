@@ -50,6 +50,15 @@ def test_a_path_without_length_has_no_dash() -> None:
     assert list(dashes([(5.0, 5.0), (5.0, 5.0)], 4)) == []
 
 
+@pytest.mark.parametrize(
+    ("width", "line", "inner"), [(1, 1, 2), (2, 1, 2), (3, 1, 2), (4, 1, 3), (7, 2, 5), (12, 4, 8)]
+)
+def test_a_double_line_has_two_thirds_of_its_width_in_lines(
+    width: int, line: int, inner: int
+) -> None:
+    assert halves(width) == (line, inner)
+
+
 def test_lines_of_a_double_one_never_touch() -> None:
     for width in range(1, 30):
         thin, inner = halves(width)
@@ -83,3 +92,10 @@ def test_nested_outlines_are_added_inside(shape: str) -> None:
 
 def test_where_none_fits_there_are_fewer() -> None:
     assert np.array_equal(drawn("rectangle", 40, nested=9), drawn("rectangle", 40, nested=3))
+
+
+def test_nested_outlines_are_equally_far_apart() -> None:
+    row = drawn("rectangle", 4, nested=6)[65]
+    starts = [x for x in range(1, 80) if row[x] and not row[x - 1]]
+    assert len(starts) == 6
+    assert len({after - before for before, after in zip(starts, starts[1:], strict=False)}) == 1

@@ -61,3 +61,9 @@ def test_lengths_grow_with_the_image_unless_they_are_px() -> None:
     assert pixels(5, "relative", (672, 100)) == 10
     assert pixels(5.9, "px", (672, 100)) == 5
     assert pixels(-1.5, "relative", (100, 336)) == -1
+
+
+@pytest.mark.parametrize("size", [0, -1, 1001])
+def test_a_tag_has_a_size(size: float) -> None:
+    with pytest.raises(TaskError, match="size"):
+        settings_of(mark(size=size), TagSettings)

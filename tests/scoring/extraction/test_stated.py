@@ -125,3 +125,13 @@ def test_two_statements_are_no_answer_where_the_text_goes_on() -> None:
 )
 def test_only_what_follows_the_last_statement_takes_it_back(text: str) -> None:
     assert stated.extract(text, FOUR) == "B"
+
+
+def test_three_answers_are_no_answer_wherever_they_stand() -> None:
+    said = "The answer is A. The answer is B. The answer is C."
+    assert stated.extract(said, FOUR) is None
+    assert stated.extract("The answer is A. The answer is C.", FOUR) == "C"
+
+
+def test_a_correction_that_names_the_other_option_stands() -> None:
+    assert stated.extract("The answer is A. Actually, the answer is B, not A.", FOUR) == "B"
