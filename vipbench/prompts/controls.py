@@ -61,9 +61,9 @@ def wrong(sample: Sample, seed: int) -> Sample:
 def shuffled(sample: Sample, seed: int, other: Callable[[int], Sample | None]) -> Sample:
     """Put the marks where other samples have theirs, in images of another group, to scale.
 
-    Samples are drawn by seed and id until there are as many regions as the question has. One about
-    several images borrows from those about as many: for each image, regions in another image that
-    they show in its place.
+    Samples are drawn by seed and id until there are as many regions as the question has. Each of
+    several images borrows regions from other images that are shown in its place: the second image
+    from second ones.
     """
     wanted = _by_image(sample.regions)
     borrowed: dict[int, list[Region]] = {image: [] for image in wanted}
@@ -72,13 +72,12 @@ def shuffled(sample: Sample, seed: int, other: Callable[[int], Sample | None]) -
             taken = {image: iter(regions) for image, regions in borrowed.items()}
             return _with_regions(sample, [next(taken[each.image]) for each in sample.regions])
         drawn = other(seed_of(seed, sample.id, "shuffled", number))
-        if drawn is None or len(drawn.images) != len(sample.images):
+        if drawn is None or drawn.group == sample.group or not drawn.image_size:
             continue
-        if drawn.group != sample.group and drawn.image_size:
-            for region in drawn.regions:
-                is_shown = drawn.all_images[region.image] in sample.images
-                if region.image in borrowed and not is_shown:
-                    borrowed[region.image].append(_to_scale(region, drawn, sample))
+        for region in drawn.regions:
+            is_shown = drawn.all_images[region.image] in sample.images
+            if region.image in borrowed and not is_shown:
+                borrowed[region.image].append(_to_scale(region, drawn, sample))
     raise _nothing_borrowed(sample)
 
 
@@ -92,7 +91,7 @@ def _nothing_borrowed(sample: Sample) -> DataError:
     places = ", ".join(str(image + 1) for image in sorted(_by_image(sample.regions)))
     return DataError(
         f"{found} in the place of image {places} in {MOST_DRAWS} draws · style shuffled needs other"
-        f" questions about {len(sample.images)} images that hold regions there"
+        " questions that hold regions there, in other images"
     )
 
 
