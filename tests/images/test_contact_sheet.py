@@ -105,8 +105,8 @@ def test_images_of_a_question_stand_side_by_side_under_their_labels() -> None:
     for left in (MARGIN, CELL + MARGIN):
         label = np.asarray(sheet.crop((left, 0, left + SIDE, top)))
         assert (label != 255).any()
-    assert contact_sheet([Cell(*solid(1), "", "", tuple(solid(1)))] * 3).width == 4 * CELL
-    assert contact_sheet([Cell(*solid(1), "", "", tuple(solid(2)))] * 3).width == 3 * CELL
+    assert contact_sheet([Cell(first, "", "", (second,))] * 3).width == 4 * CELL
+    assert contact_sheet([Cell(first, "", "", (second, first))] * 3).width == 3 * CELL
     assert contact_sheet([Cell(first, "", "", (second,))] * 3, columns=3).width == 6 * CELL
 
 

@@ -10,7 +10,7 @@ from PIL import Image
 from tests.trials.made import pair, question, use_pickling_pool, write
 from vipbench.demo.embedded import sources
 from vipbench.errors import TaskError
-from vipbench.schema import DataSource
+from vipbench.schema import DataSource, Request
 from vipbench.trials.check import CheckReport, check_tasks
 
 
@@ -155,14 +155,13 @@ def test_each_of_several_images_is_opened_and_drawn(
     assert "gray.png: stored as L; converted to RGB" in messages
     assert sum("torn.png" in message for message in messages) == 2
     write(own, *(pair(f"{n}", "a.png", "b.jpg", [[5, 5, 9, 9]] * 2) for n in range(3)))
-    drawn = []
-    monkeypatch.setattr(
-        "vipbench.trials.check.draw_request",
-        lambda image, request: (
-            drawn.append((request.image, len(request.visual_prompts))),
-            (image, [], []),
-        )[1],
-    )
+    drawn: list[tuple[str, int]] = []
+
+    def draw(image: Image.Image, request: Request) -> tuple[Image.Image, list[None], list[None]]:
+        drawn.append((request.image, len(request.visual_prompts)))
+        return image, [], []
+
+    monkeypatch.setattr("vipbench.trials.check.draw_request", draw)
     assert run(own, "rectangle:red").findings == ()
     assert drawn == [("a.png", 1), ("b.jpg", 1)] * 3
 
