@@ -154,6 +154,26 @@ def make_task(
     return folder
 
 
+def make_pairs(folder: Path) -> Path:
+    """Write a task about two images of different sizes, the marks now in one, now in the other."""
+    make_task(folder, n=4, styles="[demo]")
+    Image.new("RGB", (40, 70), (9, 99, 9)).save(folder / "tall.png")
+    lines = [
+        {
+            "id": f"pair-{n}",
+            "images": ["0.png", "tall.png"],
+            "question": "Are <r0> and <r1> alike?",
+            "choices": ["yes", "no"],
+            "answer": "no",
+            "boxes": [[2, 2, 12, 12], [3, 4, 20, 21]],
+            "region_images": [n % 2, 1 - n % 2],
+        }
+        for n in range(4)
+    ]
+    (folder / "own.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    return folder
+
+
 def make_joint(folder: Path, n: int = 12, n_second: int | None = None) -> Path:
     """Write two tasks of the same ids and the joint task `both`."""
     make_task(folder, "first", n, seed=1)

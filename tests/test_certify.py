@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.models import build_model, save_checkpoint
-from tests.runs import make_task
+from tests.models import build_model, save_checkpoint, save_family
+from tests.runs import make_pairs, make_task
 from vipbench import files
 from vipbench.certify import Certificate, certify, report
 from vipbench.errors import RunnerError
@@ -203,6 +203,32 @@ def test_what_has_no_rounding_is_refused(
     with pytest.raises(RunnerError, match=r"has no rounding to certify · .* give --model"):
         certify(settings(checkpoint, tasks, **fields), 4, tmp_path / "c.json")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_several_images_are_certified_where_the_runner_takes_them(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pairs = make_pairs(tmp_path / "tasks")
+    model = save_family(tmp_path / "llava", "llava", list(range(2, 400, 9)))
+    own: dict[str, Any] = {"tasks": ("own",), "runner": "hf"}
+    asked = settings(model, pairs, dtype="bfloat16", styles="demo", **own)
+    made = certify(asked, 4, tmp_path / "c.json")[1]
+    before, after = (
+        plain_run(asked, tmp_path / name, styles="demo", **changes)
+        for name, changes in (("a", {"dtype": "float32", "batch_size": 1}), ("b", {}))
+    )
+    texts, others = (
+        {name: line.text for name, line in answers_file.read_responses(at.path / RESPONSES).items()}
+        for at in (before, after)
+    )
+    assert made.n == len(texts) == 4
+    assert made.n_flipped == sum(texts[name] != others[name] for name in texts)
+    monkeypatch.setattr("vipbench.run.loop.load", None)
+    refused = r"own: 4 questions show several images · runner vipllava takes one, since the model"
+    asked = settings(checkpoint, pairs, styles="demo", **own | {"runner": "vipllava"})
+    with pytest.raises(RunnerError, match=refused):
+        certify(asked, 4, tmp_path / "d.json")
+    assert not (tmp_path / "d.json").exists()
 
 
 def test_an_unknown_dtype_is_refused_before_anything_is_asked(

@@ -342,6 +342,11 @@ class Surround(SparseRecord):
     regions: tuple[Region, ...] = ()
     """Those that are left as they are; set with the request."""
 
+    def of_image(self, index: int) -> "Surround | None":
+        """Return what is done to one of several images; None: no region lies in it."""
+        regions = tuple(region for region in self.regions if region.image == index)
+        return self.model_copy(update={"regions": regions}) if regions else None
+
 
 class MarkPart(Record):
     """A further mark that a style draws on each region, beside the first one."""
@@ -505,13 +510,20 @@ class Request(SparseRecord):
         return self.images or (self.image,)
 
     def of_image(self, index: int) -> "Request":
-        """Return what is shown of one image: itself with that image alone, and the marks on it."""
+        """Return what is shown of one image: itself with that image alone, and the marks on it.
+
+        Around the regions of that image is done what `surround` says; without any, nothing is.
+        """
         if not self.images:
             return self
         marks = tuple(each for each in self.visual_prompts if each.region.image == index)
-        return self.model_copy(
-            update={"image": self.images[index], "images": (), "visual_prompts": marks}
-        )
+        update = {
+            "image": self.images[index],
+            "images": (),
+            "visual_prompts": marks,
+            "surround": self.surround and self.surround.of_image(index),
+        }
+        return self.model_copy(update=update)
 
 
 class Response(SparseRecord):

@@ -2,16 +2,19 @@
 
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from tests.bench.conftest import do_here
+from tests.runs import make_pairs
 from vipbench.bench.driver import bench
 from vipbench.bench.records import Outcome
 from vipbench.bench.settings import BenchSettings
 from vipbench.console import Console
 from vipbench.errors import RunError, RunnerError
+from vipbench.trials.selection import select
 
 ONE = BenchSettings(
     n=1, ways=("official",), tasks=("vcr_qa",), rounds=1, n_tune=1, device="cpu", random="tiny"
@@ -70,3 +73,18 @@ def test_model_and_random_exclude_each_other(tmp_path: Path) -> None:
     with pytest.raises(RunnerError, match="leave out --model"):
         bench(BenchSettings(model="x", random="tiny"), tmp_path / "bench.json")
     assert not list(tmp_path.iterdir())
+
+
+def test_questions_about_several_images_are_refused_before_anything_is_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_pairs(tmp_path / "tasks")
+    included = partial(select, include=[tmp_path / "tasks"])
+    monkeypatch.setattr("vipbench.bench.driver.select", included)
+    monkeypatch.setattr("vipbench.bench.driver._start", None)
+    settings = ONE.model_copy(update={"tasks": ("vcr_qa", "own"), "n": 4})
+    with pytest.raises(
+        RunnerError, match=r"own: 2 questions .* takes one, since the model was not"
+    ):
+        bench(settings, tmp_path / "bench.json")
+    assert [path.name for path in tmp_path.iterdir()] == ["tasks"]

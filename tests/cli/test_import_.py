@@ -11,9 +11,10 @@ import pytest
 
 from tests import other_programs
 from tests.cli.conftest import Vipbench
+from tests.runs import make_pairs
 from vipbench import files
 from vipbench.demo.generate import make
-from vipbench.images.load import load_pixels
+from vipbench.images.load import load_measured, load_pixels
 from vipbench.runfolder import answers_file, trials_file
 from vipbench.runfolder import manifest as manifests
 from vipbench.runfolder.folder import MANIFEST, REQUESTS, RESPONSES, SCORES, SUMMARY
@@ -339,6 +340,53 @@ def test_a_datasets_folder_can_be_asked_again(vipbench: Vipbench, mixed: Path) -
         assert trial.request.turns == then.request.turns
         assert (trial.target, trial.group) == (then.target, then.group)
     assert [line.value for line in scores(Path("re"))] == [1.0] * 7
+
+
+def test_all_images_of_a_question_are_exported_in_order_and_asked_again(
+    vipbench: Vipbench, tmp_path: Path
+) -> None:
+    make_pairs(tmp_path)
+    more = {"id": "single", "image": "1.png", "question": "Is it <r0>?", "box": [2, 2, 12, 12]}
+    with (tmp_path / "own.jsonl").open("a") as file:
+        file.write(json.dumps(more | {"choices": ["yes", "no"], "answer": "yes"}))
+    own = ("--include", tmp_path, "--tasks", "own", "--styles", "demo", "-o", "pairs")
+    assert vipbench("run", "--runner", "oracle", *own).code == 0
+    assert vipbench("export", "pairs", "datasets", "-o", "own/folder").code == 0
+    rows = datasets.load_from_disk("own/folder")
+    assert "image" not in rows.features
+    trials = list(trials_file.open_trials(Path("pairs") / REQUESTS))
+    drawn = []
+    for trial, row in zip(trials, rows, strict=True):
+        assert trial.request is not None
+        drawn.append(load_measured(trial.request, tmp_path, None).each)
+        assert len(row["images"]) == len(trial.request.all_images)
+        for image, expected in zip(row["images"], drawn[-1], strict=True):
+            assert np.array_equal(np.asarray(image), expected)
+    assert sorted(map(len, drawn)) == [1, 2, 2, 2, 2]
+    Path("own/again.yaml").write_text(
+        "name: again\nversion: 1\ntitle: Exported\nkind: choice\ndata: folder\nreader: jsonl\n"
+        'template: "{question}"\nstyles: [given]\n'
+    )
+    again = ("--tasks", "again", "--include", "own", "-o", "re")
+    assert vipbench("run", "--runner", "oracle", *again).code == 0
+    root = manifests.read(Path("re")).tasks["again"].image_roots
+    for trial, before in zip(trials_file.open_trials(Path("re") / REQUESTS), drawn, strict=True):
+        assert trial.request is not None
+        shown = load_measured(trial.request, root, None).each
+        assert all(map(np.array_equal, shown, before))
+    for as_format in ("answers", "csv", "jsonl"):
+        assert vipbench("export", "pairs", as_format, "-o", f"x.{as_format}").code == 0
+    for as_format, reader in (
+        ("visual7w", "the Visual7W toolkit"),
+        ("vip_bench", "the evaluator of ViP-Bench"),
+    ):
+        code, _, err = vipbench("export", "pairs", as_format, "-o", "refused")
+        assert code == 2
+        assert f"own: sample 'pair-0' shows 2 images · format {as_format} is for {reader}" in err
+        assert not Path("refused").exists()
+    (tmp_path / "tall.png").unlink()
+    assert vipbench("export", "pairs", "datasets", "-o", "made").code == 2
+    assert not Path("made").exists()
 
 
 # --- a run like any other

@@ -1,8 +1,11 @@
 """`vipbench render` as a user meets it."""
 
+from pathlib import Path
+
 from PIL import Image
 
 from tests.cli.conftest import Vipbench
+from tests.runs import make_pairs
 
 
 def test_render_writes_a_sheet(vipbench: Vipbench, data: list[str]) -> None:
@@ -28,3 +31,17 @@ def test_a_sheet_for_a_square_that_no_model_has_is_refused(
     code, _, err = vipbench("render", "vcr_qa", "--size", "100000", "-o", "x.png", *data)
     assert code == 2
     assert "less than or equal to 4096" in err
+
+
+def test_each_image_of_a_question_is_drawn_with_its_marks(
+    vipbench: Vipbench, tmp_path: Path
+) -> None:
+    own = ("own", "--include", make_pairs(tmp_path))
+    assert vipbench("render", *own, "--n", "3", "--style", "demo", "-o", "sheet.png").code == 0
+    assert vipbench("render", *own, "--n", "1", "--style", "none", "-o", "plain.png").code == 0
+    with Image.open("sheet.png") as sheet, Image.open("plain.png") as plain:
+        assert (sheet.width, plain.width) == (4 * 360, 2 * 360)
+        for left in (10, 370):
+            where = (left, 20, left + 190, 200)
+            colors = [each.crop(where).getcolors(9999) or () for each in (sheet, plain)]
+            assert len(colors[0]) > len(colors[1]) > 1

@@ -3,11 +3,15 @@
 import json
 from pathlib import Path
 
+import numpy as np
+import pytest
 from PIL import Image
 
 from tests.cli.conftest import Vipbench
+from tests.runs import make_pairs
 from vipbench import files
 from vipbench.demo.generate import make
+from vipbench.images.load import load_measured
 from vipbench.runfolder.folder import FILES, REQUESTS
 from vipbench.schema import Trial
 
@@ -93,3 +97,29 @@ def test_show_takes_any_id_and_no_sign_steers_the_terminal(
     assert len(pictures) == 3
     assert max(map(len, pictures)) < 200
     assert sorted(path.name for path in Path("done").iterdir()) == sorted((*FILES, "shown"))
+
+
+def test_show_lays_the_images_of_a_question_side_by_side(
+    vipbench: Vipbench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_pairs(tmp_path)
+    own = ("--include", tmp_path, "--tasks", "own", "--styles", "demo", "-o", "pairs")
+    assert vipbench("run", "--runner", "oracle", *own).code == 0
+    code, out, _ = vipbench("show", "pairs", "pair-0")
+    assert code == 0
+    path = "pairs/shown/own-demo-pair-0.png"
+    assert f"picture  {path} (2 images side by side)\n" in out
+    [trial] = [t for t in files.read_lines(Path("pairs", REQUESTS), Trial) if t.id == "pair-0"]
+    assert trial.request is not None
+    first, second = load_measured(trial.request, tmp_path, None).each
+    with Image.open(path) as sheet:
+        shown = np.asarray(sheet)
+    left, top = shown.shape[1] - first.shape[1], shown.shape[0] - second.shape[0]
+    assert np.array_equal(shown[top : top + first.shape[0], : first.shape[1]], first)
+    assert np.array_equal(shown[top:, left : left + second.shape[1]], second)
+    assert (shown[:top] != 255).any()
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    out = vipbench("show", "pairs", "pair-0").out
+    assert 0 < out.index("image 1\n") < out.index("▀") < out.index("image 2\n") < out.rindex("▀")
+    (tmp_path / "tall.png").unlink()
+    assert "picture  none: " in vipbench("show", "pairs", "pair-0").out

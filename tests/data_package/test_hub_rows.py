@@ -76,6 +76,24 @@ def test_a_folder_of_datasets_is_read_as_json_lines_and_images(task_folder: Path
     assert safe_path(source.images, samples[1].image).read_bytes() == png((0, 0, 255))
 
 
+def test_a_column_of_lists_of_images_is_that_of_several_images(task_folder: Path) -> None:
+    stored = [png((255, 0, 0)), png((0, 0, 255))]
+    row = {"question": "<r0>?", "answer": "x", "box": [0, 0, 4, 3], "region_images": 1}
+    kinds = datasets.Dataset.from_list([row]).features
+    kinds["images"] = datasets.List(datasets.Image())
+    images = [{"bytes": each, "path": None} for each in stored]
+    saved = datasets.Dataset.from_list([row | {"images": images}], features=kinds)
+    saved.save_to_disk(str(task_folder / "saved"))
+    (task_folder / "hub.yaml").write_text(
+        (task_folder / "hub.yaml").read_text().replace("choice", "short_answer")
+    )
+    source = locate("saved", {}, task_folder)
+    [sample] = load_samples(load_task("hub", (task_folder,)), source)
+    assert isinstance(sample, Sample)
+    assert [safe_path(source.images, each).read_bytes() for each in sample.images] == stored
+    assert sample.regions[0].image == 1
+
+
 def test_rows_are_written_once_for_each_fingerprint(task_folder: Path) -> None:
     rows().save_to_disk(str(task_folder / "saved"))
     first = locate("saved", {}, task_folder)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from PIL import Image
 
 from vipbench import files
-from vipbench.images.load import digest_pixels, load_pixels
+from vipbench.images.load import load_measured
 from vipbench.prompts.colors import COLORS
 from vipbench.prompts.request import request_key
 from vipbench.runfolder import manifest as manifests
@@ -48,6 +48,8 @@ class Item(NamedTuple):
     choices: tuple[str, ...] = ("a cat", "a dog", "a cup")
     group: str = "1.png"
     finish: str = "stop"
+    others: tuple[str, ...] = ()
+    """Further images; the mark lies in the last one."""
 
 
 STYLES: dict[str, StyleKind] = {"demo": "marks", "other": "marks", "none": "none", "blind": "blind"}
@@ -91,7 +93,7 @@ def write_run(
         assert request is not None
         pixels = None
         if with_pixels and image_size:
-            pixels = digest_pixels(load_pixels(request, images, image_size))
+            pixels = load_measured(request, images, image_size).digest
         responses.append(
             ResponseLine(
                 task=task, style=item.style, id=item.id, key=request.key, batch=0,
@@ -128,19 +130,21 @@ def _trial(item: Item, task: str, version: int, kind: Kind, seed: int) -> Trial:
     listed = [f"{letter}. {each}" for letter, each in zip(letters, item.choices, strict=False)]
     is_marked = STYLES[item.style] == "marks"
     prompt = VisualPrompt(
-        region=Region(box=(12, 8, 30, 26)),
+        region=Region(box=(12, 8, 30, 26), image=len(item.others)),
         shape=item.shape,
         color=COLORS[item.color],
         alpha=255,
         width=6.0,
         seed=seed,
     )
+    shown = (item.group, *item.others)
     request = Request(
         task=task,
         style=item.style,
         id=item.id,
         turns=("\n".join([item.question, *listed]),),
         image=item.group,
+        images=shown if item.others else (),
         visual_prompts=(prompt,) if is_marked else (),
         blind=item.style == "blind",
         fit="pad",
@@ -152,7 +156,7 @@ def _trial(item: Item, task: str, version: int, kind: Kind, seed: int) -> Trial:
         task=task,
         style=item.style,
         id=item.id,
-        request=request.model_copy(update={"key": request_key(request, version, item.group)}),
+        request=request.model_copy(update={"key": request_key(request, version, shown)}),
         kind=kind,
         target=item.target,
         group=item.group,

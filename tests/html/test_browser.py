@@ -171,6 +171,40 @@ def test_a_sample_shows_all_that_belongs_to_it(opened: Open, report: Path) -> No
     assert picture.get_attribute("alt") == "Sample q1, marked: blue rectangle"
 
 
+@pytest.mark.parametrize("width", [1280, 390])
+def test_images_of_a_question_stand_side_by_side(
+    opened: Open, tmp_path: Path, images: Path, width: int
+) -> None:
+    write_image(images, "2.png")
+    items = [Item(others=("2.png",)), Item(id="q2"), Item(id="q3", others=("2.png",) * 4)]
+    run = write_run(tmp_path / "run", items, images=images)
+    page = opened(write_report([run], tmp_path / "out"), width=width)
+    for number in range(3):
+        page.locator("#list .row").nth(number).click()
+        expect(page.locator("#detail h3")).to_have_text(f"q{number + 1}")
+        figure = page.locator("#detail figure")
+        n = (2, 1, 5)[number]
+        assert figure.locator("img").count() == n
+        labels = [f"image {k}" for k in range(1, n + 1)] if n > 1 else []
+        assert figure.locator("small").all_inner_texts() == labels
+        boxes = [each.bounding_box() for each in figure.locator("img").all()]
+        assert all(box and 120 < box["width"] <= 336 for box in boxes)
+        if boxes[1:]:
+            first, second = boxes[:2]
+            assert first
+            assert second
+            assert first["y"] == second["y"]
+            assert first["x"] + first["width"] < second["x"]
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+    page.locator("#list .row").nth(0).click()
+    assert [each.get_attribute("alt") for each in page.locator("#detail img").all()][:2] == [
+        "Sample q1, image 1 of 2", "Sample q1, image 2 of 2",
+    ]  # fmt: skip
+    name = page.locator("#detail figure").get_attribute("aria-label")
+    assert name == "Sample q1, marked: red rectangle"
+    assert "48 px each, " in page.locator("#detail figcaption").inner_text()
+
+
 def test_a_sample_leads_to_its_other_styles(opened: Open, report: Path) -> None:
     page = opened(report, "#/style=demo&in=own&under=demo&id=q1")
     page.locator("table.elsewhere a", has_text="none").click()

@@ -13,7 +13,7 @@ from vipbench.html import pictures
 from vipbench.html.dataset import Collected, collect
 from vipbench.html.pictures import FOLDER, Drawn, add_pictures
 from vipbench.html.runs import read_runs
-from vipbench.images.load import load_pixels
+from vipbench.images.load import load_measured, load_pixels
 
 
 def drawn(
@@ -150,3 +150,30 @@ def test_a_picture_that_cannot_be_drawn_says_why(tmp_path: Path, images: Path) -
     assert "1.png" in found.first_failure
     assert data.texts.all()[data.asks.why[0]].startswith("no picture: ")
     assert (data.asks.picture[0], data.asks.why[1]) == (-1, -1)
+
+
+def test_all_images_of_a_question_are_shown_each_with_its_marks(
+    tmp_path: Path, images: Path
+) -> None:
+    Image.new("RGB", (40, 60), (9, 90, 200)).save(images / "2.png")
+    items = [Item(others=("2.png",)), Item(id="q2"), Item(id="q3", style="none", others=("2.png",))]
+    run = write_run(tmp_path / "run", items, images=images, with_pixels=True)
+    collected, found = drawn(tmp_path, run)
+    data, asks = collected.dataset, collected.dataset.asks
+    assert found == Drawn(3, 0, 0, "", True)
+    assert data.pictures.exact == [1] * 4
+    assert asks.others.keys() == {0, 2}
+    requests = [each.request for each in collected.to_draw]
+    for ask, request in enumerate(requests):
+        shown = [asks.picture[ask], *asks.others.get(ask, [])]
+        for index, expected in zip(shown, load_measured(request, images, SIZE).each, strict=True):
+            assert np.array_equal(decoded(data.pictures.source[index]), expected)
+    # The first image is bare in two questions; the mark of the first one is in the second image.
+    assert asks.picture[0] == asks.picture[2] != asks.picture[1]
+    assert asks.others[0] != asks.others[2]
+    Image.new("RGB", (40, 60), "white").save(images / "2.png")
+    assert drawn(tmp_path, run)[0].dataset.pictures.exact == [0, 0, 1, 0]
+    (images / "2.png").unlink()
+    collected, found = drawn(tmp_path, run)
+    assert (found.n_drawn, found.n_failed) == (1, 2)
+    assert collected.dataset.asks.others == {}

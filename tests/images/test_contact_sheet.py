@@ -2,7 +2,7 @@ from itertools import groupby
 
 import numpy as np
 import pytest
-from PIL import Image, ImageFont
+from PIL import Image, ImageColor, ImageFont
 
 from vipbench.errors import VipbenchError
 from vipbench.images.contact_sheet import (
@@ -13,6 +13,7 @@ from vipbench.images.contact_sheet import (
     contact_sheet,
     half_blocks,
     scaled,
+    side_by_side,
     wrapped,
 )
 
@@ -74,6 +75,63 @@ def test_a_sheet_shows_pictures_and_text() -> None:
     assert inside.getcolors() == [(SIDE * SIDE, (0, 255, 0))]
     below = sheet.crop((0, MARGIN + SIDE, CELL, sheet.height))
     assert len(below.getcolors() or ()) > 2
+
+
+COLORS = ("lime", "red", "blue", "fuchsia", "gold", "aqua")
+
+
+def solid(n: int, size: tuple[int, int] = (340, 340)) -> list[Image.Image]:
+    return [Image.new("RGB", size, color) for color in COLORS[:n]]
+
+
+def places(sheet: Image.Image, n: int) -> list[tuple[int, int, int, int]]:
+    """Return the box of each of the COLORS, which are nowhere else."""
+    pixels = np.asarray(sheet)
+    boxes = []
+    for color in COLORS[:n]:
+        rows, columns = np.nonzero((pixels == ImageColor.getrgb(color)).all(2))
+        boxes.append((columns.min(), rows.min(), columns.max() + 1, rows.max() + 1))
+    return boxes
+
+
+def test_images_of_a_question_stand_side_by_side_under_their_labels() -> None:
+    first, second = solid(2)
+    sheet = contact_sheet([Cell(first, "title", TEXT, (second,)), Cell(first, "title", TEXT)])
+    assert sheet.width == 4 * CELL
+    assert [left for left, *_ in places(sheet, 2)] == [MARGIN, CELL + MARGIN]
+    [(_, top, _, below), second_box] = places(sheet.crop((0, 0, 2 * CELL, sheet.height)), 2)
+    assert second_box == (CELL + MARGIN, top, CELL + MARGIN + SIDE, below)
+    assert below - top == SIDE
+    for left in (MARGIN, CELL + MARGIN):
+        label = np.asarray(sheet.crop((left, 0, left + SIDE, top)))
+        assert (label != 255).any()
+    assert contact_sheet([Cell(first, "", "", (second,))] * 3).width == 4 * CELL
+    assert contact_sheet([Cell(first, "", "", (second, first))] * 3).width == 3 * CELL
+    assert contact_sheet([Cell(first, "", "", (second,))] * 3, columns=3).width == 6 * CELL
+
+
+def test_after_four_images_a_new_row_begins() -> None:
+    boxes = places(side_by_side(solid(6, (60, 30))), 6)
+    assert [(right - left, below - top) for left, top, right, below in boxes] == [(60, 30)] * 6
+    assert len({top for _, top, _, _ in boxes[:4]}) == 1
+    assert [left for left, *_ in boxes[4:]] == [left for left, *_ in boxes[:2]]
+    assert boxes[4][1] > boxes[0][3] + MARGIN
+
+
+def test_pictures_are_as_they_are_beside_each_other_unless_the_sheet_would_be_too_large(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    [alone] = solid(1)
+    assert side_by_side([alone]) is alone
+    small, large = checkerboard(9), Image.new("RGB", (300, 100))
+    sheet = side_by_side([small, large])
+    left = sheet.width - 300
+    assert sheet.crop((0, sheet.height - 100, 9, sheet.height - 91)).tobytes() == small.tobytes()
+    assert sheet.crop((left, sheet.height - 100, sheet.width, sheet.height)).getcolors() == [
+        (300 * 100, (0, 0, 0))
+    ]
+    monkeypatch.setattr("vipbench.images.contact_sheet.MAX_SIDE", 400)
+    assert max(side_by_side([small, large]).size) <= 400
 
 
 def test_a_sheet_that_no_viewer_opens_is_refused() -> None:

@@ -143,6 +143,23 @@ def test_regions_are_needed_and_have_an_extent() -> None:
         draw_request(noise(), outside)
 
 
+@pytest.mark.parametrize("name", ["spotlight", "blur", "crop"])
+def test_of_several_images_those_without_regions_stay_as_they_are(
+    tmp_path: Path, name: str
+) -> None:
+    region = Region(box=(40, 30, 60, 50))
+    for file in ("a.png", "b.png"):
+        noise().save(tmp_path / file)
+    alone = load_measured(ask(name, region), tmp_path, None)
+    there = marked(region.model_copy(update={"image": 1})).model_copy(
+        update={"images": ("b.png", "a.png"), "image_sizes": (SIZE, SIZE)}
+    )
+    loaded = load_measured(build_request(there, style(name), 0), tmp_path, None)
+    assert (loaded.each[0] == np.asarray(noise())).all()
+    assert np.array_equal(loaded.each[1], alone.pixels)
+    assert loaded.visibility == alone.visibility
+
+
 @pytest.mark.parametrize(
     ("entry", "said"),
     [

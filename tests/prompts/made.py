@@ -22,6 +22,16 @@ def sample(question: str, n: int = 1, **fields: Any) -> Sample:
     return Sample(**{**known, "image_size": (100, 50), "question": question, **fields})
 
 
+def pair(*images: int, **fields: Any) -> Sample:
+    """A sample about images of 100 x 50 and 40 x 80 px; region k lies in the k-th of `images`."""
+    regions = tuple(
+        Region(box=(10 * k, 5, 10 * k + 8, 20), label=f"thing {k}", image=image)
+        for k, image in enumerate(images)
+    )
+    known = {"regions": regions, "images": ("1.png", "2.png"), "image_sizes": ((100, 50), (40, 80))}
+    return sample(fields.pop("question", "<r0>?"), 0, **{**known, **fields})
+
+
 def style(expression: str, headline: str | None = None) -> PromptStyle:
     (parsed,) = parse_styles(expression, KNOWN, KNOWN[headline] if headline else None)
     return parsed

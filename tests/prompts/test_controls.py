@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.prompts.made import pair
 from tests.runs import make_task
 from vipbench.data.tasks import all_styles
 from vipbench.errors import DataError
@@ -118,6 +119,47 @@ def test_shuffled_asks_for_the_same_numbers_in_every_version() -> None:
 
     shuffled(sample(1), 5, other)
     assert asked == [1142674791401074, 2317114536625985]
+
+
+def test_wrong_exchanges_and_moves_marks_within_each_of_several_images() -> None:
+    of = pair(1, 0, 1, 1)
+    changed = wrong(of, 0)
+    assert [region.image for region in changed.regions] == [1, 0, 1, 1]
+    assert [region.label for region in changed.regions] == [f"thing {k}" for k in range(4)]
+    own, moved = boxes(of), boxes(changed)
+    assert [moved[k] for k in (0, 2, 3)] == [own[2], own[3], own[0]]
+    alone = sample(1, image_size=(100, 50), regions=(Region(box=own[1]),))
+    assert moved[1] == boxes(wrong(alone, 0))[0]
+    # In the frame of the second image, 40 x 80 px, and by a draw of its own.
+    places = [boxes(wrong(pair(0, 1), seed)) for seed in range(20)]
+    assert all(0 <= x0 <= x1 <= 40 and 0 <= y0 <= y1 <= 80 for _, (x0, y0, x1, y1) in places)
+    assert max(y1 for _, (_, _, _, y1) in places) > 50
+    with pytest.raises(DataError, match="the image's size is unknown"):
+        wrong(pair(0, image_size=None, image_sizes=()), 0)
+
+
+def test_shuffled_borrows_for_each_of_several_images_from_those_in_its_place() -> None:
+    theirs = {"images": ("3.png", "4.png"), "image_sizes": ((200, 100), (80, 80))}
+    pool = [
+        pair(0, 1, 1, id="2", group="2", **theirs),
+        pair(0, 0, 1, id="3", group="1", **theirs),
+        pair(1, id="4", group="4", images=("5.png", "1.png")),
+        None,
+    ]
+    changed = shuffled(pair(1, 1, 0), 0, lambda number: pool[number % len(pool)])
+    # 200 x 100 -> 100 x 50 and 80 x 80 -> 40 x 80; passed over are the same group, an image that
+    # the question shows itself and an unusable one.
+    assert boxes(changed) == [(5, 5, 9, 20), (10, 5, 14, 20), (0, 2.5, 4, 10)]
+    assert [region.image for region in changed.regions] == [1, 1, 0]
+    assert [region.label for region in changed.regions] == ["thing 0", "thing 1", "thing 2"]
+    # One image is borrowed from like a first one, and borrows from first ones.
+    alone = sample(1, id="5", group="5", image="9.png", regions=(Region(box=(20, 10, 60, 50)),))
+    assert boxes(shuffled(pair(0), 0, lambda number: alone)) == [(10, 5, 30, 25)]
+    assert boxes(shuffled(alone, 0, lambda number: pool[0])) == [(0, 5, 8, 20)]
+    with pytest.raises(
+        DataError, match=r"of other images in the place of image 1, 2 in 1000 draws"
+    ):
+        shuffled(pair(1, 0), 0, lambda number: [*pool[1:], alone][number % 4])
 
 
 def test_permuted_keeps_every_options_mark_and_the_right_one_right() -> None:

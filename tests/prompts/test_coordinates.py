@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.prompts.made import KNOWN, sample, style, text
+from tests.prompts.made import KNOWN, pair, sample, style, text
 from vipbench.digests import facts
-from vipbench.errors import TaskError
+from vipbench.errors import DataError, TaskError
 from vipbench.prompts.coordinates import box_text
 from vipbench.prompts.expressions import parse_styles
 from vipbench.prompts.styles import load_styles
@@ -50,6 +50,22 @@ def test_styles_with_units_are_written_in_line_and_as_products() -> None:
         ("coordinates:pixels", "coordinates", "pixels"),
         ("coordinates:xywh", "coordinates", "xywh"),
     ]
+
+
+def test_of_several_images_the_text_says_which_and_numbers_are_in_its_frame() -> None:
+    of = pair(1, 0, question="Is <r0> <r1>?")
+    where = [text(of, f"coordinates:{units}").partition("?")[0] for units in ("pixels", "1000")]
+    assert where == [
+        "Is the thing 0 at [0, 5, 8, 20] in image 2 the thing 1 at [10, 5, 18, 20] in image 1",
+        "Is the thing 0 at [250, 62, 350, 250] in image 2 the thing 1 at [100, 300, 180, 450] in"
+        " image 1",
+    ]
+    bare = of.regions[0].model_copy(update={"label": ""})
+    shown = text(of.model_copy(update={"regions": (bare, of.regions[1])}), "coordinates:pixels")
+    assert shown.startswith("Is at [0, 5, 8, 20] in image 2 the thing 1")
+    unknown = of.model_copy(update={"image_size": None, "image_sizes": ()})
+    with pytest.raises(DataError, match="the image's size is unknown"):
+        text(unknown, "coordinates")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.prompts.made import KNOWN, sample, style, task
+from tests.prompts.made import KNOWN, pair, sample, style, task
 from vipbench.errors import DataError, TaskError
 from vipbench.prompts.colors import COLORS
 from vipbench.prompts.expressions import HEADLINE_KINDS, parse_styles
@@ -245,16 +245,33 @@ def test_a_key_binds_the_files_of_all_images_in_order() -> None:
         request_key(pair, 1, "x")
 
 
-@pytest.mark.parametrize("style", ["coordinates", "wrong", "shuffled", "blur"])
-def test_controls_in_the_frame_of_one_image_refuse_several(style: str) -> None:
-    sample = Sample(
-        id="1", image="a", images=("a", "b"), question="<r0>?", target="x", group="a",
-        image_size=(9, 9), image_sizes=((9, 9), (5, 5)),
-        regions=(Region(box=(1, 1, 3, 3), image=1),),
-    )  # fmt: skip
-    [parsed] = parse_styles(style, KNOWN, headline=KNOWN["demo"])
-    with pytest.raises(DataError, match=r"shows 2 images · style .* is for questions about one"):
-        build_request(sample, parsed, 0)
+def test_each_image_keeps_its_own_regions_and_one_without_any_stays_as_it_is() -> None:
+    of = pair(1, 1, 0)
+    for name in ("spotlight", "blur", "crop"):
+        [parsed] = parse_styles(name, KNOWN, headline=KNOWN["demo"])
+        request = build_request(of, parsed, 0)
+        assert request.surround is not None
+        assert request.surround.regions == of.regions
+        kept = [request.of_image(index).surround for index in range(2)]
+        assert [each and each.regions for each in kept] == [of.regions[2:], of.regions[:2]]
+        first = build_request(pair(0), parsed, 0)
+        assert first.of_image(0).surround == first.surround
+        assert first.of_image(1).surround is None
+
+
+def test_around_points_in_one_of_several_images_nothing_could_be_kept() -> None:
+    box, point = Region(box=(1, 1, 5, 5)), Region(box=(2, 2, 2, 2), image=1)
+    of = pair(regions=(box, point))
+    for name in ("spotlight", "blur"):
+        [parsed] = parse_styles(name, KNOWN, headline=KNOWN["demo"])
+        with pytest.raises(DataError, match=r"but those in image 2 are points · use a style of"):
+            build_request(of, parsed, 0)
+        wide = Region(box=(2, 2, 4, 4), image=1)
+        assert build_request(pair(regions=(box, point, wide)), parsed, 0).surround is not None
+    [crop] = parse_styles("crop", KNOWN, headline=KNOWN["demo"])
+    assert build_request(of, crop, 0).surround is not None
+    with pytest.raises(DataError, match="keeps the regions, but there are none"):
+        build_request(pair(question="?"), crop, 0)
 
 
 # --- what is around the regions

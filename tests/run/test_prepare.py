@@ -1,14 +1,12 @@
 """What is known, and found to be wrong, before a model is loaded."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image
 
 from tests.run.asking import files, rows, said, with_model
-from tests.runs import make_task, settings
+from tests.runs import make_pairs, make_task, settings
 from vipbench.errors import RunError, RunnerError, TaskError, TooManyErrors
 from vipbench.run.loop import run
 from vipbench.runfolder import answers_file
@@ -173,26 +171,6 @@ def test_tasks_whose_images_are_turned_are_part_of_the_identity(tmp_path: Path) 
     assert after.identity.requests == before.identity.requests
     with pytest.raises(RunError, match=r"exif.own: none → apply"):
         run(settings(tmp_path, out=tmp_path / "before"))
-
-
-def make_pairs(folder: Path) -> Path:
-    """Write a task about two images of different sizes, the marks now in one, now in the other."""
-    make_task(folder, n=4, styles="[demo]")
-    Image.new("RGB", (40, 70), (9, 99, 9)).save(folder / "tall.png")
-    lines = [
-        {
-            "id": f"pair-{n}",
-            "images": ["0.png", "tall.png"],
-            "question": "Are <r0> and <r1> alike?",
-            "choices": ["yes", "no"],
-            "answer": "no",
-            "boxes": [[2, 2, 12, 12], [3, 4, 20, 21]],
-            "region_images": [n % 2, 1 - n % 2],
-        }
-        for n in range(4)
-    ]
-    (folder / "own.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
-    return folder
 
 
 def test_a_task_about_two_images_is_asked_of_whoever_takes_them(tmp_path: Path) -> None:

@@ -19,6 +19,13 @@ def question(id_: str, image: str, **others: object) -> Question:
     return {**fields, "box": [5, 5, 30, 30], "choices": ["cat", "dog"], **others}
 
 
+def pair(id_: str, first: str, second: str, boxes: object, **others: object) -> Question:
+    """Ask about two images: the first region lies in the second one, the other in the first."""
+    own = {"images": [first, second], "boxes": boxes, "region_images": [1, 0]}
+    asked = question(id_, first) | {"question": "Are <r0> and <r1> alike?"} | own | others
+    return {key: value for key, value in asked.items() if key not in ("image", "box")}
+
+
 def write(folder: Path, *questions: Question) -> None:
     (folder / "own.jsonl").write_text("\n".join(map(json.dumps, questions)))
 

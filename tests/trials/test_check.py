@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.trials.made import question, use_pickling_pool, write
+from tests.trials.made import pair, question, use_pickling_pool, write
 from vipbench.demo.embedded import sources
 from vipbench.errors import TaskError
-from vipbench.schema import DataSource
+from vipbench.schema import DataSource, Request
 from vipbench.trials.check import CheckReport, check_tasks
 
 
@@ -129,6 +129,41 @@ def test_a_target_that_does_not_match_itself_is_an_error(own: Path) -> None:
 
 def test_marks_drawn_from_a_box_are_counted(own: Path) -> None:
     assert counts(run(own, "mask:red,rectangle:red")) == {"drawn_from_box": 3}
+
+
+def test_each_of_several_images_is_opened_and_drawn(
+    own: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.new("L", (30, 70)).save(own / "gray.png")
+    (own / "torn.png").write_bytes((own / "gray.png").read_bytes()[:60])
+    boxes = [[5, 5, 25, 60], [5, 5, 30, 30]]
+    write(
+        own,
+        pair("good", "a.png", "gray.png", boxes),
+        pair("again", "b.jpg", "gray.png", boxes),
+        pair("torn", "a.png", "torn.png", boxes),
+        pair("other way", "torn.png", "a.png", boxes[::-1]),
+        pair("beyond", "a.png", "gray.png", [[5, 71, 25, 90], [5, 5, 9, 9]]),
+        pair("away", "a.png", "../a.png", boxes),
+    )
+    report = run(own, "rectangle:red")
+    assert report.n_images == 5
+    assert counts(report) == {
+        "bad_image": 2, "box_outside": 1, "unsafe_path": 1, "count": 1, "image_converted": 1,
+    }  # fmt: skip
+    messages = [each.message for finding in report.findings for each in finding.first]
+    assert "gray.png: stored as L; converted to RGB" in messages
+    assert sum("torn.png" in message for message in messages) == 2
+    write(own, *(pair(f"{n}", "a.png", "b.jpg", [[5, 5, 9, 9]] * 2) for n in range(3)))
+    drawn: list[tuple[str, int]] = []
+
+    def draw(image: Image.Image, request: Request) -> tuple[Image.Image, list[None], list[None]]:
+        drawn.append((request.image, len(request.visual_prompts)))
+        return image, [], []
+
+    monkeypatch.setattr("vipbench.trials.check.draw_request", draw)
+    assert run(own, "rectangle:red").findings == ()
+    assert drawn == [("a.png", 1), ("b.jpg", 1)] * 3
 
 
 def test_worker_processes_find_the_same(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:

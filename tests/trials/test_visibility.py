@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.trials.made import question, use_pickling_pool, write
+from tests.trials.made import pair, question, use_pickling_pool, write
 from vipbench.demo.embedded import sources
 from vipbench.images.draw import footprint
 from vipbench.images.servers import RULES
@@ -79,6 +79,31 @@ def test_a_sample_that_a_style_does_not_fit_is_counted_once(photos: Path) -> Non
     report = look(photos, "red_rectangle")
     assert (report.n_records, report.n_unusable) == (2, 1)
     assert {row.n_samples for row in report.marks} == {1}
+
+
+def test_each_mark_is_measured_in_its_own_image(photos: Path) -> None:
+    Image.new("RGB", (480, 640), "white").save(photos / "tall.png")
+    wide_box, tall_box = [5, 100, 60, 200], [100, 60, 139, 99]
+    alone = (question("w", "photo.png", box=wide_box), question("t", "tall.png", box=tall_box))
+    write(photos, *alone, question("gone", "nowhere.png"))
+    one_by_one = look(photos, "rectangle:red:width=0.6")
+    write(photos, pair("both", "photo.png", "tall.png", [tall_box, wide_box]))
+    together = look(photos, "rectangle:red:width=0.6")
+    for measured in ("marks", "servers"):
+        found, expected = getattr(together, measured), getattr(one_by_one, measured)
+        assert [row.px for row in found] == [row.px for row in expected]
+        assert [row.n_marks for row in found] == [row.n_marks for row in expected]
+    assert [(row.n_samples, row.n_lost, row.n_cut) for row in together.marks] == [
+        (1, 0, 0), (1, 0, 0), (1, 1, 1),
+    ]  # fmt: skip
+    assert together.marks[2].n_samples_lost == 1
+    # What a control cannot ask is counted; the others are measured as a run draws them.
+    task = (photos / "own.yaml").read_text()
+    (photos / "own.yaml").write_text(task.replace("red_rectangle", "demo"))
+    report = look(photos, "demo,crop,wrong,shuffled")
+    assert report.n_unusable == 1
+    assert {row.style for row in report.marks} == {"demo", "crop", "wrong"}
+    assert {row.n_marks for row in report.marks} == {2}
 
 
 def test_worker_processes_measure_the_same(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:

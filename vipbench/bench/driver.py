@@ -36,6 +36,7 @@ from vipbench.environment import versions
 from vipbench.errors import RunError, RunInterrupted, RunnerError
 from vipbench.runners.checkpoints.checkpoint import CheckpointInfo, check_checkpoint
 from vipbench.runners.device import check_names
+from vipbench.runners.spec import ONE_IMAGE
 from vipbench.schema import ImageRoots, Trial
 from vipbench.trials.make import make_trials
 from vipbench.trials.selection import select
@@ -137,7 +138,13 @@ def _samples(settings: BenchSettings, info: CheckpointInfo) -> Samples:
         fit_hint=info.hints.fit,
     )
     limit = -(-settings.n // len(chosen.tasks))
-    made, _ = make_trials(chosen, list, seed=0, limit=limit)
+    made, facts = make_trials(chosen, list, seed=0, limit=limit)
+    for task, found in facts.items():
+        if found.n_several:
+            raise RunnerError(
+                f"{task}: {found.n_several:,} questions show several images · runner vipllava, "
+                f"whose model all ways ask, takes {ONE_IMAGE} · measure tasks about one image"
+            )
     trials = [trial for trial in made if trial.request is not None]
     return Samples(trials, chosen.images)
 

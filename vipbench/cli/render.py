@@ -46,8 +46,8 @@ def render(
     """Write a contact sheet: samples with their marks, the exact text under each."""
     from PIL import Image
 
-    from vipbench.images.contact_sheet import COLUMNS, Cell, contact_sheet
-    from vipbench.images.load import load_pixels
+    from vipbench.images.contact_sheet import Cell, contact_sheet
+    from vipbench.images.load import load_measured
     from vipbench.run.settings import RunSettings
     from vipbench.trials.make import make_trials
     from vipbench.trials.selection import select
@@ -64,12 +64,13 @@ def render(
         if trial.request is None:
             say(f"{trial.task} {trial.id}: {trial.error}")
             continue
-        pixels = load_pixels(trial.request, chosen.images[trial.task], size)
+        loaded = load_measured(trial.request, chosen.images[trial.task], size)
+        first, *others = map(Image.fromarray, loaded.each)
         title = f"{trial.task} · {trial.style} · {trial.id}"
         text = "\n\n".join(trial.request.turns)
-        cells.append(Cell(Image.fromarray(pixels), title, text))
+        cells.append(Cell(first, title, text, tuple(others)))
     if not cells:
         raise DataError(f"{task}: no sample can be drawn · `vipbench check {task}` says why")
     n_styles = max(len(choice.styles) for choice in chosen.tasks)
-    save(contact_sheet(cells, n_styles if n_styles > 1 else COLUMNS), out)
+    save(contact_sheet(cells, n_styles if n_styles > 1 else None), out)
     put(out)

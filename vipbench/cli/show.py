@@ -91,14 +91,18 @@ def _print_picture(request: "Request", images: "ImageRoots", path: Path) -> None
     """Write what the model is shown, before it is fitted, and show it in a terminal."""
     from PIL import Image
 
-    from vipbench.images.contact_sheet import half_blocks
-    from vipbench.images.load import load_pixels
+    from vipbench.images.contact_sheet import half_blocks, side_by_side
+    from vipbench.images.load import load_measured
 
-    picture = Image.fromarray(load_pixels(request, images, None))
-    save(picture, path)
-    put(f"picture  {path}")
+    pictures = [Image.fromarray(each) for each in load_measured(request, images, None).each]
+    save(side_by_side(pictures), path)
+    beside = f" ({len(pictures)} images side by side)" if request.images else ""
+    put(f"picture  {path}{beside}")
     if sys.stdout.isatty():
-        print(half_blocks(picture, min(shutil.get_terminal_size().columns, 80)))
+        for number, picture in enumerate(pictures, 1):
+            if request.images:
+                put(f"image {number}")
+            print(half_blocks(picture, min(shutil.get_terminal_size().columns, 80)))
 
 
 def _print_answer(folder: Path, trial: "Trial") -> None:

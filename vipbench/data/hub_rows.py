@@ -178,9 +178,11 @@ def write_rows(dataset: "datasets.Dataset", where: str) -> DataSource:
 
 
 def _is_image(kind: object) -> bool:
-    """Say whether values of a feature of `datasets` are images, or the bytes of one."""
+    """Say whether values of a feature of `datasets` are images, or lists or the bytes of them."""
     import datasets
 
+    if isinstance(kind, datasets.List):
+        return _is_image(kind.feature)
     if isinstance(kind, dict):
         return kind.keys() == {"bytes", "path"}
     is_bytes = isinstance(kind, datasets.Value) and kind.dtype in ("binary", "large_binary")
@@ -213,6 +215,8 @@ def _write_files(dataset: "datasets.Dataset", column: str, folder: Path) -> None
     for name, kind in dataset.features.items():
         if isinstance(kind, datasets.Image):
             rows = rows.cast_column(name, datasets.Image(decode=False))
+        elif isinstance(kind, datasets.List) and isinstance(kind.feature, datasets.Image):
+            rows = rows.cast_column(name, datasets.List(datasets.Image(decode=False)))
 
     def plain() -> Iterator[tuple[object, str]]:
         for row in rows:

@@ -2,7 +2,7 @@
 
 import hashlib
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -18,7 +18,7 @@ from vipbench.exchange.formats import (
     vip_bench_results,
     visual7w_results,
 )
-from vipbench.images.load import load_pixels
+from vipbench.images.load import load_measured
 from vipbench.runfolder import answers_file, trials_file
 from vipbench.runfolder import manifest as manifests
 from vipbench.runfolder.folder import REQUESTS, RESPONSES, SCORES
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 FIRST_OPTION = "\nA. "
 """What ends the question in a user's text with options; see `prompts.wording.CHOICE_TEMPLATE`."""
+ONE_IMAGE = {"visual7w": "the Visual7W toolkit", "vip_bench": "the evaluator of ViP-Bench"}
+"""Format -> what reads it, of which no question shows several images."""
 SHOWN_IDS = 5
 
 
@@ -61,6 +63,8 @@ class _Answers(NamedTuple):
     """Tags that any of the answered ones has."""
     has_options: bool
     """Whether any of the answered ones is a choice."""
+    several: Mapping[str, int]
+    """Id -> images that it shows, of the answered ones that show several."""
 
     def gaps(self) -> list[str]:
         """Say which samples of the task are not in a file of these answers."""
@@ -102,6 +106,7 @@ def export_run(
     if manifest.finished is None:
         raise RunError(f"{folder}: has not ended · give the command of the run again to resume")
     answers = _collect(folder, manifest, _task(manifest, task), style)
+    _check_several(answers, as_format)
     notes = [f"{answers.task}: {gap}; left out" for gap in answers.gaps()]
     if as_format == "datasets":
         _write_datasets(folder, answers, out)
@@ -154,6 +159,7 @@ def _collect(folder: Path, manifest: Manifest, task: str, style: str | None) -> 
     indices, replies, failed = [], [], []
     axes: dict[str, None] = {}
     has_options = False
+    several: dict[str, int] = {}
     for index, trial in enumerate(trials):
         if (trial.task, trial.style) != (task, style):
             continue
@@ -165,6 +171,8 @@ def _collect(folder: Path, manifest: Manifest, task: str, style: str | None) -> 
         replies.append(_reply(trial, trial.request, response.text))
         axes.update(dict.fromkeys(trial.tags))
         has_options |= bool(trial.request.options)
+        if trial.request.images:
+            several[trial.id] = len(trial.request.images)
     return _Answers(
         task=task,
         style=style,
@@ -174,6 +182,7 @@ def _collect(folder: Path, manifest: Manifest, task: str, style: str | None) -> 
         failed=tuple(failed),
         axes=tuple(axes),
         has_options=has_options,
+        several=several,
     )
 
 
@@ -196,6 +205,17 @@ def _without_box(task: str, replies: Sequence[Reply]) -> list[str]:
     n = sum(not reply.box for reply in replies)
     words = f"{task}: {n:,} answers name no option; written without a candidate, which is wrong"
     return [f"{words} for the toolkit as it is here"] if n else []
+
+
+def _check_several(answers: _Answers, as_format: str) -> None:
+    """Refuse questions about several images in formats of programs that know none."""
+    for id_, n in answers.several.items():
+        if as_format in ONE_IMAGE:
+            raise RunError(
+                f"{answers.task}: sample {id_!r} shows {n} images · format {as_format} is for "
+                f"{ONE_IMAGE[as_format]}, whose questions are about one · export as datasets, "
+                "answers, csv or jsonl"
+            )
 
 
 def _check_complete(answers: _Answers, partial: bool) -> None:
@@ -249,7 +269,10 @@ def _features(answers: _Answers) -> "datasets.Features":
 
     text = datasets.Value("string")
     texts = datasets.List(text)
-    columns = {"id": text, "image": datasets.Image(), "question": text}
+    image = datasets.Image()
+    # Of questions about one image among others, `images` is a list of one.
+    shown = {"images": datasets.List(image)} if answers.several else {"image": image}
+    columns = {"id": text} | shown | {"question": text}
     if answers.has_options:
         columns["choices"] = texts
     columns |= {"answer": text, "group": text}
@@ -279,9 +302,10 @@ def _rows(folder: str, task: str, style: str) -> Iterator[dict[str, object]]:
         score = scores.get(trial_id(trial))
         if request is None or score is None:
             raise RunError(f"{run}: changed while it was being read · try again")
+        pictures = [Image.fromarray(each) for each in load_measured(request, images, None).each]
         row: dict[str, object] = {
             "id": trial.id,
-            "image": Image.fromarray(load_pixels(request, images, None)),
+            **({"images": pictures} if answers.several else {"image": pictures[0]}),
             "question": request.turns[-1],
             "answer": trial.target,
             "group": trial.group,

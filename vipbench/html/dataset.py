@@ -87,6 +87,8 @@ class Asks:
     group: list[int] = field(default_factory=list)
     picture: list[int] = field(default_factory=list)
     """Indices in `Dataset.pictures`."""
+    others: dict[int, list[int]] = field(default_factory=dict)
+    """Of questions about several images, the pictures of those after the first."""
     why: list[int] = field(default_factory=list)
     """Why there is no picture, or what is special about it."""
 

@@ -295,17 +295,34 @@
       0: "not the pixels that the model saw: the image, or how it is drawn, has changed since",
       "-1": "fitted as for a model",
     }[pictures.exact[place]];
-    const image = element("img", {
-      alt: `Sample ${text(rows.id[row])}${marks(ask) && `, marked: ${marks(ask)}`}`,
-      src: pictures.folder + pictures.source[place],
-      width: "320",
-      height: "320",
+    const marked = marks(ask) && `, marked: ${marks(ask)}`;
+    const shown = [place, ...(asks.others[ask] ?? [])];
+    const several = shown.length > 1;
+    const each = several ? " each" : "";
+    const caption = element("figcaption", { text: `${pictures.size} × ${pictures.size} px${each}, ${exact}` });
+    const images = shown.map((one, number) => {
+      const image = element("img", {
+        alt: several
+          ? `Sample ${text(rows.id[row])}, image ${number + 1} of ${shown.length}`
+          : `Sample ${text(rows.id[row])}${marked}`,
+        src: pictures.folder + pictures.source[one],
+        width: "320",
+        height: "320",
+      });
+      image.addEventListener("error", () => {
+        caption.textContent = `no picture: the folder ${pictures.folder} is not beside this page`;
+      });
+      return image;
     });
-    const caption = element("figcaption", { text: `${pictures.size} × ${pictures.size} px, ${exact}` });
-    image.addEventListener("error", () => {
-      caption.textContent = `no picture: the folder ${pictures.folder} is not beside this page`;
-    });
-    return element("figure", { class: pictures.size <= 128 ? "small" : "" }, image, caption);
+    const size = pictures.size <= 128 ? "small" : "";
+    if (!several) return element("figure", { class: size }, ...images, caption);
+    const labelled = images.map((image, number) =>
+      element("div", {}, element("small", { text: `image ${number + 1}` }), image),
+    );
+    const beside = element("div", { class: "beside" }, ...labelled);
+    beside.style.setProperty("--n", String(shown.length));
+    const name = `Sample ${text(rows.id[row])}${marked}`;
+    return element("figure", { class: `several ${size}`, "aria-label": name }, beside, caption);
   };
   const choosers = (row, ask, letter) =>
     runs

@@ -17,7 +17,7 @@ from vipbench.errors import DataError, RunError
 from vipbench.files import remove_others
 from vipbench.html.dataset import NONE, Dataset, Pictures, ToDraw
 from vipbench.html.runs import Run, image_size, reveal_hidden
-from vipbench.images.load import digest_pixels, load_pixels
+from vipbench.images.load import load_measured
 
 LARGEST = 448
 """px; larger squares are reduced to it."""
@@ -125,8 +125,11 @@ def _draw_all(
             asks.why[picture.ask] = dataset.texts.index(f"no picture: {error}")
             continue
         asks.why[picture.ask] = NONE
-        drawn = (store.add(encoded), exact)
-        asks.picture[picture.ask] = indices.setdefault(drawn, len(indices))
+        drawn = [(store.add(each), exact) for each in encoded]
+        first, *others = [indices.setdefault(each, len(indices)) for each in drawn]
+        asks.picture[picture.ask] = first
+        if others:
+            asks.others[picture.ask] = others
     return list(indices), failures
 
 
@@ -136,11 +139,11 @@ def _may_travel(runs: Sequence[Run], picture: ToDraw) -> bool:
     return all(task.redistribute or task.synthetic for task in tasks)
 
 
-def _draw(picture: ToDraw, size: int, seen: set[str] | None) -> tuple[_Encoded, int]:
-    """Draw a picture; also return whether it is what models saw, by the digests `seen`."""
-    pixels = load_pixels(picture.request, picture.images, size)
-    exact = int(seen == {digest_pixels(pixels)}) if seen else NONE
-    return _encode(Image.fromarray(pixels)), exact
+def _draw(picture: ToDraw, size: int, seen: set[str] | None) -> tuple[list[_Encoded], int]:
+    """Draw the images of a question; also say whether models saw these, by the digests `seen`."""
+    loaded = load_measured(picture.request, picture.images, size)
+    exact = int(seen == {loaded.digest}) if seen else NONE
+    return [_encode(Image.fromarray(each)) for each in loaded.each], exact
 
 
 def _encode(image: Image.Image) -> _Encoded:

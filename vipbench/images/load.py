@@ -35,9 +35,14 @@ class LoadedImage(NamedTuple):
     """Of a request with several images, those after the first."""
 
     @property
+    def each(self) -> tuple[np.ndarray, ...]:
+        """The images in order, one or several."""
+        return self.pixels, *self.others
+
+    @property
     def shown(self) -> Pixels:
         """All that the model sees."""
-        return (self.pixels, *self.others) if self.others else self.pixels
+        return self.each if self.others else self.pixels
 
 
 class PreparedRequest(NamedTuple):

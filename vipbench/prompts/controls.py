@@ -45,32 +45,53 @@ def wrong(sample: Sample, seed: int) -> Sample:
     """Exchange the marks cyclically among a question's regions, so that each marks another thing.
 
     A lone mark goes to a box of its size elsewhere in the image: the position in a GRID x GRID
-    raster that overlaps its own least, the first of these by seed.
+    raster that overlaps its own least, the first of these by seed. Of several images, this is done
+    in each, so that a text that names the image of a mark stays true of it.
     """
-    if len(sample.regions) == 1:
-        return _with_regions(sample, [_elsewhere(sample, seed)])
-    return _with_regions(sample, [*sample.regions[1:], *sample.regions[:1]])
+    others: dict[int, Region] = {}
+    for indices in _by_image(sample.regions).values():
+        if len(indices) == 1:
+            others[indices[0]] = _elsewhere(sample, sample.regions[indices[0]], seed)
+            continue
+        for index, next_one in zip(indices, [*indices[1:], indices[0]], strict=True):
+            others[index] = sample.regions[next_one]
+    return _with_regions(sample, [others[index] for index in sorted(others)])
 
 
 def shuffled(sample: Sample, seed: int, other: Callable[[int], Sample | None]) -> Sample:
     """Put the marks where other samples have theirs, in images of another group, to scale.
 
-    Samples are drawn by seed and id until there are as many regions as the question has.
+    Samples are drawn by seed and id until there are as many regions as the question has. Each of
+    several images borrows regions from other images that are shown in its place: the second image
+    from second ones.
     """
-    width, height = _size(sample)
-    regions: list[Region] = []
+    wanted = _by_image(sample.regions)
+    borrowed: dict[int, list[Region]] = {image: [] for image in wanted}
     for number in range(MOST_DRAWS):
-        if len(regions) >= len(sample.regions):
-            return _with_regions(sample, regions[: len(sample.regions)])
+        if all(len(borrowed[image]) >= len(indices) for image, indices in wanted.items()):
+            taken = {image: iter(regions) for image, regions in borrowed.items()}
+            return _with_regions(sample, [next(taken[each.image]) for each in sample.regions])
         drawn = other(seed_of(seed, sample.id, "shuffled", number))
-        if drawn is None or drawn.images:
+        if drawn is None or drawn.group == sample.group or not drawn.image_size:
             continue
-        if drawn.group != sample.group and drawn.image_size:
-            scale = width / drawn.image_size[0], height / drawn.image_size[1]
-            regions += [_scaled(region, *scale) for region in drawn.regions]
-    raise DataError(
-        f"sample {sample.id!r}: found no regions of other images in {MOST_DRAWS} draws · style "
-        "shuffled needs a task with several images that hold regions"
+        for region in drawn.regions:
+            is_shown = drawn.all_images[region.image] in sample.images
+            if region.image in borrowed and not is_shown:
+                borrowed[region.image].append(_to_scale(region, drawn, sample))
+    raise _nothing_borrowed(sample)
+
+
+def _nothing_borrowed(sample: Sample) -> DataError:
+    found = f"sample {sample.id!r}: found no regions of other images"
+    if not sample.images:
+        return DataError(
+            f"{found} in {MOST_DRAWS} draws · style shuffled needs a task with several images that"
+            " hold regions"
+        )
+    places = ", ".join(str(image + 1) for image in sorted(_by_image(sample.regions)))
+    return DataError(
+        f"{found} in the place of image {places} in {MOST_DRAWS} draws · style shuffled needs other"
+        " questions that hold regions there, in other images"
     )
 
 
@@ -107,15 +128,23 @@ def _with_regions(sample: Sample, others: Sequence[Region]) -> Sample:
     return sample.model_copy(update={"regions": regions})
 
 
-def _elsewhere(sample: Sample, seed: int) -> Region:
-    width, height = _size(sample)
-    [region] = sample.regions
+def _by_image(regions: Sequence[Region]) -> dict[int, list[int]]:
+    """Return the indices of the regions that lie in each image that has any."""
+    by_image: dict[int, list[int]] = {}
+    for index, region in enumerate(regions):
+        by_image.setdefault(region.image, []).append(index)
+    return by_image
+
+
+def _elsewhere(sample: Sample, region: Region, seed: int) -> Region:
+    width, height = _size(sample, region)
     x0, y0, x1, y1 = region.box
     raster = [
         (column * (width - (x1 - x0)) / (GRID - 1), row * (height - (y1 - y0)) / (GRID - 1))
         for row, column in itertools.product(range(GRID), repeat=2)
     ]
-    keyed(seed, sample.id, "wrong").shuffle(raster)
+    purpose = f"wrong in image {region.image}" if region.image else "wrong"
+    keyed(seed, sample.id, purpose).shuffle(raster)
     left, top = min(raster, key=lambda corner: _overlap(region.box, *corner))
     return _moved(region, left - x0, top - y0)
 
@@ -140,7 +169,10 @@ def _moved(region: Region, dx: float, dy: float) -> Region:
     )
 
 
-def _scaled(region: Region, across: float, down: float) -> Region:
+def _to_scale(region: Region, drawn: Sample, sample: Sample) -> Region:
+    """Lay a region of another sample on the image of this one that is shown in the same place."""
+    (width, height), (drawn_width, drawn_height) = _size(sample, region), _size(drawn, region)
+    across, down = width / drawn_width, height / drawn_height
     x0, y0, x1, y1 = region.box
     return region.model_copy(
         update={
@@ -152,10 +184,12 @@ def _scaled(region: Region, across: float, down: float) -> Region:
     )
 
 
-def _size(sample: Sample) -> tuple[int, int]:
-    if sample.image_size is None:
+def _size(sample: Sample, region: Region) -> tuple[int, int]:
+    """Return the size of the image of a sample that a region lies in."""
+    size = sample.size_of(region)
+    if size is None:
         raise DataError(
             f"sample {sample.id!r}: the image's size is unknown · pass the sample through "
             "`vipbench.data.samples.inspect_image`"
         )
-    return sample.image_size
+    return size

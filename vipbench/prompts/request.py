@@ -16,9 +16,6 @@ from vipbench.prompts.wording import Wording, draw_articles
 from vipbench.schema import Fit, PromptChoices, PromptStyle, Replay, Request, Sample, Surround
 from vipbench.validation import checked
 
-OF_ONE_IMAGE = ("coordinates", "wrong", "shuffled", "surround")
-"""Kinds of styles that write, move or keep regions in the frame of the only image."""
-
 
 def build_request(
     sample: Sample,
@@ -47,18 +44,13 @@ def build_request(
     Raises:
         TaskError: style and sample do not go together, or the choices do not fit the sample.
         DataError: `coordinates` are asked of a sample whose image size is unknown, a tag has
-            nothing to say of a region, or several images are shown under a style that is for one.
+            nothing to say of a region, or a style keeps regions that are not there or are points.
     """
     task = sample.task
     fit = fit or (task.fit if task else None) or "pad"
     name = f"{task.name}: {sample.id!r}" if task else f"sample {sample.id!r}"
     if isinstance(choices, Mapping):
         choices = checked(PromptChoices, dict(choices), f"{name}: choices")
-    if sample.images and style.kind in OF_ONE_IMAGE:
-        raise DataError(
-            f"{name}: shows {len(sample.images)} images · style {style.name!r} of kind {style.kind}"
-            " is for questions about one image · leave it out"
-        )
     marks: tuple[Mark, ...] = ()
     articles: Iterator[bool] = iter(())
     if style.shapes:
@@ -93,16 +85,20 @@ def build_request(
 
 
 def _surround(name: str, sample: Sample, style: PromptStyle) -> Surround | None:
-    """Return what a style does around the regions of a sample."""
+    """Return what a style does around the regions of a sample, in each image that has any."""
     if style.surround is None:
         return None
     if not sample.regions:
         raise DataError(f"{name}: style {style.name!r} keeps the regions, but there are none")
-    if style.surround.kind != "crop" and not any(map(has_extent, sample.regions)):
-        raise DataError(
-            f"{name}: style {style.name!r} keeps what is inside the regions, but they are points ·"
-            " use a style of kind crop, or regions with an extent"
-        )
+    if style.surround.kind == "crop":
+        return style.surround.model_copy(update={"regions": sample.regions})
+    for index in sorted({region.image for region in sample.regions}):
+        if not any(has_extent(each) for each in sample.regions if each.image == index):
+            those = f"those in image {index + 1}" if sample.images else "they"
+            raise DataError(
+                f"{name}: style {style.name!r} keeps what is inside the regions, but {those} are "
+                "points · use a style of kind crop, or regions with an extent"
+            )
     return style.surround.model_copy(update={"regions": sample.regions})
 
 

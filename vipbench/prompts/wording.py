@@ -205,14 +205,15 @@ class Wording:
         if self.style.kind in ("none", "elsewhere") or self.style.words == "none":
             return f"{label or 'object'} {index + 1}"
         if self.style.kind == "coordinates":
-            size = self.sample.image_size
+            region = self.sample.regions[index]
+            size = self.sample.size_of(region)
             if size is None:
                 raise DataError(
                     f"{self.name}: the image's size is unknown, which coordinates are a fraction of"
                     " · pass the sample through `vipbench.data.samples.inspect_image`"
                 )
-            box = self.sample.regions[index].box
-            where = f"at {box_text(box, size, self.style.units, self.fit)}"
+            where = f"at {box_text(region.box, size, self.style.units, self.fit)}"
+            where += f" in image {region.image + 1}" if self.sample.images else ""
             return where if locative else f"the {label} {where}"
         raise self._error(f"mentions a region, but style {self.style.name!r} draws no mark")
 

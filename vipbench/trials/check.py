@@ -1,7 +1,7 @@
 """Check a task's data without a model: read, decode and draw everything, report all problems."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -31,6 +31,9 @@ SHOWN = 5
 """Problems of one code that are kept in full; all are counted."""
 SIDE = 336
 """Side in px of the square that images are fitted to, as the usual model does."""
+
+CONVERTED = "image_converted"
+"""Code of the warning about an image that is not stored as RGB."""
 
 
 class Finding(NamedTuple):
@@ -132,7 +135,7 @@ def check_task(choice: TaskChoice, console: Console = QUIET) -> CheckReport:
             if inspected:
                 usable.append(inspected)
         draw = partial(_draw_image, choice=choice)
-        problems.extend(map_images(draw, usable, f"{name}: draw", console))
+        problems.extend(_once(map_images(draw, usable, f"{name}: draw", console)))
         problems.extend(_check_count(choice, n_records))
     except VipbenchError as error:
         n_records = len(samples)
@@ -216,21 +219,30 @@ def _unmatched_targets(spec: TaskSpec, samples: Sequence[Sample]) -> Iterator[Pr
             yield Problem(id=sample.id, code="target_unmatched", message=message)
 
 
+def _once(problems: Iterable[Problem]) -> Iterator[Problem]:
+    """Leave out that an image was converted where it has been said: several samples may show it."""
+    said: set[str] = set()
+    for problem in problems:
+        if problem.code == CONVERTED and problem.message in said:
+            continue
+        said.update((problem.message,) if problem.code == CONVERTED else ())
+        yield problem
+
+
 def _draw_image(samples: Sequence[Sample], choice: TaskChoice) -> list[Problem]:
     """Take samples that share an image through request, drawing and fitting."""
     try:
-        path = safe_path(choice.source.image_roots, samples[0].image)
-        image, mode = open_image(path, samples[0].exif)
+        first, problems = _open(samples[0], samples[0].image, choice)
     except DataError as error:
         return [Problem(id=sample.id, code="bad_image", message=str(error)) for sample in samples]
-    problems: list[Problem] = []
-    if mode != "RGB":
-        message = f"{samples[0].image}: stored as {mode}; converted to RGB"
-        problems.append(_warning(samples[0], "image_converted", message))
     texts = TextWarnings()
     for sample in samples:
+        images = [first]
         try:
-            images = [image, *_others(sample, choice)]
+            for path in sample.images[1:]:
+                image, converted = _open(sample, path, choice)
+                images.append(image)
+                problems.extend(converted)
         except DataError as error:
             problems.append(Problem(id=sample.id, code="bad_image", message=str(error)))
             continue
@@ -249,10 +261,13 @@ def _draw_image(samples: Sequence[Sample], choice: TaskChoice) -> list[Problem]:
     return problems
 
 
-def _others(sample: Sample, choice: TaskChoice) -> list[Image.Image]:
-    """Open the images of a sample after the first; DataError where one is broken."""
-    paths = (safe_path(choice.source.image_roots, image) for image in sample.images[1:])
-    return [open_image(path, sample.exif)[0] for path in paths]
+def _open(sample: Sample, image: str, choice: TaskChoice) -> tuple[Image.Image, list[Problem]]:
+    """Open an image of a sample, and say where it is not stored as RGB; DataError if broken."""
+    opened, mode = open_image(safe_path(choice.source.image_roots, image), sample.exif)
+    if mode == "RGB":
+        return opened, []
+    message = f"{image}: stored as {mode}; converted to RGB"
+    return opened, [_warning(sample, CONVERTED, message)]
 
 
 def _drawn_from_box(sample: Sample, request: Request) -> Iterator[Problem]:

@@ -1,10 +1,10 @@
 """What crop, pad and squash leave of a task's marks, from the images' headers alone."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from itertools import repeat
+from itertools import chain, repeat
 from pathlib import Path
-from typing import NamedTuple, get_args
+from typing import NamedTuple, TypeVar, get_args
 
 import numpy as np
 
@@ -22,6 +22,8 @@ from vipbench.schema import DataSource, Fit, PromptStyle, Request, Sample, Visib
 from vipbench.trials.by_image import map_images
 from vipbench.trials.check import SIDE
 from vipbench.trials.selection import TaskChoice, select
+
+MeasureT = TypeVar("MeasureT", Visibility, float)
 
 PATCH = 14
 """Side in px of the patches of the usual model's square."""
@@ -192,29 +194,39 @@ def _measure_image(
     size: int,
     patch_size: int,
 ) -> list[_SampleMarks]:
-    """Measure the marks of samples that share an image; its size is enough for that."""
-    image_wh = samples[0].image_size
-    if image_wh is None:
-        raise ValueError(f"{samples[0].id}: the header of its image has not been read")
-    if several := [sample for sample in samples if sample.images]:
-        raise DataError(
-            f"{several[0].id}: shows {len(several[0].images)} images · expected one, of which "
-            "--visibility measures the marks · a run writes down what can be seen of each mark"
-        )
+    """Measure the marks of samples that share an image; the images' sizes are enough for that."""
     measured = []
     for sample in samples:
+        if sample.image_size is None:
+            raise ValueError(f"{sample.id}: the header of its image has not been read")
         try:
             request = build_request(sample, style, seed=0, fit=fits[0])
-            marks, n_whole, seen_wh = _footprints(image_wh, request)
+            parts = [
+                _measure_shown(image_wh, request.of_image(index), fits, size, patch_size)
+                for index, image_wh in enumerate(sample.image_sizes or (sample.image_size,))
+            ]
         except (DataError, TaskError):
             measured.append(_SampleMarks(sample.id, None))
             continue
-        views = [view(seen_wh, fit, size, patch_size) for fit in fits]
-        scales = [rule.scale(seen_wh) for rule in RULES]
-        by_fit = tuple(tuple(map(measure, marks, repeat(seen), n_whole)) for seen in views)
-        by_server = tuple(tuple(mark.n_px * scale**2 for mark in by_fit[0]) for scale in scales)
+        by_fit = tuple(map(_joined, zip(*(of_fits for of_fits, _ in parts), strict=True)))
+        by_server = tuple(map(_joined, zip(*(of_rules for _, of_rules in parts), strict=True)))
         measured.append(_SampleMarks(sample.id, by_fit, by_server))
     return measured
+
+
+def _joined(of_images: Iterable[tuple[MeasureT, ...]]) -> tuple[MeasureT, ...]:
+    return tuple(chain.from_iterable(of_images))
+
+
+def _measure_shown(
+    image_wh: tuple[int, int], shown: Request, fits: Sequence[Fit], size: int, patch_size: int
+) -> tuple[tuple[tuple[Visibility, ...], ...], tuple[tuple[float, ...], ...]]:
+    """Measure the marks on one image: by fit, and in px by the rule of a server."""
+    marks, n_whole, seen_wh = _footprints(image_wh, shown)
+    views = [view(seen_wh, fit, size, patch_size) for fit in fits]
+    scales = [rule.scale(seen_wh) for rule in RULES]
+    by_fit = tuple(tuple(map(measure, marks, repeat(seen), n_whole)) for seen in views)
+    return by_fit, tuple(tuple(mark.n_px * scale**2 for mark in by_fit[0]) for scale in scales)
 
 
 def _footprints(
