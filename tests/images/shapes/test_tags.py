@@ -203,3 +203,11 @@ def test_what_cannot_be_drawn_is_named(
 ) -> None:
     with pytest.raises(error, match=said):
         drawn(mark)
+
+
+def test_a_longer_text_may_have_an_offset_of_its_own() -> None:
+    settings = {**VPBENCH, "offset": (-18, -7), "long_offset": (-27, -7)}
+    plain = {**VPBENCH, "offset": (-18, -7)}
+    point = (60, 60, 60, 60)
+    assert place(tag("A", point, **settings)) == place(tag("A", point, **plain))
+    assert place(tag("REF", point, **settings))[0] == place(tag("REF", point, **plain))[0] - 9
