@@ -152,7 +152,7 @@ def test_a_file_that_has_changed_is_opened_again(tmp_path: Path, photo: Image.Im
 def test_an_image_is_resized_before_anything_is_drawn(tmp_path: Path, photo: Image.Image) -> None:
     asked = request().model_copy(update={"draw_sizes": ((80, 50),)})
     small = photo.resize((80, 50), Image.Resampling.LANCZOS)
-    assert np.array_equal(load_pixels(asked, tmp_path, None), render(small, [MARK]))
+    assert np.array_equal(load_pixels(asked, tmp_path, None), np.asarray(render(small, [MARK])))
     assert asked.of_image(0) is asked
     blind = load_pixels(asked.model_copy(update={"blind": True}), tmp_path, None)
     assert blind.shape == (50, 80, 3)
