@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from vipbench.data.picture_rows import QUESTIONS, is_saved, write_pictures
+from vipbench.data.image_rows import QUESTIONS, is_saved, write_pictures
 from vipbench.errors import DataError
 from vipbench.reading import (
     BadRecord,

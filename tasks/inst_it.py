@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from vipbench.data.picture_rows import QUESTIONS, is_saved, write_pictures
+from vipbench.data.image_rows import QUESTIONS, is_saved, write_pictures
 from vipbench.reading import (
     BadRecord,
     DataRecord,

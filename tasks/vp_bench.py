@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from vipbench.data.picture_rows import QUESTIONS, origins, write_pictures
+from vipbench.data.image_rows import QUESTIONS, origins, write_pictures
 from vipbench.errors import DataError
 from vipbench.reading import (
     BadRecord,

@@ -433,7 +433,44 @@ def gar_bench(folder: Path) -> None:
 
 
 def vpbench(folder: Path) -> None:
-    """Depth of both sources: points in px of the stored image, whole and not."""
+    """Depth and semantic correspondence, each of both of its sources."""
+    vpbench_depth(folder)
+    vpbench_semantic(folder)
+
+
+def vpbench_semantic(folder: Path) -> None:
+    """Points in px of the stored images, which are drawn on at half of the size in BLINK."""
+    names = {
+        "BLINK_semantic_data": {"val": ["7-111-222:cat", "8-111-333:cat"], "test": ["9-7-8:bus"]},
+        "SPair-71k_data": {"test": ["000012-2008_007090-2009_003317:dog"]},
+    }
+    for source, splits in names.items():
+        root = folder / source / "semantic_correspondence"
+        records: dict[str, list[dict[str, object]]] = {"val": [], "test": []}
+        for split, pairs in splits.items():
+            for n, pair in enumerate(pairs):
+                records[split].append(
+                    {
+                        "images": [f"{pair}_1", f"{pair}_2"],
+                        "src_kps": [[4, 30], [24, 18], [40, 7]],
+                        "trg_kps": [[8, 6], [40, 30], [20.5, 15], [30, 9], [44, 20]],
+                        "gold_point": 1 + n,
+                        "real_consider_points": [1, 0, 3, 2],
+                        "blink_image1_size": [192, 144],
+                        "blink_image2_size": [193, 145],
+                        "index": n,
+                        "prompt": "Which point corresponds?",
+                        "real_answer": f"({'CA'[n]})",
+                    }
+                )
+                ids, _, category = pair.partition(":")
+                for image in ids.split("-")[1:]:
+                    write_image(root / "images" / category / f"{image}.jpg", [(2, 2, 20, 30)])
+        write_json(root / "semantic_corr_raw_fixed.json", records)
+
+
+def vpbench_depth(folder: Path) -> None:
+    """Points in px of the stored image, whole and not."""
     rows: dict[str, dict[str, list[tuple[str, Point, Point, str]]]] = {
         "BLINK_depth_data": {
             "dev": [("a.png", (12, 9), (30.5, 20.25), "A"), ("b.png", (0, 0), (47, 35), "B")],

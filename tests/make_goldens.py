@@ -156,7 +156,8 @@ def prompts() -> dict[str, str]:
     """Return the prompts of all samples in tests/data, by the golden file's name.
 
     One file a task and style: the styles that the task file lists, and `demo`, `none` and
-    `coordinates`, but none of the others for a task whose marks are in the images already.
+    `coordinates`, but none of the others for a task whose marks are in the images already, and no
+    `coordinates` for one with several images.
     """
     known = all_styles((OWN,))
     files = {}
@@ -172,10 +173,13 @@ def prompts() -> dict[str, str]:
         for where, source in sources(spec):
             for sample in usable(spec, source):
                 for name, lines in blocks.items():
+                    if sample.images and name == "coordinates":
+                        continue
                     style = parse_styles(name, known, headline)[0]
                     lines.append(block(where, build_request(sample, style, SEED)))
         for name, lines in blocks.items():
-            files[f"{task}.{name}.txt"] = "".join(lines)
+            if lines[1:]:
+                files[f"{task}.{name}.txt"] = "".join(lines)
     return files
 
 

@@ -172,6 +172,8 @@ class TaskSpec(Record):
     turn."""
     templates: dict[str, str] = {}
     """User text by what is drawn on each region, before `template`: `marker+tag`, `tag`, …"""
+    refer: dict[str, str] = {}
+    """How texts refer to a region by what is drawn on each, before the `refer` of the style."""
     styles: tuple[str, ...] = ()
     """Styles that suit the task; the first is its headline style."""
     boxes: BoxUnits | None = None
@@ -208,6 +210,9 @@ class Sample(Record):
     """Path below the image root, with forward slashes; of several images the first."""
     images: tuple[str, ...] = ()
     """All of them, in the order in which they are shown; empty where there is one."""
+    draw_sizes: tuple[tuple[int, int], ...] = ()
+    """Width and height in px that each image is resized to (Lanczos) before anything is drawn on
+    it, and its regions with it; empty: marks are drawn on the images as they are."""
     question: str
     """May hold `<r0>`, `<r1>`, … where a region is mentioned; the number is its index in
     `regions`."""
@@ -242,7 +247,8 @@ class Sample(Record):
     """Image id: samples of one group share an image and are one cluster in the statistics."""
     tags: Tags = {}
     image_size: tuple[int, int] | None = None
-    """Width and height in px, once the image's header has been read; as turned under `exif`."""
+    """Width and height in px that it is drawn on at, once the image's header has been read; as
+    turned under `exif`."""
     image_sizes: tuple[tuple[int, int], ...] = ()
     """Of each image, where there are several; set with `image_size`, which is that of the first."""
     exif: Literal["apply"] | None = None
@@ -411,7 +417,7 @@ class PromptStyle(SparseRecord):
     listed: bool = False
     """The regions get the colours in their order, rather than by a draw."""
     refer: str = ""
-    """How texts refer to a region: a phrase with the fields of `prompts/wording.py: REFER_FIELDS`,
+    """How texts refer to a region: a phrase with the fields of `prompts/mentions.py: REFER_FIELDS`,
     or the name of one in `REFER`. Empty: by the words of its first mark, or by its tag."""
 
     @model_validator(mode="after")
@@ -473,7 +479,7 @@ class Request(SparseRecord):
     """What a model is asked: the final text, the image and every mark on it."""
 
     FIRST_FIELDS = frozenset({"visual_prompts", "blind", "temperature", "seed", "options"})
-    SPARSE = frozenset({"surround", "images"})
+    SPARSE = frozenset({"surround", "images", "draw_sizes"})
 
     task: str
     style: str
@@ -485,6 +491,8 @@ class Request(SparseRecord):
     """Path below the image root; of several images the first."""
     images: tuple[str, ...] = ()
     """All of them, in the order in which they are shown; empty where there is one."""
+    draw_sizes: tuple[tuple[int, int], ...] = ()
+    """Of each image, as in `Sample`."""
     visual_prompts: tuple[VisualPrompt, ...] = ()
     """Marks in drawing order; never drawn where `blind`."""
     blind: bool = False
@@ -520,6 +528,7 @@ class Request(SparseRecord):
         update = {
             "image": self.images[index],
             "images": (),
+            "draw_sizes": self.draw_sizes[index : index + 1],
             "visual_prompts": marks,
             "surround": self.surround and self.surround.of_image(index),
         }

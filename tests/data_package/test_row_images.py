@@ -108,7 +108,8 @@ def test_an_image_on_this_machine_is_read_only_where_datasets_says_so(folder: Pa
     row = {"image": {"bytes": None, "path": path}}
     assert with_files(row, folder) == {"image": path}  # absolute, so refused when it is opened
     assert str(with_files(row, folder, local=True)["image"]).startswith("images/")
-    assert with_files({"image": None}, folder, local=True) == {"image": "images/none"}
+    nothing = {"image": {"bytes": None, "path": None}, "mask": None}
+    assert with_files(nothing, folder, local=True) == {"image": "images/none", "mask": None}
 
 
 @pytest.mark.parametrize(

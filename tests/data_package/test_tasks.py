@@ -59,6 +59,7 @@ def test_the_tasks_are_those_of_the_benchmarks() -> None:
         "vp_bench_1": 14868,
         "inst_it_mc": None,
         "vpbench_depth": None,
+        "vpbench_semantic": None,
     }
     tokens = {spec.max_new_tokens for name, spec in found.items() if "vip_bench" in name}
     assert tokens == {1024}
@@ -125,6 +126,10 @@ def test_an_unknown_suite() -> None:
         ({"version": "1.5"}, "line 2: version = 1.5 should be a valid integer"),
         ({"data": "[a, b]"}, "data is a list, which only kind 'joint' takes"),
         ({"template": "'{question} {quesion}'"}, "{quesion} · did you mean 'question'?"),
+        ({"templates": "{tagg: x}"}, "templates of 'tagg': shape 'tagg' is unknown · did you mean"),
+        ({"refer": "{tagg: point}"}, "refer of 'tagg': shape 'tagg' is unknown · did you mean"),
+        ({"refer": "{tag: 'at {tga}'}"}, "refer holds {tga} · did you mean 'tag'?"),
+        ({"refer": "{tag: pont}"}, "refer 'pont' is unknown · did you mean 'point'?"),
         ({"template": "'{0}'"}, "template holds {0}"),
         ({"styles": "[dmeo]"}, "styles: style 'dmeo': 'dmeo' is unknown · did you mean 'demo'?"),
         ({"styles": "[rectangle:rad]"}, "'rad' is unknown · did you mean 'red'?"),

@@ -11,7 +11,7 @@ from vipbench.data.samples import inspect_image, load_samples
 from vipbench.data.units import in_frame
 from vipbench.errors import TaskError
 from vipbench.images.decode import image_header
-from vipbench.schema import DataSource, Problem, Request, Sample
+from vipbench.schema import DataSource, Problem, Region, Request, Sample
 from vipbench.trials.make import make_trials
 from vipbench.trials.selection import Selection
 
@@ -93,6 +93,29 @@ def test_outlines_and_points_are_scaled_too(tmp_path: Path) -> None:
     [sample], more = loaded(tmp_path, "boxes: thousandths", box=None, points=[[500, 250]])
     assert sample.regions[0].box == (30, 10, 30, 10)
     assert problems + more == []
+
+
+def test_regions_are_resized_with_the_image_that_they_lie_in(tmp_path: Path) -> None:
+    save(tmp_path / "turned.png", 6)
+    outline = ((6.0, 10.0), (30.0, 10.0), (30.0, 40.0))
+    region = Region(box=(6, 10, 30, 40), polygons=(outline,))
+    plain = Sample(
+        id="q", image="turned.png", question="<r0>?", target="x", regions=(region,), group="q",
+        draw_sizes=((20, 80),),
+    )  # fmt: skip
+    sample, _ = inspect_image(plain, DataSource(tmp_path, tmp_path, exif="ignore"))
+    assert sample is not None
+    assert sample.image_size == (20, 80)
+    assert sample.regions[0].box == pytest.approx((2, 20, 10, 80))
+    assert sample.regions[0].polygons[0][1] == pytest.approx((10, 20))
+    sample, _ = inspect_image(plain, DataSource(tmp_path, tmp_path, exif="apply"))
+    assert sample is not None
+    assert sample.regions[0].box == pytest.approx((3, 10 * 80 / 60, 15, 40 * 80 / 60))
+    stated = DataSource(tmp_path, tmp_path, boxes="thousandths", exif="ignore")
+    thousandths = plain.model_copy(update={"regions": (Region(box=(100, 250, 500, 1000)),)})
+    sample, _ = inspect_image(thousandths, stated)
+    assert sample is not None
+    assert sample.regions[0].box == pytest.approx((2, 20, 10, 80))
 
 
 def test_outlines_and_points_have_no_width_and_height(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 DATA = Path(__file__).resolve().parents[1] / "data"
 CHECKPOINT = DATA.parents[1] / "vipbench" / "demo" / "checkpoints" / "vipllava-demo"
+CORRESPONDENCE = "BLINK_semantic_data/semantic_correspondence/semantic_corr_raw_fixed.json"
 Argv = tuple[str, ...]
 Held = tuple[int, int] | None
 """The fewest and the most samples that the files hold; None: that cannot be said."""
@@ -175,6 +176,15 @@ def vip_bench(folder: Path) -> Held:
 def vip_bench_drawn(folder: Path) -> Held:
     meta = tree(folder / "vip-bench-meta-data.json")
     return (len(meta), len(meta)) if isinstance(meta, dict) else None
+
+
+def vpbench_semantic(folder: Path) -> Held:
+    content = tree(folder / CORRESPONDENCE)
+    if not isinstance(content, dict):
+        return None
+    lists = [content[split] for split in ("val", "test") if split in content]
+    n = sum(len(records) if isinstance(records, list) else 1 for records in lists)
+    return (n, n) if lists else None
 
 
 # --- files that are made here
@@ -348,6 +358,12 @@ KINDS: dict[str, Kind] = {
         ("BLINK_depth_data/depth/perceptioneval_depth_dev.json",),
         oracle("vpbench_depth", key="vpbench"),
         records("BLINK_depth_data/depth/perceptioneval_depth_dev.json"),
+    ),
+    "vpbench_semantic": Kind(
+        of_files("vpbench", [CORRESPONDENCE]),
+        (CORRESPONDENCE,),
+        oracle("vpbench_semantic", key="vpbench"),
+        vpbench_semantic,
     ),
     "jsonl": Kind(
         make_own, ("questions.jsonl",), oracle("own_animals"), records("questions.jsonl")

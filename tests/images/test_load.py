@@ -149,6 +149,15 @@ def test_a_file_that_has_changed_is_opened_again(tmp_path: Path, photo: Image.Im
     assert load_pixels(request(), tmp_path, None).shape == (9, 8, 3)
 
 
+def test_an_image_is_resized_before_anything_is_drawn(tmp_path: Path, photo: Image.Image) -> None:
+    asked = request().model_copy(update={"draw_sizes": ((80, 50),)})
+    small = photo.resize((80, 50), Image.Resampling.LANCZOS)
+    assert np.array_equal(load_pixels(asked, tmp_path, None), np.asarray(render(small, [MARK])))
+    assert asked.of_image(0) is asked
+    blind = load_pixels(asked.model_copy(update={"blind": True}), tmp_path, None)
+    assert blind.shape == (50, 80, 3)
+
+
 def test_several_images_are_each_drawn_with_the_marks_that_lie_in_them(
     tmp_path: Path, photo: Image.Image
 ) -> None:
@@ -173,6 +182,9 @@ def test_several_images_are_each_drawn_with_the_marks_that_lie_in_them(
     assert blind.visibility == ()
     with pytest.raises(DataError, match="shows 2 images · expected one"):
         load_pixels(asked, tmp_path, 32)
+    sizes = ((20, 10), (30, 50))
+    resized = load_measured(asked.model_copy(update={"draw_sizes": sizes}), tmp_path, None)
+    assert [each.shape for each in resized.shown] == [(10, 20, 3), (50, 30, 3)]
     missing = asked.model_copy(update={"images": ("a/photo.png", "a/none.png")})
     error = load_or_error(missing, {"t": tmp_path}, 32, None).error
     assert error is not None

@@ -117,7 +117,7 @@ def test_marks_and_words_are_told_apart_by_tags() -> None:
 
 
 def test_a_template_may_speak_of_the_marks() -> None:
-    template = "{tags}: {markers}, {marked}, {color0}, {tag1}. {choices_in_brackets}"
+    template = "{tags}: {markers}, {colored}, {marked}, {color0}, {tag1}. {choices_in_brackets}"
     of = POINTS.model_copy(
         update={
             "question": "",
@@ -134,7 +134,9 @@ def test_a_template_may_speak_of_the_marks() -> None:
         }
     )
     text = ask("marker:square:red:refer=tag+tag:number", of).turns[0]
-    assert text == "1 and 2: squares, squared, red, 2. (A) 1 is closer\n(B) 2 is closer"
+    assert (
+        text == "1 and 2: squares, red-squared, squared, red, 2. (A) 1 is closer\n(B) 2 is closer"
+    )
     assert ask("tag:letter:refer=tag", of).turns[0] == "A and B? A. A is closer\nB. B is closer"
     with pytest.raises(TaskError, match=r"needs {tag} for its text, but style 'marker:red' has"):
         ask("marker:red", of)
@@ -144,6 +146,9 @@ def test_a_template_may_speak_of_the_marks() -> None:
     ("expression", "said"),
     [
         ("tag:nummer", "'nummer' is unknown · did you mean"),
+        ("tag:refer=braket", "refer 'braket' is unknown · did you mean 'bracket'?"),
+        ("tag:refer=the {labl}", "refer holds {labl} · did you mean 'label'?"),
+        ("tag:long_offset=3", "long_offset should be two numbers"),
         ("marker:radius=0", "radius = '0' should be greater than 0"),
         ("marker:radios=5", "marker takes no 'radios' · did you mean 'radius'?"),
         ("marker:sqare", "'sqare' is unknown"),

@@ -241,6 +241,9 @@ def test_a_key_binds_the_files_of_all_images_in_order() -> None:
     assert request_key(blind, 1, ["x", "z"]) == keys[-1]
     keys += [request_key(plain.model_copy(update={"blind": True}), 1, "x")]
     assert len(set(keys)) == len(keys)
+    for sizes in (((9, 9), (9, 9)), ((9, 9), (9, 8))):
+        keys += [request_key(pair.model_copy(update={"draw_sizes": sizes}), 1, ["x", "y"])]
+    assert len(set(keys)) == len(keys)
     with pytest.raises(ValueError, match="1 digests of 2 images"):
         request_key(pair, 1, "x")
 

@@ -3,6 +3,7 @@ from typing import Any
 import pytest
 
 from tests.prompts.made import sample, style
+from vipbench.data.tasks import all_styles
 from vipbench.prompts.request import build_request
 from vipbench.prompts.tags import prompt_tags
 from vipbench.schema import (
@@ -37,6 +38,10 @@ def test_random_rgb_is_one_group_and_the_styles_own_colors_are_groups() -> None:
     assert tags(of, "official_points", {"colors": [[1, 2, 3], "red"]})["color"] == "mixed"
     assert tags(sample("?"), "arrow:#1E90FF")["color"] == "#1e90ff"
     assert tags(sample("?"), "arrow:#FF0000")["color"] == "red"
+    assert tags(sample("?", 9), "contours")["color"] == "mixed"
+    known = all_styles()["contours"].model_copy(update={"colors": ("white=#ffffff",)})
+    prompts = build_request(sample("?", 1), known, 0).visual_prompts
+    assert prompt_tags(sample("?", 1), known, prompts)["color"] == ("white",)
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,13 @@ import hashlib
 import json
 import logging
 import re
+import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vipbench.cli.columns import fold
 from vipbench.console import Console, one_line, visible
 from vipbench.errors import VipbenchError
 
@@ -96,12 +98,11 @@ def verdict(n_errors: int, n_warnings: int = 0) -> str:
 
 
 def print_columns(rows: Iterable[Sequence[str]]) -> None:
-    """Print rows of text as columns; the last one may be as long as it is."""
+    """Print rows of text as columns: no wider than a terminal, elsewhere each row in one line."""
     table = [tuple(map(one_line, row)) for row in rows]
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    for row in table:
-        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
-        print("  ".join(cells).rstrip())
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else sys.maxsize
+    for line in fold(table, width):
+        print(line)
 
 
 def print_tables(*tables: "RenderableType") -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from vipbench.data.cache import find_fetched
-from vipbench.data.hub_rows import HUB_ID, as_files, load_from_hub, with_rows, write_rows
+from vipbench.data.image_rows import HUB_ID, as_files, load_from_hub, with_rows, write_rows
 from vipbench.errors import DataError, nearest
 from vipbench.files import NOT_REGULAR
 from vipbench.schema import BoxUnits, DataSource, ExifRule

@@ -117,7 +117,7 @@ def read_rows(path: Path) -> Iterator[dict[str, Any]]:
         for batch in file.iter_batches(batch_size=BATCH):
             for row in batch.to_pylist():
                 yield row | {
-                    key: _class_name(row[key], known) for key, known in names.items() if key in row
+                    key: class_name(row[key], known) for key, known in names.items() if key in row
                 }
     except (OSError, ValueError, pyarrow.ArrowException) as error:
         raise _broken(path, error) from error
@@ -182,7 +182,7 @@ def _class_names(metadata: Mapping[bytes, bytes]) -> dict[str, list[str]]:
     }
 
 
-def _class_name(value: object, known: Sequence[str]) -> object:
+def class_name(value: object, known: Sequence[str]) -> object:
     """Return a class by its name; None for -1, which stands for none, and for other numbers."""
     if not isinstance(value, int):
         return value

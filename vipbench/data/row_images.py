@@ -8,7 +8,7 @@ import base64
 import binascii
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -63,20 +63,25 @@ def image_column(columns: Mapping[str, bool], where: str) -> str:
     return found[0]
 
 
-def with_files(row: dict[str, Any], folder: Path, *, local: bool = False) -> dict[str, Any]:
+def with_files(
+    row: dict[str, Any], folder: Path, keys: Sequence[str] = IMAGE_KEYS, *, local: bool = False
+) -> dict[str, Any]:
     """Return a row with the paths of its images, which are written below `folder`.
 
     An image is bytes, `{bytes, path}`, base64 or a `data:` URL; other text is a path, and stays
     one. `local`: an image without bytes is read from its path, which the library `datasets` knows.
     """
-    return row | {key: _as_path(row[key], folder, local=local) for key in IMAGE_KEYS if key in row}
+    found = {key: row[key] for key in keys if row.get(key) is not None}
+    return row | {key: _as_path(value, folder, local=local) for key, value in found.items()}
 
 
-def names_paths(row: dict[str, Any], written: dict[str, Any]) -> bool:
+def names_paths(
+    row: dict[str, Any], written: dict[str, Any], keys: Sequence[str] = IMAGE_KEYS
+) -> bool:
     """Say whether a row names an image beside the data, which `with_files` has left as it is."""
     return any(
         isinstance(text, str) and text in (value, *_paths(value))
-        for key in IMAGE_KEYS
+        for key in keys
         if key in row
         for value, text in zip(_listed(row[key]), _listed(written[key]), strict=True)
     )

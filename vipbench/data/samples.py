@@ -10,7 +10,7 @@ from vipbench.data.tasks import import_reader
 from vipbench.data.units import box_text, from_xywh, in_frame, region_warnings, stated
 from vipbench.errors import DataError, TaskError
 from vipbench.files import SURROGATE, AmbiguousFile, writable
-from vipbench.images.decode import image_header, safe_path
+from vipbench.images.decode import MAX_PIXELS, image_header, safe_path
 from vipbench.images.geometry import bounds, inside_image, intersects_image, is_inverted
 from vipbench.prompts.mentions import LETTERS, mentioning, mentions
 from vipbench.reading import BadRecord
@@ -143,6 +143,14 @@ def _images_fault(sample: Sample) -> tuple[str, str] | None:
         return "images", f"images {list(sample.images)} · expected two or more, `image` the first"
     if n > MOST_IMAGES:
         return "images", f"shows {n} images · expected at most {MOST_IMAGES}"
+    sizes = sample.draw_sizes
+    if sizes and len(sizes) != n:
+        return "draw_size", f"has {len(sizes)} sizes to draw at, but shows {n} images"
+    for width, height in sizes:
+        if min(width, height) < 1 or width * height > MAX_PIXELS:
+            return "draw_size", (
+                f"is drawn at {width} x {height} px · expected 1 px or more, at most 100 megapixels"
+            )
     for index, region in enumerate(sample.regions):
         if region.image >= n:
             return "no_such_image", (
@@ -207,7 +215,7 @@ def inspect_image(sample: Sample, source: DataSource) -> tuple[Sample | None, li
     sample, problems = in_frame(sample, header, source)
     if any(not found.warning for found in problems):
         return None, problems
-    size = header.turned_size if sample.exif == "apply" else header.size
+    size = sample.image_size or header.size
     for region in sample.regions:
         box = f"box {box_text(region.box)}"
         if not intersects_image(region.box, size):
@@ -228,7 +236,9 @@ def by_image(sample: Sample) -> Iterator[Sample]:
         yield sample
     for index, image in enumerate(sample.images):
         regions = tuple(each for each in sample.regions if each.image == index)
-        yield sample.model_copy(update={"image": image, "images": (), "regions": regions})
+        sizes = sample.draw_sizes[index : index + 1]
+        alone = {"image": image, "images": (), "regions": regions, "draw_sizes": sizes}
+        yield sample.model_copy(update=alone)
 
 
 def _inspect_several(sample: Sample, source: DataSource) -> tuple[Sample | None, list[Problem]]:

@@ -12,7 +12,13 @@ from types import ModuleType
 from vipbench.errors import TaskError, nearest
 from vipbench.images.shapes.registry import shape_names
 from vipbench.prompts.expressions import parse_styles
-from vipbench.prompts.mentions import FIELD, MARK_FIELDS, SAMPLE_FIELDS, is_field
+from vipbench.prompts.mentions import (
+    FIELD,
+    MARK_FIELDS,
+    SAMPLE_FIELDS,
+    is_field,
+    refer_mistakes,
+)
 from vipbench.prompts.styles import load_styles
 from vipbench.schema import DataSource, Problem, PromptStyle, Sample, Suite, TaskSpec
 from vipbench.validation import YamlMapping, checked, read_yaml
@@ -100,7 +106,8 @@ def load_task(name: str, include: Sequence[Path] = ()) -> TaskSpec:
         *_kind_mistakes(content, tasks),
         *_reader_mistakes(content.get("reader"), path),
         *_template_mistakes(content.get("template")),
-        *_templates_mistakes(content.get("templates")),
+        *_drawn_mistakes("templates", content.get("templates"), _template_mistakes),
+        *_drawn_mistakes("refer", content.get("refer"), lambda form: refer_mistakes(form, "refer")),
         *_style_mistakes(content.get("styles"), all_styles(include)),
     ]
     reference = content.get("reference")
@@ -169,19 +176,20 @@ def _template_mistakes(template: object) -> list[str]:
     ]
 
 
-def _templates_mistakes(templates: object) -> list[str]:
-    if not isinstance(templates, dict):
+def _drawn_mistakes(
+    key: str, texts: object, mistakes_of: Callable[[object], list[str]]
+) -> list[str]:
+    """Check texts that a key has by what is drawn on each region."""
+    if not isinstance(texts, dict):
         return []
     known = shape_names()
     mistakes = [
-        f"templates of {drawn!r}: shape {shape!r} is unknown{nearest(shape, known)}"
-        for drawn in map(str, templates)
+        f"{key} of {drawn!r}: shape {shape!r} is unknown{nearest(shape, known)}"
+        for drawn in map(str, texts)
         for shape in drawn.split("+")
         if shape not in known
     ]
-    return mistakes + [
-        mistake for template in templates.values() for mistake in _template_mistakes(template)
-    ]
+    return mistakes + [mistake for text in texts.values() for mistake in mistakes_of(text)]
 
 
 def _style_mistakes(styles: object, known: Mapping[str, PromptStyle]) -> list[str]:

@@ -5,7 +5,7 @@ Where nothing is stated, boxes are px of the image as stored; each is held again
 and all of a file together in `box_tally`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from vipbench.data.tasks import task_folders
 from vipbench.images.decode import SIDEWAYS, ImageHeader
@@ -82,8 +82,8 @@ def in_frame(
     """Lay a sample's regions on its image as it is stated that they lie there.
 
     Returns the sample with `image_size` and `exif`, its regions in px of the image as marks are
-    drawn on it, and the problems of its frame: boxes that are not in the units stated, or an
-    annotation of an image of another size, are errors.
+    drawn on it, at `draw_sizes` where there are some, and the problems of its frame: boxes that are
+    not in the units stated, or an annotation of an image of another size, are errors.
     """
     source = stated(sample.task, source)
     source = source._replace(boxes=sample.box_units or source.boxes)
@@ -95,23 +95,42 @@ def in_frame(
         *_orientation_problems(framed, header, source),
     ]
     unit = UNIT.get(source.boxes or "")
-    if unit is None:
-        return framed, problems
-    regions = tuple(_in_pixels(region, unit, size) for region in sample.regions)
-    problems += _unit_problems(sample, unit, source.boxes)
-    return framed.model_copy(update={"regions": regions}), problems
+    if unit is not None:
+        regions = tuple(_in_pixels(region, unit, size) for region in sample.regions)
+        problems += _unit_problems(sample, unit, source.boxes)
+        framed = framed.model_copy(update={"regions": regions})
+    return _resized(framed, size), problems
 
 
 def _in_pixels(region: Region, unit: float, size_wh: tuple[int, int]) -> Region:
     """Scale a region by the image's width and height; `unit` is what the far edges are called."""
     width, height = size_wh
-    x0, y0, x1, y1 = region.box
-    box = (x0 * width / unit, y0 * height / unit, x1 * width / unit, y1 * height / unit)
-    polygons: tuple[Polygon, ...] = tuple(
-        tuple((x * width / unit, y * height / unit) for x, y in polygon)
-        for polygon in region.polygons
+    return _mapped(region, lambda x, y: (x * width / unit, y * height / unit))
+
+
+def _resized(sample: Sample, size_wh: tuple[int, int]) -> Sample:
+    """Scale regions from an image of a size to the size that it is drawn on at, if that is another.
+
+    As VPBench's code does (benchmark_executor.py): times a quotient, which may round otherwise than
+    a product over a divisor.
+    """
+    if not sample.draw_sizes:
+        return sample
+    [drawn] = sample.draw_sizes
+    across, down = drawn[0] / size_wh[0], drawn[1] / size_wh[1]
+    regions = tuple(
+        _mapped(region, lambda x, y: (x * across, y * down)) for region in sample.regions
     )
-    return region.model_copy(update={"box": box, "polygons": polygons})
+    return sample.model_copy(update={"regions": regions, "image_size": drawn})
+
+
+def _mapped(region: Region, to: Callable[[float, float], tuple[float, float]]) -> Region:
+    """Return a region with each of its points moved."""
+    x0, y0, x1, y1 = region.box
+    polygons: tuple[Polygon, ...] = tuple(
+        tuple(to(x, y) for x, y in polygon) for polygon in region.polygons
+    )
+    return region.model_copy(update={"box": (*to(x0, y0), *to(x1, y1)), "polygons": polygons})
 
 
 def _unit_problems(sample: Sample, unit: float, units: BoxUnits | None) -> Iterator[Problem]:

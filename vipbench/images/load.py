@@ -125,7 +125,7 @@ def _draw_and_fit(
     image = _decoded(path, _stamp(path), request.exif).copy()
     visibility: tuple[Visibility, ...] = ()
     if request.blind:
-        image = Image.new("RGB", image.size, PAD_COLOR)
+        image = Image.new("RGB", _resized(image, request).size, PAD_COLOR)
     else:
         image, marks, n_whole = draw_request(image, request)
         window = view(image.size, request.fit, size, patch_size)
@@ -137,7 +137,9 @@ def _draw_and_fit(
 def draw_request(
     image: Image.Image, request: Request
 ) -> tuple[Image.Image, list[Footprint | None], list[int | None]]:
-    """Take away what is around the regions, and draw the marks, on an RGB image of its own.
+    """Resize an RGB image, take away what is around the regions, and draw the marks.
+
+    The image is its own where it is not resized: the marks are drawn on it.
 
     Returns:
         The image, which a crop makes smaller; what is to be seen of each mark in it; and px of the
@@ -148,6 +150,7 @@ def draw_request(
         ValueError: As `render` in images/draw.py.
     """
     surround = request.surround
+    image = _resized(image, request)
     if surround is None:
         marks = list(draw_marks(image, request.visual_prompts))
         return image, marks, [None] * len(marks)
@@ -157,6 +160,14 @@ def draw_request(
         return image, marks, [None] * len(marks)
     box = crop_box(image.size, surround)
     return image.crop(box), [mark and cut(mark, box) for mark in marks], n_px(marks)
+
+
+def _resized(image: Image.Image, request: Request) -> Image.Image:
+    """Return an image at the size that it is drawn on at, itself where that is its own."""
+    if not request.draw_sizes:
+        return image
+    [size] = request.draw_sizes
+    return image.resize(size, Image.Resampling.LANCZOS)
 
 
 @lru_cache(maxsize=1)

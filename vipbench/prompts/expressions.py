@@ -10,6 +10,7 @@ from vipbench.errors import TaskError, nearest
 from vipbench.images.shapes.registry import find_shape, shape_names
 from vipbench.prompts.colors import COLORS, color_rgb
 from vipbench.prompts.coordinates import in_units
+from vipbench.prompts.mentions import refer_mistakes
 from vipbench.prompts.parts import TAG_TEXTS, read_settings
 from vipbench.prompts.styles import SHAPES, WIDEST
 from vipbench.schema import MarkPart, PromptStyle, Shape
@@ -231,6 +232,9 @@ def _read_part(
     """Read one part of an inline style; return the field of the style and its value."""
     key, equals, value = part.partition("=")
     if equals and key in _STYLE_WORDS:
+        mistakes = refer_mistakes(value, "refer") if key == "refer" else []
+        if mistakes:
+            raise TaskError(f"style {text!r}: {'; '.join(mistakes)}")
         return key, value
     if equals and key == "width":
         return "width", dict.fromkeys(SHAPES, _number(key, value, text))

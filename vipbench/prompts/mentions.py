@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 
+from vipbench.errors import nearest
 from vipbench.schema import Sample
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -15,9 +16,34 @@ SAMPLE_FIELDS = (
     *("question", "choices", "choices_in_brackets", "given_answer", "given_choices"),
     *("given_target", "mark"),
 )
-MARK_FIELDS = ("marker", "markers", "marked", "tags", "tag", "color")
+MARK_FIELDS = ("marker", "markers", "marked", "colored", "tags", "tag", "color")
 """Fields that a template may hold: of the sample, and of the marks that the style draws; a number
 behind `tag` and `color` is the region's, from 0."""
+
+REFER = {
+    "bracket": "[{tag}]",
+    "tag": "{tag}",
+    "point": "point {tag}",
+    "marked": "the {label} marked {tag}",
+    "by_marker": "the point marked by the {color} {marker}",
+}
+"""Name -> how a text refers to a region, with REFER_FIELDS."""
+REFER_FIELDS = ("tag", "label", "color", "marker", "markers", "marked")
+
+
+def refer_mistakes(form: object, where: str) -> list[str]:
+    """Return what is wrong with a way to refer to a region: a name of REFER, or a phrase."""
+    if not isinstance(form, str) or not form or form in REFER:
+        return []
+    fields = FIELD.findall(form)
+    mistakes = [
+        f"{where} holds {{{field}}}{nearest(field, REFER_FIELDS)}"
+        for field in fields
+        if field not in REFER_FIELDS
+    ]
+    if not fields and not form.strip().count(" "):
+        mistakes.append(f"{where} {form!r} is unknown{nearest(form, REFER)}")
+    return mistakes
 
 
 def is_field(name: str) -> bool:

@@ -57,6 +57,11 @@ def part_names(style: PromptStyle, shape: Shape) -> str:
     return "+".join((shape, *(part.shape for part in style.beside)))
 
 
+def drawn_names(style: PromptStyle) -> str:
+    """Name all that a style draws on each region; empty where that is nothing, or drawn by lot."""
+    return part_names(style, style.shapes[0]) if len(style.shapes) == 1 else ""
+
+
 def first_marks(style: PromptStyle, prompts: Sequence[T]) -> tuple[T, ...]:
     """Return, of the marks of a request, the first one of each region, in the regions' order."""
     return tuple(marks[0] for marks in by_region(style, prompts))

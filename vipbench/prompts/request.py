@@ -69,6 +69,7 @@ def build_request(
         turns=wording.turns(),
         image=sample.image,
         images=sample.images,
+        draw_sizes=sample.draw_sizes,
         visual_prompts=tuple(in_order(style, [mark.all for mark in drawn])),
         blind=style.kind == "blind",
         exif=sample.exif,

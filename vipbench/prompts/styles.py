@@ -12,6 +12,7 @@ from vipbench.errors import TaskError, nearest
 from vipbench.images.shapes.registry import shape_names
 from vipbench.prompts.colors import color_rgb
 from vipbench.prompts.coordinates import units_mistakes
+from vipbench.prompts.mentions import refer_mistakes
 from vipbench.prompts.parts import read_settings
 from vipbench.schema import RGB, PromptStyle, Shape
 from vipbench.validation import YamlMapping, checked, read_yaml, shown
@@ -76,6 +77,7 @@ def _named_style(name: str, entry: object) -> PromptStyle:
     mistakes += units_mistakes(fields, kind)
     mistakes += _shape_mistakes(fields.get("shapes"))
     mistakes += _color_mistakes(fields.get("colors"))
+    mistakes += refer_mistakes(fields.get("refer"), "refer")
     if "width" in fields:
         fields["width"], wrong = _widths(fields["width"])
         mistakes += wrong

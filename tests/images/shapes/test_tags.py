@@ -203,3 +203,13 @@ def test_what_cannot_be_drawn_is_named(
 ) -> None:
     with pytest.raises(error, match=said):
         drawn(mark)
+
+
+def test_a_longer_text_may_have_an_offset_of_its_own() -> None:
+    settings = {**VPBENCH, "offset": (-18, -7), "long_offset": (-27, -7)}
+    plain = {**VPBENCH, "offset": (-18, -7)}
+    point = (60, 60, 60, 60)
+    assert place(tag("A", point, **settings)) == place(tag("A", point, **plain))
+    usual, own = place(tag("REF", point, **plain)), place(tag("REF", point, **settings))
+    assert usual is not None
+    assert own == (usual[0] - 9, usual[1], usual[2] - 9, usual[3])

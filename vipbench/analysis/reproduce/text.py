@@ -1,6 +1,7 @@
 """What readers see of a reproduction: the table, the details, `reproduce.{md,json}`."""
 
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from statistics import fmean
 
@@ -14,6 +15,7 @@ from vipbench.analysis.reproduce.records import (
     Unlisted,
     Verdict,
 )
+from vipbench.data.tasks import load_task
 from vipbench.report.text import (
     Grid,
     counted,
@@ -70,7 +72,7 @@ def _cells(comparison: Comparison) -> tuple[str, ...]:
     number = comparison.published
     codes = ", ".join(dict.fromkeys(reason.code for reason in comparison.reasons))
     return (
-        _task_and_group(number),
+        _task_and_group(comparison),
         number.system,
         f"{number.value:g}",
         _ours_percent(comparison.ours),
@@ -79,8 +81,18 @@ def _cells(comparison: Comparison) -> tuple[str, ...]:
     )
 
 
-def _task_and_group(number: Published) -> str:
-    return number.task if number.group == ALL else f"{number.task} {number.group}"
+def _task_and_group(comparison: Comparison) -> str:
+    """Name what a number is about, with its style where the task has another one first."""
+    number, style = comparison.published, comparison.protocol.style
+    names = [number.task] if number.group == ALL else [number.task, number.group]
+    if style is not None and style != _headline(number.task):
+        names.append(style)
+    return " ".join(names)
+
+
+@cache
+def _headline(task: str) -> str | None:
+    return next(iter(load_task(task).styles), None)
 
 
 def _ours_percent(ours: Ours | None) -> str:
@@ -123,7 +135,7 @@ def title(comparison: Comparison, *, with_model: bool = False) -> str:
     """Name a published number and its verdict in one line."""
     number = comparison.published
     model = f"{comparison.model}: " if with_model else ""
-    about = f"{_task_and_group(number)}, {number.system} {number.value:g}"
+    about = f"{_task_and_group(comparison)}, {number.system} {number.value:g}"
     return f"{model}{about}: {comparison.verdict}"
 
 

@@ -80,6 +80,8 @@ class TagSettings(Record):
     """Of the text to its anchor; `inside`: at the top left of the region's box."""
     offset: tuple[Shift, ...] = Field(default=(0, 0), min_length=2, max_length=2)
     """To the right and down, from there."""
+    long_offset: tuple[Shift, ...] = Field(default=(), max_length=2)
+    """`offset` of a text of two characters or more; empty: the same."""
     font: Literal["sans", "hershey"] = "sans"
     """DejaVu Sans, smooth; Hershey Simplex as OpenCV 4 writes it, not smoothed, capitals and digits
     only."""
@@ -102,6 +104,16 @@ class TagSettings(Record):
     unit: Unit = "relative"
     radius: Length = 0
     """Of the marker that the tag belongs to; 0: there is none."""
+
+    @model_validator(mode="after")
+    def _is_pair(self) -> Self:
+        if len(self.long_offset) == 1:
+            raise ValueError("long_offset should be two numbers: to the right, and down")
+        return self
+
+    def offset_of(self, text: str) -> tuple[float, ...]:
+        """Return the offset of a text."""
+        return self.long_offset or self.offset if len(text) > 1 else self.offset
 
 
 def settings_of(mark: VisualPrompt, kind: type[SettingsT]) -> SettingsT:

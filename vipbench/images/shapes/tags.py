@@ -46,6 +46,7 @@ def _tag(region: Region, mark: VisualPrompt, size_wh: tuple[int, int]) -> Iterat
         )
     lettering = _lettering(mark.text, settings, size_wh)
     padding = _padding(settings, size_wh)
+    settings = settings.model_copy(update={"offset": settings.offset_of(mark.text)})
     left, top = _placed(region, lettering.size_wh, settings, padding, size_wh)
     box = _box(left, top, lettering.size_wh, padding)
     width, height = box[2] + 1 - box[0], box[3] + 1 - box[1]

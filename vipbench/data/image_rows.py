@@ -1,20 +1,21 @@
-"""Rows of `datasets`, of parquet and of JSON with images in it, as the files of reader `jsonl`.
+"""Rows with images in them, of parquet, of `datasets` and of JSON, as files that readers take.
 
-They are written into the cache once. Libraries are imported only where there is such a folder or
-id: that takes a second.
+They are written into the cache once, as JSON lines and image files. Libraries are imported only
+where there is such a folder, file or id: that takes a second.
 """
 
+import hashlib
 import json
 import math
 import mmap
 import re
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vipbench.data.cache import cache_folder
-from vipbench.data.parquet import find_parquet, read_columns, read_rows
+from vipbench.data.parquet import class_name, find_parquet, read_columns, read_rows
 from vipbench.data.row_images import (
     BASE64_IMAGE,
     IMAGE_KEYS,
@@ -37,9 +38,18 @@ HUB_ID = re.compile(
     r"(?::(?P<split>\w+))?(?:@(?P<revision>\w[\w./-]*))?"
 )
 """`owner/name`, with `:split`, `@revision` or both behind it."""
-QUESTIONS = "questions.jsonl"
+QUESTIONS, ORIGIN = "questions.jsonl", "origin.json"
+"""What is written: the rows, and which files they came from."""
 PATHS = "paths"
 """Empty file beside the written ones: rows also name images that lie beside the original."""
+VERSION = 1
+"""Of what `write_pictures` writes; raised by every change to it."""
+
+
+def is_saved(folder: Path) -> bool:
+    """Say whether the library `datasets` has saved this folder."""
+    is_dataset = (folder / "state.json").is_file() and (folder / "dataset_info.json").is_file()
+    return is_dataset or (folder / "dataset_dict.json").is_file()
 
 
 def as_files(source: DataSource) -> DataSource:
@@ -48,20 +58,92 @@ def as_files(source: DataSource) -> DataSource:
     Raises DataError where such a folder cannot be loaded, and as `write_rows`.
     """
     folder = source.questions
-    is_dataset = (folder / "state.json").is_file() and (folder / "dataset_info.json").is_file()
-    if not is_dataset and not (folder / "dataset_dict.json").is_file():
+    if not is_saved(folder):
         return source
+    written = write_rows(_one_split(_load(folder), str(folder)), str(folder))
+    return _beside(source, written.images, QUESTIONS)
+
+
+def _load(folder: Path) -> "datasets.Dataset | datasets.DatasetDict":
     import datasets
 
     try:
-        loaded = datasets.load_from_disk(str(folder))
+        return datasets.load_from_disk(str(folder))
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise DataError(
             f"{folder}: a folder of datasets that cannot be loaded ({shown(reason(error))}) ·"
             " save it again"
         ) from error
-    written = write_rows(_one_split(loaded, str(folder)), str(folder))
-    return _beside(source, written.images, QUESTIONS)
+
+
+def write_pictures(
+    source: DataSource, tables: Sequence[Path], pictures: Sequence[str]
+) -> DataSource:
+    """Write tables, for a reader of its own, as JSON lines with paths in place of pictures.
+
+    All else in a row stays as it is. Which files a table is, is told by their sizes and times.
+
+    Args:
+        source: whose statements on boxes and EXIF stay.
+        tables: parquet files, or one folder that `datasets` has saved.
+        pictures: the columns of pictures; a row without one has null there.
+
+    Raises:
+        DataError: A table is broken, or the disk refuses.
+    """
+
+    def write(folder: Path) -> None:
+        rows = (_with_pictures(row, pictures) for table in tables for row in _table_rows(table))
+        _write_lines(rows, folder, QUESTIONS, pictures, local=tables[0].is_dir())
+        known = [_origin(path) for path in tables if path.is_file()]
+        (folder / ORIGIN).write_text(json.dumps(known), encoding="utf-8")
+
+    facts = [VERSION, list(pictures), [_state(path) for path in tables]]
+    name = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
+    return _beside(source, _folder(f"pictures-{name}", str(tables[0]), write), QUESTIONS)
+
+
+def origins(questions: Path) -> list[dict[str, Any]]:
+    """Return name, md5 and number of bytes of each file that rows came from; empty: not known."""
+    path = questions.parent / ORIGIN
+    return json.loads(path.read_bytes()) if path.is_file() else []
+
+
+def _state(path: Path) -> list[object]:
+    """Return what stands for the content of a file or folder."""
+    files = sorted(path.iterdir()) if path.is_dir() else [path]
+    states = ((file, file.stat()) for file in files if file.is_file())
+    return [[str(file.resolve()), state.st_size, state.st_mtime_ns] for file, state in states]
+
+
+def _origin(path: Path) -> dict[str, object]:
+    with path.open("rb") as file:
+        # What the publishers tell their files apart by; it protects nothing.
+        digest = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False))
+    return {"name": path.name, "md5": digest.hexdigest(), "bytes": path.stat().st_size}
+
+
+def _table_rows(table: Path) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a parquet file, or of a saved folder of one split."""
+    if not table.is_dir():
+        return read_rows(table)
+    loaded = _load(table)
+    if isinstance(loaded, dict):
+        raise DataError(
+            f"{table}: has the splits {', '.join(loaded)} · expected the folder of one split"
+        )
+    return _plain_rows(loaded)
+
+
+def _with_pictures(row: dict[str, Any], pictures: Sequence[str]) -> dict[str, Any]:
+    """Return a row with all columns of pictures, null where there is none in one."""
+    return row | {name: _picture(row.get(name)) for name in pictures}
+
+
+def _picture(value: object) -> object:
+    if isinstance(value, dict):
+        return value.get("bytes") or ({"path": value["path"]} if value.get("path") else None)
+    return value or None
 
 
 def with_rows(source: DataSource) -> DataSource:
@@ -169,11 +251,12 @@ def write_rows(dataset: "datasets.Dataset", where: str) -> DataSource:
     disk refuses.
     """
     column = image_column({name: _is_image(kind) for name, kind in dataset.features.items()}, where)
-    folder = _folder(
-        f"datasets-{dataset._fingerprint}",
-        where,
-        lambda folder: _write_files(dataset, column, folder),
-    )
+
+    def write(folder: Path) -> None:
+        rows = ((row, column) for row in _plain_rows(dataset))
+        _write_rows(rows, folder, QUESTIONS, local=True)
+
+    folder = _folder(f"datasets-{dataset._fingerprint}", where, write)
     return DataSource(folder / QUESTIONS, folder)
 
 
@@ -201,11 +284,15 @@ def _folder(name: str, where: str, write: Callable[[Path], None]) -> Path:
                 if not folder.is_dir():  # another process may have been first
                     unfinished.rename(folder)
         except OSError as error:
-            raise DataError(f"{where}: cannot be written to {folder} ({error.strerror})") from error
+            raise DataError(
+                f"{where}: cannot be written to {folder} ({error.strerror}) · make room, or name"
+                " another folder by VIPBENCH_CACHE"
+            ) from error
     return folder
 
 
-def _write_files(dataset: "datasets.Dataset", column: str, folder: Path) -> None:
+def _plain_rows(dataset: "datasets.Dataset") -> Iterator[dict[str, Any]]:
+    """Yield rows with images as they are stored, and classes by their names."""
     import datasets
 
     names = {
@@ -217,56 +304,70 @@ def _write_files(dataset: "datasets.Dataset", column: str, folder: Path) -> None
             rows = rows.cast_column(name, datasets.Image(decode=False))
         elif isinstance(kind, datasets.List) and isinstance(kind.feature, datasets.Image):
             rows = rows.cast_column(name, datasets.List(datasets.Image(decode=False)))
-
-    def plain() -> Iterator[tuple[object, str]]:
-        for row in rows:
-            yield row | {key: _class_name(row[key], kind) for key, kind in names.items()}, column
-
-    _write_rows(plain(), folder, QUESTIONS, local=True)
+    for row in rows:
+        yield row | {key: class_name(row[key], kind.names) for key, kind in names.items()}
 
 
 def _write_rows(
-    rows: Iterator[tuple[object, str]], folder: Path, name: str, *, local: bool = False
+    rows: Iterable[tuple[object, str]], folder: Path, name: str, *, local: bool = False
 ) -> None:
-    """Write rows, each with its column of images, as JSON lines and image files.
+    """Write rows, each with its column of images, as reader `jsonl` takes them.
+
+    Keys without a value, which `datasets` adds to make rows alike, are left out.
+    """
+    renamed = (
+        _renamed(row, key, local=local) if isinstance(row, dict) else row for row, key in rows
+    )
+    _write_lines(renamed, folder, name, IMAGE_KEYS, local=local, sparse=True)
+
+
+def _write_lines(
+    rows: Iterable[object],
+    folder: Path,
+    name: str,
+    keys: Sequence[str],
+    *,
+    local: bool,
+    sparse: bool = False,
+) -> None:
+    """Write rows, with images under some keys, as JSON lines and image files.
 
     None leaves its line empty; what is no object is written as it is, for the reader to report.
     """
     (folder / "images").mkdir(parents=True)
     has_paths = False
     with (folder / name).open("w", encoding="utf-8") as file:
-        for row, column in rows:
+        for row in rows:
+            written = row
             if isinstance(row, dict):
-                named = _renamed(row, column)
-                row = with_files(named, folder, local=local)
-                has_paths |= names_paths(named, row)
-            line = json.dumps(_plain(row), ensure_ascii=False, allow_nan=False, default=str)
+                written = with_files(row, folder, keys, local=local)
+                has_paths |= names_paths(row, written, keys)
+            plain = _plain(written, sparse=sparse)
+            line = json.dumps(plain, ensure_ascii=False, allow_nan=False, default=str)
             file.write("\n" if row is None else line + "\n")
     if has_paths:
         (folder / PATHS).touch()
 
 
-def _renamed(row: dict[str, Any], column: str) -> dict[str, Any]:
-    """Call the column of images as the reader does."""
-    if column in IMAGE_KEYS:
-        return row
-    return {("image" if key == column else key): value for key, value in row.items()}
+def _renamed(row: dict[str, Any], column: str, *, local: bool) -> dict[str, Any]:
+    """Call the column of images as the reader does; `local`: one without an image is missing."""
+    named = row
+    if column not in IMAGE_KEYS:
+        named = {("image" if key == column else key): value for key, value in row.items()}
+    is_missing = local and "image" in named and named["image"] is None
+    return named | {"image": {"path": None}} if is_missing else named
 
 
-def _class_name(value: int | None, kind: "datasets.ClassLabel") -> str | None:
-    """Return a class by its name; None for -1, which stands for none, and for other numbers.
-
-    The reader says which row lacks what it needs.
-    """
-    return kind.names[value] if value is not None and 0 <= value < len(kind.names) else None
-
-
-def _plain(value: object) -> object:
-    """Make a value JSON: drop keys without a value, which `datasets` adds to make rows alike."""
+def _plain(value: object, *, sparse: bool) -> object:
+    """Make a value JSON; `sparse` drops keys without a value."""
     if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items() if item is not None}
+        return {
+            key: _plain(item, sparse=sparse)
+            for key, item in value.items()
+            if item is not None or not sparse
+        }
     if isinstance(value, list):
-        return [_plain(item) for item in value]
+        return [_plain(item, sparse=sparse) for item in value]
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace")  # run lengths of a mask
     if isinstance(value, float) and not math.isfinite(value):

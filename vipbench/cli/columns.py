@@ -1,0 +1,88 @@
+"""Columns of text in a terminal: what is too wide goes on in the next line, and nothing is cut."""
+
+import re
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from itertools import zip_longest
+
+GAP = "  "
+"""Between two columns."""
+NARROWEST = 8
+"""Characters that a column keeps, where it has as many."""
+_PART = re.compile(r"[^_/-]*[_/-]?")
+"""What of a word stays together."""
+
+
+def fold(table: Sequence[Sequence[str]], width: int) -> Iterator[str]:
+    """Yield the lines of a table that is no wider than `width`, if it has room for its columns.
+
+    Columns are made narrower in such a way that as few lines as possible are added.
+    """
+    widths = _fitted([*zip(*table, strict=True)], width)
+    for row in table:
+        wrapped = [wrap(cell, room) for cell, room in zip(row, widths, strict=True)]
+        for line in zip_longest(*wrapped, fillvalue=""):
+            padded = (part.ljust(room) for part, room in zip(line, widths, strict=True))
+            yield GAP.join(padded).rstrip()
+
+
+def _fitted(columns: Sequence[Sequence[str]], width: int) -> list[int]:
+    """Return how wide each column is, narrower than its text where that is needed.
+
+    Step by step the column is made narrower that this costs the fewest lines; no word is broken as
+    long as that is enough.
+    """
+    widths = [max(map(len, column)) for column in columns]
+    least = [_longest_part(column) for column in columns]
+    heights = [[1] * len(column) for column in columns]
+    room = width - len(GAP) * (len(columns) - 1)
+    while sum(widths) > room:
+        wide = [index for index, each in enumerate(widths) if each > least[index]]
+        if not wide and max(least, default=0) <= NARROWEST:
+            break
+        if not wide:
+            least = [NARROWEST] * len(columns)
+            continue
+        steps = [_step(columns, widths, heights, index, least[index]) for index in wide]
+        _, _, index, narrower, lines = min(steps)
+        widths[index], heights[index] = narrower, lines
+    return widths
+
+
+def _step(
+    columns: Sequence[Sequence[str]],
+    widths: Sequence[int],
+    heights: Sequence[list[int]],
+    index: int,
+    least: int,
+) -> tuple[int, int, int, int, list[int]]:
+    """Return the table's lines with one column made narrower, and by what to choose among such."""
+    longest = max(len(part) for cell in columns[index] for part in wrap(cell, widths[index]))
+    narrower = max(min(longest, widths[index]) - 1, least)
+    lines = [len(wrap(cell, narrower)) for cell in columns[index]]
+    others = [each for place, each in enumerate(heights) if place != index]
+    n_lines = sum(map(max, zip(lines, *others, strict=True))) if others else sum(lines)
+    return n_lines, -widths[index], index, narrower, lines
+
+
+def _longest_part(column: Sequence[str]) -> int:
+    """Return how many characters the longest thing has that is broken for want of room only."""
+    parts = (part for cell in column for word in cell.split(" ") for part in _PART.findall(word))
+    return max(map(len, parts), default=0)
+
+
+@lru_cache(maxsize=20_000)
+def wrap(text: str, width: int) -> tuple[str, ...]:
+    """Break a text into lines, between words; within one that is longer, behind `_`, `/` or `-`."""
+    lines = [""]
+    for word in text.split(" "):
+        joined = f"{lines[-1]} {word}" if lines[-1] else word
+        if len(joined) <= width:
+            lines[-1] = joined
+            continue
+        lines += [""] if lines[-1] else []
+        for part in re.findall(rf".{{1,{width}}}(?<=[_/-])|.{{1,{width}}}", word):
+            if lines[-1] and len(lines[-1] + part) > width:
+                lines.append("")
+            lines[-1] += part
+    return tuple(lines)
