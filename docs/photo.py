@@ -1,6 +1,6 @@
 """A photograph under all families of marks: the picture on top of the README.
 
-The photograph is `skimage.data.coffee` of scikit-image (`pip install scikit-image`), whose docstring
+The photograph is `skimage.data.coffee` of scikit-image (`pip install scikit-image`); its docstring
 says: "No copyright restrictions. CC0 by the photographer (Rachel Michetti)."
 """
 
