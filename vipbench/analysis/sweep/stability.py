@@ -3,6 +3,7 @@
 Arithmetic on accuracies (models, styles) and on draws of them; axes before these two are kept.
 """
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -75,9 +76,10 @@ def stability_row(
     mean = float(_mean(found))
     null = _mean(taus(styles_alike(accuracies, drawn)))
     null = null[np.isfinite(null)]
+    # Pairs are in one order throughout: the upper triangle, row by row.
     pairs = tuple(
-        TauRow(first=styles[a], second=styles[b], tau=None if np.isnan(tau) else float(tau))
-        for a, b, tau in zip(*np.triu_indices(len(styles), 1), found, strict=True)
+        TauRow(first=first, second=second, tau=None if np.isnan(tau) else float(tau))
+        for (first, second), tau in zip(itertools.combinations(styles, 2), found, strict=True)
     )
     known = [row for row in pairs if row.tau is not None]
     tested = bool(known) and len(null) > 0
@@ -141,18 +143,21 @@ def styles_alike(accuracies: Floats, drawn: Floats) -> Floats:
     What is left of the styles is what the draw of images does to each: deviations from what was
     measured, added to the models' means over styles. A style that is harder for all moves no order.
     """
-    return drawn - accuracies + accuracies.mean(-1, keepdims=True)
+    alike: Floats = drawn - accuracies + accuracies.mean(-1, keepdims=True)
+    return alike
 
 
 def _signs(accuracies: Floats) -> Floats:
     """Return who is ahead (..., pairs of models, styles): 1 the first, -1 the second, 0 neither."""
-    return np.sign(np.round(_gaps(accuracies), DUST))
+    signs: Floats = np.sign(np.round(_gaps(accuracies), DUST))
+    return signs
 
 
 def _gaps(accuracies: Floats) -> Floats:
     """Return how far the first model is ahead (..., pairs of models, styles)."""
     a, b = np.triu_indices(accuracies.shape[-2], 1)
-    return accuracies[..., a, :] - accuracies[..., b, :]
+    gaps: Floats = accuracies[..., a, :] - accuracies[..., b, :]
+    return gaps
 
 
 def _n_flips(accuracies: Floats) -> Floats:

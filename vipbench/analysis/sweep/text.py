@@ -132,8 +132,8 @@ def sentences(results: Sweep) -> Iterator[str]:
         yield f"{row.task}, {row.model}: gain from the mark {gain} points"
     for order in results.orders:
         yield f"{order.task}: {order.sentence}"
-    for row in results.stability:
-        yield f"{row.task}: {stability_text(row)}"
+    for stability in results.stability:
+        yield f"{stability.task}: {stability_text(stability)}"
     yield from results.notes
 
 
