@@ -1,7 +1,7 @@
 """Make what the documentation shows: pictures, and the tables of the README.
 
 `python docs/make.py RUN...`, the folders of finished demo runs; the first gives the table of a run,
-all of them the report.
+all of them the report. `python docs/make.py photo` makes the photograph under marks alone.
 """
 
 import io
@@ -151,6 +151,10 @@ def with_tables(readme: str, rows: list[dict[str, Any]]) -> str:
 
 
 if __name__ == "__main__":
+    if sys.argv[1:] == ["photo"]:
+        import photo  # beside this file
+
+        sys.exit(photo.make())
     marks()
     report(Path(sys.argv[1]))
     rows = json.loads(BOARD.read_text(encoding="utf-8"))

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import typer.main
+from PIL import Image
 
 from vipbench.analysis.reproduce.published import read_registry
 from vipbench.cli import app
@@ -66,6 +67,22 @@ def test_the_tables_of_the_readme_are_the_committed_results() -> None:
     rows = json.loads((REPO / "results" / "demo" / "leaderboard.json").read_text(encoding="utf-8"))
     readme = (REPO / "README.md").read_text(encoding="utf-8")
     assert make["with_tables"](readme, rows) == readme
+
+
+def test_the_photograph_shows_the_styles_that_are_listed_below_it() -> None:
+    photo = runpy.run_path(str(REPO / "docs" / "photo.py"))
+    plain = Image.new("RGB", photo["TILE"], "grey")
+    listed = (REPO / "docs" / "marks.md").read_text(encoding="utf-8").partition("## The eight")[0]
+    assert re.findall(r"`([^`]+)`", listed.partition("takes them: ")[2]) == [
+        *(tile.style for tile in photo["TILES"]),
+        photo["LEFT_OUT"],
+        "skimage.data.coffee",
+    ]
+    for tile in photo["TILES"]:
+        assert photo["_marked"](plain, tile).tobytes() != plain.tobytes(), tile.style
+        lines = photo["_lines"](tile.style, photo["font_of"](photo["TEXT"]))
+        assert max(map(photo["font_of"](photo["TEXT"]).getlength, lines)) <= photo["TILE"][0]
+    assert photo["OUT"].stat().st_size < 600_000
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

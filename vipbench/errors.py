@@ -21,6 +21,10 @@ class DataError(VipbenchError):
     """Benchmark data are missing, broken or unsafe."""
 
 
+class DataNotFound(DataError):
+    """Benchmark data are nowhere that was looked at."""
+
+
 class RunnerError(VipbenchError):
     """A runner cannot be built, a checkpoint cannot be used, or a runner broke its contract."""
 

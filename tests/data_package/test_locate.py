@@ -91,8 +91,8 @@ def test_a_yaml_file_may_say_what_boxes_and_exif_are(tmp_path: Path) -> None:
     [
         (
             "vcr",
-            "expected KEY=DIR (keys: visual7w, pointqa, vcr, vip_bench, gar_bench, vpbench), "
-            "KEY=FILE or",
+            "expected KEY=DIR (keys: visual7w, pointqa, vcr, vip_bench, gar_bench, vpbench, blink, "
+            "vp_bench, inst_it), KEY=FILE or",
         ),
         ("vcr=", "expected KEY=DIR"),
         ("=.", "expected KEY=DIR"),

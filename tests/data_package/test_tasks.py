@@ -74,6 +74,21 @@ def test_the_demo_suite_has_a_headline_with_marks() -> None:
     assert all_styles()[suite.styles[0]].kind == "marks"
 
 
+def test_the_suite_field_has_all_tasks_with_options_under_their_headline_styles() -> None:
+    suite = load_suite("field")
+    choices = {name for name in find_tasks() if load_task(name).kind == "choice"}
+    assert set(suite.tasks) == choices
+    assert not suite.styles
+
+
+def test_the_suite_fragility_has_the_default_of_vpbench_and_its_16_variants() -> None:
+    suite = load_suite("fragility")
+    styles = parse_styles(",".join(suite.styles), all_styles())
+    names = [style.name for style in styles]
+    assert (len(set(names)), names[0]) == (17, "vpbench")
+    assert {load_task(task).data for task in suite.tasks} == {"vpbench"}
+
+
 # --- finding
 
 

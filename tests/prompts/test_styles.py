@@ -59,6 +59,11 @@ def test_the_styles_that_come_with_the_package() -> None:
         assert KNOWN[kind].kind == kind
 
 
+def test_the_numbers_of_set_of_mark_are_not_as_faint_as_its_tint() -> None:
+    style = KNOWN["set_of_mark"]
+    assert (style.alpha, [part.alpha for part in style.beside]) == (26, [255])
+
+
 def styles_file(folder: Path, text: str) -> Path:
     (folder / "styles.yaml").write_text(text, encoding="utf-8")
     return folder

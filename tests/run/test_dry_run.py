@@ -5,8 +5,15 @@ from pathlib import Path
 import pytest
 
 from tests.runs import make_task, settings
+from vipbench.data.locate import KEYS, OTHER_KEYS
 from vipbench.run.dry_run import dry_run
 from vipbench.run.loop import run
+from vipbench.run.settings import RunSettings
+from vipbench.schema import DataSource
+
+DATA = Path(__file__).parent.parent / "data"
+"""A few made records of each benchmark."""
+RELEASES = {key: DataSource(DATA / key, DATA / key) for key in (*KEYS, *OTHER_KEYS)}
 
 
 def test_a_dry_run_counts_and_writes_nothing(
@@ -33,3 +40,26 @@ def test_a_dry_run_counts_and_writes_nothing(
     assert results.manifest.times.n_answered == 32
     assert again.seconds == pytest.approx(results.manifest.times.generate)
     assert str(results.path) in again.seconds_from
+
+
+def test_the_suite_field_asks_each_question_once(tmp_path: Path) -> None:
+    plan = dry_run(RunSettings(suite="field", runner="majority", data=RELEASES, out=tmp_path))
+    of_vcr = dict.fromkeys(["vcr_qa", "vcr_qar", "vcr_qar_turns"], "official_points")
+    headlines = {"visual7w_pointing": "official_rectangles", "gar_bench_vqa": "contours"}
+    headlines |= {**of_vcr, "vpbench_depth": "vpbench"}
+    tasks = [task for task, _ in plan.counts]
+    assert dict(plan.counts) == {
+        (task, headlines.get(task, "given")): 3 if task in of_vcr else 4 for task in tasks
+    }
+    assert len(tasks) == 14
+    assert plan.n_left == 53
+    assert not any(plan.n_errors.values())
+
+
+def test_the_suite_fragility_asks_each_question_17_times(tmp_path: Path) -> None:
+    data = {"vpbench": RELEASES["vpbench"]}
+    plan = dry_run(RunSettings(suite="fragility", runner="majority", data=data, out=tmp_path))
+    tasks = {task for task, _ in plan.counts}
+    assert len(plan.counts) == 17 * len(tasks)
+    assert {n for (task, _), n in plan.counts.items() if task == "vpbench_depth"} == {4}
+    assert not any(plan.n_errors.values())

@@ -7,11 +7,14 @@ import pytest
 
 from tests.run.asking import files, rows, said, with_model
 from tests.runs import make_pairs, make_task, settings
+from vipbench.demo.embedded import CHECKPOINT
 from vipbench.errors import RunError, RunnerError, TaskError, TooManyErrors
 from vipbench.run.loop import run
 from vipbench.runfolder import answers_file
 from vipbench.runfolder.folder import RESPONSES
+from vipbench.runners.spec import ONE_IMAGE
 from vipbench.runners.vipllava import sizing
+from vipbench.schema import DataSource
 from vipbench.trials.check import check_tasks
 
 
@@ -186,3 +189,25 @@ def test_a_task_about_two_images_is_asked_of_whoever_takes_them(tmp_path: Path) 
     (tmp_path / "tall.png").unlink()
     [report] = check_tasks(["own"], {}, include=[tmp_path])
     assert [(each.code, each.n) for each in report.findings] == [("missing_image", 4)]
+
+
+def test_a_runner_of_one_image_is_told_all_tasks_that_show_several(tmp_path: Path) -> None:
+    blink = Path(__file__).parent.parent / "data" / "blink"
+    names = ("visual_correspondence", "relative_depth", "semantic_correspondence")
+    tasks = tuple(f"blink_{name}" for name in names)
+    given = settings(
+        tmp_path,
+        include=(),
+        tasks=tasks,
+        data={"blink": DataSource(blink, blink)},
+        runner="vipllava",
+        model=str(CHECKPOINT),
+    )
+    with pytest.raises(RunnerError) as told:
+        run(given)
+    assert str(told.value) == (
+        "blink_visual_correspondence: 4 questions show several images; "
+        "blink_semantic_correspondence: 4 questions show several images · runner vipllava takes "
+        f"{ONE_IMAGE} · ask with --runner hf or openai · or ask the others: --tasks "
+        "blink_relative_depth"
+    )

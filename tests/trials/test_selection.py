@@ -116,6 +116,20 @@ def test_no_task_unknown_task_unknown_style_no_data(tmp_path: Path) -> None:
         choose(tmp_path, "visual7w_pointing")
 
 
+def test_all_data_that_are_missing_are_named_with_the_tasks_that_are_left() -> None:
+    data = {key: DataSource(DATA / key, DATA / key) for key in ("visual7w", "vcr")}
+    with pytest.raises(DataError) as said:
+        select(suite="paper", data=data)
+    assert str(said.value) == (
+        "data 'pointqa', 'vip_bench': not found anywhere · known: visual7w, vcr · give --data "
+        "KEY=DIR, the release's folder, for each, or `vipbench data fetch pointqa vip_bench` · or "
+        "ask the others: --tasks vcr_q2ar,visual7w_pointing"
+    )
+    del data["vcr"]
+    with pytest.raises(DataError, match=r"^data 'vcr': not .* · give --data vcr=DIR.*fetch vcr`$"):
+        select(tasks=["vcr_q2ar"], data=data)
+
+
 @pytest.mark.parametrize("styles", ["", " ", ",", "demo,"])
 def test_an_empty_style_is_not_the_default(tmp_path: Path, styles: str) -> None:
     with pytest.raises(TaskError, match="an empty style"):

@@ -10,14 +10,14 @@ from typing import Any, get_args
 
 from vipbench.data.cache import find_fetched
 from vipbench.data.image_rows import HUB_ID, as_files, load_from_hub, with_rows, write_rows
-from vipbench.errors import DataError, nearest
+from vipbench.errors import DataError, DataNotFound, nearest
 from vipbench.files import NOT_REGULAR
 from vipbench.schema import BoxUnits, DataSource, ExifRule
 from vipbench.validation import read_yaml, shown
 
 KEYS = ("visual7w", "pointqa", "vcr", "vip_bench")
 """Keys of the built-in tasks that the embedded benchmark has data for."""
-OTHER_KEYS = ("gar_bench", "vpbench")
+OTHER_KEYS = ("gar_bench", "vpbench", "blink", "vp_bench", "inst_it")
 """Keys of the other built-in tasks."""
 PATHS = ("questions", "images")
 """What a YAML file must say of a key."""
@@ -134,7 +134,8 @@ def locate(
         as_it_is: leave rows to the task's reader, which makes files of them itself.
 
     Raises:
-        DataError: Nothing is found; says which option to give.
+        DataNotFound: Nothing is found; says which option to give.
+        DataError: What is found cannot be used.
     """
     prepare = with_rows if of_rows else as_files
     if key in overrides:
@@ -151,9 +152,18 @@ def locate(
         return DataSource(folder, folder)
     if re.fullmatch(HUB_ID, key) and not (base and (base / key).parent.exists()):
         return write_rows(load_from_hub(key), key)
-    known = nearest(key, overrides) if overrides else ""
-    fetch = f", or `vipbench data fetch {key}`" if key in (*KEYS, *OTHER_KEYS) else ""
-    raise DataError(
-        f"data {key!r}: not found anywhere{known} · give --data {key}=DIR, the release's folder"
-        f"{fetch}"
+    raise DataNotFound(not_found([key], overrides))
+
+
+def not_found(keys: Sequence[str], overrides: Mapping[str, DataSource]) -> str:
+    """Say that the data of one or more keys are nowhere, and how to get them."""
+    fetched = " ".join(key for key in keys if key in (*KEYS, *OTHER_KEYS))
+    fetch = f", or `vipbench data fetch {fetched}`" if fetched else ""
+    if len(keys) > 1:
+        known, option, each = f" · known: {', '.join(overrides)}", "KEY", ", for each"
+    else:
+        known, option, each = nearest(keys[0], overrides), keys[0], ""
+    return (
+        f"data {', '.join(map(repr, keys))}: not found anywhere{known if overrides else ''} · "
+        f"give --data {option}=DIR, the release's folder{each}{fetch}"
     )

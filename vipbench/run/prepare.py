@@ -232,12 +232,17 @@ def _check_batches(settings: RunSettings, spec: RunnerSpec) -> None:
 
 def _check_several(spec: RunnerSpec, facts: Mapping[str, TaskFacts]) -> None:
     """Refuse questions about several images for a runner that takes one."""
-    for task, found in facts.items():
-        if found.n_several and not spec.several_images:
-            raise RunnerError(
-                f"{task}: {found.n_several:,} questions show several images · runner {spec.name} "
-                f"takes {ONE_IMAGE} · ask with --runner hf or openai"
-            )
+    several = {task: found.n_several for task, found in facts.items() if found.n_several}
+    if not several or spec.several_images:
+        return
+    counts = "; ".join(
+        f"{task}: {n:,} questions show several images" for task, n in several.items()
+    )
+    others = [task for task in facts if task not in several]
+    rest = f" · or ask the others: --tasks {','.join(others)}" if others else ""
+    raise RunnerError(
+        f"{counts} · runner {spec.name} takes {ONE_IMAGE} · ask with --runner hf or openai{rest}"
+    )
 
 
 def _check_data(facts: Mapping[str, TaskFacts], max_errors: float) -> None:

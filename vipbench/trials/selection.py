@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, get_args
 
+from vipbench.data.locate import not_found
 from vipbench.data.task_data import locate_task
 from vipbench.data.tasks import all_styles, load_suite, load_task
-from vipbench.errors import TaskError
+from vipbench.errors import DataNotFound, TaskError
 from vipbench.prompts.expressions import parse_styles
 from vipbench.schema import (
     DataSource,
@@ -97,13 +98,15 @@ def select(
 
     Raises:
         TaskError: a task, suite or style is unknown or broken, or no task is left to run.
-        DataError: the data of a task cannot be found.
+        DataNotFound: some data cannot be found; names all of them, and the tasks that are left.
+        DataError: the data of a task cannot be used.
     """
     chosen = load_suite(suite, include) if suite else None
     asked, joints = _expand(tuple(tasks) or (chosen.tasks if chosen else ()), include)
     known = all_styles(include)
     notes: list[str] = []
     choices = []
+    missing: dict[str, str] = {}
     for spec in asked:
         is_asked = not isinstance(styles, Mapping)
         wanted = styles.get(spec.name) if isinstance(styles, Mapping) else styles
@@ -114,11 +117,16 @@ def select(
             notes.append(f"{spec.name}: {_why_left_out(spec, left_out)}")
         if not kept:
             continue
+        try:
+            source = locate_task(spec, data)
+        except DataNotFound:
+            missing[spec.name] = str(spec.data)
+            continue
         chosen_fit, fit_from = _choose_fit(fit, chosen, spec, (fit_hint, fit_hint_from))
         choices.append(
             TaskChoice(
                 spec=spec,
-                source=locate_task(spec, data),
+                source=source,
                 styles=kept,
                 headline=headline,
                 fit=chosen_fit,
@@ -128,6 +136,13 @@ def select(
                 is_asked=is_asked,
             )
         )
+    if missing:
+        keys = list(dict.fromkeys(missing.values()))
+        others = [joint.name for joint in joints if not missing.keys() & set(joint.data)]
+        in_joints = {part for joint in joints for part in joint.data}
+        others += [c.spec.name for c in choices if c.spec.name not in in_joints]
+        rest = f" · or ask the others: --tasks {','.join(others)}" if others else ""
+        raise DataNotFound(not_found(keys, data) + rest)
     if not choices:
         raise TaskError(f"no task is left to run: {'; '.join(notes)}")
     left = {choice.spec.name for choice in choices}

@@ -47,6 +47,11 @@ def test_ranks_and_kendalls_tau(tmp_path: Path) -> None:
     assert [row.model for row in rows] == ["A", "B", "C"]
     assert sum(row.mean for row in rows) == pytest.approx(6)
     assert all(row.low <= row.mean <= row.high for row in rows)
+    assert [(row.best, row.worst) for row in rows] == [(1, 3), (2, 3), (1, 3)]
+    [stability] = sweep(runs).stability
+    assert [pair.tau for pair in stability.pairs] == [pytest.approx(tau) for tau in expected]
+    flips = {(row.first, row.second): row.flips.n for row in sweep(runs).orders if row.flips}
+    assert flips == {("A", "B"): 2, ("A", "C"): 2, ("C", "B"): 2}
     assert sweep(runs) == sweep(runs)
 
 
@@ -54,4 +59,32 @@ def test_only_styles_and_samples_that_all_have_count(tmp_path: Path) -> None:
     a = make(tmp_path / "a", "A", {"official_rectangles": [1, 1, None, 0], "arrow:red": [1] * 4})
     b = make(tmp_path / "b", "B", {"official_rectangles": [0, None, 1, 0], "point:red": [1] * 4})
     [row] = sweep([a, b]).orders
-    assert (row.n_styles, row.n_first) == (1, 1)
+    assert (row.n_styles, row.n_first, row.flips) == (1, 1, None)
+    assert sweep([a, b]).stability == ()
+
+
+def test_one_model_has_no_order(tmp_path: Path) -> None:
+    found = sweep([make(tmp_path, "A", {"official_rectangles": [1, 0], "arrow:red": [1, 1]})])
+    assert (found.orders, found.ranks, found.stability) == ((), (), ())
+
+
+def test_p_values_of_flips_are_adjusted_for_the_pairs_of_models(tmp_path: Path) -> None:
+    names = ["official_rectangles", "rectangle:red"]
+    right = {"A": (35, 5), "B": (5, 35), "C": (20, 20)}
+    runs = [
+        make(
+            tmp_path / model,
+            model,
+            {name: [1.0] * n + [0.0] * (40 - n) for name, n in zip(names, numbers, strict=True)},
+            same_image=1,
+        )
+        for model, numbers in right.items()
+    ]
+    of_two = {(row.first, row.second): row.flips for row in sweep(runs[:2]).orders}
+    of_three = {(row.first, row.second): row.flips for row in sweep(runs).orders}
+    alone, beside = of_two["A", "B"], of_three["A", "B"]
+    assert alone is not None
+    assert beside is not None
+    assert alone.p_moved == pytest.approx(1 / 1001)
+    assert beside.p_moved == pytest.approx(3 / 1001)
+    assert beside.p_reversed == pytest.approx(3 * (alone.p_reversed or 0))

@@ -30,6 +30,26 @@ def test_what_is_written_is_what_is_shown(tmp_path: Path) -> None:
     assert len(re.findall(r"^\| --- ", markdown, re.MULTILINE)) == len(list(tables(found)))
 
 
+def test_how_stable_the_order_is_fits_into_80_columns(tmp_path: Path) -> None:
+    found = sweep(two(tmp_path, [15, -15, 0]))
+    console = Console(width=80, file=io.StringIO(), record=True)
+    *_, flips = tables(found)
+    console.print(grid_table(flips))
+    shown = console.export_text()
+    assert all(len(line.rstrip()) <= 80 for line in shown.splitlines())
+    assert shown.startswith("visual7w_pointing: pairs of styles between which")
+    [line] = [line for line in shown.splitlines() if "A, B" in line]
+    assert [cell.strip() for cell in line.strip("│").split("│")][:2] == ["A, B", "1 of 3"]
+    *_, said = sentences(found)
+    assert said.startswith("visual7w_pointing: tau-b between styles -1.00 on average (")
+    assert said.endswith(", -1.00 at least, of official_rectangles and rectangle:red")
+
+
+def test_models_that_are_all_tied_have_no_tau(tmp_path: Path) -> None:
+    *_, said = sentences(sweep(two(tmp_path, [0, 0])))
+    assert said == "visual7w_pointing: tau-b between styles is not known: all 2 models are tied"
+
+
 def test_the_gain_from_the_mark_is_said(tmp_path: Path) -> None:
     values = {"official_rectangles": [1.0] * 30 + [0.0] * 10, "none": [1.0] * 10 + [0.0] * 30}
     found = sweep([make(tmp_path, "m", values, same_image=1)])

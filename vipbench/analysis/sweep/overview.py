@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vipbench.analysis.sweep.effects import EffectRow, effect_rows
-from vipbench.analysis.sweep.ranking import OrderRow, RankRow, order_rows, why_not_ranked
+from vipbench.analysis.sweep.ranking import OrderRow, RankRow, rank, why_not_ranked
 from vipbench.analysis.sweep.scores import read_runs
+from vipbench.analysis.sweep.stability import StabilityRow
 from vipbench.analysis.sweep.styles import StyleRow, style_rows
 from vipbench.schema import Record
 
@@ -17,6 +18,7 @@ class Sweep(Record):
     effects: tuple[EffectRow, ...]
     orders: tuple[OrderRow, ...]
     ranks: tuple[RankRow, ...]
+    stability: tuple[StabilityRow, ...]
     notes: tuple[str, ...]
 
 
@@ -33,6 +35,7 @@ def sweep(folders: Sequence[Path]) -> Sweep:
     notes: list[str] = []
     orders: list[OrderRow] = []
     ranks: list[RankRow] = []
+    stability: list[StabilityRow] = []
     for task in dict.fromkeys(scores.task for scores in all_scores):
         of_task = [scores for scores in all_scores if scores.task == task]
         if len(of_task) < 2:
@@ -41,14 +44,18 @@ def sweep(folders: Sequence[Path]) -> Sweep:
         if obstacle:
             notes.append(f"{task}: the order of the models is not shown, since {obstacle}")
             continue
-        task_orders, task_ranks = order_rows(of_task)
-        orders += task_orders
-        ranks += task_ranks
+        ranking = rank(of_task)
+        if ranking is None:
+            continue
+        orders += ranking.orders
+        ranks += ranking.ranks
+        stability += [ranking.stability] if ranking.stability else []
     effects = [row for scores in all_scores for row in effect_rows(scores, notes)]
     return Sweep(
         styles=tuple(row for scores in all_scores for row in style_rows(scores)),
         effects=tuple(effects),
         orders=tuple(orders),
         ranks=tuple(ranks),
+        stability=tuple(stability),
         notes=tuple(notes),
     )

@@ -2,14 +2,17 @@
 
 import hashlib
 import itertools
+import math
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from vipbench.analysis.sweep.scores import Floats, Scores
+from vipbench.analysis.sweep.stability import Flips, StabilityRow, flips, stability_row
 from vipbench.runfolder.judge_file import judge_labels
 from vipbench.schema import Record
-from vipbench.stats import paired
+from vipbench.stats import Paired, holm, paired
 
 N_RESAMPLES = 1000
 """Draws of images for the stability of the order."""
@@ -30,6 +33,8 @@ class OrderRow(Record):
     n_second_clear: int
     resampled: float
     """Share of styles x draws of images in which the first is ahead; ties count half."""
+    flips: Flips | None
+    """None for fewer than two styles."""
     sentence: str
 
 
@@ -44,9 +49,21 @@ class RankRow(Record):
     low: float
     high: float
     """2.5 and 97.5 percentiles."""
+    best: float
+    worst: float
+    """Over the styles as they were measured, without draws."""
     tau: float | None
     """Kendall's tau-b between the orders of all models under two styles, over all pairs of styles;
     the same in each row of a task. None for fewer than two styles, or where all are tied."""
+
+
+class Ranking(NamedTuple):
+    """All that one task shows of the order of the models."""
+
+    orders: list[OrderRow]
+    ranks: list[RankRow]
+    stability: StabilityRow | None
+    """None for fewer than two styles."""
 
 
 def why_not_ranked(runs: Sequence[Scores]) -> str:
@@ -71,39 +88,77 @@ def why_not_ranked(runs: Sequence[Scores]) -> str:
     return ""
 
 
-def order_rows(runs: Sequence[Scores]) -> tuple[list[OrderRow], list[RankRow]]:
-    """Return who is better under how many styles, and the ranks that the models take."""
+def rank(runs: Sequence[Scores]) -> Ranking | None:
+    """Return who is better under how many styles, and how stable that is; None without a style."""
     samples = _shared_samples(runs)
-    styles = list(samples)
-    if not styles:
-        return [], []
+    if not samples:
+        return None
     accuracies = np.array(
-        [[np.mean(run.values(style, samples[style])) for style in styles] for run in runs]
+        [[_accuracy(run.values(style, ids)) for style, ids in samples.items()] for run in runs]
     )
     drawn = _resampled(runs, samples)
-    orders = []
-    for a, b in itertools.combinations(range(len(runs)), 2):
-        n_a = int((accuracies[a] > accuracies[b]).sum())
-        n_b = int((accuracies[b] > accuracies[a]).sum())
-        ahead, behind = (b, a) if n_b > n_a else (a, b)
-        orders.append(
-            _order_row(runs[ahead], runs[behind], samples, drawn[:, ahead], drawn[:, behind])
-        )
-    ranks = _ranks(drawn)
-    tau = _mean_tau(accuracies)
-    rank_rows = [
+    changes = [
+        _changes(first, second, samples) for first, second in itertools.combinations(runs, 2)
+    ]
+    several = len(samples) > 1
+    found = _adjusted(flips(accuracies, drawn, changes)) if several else [None] * len(changes)
+    pairs = itertools.combinations(range(len(runs)), 2)
+    orders = [
+        _order_row((runs[a], runs[b]), of_pair, (drawn[:, a], drawn[:, b]), flipped)
+        for (a, b), of_pair, flipped in zip(pairs, changes, found, strict=True)
+    ]
+    reliable = all(change.reliable for of_pair in changes for change in of_pair)
+    stability = (
+        stability_row(runs[0].task, list(samples), accuracies, drawn, reliable=reliable)
+        if several
+        else None
+    )
+    return Ranking(orders, _rank_rows(runs, accuracies, drawn, stability), stability)
+
+
+def _accuracy(values: Sequence[float]) -> float:
+    """Return a mean that does not depend on the order of the samples, so that ties are ties."""
+    return math.fsum(values) / len(values)
+
+
+def _changes(first: Scores, second: Scores, samples: Mapping[str, Sequence[str]]) -> list[Paired]:
+    """Return how far the first is ahead under each style."""
+    return [
+        paired(second.values(style, ids), first.values(style, ids), first.groups(ids))
+        for style, ids in samples.items()
+    ]
+
+
+def _adjusted(rows: Sequence[Flips]) -> list[Flips]:
+    """Adjust p-values for the number of pairs of models."""
+    moved = iter(holm([row.p_moved for row in rows if row.p_moved is not None]))
+    turned = iter(holm([row.p_reversed for row in rows if row.p_reversed is not None]))
+    return [
+        row
+        if row.p_moved is None
+        else row.model_copy(update={"p_moved": next(moved), "p_reversed": next(turned)})
+        for row in rows
+    ]
+
+
+def _rank_rows(
+    runs: Sequence[Scores], accuracies: Floats, drawn: Floats, stability: StabilityRow | None
+) -> list[RankRow]:
+    ranks, measured = _ranks(drawn), _ranks(accuracies[None])
+    return [
         RankRow(
             task=run.task,
             model=run.model,
-            n_styles=len(styles),
+            n_styles=accuracies.shape[1],
             mean=float(ranks[:, index].mean()),
             low=float(np.quantile(ranks[:, index], 0.025)),
             high=float(np.quantile(ranks[:, index], 0.975)),
-            tau=tau,
+            best=float(measured[:, index].min()),
+            worst=float(measured[:, index].max()),
+            tau=stability.mean if stability else None,
         )
         for index, run in enumerate(runs)
     ]
-    return orders, rank_rows
 
 
 def _shared_samples(runs: Sequence[Scores]) -> dict[str, list[str]]:
@@ -121,37 +176,38 @@ def _shared_samples(runs: Sequence[Scores]) -> dict[str, list[str]]:
 
 
 def _order_row(
-    first: Scores,
-    second: Scores,
-    samples: Mapping[str, Sequence[str]],
-    drawn_first: Floats,
-    drawn_second: Floats,
+    runs: tuple[Scores, Scores],
+    changes: Sequence[Paired],
+    drawn: tuple[Floats, Floats],
+    flipped: Flips | None,
 ) -> OrderRow:
-    changes = [
-        paired(second.values(style, ids), first.values(style, ids), first.groups(ids))
-        for style, ids in samples.items()
-    ]
-    n_styles = len(samples)
-    n_first = sum(change.difference > 0 for change in changes)
-    n_second = sum(change.difference < 0 for change in changes)
-    bounds = [change.bounds() for change in changes]
-    n_ties = n_styles - n_first - n_second
-    sentence = f"{first.model} beats {second.model} under {n_first} of {n_styles} styles"
-    if n_second or n_ties:
-        rest = [f"loses under {n_second}" * bool(n_second), f"ties under {n_ties}" * bool(n_ties)]
+    """Sum up the order of two models, the one that is ahead under more styles first."""
+    ahead, behind = [], []
+    for change in changes:
+        low, high = change.bounds()
+        ahead.append((change.difference > 0, low > 0))
+        behind.append((change.difference < 0, high < 0))
+    n_ahead, n_behind = sum(won for won, _ in ahead), sum(won for won, _ in behind)
+    if n_behind > n_ahead:
+        runs, drawn, ahead, behind = runs[::-1], drawn[::-1], behind, ahead
+        n_ahead, n_behind = n_behind, n_ahead
+    n_styles = len(changes)
+    n_ties = n_styles - n_ahead - n_behind
+    sentence = f"{runs[0].model} beats {runs[1].model} under {n_ahead} of {n_styles} styles"
+    if n_behind or n_ties:
+        rest = [f"loses under {n_behind}" * bool(n_behind), f"ties under {n_ties}" * bool(n_ties)]
         sentence += f", {' and '.join(part for part in rest if part)}"
     return OrderRow(
-        task=first.task,
-        first=first.model,
-        second=second.model,
+        task=runs[0].task,
+        first=runs[0].model,
+        second=runs[1].model,
         n_styles=n_styles,
-        n_first=n_first,
-        n_second=n_second,
-        n_first_clear=sum(low > 0 for low, _ in bounds),
-        n_second_clear=sum(high < 0 for _, high in bounds),
-        resampled=float(
-            (drawn_first > drawn_second).mean() + (drawn_first == drawn_second).mean() / 2
-        ),
+        n_first=n_ahead,
+        n_second=n_behind,
+        n_first_clear=sum(clear for _, clear in ahead),
+        n_second_clear=sum(clear for _, clear in behind),
+        resampled=float((drawn[0] > drawn[1]).mean() + (drawn[0] == drawn[1]).mean() / 2),
+        flips=flipped,
         sentence=sentence,
     )
 
@@ -185,15 +241,3 @@ def _ranks(drawn: Floats) -> Floats:
     equal = (flat[:, None, :] == flat[:, :, None]).sum(2)
     ranks: Floats = above + (equal + 1) / 2
     return ranks
-
-
-def _mean_tau(accuracies: Floats) -> float | None:
-    """Return the mean of Kendall's tau-b over all pairs of styles; accuracies (models, styles)."""
-    signs = np.sign(accuracies[:, None, :] - accuracies[None, :, :])
-    taus = []
-    for a, b in itertools.combinations(range(accuracies.shape[1]), 2):
-        x, y = signs[..., a], signs[..., b]
-        norm = np.sqrt((x**2).sum() * (y**2).sum())
-        if norm > 0:
-            taus.append(float((x * y).sum() / norm))
-    return float(np.mean(taus)) if taus else None

@@ -6,7 +6,8 @@ from pathlib import Path
 from vipbench import files
 from vipbench.analysis.sweep.effects import EffectRow
 from vipbench.analysis.sweep.overview import Sweep
-from vipbench.analysis.sweep.ranking import RankRow
+from vipbench.analysis.sweep.ranking import OrderRow, RankRow
+from vipbench.analysis.sweep.stability import StabilityRow
 from vipbench.analysis.sweep.styles import StyleRow
 from vipbench.report.text import (
     Grid,
@@ -35,6 +36,8 @@ def tables(results: Sweep) -> Iterator[Grid]:
         )
     if results.ranks:
         yield _rank_table(results.ranks)
+    for row in results.stability:
+        yield _flip_table(row.task, [order for order in results.orders if order.task == row.task])
 
 
 def _style_table(title: str, rows: Sequence[StyleRow]) -> Grid:
@@ -61,9 +64,17 @@ def effect_text(row: EffectRow) -> str:
 
 
 def _rank_table(rows: Sequence[RankRow]) -> Grid:
-    title, header = "rank over styles and draws of images", ("task", "model", "mean", "95 %", "tau")
+    title = "rank over styles and draws of images; best and worst over the styles"
+    header = ("task", "model", "mean", "95 %", "best", "worst")
     body = [
-        (row.task, row.model, number(row.mean, 2), span_text(row), number(row.tau, 2))
+        (
+            row.task,
+            row.model,
+            number(row.mean, 2),
+            span_text(row),
+            f"{row.best:g}",
+            f"{row.worst:g}",
+        )
         for row in rows
     ]
     return Grid(title, header, body)
@@ -71,7 +82,35 @@ def _rank_table(rows: Sequence[RankRow]) -> Grid:
 
 def span_text(row: RankRow) -> str:
     """Write the ranks between which 95 % lie: `1 to 2.5`."""
-    return f"{row.low:g} to {row.high:g}"
+    return f"{row.low:.3g} to {row.high:.3g}"
+
+
+def _flip_table(task: str, rows: Sequence[OrderRow]) -> Grid:
+    title = f"{task}: pairs of styles between which two models change places"
+    header = ("models", "flips", "by chance", "p gap", "p order")
+    body = [
+        (
+            f"{row.first}, {row.second}",
+            f"{row.flips.n:,} of {row.flips.n_pairs:,}",
+            number(row.flips.by_chance, 1),
+            p_text(row.flips.p_moved),
+            p_text(row.flips.p_reversed),
+        )
+        for row in rows
+        if row.flips
+    ]
+    return Grid(title, header, body, words=(0,))
+
+
+def stability_text(row: StabilityRow) -> str:
+    """Say how alike the orders of the models are under two styles."""
+    if row.mean is None or row.lowest is None:
+        return f"tau-b between styles is not known: all {row.n_models} models are tied"
+    tested = f" ({number(row.by_chance, 2)} by chance alone, p {p_text(row.p)})"
+    return (
+        f"tau-b between styles {number(row.mean, 2)} on average{tested}, "
+        f"{number(row.lowest.tau, 2)} at least, of {row.lowest.first} and {row.lowest.second}"
+    )
 
 
 def sentences(results: Sweep) -> Iterator[str]:
@@ -93,6 +132,8 @@ def sentences(results: Sweep) -> Iterator[str]:
         yield f"{row.task}, {row.model}: gain from the mark {gain} points"
     for order in results.orders:
         yield f"{order.task}: {order.sentence}"
+    for stability in results.stability:
+        yield f"{stability.task}: {stability_text(stability)}"
     yield from results.notes
 
 

@@ -43,7 +43,7 @@ def sans(text: str, height: int) -> Lettering:
     """
     from PIL import Image, ImageDraw
 
-    font = _font(height)
+    font = font_of(height)
     for letter in text:
         if not letter.isprintable() or not _has(letter):
             raise TaskError(
@@ -62,7 +62,8 @@ def sans(text: str, height: int) -> Lettering:
 
 
 @lru_cache(maxsize=32)
-def _font(height: int) -> "ImageFont.FreeTypeFont":
+def font_of(height: int) -> "ImageFont.FreeTypeFont":
+    """Return DejaVu Sans of a height in px; TaskError where the font is not there or another."""
     from PIL import ImageFont
 
     # Pillow's own layout: another one depends on a library that may be there or not.
@@ -93,5 +94,5 @@ def _font_file() -> bytes:
 @lru_cache(maxsize=1024)
 def _has(letter: str) -> bool:
     """Tell whether the font has a letter: what it has not is drawn as the same empty box."""
-    font = _font(32)
+    font = font_of(32)
     return letter == " " or bytes(font.getmask(letter)) != bytes(font.getmask("\uffff"))
