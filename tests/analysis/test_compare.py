@@ -138,8 +138,8 @@ def test_models_of_one_name_have_one_name_in_all_rows(tmp_path: Path) -> None:
     runs.append(run(tmp_path / "c", lines(V7W, [1, 0]), model="other"))
     rows = compare(runs).rows
     assert {(row.model_base, row.model_new) for row in rows} == {
-        ("vip [aaaaaa]", "vip [bbbbbb]"),
-        ("vip [aaaaaa]", "other"),
+        ("vip (weights aaaaaaaa)", "vip (weights bbbbbbbb)"),
+        ("vip (weights aaaaaaaa)", "other"),
     }
 
 

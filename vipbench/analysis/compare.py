@@ -144,7 +144,7 @@ def compare(runs: Sequence[str], *, metric: str | None = None, partial: bool = F
     roundings = [rounding_of(side, LEVEL) for side in sides]
     first: list[str] = []
     notes = [f"rounding: {known.words}" for known in roundings if known.certificate is not None]
-    models = display_names([side.manifest for side in sides])
+    models = display_names([side.called for side in sides])
     for new, model in zip(others, models[1:], strict=True):
         apart = tell_apart(base, new, (models[0], model))
         title = f"{base.name} → {new.name}"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vipbench import files
-from vipbench.report.names import display_names, set_apart, short_weights
+from vipbench.report.names import Called, called, display_names, set_apart, short_weights
 from vipbench.report.rows import TROUBLES, accuracy_text, has_uneven_images
 from vipbench.report.text import (
     MISSING,
@@ -41,6 +41,10 @@ class LeaderboardRow(Row):
     """Who gave the grades of metric `judge`; None for other metrics."""
     run: str
     """What else sets the run apart from another one, such as `limit 20`; `run 2`: a repetition."""
+    name: str
+    """What the run is called; `model` is that, with what tells other models of the name apart."""
+    step: int | None
+    """Training step of the checkpoint; None: it is not known."""
 
 
 class _Column(NamedTuple):
@@ -124,6 +128,7 @@ class _Run(NamedTuple):
     """A finished run."""
 
     manifest: Manifest
+    called: Called
     rows: list[Row]
     graded_by: GradedBy | None
     """None: by nobody, or it is not known."""
@@ -132,14 +137,17 @@ class _Run(NamedTuple):
 def _read(folder: Path) -> _Run:
     rows = read_summary(folder)
     judged = any(row.metric in JUDGE_METRICS for row in rows)
-    return _Run(manifests.read(folder), rows, read_graded_by(folder) if judged else None)
+    manifest = manifests.read(folder)
+    return _Run(
+        manifest, called(folder, manifest), rows, read_graded_by(folder) if judged else None
+    )
 
 
 def _cells(folders: Sequence[Path]) -> list[_Cell]:
     """Make the cells of all runs; runs of the same model and protocol share a line if they can."""
     runs = [_read(folder) for folder in folders]
     run_manifests = [run.manifest for run in runs]
-    names, weights = display_names(run_manifests), short_weights(run_manifests)
+    names, weights = display_names([run.called for run in runs]), short_weights(run_manifests)
     judges = judge_labels(run.graded_by for run in runs)
     cells: list[_Cell] = []
     taken: dict[tuple[_Line, _Column], Manifest] = {}
@@ -157,15 +165,19 @@ def _cells(folders: Sequence[Path]) -> list[_Cell]:
         headlines = {name: task.headline for name, task in run.manifest.tasks.items()}
         for row, column in pairs:
             line = _line(row, name, apart)
-            own = _leaderboard_row(row, line, digest, by)
+            own = _leaderboard_row(row, line, run.called, digest, by)
             cells.append(_Cell(line, column, headlines.get(row.task) == row.style, own))
             taken[line, column] = run.manifest
     return cells
 
 
-def _leaderboard_row(row: Row, line: _Line, weights: str | None, judge: str) -> LeaderboardRow:
+def _leaderboard_row(
+    row: Row, line: _Line, run: Called, weights: str | None, judge: str
+) -> LeaderboardRow:
     fields = row.model_dump() | {
         "model": line.model,
+        "name": run.name,
+        "step": run.step,
         "weights": weights,
         "judge": judge if row.metric in JUDGE_METRICS else None,
         "run": line.apart,
@@ -325,9 +337,9 @@ def _group_text(row: Row | None) -> str:
 def _prompt_notes(folders: Sequence[Path]) -> list[str]:
     """Say what of a checkpoint contradicts the prompts that it was asked in, each once."""
     found: dict[str, None] = {}
-    read = [manifests.read(folder) for folder in folders]
-    for manifest, name in zip(read, display_names(read), strict=True):
-        found |= dict.fromkeys(f"{name}: {note}" for note in manifest.prompt_notes)
+    read = [called(folder, manifests.read(folder)) for folder in folders]
+    for run, name in zip(read, display_names(read), strict=True):
+        found |= dict.fromkeys(f"{name}: {note}" for note in run.manifest.prompt_notes)
     return list(found)
 
 

@@ -59,7 +59,7 @@ def test_models_of_one_name_are_two_models(tmp_path: Path) -> None:
     one = make(tmp_path / "a", "checkpoint-500", values)
     other = change(make(tmp_path / "b", "checkpoint-500", values), weights=64 * "e")
     found = sweep([one, other])
-    names = ["checkpoint-500 [aaaaaa]", "checkpoint-500 [eeeeee]"]
+    names = ["checkpoint-500 (weights aaaaaaaa)", "checkpoint-500 (weights eeeeeeee)"]
     assert list(dict.fromkeys(row.model for row in found.styles)) == names
     assert [row.model for row in found.ranks] == names
     assert (found.orders[0].first, found.orders[0].second) == (names[0], names[1])

@@ -6,7 +6,7 @@ from statistics import fmean
 from typing import NamedTuple
 
 from vipbench import digests, files
-from vipbench.report.names import run_labels
+from vipbench.report.names import Called, called, run_labels
 from vipbench.runfolder import manifest as manifests
 from vipbench.runfolder import summary
 from vipbench.runfolder.folder import SCORES
@@ -26,6 +26,11 @@ class FinishedRun(NamedTuple):
     folder: Path
     manifest: Manifest
     rows: tuple[Row, ...]
+
+    @property
+    def called(self) -> Called:
+        """Read what people call the run."""
+        return called(self.folder, self.manifest)
 
     @property
     def seed(self) -> int:
@@ -81,7 +86,7 @@ def read_results(folders: Sequence[Path]) -> list[Result]:
         key = manifests.identity_digest(seedless), read_graded_by(folder)
         alike.setdefault(key, []).append(run)
     averaged = [result for runs in alike.values() for result in _by_samples(runs)]
-    labels = run_labels([members[0].manifest for members, _ in averaged])
+    labels = run_labels([members[0].called for members, _ in averaged])
     return [Result(*result, label) for result, label in zip(averaged, labels, strict=True)]
 
 
