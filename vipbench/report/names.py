@@ -4,7 +4,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path, PurePath
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from vipbench.runfolder.manifest import IMPORTED, Manifest, identity_digest
 from vipbench.runfolder.name_file import read_name
@@ -27,8 +27,6 @@ _STEP = re.compile(
 """Names of folders that tell the training step."""
 SHORT_DIGEST = 8
 """Hex digits that weights are shown by; more where these are those of other weights too."""
-NAMED = ("name", "step", "weights")
-"""Keys of the tables in JSON and CSV that say which model a row is of, beside `model`."""
 
 
 # --- one model
@@ -117,6 +115,11 @@ def short_weights(manifests: Iterable[Manifest]) -> list[str | None]:
     while len({digest[:length] for digest in known}) < len(known):
         length += 1
     return [None if digest is None else digest[:length] for digest in digests]
+
+
+def named(run: Called) -> dict[str, Any]:
+    """Return which model a row of a table is of, beside `model`: its keys in JSON and CSV."""
+    return {"name": run.name, "step": run.step, "weights": short_weights([run.manifest])[0]}
 
 
 def display_names(runs: Sequence[Called]) -> list[str]:

@@ -163,6 +163,12 @@ class SeedRow(Record):
     """Standard deviation over seeds (n - 1); None for fewer than two."""
     lowest: float | None
     highest: float | None
+    name: str | None = None
+    """What the runs are called; None: in older files."""
+    step: int | None = None
+    """Training step of the checkpoint; None: it is not known."""
+    weights: str | None = None
+    """Short digest of the weights; None for a baseline."""
 
 
 _ROWS = TypeAdapter(list[Row])

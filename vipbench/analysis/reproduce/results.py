@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from statistics import fmean
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from vipbench import digests, files
-from vipbench.report.names import Called, called, run_labels
+from vipbench.report.names import Called, called, named, run_labels
 from vipbench.runfolder import manifest as manifests
 from vipbench.runfolder import summary
 from vipbench.runfolder.folder import SCORES
@@ -47,6 +47,11 @@ class Result(NamedTuple):
     model: str
     """The name of the model for readers; where several results are of one, with what tells them
     apart."""
+
+    @property
+    def named(self) -> dict[str, Any]:
+        """What the first run is called, its step and its weights: keys of tables."""
+        return named(self.runs[0].called)
 
     @property
     def manifest(self) -> Manifest:

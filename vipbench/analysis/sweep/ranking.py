@@ -47,6 +47,12 @@ class RankRow(Record):
     tau: float | None
     """Kendall's tau-b between the orders of all models under two styles, over all pairs of styles;
     the same in each row of a task. None for fewer than two styles, or where all are tied."""
+    name: str
+    """What the run is called; `model` is that, with what tells others of the name apart."""
+    step: int | None
+    """Training step of the checkpoint; None: it is not known."""
+    weights: str | None
+    """Short digest of the weights; None for a baseline."""
 
 
 def why_not_ranked(runs: Sequence[Scores]) -> str:
@@ -100,6 +106,9 @@ def order_rows(runs: Sequence[Scores]) -> tuple[list[OrderRow], list[RankRow]]:
             low=float(np.quantile(ranks[:, index], 0.025)),
             high=float(np.quantile(ranks[:, index], 0.975)),
             tau=tau,
+            name=run.called.name,
+            step=run.called.step,
+            weights=run.weights,
         )
         for index, run in enumerate(runs)
     ]

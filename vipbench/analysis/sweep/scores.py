@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vipbench import files
-from vipbench.report.names import Called, called, display_names, run_labels
+from vipbench.report.names import Called, called, display_names, run_labels, short_weights
 from vipbench.runfolder import manifest as manifests
 from vipbench.runfolder.folder import SCORES
 from vipbench.runfolder.judge_file import JUDGE_METRICS, GradedBy, read_graded_by
@@ -34,6 +34,8 @@ class Scores(NamedTuple):
     """The same; where several runs are of one model, with what tells them apart."""
     called: Called
     """What somebody calls it, and its training step."""
+    weights: str | None
+    """Short digest of the weights; None for a baseline."""
     manifest: Manifest
     task: str
     metric: str
@@ -86,10 +88,11 @@ def read_runs(folders: Sequence[Path]) -> list[Scores]:
         RunError: A run has not ended, or is broken.
     """
     found = [called(folder, manifests.read(folder)) for folder in folders]
-    names = zip(folders, display_names(found), run_labels(found), strict=True)
+    weights = short_weights(run.manifest for run in found)
+    names = zip(folders, display_names(found), run_labels(found), weights, strict=True)
     return [
-        scores._replace(name=name, model=label)
-        for folder, name, label in names
+        scores._replace(name=name, model=label, weights=digest)
+        for folder, name, label, digest in names
         for scores in read_scores(folder)
     ]
 
@@ -116,6 +119,7 @@ def read_scores(folder: Path) -> Iterator[Scores]:
             name=run_called.name,
             model=run_called.name,
             called=run_called,
+            weights=short_weights([manifest])[0],
             manifest=manifest,
             task=task,
             metric=metrics[task],
