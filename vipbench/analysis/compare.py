@@ -97,6 +97,12 @@ class CompareRow(Record):
         metric = "" if self.metric == HEADLINE_METRIC else f" ({self.metric})"
         return f"{self.task}{metric}" + ("" if self.group == ALL else f": {self.group}")
 
+    @property
+    def title(self) -> str:
+        """The two runs, and what their models are called."""
+        models = dict.fromkeys((self.model_base, self.model_new))
+        return f"{self.base} → {self.new} ({' → '.join(models)})"
+
 
 class Flip(NamedTuple):
     """A sample that is scored otherwise in the new run: a line of `flips.csv`."""

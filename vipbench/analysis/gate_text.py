@@ -25,7 +25,8 @@ SHOWN_FLIPS = 10
 
 def table(outcome: Gate) -> Grid:
     """Lay out the rows, the verdict first, in percent and percentage points."""
-    title = f"{outcome.base.name} → {outcome.new.name}: percent and percentage points"
+    models = " → ".join(dict.fromkeys(outcome.apart.models))
+    title = f"{outcome.base.name} → {outcome.new.name} ({models}): percent and percentage points"
     return Grid(title, HEADER, [_cells(row) for row in outcome.rows], words=(0,))
 
 

@@ -79,7 +79,7 @@ def _print_comparison(comparison: "Comparison") -> None:
 
     for new in dict.fromkeys(row.new for row in comparison.rows):
         rows = [row for row in comparison.rows if row.new == new]
-        title = f"{rows[0].base} → {new}: accuracy, %"
+        title = f"{rows[0].title}: accuracy, %"
         data = " · synthetic data" if any(row.synthetic for row in rows) else ""
         whole = [row for row in rows if row.group == ALL]
         print_tables(grid_table(table(title + data, whole)))
