@@ -300,9 +300,7 @@ def test_names_do_not_break_the_tables(tmp_path: Path) -> None:
     markdown = (tmp_path / "leaderboard.md").read_text()
     assert r"| a\|b \<i>\*_50%_&{x}\\ [y] | hf" in markdown
     latex = (tmp_path / "leaderboard.tex").read_text()
-    expected = (
-        r"a\textbar{}b \textless{}i\textgreater{}*\_50\%\_\&\{x\}\textbackslash{} {[}y{]} & hf"
-    )
+    expected = r"a\textbar{}b \textless{}i\textgreater{}*\_50\%\_\&\{x\}\textbackslash{} {[}y{]}."
     assert expected in latex
     assert latex.count(r"\toprule") == latex.count(r"\bottomrule") == 1
     assert r"100.0 {[}2.5, 100.0{]}? \\" in latex

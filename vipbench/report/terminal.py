@@ -12,6 +12,9 @@ from vipbench.report.text import MISSING, Grid, percent
 from vipbench.runfolder.summary import ALL, HEADLINE_METRIC, Row, SeedRow, find_group
 from vipbench.scoring.summary import group_order
 
+UNBOUNDED = 100_000
+"""Columns of a terminal in which every table would have room."""
+
 
 def grid_table(grid: Grid, *, unbroken: int = 0) -> Table:
     """Lay out a grid so that it loses no letter in a narrow terminal: cells are folded.
@@ -38,20 +41,56 @@ def _text(text: str) -> Text:
     return Text(visible(text))
 
 
-def run_table(rows: Sequence[Row]) -> Table:
-    """Lay out the end of a run: tasks as lines, styles as columns, percent with interval."""
-    rows = [row for row in rows if row.group == ALL]
-    styles = list(dict.fromkeys(row.style for row in rows))
-    shown = {name: count for name, count in TROUBLES.items() if any(map(count, rows))}
-    body = []
-    for task, metric in dict.fromkeys((row.task, row.metric) for row in rows):
-        by_style = {row.style: row for row in rows if (row.task, row.metric) == (task, metric)}
-        label = task if metric == HEADLINE_METRIC else f"{task}\n({metric})"
-        cells = [_short_text(by_style.get(style)) for style in styles]
-        counts = [str(sum(map(count, by_style.values()))) for count in shown.values()]
-        body.append((label, *cells, *counts))
-    title = _title("accuracy, % [95 % interval]", rows)
-    return grid_table(Grid(title, ("task", *styles, *shown), body, words=(0,)), unbroken=1)
+class RunTable:
+    """The end of a run, in percent with interval: tasks as lines and styles as columns.
+
+    Where the terminal has no room for that, each task has a table with styles as lines.
+    """
+
+    def __init__(self, rows: Sequence[Row]) -> None:
+        """Take the rows of a run; those of groups are left out."""
+        self.rows = [row for row in rows if row.group == ALL]
+        self.styles = list(dict.fromkeys(row.style for row in self.rows))
+        self.shown = {name: count for name, count in TROUBLES.items() if any(map(count, self.rows))}
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Table | Text]:
+        """Yield tables that are no wider than the terminal."""
+        is_one = len(self.styles) < 2
+        wide = self._wide()
+        unbounded = options.update(max_width=UNBOUNDED)
+        if is_one or console.measure(wide, options=unbounded).maximum <= options.max_width:
+            yield wide
+            return
+        yield _text(_title("accuracy, % [95 % interval]", self.rows))
+        for task, metric in dict.fromkeys((row.task, row.metric) for row in self.rows):
+            rows = [row for row in self.rows if (row.task, row.metric) == (task, metric)]
+            body = [
+                (row.style, _short_text(row), *(str(count(row)) for count in self.shown.values()))
+                for row in rows
+            ]
+            label = task if metric == HEADLINE_METRIC else f"{task} ({metric})"
+            header = ("style", "accuracy", *self.shown)
+            yield grid_table(Grid(label, header, body, words=(0,)))
+
+    def _wide(self) -> Table:
+        body = []
+        for task, metric in dict.fromkeys((row.task, row.metric) for row in self.rows):
+            by_style = {
+                row.style: row for row in self.rows if (row.task, row.metric) == (task, metric)
+            }
+            label = task if metric == HEADLINE_METRIC else f"{task}\n({metric})"
+            cells = [_short_text(by_style.get(style)) for style in self.styles]
+            counts = [str(sum(map(count, by_style.values()))) for count in self.shown.values()]
+            body.append((label, *cells, *counts))
+        title = _title("accuracy, % [95 % interval]", self.rows)
+        grid = Grid(title, ("task", *self.styles, *self.shown), body, words=(0,))
+        # Names of tasks are folded where nothing else can give way.
+        return grid_table(grid, unbroken=0 if len(self.styles) < 2 else 1)
+
+
+def run_table(rows: Sequence[Row]) -> RunTable:
+    """Lay out the end of a run, as wide as the terminal is."""
+    return RunTable(rows)
 
 
 def seed_table(rows: Sequence[SeedRow]) -> Table:
