@@ -12,6 +12,8 @@ from vipbench.report.text import MISSING, Grid, percent
 from vipbench.runfolder.summary import ALL, HEADLINE_METRIC, Row, SeedRow, find_group
 from vipbench.scoring.summary import group_order
 
+WIDEST_NAME = 30
+"""Columns that the name of a task has beside those of styles."""
 UNBOUNDED = 100_000
 """Columns of a terminal in which every table would have room."""
 
@@ -44,7 +46,7 @@ def _text(text: str) -> Text:
 class RunTable:
     """The end of a run, in percent with interval: tasks as lines and styles as columns.
 
-    Where the terminal has no room for that, each task has a table with styles as lines.
+    Where the terminal has no room for that, styles are lines.
     """
 
     def __init__(self, rows: Sequence[Row]) -> None:
@@ -53,24 +55,31 @@ class RunTable:
         self.styles = list(dict.fromkeys(row.style for row in self.rows))
         self.shown = {name: count for name, count in TROUBLES.items() if any(map(count, self.rows))}
 
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Table | Text]:
-        """Yield tables that are no wider than the terminal."""
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Table]:
+        """Yield a table that is no wider than the terminal."""
         is_one = len(self.styles) < 2
         wide = self._wide()
         unbounded = options.update(max_width=UNBOUNDED)
         if is_one or console.measure(wide, options=unbounded).maximum <= options.max_width:
             yield wide
             return
-        yield _text(_title("accuracy, % [95 % interval]", self.rows))
+        yield self._tall()
+
+    def _tall(self) -> Table:
+        """Lay out styles as lines, those of a task together; long names are folded."""
+        title = _title("accuracy, % [95 % interval]", self.rows)
+        header = ("task", "style", "accuracy", *self.shown)
+        table = grid_table(Grid(title, header, []))
+        table.columns[0].max_width = WIDEST_NAME
         for task, metric in dict.fromkeys((row.task, row.metric) for row in self.rows):
-            rows = [row for row in self.rows if (row.task, row.metric) == (task, metric)]
-            body = [
-                (row.style, _short_text(row), *(str(count(row)) for count in self.shown.values()))
-                for row in rows
-            ]
-            label = task if metric == HEADLINE_METRIC else f"{task} ({metric})"
-            header = ("style", "accuracy", *self.shown)
-            yield grid_table(Grid(label, header, body, words=(0,)))
+            table.add_section()
+            label = task if metric == HEADLINE_METRIC else f"{task}\n({metric})"
+            for row in self.rows:
+                if (row.task, row.metric) == (task, metric):
+                    counts = (str(count(row)) for count in self.shown.values())
+                    table.add_row(*map(_text, (label, row.style, _short_text(row), *counts)))
+                    label = ""
+        return table
 
     def _wide(self) -> Table:
         body = []
