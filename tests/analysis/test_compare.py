@@ -11,6 +11,7 @@ from vipbench.analysis.compare import compare
 from vipbench.errors import RunError
 from vipbench.files import write_json
 from vipbench.runfolder.folder import JUDGE
+from vipbench.runfolder.name_file import write_name
 from vipbench.runfolder.summary import ALL
 from vipbench.schema import PromptStyle
 
@@ -141,6 +142,13 @@ def test_models_of_one_name_have_one_name_in_all_rows(tmp_path: Path) -> None:
         ("vip (weights aaaaaaaa)", "vip (weights bbbbbbbb)"),
         ("vip (weights aaaaaaaa)", "other"),
     }
+    write_name(tmp_path / "b", "vip", 7)
+    found = compare(runs)
+    for row in (*found.rows, *found.flips):
+        assert (row.name_base, row.name_new) in {("vip", "vip"), ("vip", "other")}
+        assert (row.weights_base, row.step_base) == ("aaaaaaaa", None)
+    assert {row.step_new for row in found.rows} == {7, None}
+    assert found.rows[0].title.endswith("(vip (weights aaaaaaaa) → vip (weights bbbbbbbb))")
 
 
 def test_grades_of_different_judges_are_not_subtracted(tmp_path: Path) -> None:

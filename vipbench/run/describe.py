@@ -37,7 +37,7 @@ def new_manifest(
         run_id=manifests.run_id(prepared.identity),
         name=_name(settings, prepared.model.name),
         model_path=_path_text(folder) if folder else "",
-        step=None if folder is None else _step(folder),
+        step=None if folder is None else step_in(folder),
         identity=prepared.identity,
         settings_digest=settings_digest,
         certificate=manifests.find_certificate(settings_digest, prepared.model.device),
@@ -101,7 +101,7 @@ def _path_text(folder: Path) -> str:
         return str(folder)
 
 
-def _step(folder: Path) -> int | None:
+def step_in(folder: Path) -> int | None:
     """Return the training step that a folder tells, by its name or by what its trainer saved."""
     named = step_of(name_of_folder(folder))
     if named is not None:
