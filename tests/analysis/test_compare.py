@@ -28,6 +28,10 @@ def test_a_row_has_difference_interval_and_flips(runs: tuple[str, str]) -> None:
     assert whole.ci_high is not None
     assert whole.ci_low < -10 / 80 < whole.ci_high
     assert whole.p_mcnemar == pytest.approx(mcnemar([[58, 12], [2, 8]], exact=True).pvalue)
+    flip = found.flips[0]
+    assert (flip.model_new, flip.name_base, flip.step_new, flip.weights_new) == (
+        *("new", "base", None, "a" * 8),
+    )
     assert (arrow.n, arrow.n_lost) == (40, 12)
     assert (ellipse.n, ellipse.n_gained) == (40, 2)
     assert found.notes == (f"{runs[0]} → {runs[1]}: model: base → new",)
@@ -144,7 +148,7 @@ def test_models_of_one_name_have_one_name_in_all_rows(tmp_path: Path) -> None:
     }
     write_name(tmp_path / "b", "vip", 7)
     found = compare(runs)
-    for row in (*found.rows, *found.flips):
+    for row in found.rows:
         assert (row.name_base, row.name_new) in {("vip", "vip"), ("vip", "other")}
         assert (row.weights_base, row.step_base) == ("aaaaaaaa", None)
     assert {row.step_new for row in found.rows} == {7, None}

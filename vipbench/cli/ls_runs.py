@@ -138,14 +138,14 @@ def _print(found: Sequence[tuple[Path, _Listed]]) -> None:
     longest = [max(map(len, column)) for column in zip(*table, strict=True)]
     widths = [min(have, most) for have, most in zip(longest[1:], WIDEST, strict=True)]
     widths.insert(0, min(longest[0], max(20, total - sum(widths) - len(GAP) * len(widths))))
-    places = ["", *(f"{path} · {run.tasks} · {_minute(run.started)}" for path, run in found)]
-    for row, place in zip(table, places, strict=True):
-        wrapped = [_wrapped(cell, width) for cell, width in zip(row, widths, strict=True)]
+    wheres = ["", *(f"{path} · {run.tasks} · {_minute(run.started)}" for path, run in found)]
+    for cells_of_run, where in zip(table, wheres, strict=True):
+        wrapped = [_wrapped(cell, width) for cell, width in zip(cells_of_run, widths, strict=True)]
         for line in zip_longest(*wrapped, fillvalue=""):
             padded = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
             put(GAP.join(padded).rstrip())
-        for line in _wrapped(one_line(place), total - len(INDENT)) if place else ():
-            put(INDENT + line)
+        for below in _wrapped(one_line(where), total - len(INDENT)) if where else ():
+            put(INDENT + below)
 
 
 def _wrapped(text: str, width: int) -> list[str]:
