@@ -153,6 +153,14 @@ def test_snapshots_of_one_repository_are_told_apart_by_their_revision() -> None:
     ]
 
 
+def test_a_snapshot_and_a_folder_of_one_name_are_told_apart_by_weights() -> None:
+    one = checkpoint(f"/hub/models--org--name/snapshots/{COMMIT}", "a")
+    assert display_names([one, checkpoint("/org/name", "b")._replace(name="org/name")]) == [
+        "org/name (weights aaaaaaaa)",
+        "org/name (weights bbbbbbbb)",
+    ]
+
+
 def test_a_name_that_somebody_gave_is_told_apart_by_step_then_by_weights() -> None:
     runs = [checkpoint(f"/a/checkpoint-{n}", w, step=n) for n, w in ((5, "a"), (10, "b"))]
     named = [each._replace(name="expA", is_given=True) for each in runs]
@@ -189,6 +197,8 @@ def test_checkpoints_of_one_training_stand_in_the_order_of_their_steps() -> None
         )
     ]
     assert [runs[n].step for n in in_order(runs)] == [200, 600, 1000, None, 5]
+    twins = [checkpoint(f"/{t}/exp/checkpoint-{n}", t, step=n) for n in (2, 1) for t in "ab"]
+    assert in_order(twins) == [2, 0, 3, 1]
     named = [run(given="mine")._replace(step=step) for step in (3, None, 1)]
     assert in_order(named) == [1, 2, 0]
 

@@ -46,6 +46,8 @@ def list_things(
     elif what == "suites":
         print_columns(_suite_rows(folders))
     else:
+        if folder is not None and not folder.is_dir():
+            raise RunError(f"--runs {folder}: no such folder · give one that holds run folders")
         list_runs(place or folder)
 
 

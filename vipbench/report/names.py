@@ -167,6 +167,8 @@ def _by_path(runs: Sequence[Called]) -> list[str]:
     if all(revisions.values()):
         short = _shortest(lambda n: {model: text[:n] for model, text in revisions.items()}, 8, 64)
         return [f"{run.name} (revision {short[run.model]})" for run in runs]
+    if any(revisions.values()):  # nothing that snapshots and other folders are told apart by alike
+        return []
     first = min(len(_name_of_path(path).split("/")) for path in paths.values())
     most = max(len(path.parts) for path in paths.values())
     tails = _shortest(
@@ -232,9 +234,10 @@ def in_order(runs: Sequence[Called]) -> list[int]:
 
 
 def _training(run: Called) -> str:
-    """Return what the checkpoints of a training have in common: the name without the step."""
-    *above, last = run.name.split("/")
-    return "/".join(above) if above and _STEP.fullmatch(last) else run.name
+    """Return what the checkpoints of a training have in common: the folder that they are in."""
+    where = run.name if run.is_given else run.manifest.model_path or run.name
+    above, _, last = where.rpartition("/")
+    return above if above and _STEP.fullmatch(last) else run.name
 
 
 def protocol(manifest: Manifest) -> str:
