@@ -10,7 +10,8 @@ import vipbench
 from vipbench import demo
 from vipbench.demo import embedded
 from vipbench.demo.generate import make
-from vipbench.errors import DataError, RunnerError
+from vipbench.errors import DataError, RunError, RunnerError
+from vipbench.runfolder.name_file import Name, read_name
 
 
 @pytest.fixture
@@ -22,6 +23,16 @@ def data(tmp_path: Path) -> dict[str, Path]:
 @pytest.fixture(autouse=True)
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+
+
+def test_a_run_is_given_a_name_and_a_step(data: dict[str, Path]) -> None:
+    results = vipbench.evaluate(
+        tasks="vcr_qa", data=data, runner="oracle", limit=2, name="expA", step=600
+    )
+    assert read_name(results.path) == Name(name="expA", step=600)
+    for wrong in ({"name": 3}, {"name": 101 * "x"}, {"step": 6.5}, {"step": True}):
+        with pytest.raises(RunError, match=r"^(name|step) .*: .* · expected .* · "):
+            vipbench.evaluate(tasks="vcr_qa", data=data, runner="oracle", **wrong)
 
 
 def test_a_baseline_gives_frames(data: dict[str, Path]) -> None:

@@ -11,6 +11,7 @@ from vipbench.analysis.compare import compare
 from vipbench.errors import RunError
 from vipbench.files import write_json
 from vipbench.runfolder.folder import JUDGE
+from vipbench.runfolder.name_file import write_name
 from vipbench.runfolder.summary import ALL
 from vipbench.schema import PromptStyle
 
@@ -27,6 +28,10 @@ def test_a_row_has_difference_interval_and_flips(runs: tuple[str, str]) -> None:
     assert whole.ci_high is not None
     assert whole.ci_low < -10 / 80 < whole.ci_high
     assert whole.p_mcnemar == pytest.approx(mcnemar([[58, 12], [2, 8]], exact=True).pvalue)
+    flip = found.flips[0]
+    assert (flip.model_new, flip.name_base, flip.step_new, flip.weights_new) == (
+        *("new", "base", None, "a" * 8),
+    )
     assert (arrow.n, arrow.n_lost) == (40, 12)
     assert (ellipse.n, ellipse.n_gained) == (40, 2)
     assert found.notes == (f"{runs[0]} → {runs[1]}: model: base → new",)
@@ -152,9 +157,16 @@ def test_models_of_one_name_have_one_name_in_all_rows(tmp_path: Path) -> None:
     runs.append(run(tmp_path / "c", lines(V7W, [1, 0]), model="other"))
     rows = compare(runs).rows
     assert {(row.model_base, row.model_new) for row in rows} == {
-        ("vip [aaaaaa]", "vip [bbbbbb]"),
-        ("vip [aaaaaa]", "other"),
+        ("vip (weights aaaaaaaa)", "vip (weights bbbbbbbb)"),
+        ("vip (weights aaaaaaaa)", "other"),
     }
+    write_name(tmp_path / "b", "vip", 7)
+    found = compare(runs)
+    for row in found.rows:
+        assert (row.name_base, row.name_new) in {("vip", "vip"), ("vip", "other")}
+        assert (row.weights_base, row.step_base) == ("aaaaaaaa", None)
+    assert {row.step_new for row in found.rows} == {7, None}
+    assert found.rows[0].title.endswith("(vip (weights aaaaaaaa) → vip (weights bbbbbbbb))")
 
 
 def test_grades_of_different_judges_are_not_subtracted(tmp_path: Path) -> None:

@@ -104,8 +104,8 @@ def test_the_same_weights_under_two_names_are_said_to_be_that(tmp_path: Path) ->
 
 def test_models_of_one_name_are_told_apart_by_their_weights(tmp_path: Path) -> None:
     apart = tell_apart(side(tmp_path / "a"), side(tmp_path / "b", settings={"weights": 64 * "e"}))
-    assert apart.models == ("vip [aaaaaa]", "vip [eeeeee]")
-    assert "model: vip [aaaaaa] → vip [eeeeee]" in apart.others
+    assert apart.models == ("vip (weights aaaaaaaa)", "vip (weights eeeeeeee)")
+    assert "model: vip (weights aaaaaaaa) → vip (weights eeeeeeee)" in apart.others
 
 
 def test_what_one_run_does_not_know_is_said_and_not_a_difference(tmp_path: Path) -> None:

@@ -56,6 +56,8 @@ def test_the_summary_names_rows_findings_and_lost_samples(tmp_path: Path) -> Non
     assert "bound of the one-sided 99 % interval" in other
     assert "would show with 90 % power" in other
     assert "differs: model: vip → new" in text
+    assert f"| base | vip | vip | - | aaaaaaaa | {base} |" in text
+    assert f"| new | new | new | - | aaaaaaaa | {new} |" in text
     assert summary(gate(base, base, Thresholds())).startswith("## Passed")
 
 

@@ -11,8 +11,8 @@ from tests.cli.conftest import Vipbench
 
 COMMANDS = (
     *("run", "score", "leaderboard", "merge", "export", "import", "compare", "gate", "power"),
-    *("certify", "reproduce", "report", "sweep", "render", "check", "show", "ls", "convert"),
-    *("bench", "judge", "data", "demo"),
+    *("certify", "reproduce", "report", "sweep", "render", "check", "show", "ls", "name"),
+    *("convert", "bench", "judge", "data", "demo"),
 )
 """All of them, in the order in which help lists them."""
 BELOW = ("judge calibrate", "data ls", "data fetch", "data locate", "demo make", "demo train")

@@ -15,12 +15,13 @@ from vipbench.demo import embedded
 from vipbench.runfolder import manifest, trials_file
 from vipbench.runfolder.folder import FILES, REQUESTS, SCORES, SUMMARY
 from vipbench.runfolder.lines import ScoreLine
+from vipbench.runfolder.name_file import Name, read_name
 from vipbench.runfolder.summary import read_summary
 
 
 def test_run_takes_every_documented_option_in_this_order(vipbench: Vipbench) -> None:
     options = (
-        "--model --name --base --adapter --suite --tasks --styles --data --include --limit "
+        "--model --name --step --base --adapter --suite --tasks --styles --data --include --limit "
         "--ids --seed --batch-size --token-budget --dtype --quantize --device --prompt-format "
         "--fit --runner --path --replay --seeds --metric --max-errors --workers --engine "
         "--loaders --shard --judge-url --judge-model --judge-key-file --judge-key-env "
@@ -213,7 +214,8 @@ def test_a_checkpoint_is_named_with_its_training(vipbench: Vipbench, data: list[
     ran = vipbench(*again)
     assert ran.code == 0
     assert "mine: accuracy" in ran.out
-    assert manifest.read(Path("b_checkpoint-9")).name == "mine"
+    assert read_name(Path("b_checkpoint-9")) == Name(name="mine")
+    assert manifest.read(Path("b_checkpoint-9")) == read["b/checkpoint-9"]
     assert vipbench("leaderboard", "a_checkpoint-9", "b_checkpoint-9", "-o", "board").code == 0
     board = Path("board/leaderboard.md").read_text()
     assert "| a/checkpoint-9 |" in board

@@ -30,6 +30,13 @@ def words(data: dict[str, Any], indices: list[int]) -> list[str | None]:
     return [None if index < 0 else data["texts"][index] for index in indices]
 
 
+def test_each_run_says_what_it_is_called(tmp_path: Path, images: Path) -> None:
+    made = write_run(tmp_path / "run", [Item()], images=images, model="expA/checkpoint-600")
+    [run] = plain(made)["runs"]
+    assert (run["name"], run["step"], run["label"]) == (*("expA/checkpoint-600", 600), run["name"])
+    assert len(run["weights"]) == 8
+
+
 def test_each_answer_has_its_state(tmp_path: Path, images: Path) -> None:
     answers = {"right": "A", "wrong": "B", "unparsed": "I cannot tell.", "error": None}
     items = [Item(id=name, answer=answer) for name, answer in answers.items()]

@@ -89,4 +89,4 @@ def test_models_of_one_name_are_labelled_by_their_weights(tmp_path: Path, images
     manifests.write(folders[1], made.model_copy(update={"identity": identity}))
     runs = read_runs(folders)
     assert [run.label for run in runs] == [run.name for run in runs]
-    assert [run.label for run in runs] == ["m [000000]", "m [eeeeee]"]
+    assert [run.label for run in runs] == ["m (weights 00000000)", "m (weights eeeeeeee)"]

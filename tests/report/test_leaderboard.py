@@ -63,7 +63,7 @@ def test_json_and_csv_hold_the_rows_as_fractions(tmp_path: Path) -> None:
     run = save(tmp_path / "a", manifest({"own": task(3)}), [line("1"), line("2", 0.0)])
     leaderboard([run], tmp_path)
     rows = summary.read_summary(run)
-    more = {"weights": "aaaaaa", "judge": None, "run": ""}
+    more = {"name": "vip", "step": None, "weights": "aaaaaaaa", "judge": None, "run": ""}
     listed = json.loads((tmp_path / "leaderboard.json").read_text())
     assert listed == [row.model_dump(mode="json") | more for row in rows[:1]]
     listed = json.loads((tmp_path / "breakdown.json").read_text())
@@ -71,7 +71,7 @@ def test_json_and_csv_hold_the_rows_as_fractions(tmp_path: Path) -> None:
     with (tmp_path / "leaderboard.csv").open() as file:
         (only,) = csv.DictReader(file)
     fields = [name for name in Row.model_fields if name not in EXTRACTED_COUNTS]
-    assert list(only) == [*fields, "weights", "judge", "run"]
+    assert list(only) == [*fields, "weights", "judge", "run", "name", "step"]
     assert (only["accuracy"], only["n"], only["synthetic"]) == ("0.5", "2", "false")
 
 
@@ -172,15 +172,21 @@ def test_different_weights_of_one_name_are_never_one_model(tmp_path: Path) -> No
         )
     ]
     leaderboard([*runs, save(tmp_path / "again", manifests.read(runs[2]), [line("1")])], tmp_path)
-    names = ["expA/checkpoint-500", "checkpoint-500 [bbbbbb]", *2 * ["checkpoint-500 [cccccc]"]]
+    names = [
+        "expA/checkpoint-500",
+        "checkpoint-500 (weights bbbbbbbb)",
+        *2 * ["checkpoint-500 (weights cccccccc)"],
+    ]
     cells = table(tmp_path / "leaderboard.md", "Headline style: demo")
     protocol = "hf, greedy, float32, seed 0"
     assert [row[0] for row in cells[1:]] == names
     assert [row[1] for row in cells[1:]] == [*3 * [protocol], f"{protocol}, run 2"]
     listed = json.loads((tmp_path / "leaderboard.json").read_text())
     assert [row["model"] for row in listed] == names
-    assert [row["weights"] for row in listed] == [letter * 6 for letter in "abcc"]
+    assert [row["weights"] for row in listed] == [letter * 8 for letter in "abcc"]
     assert [row["run"] for row in listed] == ["", "", "", "run 2"]
+    assert [row["name"] for row in listed] == ["expA/checkpoint-500", *3 * ["checkpoint-500"]]
+    assert [row["step"] for row in listed] == 4 * [500]
     assert names[1] in (tmp_path / "leaderboard.csv").read_text()
     assert names[1] in (tmp_path / "breakdown.md").read_text()
 
@@ -195,7 +201,7 @@ def test_a_note_about_prompts_names_the_model_as_the_table_does(tmp_path: Path) 
         )
     leaderboard(folders, tmp_path)
     page = (tmp_path / "leaderboard.md").read_text(encoding="utf-8").replace("\\", "")
-    assert "vip [bbbbbb]: prompt: another template" in page
+    assert "vip (weights bbbbbbbb): prompt: another template" in page
 
 
 def test_a_subset_is_not_a_repetition(tmp_path: Path) -> None:
@@ -294,9 +300,7 @@ def test_names_do_not_break_the_tables(tmp_path: Path) -> None:
     markdown = (tmp_path / "leaderboard.md").read_text()
     assert r"| a\|b \<i>\*_50%_&{x}\\ [y] | hf" in markdown
     latex = (tmp_path / "leaderboard.tex").read_text()
-    expected = (
-        r"a\textbar{}b \textless{}i\textgreater{}*\_50\%\_\&\{x\}\textbackslash{} {[}y{]} & hf"
-    )
+    expected = r"a\textbar{}b \textless{}i\textgreater{}*\_50\%\_\&\{x\}\textbackslash{} {[}y{]}."
     assert expected in latex
     assert latex.count(r"\toprule") == latex.count(r"\bottomrule") == 1
     assert r"100.0 {[}2.5, 100.0{]}? \\" in latex

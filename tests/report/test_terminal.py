@@ -79,3 +79,27 @@ def test_an_axis_that_begins_like_another_is_not_shown_as_it() -> None:
     text = shown(BreakdownTable(rows, None, ("shape",), axes), 100)
     assert "shape=arrow" in text
     assert "shape=x" not in text
+
+
+def test_the_table_of_many_styles_has_them_as_lines_in_80_columns() -> None:
+    name = "a_task_with_a_name_that_is_much_too_long_for_one_line_of_any_terminal_that_people_use"
+    styles = [f"rectangle:red:width={n}:alpha=96" for n in range(12)]
+    lines = [line("1", task=task_, style=style) for task_ in ("own", name) for style in styles]
+    rows = summarise(manifest({"own": task(1), name: task(1)}), lines)
+    for width in (80, 160):
+        text = shown(run_table(rows), width)
+        assert max(map(len, text.splitlines())) <= width
+        assert text.count("100.0 [3-100]?") == 2 * 12
+        assert "…" not in text
+        rows_ = [line.split("│")[1:-1] for line in text.splitlines() if line.startswith("│")]
+        tasks, shown_styles, *_ = (
+            "".join(map(str.strip, cells)) for cells in zip(*rows_, strict=True)
+        )
+        assert tasks == f"own{name}"
+        assert shown_styles == 2 * "".join(styles)
+    one = [row for row in rows if row.style == styles[0]]
+    text = shown(run_table(one), 80)
+    assert max(map(len, text.splitlines())) <= 80
+    assert text.count("┏") == 1  # one style stays in the usual table
+    cells = [line.split("│")[1].strip() for line in text.splitlines() if line.startswith("│")]
+    assert name in "".join(cells)

@@ -10,7 +10,6 @@ from vipbench.report.text import (
     Grid,
     counted,
     csv_table,
-    latex_page,
     latex_text,
     markdown_list,
     markdown_page,
@@ -91,15 +90,6 @@ def test_latex_keeps_any_text_in_its_cell() -> None:
         r"a\textbar{}b \textless{}i\textgreater{}`*\_50\%\_\&\{x\}\textbackslash{} {[}y{]} \$"
     )
     assert latex_text(HOSTILE) == expected
-
-
-def test_a_latex_page_aligns_words_left_and_leaves_out_empty_tables() -> None:
-    lines = latex_page(["note"], [GRID, GRID._replace(rows=[])]).splitlines()
-    assert lines[:2] == [r"% Needs \usepackage{booktabs}.", "% note"]
-    assert lines.count(r"\toprule") == 1
-    assert r"\caption{A \& B}" in lines
-    assert r"\begin{tabular}{llr}" in lines
-    assert r"a\textbar{}b & t\_1 & \textless{} 0.001 \\" in lines
 
 
 def test_csv_holds_values_as_they_are() -> None:

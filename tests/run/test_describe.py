@@ -2,12 +2,16 @@
 
 from pathlib import Path
 
+import pytest
 from PIL import Image
 
 from tests.run.asking import rows
 from tests.runs import make_task, settings
+from vipbench.errors import RunError
+from vipbench.run.describe import TRAINER_STATE, step_in
 from vipbench.run.loop import run
 from vipbench.runfolder import manifest as manifests
+from vipbench.runfolder.name_file import Name, read_name
 
 
 def test_the_manifest_tells_what_was_run(tmp_path: Path) -> None:
@@ -47,3 +51,59 @@ def test_the_breakdown_lists_what_styles_vary(tmp_path: Path) -> None:
     plain = run(settings(folder, styles="demo", out=tmp_path / "plain"))
     axes = {row.group.partition("=")[0] for row in plain.rows}
     assert not axes & {"width", "alpha", "position"}
+
+
+@pytest.mark.parametrize(
+    ("folder", "state", "step"),
+    [
+        ("expA/checkpoint-600", '{"global_step": 5}', 600),
+        ("expA/final", '{"global_step": 777, "log_history": [{"loss": NaN}]}', 777),
+        ("expA/final", '{"global_step": 0}', 0),
+        ("expA/final", '{"global_step": -1}', None),
+        ("expA/final", '{"global_step": true}', None),
+        ("expA/final", '{"global_step": "5"}', None),
+        ("expA/final", "[]", None),
+        ("expA/final", "{", None),
+        ("expA/final", None, None),
+    ],
+)
+def test_the_step_is_what_the_folder_tells(
+    tmp_path: Path, folder: str, state: str | None, step: int | None
+) -> None:
+    (place := tmp_path / folder).mkdir(parents=True)
+    if state is not None:
+        (place / TRAINER_STATE).write_text(state)
+    assert step_in(place) == step
+
+
+def test_the_path_of_a_model_is_kept_and_that_of_a_home_folder_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_task(tmp_path / "task", n=5)
+    (model := tmp_path / "expA" / "checkpoint-600").mkdir(parents=True)
+    made = run(settings(tmp_path / "task", model=str(model))).manifest
+    assert (made.model_path, made.step) == (str(model), 600)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    given = settings(tmp_path / "task", model="~/expA/checkpoint-600", out=tmp_path / "b")
+    assert run(given).manifest.model_path == "~/expA/checkpoint-600"
+    alone = run(settings(tmp_path / "task", out=tmp_path / "c")).manifest
+    assert (alone.model_path, alone.step) == ("", None)
+
+
+def test_a_name_is_written_beside_the_manifest_and_goes_with_it(tmp_path: Path) -> None:
+    make_task(tmp_path, n=5)
+    plain = run(settings(tmp_path))
+    assert read_name(plain.path) == Name()
+    named = run(settings(tmp_path, name=" expA ", step=3))
+    assert named.manifest == plain.manifest
+    assert read_name(named.path) == Name(name="expA", step=3)
+    run(settings(tmp_path))
+    assert read_name(named.path) == Name(name="expA", step=3)
+    run(settings(tmp_path, fresh=True, step=4))
+    assert read_name(named.path) == Name(step=4)
+
+
+@pytest.mark.parametrize("wrong", [{"name": ""}, {"name": "a\nb"}, {"step": -1}, {"step": 1.0}])
+def test_what_can_be_no_name_or_step_is_refused(tmp_path: Path, wrong: dict[str, object]) -> None:
+    with pytest.raises(RunError, match=r"^(name|step) .*: .* · expected .* · "):
+        settings(tmp_path, **wrong)

@@ -18,6 +18,7 @@ from vipbench.run.seeds import run_seeds
 from vipbench.runfolder import manifest as manifests
 from vipbench.runfolder.folder import REQUESTS, RESPONSES, SCORES, SUMMARY
 from vipbench.runfolder.lines import ResponseLine
+from vipbench.runfolder.name_file import Name, read_name, write_name
 from vipbench.runfolder.shard import Shard
 
 ALL = (REQUESTS, RESPONSES, SCORES, SUMMARY)
@@ -44,7 +45,9 @@ def test_merged_shards_are_the_run_of_one_machine(tmp_path: Path, count: int) ->
     whole = run(settings(tmp_path, **fields))
     shards = [ask(tmp_path, index + 1, count, **fields) for index in range(count)]
     assert [path.name for path in shards] == [f"shard-{i + 1}-of-{count}" for i in range(count)]
+    write_name(shards[-1], "expA", 600)
     merged = merge(shards[::-1], tmp_path / "merged")
+    assert read_name(merged.path) == Name(name="expA", step=600)
     assert files(merged.path) == files(whole.path)
     assert merged.rows == whole.rows
     manifest = manifests.read(merged.path)

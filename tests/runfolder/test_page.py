@@ -32,6 +32,7 @@ from vipbench.runfolder.manifest import (
     Times,
     Written,
 )
+from vipbench.runfolder.name_file import Name
 from vipbench.runfolder.shard import Shard
 from vipbench.runfolder.summary import Row, SeedRow
 from vipbench.schema import (
@@ -55,7 +56,7 @@ RECORDS: dict[str, type[Record]] = {
     record.__name__: record
     for record in (
         *(Manifest, Identity, Settings, PromptStyle, TaskRun, Times, CertificateRef, Shard),
-        *(Segment, Written, EndpointFacts, Dialect, Usage),
+        *(Segment, Written, EndpointFacts, Dialect, Usage, Name),
         *(Surround, MarkPart, Trial, Request, VisualPrompt, Region),
         *(ResponseLine, Visibility, ScoreLine, Row, SeedRow),
         *(JudgeReport, JudgeResult, Part, Agreement, Spent, Grade, Judge),
@@ -63,9 +64,9 @@ RECORDS: dict[str, type[Record]] = {
     )
 }
 NEW = {"Segment", "Surround", "MarkPart", "EndpointFacts", "Dialect", "Usage"}
-NEW |= {"ExtractorReport", "ExtractorResult", "Extraction"}
+NEW |= {"ExtractorReport", "ExtractorResult", "Extraction", "Name"}
 """Records of version 2 that are written as a whole."""
-RESERVED = {"Name"}
+RESERVED: set[str] = set()
 """Records that nothing writes yet."""
 
 

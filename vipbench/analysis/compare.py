@@ -1,7 +1,7 @@
 """Compare runs on the same samples: differences with intervals, and flips. Runs no model."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from vipbench.analysis.differences import Apart, Difference, tell_apart
 from vipbench.analysis.pairs import (
@@ -15,7 +15,7 @@ from vipbench.analysis.pairs import (
     rounding_of,
 )
 from vipbench.errors import RunError
-from vipbench.report.names import display_names
+from vipbench.report.names import display_names, short_weights
 from vipbench.runfolder.summary import ALL, HEADLINE_METRIC, WHOLE
 from vipbench.schema import Record
 from vipbench.stats import bootstrap_mean, holm
@@ -81,12 +81,27 @@ class CompareRow(Record):
     """What differs between the two runs beside the checkpoint."""
     same_weights: bool
     """Whether both runs have the same weights, as far as is known."""
+    name_base: str
+    """What the runs are called; `model_base` is that, with what tells others of the name apart."""
+    name_new: str
+    step_base: int | None
+    """Training steps of the checkpoints; None: not known."""
+    step_new: int | None
+    weights_base: str | None
+    """Short digests of the weights; None for a baseline."""
+    weights_new: str | None
 
     @property
     def label(self) -> str:
         """The task, with its metric and group where they are not the usual ones."""
         metric = "" if self.metric == HEADLINE_METRIC else f" ({self.metric})"
         return f"{self.task}{metric}" + ("" if self.group == ALL else f": {self.group}")
+
+    @property
+    def title(self) -> str:
+        """The two runs, and what their models are called."""
+        models = dict.fromkeys((self.model_base, self.model_new))
+        return f"{self.base} → {self.new} ({' → '.join(models)})"
 
 
 class Flip(NamedTuple):
@@ -107,6 +122,14 @@ class Flip(NamedTuple):
     target: str
     answer_base: str
     answer_new: str
+    model_base: str
+    model_new: str
+    name_base: str
+    name_new: str
+    step_base: int | None
+    step_new: int | None
+    weights_base: str | None
+    weights_new: str | None
 
 
 class Comparison(NamedTuple):
@@ -144,7 +167,7 @@ def compare(runs: Sequence[str], *, metric: str | None = None, partial: bool = F
     roundings = [rounding_of(side, LEVEL) for side in sides]
     first: list[str] = []
     notes = [f"rounding: {known.words}" for known in roundings if known.certificate is not None]
-    models = display_names([side.manifest for side in sides])
+    models = display_names([side.called for side in sides])
     for new, model in zip(others, models[1:], strict=True):
         apart = tell_apart(base, new, (models[0], model))
         title = f"{base.name} → {new.name}"
@@ -158,7 +181,7 @@ def compare(runs: Sequence[str], *, metric: str | None = None, partial: bool = F
             notes.append(f"{new.name}: not compared: {', '.join(left_out)}")
         for pairing in pairings:
             rows += _rows(pairing, apart)
-            flips += _flips(pairing)
+            flips += _flips(pairing, apart.models)
     adjusted = tuple(_adjusted(rows))
     return Comparison(tuple(sides), adjusted, tuple(flips), tuple(first), tuple(notes))
 
@@ -213,6 +236,7 @@ def _row(pairing: Pairing, group: str, pairs: Sequence[Pair], apart: Apart) -> C
         model_new=apart.models[1],
         differences=apart.differences,
         same_weights=apart.same_weights,
+        **_named(pairing),
     )
 
 
@@ -240,7 +264,22 @@ def _adjusted(rows: Sequence[CompareRow]) -> list[CompareRow]:
     return adjusted
 
 
-def _flips(pairing: Pairing) -> Iterator[Flip]:
+def _named(pairing: Pairing) -> dict[str, Any]:
+    """Return what the two runs of a row are called, and which weights they have."""
+    base, new = pairing.base.called, pairing.new.called
+    weights = short_weights([base.manifest, new.manifest])
+    return {
+        "name_base": base.name,
+        "name_new": new.name,
+        "step_base": base.step,
+        "step_new": new.step,
+        "weights_base": weights[0],
+        "weights_new": weights[1],
+    }
+
+
+def _flips(pairing: Pairing, models: tuple[str, str]) -> Iterator[Flip]:
+    named = _named(pairing)
     for pair in pairing.pairs:
         values = pair.values
         if values is None or values[0] == values[1]:
@@ -261,4 +300,7 @@ def _flips(pairing: Pairing) -> Iterator[Flip]:
             target=pair.new.target,
             answer_base=pair.base.answer or "",
             answer_new=pair.new.answer or "",
+            model_base=models[0],
+            model_new=models[1],
+            **named,
         )

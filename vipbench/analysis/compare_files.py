@@ -51,14 +51,15 @@ def forest(comparison: Comparison) -> Forest:
         if len(rows) <= PLOTTED:
             break
     several = len({row.new for row in comparison.rows}) > 1
-    base, *others = (side.name for side in comparison.sides)
+    labels = _labels(comparison)
+    base, *others = labels.values()
     return Forest(
         title=f"{base} → {', '.join(others)}",
         axis="difference of accuracy, new minus base\n(percentage points, 95 % interval)",
         marks=tuple(
             Mark(
                 label=(row.label if row.group == ALL else row.group)
-                + (f" · {row.new}" if several else ""),
+                + (f" · {labels[row.new]}" if several else ""),
                 difference=100 * row.difference,
                 low=100 * row.ci_low,
                 high=100 * row.ci_high,
@@ -69,6 +70,17 @@ def forest(comparison: Comparison) -> Forest:
             if row.difference is not None and row.ci_low is not None and row.ci_high is not None
         ),
     )
+
+
+def _labels(comparison: Comparison) -> dict[str, str]:
+    """Return what the plot calls each run: its model, with the style that was named, or itself."""
+    models = {row.base: row.model_base for row in comparison.rows}
+    models |= {row.new: row.model_new for row in comparison.rows}
+    labels = {
+        side.name: models.get(side.name, side.name) + (f"@{side.style}" if side.style else "")
+        for side in comparison.sides
+    }
+    return labels if len({*labels.values()}) == len(labels) else {name: name for name in labels}
 
 
 def _axis(comparison: Comparison, task: str, name: str) -> str | None:

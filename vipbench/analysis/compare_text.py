@@ -70,7 +70,7 @@ def markdown(comparison: Comparison) -> str:
     parts += [f"- {markdown_text(note)}" for note in (*comparison.differences, *comparison.notes)]
     for new in dict.fromkeys(row.new for row in comparison.rows):
         rows = [row for row in comparison.rows if row.new == new]
-        title = f"{rows[0].base} → {new}"
+        title = rows[0].title
         parts.append(f"## {markdown_text(title)}")
         styles = dict.fromkeys((row.style_base, row.style_new) for row in rows)
         parts.append("Style: " + "; ".join(a if a == b else f"{a} → {b}" for a, b in styles))

@@ -105,7 +105,7 @@ def tell_apart(base: Side, new: Side, models: tuple[str, str] | None = None) -> 
             unknown[base.name if was is None else new.name].append(name)
     same_weights = _same_weights(base, new)
     if models is None:
-        before, after = display_names([base.manifest, new.manifest])
+        before, after = display_names([base.called, new.called])
         models = before, after
     others = tuple(_others(base, new, models))
     return Apart(

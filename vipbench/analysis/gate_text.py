@@ -3,7 +3,9 @@
 from xml.etree import ElementTree as Xml  # only written, never read
 
 from vipbench.analysis.gate import Gate, GateRow
+from vipbench.report.names import short_weights
 from vipbench.report.text import (
+    MISSING,
     Grid,
     counted,
     markdown_list,
@@ -23,7 +25,8 @@ SHOWN_FLIPS = 10
 
 def table(outcome: Gate) -> Grid:
     """Lay out the rows, the verdict first, in percent and percentage points."""
-    title = f"{outcome.base.name} → {outcome.new.name}: percent and percentage points"
+    models = " → ".join(dict.fromkeys(outcome.apart.models))
+    title = f"{outcome.base.name} → {outcome.new.name} ({models}): percent and percentage points"
     return Grid(title, HEADER, [_cells(row) for row in outcome.rows], words=(0,))
 
 
@@ -58,6 +61,20 @@ def verdict(outcome: Gate) -> str:
     return f"gate: passed: none of {counted(len(outcome.rows), 'row')} got worse"
 
 
+def models_table(outcome: Gate) -> Grid:
+    """Say which models were compared: names that tell them apart, steps and weights."""
+    sides = (outcome.base, outcome.new)
+    weights = short_weights(side.manifest for side in sides)
+    rows = []
+    for word, side, model, digest in zip(
+        ("base", "new"), sides, outcome.apart.models, weights, strict=True
+    ):
+        run = side.called
+        step = MISSING if run.step is None else str(run.step)
+        rows.append((word, model, run.name, step, digest or MISSING, side.name))
+    return Grid("", ("", "model", "name", "step", "weights", "run"), rows, words=(0, 1, 2, 4, 5))
+
+
 def difference_lines(outcome: Gate) -> list[str]:
     """Say line by line what differs beside the checkpoint, and what is not known of that."""
     apart = outcome.apart
@@ -76,6 +93,7 @@ def summary(outcome: Gate) -> str:
     parts = [
         f"## {'FAILED' if outcome.failures else 'Passed'}: "
         f"{markdown_text(outcome.new.name)} against {markdown_text(outcome.base.name)}",
+        markdown_table(models_table(outcome)),
         markdown_list(difference_lines(outcome)),
     ]
     if outcome.apart.forbidden(outcome.allowed):

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from vipbench import files
 from vipbench.errors import RunError, nearest
+from vipbench.report.names import Called, called
 from vipbench.report.text import percent
 from vipbench.runfolder import manifest as manifests
 from vipbench.runfolder.folder import SCORES
@@ -40,6 +41,11 @@ class Side(NamedTuple):
     def name(self) -> str:
         """Say which run and style this is, for readers."""
         return f"{self.folder}@{self.style}" if self.style else str(self.folder)
+
+    @property
+    def called(self) -> Called:
+        """Read what people call the run."""
+        return called(self.folder, self.manifest)
 
     def style_of(self, task: str) -> str:
         """Return the style whose scores of a task are compared."""
@@ -123,19 +129,25 @@ def _natural(text: str) -> tuple[int, str]:
     return (int(text), "") if text.isdecimal() else (-1, text)
 
 
+def split_side(text: str) -> tuple[Path, str | None]:
+    """Split RUN or RUN@STYLE into the folder and the style; None where none is named."""
+    folder = Path(text)
+    if "@" not in text or folder.is_dir():
+        return folder, None
+    # The name of a folder or of a style may hold an @ too: the longest folder that exists.
+    cuts = [(text[:i], text[i + 1 :]) for i, sign in enumerate(text) if sign == "@"]
+    existing = [(path, named) for path, named in cuts if path and Path(path).is_dir()]
+    path, style = (existing or cuts)[-1]
+    return Path(path), style
+
+
 def read_side(text: str) -> Side:
     """Read RUN or RUN@STYLE: a finished run, under its headline styles or the one that is named.
 
     Raises:
         RunError: There is no such run, it has not ended, or has no such style.
     """
-    folder, style = Path(text), None
-    if "@" in text and not folder.is_dir():
-        # The name of a folder or of a style may hold an @ too: the longest folder that exists.
-        cuts = [(text[:i], text[i + 1 :]) for i, sign in enumerate(text) if sign == "@"]
-        existing = [(path, named) for path, named in cuts if path and Path(path).is_dir()]
-        path, style = (existing or cuts)[-1]
-        folder = Path(path)
+    folder, style = split_side(text)
     manifest = open_run(folder)
     if not (folder / SCORES).exists():
         raise RunError(

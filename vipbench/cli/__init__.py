@@ -16,7 +16,7 @@ from vipbench.cli import reproduce
 from vipbench.cli import report
 from vipbench.cli import sweep
 from vipbench.cli import render, check, show
-from vipbench.cli import ls
+from vipbench.cli import ls, name
 from vipbench.cli import data
 from vipbench.cli import convert
 from vipbench.cli import demo
@@ -39,6 +39,7 @@ __all__ = [
     "ls",
     "main",
     "merge",
+    "name",
     "power",
     "render",
     "report",

@@ -1,5 +1,6 @@
 """`vipbench compare`: compare runs sample by sample."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -46,13 +47,29 @@ def compare(
     from vipbench.analysis import compare as comparing
     from vipbench.analysis.compare_files import write
 
-    comparison = comparing.compare(runs, metric=metric, partial=partial)
+    comparison = comparing.compare(_finished(runs), metric=metric, partial=partial)
     for note in (*comparison.differences, *comparison.notes):
         say(note)
     _print_comparison(comparison)
     if out is not None:
         for path in write(comparison, out):
             put(path)
+
+
+def _finished(runs: Sequence[str]) -> list[str]:
+    """Leave out runs that are not finished, but for the first, with which all are compared."""
+    from vipbench.analysis.pairs import split_side
+    from vipbench.runfolder.progress import finished_runs
+
+    if len(runs) < 2:
+        return list(runs)
+    folders = {run: split_side(run)[0] for run in runs}
+    base, *others = runs
+    kept = {
+        *finished_runs([folders[base]], say),
+        *finished_runs([folders[run] for run in others], say),
+    }
+    return [run for run in runs if folders[run] in kept]
 
 
 def _print_comparison(comparison: "Comparison") -> None:
@@ -62,7 +79,7 @@ def _print_comparison(comparison: "Comparison") -> None:
 
     for new in dict.fromkeys(row.new for row in comparison.rows):
         rows = [row for row in comparison.rows if row.new == new]
-        title = f"{rows[0].base} → {new}: accuracy, %"
+        title = f"{rows[0].title}: accuracy, %"
         data = " · synthetic data" if any(row.synthetic for row in rows) else ""
         whole = [row for row in rows if row.group == ALL]
         print_tables(grid_table(table(title + data, whole)))

@@ -30,7 +30,7 @@ ReadFormat = Literal[
     app,
     "import",
     fields=(
-        *("data", "model", "suite", "styles", "include", "limit", "ids", "seed"),
+        *("data", "model", "name", "step", "suite", "styles", "include", "limit", "ids", "seed"),
         *("max_errors", "fresh", "out"),
     ),
     words={

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from vipbench.cli.app import app
-from vipbench.cli.printing import put
+from vipbench.cli.printing import put, say
 
 
 @app.command()
@@ -21,8 +21,12 @@ def leaderboard(
         ),
     ],
 ) -> None:
-    """Write leaderboard.{md,csv,json,tex} and breakdown.{md,csv,json} of finished runs."""
-    from vipbench.report import leaderboard as report
+    """Write leaderboard.{md,csv,json,tex} and breakdown.{md,csv,json} of finished runs.
 
-    for path in report.leaderboard(folders, out):
+    Runs that are not finished are left out, and named.
+    """
+    from vipbench.report import leaderboard as report
+    from vipbench.report.chosen import chosen_runs
+
+    for path in report.leaderboard(chosen_runs(folders, say), out):
         put(path)

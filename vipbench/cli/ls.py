@@ -1,6 +1,5 @@
 """`vipbench ls`: list tasks, styles, runners, suites or runs."""
 
-import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
@@ -9,7 +8,7 @@ import typer
 
 from vipbench.cli.app import app
 from vipbench.cli.options import Include
-from vipbench.cli.printing import print_columns, say
+from vipbench.cli.printing import print_columns
 from vipbench.errors import RunError
 
 
@@ -19,15 +18,24 @@ def list_things(
         Literal["tasks", "styles", "runners", "suites", "runs"],
         typer.Argument(show_default=False),
     ],
+    place: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="DIR", help="Folder of the run folders.", show_default="results/runs"
+        ),
+    ] = None,
     include: Include = None,
     folder: Annotated[
         Path | None,
-        typer.Option(
-            "--runs", metavar="DIR", help="Folder of the run folders.", show_default="results/runs"
-        ),
+        typer.Option("--runs", metavar="DIR", help="The same.", show_default="results/runs"),
     ] = None,
 ) -> None:
-    """List tasks, styles, runners, suites or runs."""
+    """List tasks, styles, runners, suites or runs; of these the newest first."""
+    from vipbench.cli.ls_runs import list_runs
+
+    if place is not None and (folder is not None or what != "runs"):
+        wanted = "one folder" if what == "runs" else "a folder for `vipbench ls runs` alone"
+        raise RunError(f"ls {what} {place}: is one too many · expected {wanted} · leave it out")
     folders = tuple(include or ())
     if what == "tasks":
         print_columns(_task_rows(folders))
@@ -38,7 +46,9 @@ def list_things(
     elif what == "suites":
         print_columns(_suite_rows(folders))
     else:
-        print_columns(_run_rows(folder))
+        if folder is not None and not folder.is_dir():
+            raise RunError(f"--runs {folder}: no such folder · give one that holds run folders")
+        list_runs(place or folder)
 
 
 def _task_rows(include: Sequence[Path]) -> Iterable[Sequence[str]]:
@@ -82,27 +92,3 @@ def _runner_rows() -> Iterable[Sequence[str]]:
 
     yield "runner", "what it is"
     yield from list_runners().items()
-
-
-def _run_rows(folder: Path | None) -> Iterable[Sequence[str]]:
-    from vipbench.report.names import model_name
-    from vipbench.run.claim import RUNS
-    from vipbench.runfolder import manifest as manifests
-    from vipbench.runfolder.folder import MANIFEST
-
-    if folder is not None and not folder.is_dir():
-        raise RunError(f"--runs {folder}: no such folder · give one that holds run folders")
-    yield "run", "model", "suite", "requests", "started", "finished"
-    # Not a pattern with the file's name: glob passes over a link that leads nowhere.
-    folders = sorted((folder or RUNS).glob("*"))
-    for path in (each / MANIFEST for each in folders if os.path.lexists(each / MANIFEST)):
-        try:
-            manifest = manifests.read(path.parent)
-        except RunError as error:
-            say(str(error))
-            continue
-        identity = manifest.identity
-        yield (
-            *(str(path.parent), model_name(manifest), identity.suite, f"{manifest.n_requests:,}"),
-            *(manifest.started, manifest.finished or "no"),
-        )

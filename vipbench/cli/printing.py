@@ -105,22 +105,24 @@ def print_columns(rows: Iterable[Sequence[str]]) -> None:
         print(line)
 
 
-def print_tables(*tables: "RenderableType") -> None:
-    """Print tables as wide as the terminal."""
+def print_tables(*tables: "RenderableType", columns: int = FILE_COLUMNS) -> None:
+    """Print tables as wide as the terminal; in a file or a pipe, at most `columns` wide."""
     from rich.console import Console as Terminal
 
-    terminal = Terminal(width=None if sys.stdout.isatty() else FILE_COLUMNS)
+    terminal = Terminal(width=None if sys.stdout.isatty() else columns)
     for table in tables:
         terminal.print(table)
 
 
 def print_results(results: "Results") -> None:
     """Print the scores of a run, how they depend on the kind of mark, and where they are."""
-    from vipbench.report.names import model_name
+    from vipbench.report.names import called
     from vipbench.report.terminal import BreakdownTable, run_table
     from vipbench.schema import NO_CONTROLS
 
-    named = {"model": model_name(results.manifest)}  # rows keep the folder's own name
+    named = {
+        "model": called(results.path, results.manifest).name
+    }  # rows keep the folder's own name
     rows = [row.model_copy(update=named) for row in results.rows]
     styles = [style for styles in results.manifest.identity.styles.values() for style in styles]
     marked = {style.name for style in styles if style.kind in NO_CONTROLS}

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from vipbench.cli.app import app
-from vipbench.cli.printing import CONSOLE, put
+from vipbench.cli.printing import CONSOLE, put, say
 
 
 @app.command()
@@ -40,8 +40,13 @@ def report(
     It needs no network and no server.
     """
     from vipbench.html import write_report
+    from vipbench.report.chosen import chosen_runs
 
     page = write_report(
-        folders, out, embed_images=embed_images, max_inline=max_inline, console=CONSOLE
+        chosen_runs(folders, say),
+        out,
+        embed_images=embed_images,
+        max_inline=max_inline,
+        console=CONSOLE,
     )
     put(page)

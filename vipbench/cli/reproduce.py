@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vipbench.cli.app import app
-from vipbench.cli.printing import print_tables, put, put_json
+from vipbench.cli.printing import print_tables, put, put_json, say
 from vipbench.errors import CheckFailed
 
 if TYPE_CHECKING:
@@ -53,8 +53,10 @@ def reproduce(
     outside.
     """
     from vipbench.analysis.reproduce import text, verdicts
+    from vipbench.runfolder.progress import finished_runs
 
-    result = verdicts.reproduce(folders, system=system, everything=everything, released=released)
+    runs = finished_runs(folders, say)
+    result = verdicts.reproduce(runs, system=system, everything=everything, released=released)
     paths = text.write(result, out) if out is not None else []
     if as_json:
         put_json(result.model_dump(mode="json"))

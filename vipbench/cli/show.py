@@ -47,7 +47,7 @@ def show(
     ] = None,
 ) -> None:
     """Print one sample of a run: picture, prompt, answer, score."""
-    from vipbench.report.names import model_name
+    from vipbench.report.names import called
     from vipbench.runfolder import lines, trials_file
     from vipbench.runfolder.folder import REQUESTS
     from vipbench.runfolder.manifest import is_elsewhere
@@ -64,7 +64,7 @@ def show(
     put(f"sample   {one_line(trial.id)}")
     put(f"task     {one_line(trial.task)}")
     put(f"style    {one_line(trial.style)}")
-    put(f"model    {one_line(model_name(manifest))}")
+    put(f"model    {one_line(called(folder, manifest).name)}")
     if manifest.prompt_format_from is not None:
         prompt_format = manifest.identity.settings.prompt_format
         put(f"format   {prompt_format} ({one_line(manifest.prompt_format_from)})")

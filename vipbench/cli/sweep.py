@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from vipbench.cli.app import app
-from vipbench.cli.printing import print_tables, put
+from vipbench.cli.printing import print_tables, put, say
 from vipbench.console import one_line
 
 
@@ -24,9 +24,10 @@ def sweep(
 ) -> None:
     """Tell how answers depend on the style, and whether the order of several models does."""
     from vipbench.analysis.sweep import overview, text
+    from vipbench.report.chosen import chosen_runs
     from vipbench.report.terminal import grid_table
 
-    result = overview.sweep(folders)
+    result = overview.sweep(chosen_runs(folders, say))
     print_tables(*map(grid_table, text.tables(result)))
     for sentence in text.sentences(result):
         put(one_line(sentence))

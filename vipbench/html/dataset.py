@@ -21,6 +21,7 @@ from vipbench.html.runs import (
     task_keys,
     task_labels,
 )
+from vipbench.report.names import named
 from vipbench.runfolder import answers_file
 from vipbench.runfolder.folder import MANIFEST, REQUESTS, RESPONSES, SCORES
 from vipbench.runfolder.lines import ResponseLine, ScoreLine, TrialId, trial_id
@@ -365,7 +366,12 @@ def _plain(dataset: Dataset) -> dict[str, object]:
     labels = task_labels(dataset.tasks)
     return {
         "runs": [
-            {"label": reveal_hidden(run.label), "protocol": reveal_hidden(run.protocol)}
+            {
+                "label": reveal_hidden(run.label),
+                "protocol": reveal_hidden(run.protocol),
+                **named(run.called),
+                "name": reveal_hidden(run.called.name),
+            }
             for run in dataset.runs
         ],
         "tasks": [

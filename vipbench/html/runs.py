@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from vipbench.report.names import display_names, protocol, run_labels
+from vipbench.report.names import Called, called, display_names, protocol, run_labels
 from vipbench.runfolder import manifest as manifests
 from vipbench.runfolder import summary
 from vipbench.runfolder.judge_file import JUDGE_METRICS, judge_labels, read_graded_by
@@ -56,6 +56,8 @@ class Run(NamedTuple):
     """The model; different weights have different names."""
     label: str
     """The model; where several runs have the same, with what distinguishes them."""
+    called: Called
+    """What somebody calls it, and its training step."""
     judge: str
     """Who gave the grades of metric `judge`; empty where all runs with grades have the same
     judge."""
@@ -121,7 +123,7 @@ def read_runs(folders: Sequence[Path]) -> list[Run]:
     """
     unique = list(dict.fromkeys(folder.resolve() for folder in folders))
     read = [(folder, manifests.read(folder), summary.read_summary(folder)) for folder in unique]
-    found = [manifest for _, manifest, _ in read]
+    found = [called(folder, manifest) for folder, manifest, _ in read]
     texts = zip(display_names(found), run_labels(found), _judges(read), strict=True)
     return [
         Run(
@@ -130,11 +132,14 @@ def read_runs(folders: Sequence[Path]) -> list[Run]:
             rows=rows,
             name=name,
             label=label,
+            called=each,
             judge=judge,
             protocol=protocol(manifest),
             by_name={(row.task, row.style, row.metric, row.group): row for row in rows},
         )
-        for (folder, manifest, rows), (name, label, judge) in zip(read, texts, strict=True)
+        for (folder, manifest, rows), (name, label, judge), each in zip(
+            read, texts, found, strict=True
+        )
     ]
 
 

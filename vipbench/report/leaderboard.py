@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vipbench import files
-from vipbench.report.names import display_names, set_apart, short_weights
+from vipbench.report.latex import Block, Board, latex_page
+from vipbench.report.names import Called, called, display_names, set_apart, short_weights
 from vipbench.report.rows import TROUBLES, accuracy_text, has_uneven_images
 from vipbench.report.text import (
     MISSING,
     Grid,
     csv_table,
-    latex_page,
     markdown_page,
     markdown_section,
     markdown_text,
@@ -41,6 +41,10 @@ class LeaderboardRow(Row):
     """Who gave the grades of metric `judge`; None for other metrics."""
     run: str
     """What else sets the run apart from another one, such as `limit 20`; `run 2`: a repetition."""
+    name: str
+    """What the run is called; `model` is that, with what tells other models of the name apart."""
+    step: int | None
+    """Training step of the checkpoint; None: it is not known."""
 
 
 class _Column(NamedTuple):
@@ -97,7 +101,7 @@ def leaderboard(runs: Sequence[Path], out: Path) -> list[Path]:
     texts = {
         "leaderboard.md": _markdown("Leaderboard", [*notes, *map(markdown_text, warnings)], grids),
         "leaderboard.csv": _csv(rows),
-        "leaderboard.tex": latex_page([*notes, *warnings], grids),
+        "leaderboard.tex": latex_page([*notes, *warnings], _boards(whole_cells)),
         "breakdown.md": _markdown("Breakdown", notes, _breakdown_grids(cells)),
         "breakdown.csv": _csv(group_rows),
     }
@@ -124,6 +128,7 @@ class _Run(NamedTuple):
     """A finished run."""
 
     manifest: Manifest
+    called: Called
     rows: list[Row]
     graded_by: GradedBy | None
     """None: by nobody, or it is not known."""
@@ -132,14 +137,17 @@ class _Run(NamedTuple):
 def _read(folder: Path) -> _Run:
     rows = read_summary(folder)
     judged = any(row.metric in JUDGE_METRICS for row in rows)
-    return _Run(manifests.read(folder), rows, read_graded_by(folder) if judged else None)
+    manifest = manifests.read(folder)
+    return _Run(
+        manifest, called(folder, manifest), rows, read_graded_by(folder) if judged else None
+    )
 
 
 def _cells(folders: Sequence[Path]) -> list[_Cell]:
     """Make the cells of all runs; runs of the same model and protocol share a line if they can."""
     runs = [_read(folder) for folder in folders]
     run_manifests = [run.manifest for run in runs]
-    names, weights = display_names(run_manifests), short_weights(run_manifests)
+    names, weights = display_names([run.called for run in runs]), short_weights(run_manifests)
     judges = judge_labels(run.graded_by for run in runs)
     cells: list[_Cell] = []
     taken: dict[tuple[_Line, _Column], Manifest] = {}
@@ -157,15 +165,19 @@ def _cells(folders: Sequence[Path]) -> list[_Cell]:
         headlines = {name: task.headline for name, task in run.manifest.tasks.items()}
         for row, column in pairs:
             line = _line(row, name, apart)
-            own = _leaderboard_row(row, line, digest, by)
+            own = _leaderboard_row(row, line, run.called, digest, by)
             cells.append(_Cell(line, column, headlines.get(row.task) == row.style, own))
             taken[line, column] = run.manifest
     return cells
 
 
-def _leaderboard_row(row: Row, line: _Line, weights: str | None, judge: str) -> LeaderboardRow:
+def _leaderboard_row(
+    row: Row, line: _Line, run: Called, weights: str | None, judge: str
+) -> LeaderboardRow:
     fields = row.model_dump() | {
         "model": line.model,
+        "name": run.name,
+        "step": run.step,
         "weights": weights,
         "judge": judge if row.metric in JUDGE_METRICS else None,
         "run": line.apart,
@@ -201,8 +213,7 @@ def _leaderboard_grids(cells: Sequence[_Cell]) -> list[Grid]:
 
 
 def _grid(title: str, cells: Sequence[_Cell]) -> Grid:
-    models = list(dict.fromkeys(cell.line.model for cell in cells))
-    lines = sorted(dict.fromkeys(c.line for c in cells), key=lambda line: models.index(line.model))
+    lines = _lines(cells)
     columns = list(dict.fromkeys(cell.column for cell in cells))
     rows = {column: [c.row for c in cells if c.column == column] for column in columns}
     judges = _judges(cells)
@@ -267,6 +278,56 @@ def _protocol(line: _Line) -> str:
     return ", ".join(part for part in parts if part)
 
 
+def _boards(cells: Sequence[_Cell]) -> list[Board]:
+    """Make the board of all tasks and styles, models as columns, and one of what went wrong."""
+    lines = _lines(cells)
+    protocols = list(dict.fromkeys(map(_protocol, lines)))
+    shared = [f"Protocol of all: {protocols[0]}."] if len(protocols) == 1 else []
+    columns = [(line.model, "" if shared else _protocol(line)) for line in lines]
+    judges, blocks = _judges(cells), []
+    for task in dict.fromkeys(cell.column._replace(style="") for cell in cells):
+        inside = [cell for cell in cells if cell.column._replace(style="") == task]
+        rows = [cell.row for cell in inside]
+        row_at = {(cell.line, cell.row.style): cell.row for cell in inside}
+        sizes = {(row.n, row.n_expected) for row in rows}
+        heading, is_shared = _column_text(task, rows, judges, with_style=False), len(sizes) == 1
+        if is_shared and not any(n == n_expected for n, n_expected in sizes):
+            heading += ", " + " of ".join(f"{n:,}" for n in sizes.pop())
+        body = [
+            (
+                style,
+                [
+                    _board_text(row_at.get((line, style)), rows, is_shared=is_shared)
+                    for line in lines
+                ],
+            )
+            for style in dict.fromkeys(row.style for row in rows)
+        ]
+        blocks.append(Block(heading, body))
+    title = "Accuracy in percent with its 95 % interval, by task and style"
+    return [Board(title, "style", columns, blocks, shared), _trouble_board(_trouble_grid(cells))]
+
+
+def _board_text(row: LeaderboardRow | None, column: Sequence[Row], *, is_shared: bool) -> str:
+    """Write a cell; the samples that were scored stand there unless all cells share them."""
+    return accuracy_text(row) if row is not None and is_shared else _cell_text(row, column)
+
+
+def _lines(cells: Sequence[_Cell]) -> list[_Line]:
+    """Return the lines of a table, those of one model together."""
+    models = list(dict.fromkeys(cell.line.model for cell in cells))
+    return sorted(dict.fromkeys(c.line for c in cells), key=lambda line: models.index(line.model))
+
+
+def _trouble_board(grid: Grid) -> Board:
+    """Lay out the grid of troubles in blocks of one model, task and metric."""
+    blocks: dict[str, list[tuple[str, Sequence[str]]]] = {}
+    for model, said, task, style, metric, *counts in grid.rows:
+        blocks.setdefault(f"{task} ({metric}), {model} ({said})", []).append((style, counts))
+    columns = [(name, "") for name in grid.header[5:]]
+    return Board(grid.title, "style", columns, [Block(*each) for each in blocks.items()])
+
+
 def _trouble_grid(cells: Sequence[_Cell]) -> Grid:
     """List the answers that are missing, unparsed or cut off: accuracy alone does not show them."""
     rows, judges = [cell.row for cell in cells], _judges(cells)
@@ -325,9 +386,9 @@ def _group_text(row: Row | None) -> str:
 def _prompt_notes(folders: Sequence[Path]) -> list[str]:
     """Say what of a checkpoint contradicts the prompts that it was asked in, each once."""
     found: dict[str, None] = {}
-    read = [manifests.read(folder) for folder in folders]
-    for manifest, name in zip(read, display_names(read), strict=True):
-        found |= dict.fromkeys(f"{name}: {note}" for note in manifest.prompt_notes)
+    read = [called(folder, manifests.read(folder)) for folder in folders]
+    for run, name in zip(read, display_names(read), strict=True):
+        found |= dict.fromkeys(f"{name}: {note}" for note in run.manifest.prompt_notes)
     return list(found)
 
 

@@ -12,6 +12,11 @@ from vipbench.report.text import MISSING, Grid, percent
 from vipbench.runfolder.summary import ALL, HEADLINE_METRIC, Row, SeedRow, find_group
 from vipbench.scoring.summary import group_order
 
+WIDEST_NAME = 30
+"""Columns that the name of a task has beside those of styles."""
+UNBOUNDED = 100_000
+"""Columns of a terminal in which every table would have room."""
+
 
 def grid_table(grid: Grid, *, unbroken: int = 0) -> Table:
     """Lay out a grid so that it loses no letter in a narrow terminal: cells are folded.
@@ -38,20 +43,63 @@ def _text(text: str) -> Text:
     return Text(visible(text))
 
 
-def run_table(rows: Sequence[Row]) -> Table:
-    """Lay out the end of a run: tasks as lines, styles as columns, percent with interval."""
-    rows = [row for row in rows if row.group == ALL]
-    styles = list(dict.fromkeys(row.style for row in rows))
-    shown = {name: count for name, count in TROUBLES.items() if any(map(count, rows))}
-    body = []
-    for task, metric in dict.fromkeys((row.task, row.metric) for row in rows):
-        by_style = {row.style: row for row in rows if (row.task, row.metric) == (task, metric)}
-        label = task if metric == HEADLINE_METRIC else f"{task}\n({metric})"
-        cells = [_short_text(by_style.get(style)) for style in styles]
-        counts = [str(sum(map(count, by_style.values()))) for count in shown.values()]
-        body.append((label, *cells, *counts))
-    title = _title("accuracy, % [95 % interval]", rows)
-    return grid_table(Grid(title, ("task", *styles, *shown), body, words=(0,)), unbroken=1)
+class RunTable:
+    """The end of a run, in percent with interval: tasks as lines and styles as columns.
+
+    Where the terminal has no room for that, styles are lines.
+    """
+
+    def __init__(self, rows: Sequence[Row]) -> None:
+        """Take the rows of a run; those of groups are left out."""
+        self.rows = [row for row in rows if row.group == ALL]
+        self.styles = list(dict.fromkeys(row.style for row in self.rows))
+        self.shown = {name: count for name, count in TROUBLES.items() if any(map(count, self.rows))}
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Table]:
+        """Yield a table that is no wider than the terminal."""
+        is_one = len(self.styles) < 2
+        wide = self._wide()
+        unbounded = options.update(max_width=UNBOUNDED)
+        if is_one or console.measure(wide, options=unbounded).maximum <= options.max_width:
+            yield wide
+            return
+        yield self._tall()
+
+    def _tall(self) -> Table:
+        """Lay out styles as lines, those of a task together; long names are folded."""
+        title = _title("accuracy, % [95 % interval]", self.rows)
+        header = ("task", "style", "accuracy", *self.shown)
+        table = grid_table(Grid(title, header, []))
+        table.columns[0].max_width = WIDEST_NAME
+        for task, metric in dict.fromkeys((row.task, row.metric) for row in self.rows):
+            table.add_section()
+            label = task if metric == HEADLINE_METRIC else f"{task}\n({metric})"
+            for row in self.rows:
+                if (row.task, row.metric) == (task, metric):
+                    counts = (str(count(row)) for count in self.shown.values())
+                    table.add_row(*map(_text, (label, row.style, _short_text(row), *counts)))
+                    label = ""
+        return table
+
+    def _wide(self) -> Table:
+        body = []
+        for task, metric in dict.fromkeys((row.task, row.metric) for row in self.rows):
+            by_style = {
+                row.style: row for row in self.rows if (row.task, row.metric) == (task, metric)
+            }
+            label = task if metric == HEADLINE_METRIC else f"{task}\n({metric})"
+            cells = [_short_text(by_style.get(style)) for style in self.styles]
+            counts = [str(sum(map(count, by_style.values()))) for count in self.shown.values()]
+            body.append((label, *cells, *counts))
+        title = _title("accuracy, % [95 % interval]", self.rows)
+        grid = Grid(title, ("task", *self.styles, *self.shown), body, words=(0,))
+        # Names of tasks are folded where nothing else can give way.
+        return grid_table(grid, unbroken=0 if len(self.styles) < 2 else 1)
+
+
+def run_table(rows: Sequence[Row]) -> RunTable:
+    """Lay out the end of a run, as wide as the terminal is."""
+    return RunTable(rows)
 
 
 def seed_table(rows: Sequence[SeedRow]) -> Table:

@@ -112,39 +112,6 @@ def markdown_text(text: str) -> str:
     return re.sub(r"([\\|<`*])", r"\\\1", " ".join(text.split()))
 
 
-def latex_page(notes: Iterable[str], grids: Iterable[Grid]) -> str:
-    """Lay out tables one after another, below notes as comments; tables without rows are left out.
-
-    All columns of words come first.
-    """
-    parts = ["% Needs \\usepackage{booktabs}.", *(f"% {note}" for note in notes)]
-    for grid in grids:
-        if grid.rows:
-            parts += ["", *_latex_table(grid)]
-    return "\n".join(parts) + "\n"
-
-
-def _latex_table(grid: Grid) -> list[str]:
-    n_words = len(grid.words)
-    alignment = "l" * n_words + "r" * (len(grid.header) - n_words)
-    return [
-        r"\begin{table}",
-        rf"\caption{{{latex_text(grid.title)}}}",
-        rf"\begin{{tabular}}{{{alignment}}}",
-        r"\toprule",
-        _latex_line(grid.header),
-        r"\midrule",
-        *map(_latex_line, grid.rows),
-        r"\bottomrule",
-        r"\end{tabular}",
-        r"\end{table}",
-    ]
-
-
-def _latex_line(cells: Iterable[str]) -> str:
-    return " & ".join(map(latex_text, cells)) + r" \\"
-
-
 _LATEX = {
     **{c: f"\\{c}" for c in "&%$#_{}"},
     "\\": r"\textbackslash{}",

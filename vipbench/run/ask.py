@@ -21,6 +21,7 @@ from vipbench.runfolder.answers_file import Appending, append_responses
 from vipbench.runfolder.folder import REQUESTS, RESPONSES, remove_run
 from vipbench.runfolder.lines import ResponseLine
 from vipbench.runfolder.manifest import Times
+from vipbench.runfolder.name_file import write_name
 from vipbench.runfolder.trials_file import Trials, move_trials
 from vipbench.runners.contract import settings_of
 from vipbench.runners.openai.runner import OpenAiRunner
@@ -56,7 +57,7 @@ def load(prepared: Prepared, started: Started, settings: RunSettings, console: C
             if fitting is not None:
                 started = _planned_again(fitting, prepared, started, settings, console)
         load_seconds = time.monotonic() - begun
-        trials = _begin(prepared.trials, started, fresh=settings.fresh)
+        trials = _begin(prepared.trials, started, settings)
         return Session(backend, started, trials, stack.pop_all(), load_seconds)
 
 
@@ -159,14 +160,15 @@ def _planned_again(
     return plan_again(started, prepared, settings, limit)
 
 
-def _begin(trials: Trials, started: Started, *, fresh: bool) -> Trials:
+def _begin(trials: Trials, started: Started, settings: RunSettings) -> Trials:
     """Write what a run consists of before its first answer; return its trials where they lie now.
 
     The manifest comes first: files without one are somebody else's.
     """
-    if fresh:
+    if settings.fresh:
         remove_run(started.folder)
     manifests.write(started.folder, started.manifest)
+    write_name(started.folder, settings.name, settings.step)
     append_responses(started.folder / RESPONSES, [])  # a run without any answer ends, too
     # The same bytes, if it is there already; and nobody reads it meanwhile.
     return move_trials(trials, started.folder / REQUESTS)

@@ -1,5 +1,6 @@
 """The manifest: what is run, described before the first answer, and what it took."""
 
+import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,15 +10,18 @@ from vipbench.data.synthetic import is_synthetic
 from vipbench.engine.each import OneByOne
 from vipbench.engine.in_process import Backend
 from vipbench.prompts.variants import varied
-from vipbench.report.names import name_of_folder
+from vipbench.report.names import name_of_folder, step_of
 from vipbench.run.prepare import Prepared
 from vipbench.run.settings import RunSettings
 from vipbench.runfolder import manifest as manifests
-from vipbench.runfolder.manifest import FORMAT, Manifest, TaskRun, Times
+from vipbench.runfolder.manifest import FORMAT, IMPORTED, Manifest, TaskRun, Times
 from vipbench.runfolder.plan import BatchLimit, plan_digest
 from vipbench.schema import ImageRoots, TaskSpec
 from vipbench.scoring.scorers import suitable_rule
 from vipbench.trials.selection import Selection
+
+TRAINER_STATE = "trainer_state.json"
+"""In which transformers' Trainer leaves how far it has come, beside each checkpoint."""
 
 
 def new_manifest(
@@ -26,10 +30,14 @@ def new_manifest(
     """Describe a run before its first answer."""
     commit, dirty = environment.checkout()
     settings_digest = manifests.settings_digest(prepared.identity.settings)
+    is_elsewhere = prepared.spec.asks_endpoint or settings.runner == IMPORTED
+    folder = _folder(settings, is_elsewhere=is_elsewhere)
     return Manifest(
         format=FORMAT,
         run_id=manifests.run_id(prepared.identity),
         name=_name(settings, prepared.model.name),
+        model_path=_path_text(folder) if folder else "",
+        step=None if folder is None else step_in(folder),
         identity=prepared.identity,
         settings_digest=settings_digest,
         certificate=manifests.find_certificate(settings_digest, prepared.model.device),
@@ -59,9 +67,7 @@ def new_manifest(
 
 
 def _name(settings: RunSettings, model: str) -> str:
-    """Name the model as the user does, else after its folder; empty where its own name will do."""
-    if settings.name:
-        return settings.name
+    """Name the model after its folder; empty where its own name will do."""
     config = getattr(settings.live_model, "config", None)
     origin = settings.model or settings.adapter or getattr(config, "name_or_path", None)
     if not isinstance(origin, str) or not origin:
@@ -73,6 +79,41 @@ def _name(settings: RunSettings, model: str) -> str:
         return ""
     name = name_of_folder(folder)
     return "" if name == model else name
+
+
+def _folder(settings: RunSettings, *, is_elsewhere: bool) -> Path | None:
+    """Return the folder of the model, or of its adapter; None where it answers from elsewhere.
+
+    A model in memory may have been trained further than the folder that it came from.
+    """
+    origin = settings.adapter or settings.model
+    if settings.live_model is not None or origin is None or is_elsewhere:
+        return None
+    folder = Path(origin).expanduser()
+    return folder.resolve() if folder.is_dir() else None
+
+
+def _path_text(folder: Path) -> str:
+    """Write a path as it may be shown to others: below the home folder as `~/…`."""
+    try:
+        return f"~/{folder.relative_to(Path.home().resolve())}"
+    except (ValueError, RuntimeError):  # elsewhere, or there is no home
+        return str(folder)
+
+
+def step_in(folder: Path) -> int | None:
+    """Return the training step that a folder tells, by its name or by what its trainer saved."""
+    named = step_of(name_of_folder(folder))
+    if named is not None:
+        return named
+    path = folder / TRAINER_STATE
+    try:
+        # Not by the rules of our own files: a loss in it may be NaN.
+        state = json.loads(path.read_bytes()) if path.is_file() else None
+    except (OSError, ValueError, RecursionError):  # it is broken: nothing depends on a step
+        return None
+    step = state.get("global_step") if isinstance(state, dict) else None
+    return step if isinstance(step, int) and not isinstance(step, bool) and step >= 0 else None
 
 
 def _adapted_name(adapter: Path, model: str) -> str:

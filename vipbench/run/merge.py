@@ -24,6 +24,7 @@ from vipbench.runfolder.folder import (
     remove_run,
 )
 from vipbench.runfolder.manifest import FORMAT, Manifest, Times
+from vipbench.runfolder.name_file import read_name, write_name
 from vipbench.runfolder.opened import open_run
 from vipbench.runfolder.plan import plan_digest
 from vipbench.runfolder.trials_file import Trials
@@ -88,6 +89,7 @@ def merge(
                 f"{out}: holds {there[0]} already · give another -o, or --fresh to replace it"
             )
         manifests.write(out, made.manifest)
+        _copy_name(folders, out)
         files.write_bytes(out / REQUESTS, made.requests)
         files.write_bytes(out / RESPONSES, made.responses)
         manifests.write(out, bound.bind(out, made.manifest, (REQUESTS, RESPONSES)))
@@ -132,6 +134,17 @@ def _of_runs(parts: Sequence[_Part]) -> _Made:
         (trial.model_dump_json().encode() + b"\n" for trial in requests(united)),
         (line.model_dump_json().encode() + b"\n" for line in responses(united)),
     )
+
+
+def _copy_name(folders: Sequence[Path], out: Path) -> None:
+    """Call the run what its parts are called; that of the first which somebody has named."""
+    for given in map(read_name, folders):
+        known = read_name(out)
+        write_name(
+            out,
+            given.name if known.name is None else None,
+            given.step if known.step is None else None,
+        )
 
 
 def _is_left_of(out: Path, manifest: Manifest) -> bool:

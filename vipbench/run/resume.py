@@ -25,6 +25,7 @@ from vipbench.runfolder.folder import (
     SUMMARY,
 )
 from vipbench.runfolder.manifest import FORMAT, Manifest, Segment
+from vipbench.runfolder.name_file import write_name
 from vipbench.runfolder.plan import BatchLimit, plan_batches, plan_digest
 from vipbench.runfolder.shard import Shard
 from vipbench.runfolder.trials_file import Trials
@@ -77,14 +78,13 @@ def resume(folder: Path, prepared: Prepared, settings: RunSettings, console: Con
         )
     manifest = bound.read(folder, _made_anew(folder, settings))
     if is_part(manifest, prepared.identity):
+        write_name(folder, settings.name, settings.step)
         return _was_extended(folder, manifest, console)
     if settings.extend and manifests.differences(manifest.identity, prepared.identity):
         return _extended(prepared, settings, prepared.limit, console)
     check_same_run(folder, manifest, prepared)
     _check_shard(folder, manifest, settings.shard)
-    if settings.name not in (None, manifest.name):
-        manifest = manifest.model_copy(update={"name": settings.name})
-        manifests.write(folder, manifest)
+    write_name(folder, settings.name, settings.step)
     if _is_finished(folder, manifest):
         console.say(f"{folder}: was already finished · nothing is asked again (--fresh redoes it)")
         return Started(folder, manifest, [], [], is_finished=True)

@@ -5,6 +5,7 @@ from pathlib import Path
 from vipbench import files
 from vipbench.console import QUIET, Console
 from vipbench.errors import RunError
+from vipbench.report.names import called, named
 from vipbench.run.loop import run
 from vipbench.run.settings import RunSettings
 from vipbench.runfolder.summary import SeedRow
@@ -40,8 +41,12 @@ def run_seeds(
         out = settings.out / f"seed-{seed}" if settings.out else None
         changes = {"seed": seed, "subset_seed": settings.seed, "out": out}
         done.append(run(settings.model_copy(update=changes), console))
-    rows = summary.over_seeds([results.rows for results in done])
     first = done[0].path
+    names = named(called(first, done[0].manifest))
+    rows = [
+        row.model_copy(update=names)
+        for row in summary.over_seeds([results.rows for results in done])
+    ]
     path = settings.out / SEEDS if settings.out else first.with_name(f"{first.name}-{n}-{SEEDS}")
     files.write_json(path, [row.model_dump(mode="json") for row in rows])
     return path, rows

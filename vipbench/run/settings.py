@@ -6,6 +6,7 @@ A field with an `Option` is an option of `vipbench run`, and of each other comma
 import os
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -28,6 +29,7 @@ from vipbench.option import (
     Option,
     Options,
 )
+from vipbench.runfolder.name_file import check_name, check_step
 from vipbench.runfolder.shard import Shard, parse_shard
 from vipbench.runners.endpoint_options import EndpointOptions
 from vipbench.schema import (
@@ -82,8 +84,23 @@ class RunSettings(Record):
     """None for a baseline, and where a model in memory answers."""
     name: Annotated[
         str | None,
-        Option("What tables call the model.", metavar="TEXT", unset="after its folder or hub id"),
+        Option(
+            "What tables call the model.",
+            metavar="TEXT",
+            unset="after its folder or hub id",
+            parse=partial(check_name, where="--name"),
+        ),
     ] = None
+    step: Annotated[
+        int | None,
+        Option(
+            "Training step of the checkpoint.",
+            metavar="N",
+            unset="as its folder tells",
+            parse=partial(check_step, where="--step"),
+        ),
+    ] = None
+    """None: of `checkpoint-600`, else of `trainer_state.json` in the folder, if there is one."""
     live_model: object | None = Field(
         default=None, description="A VipLlava in memory, in place of `model`."
     )
@@ -251,6 +268,16 @@ class RunSettings(Record):
         ),
     ] = None
     """The folder itself. Of a shard: `shard-<i>-of-<n>` in it, or behind that name."""
+
+    @field_validator("name", mode="before")
+    @classmethod
+    def _named(cls, name: object) -> object:
+        return None if name is None else check_name(name, "name")
+
+    @field_validator("step", mode="before")
+    @classmethod
+    def _of_a_training(cls, step: object) -> object:
+        return None if step is None else check_step(step, "step")
 
     @field_validator("metrics", mode="before")
     @classmethod

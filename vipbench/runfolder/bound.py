@@ -138,6 +138,12 @@ def read(folder: Path, replaced: Collection[str] = ()) -> Manifest:
     return manifest
 
 
+def check_file(folder: Path, manifest: Manifest, name: str) -> None:
+    """Hold one file against the manifest, where that binds it; Changed where it is another."""
+    if (entry := manifest.files.get(name)) is not None:
+        _check(folder, name, entry)
+
+
 def _check(folder: Path, name: str, entry: Written) -> None:
     path = folder / name
     if not path.exists():

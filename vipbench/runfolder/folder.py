@@ -3,6 +3,7 @@
 `manifest.json`: what was run. `requests.jsonl`: one Trial a line, in request order.
 `responses.jsonl`: one answer a line, appended a batch at a time. `scores.jsonl`: one score a line,
 in request order. `summary.json`: rows of metrics. `judge.json`: who graded it, where anybody did.
+`name.json`: what people call it.
 Only one process writes.
 """
 
@@ -21,6 +22,8 @@ JUDGE = "judge.json"
 """In the folder of a run that was judged, beside its ledger of grades."""
 EXTRACTORS = "extractors.json"
 """In the folder of a run whose unread answers a model has read, beside its ledger."""
+NAME = "name.json"
+"""In the folder of a run that somebody has given a name or a step; may be edited by hand."""
 RUN_ADVICE = Advice(
     full=(
         "nothing that was answered is lost · make room, then give the same command again to resume"
@@ -31,6 +34,16 @@ RUN_ADVICE = Advice(
 """What is said of the files of a run that cannot be written or read."""
 
 
+def run_inside(folder: Path) -> str:
+    """Name the nearest run below a folder, as the end of a message; empty where there is none."""
+    for pattern in ("*", "*/*", "*/*/*"):
+        found = sorted(path.parent for path in folder.glob(f"{pattern}/{MANIFEST}"))
+        if found:
+            more = f" (and {len(found) - 1:,} more there)" if len(found) > 1 else ""
+            return f" · did you mean {found[0]}{more}?"
+    return ""
+
+
 def remove_run(folder: Path) -> None:
     """Remove the files of a run from its folder, and nothing else.
 
@@ -38,7 +51,7 @@ def remove_run(folder: Path) -> None:
     """
     check_own(folder)
     try:
-        for name in (*FILES, JUDGE, EXTRACTORS):
+        for name in (*FILES, JUDGE, EXTRACTORS, NAME):
             (folder / name).unlink(missing_ok=True)
     except OSError as error:
         raise write_error(folder, error, RUN_ADVICE) from error

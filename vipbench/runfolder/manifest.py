@@ -14,7 +14,7 @@ from vipbench.digests import added_facts, digest, facts
 from vipbench.endpoints.dialect import Dialect
 from vipbench.errors import RunError
 from vipbench.runfolder.endpoint_use import EndpointFacts, Usage
-from vipbench.runfolder.folder import MANIFEST, RUN_ADVICE
+from vipbench.runfolder.folder import MANIFEST, RUN_ADVICE, run_inside
 from vipbench.runfolder.plan import BatchLimit
 from vipbench.runfolder.shard import Shard
 from vipbench.schema import (
@@ -219,8 +219,12 @@ class Manifest(Record):
     """Of the run folder. A manifest of version 1 has no such key, and binds no files."""
     run_id: str
     name: str = ""
-    """What tables call the model where the identity's name tells too little, such as
-    `expA/checkpoint-500`; empty: that name."""
+    """What the model is called where the identity's name tells too little, such as
+    `expA/checkpoint-500`; empty: that name. What somebody calls it is in `name.json`."""
+    model_path: str = ""
+    """Folder of the model, or of its adapter; empty: there is none, or it is not known."""
+    step: int | None = None
+    """Training step, as far as that folder tells; None: it is not known."""
     identity: Identity
     settings_digest: str
     """An answer is valid for (key of the request, settings_digest)."""
@@ -435,7 +439,8 @@ def read(folder: Path) -> Manifest:
     Who reads other files of the run too opens it with `opened.open_run`, which checks them.
     """
     path = folder / MANIFEST
-    content = files.read_json(path, RUN_ADVICE)
+    inside = run_inside(folder) if not path.exists() else ""
+    content = files.read_json(path, RUN_ADVICE._replace(missing=f"{RUN_ADVICE.missing}{inside}"))
     version = content.get("format", 1) if isinstance(content, dict) else 1
     if version not in range(1, FORMAT + 1):
         raise RunError(
@@ -474,7 +479,7 @@ def read(folder: Path) -> Manifest:
 
 def write(folder: Path, manifest: Manifest) -> None:
     """Write the manifest of a run folder; one of version 1 stays one."""
-    added = {"format", "files"} if manifest.format == 1 else set()
+    added = {"format", "files", "model_path", "step"} if manifest.format == 1 else set()
     added |= {name for name in RARE_KEYS if not getattr(manifest, name)}
     files.write_json(folder / MANIFEST, manifest.model_dump(mode="json", exclude=added), RUN_ADVICE)
 

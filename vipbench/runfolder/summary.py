@@ -10,7 +10,8 @@ from pydantic import Field, PrivateAttr, TypeAdapter, ValidationError
 
 from vipbench import files
 from vipbench.errors import RunError
-from vipbench.runfolder.folder import MANIFEST, RUN_ADVICE, SCORES, SUMMARY
+from vipbench.runfolder import bound
+from vipbench.runfolder.folder import MANIFEST, RUN_ADVICE, SCORES, SUMMARY, run_inside
 from vipbench.runfolder.lines import ScoreLine
 from vipbench.runfolder.manifest import Manifest
 from vipbench.runfolder.opened import open_run
@@ -162,6 +163,12 @@ class SeedRow(Record):
     """Standard deviation over seeds (n - 1); None for fewer than two."""
     lowest: float | None
     highest: float | None
+    name: str | None = None
+    """What the runs are called; None: in older files."""
+    step: int | None = None
+    """Training step of the checkpoint; None: it is not known."""
+    weights: str | None = None
+    """Short digest of the weights; None for a baseline."""
 
 
 _ROWS = TypeAdapter(list[Row])
@@ -181,19 +188,43 @@ def read_summary(folder: Path) -> list[Row]:
     path = folder / SUMMARY
     if not path.exists():
         reason = "the run has not ended" if (folder / MANIFEST).exists() else "no run is here"
-        raise RunError(f"{path}: does not exist ({reason}) · expected the folder of a finished run")
+        inside = run_inside(folder) if reason == "no run is here" else ""
+        raise RunError(
+            f"{path}: does not exist ({reason}) · expected the folder of a finished run{inside}"
+        )
     manifest = open_run(folder) if (folder / MANIFEST).exists() else None
+    rows = _parse_rows(path)
+    if manifest is not None and SUMMARY not in manifest.files and (folder / SCORES).exists():
+        _check_rows(rows, manifest, folder)
+    return _count_even_clusters(rows, folder / SCORES)
+
+
+def read_headlines(folder: Path, manifest: Manifest) -> dict[str, Row]:
+    """Read the headline row of each task, as its run has written it; no other file is looked at.
+
+    For lists of many runs; whoever computes with rows reads them with `read_summary`.
+
+    Raises:
+        RunError: There are none, or they are not what the run has written.
+    """
+    bound.check_file(folder, manifest, SUMMARY)
+    found: dict[str, Row] = {}
+    for row in _parse_rows(folder / SUMMARY):
+        task = manifest.tasks.get(row.task)
+        if row.group == ALL and task is not None and row.style == task.headline:
+            found.setdefault(row.task, row)
+    return {name: found[name] for name in manifest.tasks if name in found}
+
+
+def _parse_rows(path: Path) -> list[Row]:
     try:
-        rows = _ROWS.validate_python(files.read_json(path, RUN_ADVICE))
+        return _ROWS.validate_python(files.read_json(path, RUN_ADVICE))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"])) or "the file"
         raise RunError(
             f"{path}: {where}: {first['msg']} · use `vipbench score` to redo it"
         ) from error
-    if manifest is not None and SUMMARY not in manifest.files and (folder / SCORES).exists():
-        _check_rows(rows, manifest, folder)
-    return _count_even_clusters(rows, folder / SCORES)
 
 
 _Name = tuple[str, str, str, str]

@@ -115,10 +115,10 @@ def test_results_have_names_of_their_own(tmp_path: Path) -> None:
     identity = made.identity.model_copy(update={"settings": settings})
     manifests.write(runs[1], made.model_copy(update={"identity": identity}))
     found = reproduce(runs, registry=small_registry(4, 70))
-    names = ["some/one [aaaaaa]", "some/one [eeeeee]"]
+    names = ["some/one (weights aaaaaaaa)", "some/one (weights eeeeeeee)"]
     assert [one.model for one in found.comparisons] == names
     assert [row[0] for row in table(found).rows] == names
-    assert "## some/one \\[" not in markdown(found)
+    assert "## some/one \\(" not in markdown(found)
     assert f"## {names[0]}: {V7W}, One 70: " in markdown(found)
     alone = reproduce(runs[:1], registry=small_registry(4, 70))
     assert table(alone).header[0] == "task"

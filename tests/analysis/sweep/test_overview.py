@@ -59,10 +59,16 @@ def test_models_of_one_name_are_two_models(tmp_path: Path) -> None:
     one = make(tmp_path / "a", "checkpoint-500", values)
     other = change(make(tmp_path / "b", "checkpoint-500", values), weights=64 * "e")
     found = sweep([one, other])
-    names = ["checkpoint-500 [aaaaaa]", "checkpoint-500 [eeeeee]"]
+    names = ["checkpoint-500 (weights aaaaaaaa)", "checkpoint-500 (weights eeeeeeee)"]
     assert list(dict.fromkeys(row.model for row in found.styles)) == names
     assert [row.model for row in found.ranks] == names
     assert (found.orders[0].first, found.orders[0].second) == (names[0], names[1])
+    for rows in (found.styles, found.ranks):
+        listed = [(row.name, row.step, row.weights) for row in rows]
+        assert list(dict.fromkeys(listed)) == [
+            ("checkpoint-500", 500, "aaaaaaaa"),
+            ("checkpoint-500", 500, "eeeeeeee"),
+        ]
 
 
 def test_runs_of_one_model_have_tables_of_their_own(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from vipbench.analysis.reproduce.published import Published, Registry
 from vipbench.analysis.reproduce.records import JUDGE_METRIC, WIDENING, Beside
 from vipbench.analysis.reproduce.systems import find_match
 from vipbench.errors import RunError
+from vipbench.report.names import named
 from vipbench.runfolder.judge_file import read_graded_by
 from vipbench.runfolder.summary import ALL
 
@@ -117,6 +118,7 @@ def _beside(
         published=published,
         is_inside=is_inside,
         reliable=difference.reliable,
+        **named(pairing.new.called),
     )
 
 

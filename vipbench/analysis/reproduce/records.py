@@ -109,6 +109,12 @@ class Comparison(Record):
     differences: tuple[Difference, ...]
     disagreeing: tuple[Published, ...]
     """Other published values of the same system and protocol that differ by more than rounding."""
+    name: str
+    """What the run is called; `model` is that, with what tells others of the name apart."""
+    step: int | None
+    """Training step of the checkpoint; None: it is not known."""
+    weights: str | None
+    """Short digest of the weights; None for a baseline."""
 
 
 class Unlisted(Record):
@@ -121,6 +127,12 @@ class Unlisted(Record):
     """Numbers of other systems; 0 where no number is known for the task."""
     reasons: tuple[Reason, ...]
     """What else stands in the way of a comparison."""
+    name: str
+    """What the run is called; `model` is that, with what tells others of the name apart."""
+    step: int | None
+    """Training step of the checkpoint; None: it is not known."""
+    weights: str | None
+    """Short digest of the weights; None for a baseline."""
 
 
 class Beside(Record):
@@ -152,6 +164,12 @@ class Beside(Record):
     """Whether that lies in the interval, widened by twice `WIDENING` on each side."""
     reliable: bool
     """Whether there are enough images for the interval to hold."""
+    name: str
+    """What the run is called; `model` is that, with what tells others of the name apart."""
+    step: int | None
+    """Training step of the checkpoint; None: it is not known."""
+    weights: str | None
+    """Short digest of the weights; None for a baseline."""
 
 
 class Reproduction(Record):

@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from statistics import fmean
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from vipbench import digests, files
-from vipbench.report.names import run_labels
+from vipbench.report.names import Called, called, named, run_labels
 from vipbench.runfolder import manifest as manifests
 from vipbench.runfolder import summary
 from vipbench.runfolder.folder import SCORES
@@ -28,6 +28,11 @@ class FinishedRun(NamedTuple):
     rows: tuple[Row, ...]
 
     @property
+    def called(self) -> Called:
+        """Read what people call the run."""
+        return called(self.folder, self.manifest)
+
+    @property
     def seed(self) -> int:
         """The seed of the run."""
         return self.manifest.identity.seed
@@ -42,6 +47,11 @@ class Result(NamedTuple):
     model: str
     """The name of the model for readers; where several results are of one, with what tells them
     apart."""
+
+    @property
+    def named(self) -> dict[str, Any]:
+        """What the first run is called, its step and its weights: keys of tables."""
+        return named(self.runs[0].called)
 
     @property
     def manifest(self) -> Manifest:
@@ -81,7 +91,7 @@ def read_results(folders: Sequence[Path]) -> list[Result]:
         key = manifests.identity_digest(seedless), read_graded_by(folder)
         alike.setdefault(key, []).append(run)
     averaged = [result for runs in alike.values() for result in _by_samples(runs)]
-    labels = run_labels([members[0].manifest for members, _ in averaged])
+    labels = run_labels([members[0].called for members, _ in averaged])
     return [Result(*result, label) for result, label in zip(averaged, labels, strict=True)]
 
 

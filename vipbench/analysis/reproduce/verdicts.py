@@ -75,6 +75,7 @@ def reproduce(
                         task=task,
                         n=n_others,
                         reasons=reasons,
+                        **result.named,
                     )
                 )
     beside = hold_beside(folders, released, registries, system=system) if released else []
@@ -154,6 +155,7 @@ def _compare(case: Case) -> Comparison:
         points=points,
         differences=tuple(protocol_differences(case)),
         disagreeing=tuple(disagreeing_numbers(case.number, case.file)),
+        **case.result.named,
     )
 
 

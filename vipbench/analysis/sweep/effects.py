@@ -47,6 +47,12 @@ class EffectRow(Record):
     ci_high: float
     p: float
     """Adjusted by Holm over the rows of the task and kind."""
+    name: str
+    """What the run is called; `model` is that, with what tells others of the name apart."""
+    step: int | None
+    """Training step of the checkpoint; None: it is not known."""
+    weights: str | None
+    """Short digest of the weights; None for a baseline."""
 
 
 def levels(style: PromptStyle, headline: PromptStyle) -> dict[str, str] | None:
@@ -256,6 +262,9 @@ def _effect(
         ci_low=max(-1.0, estimate.ci_low),
         ci_high=min(1.0, estimate.ci_high),
         p=estimate.p,
+        name=scores.called.name,
+        step=scores.called.step,
+        weights=scores.weights,
     )
 
 

@@ -55,6 +55,12 @@ class RankRow(Record):
     tau: float | None
     """Kendall's tau-b between the orders of all models under two styles, over all pairs of styles;
     the same in each row of a task. None for fewer than two styles, or where all are tied."""
+    name: str
+    """What the run is called; `model` is that, with what tells others of the name apart."""
+    step: int | None
+    """Training step of the checkpoint; None: it is not known."""
+    weights: str | None
+    """Short digest of the weights; None for a baseline."""
 
 
 class Ranking(NamedTuple):
@@ -156,6 +162,9 @@ def _rank_rows(
             best=float(measured[:, index].min()),
             worst=float(measured[:, index].max()),
             tau=stability.mean if stability else None,
+            name=run.called.name,
+            step=run.called.step,
+            weights=run.weights,
         )
         for index, run in enumerate(runs)
     ]

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vipbench import files
-from vipbench.report.names import display_names, model_name, run_labels
+from vipbench.report.names import Called, called, display_names, run_labels, short_weights
 from vipbench.runfolder import manifest as manifests
 from vipbench.runfolder.folder import SCORES
 from vipbench.runfolder.judge_file import JUDGE_METRICS, GradedBy, read_graded_by
@@ -32,6 +32,10 @@ class Scores(NamedTuple):
     """Of the model; different weights have different names."""
     model: str
     """The same; where several runs are of one model, with what tells them apart."""
+    called: Called
+    """What somebody calls it, and its training step."""
+    weights: str | None
+    """Short digest of the weights; None for a baseline."""
     manifest: Manifest
     task: str
     metric: str
@@ -83,11 +87,12 @@ def read_runs(folders: Sequence[Path]) -> list[Scores]:
     Raises:
         RunError: A run has not ended, or is broken.
     """
-    found = [manifests.read(folder) for folder in folders]
-    names = zip(folders, display_names(found), run_labels(found), strict=True)
+    found = [called(folder, manifests.read(folder)) for folder in folders]
+    weights = short_weights(run.manifest for run in found)
+    names = zip(folders, display_names(found), run_labels(found), weights, strict=True)
     return [
-        scores._replace(name=name, model=label)
-        for folder, name, label in names
+        scores._replace(name=name, model=label, weights=digest)
+        for folder, name, label, digest in names
         for scores in read_scores(folder)
     ]
 
@@ -99,7 +104,7 @@ def read_scores(folder: Path) -> Iterator[Scores]:
         RunError: The run has not ended, or is broken.
     """
     manifest = manifests.read(folder)
-    name = model_name(manifest)
+    run_called = called(folder, manifest)
     metrics = {row.task: row.metric for row in reversed(read_summary(folder))}
     lines: dict[str, dict[str, dict[str, ScoreLine]]] = defaultdict(lambda: defaultdict(dict))
     for line in files.read_lines(folder / SCORES, ScoreLine):
@@ -111,8 +116,10 @@ def read_scores(folder: Path) -> Iterator[Scores]:
         marked = [s.name for s in styles if s.kind in MARKED and s.name in by_style]
         yield Scores(
             run=str(folder),
-            name=name,
-            model=name,
+            name=run_called.name,
+            model=run_called.name,
+            called=run_called,
+            weights=short_weights([manifest])[0],
             manifest=manifest,
             task=task,
             metric=metrics[task],

@@ -28,6 +28,12 @@ class StyleRow(Record):
     difference_high: float | None
     p: float | None
     """Two-sided, of no difference; adjusted by Holm over the styles of the task."""
+    name: str
+    """What the run is called; `model` is that, with what tells others of the name apart."""
+    step: int | None
+    """Training step of the checkpoint; None: it is not known."""
+    weights: str | None
+    """Short digest of the weights; None for a baseline."""
 
 
 def style_rows(scores: Scores) -> list[StyleRow]:
@@ -74,4 +80,7 @@ def _style_row(scores: Scores, name: str) -> StyleRow | None:
         difference_low=low,
         difference_high=high,
         p=None if change is None else 1.0 if headline else change.p_two_sided(),
+        name=scores.called.name,
+        step=scores.called.step,
+        weights=scores.weights,
     )
