@@ -126,7 +126,7 @@ def test_a_metric_that_both_have_is_named(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"stated in the other · `vipbench compare --metric stated`"):
         pair_runs(base, read_side(run(tmp_path / "b", only)))
     plain = read_side(run(tmp_path / "c", lines(V7W, [1])))
-    with pytest.raises(RunError, match="is text_match in one, stated in the other$"):
+    with pytest.raises(RunError, match=r"is text_match in one, stated in the other$"):
         pair_runs(plain, read_side(run(tmp_path / "d", only)))
 
 

@@ -1,4 +1,5 @@
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -98,4 +99,4 @@ def test_nested_outlines_are_equally_far_apart() -> None:
     row = drawn("rectangle", 4, nested=6)[65]
     starts = [x for x in range(1, 80) if row[x] and not row[x - 1]]
     assert len(starts) == 6
-    assert len({after - before for before, after in zip(starts, starts[1:], strict=False)}) == 1
+    assert len({after - before for before, after in pairwise(starts)}) == 1
