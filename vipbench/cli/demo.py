@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from vipbench.cli.app import app
-from vipbench.cli.printing import put
+from vipbench.cli.printing import CONSOLE, put
 from vipbench.errors import DataError
 
 demo_app = typer.Typer(
@@ -72,4 +72,4 @@ def demo_train(
             raise DataError(f"{option} {folder}: is not a folder · give a new or an earlier one")
     from vipbench.demo.train import train
 
-    train(state, out, seed=seed, threads=threads)
+    train(state, out, seed=seed, threads=threads, console=CONSOLE)

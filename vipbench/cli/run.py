@@ -13,13 +13,13 @@ from vipbench.cli.judge import judge_settings
 from vipbench.cli.options import RawValues, read_fields, record_command
 from vipbench.cli.printing import (
     CONSOLE,
-    duration,
     print_columns,
     print_results,
     print_tables,
     put,
     say,
 )
+from vipbench.console import duration
 from vipbench.errors import RunError
 
 if TYPE_CHECKING:
