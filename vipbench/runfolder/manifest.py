@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError
 from vipbench import files
 from vipbench.digests import added_facts, digest, facts
 from vipbench.endpoints.dialect import Dialect
-from vipbench.errors import RunError
+from vipbench.errors import RunError, first_mistake
 from vipbench.runfolder.endpoint_use import EndpointFacts, Usage
 from vipbench.runfolder.folder import MANIFEST, RUN_ADVICE
 from vipbench.runfolder.plan import BatchLimit
@@ -445,10 +445,9 @@ def read(folder: Path) -> Manifest:
     try:
         manifest = Manifest.model_validate(content)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        key = ".".join(map(str, first["loc"])) or "the file"
         raise RunError(
-            f"{path}: {key}: {first['msg']} · expected the manifest of this version of vipbench"
+            f"{path}: {first_mistake(error)} · this version of vipbench has not written it so · "
+            "put back what the run has written, or use the version that wrote it"
         ) from error
     if manifest.tasks.keys() != manifest.identity.tasks.keys():
         raise RunError(
@@ -495,10 +494,9 @@ def find_certificate(settings: str, device: str) -> CertificateRef | None:
     try:
         certificate = CertificateRef.model_validate(fields)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
         raise RunError(
-            f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']} · expected a certificate "
-            "of this version of vipbench · make it again with `vipbench certify`, or remove it"
+            f"{path}: {first_mistake(error)} · make the certificate again with `vipbench certify`, "
+            "or remove it"
         ) from error
     same_type = certificate.device.partition(":")[0] == device.partition(":")[0]
     return certificate if same_type else None

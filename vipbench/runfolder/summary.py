@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Self
 from pydantic import Field, PrivateAttr, TypeAdapter, ValidationError
 
 from vipbench import files
-from vipbench.errors import RunError
+from vipbench.errors import RunError, first_mistake
 from vipbench.runfolder.folder import MANIFEST, RUN_ADVICE, SCORES, SUMMARY
 from vipbench.runfolder.lines import ScoreLine
 from vipbench.runfolder.manifest import Manifest
@@ -186,10 +186,8 @@ def read_summary(folder: Path) -> list[Row]:
     try:
         rows = _ROWS.validate_python(files.read_json(path, RUN_ADVICE))
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"])) or "the file"
         raise RunError(
-            f"{path}: {where}: {first['msg']} · use `vipbench score` to redo it"
+            f"{path}: {first_mistake(error)} · use `vipbench score` to redo it"
         ) from error
     if manifest is not None and SUMMARY not in manifest.files and (folder / SCORES).exists():
         _check_rows(rows, manifest, folder)
