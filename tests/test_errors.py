@@ -29,6 +29,8 @@ from vipbench.errors import (
         ("Obj_Question", ["obj_question", "ans"], " · did you mean 'obj_question'?"),
         ("zzz", ["b", "a"], " · known: a, b"),
         ("zzz", [], ""),
+        ("bleu", ["blue", "blur"], " · did you mean 'blue'?"),
+        ("blu", ["blur", "blue", "red"], " · did you mean 'blue' or 'blur'?"),
         ("", ["a"], " · known: a"),
     ],
 )

@@ -89,13 +89,25 @@ class RunInterrupted(VipbenchError):
     exit_code = 130
 
 
+MOST_NEAREST = 3
+"""Names that a message suggests at most."""
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Say which known names `name` may have meant: ` · did you mean 'x'?` or ` · known: a, b`."""
+    """Say which known names `name` may have meant: ` · did you mean 'x'?` or ` · known: a, b`.
+
+    Several that are equally near are all named, unless one has the same letters in another order.
+    """
     names = sorted(known)
     by_folded = {each.casefold(): each for each in names}
-    close = difflib.get_close_matches(name.casefold(), by_folded, n=1, cutoff=0.6)
+    folded = name.casefold()
+    close = difflib.get_close_matches(folded, by_folded, n=MOST_NEAREST, cutoff=0.6)
     if close:
-        return f" · did you mean {by_folded[close[0]]!r}?"
+        likeness = {each: difflib.SequenceMatcher(None, each, folded).ratio() for each in close}
+        best = [each for each in close if likeness[each] == likeness[close[0]]]
+        swapped = [each for each in best if sorted(each) == sorted(folded)]
+        meant = " or ".join(repr(by_folded[each]) for each in sorted(swapped or best))
+        return f" · did you mean {meant}?"
     return f" · known: {', '.join(names)}" if names else ""
 
 

@@ -4,7 +4,9 @@ An option's value is that of the command line, else that of its variable, else t
 else its default. The parser behind Typer knows that order; here it is told the names.
 """
 
+import os
 import re
+import shlex
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -12,7 +14,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from vipbench.cli.printing import put, say
-from vipbench.errors import VipbenchError, alternatives, closest_choice, details, expected
+from vipbench.errors import VipbenchError, alternatives, closest_choice, details, expected, nearest
 
 UsageError: Any = typer.BadParameter.__bases__[0]
 """The parser's: an option that there is not, one value too many. It knows usage and help."""
@@ -20,7 +22,7 @@ JOB = "job file"
 """How `ctx.meta` names the file that options come from."""
 _NOT_ASKED = ("help", "version", "install_completion", "show_completion", "show_config", "job")
 """Parameters without a variable, and without a key in a job file."""
-SECRET = ("header", "extra_body")
+SECRET = ("headers", "extra_body")
 """Ends of the names of options whose values may hold a key; they are not shown."""
 
 
@@ -109,6 +111,7 @@ def name_variables(command: Any, path: str) -> None:
     """Give each option of a command its variable; help says the rule once, not for each."""
     options = [parameter for parameter in command.params if is_asked(parameter)]
     for option in options:
+        option.split_envvar_value = shlex.split
         option.envvar = variable_of(path, option)
         option.show_envvar = False
     if options:
@@ -134,12 +137,21 @@ def used_variables(context: Any) -> dict[str, str]:
 
 
 def without_password(text: str) -> str:
-    """Leave out what an address says before its host and behind its path."""
-    return re.sub(r"(?<=://)[^/@\s]*@|(?<=\S)\?\S*$", "", text) if "://" in text else text
+    """Leave out of an address what is before its host, and values of its query that are keys."""
+    if "://" not in text:
+        return text
+    text = re.sub(r"(?<=://)[^/@\s]*@", "", text)
+    return re.sub(r"(?i)([?&][^=&]*(?:key|token|secret|sig|password)[^=&]*)=[^&\s]*", r"\1=", text)
 
 
 def tell_variables(context: Any) -> None:
-    """Say which options came from variables."""
+    """Say which options came from variables, and which variables are none of an option."""
+    prefix = f"{context.command_path} ".replace(" ", "_").replace("-", "_").upper()
+    known = {str(each.envvar) for each in context.command.params if is_asked(each)}
+    for name in sorted(os.environ):
+        if name.startswith(prefix) and name not in known:
+            hint = nearest(name, known) if "did you" in nearest(name, known) else ""
+            say(f"{name}: no option of `{context.command_path}`; it is not used{hint}")
     for parameter in context.command.params:
         if _source(context, parameter) == "ENVIRONMENT":
             value = used_variables(context)[parameter.envvar]

@@ -153,6 +153,8 @@ def locate(
         return write_rows(load_from_hub(key), key)
     known = nearest(key, overrides) if overrides else ""
     fetch = f", or `vipbench data fetch {key}`" if key in (*KEYS, *OTHER_KEYS) else ""
+    if key in KEYS:
+        fetch += "; `vipbench run --suite demo` has synthetic data of its own"
     raise DataError(
         f"data {key!r}: not found anywhere{known} · give --data {key}=DIR, the release's folder"
         f"{fetch}"

@@ -55,6 +55,7 @@ def new_manifest(
         commit=commit,
         dirty=dirty,
         started=environment.now(),
+        variables=settings.variables,
     )
 
 

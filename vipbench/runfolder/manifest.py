@@ -40,9 +40,9 @@ CERTIFICATES = Path("results/certificates")
 """Where numerics certificates lie, below the working directory: `<settings digest>.json`."""
 PROMPT_NOTE = "prompt: "
 """How a note begins that says what of a checkpoint contradicts the prompts it was asked in."""
-RARE_KEYS = ("segments", "answered_by", "dialect", "usage")
-"""Keys of a manifest that are written only where they say something: that a run was extended, or
-what an endpoint did."""
+RARE_KEYS = ("segments", "answered_by", "dialect", "usage", "variables")
+"""Keys of a manifest that are written only where they say something: that a run was extended, what an
+endpoint did, or which variables were used."""
 Added = Literal["styles", "tasks", "samples"]
 """What a run can be extended by."""
 IMPORTED = "imported"
@@ -291,6 +291,9 @@ class Manifest(Record):
     """The parameters that the endpoint took; None: there was none, or nothing was asked yet."""
     usage: Usage | None = None
     """What its calls have taken."""
+    variables: dict[str, str] = Field(default={})
+    """Environment variables that options of the last start came from, and their values; in no
+    digest. The value is empty where it may hold a key."""
 
     @property
     def batch_limit(self) -> BatchLimit:

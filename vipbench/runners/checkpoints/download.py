@@ -16,6 +16,11 @@ def find_folder(model: str | Path, what: str = "model") -> tuple[Path, str]:
 
     `what` it is called in messages.
     """
+    if re.match("https?://", str(model)):
+        raise RunnerError(
+            f"{what} {model}: is an address · expected a checkpoint's folder or a hub id; a server "
+            f"is asked by --runner openai --base-url {model} --model NAME"
+        )
     path = Path(model).expanduser()
     if path.is_dir():
         _check_kinds(path)
