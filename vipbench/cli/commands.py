@@ -8,6 +8,7 @@ import os
 import re
 import shlex
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import typer
@@ -111,7 +112,7 @@ def name_variables(command: Any, path: str) -> None:
     """Give each option of a command its variable; help says the rule once, not for each."""
     options = [parameter for parameter in command.params if is_asked(parameter)]
     for option in options:
-        option.split_envvar_value = shlex.split
+        option.split_envvar_value = partial(_split, option)
         option.envvar = variable_of(path, option)
         option.show_envvar = False
     if options:
@@ -120,6 +121,17 @@ def name_variables(command: Any, path: str) -> None:
             f"Each option may be a variable: {options[0].envvar} for {example}. The command line"
             " goes before it."
         )
+
+
+def _split(option: Any, text: str) -> list[str]:
+    """Split the values of a repeatable option as a shell does."""
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        raise VipbenchError(
+            f"{option.envvar} {text!r}: a quotation mark has no end · expected values between "
+            "blanks, quoted as in a shell"
+        ) from error
 
 
 def used_variables(context: Any) -> dict[str, str]:

@@ -118,6 +118,6 @@ def _without_keys(option: Any, value: Any) -> tuple[Any, list[str]]:
         return kept, [each.partition("=")[0] for each in value if each not in kept]
     if str(option.name).endswith(SECRET) and value is not None and _HOLDS_KEY.search(value):
         return None, ["its value"]
-    if isinstance(value, str):
-        return without_password(value), []
+    if isinstance(value, str) and without_password(value) != value:
+        return without_password(value), ["a part of the address"]
     return value, []

@@ -14,6 +14,7 @@ import typer.main
 from typer.core import TyperCommand
 
 from vipbench.cli.commands import Command, origins, used_variables
+from vipbench.cli.complete import BY_OPTION
 from vipbench.errors import RunError, VipbenchError
 from vipbench.option import INCLUDE, Option, Options
 
@@ -142,6 +143,7 @@ def record_command(
     *,
     words: Mapping[str, Option] | None = None,
     before: Mapping[str, str] | None = None,
+    headings: Mapping[str, str] | None = None,
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Add a command to an application that takes options from a record and some of its own.
 
@@ -154,6 +156,7 @@ def record_command(
         fields: those that the command asks for, in the order of its help; empty: all.
         words: what the command says of a field in place of what the record says.
         before: own parameter -> field in front of which its help stands; the others come last.
+        headings: field, or own parameter -> heading below which help lists it.
     """
 
     def add(function: Callable[..., None]) -> Callable[..., None]:
@@ -167,8 +170,11 @@ def record_command(
                 options = [
                     _worded(option, words or {}) for option in field_options(record(), fields)
                 ]
-                groups = {option.name: option.words.group for option in options}
-                kind = _grouped({name: group for name, group in groups.items() if group})
+                groups = dict(headings or {})
+                for option in options:
+                    if group := option.words.group or groups.get(option.path[0]):
+                        groups[option.name] = group
+                kind = _grouped(groups)
                 said = RawValues()
                 alone.command(name, cls=kind)(_with_options(function, options, before or {}, said))
                 command = typer.main.get_command(alone)
@@ -250,6 +256,7 @@ def _parameter(option: FieldOption) -> inspect.Parameter:
         show_default=words.unset or default is not None,
         min=min(least, default=None),
         max=max(most, default=None),
+        autocompletion=BY_OPTION.get(option.name),
     )
     return inspect.Parameter(
         option.name,

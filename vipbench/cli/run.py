@@ -29,8 +29,30 @@ if TYPE_CHECKING:
     from vipbench.runners.spec import Estimate
 
 
+HEADINGS = {
+    **dict.fromkeys(
+        ("suite", "tasks", "styles", "data", "include", "limit", "ids", "seed", "seeds", "fit"),
+        "What is asked",
+    ),
+    **dict.fromkeys(("metrics", "max_errors"), "What is asked"),
+    **dict.fromkeys(
+        ("model", "name", "base", "adapter", "runner", "prompt_format", "dtype", "quantize"),
+        "What answers",
+    ),
+    **dict.fromkeys(("device", "path", "replay"), "What answers"),
+    **dict.fromkeys(
+        ("batch_size", "token_budget", "workers", "engine", "loaders", "shard"), "How fast"
+    ),
+    "judge": "Judge (--judge-url)",
+}
+"""What help lists together."""
+
+
 @record_command(
-    app, "run", before={"job": "model", "seeds": "metrics", "dry_run": "out", "show_config": "out"}
+    app,
+    "run",
+    before={"job": "model", "seeds": "metrics", "dry_run": "out", "show_config": "out"},
+    headings=HEADINGS,
 )
 def run(
     raw: RawValues,
