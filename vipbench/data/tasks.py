@@ -4,7 +4,7 @@ import hashlib
 import importlib.metadata
 import importlib.util
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from functools import cache, partial
 from pathlib import Path
 from types import ModuleType
@@ -92,7 +92,7 @@ def named_file(files: Mapping[str, Path], name: str, fault: str) -> Path:
 
 def _other_kind(name: str, include: Sequence[Path], but: str) -> str:
     """Say what a name stands for that is none of the kind `but`; empty where it is no name."""
-    kinds = {
+    kinds: dict[str, tuple[Container[str], str]] = {
         "task": (find_tasks(include), f"it is a task · give --tasks {name}"),
         "suite": (find_suites(include), f"it is a suite · give --suite {name}"),
         "style": ({**all_styles(include), **SWEEPS}, f"it is a style · give --styles {name}"),

@@ -84,8 +84,8 @@ def download_files(
 
     Raises DataError where a file does not arrive with the size and the digest that were listed.
     """
-    size = sum(file.size for file in listed)
-    with _explained(wanted), hub_bars(wanted.repo, console, size) as bars:
+    total = sum(file.size for file in listed)
+    with _explained(wanted), hub_bars(wanted.repo, console, total) as bars:
         snapshot_download(
             wanted.repo,
             repo_type="dataset",
