@@ -208,7 +208,9 @@ def shown(ran: Ran, folder: Path) -> str:
 def words_of(ran: Ran) -> list[str]:
     """Return the lines on stderr that are not bars."""
     lines = re.split(r"[\r\n]+", ran.err)
-    return [line for line in lines if line.strip() and not re.search(r"samples/s|\d%\|", line)]
+    return [
+        line for line in lines if line.strip() and not re.search(r"/s\b|\d%\|| \(\d+ %\), ", line)
+    ]
 
 
 def said(ran: Ran) -> Outcome:

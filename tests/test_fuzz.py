@@ -124,6 +124,8 @@ def test_numbers_that_do_not_add_up(
 def test_bars_are_no_words() -> None:
     bars = "\rown: reading: 0 samples [00:00, ? samples/s]\r     \ranswering: 100%|###| 4/4"
     assert words_of(Ran(0, "", bars)) == []
+    lines = "answering: 4 of 4 samples (100 %), 0 s\nown: reading: 9 samples, 3 samples/s, 3 s"
+    assert words_of(Ran(0, "", lines)) == []
     assert words_of(Ran(0, "", f"{bars}\nown: 2 of 4 samples\n")) == ["own: 2 of 4 samples"]
 
 

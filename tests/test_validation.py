@@ -22,18 +22,22 @@ TASK: dict[str, Any] = {
 @pytest.mark.parametrize(
     ("kind", "fields", "said"),
     [
-        (TaskSpec, {"fit": "padd"}, "fit = 'padd' should be 'pad', 'squash' or 'crop' · did you"),
+        (TaskSpec, {"fit": "padd"}, "fit = 'padd' · expected 'pad', 'squash' or 'crop' · did you"),
         (TaskSpec, {"titel": 1}, "unknown key 'titel' · did you mean 'title'?"),
-        (TaskSpec, {"data": 4}, "data = 4 should be a valid string or should be a valid tuple"),
-        (TaskSpec, {"styles": ["a", 2]}, "styles.1 = 2 should be a valid string"),
-        (TaskSpec, {"version": 0}, "version = 0 should be greater than or equal to 1"),
-        (TaskSpec, {"max_new_tokens": 0}, "max_new_tokens = 0 should be greater than 0"),
-        (TaskSpec, {"chance": 1.5}, "chance = 1.5 should be less than or equal to 1"),
-        (Suite, {"tasks": "a"}, "tasks = 'a' should be a valid tuple"),
-        (PromptStyle, {"alpha": 256}, "alpha = 256 should be less than or equal to 255"),
+        (TaskSpec, {"data": 4}, "data = 4 · expected text or a list"),
+        (TaskSpec, {"styles": ["a", 2]}, "styles.1 = 2 · expected text"),
+        (TaskSpec, {"version": 0}, "version = 0 · expected a number from 1"),
+        (TaskSpec, {"max_new_tokens": 0}, "max_new_tokens = 0 · expected a number above 0"),
+        (TaskSpec, {"chance": 1.5}, "chance = 1.5 · expected a number up to 1"),
+        (Suite, {"tasks": "a"}, "tasks = 'a' · expected a list"),
+        (PromptStyle, {"alpha": 256}, "alpha = 256 · expected a number up to 255"),
         (PromptStyle, {"alpha": [200, 100]}, "x: alpha = [200, 100] should go from low to high"),
-        (PromptStyle, {"width": {"point": 0}}, "width.point = 0 should be greater than 0"),
-        (PromptStyle, {"width": {"point": "inf"}}, "width.point = 'inf' should be a finite"),
+        (PromptStyle, {"width": {"point": 0}}, "width.point = 0 · expected a number above 0"),
+        (
+            PromptStyle,
+            {"width": {"point": "inf"}},
+            "width.point = 'inf' · expected a finite number",
+        ),
     ],
 )
 def test_a_mistake_is_named_with_its_key_and_value(
@@ -55,8 +59,8 @@ def test_several_mistakes_are_named_at_once_with_their_lines(tmp_path: Path) -> 
         checked(TaskSpec, read_yaml(path), str(path), ["and this"])
     text = str(caught.value)
     for part in (
-        f"{path}: line 2: version = 'one' should be",
-        "line 4: fit = 'squish' should be 'pad', 'squash' or 'crop' · did you mean 'squash'?",
+        f"{path}: line 2: version = 'one' · expected",
+        "line 4: fit = 'squish' · expected 'pad', 'squash' or 'crop' · did you mean 'squash'?",
         "line 5: unknown key 'extra'",
         "line 6: unknown key 'other'",
         "key 'title' is missing",

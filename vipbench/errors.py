@@ -4,7 +4,14 @@ Every message is one line: where · what is wrong, with the value · what was ex
 """
 
 import difflib
-from collections.abc import Iterable
+import re
+import reprlib
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+    from pydantic_core import ErrorDetails
 
 
 class VipbenchError(Exception):
@@ -86,11 +93,152 @@ class RunInterrupted(VipbenchError):
     exit_code = 130
 
 
+MOST_NEAREST = 3
+"""Names that a message suggests at most."""
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Say which known names `name` may have meant: ` · did you mean 'x'?` or ` · known: a, b`."""
+    """Say which known names `name` may have meant: ` · did you mean 'x'?` or ` · known: a, b`.
+
+    Several that are equally near are all named, unless one has the same letters in another order.
+    """
     names = sorted(known)
     by_folded = {each.casefold(): each for each in names}
-    close = difflib.get_close_matches(name.casefold(), by_folded, n=1, cutoff=0.6)
+    folded = name.casefold()
+    close = difflib.get_close_matches(folded, by_folded, n=MOST_NEAREST, cutoff=0.6)
     if close:
-        return f" · did you mean {by_folded[close[0]]!r}?"
+        likeness = {each: difflib.SequenceMatcher(None, each, folded).ratio() for each in close}
+        best = [each for each in close if likeness[each] == likeness[close[0]]]
+        swapped = [each for each in best if sorted(each) == sorted(folded)]
+        meant = " or ".join(repr(by_folded[each]) for each in sorted(swapped or best))
+        return f" · did you mean {meant}?"
     return f" · known: {', '.join(names)}" if names else ""
+
+
+_REPR = reprlib.Repr()
+_REPR.maxlevel, _REPR.maxlist, _REPR.maxtuple, _REPR.maxdict = 2, 4, 4, 4
+_REPR.maxstring, _REPR.maxother = 60, 60
+
+
+def shown(value: object) -> str:
+    """Return a value as it is put into a message: cut short, however large or nested it is."""
+    return _REPR.repr(value)
+
+
+# --- what pydantic finds, in our words
+
+_LIST = "a list"
+_MAPPING = "a mapping of keys to values"
+_EXPECTED = {
+    "bool_parsing": "true or false",
+    "bool_type": "true or false",
+    "dataclass_type": _MAPPING,
+    "dict_type": _MAPPING,
+    "finite_number": "a finite number",
+    "float_parsing": "a number",
+    "float_type": "a number",
+    "frozen_set_type": _LIST,
+    "greater_than": "a number above {gt}",
+    "greater_than_equal": "a number from {ge}",
+    "int_from_float": "a whole number",
+    "int_parsing": "a whole number",
+    "int_parsing_size": "a whole number of fewer digits",
+    "int_type": "a whole number",
+    "invalid_key": "a key that is text",
+    "is_instance_of": "an object of {class}",
+    "json_invalid": "JSON that is not broken ({error})",
+    "json_type": "JSON",
+    "less_than": "a number below {lt}",
+    "less_than_equal": "a number up to {le}",
+    "list_type": _LIST,
+    "literal_error": "{expected}",
+    "mapping_type": _MAPPING,
+    "model_attributes_type": _MAPPING,
+    "model_type": _MAPPING,
+    "named_tuple_type": _LIST,
+    "none_required": "null",
+    "path_type": "a path",
+    "set_type": _LIST,
+    "string_pattern_mismatch": "text that matches {pattern}",
+    "string_sub_type": "text",
+    "string_too_long": "text of at most {max_length} characters",
+    "string_too_short": "text of {min_length} or more characters",
+    "string_type": "text",
+    "string_unicode": "text without halves of characters",
+    "too_long": "at most {max_length} entries",
+    "too_short": "{min_length} or more entries",
+    "tuple_type": _LIST,
+    "unexpected_keyword_argument": "a key that there is",
+}
+"""Type of an error of pydantic -> what was expected, made of its `ctx`."""
+
+
+def details(error: "ValidationError") -> "list[ErrorDetails]":
+    """List what pydantic found, without what only follows from it: a default that was not made."""
+    found = error.errors(include_url=False)
+    return [each for each in found if each["type"] != "default_factory_not_called"]
+
+
+def expected(kind: str, context: Mapping[str, Any]) -> str:
+    """Say what a value should have been, by the type and the `ctx` of an error of pydantic.
+
+    Empty where the error says nothing of the kind: a key that is missing or unknown, and an error
+    of our own, whose words are `own_words`.
+    """
+    if kind in ("missing", "extra_forbidden", "value_error", "assertion_error"):
+        return ""
+    numbers = {
+        name: f"{value:g}" if isinstance(value, float) and abs(value) < 1e6 else value
+        for name, value in context.items()
+    }
+    phrase = _EXPECTED.get(kind, f"another kind of value ({kind})")
+    return phrase.format(**numbers)
+
+
+def own_words(kind: str, context: Mapping[str, Any]) -> str:
+    """Return what a validator of ours has said; empty for errors of pydantic."""
+    return str(context["error"]) if kind in ("value_error", "assertion_error") else ""
+
+
+def alternatives(phrases: Iterable[str]) -> str:
+    """Write ` · expected A, B or C`, each of them once; empty where there is nothing."""
+    unique = list(dict.fromkeys(phrase for phrase in phrases if phrase))
+    if not unique:
+        return ""
+    *first, last = unique
+    return f" · expected {', '.join(first)}{' or ' if first else ''}{last}"
+
+
+def closest_choice(value: object, expectation: str) -> str:
+    """Return ` · did you mean 'x'?` where a text is near a choice that is expected."""
+    if not isinstance(value, str):
+        return ""
+    hint = nearest(value, re.findall("'([^']+)'", expectation))
+    return hint if "did you mean" in hint else ""
+
+
+def first_mistake(error: "ValidationError", whole: str = "the file") -> str:
+    """Say the first thing that pydantic found: `key = value · expected …`.
+
+    Args:
+        error: of pydantic.
+        whole: what is called so where the mistake is not at a key.
+    """
+    first, *others = details(error)
+    kind, context = first["type"], first.get("ctx", {})
+    key = ".".join(map(str, first["loc"]))
+    if kind == "missing":
+        return f"key {key!r} is missing"
+    if kind == "extra_forbidden":
+        return f"unknown key {key!r}"
+    if kind == "json_invalid":
+        return f"{whole}: broken JSON ({context['error']})"
+    if words := own_words(kind, context):
+        return f"{key or whole}: {words}"
+    subject = (
+        f"{key} = {shown(first['input'])}" if key else f"{whole} holds {shown(first['input'])}"
+    )
+    same = [other for other in others if other["loc"] == first["loc"]]
+    return subject + alternatives(
+        expected(each["type"], each.get("ctx", {})) for each in (first, *same)
+    )

@@ -16,7 +16,7 @@ from typing import IO, NamedTuple, NoReturn, TypeVar
 
 from pydantic import ValidationError
 
-from vipbench.errors import DataError, RunError
+from vipbench.errors import DataError, RunError, first_mistake
 from vipbench.schema import ImageRoots, Record
 
 LineT = TypeVar("LineT", bound=Record)
@@ -284,12 +284,9 @@ def parse_line(kind: type[LineT], line: RawLine, path: Path, advice: Advice = PL
     try:
         return kind.model_validate_json(line.content)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        key = ".".join(map(str, first["loc"]))
-        message = (
-            f"{path}:{line.number}: {key + ': ' if key else ''}{first['msg']} · expected a "
-            f"{kind.__name__}"
-        )
+        mistake = first_mistake(error, "the line")
+        wanted = "" if " · expected" in mistake else f" · expected a {kind.__name__}"
+        message = f"{path}:{line.number}: {mistake}{wanted}"
         raise RunError(_joined(message, advice.broken)) from error
 
 

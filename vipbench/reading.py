@@ -7,13 +7,21 @@ that cannot be used is a BadRecord, which a reader turns into a Problem.
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Annotated, NamedTuple, NoReturn, TypeVar
+from typing import Annotated, Any, NamedTuple, NoReturn, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationError
 
-from vipbench.errors import DataError, nearest
+from vipbench.errors import (
+    DataError,
+    alternatives,
+    details,
+    expected,
+    first_mistake,
+    nearest,
+    own_words,
+)
 from vipbench.files import (
     LFS_POINTER,
     NOT_REGULAR,
@@ -243,13 +251,19 @@ def parse(model: type[DataRecordT], value: object, where: str) -> DataRecordT:
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        errors = error.errors(include_url=False, include_context=False)
-        mistakes = [_mistake(model, value, e["loc"], e["type"], e["msg"]) for e in errors[:3]]
+        errors = details(error)
+        mistakes = [
+            _mistake(model, value, e["loc"], e["type"], e.get("ctx", {})) for e in errors[:3]
+        ]
         raise BadRecord(f"{where}: {'; '.join(mistakes)}") from error
 
 
 def _mistake(
-    model: type[DataRecord], value: object, path: tuple[int | str, ...], kind: str, message: str
+    model: type[DataRecord],
+    value: object,
+    path: tuple[int | str, ...],
+    kind: str,
+    context: Mapping[str, Any],
 ) -> str:
     for step in path[:-1]:
         value = _step(value, step)
@@ -261,8 +275,9 @@ def _mistake(
     if kind == "extra_forbidden":
         return f"unknown key {key!r}{nearest(str(path[-1]), model.model_fields)}"
     shown = _step(value, path[-1]) if path else value
-    message = message.partition(" or instance of ")[0]  # a class of ours
-    return f"{key} = {shown!r:.60}: {message[:1].lower()}{message[1:]}"
+    if words := own_words(kind, context):
+        return f"{key} = {shown!r:.60}: {words}"
+    return f"{key} = {shown!r:.60}{alternatives([expected(kind, context)])}"
 
 
 def _step(value: object, step: int | str) -> object:
@@ -330,9 +345,7 @@ def attempt(
         yield Problem(id=sample_id, code=error.code, message=str(error))
         return
     except ValidationError as error:
-        wrong = error.errors(include_url=False, include_context=False)[0]
-        key = ".".join(map(str, wrong["loc"])) or error.title
-        message = f"{key} = {wrong['input']!r:.60}: {wrong['msg'][:1].lower()}{wrong['msg'][1:]}"
+        message = first_mistake(error, error.title)
         yield Problem(id=sample_id, code="bad_record", message=message)
         return
     yield from warnings

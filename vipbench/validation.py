@@ -1,11 +1,8 @@
 """What a user wrote: YAML as plain data, checked by a record, with its mistakes in words."""
 
 import copy
-import itertools
 import math
-import re
-import reprlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,7 +10,17 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import ValidationError
 
-from vipbench.errors import TaskError, VipbenchError, nearest
+from vipbench.errors import (
+    TaskError,
+    VipbenchError,
+    alternatives,
+    closest_choice,
+    details,
+    expected,
+    nearest,
+    own_words,
+)
+from vipbench.errors import shown as shown
 from vipbench.files import SURROGATE, check_regular
 from vipbench.schema import Record
 
@@ -53,17 +60,54 @@ def checked(
 def _mistakes(kind: type[Record], fields: dict[str, Any], error: ValidationError) -> list[str]:
     """Put what pydantic found into words: one mistake a key, the alternatives of a union joined."""
     lines = getattr(fields, "lines", {})
-    by_key: dict[str, list[str]] = {}
-    for mistake in error.errors(include_url=False):
-        path, value = _resolved(fields, mistake["loc"])
+    by_key: dict[str, _Mistake] = {}
+    known: set[str] = set()
+    for found in details(error):
+        path, value = _resolved(fields, found["loc"])
         key = ".".join(map(str, path))
-        subject, fault = _fault(kind, key, value, mistake["type"], mistake["msg"])
         line = lines.get(str(path[0])) if path else None
-        words = by_key.setdefault(key, [f"line {line}: {subject}" if line else subject])
-        listed = fault.startswith(" · known") and fault in itertools.chain(*by_key.values())
-        if fault not in words and not listed:
-            words.append(fault)
-    return [f"{words[0]}{' or'.join(words[1:])}".strip() for words in by_key.values()]
+        mistake = by_key.setdefault(key, _Mistake(f"line {line}: " if line else ""))
+        mistake.add(kind, key, value, found["type"], found.get("ctx", {}))
+        if mistake.hint.startswith(" · known") and mistake.hint in known:
+            mistake.hint = ""
+        known.add(mistake.hint)
+    return [mistake.text() for mistake in by_key.values()]
+
+
+class _Mistake:
+    """What is wrong with one key."""
+
+    def __init__(self, where: str) -> None:
+        self.subject = where
+        self.expected: list[str] = []
+        self.words: list[str] = []
+        """Of our own validators."""
+        self.hint = ""
+
+    def add(
+        self, kind: type[Record], key: str, value: Any, error: str, context: Mapping[str, Any]
+    ) -> None:
+        """Take an error of pydantic by its type and `ctx`; of a union, there are several."""
+        is_first = not (self.expected or self.words or self.hint)
+        if error == "extra_forbidden":
+            known = [name for name, field in kind.model_fields.items() if not field.exclude]
+            subject, self.hint = f"unknown key {key!r}", nearest(key, known)
+        elif error == "missing":
+            subject = f"key {key!r} is missing"
+        else:
+            subject = f"{key} = {shown(value)}" if key else ""
+            self.words.append(own_words(error, context))
+            self.expected.append(expected(error, context))
+            if error == "literal_error":
+                self.hint = self.hint or closest_choice(value, self.expected[-1])
+        if is_first:
+            self.subject += subject
+
+    def text(self) -> str:
+        """Return all of it as one sentence."""
+        own = dict.fromkeys(filter(None, self.words))
+        said = " ".join(filter(None, (self.subject, " or ".join(own))))
+        return f"{said}{alternatives(self.expected)}{self.hint}".removeprefix(" · ")
 
 
 def _resolved(fields: Any, location: tuple[int | str, ...]) -> tuple[list[int | str], Any]:
@@ -81,30 +125,6 @@ def _resolved(fields: Any, location: tuple[int | str, ...]) -> tuple[list[int | 
             path.append(step)
             value = value[step]
     return path, value
-
-
-def _fault(kind: type[Record], key: str, value: Any, error: str, message: str) -> tuple[str, str]:
-    """Return what is wrong and how, to be read one after the other."""
-    if error == "extra_forbidden":
-        known = [name for name, field in kind.model_fields.items() if not field.exclude]
-        return f"unknown key {key!r}", nearest(key, known)
-    if error == "missing":
-        return f"key {key!r} is missing", ""
-    fault = " " + message.removeprefix("Value error, ").removeprefix("Input ")
-    if error == "literal_error" and isinstance(value, str):
-        hint = nearest(value, re.findall("'([^']+)'", message))
-        fault += hint if "did you mean" in hint else ""
-    return (f"{key} = {shown(value)}" if key else ""), fault
-
-
-_REPR = reprlib.Repr()
-_REPR.maxlevel, _REPR.maxlist, _REPR.maxtuple, _REPR.maxdict = 2, 4, 4, 4
-_REPR.maxstring, _REPR.maxother = 60, 60
-
-
-def shown(value: object) -> str:
-    """Return a value as it is put into a message: cut short, however large or nested it is."""
-    return _REPR.repr(value)
 
 
 class _PlainLoader(yaml.SafeLoader):  # type: ignore[misc]  # untyped library

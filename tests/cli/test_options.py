@@ -55,7 +55,7 @@ def test_a_new_field_is_an_option_with_help_range_choices_and_default(
     for wrong in (("--n-looks", "8"), ("--n-looks", "two"), ("--corner", "left")):
         ran = vipbench("run", *wrong)
         assert ran.code == 2
-        assert f"Invalid value for '{wrong[0]}'" in ran.err
+        assert ran.err.startswith(f"error: {wrong[0]} {wrong[1]!r}: expected ")
 
 
 def test_a_new_field_is_read_into_the_record(

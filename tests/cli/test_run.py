@@ -21,16 +21,17 @@ from vipbench.runfolder.summary import read_summary
 
 def test_run_takes_every_documented_option_in_this_order(vipbench: Vipbench) -> None:
     options = (
-        "--model --name --step --base --adapter --suite --tasks --styles --data --include --limit "
-        "--ids --seed --batch-size --token-budget --dtype --quantize --device --prompt-format "
-        "--fit --runner --path --replay --seeds --metric --max-errors --workers --engine "
-        "--loaders --shard --judge-url --judge-model --judge-key-file --judge-key-env "
-        "--judge-prompt-from --judge-runs --judge-max-tokens --judge-reasoning-tokens "
-        "--judge-extra-body --judge-timeout --judge-workers --judge-price --judge-budget "
-        "--judge-max-calls --judge-ledger --extend --fresh --dry-run --out --help --base-url "
-        "--api-key-env --api-key-file --header --extra-body --system --image-format --image-detail "
-        "--image-order --max-side --reasoning-tokens --reasoning-effort --concurrency --tries "
-        "--timeout --deadline --price-in --price-out --budget --max-calls"
+        "--extend --fresh --dry-run --show-config --out --help --model --name --step --base "
+        "--adapter --dtype --quantize --device --prompt-format --runner --path --replay --suite "
+        "--tasks --styles --data --include --limit --ids --seed --fit --seeds --metric "
+        "--max-errors --batch-size --token-budget --workers --engine --loaders --shard "
+        "--base-url --api-key-env --api-key-file --header --extra-body --system "
+        "--image-format --image-detail --image-order --max-side --reasoning-tokens "
+        "--reasoning-effort --concurrency --tries --timeout --deadline --price-in "
+        "--price-out --budget --max-calls --judge-url --judge-model --judge-key-file "
+        "--judge-key-env --judge-prompt-from --judge-runs --judge-max-tokens "
+        "--judge-reasoning-tokens --judge-extra-body --judge-timeout --judge-workers "
+        "--judge-price --judge-budget --judge-max-calls --judge-ledger"
     )
     out = vipbench("run", "--help").out
     assert re.findall(r"^  (?:-\w, )?(--[\w-]+)", out, re.MULTILINE) == options.split()

@@ -171,7 +171,7 @@ RESULT = {"candidates": [{"answer": 51}], "question": "?", "qa_id": 9}
         (lines(OFFICIAL) + '{"question_id": "q1", "te', ":2:"),
         (lines(OFFICIAL, OFFICIAL) + '{"question_id": "q1", "text": NaN}', "NaN is not JSON"),
         (lines(OFFICIAL) + '{"question_id": "q1", "text": "A", "text": "B"}\n', "occurs twice"),
-        (lines(OFFICIAL, OFFICIAL | {"text": 3}), "line 2: text = 3: input should be a valid str"),
+        (lines(OFFICIAL, OFFICIAL | {"text": 3}), "line 2: text = 3 · expected text"),
         (lines(OFFICIAL, OFFICIAL | {"text": None}), "line 2: text = None"),
         (lines(OFFICIAL, OFFICIAL | {"text": ["A"]}), "line 2: text = ['A']"),
         (lines(OFFICIAL, {"question_id": "q1", "txt": "A"}), "'text' is missing · did you mean"),

@@ -165,8 +165,11 @@ def test_of_several_images_those_without_regions_stay_as_they_are(
     [
         ("{kind: surround}", "expected kind 'surround' and the key 'surround' together"),
         ("{surround: {kind: crop, amount: 3}}", "expected kind 'surround' and the key"),
-        ("{kind: surround, surround: {kind: crop, amount: 0}}", "amount = 0 should be greater"),
-        ("{kind: surround, surround: {kind: cut, amount: 1}}", "kind = 'cut' should be"),
+        (
+            "{kind: surround, surround: {kind: crop, amount: 0}}",
+            "amount = 0 · expected a number above",
+        ),
+        ("{kind: surround, surround: {kind: cut, amount: 1}}", "kind = 'cut' · expected"),
     ],
 )
 def test_mistakes_in_a_styles_file(tmp_path: Path, entry: str, said: str) -> None:

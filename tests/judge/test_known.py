@@ -37,12 +37,12 @@ def test_a_zero_for_a_reply_that_was_none_is_no_grade(tmp_path: Path) -> None:
     ("entries", "said"),
     [
         ({}, "holds no grade"),
-        ([], "Input should be a valid dictionary"),
-        ({"v1_0": "text"}, "v1_0: Input should be"),
-        ({"v1_0": {"score": []}}, "v1_0.score: List should have at least 1 item"),
-        ({"v1_0": {"score": ["much"]}}, "v1_0.score.0: "),
+        ([], "the file holds \\[\\] · expected a mapping of keys to values"),
+        ({"v1_0": "text"}, "v1_0 = 'text' · expected a mapping"),
+        ({"v1_0": {"score": []}}, "v1_0.score = \\[\\] · expected 1 or more entries"),
+        ({"v1_0": {"score": ["much"]}}, "v1_0.score.0 = 'much' · expected a number"),
         ({"v1_0": entry(7)}, r"v1_0: score \[7.0\] · expected grades from 0 to 1"),
-        ({"v1_0": {"score": [0.5], "more": 1}}, "v1_0.more: "),
+        ({"v1_0": {"score": [0.5], "more": 1}}, "unknown key 'v1_0.more'"),
     ],
 )
 def test_what_is_no_grade_file(tmp_path: Path, entries: object, said: str) -> None:

@@ -148,15 +148,15 @@ def test_a_template_may_speak_of_the_marks() -> None:
         ("tag:nummer", "'nummer' is unknown · did you mean"),
         ("tag:refer=braket", "refer 'braket' is unknown · did you mean 'bracket'?"),
         ("tag:refer=the {labl}", "refer holds {labl} · did you mean 'label'?"),
-        ("tag:long_offset=3", "long_offset should be two numbers"),
-        ("marker:radius=0", "radius = '0' should be greater than 0"),
+        ("tag:long_offset=3", "long_offset has one number · expected two"),
+        ("marker:radius=0", "radius = '0' · expected a number above 0"),
         ("marker:radios=5", "marker takes no 'radios' · did you mean 'radius'?"),
         ("marker:sqare", "'sqare' is unknown"),
         ("rectangle+", "'' is unknown"),
         ("rectangle+red", "expected a shape behind '+'"),
         ("rectangle+tag:words=none", "words=none concerns all marks"),
         ("tag:number:letter", "'letter' is a second text"),
-        ("rectangle:words=some", "words = 'some' should be 'full', 'plain' or 'none'"),
+        ("rectangle:words=some", "words = 'some' · expected 'full', 'plain' or 'none'"),
         ("mask:radius=5", "unknown key 'radius'"),
     ],
 )
@@ -202,7 +202,7 @@ wrong:
   settings: {kind: circel}
 """
     )
-    with pytest.raises(TaskError, match=r"wrong.*kind = 'circel' should be 'circle'"):
+    with pytest.raises(TaskError, match=r"wrong.*kind = 'circel' · expected 'circle'"):
         load_styles((tmp_path,))
     path = tmp_path / "styles.yaml"
     path.write_text(path.read_text().partition("wrong:")[0])

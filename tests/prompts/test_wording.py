@@ -175,7 +175,7 @@ def test_choices_left_open_are_drawn_as_ever() -> None:
         ({"articles": [True] * 4}, "4 articles were chosen, but there are 3 mentions"),
         ({"colors": ["red", "grin"]}, "color 'grin' is unknown · known: aqua"),
         ({"colours": ["red"]}, "unknown key 'colours' · did you mean 'colors'?"),
-        ({"colors": ["red", [1, 2, 300]]}, "colors.1.2 = 300 should be"),
+        ({"colors": ["red", [1, 2, 300]]}, "colors.1.2 = 300 · expected"),
         ({"shapes": ["ring", "point"]}, "shape 'ring' is unknown"),
     ],
 )

@@ -26,7 +26,7 @@ def test_a_judge_has_the_name_that_its_server_gave(tmp_path: Path) -> None:
 def test_a_broken_file_is_named_with_its_key(tmp_path: Path) -> None:
     files.write_json(tmp_path / JUDGE, {"judge": {"model": "m"}})
     with pytest.raises(
-        RunError, match=r"judge\.json: judge\.prompt_digest: .* judge the run again"
+        RunError, match=r"judge\.json: key 'judge\.prompt_digest' is missing · judge the run again"
     ):
         read_graded_by(tmp_path)
 

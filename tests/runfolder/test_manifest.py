@@ -204,7 +204,9 @@ def test_a_broken_certificate_is_named(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     files.write_json(manifests.CERTIFICATES / "x.json", content)
-    with pytest.raises(RunError, match=r"x.json: \w+: .* make it again with `vipbench certify`"):
+    with pytest.raises(
+        RunError, match=r"x.json: \w+ = .* make the certificate again with `vipbench certify`"
+    ):
         manifests.find_certificate("x", "cpu")
 
 

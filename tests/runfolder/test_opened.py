@@ -63,5 +63,5 @@ def test_lines_that_are_bound_are_not_read(tmp_path: Path) -> None:
     (folder / SUMMARY).write_text("not a row")
     open_run(bind_again(folder))
     (folder / SCORES).write_text("not a score\n")
-    with pytest.raises(RunError, match=r"scores\.jsonl:1: Invalid JSON"):
+    with pytest.raises(RunError, match=r"scores\.jsonl:1: the line: broken JSON"):
         open_run(folder)

@@ -235,7 +235,7 @@ def test_record_that_cannot_be_used(
         (metadata(boxes=[[1, 2, 3, 4]] * 3), "expected x0, y0, x1, y1, score"),
         (metadata(boxes=[[1, 2, 3, 4, 5]] * 2), "3 names, 2 boxes, 3 segms"),
         ({"boxs": [], "segms": []}, "key 'boxes' is missing · did you mean 'boxs'?"),
-        ([], "a valid dictionary"),
+        ([], "a mapping of keys to values"),
     ],
 )
 def test_metadata_that_cannot_be_used(

@@ -33,7 +33,7 @@ from vipbench.bench.settings import (
 from vipbench.console import QUIET, Console
 from vipbench.demo.embedded import CHECKPOINT, benchmark
 from vipbench.environment import versions
-from vipbench.errors import RunError, RunInterrupted, RunnerError
+from vipbench.errors import RunError, RunInterrupted, RunnerError, first_mistake
 from vipbench.runners.checkpoints.checkpoint import CheckpointInfo, check_checkpoint
 from vipbench.runners.device import check_names
 from vipbench.runners.spec import ONE_IMAGE
@@ -299,7 +299,7 @@ def _do(session: Session, job: Job) -> Outcome:
     path = session.folder / f"{job.name}.json"
     if path.exists():
         session.console.say(f"{job.name}: measured before")
-        return Outcome.model_validate_json(path.read_text(encoding="utf-8"))
+        return _outcome(path)
     session.console.say(f"{job.name} ...")
     job_path = session.folder / f"{job.name}.job"
     files.write_text(job_path, [job.model_dump_json()])
@@ -311,7 +311,15 @@ def _do(session: Session, job: Job) -> Outcome:
             f"bench {job.name}: failed ({why}): {lines or 'no output'} · repeat the command to "
             "resume from there"
         )
-    return Outcome.model_validate_json(path.read_text(encoding="utf-8"))
+    return _outcome(path)
+
+
+def _outcome(path: Path) -> Outcome:
+    """Read a measurement; RunError where it is broken."""
+    try:
+        return Outcome.model_validate_json(path.read_text(encoding="utf-8"))
+    except ValidationError as error:
+        raise RunError(f"{path}: {first_mistake(error)} · give --fresh to measure again") from error
 
 
 def _start(job: Path, result: Path) -> tuple[int, str]:

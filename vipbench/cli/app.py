@@ -5,20 +5,36 @@ import io
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, NoReturn
 
 import typer
 
+from vipbench.cli.commands import App, Group, run_app
 from vipbench.cli.printing import LogHandler, say
 from vipbench.errors import VipbenchError
 
-app = typer.Typer(
+
+class Commands(Group):
+    """All of them, by what they are for."""
+
+    headings: Mapping[str, str] = {
+        **dict.fromkeys(
+            ("run", "score", "merge", "import", "export", "judge"), "Answers and scores"
+        ),
+        **dict.fromkeys(("leaderboard", "compare", "gate", "power"), "Comparisons"),
+        **dict.fromkeys(("reproduce", "report", "sweep"), "Comparisons"),
+        **dict.fromkeys(("render", "check", "show", "ls", "name"), "Inspection"),
+        **dict.fromkeys(("certify", "convert", "bench"), "Checkpoints and machines"),
+        **dict.fromkeys(("data", "demo"), "Data"),
+    }
+
+
+app = App(
     name="vipbench",
+    cls=Commands,
     help="Measure how well vision-language models understand visual prompts.",
     no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -45,7 +61,7 @@ def main() -> None:
     try:
         try:
             _check_arguments(sys.argv[1:])
-            app(prog_name="vipbench")
+            sys.exit(run_app(app))
         except VipbenchError as error:
             say(f"error: {error}")
             sys.exit(error.exit_code)

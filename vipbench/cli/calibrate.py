@@ -6,12 +6,13 @@ from typing import Annotated
 import typer
 
 from vipbench.cli.app import app
+from vipbench.cli.commands import App
 from vipbench.cli.judge import judge_settings
 from vipbench.cli.options import RawValues, read_fields, record_command
 from vipbench.cli.printing import CONSOLE, print_tables, put
 from vipbench.errors import JudgeError
 
-judge_app = typer.Typer(help="Judges of free answers.", no_args_is_help=True)
+judge_app = App(help="Judges of free answers.", no_args_is_help=True)
 app.add_typer(judge_app, name="judge")
 
 

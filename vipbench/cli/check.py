@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from vipbench.cli import complete
 from vipbench.cli.app import app
 from vipbench.cli.options import RawValues, listed, read_fields, record_command, side_option
 from vipbench.cli.printing import CONSOLE, print_columns, put, verdict
@@ -27,7 +28,10 @@ if TYPE_CHECKING:
 def check(
     raw: RawValues,
     tasks: Annotated[
-        list[str], typer.Argument(metavar="TASK", help="Names of tasks.", show_default=False)
+        list[str],
+        typer.Argument(
+            autocompletion=complete.task, metavar="TASK", help="Names of tasks.", show_default=False
+        ),
     ],
     visibility: Annotated[
         bool,

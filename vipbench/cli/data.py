@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from vipbench.cli import complete
 from vipbench.cli.app import app
+from vipbench.cli.commands import App
 from vipbench.cli.options import Include, listed
 from vipbench.cli.printing import CONSOLE, print_columns, put, put_json, say
 from vipbench.errors import DataError
@@ -15,12 +17,15 @@ from vipbench.errors import DataError
 if TYPE_CHECKING:
     from vipbench.data.fetching.sources import Source
 
-data_app = typer.Typer(
-    help="Benchmark data: what is here, fetch it, where it lies.", no_args_is_help=True
-)
+data_app = App(help="Benchmark data: what is here, fetch it, where it lies.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 
-Keys = Annotated[list[str], typer.Argument(metavar="KEY", help="Keys of data.", show_default=False)]
+Keys = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="KEY", help="Keys of data.", show_default=False, autocompletion=complete.data_key
+    ),
+]
 
 
 @data_app.command("ls")

@@ -7,10 +7,11 @@ from typing import Annotated
 import typer
 
 from vipbench.cli.app import app
-from vipbench.cli.printing import put
+from vipbench.cli.commands import App
+from vipbench.cli.printing import CONSOLE, put
 from vipbench.errors import DataError
 
-demo_app = typer.Typer(
+demo_app = App(
     help="The embedded benchmark and the training of its checkpoints.", no_args_is_help=True
 )
 app.add_typer(demo_app, name="demo")
@@ -72,4 +73,4 @@ def demo_train(
             raise DataError(f"{option} {folder}: is not a folder · give a new or an earlier one")
     from vipbench.demo.train import train
 
-    train(state, out, seed=seed, threads=threads)
+    train(state, out, seed=seed, threads=threads, console=CONSOLE)

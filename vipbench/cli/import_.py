@@ -77,6 +77,7 @@ def import_answers(
         "answers": answers,
         "answers_format": as_format,
         "runner": IMPORTED,
+        "variables": raw.variables,
     }
     fields["tasks"] = _with_joint(answers, fields["include"])
     settings = checked(RunSettings, fields, "vipbench import")

@@ -13,7 +13,9 @@ import typer
 import typer.main
 from typer.core import TyperCommand
 
-from vipbench.errors import RunError
+from vipbench.cli.commands import Command, origins, used_variables
+from vipbench.cli.complete import BY_OPTION
+from vipbench.errors import RunError, VipbenchError
 from vipbench.option import INCLUDE, Option, Options
 
 if TYPE_CHECKING:
@@ -27,8 +29,15 @@ Include = Annotated[
 ]
 LARGEST_SQUARE = 4096
 """px; no model's square is near it, and larger sheets fill the memory."""
-RawValues = dict[str, Any]
-"""Name of an option -> text, number, path or list of them, as it was typed; None: it was not."""
+
+
+class RawValues(dict[str, Any]):
+    """Name of an option -> text, number, path or list of them, as typed; None: it was not."""
+
+    origins: Mapping[str, str] = {}
+    """Name -> variable or key of a job file that the value came from, instead of being typed."""
+    variables: Mapping[str, str] = {}
+    """The variables that were used, and their values."""
 
 
 def side_option(words: str, unset: str) -> Any:
@@ -100,7 +109,7 @@ def field_options(
                 yield from field_options(option.record, path=(*path, name))
 
 
-def read_fields(record: "type[Record]", raw: RawValues) -> dict[str, Any]:
+def read_fields(record: "type[Record]", raw: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields that a command has asked for; VipbenchError where a text cannot be read.
 
     The options of another record are a mapping, under the name of the field.
@@ -110,8 +119,20 @@ def read_fields(record: "type[Record]", raw: RawValues) -> dict[str, Any]:
         if option.name in raw:
             *above, name = option.path
             group = fields.setdefault(above[0], {}) if above else fields
-            group[name] = option.value(raw[option.name])
+            group[name] = _value(option, raw)
     return fields
+
+
+def _value(option: FieldOption, raw: Mapping[str, Any]) -> Any:
+    """Return a field's value; VipbenchError says where a text that cannot be read was written."""
+    try:
+        return option.value(raw[option.name])
+    except VipbenchError as error:
+        origin = getattr(raw, "origins", {}).get(option.name)
+        flag = option.flags[-1]
+        if origin is None or not str(error).startswith(flag):
+            raise
+        raise type(error)(f"{origin} ({flag}){str(error).removeprefix(flag)}") from error
 
 
 def record_command(
@@ -122,6 +143,7 @@ def record_command(
     *,
     words: Mapping[str, Option] | None = None,
     before: Mapping[str, str] | None = None,
+    headings: Mapping[str, str] | None = None,
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Add a command to an application that takes options from a record and some of its own.
 
@@ -134,6 +156,7 @@ def record_command(
         fields: those that the command asks for, in the order of its help; empty: all.
         words: what the command says of a field in place of what the record says.
         before: own parameter -> field in front of which its help stands; the others come last.
+        headings: field, or own parameter -> heading below which help lists it.
     """
 
     def add(function: Callable[..., None]) -> Callable[..., None]:
@@ -147,11 +170,17 @@ def record_command(
                 options = [
                     _worded(option, words or {}) for option in field_options(record(), fields)
                 ]
-                groups = {option.name: option.words.group for option in options}
-                kind = _grouped({name: group for name, group in groups.items() if group})
-                alone.command(name, cls=kind)(_with_options(function, options, before or {}))
+                groups = dict(headings or {})
+                for option in options:
+                    if group := option.words.group or groups.get(option.path[0]):
+                        groups[option.name] = group
+                kind = _grouped(groups)
+                said = RawValues()
+                alone.command(name, cls=kind)(_with_options(function, options, before or {}, said))
                 command = typer.main.get_command(alone)
-                return command.make_context(info_name, args, parent, **extra)
+                context = command.make_context(info_name, args, parent, **extra)
+                said.origins, said.variables = origins(context), used_variables(context)
+                return context
 
         app.command(name, cls=LazyCommand, help=function.__doc__)(lambda: None)
         return function
@@ -159,10 +188,10 @@ def record_command(
     return add
 
 
-def _grouped(groups: Mapping[str, str]) -> type[TyperCommand]:
+def _grouped(groups: Mapping[str, str]) -> type[Command]:
     """Return a command whose help lists some options, by the parameter's name, below a heading."""
 
-    class Grouped(TyperCommand):
+    class Grouped(Command):
         def format_options(self, ctx: Any, formatter: Any) -> None:
             by_heading: dict[str, list[tuple[str, str]]] = {}
             for parameter in self.get_params(ctx):
@@ -181,9 +210,15 @@ def _worded(option: FieldOption, words: Mapping[str, Option]) -> FieldOption:
 
 
 def _with_options(
-    function: Callable[..., None], options: Sequence[FieldOption], before: Mapping[str, str]
+    function: Callable[..., None],
+    options: Sequence[FieldOption],
+    before: Mapping[str, str],
+    said: RawValues,
 ) -> Callable[..., None]:
-    """Return a function with options in place of its first parameter, which gets what was typed."""
+    """Return a function with options in place of its first parameter, which gets what was typed.
+
+    That is put into `said`.
+    """
     _, *own = inspect.signature(function, eval_str=True).parameters.values()
     parameters = [_parameter(option) for option in options]
     for parameter in own:
@@ -193,8 +228,8 @@ def _with_options(
         parameters.insert(names.index(neighbour) if neighbour else len(names), parameter)
 
     def call(**values: Any) -> None:
-        raw = {option.name: values.pop(option.name) for option in options}
-        function(raw, **values)
+        said.update({option.name: values.pop(option.name) for option in options})
+        function(said, **values)
 
     call.__doc__ = function.__doc__
     call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
@@ -221,6 +256,7 @@ def _parameter(option: FieldOption) -> inspect.Parameter:
         show_default=words.unset or default is not None,
         min=min(least, default=None),
         max=max(most, default=None),
+        autocompletion=BY_OPTION.get(option.name),
     )
     return inspect.Parameter(
         option.name,

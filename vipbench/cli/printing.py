@@ -80,15 +80,6 @@ def put_json(value: object, *, ensure_ascii: bool = False) -> None:
     print(re.sub(r"[\x7f-\x9f\ud800-\udfff]", lambda match: f"\\u{ord(match[0]):04x}", text))
 
 
-def duration(seconds: float) -> str:
-    """Write seconds in words."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
-
-
 def verdict(n_errors: int, n_warnings: int = 0) -> str:
     """Write `412 errors, 1 warning`; only the errors where there is nothing else."""
     parts = [f"{n_errors:,} error{'s' * (n_errors != 1)}"]

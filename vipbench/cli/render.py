@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from vipbench.cli import complete
 from vipbench.cli.app import app
 from vipbench.cli.options import RawValues, read_fields, record_command, side_option
 from vipbench.cli.printing import put, save, say
@@ -26,7 +27,10 @@ from vipbench.option import Option
 def render(
     raw: RawValues,
     task: Annotated[
-        str, typer.Argument(metavar="TASK", help="Name of a task.", show_default=False)
+        str,
+        typer.Argument(
+            autocompletion=complete.task, metavar="TASK", help="Name of a task.", show_default=False
+        ),
     ],
     out: Annotated[
         Path,

@@ -9,17 +9,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vipbench.cli.app import app
+from vipbench.cli.job import config_text, take_job
 from vipbench.cli.judge import judge_settings
 from vipbench.cli.options import RawValues, read_fields, record_command
 from vipbench.cli.printing import (
     CONSOLE,
-    duration,
     print_columns,
     print_results,
     print_tables,
     put,
     say,
 )
+from vipbench.console import duration
 from vipbench.errors import RunError
 
 if TYPE_CHECKING:
@@ -28,9 +29,45 @@ if TYPE_CHECKING:
     from vipbench.runners.spec import Estimate
 
 
-@record_command(app, "run", before={"seeds": "metrics", "dry_run": "out"})
+HEADINGS = {
+    **dict.fromkeys(
+        ("suite", "tasks", "styles", "data", "include", "limit", "ids", "seed", "seeds", "fit"),
+        "What is asked",
+    ),
+    **dict.fromkeys(("metrics", "max_errors"), "What is asked"),
+    **dict.fromkeys(
+        ("model", "name", "step", "base", "adapter", "runner", "prompt_format", "dtype", "quantize"),
+        "What answers",
+    ),
+    **dict.fromkeys(("device", "path", "replay"), "What answers"),
+    **dict.fromkeys(
+        ("batch_size", "token_budget", "workers", "engine", "loaders", "shard"), "How fast"
+    ),
+    "judge": "Judge (--judge-url)",
+}
+"""What help lists together."""
+
+
+@record_command(
+    app,
+    "run",
+    before={"job": "model", "seeds": "metrics", "dry_run": "out", "show_config": "out"},
+    headings=HEADINGS,
+)
 def run(
     raw: RawValues,
+    context: typer.Context,
+    job: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="JOB",
+            is_eager=True,
+            callback=take_job,
+            help="YAML file of options by their long names, with _ or -; those that are typed, and "
+            "those of variables, go before it. Its paths are relative to the working directory.",
+            show_default=False,
+        ),
+    ] = None,
     seeds: Annotated[
         int | None,
         typer.Option(
@@ -42,6 +79,10 @@ def run(
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say what would be asked, how long, how large.")
+    ] = False,
+    show_config: Annotated[
+        bool,
+        typer.Option("--show-config", help="Only print all options as YAML, which is a job file."),
     ] = False,
 ) -> None:
     """Ask a model the questions of a suite under its styles, and score the answers.
@@ -72,7 +113,11 @@ def run(
         fields["device"] = _device_of_rank(fields["device"])
     if ":" in fields["runner"]:
         sys.path.append(str(Path.cwd()))  # where a user's own runner usually lies
-    settings = with_defaults(checked(RunSettings, fields, "vipbench run"), CONSOLE)
+    asked = checked(RunSettings, fields | {"variables": raw.variables}, "vipbench run")
+    if show_config:
+        put(config_text(context))
+        return
+    settings = with_defaults(asked, CONSOLE)
     if dry_run:
         _print_dry_run(run_dry_run.dry_run(settings, CONSOLE))
     elif seeds is not None:

@@ -159,6 +159,8 @@ def not_found(keys: Sequence[str], overrides: Mapping[str, DataSource]) -> str:
     """Say that the data of one or more keys are nowhere, and how to get them."""
     fetched = " ".join(key for key in keys if key in (*KEYS, *OTHER_KEYS))
     fetch = f", or `vipbench data fetch {fetched}`" if fetched else ""
+    if set(keys) <= set(KEYS):
+        fetch += "; `vipbench run --suite demo` has synthetic data of its own"
     if len(keys) > 1:
         known, option, each = f" · known: {', '.join(overrides)}", "KEY", ", for each"
     else:

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from vipbench.data.box_tally import BoxTally
 from vipbench.data.tasks import import_reader
 from vipbench.data.units import box_text, from_xywh, in_frame, region_warnings, stated
-from vipbench.errors import DataError, TaskError
+from vipbench.errors import DataError, TaskError, first_mistake
 from vipbench.files import SURROGATE, AmbiguousFile, writable
 from vipbench.images.decode import MAX_PIXELS, image_header, safe_path
 from vipbench.images.geometry import bounds, inside_image, intersects_image, is_inverted
@@ -91,7 +91,7 @@ def _read(records: Iterable[object], spec: TaskSpec) -> Iterator[object]:
     try:
         yield from records
     except (BadRecord, ValidationError) as error:
-        said = " ".join(str(error).split())
+        said = str(error) if isinstance(error, BadRecord) else first_mistake(error, error.title)
         raise TaskError(
             f"{spec.path}: reader {spec.reader!r} stopped at a record: {said:.200} · expected a"
             " Problem for a record that it cannot use, as reading.attempt yields one"

@@ -4,14 +4,14 @@ import hashlib
 import importlib.metadata
 import importlib.util
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from functools import cache, partial
 from pathlib import Path
 from types import ModuleType
 
 from vipbench.errors import TaskError, nearest
 from vipbench.images.shapes.registry import shape_names
-from vipbench.prompts.expressions import parse_styles
+from vipbench.prompts.expressions import SWEEPS, parse_styles
 from vipbench.prompts.mentions import (
     FIELD,
     MARK_FIELDS,
@@ -96,9 +96,22 @@ def named_file(files: Mapping[str, Path], name: str, fault: str) -> Path:
     return files[name]
 
 
+def _other_kind(name: str, include: Sequence[Path], but: str) -> str:
+    """Say what a name stands for that is none of the kind `but`; empty where it is no name."""
+    kinds: dict[str, tuple[Container[str], str]] = {
+        "task": (find_tasks(include), f"it is a task · give --tasks {name}"),
+        "suite": (find_suites(include), f"it is a suite · give --suite {name}"),
+        "style": ({**all_styles(include), **SWEEPS}, f"it is a style · give --styles {name}"),
+    }
+    said = [words for kind, (names, words) in kinds.items() if kind != but and name in names]
+    return f": {said[0]}" if said else ""
+
+
 def load_task(name: str, include: Sequence[Path] = ()) -> TaskSpec:
     """Load one task by name; TaskError names every mistake of a broken file at once."""
     tasks = find_tasks(include)
+    if name not in tasks and (other := _other_kind(name, include, "task")):
+        raise TaskError(f"task {name!r} is unknown{other}")
     path = named_file(tasks, name, f"task {name!r} is unknown")
     content = read_yaml(path)
     mistakes = [
@@ -204,7 +217,10 @@ def _style_mistakes(styles: object, known: Mapping[str, PromptStyle]) -> list[st
 
 def load_suite(name: str, include: Sequence[Path] = ()) -> Suite:
     """Load one suite by name; TaskError for mistakes, unknown tasks and unknown styles."""
-    path = named_file(find_suites(include), name, f"suite {name!r} is unknown")
+    suites = find_suites(include)
+    if name not in suites and (other := _other_kind(name, include, "suite")):
+        raise TaskError(f"suite {name!r} is unknown{other}")
+    path = named_file(suites, name, f"suite {name!r} is unknown")
     content = read_yaml(path)
     known = find_tasks(include)
     tasks = content.get("tasks")

@@ -5,16 +5,16 @@ The state (weights, optimiser, step) is saved every few minutes; the same comman
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
-from tqdm import tqdm
 from transformers import (
     CLIPImageProcessorPil,
     CLIPVisionConfig,
@@ -25,9 +25,13 @@ from transformers import (
     VipLlavaForConditionalGeneration,
 )
 
+from vipbench.console import QUIET, Console
 from vipbench.demo.generate import TRAINING_SEED, make
 from vipbench.demo.lessons import LOOKING, LOOKS, PHASES, Lesson, Lessons
 from vipbench.runners.prompt_formats import PromptTokenizer, encode_prompt, format_prompt
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 IMAGE_SIZE, PATCH = 64, 16
 WIDTH = 128
@@ -387,6 +391,7 @@ def train(
     save_minutes: float = 3.0,
     snapshot_every: int = 500,
     threads: int = 1,
+    console: Console = QUIET,
 ) -> None:
     """Train from the state in folder `state`, or from the start, to the end of the curriculum.
 
@@ -397,6 +402,7 @@ def train(
         save_minutes: time between two saves of the state.
         snapshot_every: steps between two checkpoints in `state`/snapshots.
         threads: of torch; on a shared machine one is the fastest.
+        console: shows bars.
     """
     torch.set_num_threads(threads)
     state.mkdir(parents=True, exist_ok=True)
@@ -408,11 +414,14 @@ def train(
     batches = LessonBatches(lessons, tokenizer)
     trainer = Trainer(state, tokenizer, seed)
     clock = _Clock(trainer, save_minutes)
-    for look in _ahead(LookBatches(lessons), trainer.looked, "looking", trainer.right):
+    show = partial(console.bar, unit=" steps")
+    looks = LookBatches(lessons)
+    for look in _ahead(looks, trainer.looked, trainer.right, partial(show, "looking")):
         trainer.look(look)
         clock.tick()
     steps = len(batches)
-    for micro_batches in _ahead(batches, trainer.step, "learning", trainer.right):
+    learning = partial(show, "learning")
+    for micro_batches in _ahead(batches, trainer.step, trainer.right, learning):
         trainer.learn(micro_batches, steps)
         clock.tick()
         if trainer.step % snapshot_every == 0:
@@ -435,14 +444,14 @@ class _Clock:
 
 
 def _ahead(
-    batches: Dataset[Any], start: int, what: str, right: Mapping[str, float]
+    batches: Dataset[Any], start: int, right: Mapping[str, float], show: "Callable[..., tqdm[Any]]"
 ) -> Iterator[Any]:
     """Yield the batches from a step on, made ahead by a worker, with a bar of what is right."""
     steps = range(start, len(batches))  # type: ignore[arg-type]  # both data sets have a length
     if not steps:
         return
     loader = DataLoader(batches, batch_size=None, sampler=steps, num_workers=1, prefetch_factor=4)
-    with tqdm(loader, desc=what, total=steps.stop, initial=start, unit="step") as bar:
+    with show(loader, total=steps.stop, initial=start) as bar:
         for batch in bar:
             yield batch
             bar.set_postfix({kind[-12:]: f"{value:.2f}" for kind, value in sorted(right.items())})

@@ -12,7 +12,7 @@ from vipbench.console import QUIET, Console
 from vipbench.digests import digest, facts
 from vipbench.endpoints.ledger import Spent
 from vipbench.endpoints.meter import Limits
-from vipbench.errors import ExtractorError, RunError, VipbenchError
+from vipbench.errors import ExtractorError, RunError, VipbenchError, first_mistake
 from vipbench.extractor.extracting import Extracted, Question, extract, recall
 from vipbench.extractor.ledger import EXTRACTIONS, Extraction
 from vipbench.extractor.settings import NONE, ExtractorSettings
@@ -267,9 +267,8 @@ def read_reports(folder: Path) -> tuple[ExtractorReport, ...]:
     try:
         return _REPORTS.validate_python(files.read_json(path))
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
         raise RunError(
-            f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']} · remove it, and name the "
+            f"{path}: {first_mistake(error)} · remove it, and name the "
             "extractor again: nothing in the ledger is asked twice"
         ) from error
 

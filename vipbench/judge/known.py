@@ -11,7 +11,7 @@ from pathlib import Path
 from pydantic import Field, TypeAdapter, ValidationError
 
 from vipbench import files
-from vipbench.errors import DataError, RunError
+from vipbench.errors import DataError, RunError, first_mistake
 from vipbench.schema import Record
 
 TOTAL = "total"
@@ -53,14 +53,11 @@ def read_known(path: Path) -> KnownGrades:
 
 
 def _read_grades(path: Path) -> KnownGrades:
-    expected = 'expected {"v1_0": {"model": […], "content": […], "score": […]}, …}'
+    form = '{"v1_0": {"model": […], "content": […], "score": […]}, …}'
     try:
         entries = TypeAdapter(dict[str, _Entry]).validate_python(files.read_json(path))
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"])) or "the file"
-        said = first["msg"].replace(" or instance of _Entry", "")
-        raise DataError(f"{path}: {where}: {said} · {expected}") from error
+        raise DataError(f"{path}: {first_mistake(error)} · a grade file is {form}") from error
     judges: Counter[str] = Counter()
     grades: dict[str, float] = {}
     n_unread = 0
@@ -73,7 +70,7 @@ def _read_grades(path: Path) -> KnownGrades:
         else:
             grades[name] = statistics.fmean(entry.score)
     if not grades:
-        raise DataError(f"{path}: holds no grade · {expected}")
+        raise DataError(f"{path}: holds no grade · expected {form}")
     return KnownGrades(judges=dict(judges), grades=grades, n_unread=n_unread)
 
 

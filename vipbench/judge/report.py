@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from vipbench import files
 from vipbench.endpoints.ledger import Spent
-from vipbench.errors import RunError
+from vipbench.errors import RunError, first_mistake
 from vipbench.judge.grading import Graded, Item, SampleGrade
 from vipbench.judge.reading import OTHER_SCALE
 from vipbench.judge.rubric import PUBLISHED_JUDGE, PUBLISHED_PROMPT, RUBRIC
@@ -154,9 +154,8 @@ def read_report(folder: Path) -> JudgeReport | None:
     try:
         return JudgeReport.model_validate(files.read_json(path))
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
         raise RunError(
-            f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']} · remove it, and judge "
+            f"{path}: {first_mistake(error)} · remove it, and judge "
             "the run again: no grade in the ledger is asked twice"
         ) from error
 

@@ -263,7 +263,7 @@ def _words(of: Shape) -> list[str]:
     bare = TAG_TEXTS if of == "tag" else ()
     if spec is not None and spec.settings is not None and spec.bare:
         bare = bare + get_args(spec.settings.model_fields[spec.bare].annotation)
-    return [*bare, *shape_names(), *COLORS]
+    return [*bare, *COLORS, *(() if of else shape_names())]
 
 
 def _number(key: str, value: str, text: str) -> float | int:

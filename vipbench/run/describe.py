@@ -63,6 +63,7 @@ def new_manifest(
         commit=commit,
         dirty=dirty,
         started=environment.now(),
+        variables=settings.variables,
     )
 
 

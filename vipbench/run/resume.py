@@ -99,6 +99,7 @@ def resume(folder: Path, prepared: Prepared, settings: RunSettings, console: Con
             "finished": None,
             "workers": settings.workers,
             "engine": settings.engine,
+            "variables": settings.variables,
         }
     )
     todo = [batch for batch in batches if batch not in answered]

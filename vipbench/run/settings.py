@@ -268,6 +268,9 @@ class RunSettings(Record):
         ),
     ] = None
     """The folder itself. Of a shard: `shard-<i>-of-<n>` in it, or behind that name."""
+    variables: dict[str, str] = Field(
+        default={}, description="Environment variables that options came from, for the manifest."
+    )
 
     @field_validator("name", mode="before")
     @classmethod

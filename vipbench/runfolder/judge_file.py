@@ -7,7 +7,7 @@ from typing import NamedTuple
 from pydantic import ConfigDict, Field, ValidationError
 
 from vipbench import files
-from vipbench.errors import RunError
+from vipbench.errors import RunError, first_mistake
 from vipbench.runfolder.folder import JUDGE
 from vipbench.schema import Record
 
@@ -70,9 +70,7 @@ def read_graded_by(folder: Path) -> GradedBy | None:
     try:
         report = _Report.model_validate(files.read_json(path))
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        key = ".".join(map(str, first["loc"])) or "the file"
-        raise RunError(f"{path}: {key}: {first['msg']} · judge the run again") from error
+        raise RunError(f"{path}: {first_mistake(error)} · judge the run again") from error
     if report.judge is None:
         return None
     return GradedBy(report.judge, tuple(sorted(report.models_returned)) or (report.judge.model,))

@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError
 from vipbench import files
 from vipbench.digests import added_facts, digest, facts
 from vipbench.endpoints.dialect import Dialect
-from vipbench.errors import RunError
+from vipbench.errors import RunError, first_mistake
 from vipbench.runfolder.endpoint_use import EndpointFacts, Usage
 from vipbench.runfolder.folder import MANIFEST, RUN_ADVICE, run_inside
 from vipbench.runfolder.plan import BatchLimit
@@ -40,9 +40,9 @@ CERTIFICATES = Path("results/certificates")
 """Where numerics certificates lie, below the working directory: `<settings digest>.json`."""
 PROMPT_NOTE = "prompt: "
 """How a note begins that says what of a checkpoint contradicts the prompts it was asked in."""
-RARE_KEYS = ("segments", "answered_by", "dialect", "usage")
-"""Keys of a manifest that are written only where they say something: that a run was extended, or
-what an endpoint did."""
+RARE_KEYS = ("segments", "answered_by", "dialect", "usage", "variables")
+"""Keys of a manifest that are written only where they say something: that a run was extended, what
+an endpoint did, or which variables were used."""
 Added = Literal["styles", "tasks", "samples"]
 """What a run can be extended by."""
 IMPORTED = "imported"
@@ -295,6 +295,9 @@ class Manifest(Record):
     """The parameters that the endpoint took; None: there was none, or nothing was asked yet."""
     usage: Usage | None = None
     """What its calls have taken."""
+    variables: dict[str, str] = Field(default={})
+    """Environment variables that options of the last start came from, and their values; in no
+    digest. The value is empty where it may hold a key."""
 
     @property
     def batch_limit(self) -> BatchLimit:
@@ -450,10 +453,9 @@ def read(folder: Path) -> Manifest:
     try:
         manifest = Manifest.model_validate(content)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        key = ".".join(map(str, first["loc"])) or "the file"
         raise RunError(
-            f"{path}: {key}: {first['msg']} · expected the manifest of this version of vipbench"
+            f"{path}: {first_mistake(error)} · this version of vipbench has not written it so · "
+            "put back what the run has written, or use the version that wrote it"
         ) from error
     if manifest.tasks.keys() != manifest.identity.tasks.keys():
         raise RunError(
@@ -500,10 +502,9 @@ def find_certificate(settings: str, device: str) -> CertificateRef | None:
     try:
         certificate = CertificateRef.model_validate(fields)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
         raise RunError(
-            f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']} · expected a certificate "
-            "of this version of vipbench · make it again with `vipbench certify`, or remove it"
+            f"{path}: {first_mistake(error)} · make the certificate again with `vipbench certify`, "
+            "or remove it"
         ) from error
     same_type = certificate.device.partition(":")[0] == device.partition(":")[0]
     return certificate if same_type else None

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Self
 from pydantic import Field, PrivateAttr, TypeAdapter, ValidationError
 
 from vipbench import files
-from vipbench.errors import RunError
+from vipbench.errors import RunError, first_mistake
 from vipbench.runfolder import bound
 from vipbench.runfolder.folder import MANIFEST, RUN_ADVICE, SCORES, SUMMARY, run_inside
 from vipbench.runfolder.lines import ScoreLine
@@ -220,10 +220,8 @@ def _parse_rows(path: Path) -> list[Row]:
     try:
         return _ROWS.validate_python(files.read_json(path, RUN_ADVICE))
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"])) or "the file"
         raise RunError(
-            f"{path}: {where}: {first['msg']} · use `vipbench score` to redo it"
+            f"{path}: {first_mistake(error)} · use `vipbench score` to redo it"
         ) from error
 
 

@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import re
 from collections.abc import Iterable
 from typing import Any, cast
 
@@ -43,12 +44,24 @@ def find_spec(name: str, *, is_live: bool = False) -> type[RunnerSpec]:
     if path is not None:
         module, _, cls = path.partition(":")
         return cast(type[RunnerSpec], getattr(importlib.import_module(module), cls))
+    if meant := _meant(name):
+        raise RunnerError(f"runner {name!r}: {meant}")
     if ":" not in name and name not in (plugins := list_plugins()):
         raise RunnerError(
             f"runner {name!r} is unknown{nearest(name, (*BUILT_IN, *plugins))} · a plugin may "
             "be named as package.module:Class"
         )
     return PluginSpec
+
+
+def _meant(name: str) -> str:
+    """Say what a name means that is an address or a model; empty where it may be a runner."""
+    if re.match(r"https?://|[\w.-]+:\d+(/|$)", name):
+        url = name if "://" in name else f"http://{name}"
+        return f"is an address · give --runner openai --base-url {url} --model NAME"
+    if "/" in name and ":" not in name:
+        return f"is a model, not what runs it · give --model {name}, with --runner hf or without"
+    return ""
 
 
 def list_runners() -> dict[str, str]:

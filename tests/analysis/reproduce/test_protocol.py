@@ -178,7 +178,10 @@ def test_the_proxy_is_not_the_judge(tmp_path: Path) -> None:
 
 def test_a_broken_judge_file_is_an_error(tmp_path: Path) -> None:
     run = judged(tmp_path, comparable="perhaps")
-    with pytest.raises(RunError, match=r"judge\.json: comparable: .* judge the run again"):
+    with pytest.raises(
+        RunError,
+        match=r"judge\.json: comparable = 'perhaps' · expected true or false · judge the run again",
+    ):
         reproduce([run])
 
 

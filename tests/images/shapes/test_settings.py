@@ -33,14 +33,18 @@ def test_what_is_not_said_has_its_default() -> None:
 @pytest.mark.parametrize(
     ("kind", "settings", "said"),
     [
-        (MarkerSettings, {"kind": "sqare"}, "kind = 'sqare' should be 'circle', 'dot'"),
+        (MarkerSettings, {"kind": "sqare"}, "kind = 'sqare' · expected 'circle', 'dot'"),
         (MarkerSettings, {"kind": "cross", "thickness": 0}, "but a cross has no area"),
-        (MarkerSettings, {"radius": 0}, "radius = 0 should be greater than 0"),
+        (MarkerSettings, {"radius": 0}, "radius = 0 · expected a number above 0"),
         (MarkerSettings, {"colour": "red"}, "unknown key 'colour' · known: anchor, kind"),
         (TagSettings, {"ink": "wite"}, "ink = 'wite' should be a color · did you mean 'white'"),
-        (TagSettings, {"offset": (1.0,)}, "offset = (1.0,) Tuple should have at least 2 items"),
-        (TagSettings, {"padding": (1.0, 2.0, 3.0, -4.0)}, "padding.3 = -4.0 should be greater"),
-        (LineSettings, {"line": "dotted"}, "line = 'dotted' should be 'solid', 'dashed' or"),
+        (TagSettings, {"offset": (1.0,)}, "offset = (1.0,) · expected 2 or more entries"),
+        (
+            TagSettings,
+            {"padding": (1.0, 2.0, 3.0, -4.0)},
+            "padding.3 = -4.0 · expected a number from 0",
+        ),
+        (LineSettings, {"line": "dotted"}, "line = 'dotted' · expected 'solid', 'dashed' or"),
     ],
 )
 def test_mistakes_are_named(kind: type[Record], settings: dict[str, Setting], said: str) -> None:

@@ -60,7 +60,7 @@ def test_hints_are_read(folder: Path) -> None:
     ("content", "message"),
     [
         ('{"promt_format": "hf"}', r"vipbench\.json: unknown key 'promt_format' · did you mean"),
-        ('{"prompt_format": "vicuna"}', r"vipbench\.json: prompt_format is 'vicuna' .*llava_v1"),
+        ('{"prompt_format": "vicuna"}', r"vipbench\.json: prompt_format = 'vicuna' .*llava_v1"),
         ("{", r"vipbench\.json: cannot be read as JSON"),
         ("[]", r"vipbench\.json: holds a list"),
     ],

@@ -14,7 +14,7 @@ from vipbench.analysis.reproduce.published import Published, Registry
 from vipbench.analysis.reproduce.records import FEW, JUDGE_METRIC, Case, Difference, Reason
 from vipbench.analysis.reproduce.results import Result, find_row
 from vipbench.data.tasks import all_styles, load_task
-from vipbench.errors import RunError
+from vipbench.errors import RunError, first_mistake
 from vipbench.report.text import percent
 from vipbench.runfolder.folder import JUDGE
 from vipbench.runfolder.manifest import IMPORTED, is_elsewhere
@@ -140,9 +140,7 @@ def _judge_facts(folder: Path) -> _JudgeFacts | None:
     try:
         return _JudgeFacts.model_validate(files.read_json(path))
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        key = ".".join(map(str, first["loc"])) or "the file"
-        raise RunError(f"{path}: {key}: {first['msg']} · judge the run again") from error
+        raise RunError(f"{path}: {first_mistake(error)} · judge the run again") from error
 
 
 def _style_reasons(case: Case) -> Iterable[Reason]:

@@ -13,9 +13,8 @@ from typing import NamedTuple
 from huggingface_hub import HfApi, snapshot_download
 from huggingface_hub import errors as hub_errors
 from huggingface_hub.hf_api import RepoFile
-from huggingface_hub.utils.tqdm import disable_progress_bars, enable_progress_bars
 
-from vipbench.console import QUIET, Console
+from vipbench.console import QUIET, Console, hub_bars
 from vipbench.data.fetching.archives import is_safe_name
 from vipbench.digests import file_digest
 from vipbench.errors import DataError
@@ -85,21 +84,17 @@ def download_files(
 
     Raises DataError where a file does not arrive with the size and the digest that were listed.
     """
-    if not console.shows_bars:
-        disable_progress_bars()
-    try:
-        with _explained(wanted):
-            snapshot_download(
-                wanted.repo,
-                repo_type="dataset",
-                revision=wanted.revision,
-                local_dir=folder,
-                allow_patterns=list(wanted.patterns),
-                ignore_patterns=[f"*{JUNK}"],
-            )
-    finally:
-        if not console.shows_bars:
-            enable_progress_bars()
+    total = sum(file.size for file in listed)
+    with _explained(wanted), hub_bars(wanted.repo, console, total) as bars:
+        snapshot_download(
+            wanted.repo,
+            repo_type="dataset",
+            revision=wanted.revision,
+            local_dir=folder,
+            allow_patterns=list(wanted.patterns),
+            ignore_patterns=[f"*{JUNK}"],
+            **bars,
+        )
     for file in listed:
         path = folder / file.path
         size = path.stat().st_size if path.is_file() else None

@@ -9,7 +9,8 @@ from pydantic import Field, model_validator
 
 from vipbench.data.cache import FETCHED
 from vipbench.data.fetching.archives import is_safe_name
-from vipbench.data.tasks import find_files, named_file
+from vipbench.data.tasks import find_files, find_tasks, load_task, named_file
+from vipbench.errors import TaskError
 from vipbench.schema import Record
 from vipbench.validation import checked, read_yaml
 
@@ -88,7 +89,12 @@ def find_sources(include: Sequence[Path] = ()) -> dict[str, Path]:
 
 def load_source(key: str, include: Sequence[Path] = ()) -> Source:
     """Load the description of one key; TaskError for an unknown key, naming a file's mistakes."""
-    path = named_file(find_sources(include), key, f"data {key!r}: no source is known")
+    sources = find_sources(include)
+    if key not in sources and key in find_tasks(include):
+        data = load_task(key, include).data
+        keys = [data] if isinstance(data, str) else [str(load_task(part).data) for part in data]
+        raise TaskError(f"data {key!r}: it is a task · give the key of its data, {keys[0]}")
+    path = named_file(sources, key, f"data {key!r}: no source is known")
     content = read_yaml(path)
     mistakes = []
     if content.get("key", key) != key or not re.fullmatch(r"\w[\w-]*", key):

@@ -13,18 +13,20 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, TYPE_CHECKING, NamedTuple
 from urllib.parse import urljoin, urlsplit
 
 import httpx2
 from pydantic import ValidationError
-from tqdm import tqdm
 
 from vipbench._version import __version__
 from vipbench.console import QUIET, Console
 from vipbench.errors import DataError, RunError
 from vipbench.files import read_json, size_in_words, unwritten, write_json
 from vipbench.schema import Record
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 MAX_REDIRECTS = 10
 PROGRESS = 1 << 20

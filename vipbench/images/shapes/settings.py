@@ -108,7 +108,7 @@ class TagSettings(Record):
     @model_validator(mode="after")
     def _is_pair(self) -> Self:
         if len(self.long_offset) == 1:
-            raise ValueError("long_offset should be two numbers: to the right, and down")
+            raise ValueError("long_offset has one number · expected two: to the right, and down")
         return self
 
     def offset_of(self, text: str) -> tuple[float, ...]:

@@ -14,7 +14,7 @@ from typing import Any, TypeGuard
 
 from pydantic import Field, ValidationError
 
-from vipbench.errors import RunnerError, nearest
+from vipbench.errors import RunnerError, first_mistake, nearest
 from vipbench.runners.checkpoints.adapters import AdapterInfo, check_adapter, check_not_original
 from vipbench.runners.checkpoints.download import download, find_folder
 from vipbench.runners.checkpoints.files import (
@@ -336,10 +336,7 @@ def read_hints(folder: Path) -> Hints:
     try:
         return Hints.model_validate(content)
     except ValidationError as error:
-        first = error.errors()[0]
-        raise RunnerError(
-            f"{path}: {first['loc'][0]} is {first['input']!r} · {first['msg'].lower()}"
-        ) from error
+        raise RunnerError(f"{path}: {first_mistake(error)}") from error
 
 
 def image_statistics(

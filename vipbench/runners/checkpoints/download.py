@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+from vipbench.console import Console, hub_bars
 from vipbench.errors import RunnerError, nearest
 from vipbench.files import check_regular, reason
 
@@ -15,6 +16,11 @@ def find_folder(model: str | Path, what: str = "model") -> tuple[Path, str]:
 
     `what` it is called in messages.
     """
+    if re.match("https?://", str(model)):
+        raise RunnerError(
+            f"{what} {model}: is an address · expected a checkpoint's folder or a hub id; a server "
+            f"is asked by --runner openai --base-url {model} --model NAME"
+        )
     path = Path(model).expanduser()
     if path.is_dir():
         _check_kinds(path)
@@ -49,7 +55,8 @@ def download(hub_id: str, patterns: tuple[str, ...], what: str = "model") -> Pat
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
-        return Path(snapshot_download(hub_id, allow_patterns=list(patterns)))
+        with hub_bars(hub_id, Console(shows_bars=True)) as bars:
+            return Path(snapshot_download(hub_id, allow_patterns=list(patterns), **bars))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         reason = " ".join(str(error).split())
         raise RunnerError(

@@ -175,7 +175,8 @@ def model_of(choice: ModelChoice) -> str:
         return choice.base or base_of(choice.adapter)
     if choice.model is None:
         raise RunnerError(
-            f"runner {choice.runner}: no model given · give --model FOLDER or a hub id"
+            f"runner {choice.runner}: no model given · give --model FOLDER or a hub id; only "
+            "--suite demo has a model of its own"
         )
     return choice.model
 

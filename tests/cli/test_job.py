@@ -1,0 +1,100 @@
+"""A run from a file: the same options, the same run."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.cli.conftest import Vipbench
+
+JOB = """\
+runner: oracle
+tasks: [vcr_qa, visual7w_pointing]
+limit: 2
+max-errors: 0.5
+metric: stated
+styles: [demo, none]
+fit: null
+ids: []
+"""
+
+
+def write(text: str) -> str:
+    Path("job.yaml").write_text(text, encoding="utf-8")
+    return "job.yaml"
+
+
+def test_a_job_file_is_the_command_that_it_stands_for(vipbench: Vipbench, data: list[str]) -> None:
+    pairs = dict(text.split("=", 1) for text in data[1::2])
+    job = write(JOB + yaml.safe_dump({"data": pairs, "out": "from-file"}))
+    assert vipbench("run", job).code == 0
+    typed = ("--tasks", "vcr_qa,visual7w_pointing", "--limit", "2", "--styles", "demo,none")
+    more = ("--runner", "oracle", "--max-errors", "0.5", "--metric", "stated", "-o", "typed")
+    assert vipbench("run", *typed, *more, *data).code == 0
+    for name in ("requests.jsonl", "responses.jsonl", "scores.jsonl", "summary.json"):
+        assert Path("from-file", name).read_bytes() == Path("typed", name).read_bytes()
+    one, two = (json.loads(Path(f, "manifest.json").read_text()) for f in ("from-file", "typed"))
+    assert one["identity"] == two["identity"]
+
+
+def test_what_is_typed_goes_before_a_variable_and_that_before_the_file(
+    vipbench: Vipbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = write("limit: 1\nseed: 1\nworkers: 1\nfit: crop\n")
+    monkeypatch.setenv("VIPBENCH_RUN_SEED", "2")
+    monkeypatch.setenv("VIPBENCH_RUN_WORKERS", "2")
+    ran = vipbench("run", job, "--workers", "3", "--show-config")
+    shown = yaml.safe_load(ran.out)
+    names = ("limit", "seed", "workers", "fit", "max_errors")
+    assert [shown[name] for name in names] == [1, 2, 3, "crop", 0.01]
+
+
+def test_the_configuration_that_is_shown_is_a_job_file(vipbench: Vipbench) -> None:
+    Path("a b").mkdir()
+    typed = ("--tasks", "vcr_qa", "--data", "vcr=a b", "--ids", "1,2", "--name", "no")
+    endpoint = ("--runner", "openai", "--base-url", "http://127.0.0.1:9/v1", "--timeout", "5")
+    header = ("--header", "A=env:HOME")
+    ran = vipbench("run", *typed, *endpoint, *header, "--batch-size", "8", "--show-config")
+    assert ran.code == 0
+    assert vipbench("run", write(ran.out), "--show-config").out == ran.out
+    shown = yaml.safe_load(ran.out)
+    assert (shown["data"], shown["name"], shown["header"]) == (["vcr=a b"], "no", ["A=env:HOME"])
+    assert "model: null  # the embedded\n" in ran.out
+    assert not list(Path().glob("results*"))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("limti: 3", "job.yaml: line 1: unknown key 'limti' · did you mean 'limit'?"),
+        ("judge-modle: x", "unknown key 'judge-modle' · did you mean 'judge_model'?"),
+        ("show_config: true", "unknown key 'show_config'"),
+        ("limit: true", "line 1: limit = True · expected text or a number · put a word such as"),
+        ("seed: 1\nlimit: {a: 1}", "line 2: limit = {'a': 1} · expected text or a number"),
+        ("limit: [1]", "limit = [1] · expected text or a number"),
+        ("fresh: 1", "fresh = 1 · expected true or false"),
+        ("max_errors: 0.1\nmax-errors: 0.1", "line 2: key 'max-errors' is there twice"),
+        ("limit: few", "job.yaml: limit 'few': expected a whole number from 1"),
+        ("limit: 1.5", "job.yaml: limit '1.5': expected a whole number from 1"),
+        ("fit: padd", "job.yaml: fit 'padd': expected 'pad', 'squash' or 'crop' · did you mean"),
+        ("batch_size: 0", "job.yaml: batch-size (--batch-size) '0': expected 'auto' or a whole"),
+        ("a: !!python/name:os.getcwd x", "job.yaml:1:4: not plain YAML"),
+        ("- limit", "job.yaml: expected a mapping of keys to values, not ['limit']"),
+        ("", "job.yaml: expected a mapping of keys to values, not None"),
+    ],
+)
+def test_a_mistake_in_a_job_file_is_named_with_its_line(
+    vipbench: Vipbench, text: str, said: str
+) -> None:
+    ran = vipbench("run", write(text))
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.startswith("error: job.yaml")
+    assert said in ran.err
+    assert ran.err.count("\n") == 1
+
+
+def test_a_job_file_that_is_not_there(vipbench: Vipbench) -> None:
+    ran = vipbench("run", "nope.yaml")
+    assert ran.code == 2
+    assert ran.err == "error: nope.yaml: cannot be read (No such file or directory)\n"
