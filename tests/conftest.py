@@ -19,6 +19,30 @@ os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
 os.environ.pop("RAY_ADDRESS", None)
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
+LONGEST = (
+    "demo/test_leaderboard.py",
+    "engine/test_ray_actors.py",
+    "html/test_browser.py",
+    "engine/test_processes.py",
+    "engine/test_loaders.py",
+    "engine/test_each.py",
+    "test_fuzz.py",
+    "test_openai_served.py",
+    "test_judge_served.py",
+)
+"""Files that take longest, which are begun first: begun last, one process would be left alone with
+them. Measured, in seconds of processors and of waiting."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # pytest-xdist would begin with the files of most tests, and those are quick ones.
+    if hasattr(config.option, "loadscopereorder"):
+        config.option.loadscopereorder = False
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    places = {Path(__file__).parent / name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path, len(LONGEST)))
 
 
 @pytest.fixture(autouse=True)

@@ -10,6 +10,7 @@ from typing import Any
 
 from PIL import Image
 
+from tests.fuzzing.calls import call
 from tests.judge_server import Asked
 from tests.runs import settings
 from vipbench import files
@@ -78,17 +79,12 @@ def command(folder: Path, url: str, *more: str) -> list[str]:
 
 
 def vipbench_command(*words: str) -> subprocess.CompletedProcess[str]:
-    program = "from vipbench.cli import main; main()"
-    return subprocess.run(
-        [sys.executable, "-c", program, *words],
-        cwd=REPO,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    """Give a command, in this process; a traceback is exit code 1, as at a shell."""
+    ran = call(words, REPO)
+    code = int(ran.code) if ran.code is not None else 1
+    return subprocess.CompletedProcess(words, code, ran.out, ran.err + ran.trace)
 
 
 def vipbench(folder: Path, url: str, *more: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command(folder, url, *more), cwd=REPO, capture_output=True, text=True, check=False
-    )
+    """Give the command of a run, in this process."""
+    return vipbench_command(*command(folder, url, *more)[3:])

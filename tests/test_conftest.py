@@ -1,6 +1,23 @@
 import socket
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+
+from tests.conftest import LONGEST, pytest_collection_modifyitems
+
+TESTS = Path(__file__).parent
+
+
+def test_the_longest_files_are_begun_first() -> None:
+    assert all((TESTS / name).is_file() for name in LONGEST)
+    names = ["a.py", LONGEST[1], "a.py", LONGEST[0], "b.py", LONGEST[1]]
+    items: list[Any] = [
+        SimpleNamespace(path=TESTS / name, place=place) for place, name in enumerate(names)
+    ]
+    pytest_collection_modifyitems(items)
+    assert [item.place for item in items] == [3, 1, 5, 0, 2, 4]
 
 
 def test_the_network_is_closed() -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from vipbench.errors import DataError
 from vipbench.files import reason
-from vipbench.schema import Record
+from vipbench.schema import Record, fixed_defaults
 
 REMEMBERED = 20_000
 """Images whose header and digest are remembered: more than a published test set has."""
@@ -76,12 +76,11 @@ def _added_fields(kind: type[Record]) -> frozenset[str]:
 def _leave_out(value: object, plain: Any, *, defaults: bool) -> None:
     """Remove from `plain`, the dumped `value`, what `facts` leaves out."""
     if isinstance(value, Record):
-        dropped = value.UNDIGESTED | (frozenset() if defaults else _at_default(value))
-        for name in type(value).model_fields:
-            if name in dropped:
-                plain.pop(name, None)
-            elif name in plain:
-                _leave_out(getattr(value, name), plain[name], defaults=defaults)
+        for name in value.UNDIGESTED | (frozenset() if defaults else _at_default(value)):
+            plain.pop(name, None)
+        for name, child in vars(value).items():
+            if name in plain and not isinstance(child, str | int | float):
+                _leave_out(child, plain[name], defaults=defaults)
     elif isinstance(value, Mapping):
         for child, child_plain in zip(value.values(), plain.values(), strict=True):
             _leave_out(child, child_plain, defaults=defaults)
@@ -92,9 +91,9 @@ def _leave_out(value: object, plain: Any, *, defaults: bool) -> None:
 
 def _at_default(record: Record) -> frozenset[str]:
     """Return the fields that were added after version 1 and have their default."""
-    fields = type(record).model_fields
+    default = fixed_defaults(type(record))
     return frozenset(
         name
         for name in _added_fields(type(record))
-        if getattr(record, name) == fields[name].get_default(call_default_factory=True)
+        if name in default and getattr(record, name) == default[name]
     )

@@ -5,6 +5,7 @@ Boxes, polygons and points are absolute pixels of the original image, as stored 
 """
 
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 
@@ -113,10 +114,28 @@ class SparseRecord(Record):
         return plain
 
     def default_of(self, name: str) -> object:
-        """Return the default of a field, where it follows from others from those of this record."""
+        """Return the default of a field, where it follows from others from those of this record.
+
+        It is shared by all records, so that it is there to be compared with.
+        """
+        fixed = fixed_defaults(type(self))
+        if name in fixed:
+            return fixed[name]
         field = type(self).model_fields[name]
-        data = dict(self.__dict__) if field.default_factory_takes_validated_data else None
-        return field.get_default(call_default_factory=True, validated_data=data)
+        return field.get_default(call_default_factory=True, validated_data=dict(self.__dict__))
+
+
+@cache
+def fixed_defaults(kind: type[Record]) -> Mapping[str, object]:
+    """Return the defaults of a record's fields, but for those that follow from other fields.
+
+    Made once: pydantic makes each anew, which takes most of the time of writing a record.
+    """
+    return {
+        name: field.get_default(call_default_factory=True)
+        for name, field in kind.model_fields.items()
+        if not field.is_required() and not field.default_factory_takes_validated_data
+    }
 
 
 def state_of(data: Mapping[str, Any]) -> AnswerState:

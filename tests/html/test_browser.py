@@ -434,6 +434,7 @@ def test_print_shows_the_tables_and_hides_the_controls(opened: Open, report: Pat
         assert not page.locator(name).is_visible()
 
 
+@pytest.mark.usefixtures("no_rendering")
 def test_pictures_beside_the_page_are_loaded(opened: Open, tmp_path: Path, images: Path) -> None:
     run = write_run(tmp_path / "run", [Item(), Item(id="q2")], images=images)
     page = opened(write_report([run], tmp_path / "out", max_inline=1))
@@ -442,6 +443,7 @@ def test_pictures_beside_the_page_are_loaded(opened: Open, tmp_path: Path, image
     assert "report_files/pictures/" in str(picture.get_attribute("src"))
 
 
+@pytest.mark.usefixtures("no_rendering")
 def test_without_pictures_the_page_says_why(opened: Open, tmp_path: Path, images: Path) -> None:
     run = write_run(tmp_path / "run", [Item()], images=images, redistribute=False)
     page = opened(write_report([run], tmp_path / "out"))
@@ -457,6 +459,7 @@ CHOSEN_IS_SEEN = """() => {
 """Waited for: rows are laid out again after each key and each scrolling."""
 
 
+@pytest.mark.usefixtures("no_rendering")
 def test_twenty_thousand_samples_stay_usable(opened: Open, tmp_path: Path, images: Path) -> None:
     n = 20_000
     items = [

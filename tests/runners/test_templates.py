@@ -87,6 +87,27 @@ def test_a_process_that_is_killed_is_started_again() -> None:
     assert render("again") == "again"
 
 
+def test_a_prompt_is_rendered_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    renderer = templates._Renderer()
+    monkeypatch.setattr(templates, "_renderer", renderer)
+    monkeypatch.setattr(renderer, "_room", 8)
+    asked: list[bytes] = []
+
+    def ask(line: bytes) -> dict[str, str]:
+        asked.append(line)
+        return {"text": "four"} if b"refuse" not in line else {"error": "refused"}
+
+    monkeypatch.setattr(renderer, "_ask", ask)
+    assert [render(text) for text in ("a", "b", "a", "b")] == ["four"] * 4
+    assert len(asked) == 2
+    # There is room for two; what failed is asked again, for that may have been the machine.
+    assert [render(text) for text in ("c", "c", "a")] == ["four"] * 3
+    for _ in range(2):
+        with pytest.raises(RunnerError, match="refused"):
+            render("refuse")
+    assert len(asked) == 6
+
+
 def test_threads_and_forks_do_not_mix_their_answers() -> None:
     with ThreadPoolExecutor(4) as pool:
         texts = [f"text {i}" for i in range(50)]
@@ -130,10 +151,7 @@ def test_it_is_always_the_same_day(monkeypatch: pytest.MonkeyPatch) -> None:
     for zone, language in (("Asia/Tokyo", "de_DE.UTF-8"), ("America/Lima", "C")):
         monkeypatch.setenv("TZ", zone)
         monkeypatch.setenv("LC_ALL", language)
-        process = templates._renderer._process
-        if process is not None:
-            process.kill()
-            process.wait()
+        monkeypatch.setattr(templates, "_renderer", templates._Renderer())  # a process of its own
         assert asking.render([], {}) == "26 Jul 2024 00:00:00 1721952000 Friday"
 
 

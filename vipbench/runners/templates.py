@@ -1,5 +1,6 @@
 """Chat templates: which one a checkpoint has, and what it writes, in bounded time and memory."""
 
+import hashlib
 import json
 import os
 import re
@@ -20,6 +21,9 @@ TEMPLATE_DATE = "2024-07-26"
 3.1 write where there is no clock (meta-llama/Llama-3.1-8B-Instruct, tokenizer_config.json)."""
 SECONDS = 10
 """After which a rendering is given up; a usual one takes less than a thousandth of one."""
+REMEMBERED = 16 << 20
+"""Characters of rendered prompts that are remembered, some ten thousands of them: a run writes each
+prompt twice, to plan its batches and to ask it, and `certify` or several seeds again."""
 _ENVIRONMENT = {
     "TZ": "UTC",
     "LC_ALL": "C",
@@ -114,9 +118,15 @@ def _shown(value: object, named: object) -> str:
 
 
 class _Renderer:
-    """The process that renders; started when it is first asked, and again after it has ended."""
+    """The process that renders; started when it is first asked, and again after it has ended.
+
+    What it rendered is the same each time, and is remembered up to a size.
+    """
 
     def __init__(self) -> None:
+        self._known: dict[bytes, str] = {}
+        """By the sha256 of the question."""
+        self._room = REMEMBERED
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._owner = 0
@@ -126,20 +136,34 @@ class _Renderer:
     def ask(self, question: Mapping[str, Any]) -> dict[str, str]:
         """Return `text`, or `error` in words."""
         line = json.dumps(question).encode() + b"\n"
+        key = hashlib.sha256(line).digest()
         with self._lock:
-            process = self._running()
-            assert process.stdin is not None
-            assert process.stdout is not None
-            start = time.monotonic()
-            answer = b""
-            with suppress(OSError):  # it has ended: there is no answer
-                process.stdin.write(line)
-                process.stdin.flush()
-                answer = process.stdout.readline()
-            if answer.endswith(b"\n"):
-                decoded: dict[str, str] = json.loads(answer)
-                return decoded
-            status = _end(self.__dict__)
+            known = self._known.get(key)
+            if known is not None:
+                return {"text": known}
+            answer = self._ask(line)
+            text = answer.get("text")
+            # Those that came first stay: a run reads its prompts from the first to the last, so
+            # that the latest ones would be gone whenever they are needed.
+            if text is not None and len(text) <= self._room:
+                self._room -= len(text)
+                self._known[key] = text
+        return answer
+
+    def _ask(self, line: bytes) -> dict[str, str]:
+        process = self._running()
+        assert process.stdin is not None
+        assert process.stdout is not None
+        start = time.monotonic()
+        answer = b""
+        with suppress(OSError):  # it has ended: there is no answer
+            process.stdin.write(line)
+            process.stdin.flush()
+            answer = process.stdout.readline()
+        if answer.endswith(b"\n"):
+            decoded: dict[str, str] = json.loads(answer)
+            return decoded
+        status = _end(self.__dict__)
         if time.monotonic() - start >= SECONDS:
             return {"error": f"does not end within {SECONDS} s"}
         how = f"signal {-status}" if status < 0 else f"exit code {status}"
