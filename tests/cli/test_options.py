@@ -83,7 +83,7 @@ def test_typed_text_is_read_as_the_field_wants_it() -> None:
         "shard": "2/4",
         "metrics": None,
         "data": None,
-        "limit": 3,
+        "limit": "3",
         "judge_price": "30,60",
         "judge_url": None,
     }

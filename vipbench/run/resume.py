@@ -88,7 +88,8 @@ def resume(folder: Path, prepared: Prepared, settings: RunSettings, console: Con
     if _is_finished(folder, manifest):
         console.say(f"{folder}: was already finished · nothing is asked again (--fresh redoes it)")
         return Started(folder, manifest, [], [], is_finished=True)
-    plan = _planned_before(folder, manifest, prepared.trials)
+    n_before = len(manifest.all_segments) - 1
+    plan = _planned_before(folder, manifest, prepared.trials, n_before)
     answered = resume_responses(folder / RESPONSES, plan, prepared.trials)
     batches = own_batches(settings.shard, plan)
     console.say(f"{folder}: resuming: {len(answered)} of {len(batches)} batches already answered")
@@ -106,19 +107,22 @@ def resume(folder: Path, prepared: Prepared, settings: RunSettings, console: Con
     return Started(folder, manifest, plan, todo)
 
 
-def _planned_before(folder: Path, manifest: Manifest, trials: Trials) -> list[tuple[int, ...]]:
+def _planned_before(
+    folder: Path, manifest: Manifest, trials: Trials, n_answered: int
+) -> list[tuple[int, ...]]:
     """Return the batches of a run as they were planned; RunError where they would differ now.
 
-    Those of finished segments stand in the answers, so that they are never planned again.
+    Those of the first `n_answered` segments stand in the answers, so that they are never planned
+    again.
     """
     segments = manifest.all_segments
-    n_finished = sum(segment.n_batches for segment in segments if segment.finished)
+    n_batches = sum(segment.n_batches for segment in segments[:n_answered])
     written = {}
-    if n_finished:
-        written = answers_file.written_batches(folder / RESPONSES, trials, n_finished)
+    if n_batches:
+        written = answers_file.written_batches(folder / RESPONSES, trials, n_batches)
     plan: list[tuple[int, ...]] = []
     for index, segment in enumerate(segments):
-        if segment.finished:
+        if index < n_answered:
             own = range(len(plan), len(plan) + segment.n_batches)
             batches = [written[number].indices for number in own if number in written]
         else:
@@ -127,7 +131,7 @@ def _planned_before(folder: Path, manifest: Manifest, trials: Trials) -> list[tu
             raise RunError(
                 f"{folder}: vipbench {segment.versions.get('vipbench')} planned its batches "
                 "differently · resume with that version, or use --fresh to start over"
-                if not segment.finished
+                if index >= n_answered
                 else f"{folder / RESPONSES}: the answers are not in the batches that were planned "
                 "· expected what the run has written · put it back, or use --fresh to start over"
             )
@@ -165,9 +169,9 @@ def _extended(
     folder, manifest = prepared.earlier.folder, prepared.earlier.manifest
     check_addition(prepared.earlier, prepared.identity)
     _check_path(folder, manifest, prepared)
-    trials, before = prepared.trials, _planned_before(folder, manifest, prepared.trials)
-    segments = manifest.all_segments
+    trials, segments = prepared.trials, manifest.all_segments
     index = len(segments)
+    before = _planned_before(folder, manifest, trials, index)
     plan = plan_trials(trials, limit, index)
     described = new_manifest(prepared, settings, limit, plan)
     old_tasks = manifest.identity.styles
@@ -204,6 +208,7 @@ def _extended(
             "n_starts": manifest.n_starts + 1,
             "workers": settings.workers,
             "engine": settings.engine,
+            "variables": settings.variables,
         }
     )
     todo = list(range(len(before), len(before) + len(plan)))
