@@ -97,7 +97,7 @@ def test_digested_records_name_the_fields_of_version_1(kind: type[Record]) -> No
         },
         VisualPrompt: {"text", "settings"},
         Region: {"id", "bridges", "image"},
-        Request: {"exif", "surround", "images"},
+        Request: {"exif", "surround", "images", "draw_sizes"},
         Judge: {"reasoning_tokens", "extra_body", "omitted"},
     }
     optional = {name for name, field in kind.model_fields.items() if not field.is_required()}
