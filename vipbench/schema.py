@@ -356,7 +356,7 @@ class Visibility(Record):
 class Surround(SparseRecord):
     """What is done to an image around the regions of a question, before it is fitted."""
 
-    SPARSE = frozenset({"regions"})
+    SPARSE = frozenset({"regions", "full"})
 
     kind: Literal["spotlight", "blur", "crop"]
     amount: float = Field(gt=0, le=100, allow_inf_nan=False)
@@ -366,6 +366,8 @@ class Surround(SparseRecord):
     """Of `crop`: the least width and height of the regions in px, before they are enlarged."""
     regions: tuple[Region, ...] = ()
     """Those that are left as they are; set with the request."""
+    full: bool = False
+    """The image is shown once more after that, as it is and with the same marks."""
 
     def of_image(self, index: int) -> "Surround | None":
         """Return what is done to one of several images; None: no region lies in it."""

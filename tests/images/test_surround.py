@@ -1,6 +1,7 @@
 """What is around the regions is taken away."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -158,6 +159,44 @@ def test_of_several_images_those_without_regions_stay_as_they_are(
     assert (loaded.each[0] == np.asarray(noise())).all()
     assert np.array_equal(loaded.each[1], alone.pixels)
     assert loaded.visibility == alone.visibility
+
+
+def test_crop_and_full_are_two_images_with_the_marks_of_each(tmp_path: Path) -> None:
+    noise().save(tmp_path / "a.png")
+    sample = marked(Region(box=(10, 10, 30, 30), polygons=(TRIANGLE,)))
+    full = build_request(sample, HEADLINE, 0)
+    small: dict[str, Any] = {"kind": "crop", "amount": 1.2, "least": 1}
+    both, crop = (
+        build_request(sample, style(name).model_copy(update={"surround": Surround(**fields)}), 0)
+        for name, fields in (("crop+full", small | {"full": True}), ("crop", small))
+    )
+    assert both.images == ("a.png", "a.png")
+    assert both.turns == crop.turns == full.turns
+    loaded, cropped, whole = (load_measured(each, tmp_path, None) for each in (both, crop, full))
+    assert cropped.pixels.shape != whole.pixels.shape
+    assert np.array_equal(loaded.each[0], cropped.pixels)
+    assert np.array_equal(loaded.each[1], whole.pixels)
+    assert loaded.visibility == (*cropped.visibility, *whole.visibility)
+    assert Request.model_validate(both.model_dump(mode="json")) == both
+
+
+def test_crop_and_full_is_asked_with_the_digest_of_its_file_twice() -> None:
+    region = Region(box=(40, 30, 60, 50))
+    of_files = [
+        build_request(marked(region), style("crop+full"), 0, image_digest=digest)
+        for digest in ("a" * 64, ["a" * 64], "b" * 64)
+    ]
+    assert of_files[0] == of_files[1]
+    assert len({each.key for each in (*of_files, ask("crop", region))}) == 3
+    assert of_files[0].key == request_key(of_files[0], 0, ["a" * 64] * 2)
+
+
+def test_crop_and_full_is_for_questions_about_one_image() -> None:
+    pair = marked(Region(box=(40, 30, 60, 50))).model_copy(
+        update={"images": ("a.png", "b.png"), "image_sizes": (SIZE, SIZE)}
+    )
+    with pytest.raises(DataError, match=r"shows 2 images · style 'crop\+full' shows one .* crop,"):
+        build_request(pair, style("crop+full"), 0)
 
 
 @pytest.mark.parametrize(

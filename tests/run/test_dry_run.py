@@ -46,20 +46,19 @@ def test_the_suite_field_asks_each_question_once(tmp_path: Path) -> None:
     plan = dry_run(RunSettings(suite="field", runner="majority", data=RELEASES, out=tmp_path))
     of_vcr = dict.fromkeys(["vcr_qa", "vcr_qar", "vcr_qar_turns"], "official_points")
     headlines = {"visual7w_pointing": "official_rectangles", "gar_bench_vqa": "contours"}
-    headlines |= {**of_vcr, "vpbench_depth": "vpbench"}
+    headlines |= {**of_vcr, "vpbench_depth": "vpbench", "vpbench_semantic": "vpbench"}
     tasks = [task for task, _ in plan.counts]
     assert dict(plan.counts) == {
         (task, headlines.get(task, "given")): 3 if task in of_vcr else 4 for task in tasks
     }
-    assert len(tasks) == 14
-    assert plan.n_left == 53
+    assert len(tasks) == 15
+    assert plan.n_left == 57
     assert not any(plan.n_errors.values())
 
 
 def test_the_suite_fragility_asks_each_question_17_times(tmp_path: Path) -> None:
     data = {"vpbench": RELEASES["vpbench"]}
     plan = dry_run(RunSettings(suite="fragility", runner="majority", data=data, out=tmp_path))
-    tasks = {task for task, _ in plan.counts}
-    assert len(plan.counts) == 17 * len(tasks)
-    assert {n for (task, _), n in plan.counts.items() if task == "vpbench_depth"} == {4}
+    assert {task for task, _ in plan.counts} == {"vpbench_depth", "vpbench_semantic"}
+    assert list(plan.counts.values()) == [4] * 17 * 2
     assert not any(plan.n_errors.values())

@@ -191,23 +191,28 @@ def test_a_task_about_two_images_is_asked_of_whoever_takes_them(tmp_path: Path) 
     assert [(each.code, each.n) for each in report.findings] == [("missing_image", 4)]
 
 
-def test_a_runner_of_one_image_is_told_all_tasks_that_show_several(tmp_path: Path) -> None:
+def refused(folder: Path, **fields: object) -> str:
+    """Ask a runner that takes one image, and return what it says."""
     blink = Path(__file__).parent.parent / "data" / "blink"
+    given = {"data": {"blink": DataSource(blink, blink)}, "runner": "vipllava", **fields}
+    with pytest.raises(RunnerError) as told:
+        run(settings(folder, model=str(CHECKPOINT), **given))
+    return str(told.value)
+
+
+def test_a_runner_of_one_image_is_told_all_tasks_that_show_several(tmp_path: Path) -> None:
     names = ("visual_correspondence", "relative_depth", "semantic_correspondence")
     tasks = tuple(f"blink_{name}" for name in names)
-    given = settings(
-        tmp_path,
-        include=(),
-        tasks=tasks,
-        data={"blink": DataSource(blink, blink)},
-        runner="vipllava",
-        model=str(CHECKPOINT),
-    )
-    with pytest.raises(RunnerError) as told:
-        run(given)
-    assert str(told.value) == (
+    assert refused(tmp_path, tasks=tasks, include=()) == (
         "blink_visual_correspondence: 4 questions show several images; "
         "blink_semantic_correspondence: 4 questions show several images · runner vipllava takes "
         f"{ONE_IMAGE} · ask with --runner hf or openai · or ask the others: --tasks "
         "blink_relative_depth"
+    )
+
+
+def test_a_runner_of_one_image_is_told_the_style_that_shows_two(tmp_path: Path) -> None:
+    assert refused(make_task(tmp_path), styles="demo,crop+full") == (
+        "own: 20 questions show several images under crop+full · runner vipllava takes "
+        f"{ONE_IMAGE} · ask with --runner hf or openai · or leave the style out"
     )

@@ -81,8 +81,29 @@ def build_request(
         options=tuple(LETTERS[: len(sample.choices)]),
         key="",
     )
+    if request.surround is not None and request.surround.full:
+        request = _with_full_image(request)
+        image_digest = (*_listed(image_digest), *_listed(image_digest))
     version = task.version if task else 0
     return request.model_copy(update={"key": request_key(request, version, image_digest)})
+
+
+def _listed(digests: str | Sequence[str]) -> tuple[str, ...]:
+    return (digests,) if isinstance(digests, str) else tuple(digests)
+
+
+def _with_full_image(request: Request) -> Request:
+    """Show the image of a request a second time, with the marks and nothing taken away."""
+    again = tuple(
+        each.model_copy(update={"region": each.region.model_copy(update={"image": 1})})
+        for each in request.visual_prompts
+    )
+    update = {
+        "images": (request.image, request.image),
+        "draw_sizes": request.draw_sizes * 2,
+        "visual_prompts": request.visual_prompts + again,
+    }
+    return request.model_copy(update=update)
 
 
 def _surround(name: str, sample: Sample, style: PromptStyle) -> Surround | None:
@@ -91,6 +112,11 @@ def _surround(name: str, sample: Sample, style: PromptStyle) -> Surround | None:
         return None
     if not sample.regions:
         raise DataError(f"{name}: style {style.name!r} keeps the regions, but there are none")
+    if style.surround.full and sample.images:
+        raise DataError(
+            f"{name}: shows {len(sample.images)} images · style {style.name!r} shows one image "
+            "twice, and is for questions about one · use style crop, or leave it out"
+        )
     if style.surround.kind == "crop":
         return style.surround.model_copy(update={"regions": sample.regions})
     for index in sorted({region.image for region in sample.regions}):
@@ -111,7 +137,7 @@ def request_key(request: Request, task_version: int, image_digest: str | Sequenc
     sampled, temperature and seed too; and what later versions add to a request, where it does not
     have its default. Of several images, the bytes of each file count, in order.
     """
-    digests = (image_digest,) if isinstance(image_digest, str) else tuple(image_digest)
+    digests = _listed(image_digest)
     images = digests if any(digests) else request.all_images
     if len(images) != len(request.all_images):
         raise ValueError(f"{request.id}: {len(images)} digests of {len(request.all_images)} images")

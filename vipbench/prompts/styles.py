@@ -64,8 +64,8 @@ def _named_style(name: str, entry: object) -> PromptStyle:
         raise TaskError(f"{where}: expected a mapping, not {shown(entry)}")
     fields = copy.copy(entry)  # an alias may name it twice
     mistakes = []
-    if not re.fullmatch(r"[\w.-]+", name):
-        mistakes.append("the name may hold letters, digits and the characters _ . - only")
+    if not re.fullmatch(r"[\w.+-]+", name):
+        mistakes.append("the name may hold letters, digits and the characters _ . + - only")
     mistakes += [f"unknown key {key!r}" for key in ("name", "inline") if key in fields]
     kind = fields.get("kind", "marks")
     if kind == "marks" and not (fields.get("shapes") and fields.get("colors")):

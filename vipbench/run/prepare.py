@@ -232,16 +232,20 @@ def _check_batches(settings: RunSettings, spec: RunnerSpec) -> None:
 
 def _check_several(spec: RunnerSpec, facts: Mapping[str, TaskFacts]) -> None:
     """Refuse questions about several images for a runner that takes one."""
-    several = {task: found.n_several for task, found in facts.items() if found.n_several}
+    several = {task: found for task, found in facts.items() if found.n_several}
     if not several or spec.several_images:
         return
-    counts = "; ".join(
-        f"{task}: {n:,} questions show several images" for task, n in several.items()
-    )
-    others = [task for task in facts if task not in several]
+    counts, styles = [], False
+    for task, found in several.items():
+        under = f" under {', '.join(found.several_styles)}" if found.several_styles else ""
+        counts.append(f"{task}: {found.n_several:,} questions show several images{under}")
+        styles = styles or bool(found.several_styles)
+    others = [] if styles else [task for task in facts if task not in several]
     rest = f" · or ask the others: --tasks {','.join(others)}" if others else ""
+    rest += " · or leave the style out" if styles else ""
     raise RunnerError(
-        f"{counts} · runner {spec.name} takes {ONE_IMAGE} · ask with --runner hf or openai{rest}"
+        f"{'; '.join(counts)} · runner {spec.name} takes {ONE_IMAGE} · ask with --runner hf or "
+        f"openai{rest}"
     )
 
 

@@ -75,6 +75,8 @@ class TaskFacts:
     """What in the texts that are sent looks wrong; empty: nothing."""
     n_several: int = 0
     """Requests that show several images."""
+    several_styles: tuple[str, ...] = ()
+    """Styles that show several images where a question is about one."""
     notes: tuple[str, ...] = ()
     """Warnings that a wrong score may come of, for the user: one line for each code."""
 
@@ -185,6 +187,8 @@ def _task_trials(
                     )
                     tally.boxes_for_polygons += n_drawn_from_box(request)
                     tally.n_several += bool(request.images)
+                    if request.images and not sample.images:
+                        tally.several_styles.setdefault(style.name)
                     tally.texts.add(sample, style, request)
                     trial = _trial(spec, style, sample, request)
                 digest.update(trial_facts(trial))
@@ -198,6 +202,7 @@ def _task_trials(
         image_modes=tally.image_modes,
         boxes_for_polygons=tally.boxes_for_polygons,
         n_several=tally.n_several,
+        several_styles=tuple(tally.several_styles),
         digest=digest.hexdigest(),
         texts_note=tally.texts.note(spec.name),
         notes=tally.notes(spec.name),
@@ -241,6 +246,7 @@ class _Tally:
         self.image_modes: dict[str, str] = {}
         self.boxes_for_polygons = 0
         self.n_several = 0
+        self.several_styles: dict[str, None] = {}
         self.texts = TextWarnings()
         self._noted: dict[str, Problem | _Warning] = {}
 

@@ -180,6 +180,7 @@ def test_the_variants_of_vpbench_can_be_told_apart(tmp_path: Path) -> None:
     main = effects(found, "main")
     assert found.notes == ()
     factors = {factor for factor, _ in main}
-    assert factors == {"color", "marker", "marker_radius", "tag", "tag_offset & tag_size"}
+    labels = "tag_offset & tag_long_offset & tag_size"
+    assert factors == {"color", "marker", "marker_radius", "tag", labels}
     assert main["marker_radius", "15 px"].effect == pytest.approx(0.4 * 4 / 5)
     assert main["tag", "id_number"].effect == pytest.approx(0, abs=1e-9)
