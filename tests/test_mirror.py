@@ -21,6 +21,7 @@ ELSEWHERE = {
     "vipbench/extractor/ledger.py": "tests/extractor/test_runs.py",
     "vipbench/extractor/options.py": "tests/cli/test_extractor.py",
     "vipbench/exchange/export.py": "tests/cli/test_import_.py",
+    "vipbench/data/suites.py": "tests/data_package/test_tasks.py",
     "vipbench/geometry.py": "tests/test_package.py",
     "vipbench/images/shapes/draws.py": "tests/images/test_draw.py",
     "vipbench/images/shapes/freehand.py": "tests/images/test_draw.py",
