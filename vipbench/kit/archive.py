@@ -89,6 +89,8 @@ def _check_names(path: Path, infos: Sequence[zipfile.ZipInfo]) -> None:
             raise Tampered(path, name, "is a folder · expected plain files")
         if info.flag_bits & _ENCRYPTED:
             raise Tampered(path, name, "is encrypted")
+        if info.compress_type not in (zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED):
+            raise Tampered(path, name, f"is compressed by method {info.compress_type}")
         if name in seen:
             raise Tampered(path, name, "stands there twice")
         if info.file_size > LARGEST:

@@ -60,7 +60,11 @@ def rescore(
         for packed in answers():
             rule = manifest.tasks[packed.trial.task].rule
             expected = _expected(packed, extra, rule)
+            seen: set[str] = set()
             while waiting is not None and _is_of(waiting, packed):
+                if waiting.metric in seen:
+                    raise RunError(f"{_name(packed)} is scored twice by {waiting.metric}")
+                seen.add(waiting.metric)
                 for joint in joints:
                     joint.add(waiting)
                 wanted = expected.pop(waiting.metric, None)

@@ -114,6 +114,8 @@ class _Checks:
         except VipbenchError as error:
             said = str(error).replace(f"{self.folder / member}", "").lstrip(": ")
             raise self._tampered(member, said.replace(f"{self.folder}/", "")) from error
+        except (ValueError, KeyError) as error:  # such as a kind that no answer has
+            raise self._tampered(member, f"does not fit the others ({error})") from error
 
     def _tampered(self, member: str, what: str) -> Tampered:
         return Tampered(self.path, member, what)
@@ -137,7 +139,7 @@ class _Checks:
             found = {task: hashlib.sha256() for task in manifest.identity.requests}
             for packed in self._answers():
                 task = packed.trial.task
-                if task not in found:
+                if task not in found or task not in manifest.tasks:
                     raise self._tampered(RUN_ANSWERS, f"task {task!r} is not one of the run")
                 found[task].update(manifests.trial_facts(packed.whole_trial()))
             return {task: digest.hexdigest() for task, digest in found.items()}
@@ -164,7 +166,7 @@ class _Checks:
     def _check_rows(self, manifest: Manifest) -> None:
         """Sum the scores up again."""
         lines = files.read_lines(self.folder / RUN_SCORES, ScoreLine)
-        computed = summarise(manifest, lines)
+        computed: list[Row] = self._parsed(RUN_SCORES, lambda: summarise(manifest, lines))
         packed: list[Row] = self._parsed(RUN_SUMMARY, lambda: read_summary(self.folder / RUN))
         if len(computed) != len(packed):
             what = f"has {len(packed):,} rows, and the scores make {len(computed):,}"
