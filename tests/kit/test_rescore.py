@@ -24,7 +24,7 @@ def run_of(**fields: Any) -> Manifest:
 
 
 def packed(text: str | None, id_: str = "q", **fields: Any) -> PackedAnswer:
-    name = {"task": TASK, "style": "demo", "id": id_}
+    name: dict[str, Any] = {"task": TASK, "style": "demo", "id": id_}
     error = "gone" if text is None else None
     answer = ResponseLine(**name, key="k", batch=0, text=text, error=error, **fields)
     trial = Trial(**name, kind="choice", target="B", group="g")

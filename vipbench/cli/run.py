@@ -36,7 +36,17 @@ HEADINGS = {
     ),
     **dict.fromkeys(("metrics", "max_errors"), "What is asked"),
     **dict.fromkeys(
-        ("model", "name", "step", "base", "adapter", "runner", "prompt_format", "dtype", "quantize"),
+        (
+            "model",
+            "name",
+            "step",
+            "base",
+            "adapter",
+            "runner",
+            "prompt_format",
+            "dtype",
+            "quantize",
+        ),
         "What answers",
     ),
     **dict.fromkeys(("device", "path", "replay"), "What answers"),

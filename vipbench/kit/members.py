@@ -43,11 +43,17 @@ class PackedAnswer(Record):
         """Return the trial with a request that has the key and the letters, and no question."""
         if self.key is None:
             return self.trial
-        name = {"task": self.trial.task, "style": self.trial.style, "id": self.trial.id}
         request = Request(
-            **name, turns=("",), image="", fit="pad", max_new_tokens=1, options=self.options,
+            task=self.trial.task,
+            style=self.trial.style,
+            id=self.trial.id,
+            turns=("",),
+            image="",
+            fit="pad",
+            max_new_tokens=1,
+            options=self.options,
             key=self.key,
-        )  # fmt: skip
+        )
         return self.trial.model_copy(update={"request": request})
 
 

@@ -59,7 +59,8 @@ def _is_hopeless(one: Comparison) -> bool:
 
 def _runs(outcome: Reproduction) -> Iterator[str]:
     """Yield which runs are held against published numbers, each result once."""
-    named = {one.runs: one.model for one in (*outcome.comparisons, *outcome.unlisted)}
+    named = {one.runs: one.model for one in outcome.comparisons}
+    named |= {one.runs: one.model for one in outcome.unlisted}
     for runs, model in named.items():
         yield f"{', '.join(runs)} ({model})"
 
