@@ -10,8 +10,7 @@ import pytest
 from tests.kit.made import content, forged, in_json
 from vipbench.errors import RunError
 from vipbench.kit.archive import Tampered, opened
-from vipbench.kit.members import CONTENTS, RUN_ANSWERS, RUN_SCORES, RUN_SUMMARY
-from vipbench.kit.pack import TIME
+from vipbench.kit.members import CONTENTS, MODE, RUN_ANSWERS, RUN_SCORES, RUN_SUMMARY, TIME
 
 
 def check(path: Path) -> None:
@@ -62,6 +61,7 @@ def rewritten(archive: Path, change: Callable[[zipfile.ZipInfo], str | None]) ->
     with zipfile.ZipFile(path, "w") as file:
         for name, data in content(archive).items():
             info = zipfile.ZipInfo(name, TIME)
+            info.external_attr = MODE
             named = change(info)
             if named is not None:
                 info.filename = named
@@ -91,6 +91,15 @@ def test_unsafe_names_are_refused(archive: Path, name: str, said: str) -> None:
     with pytest.raises(Tampered, match=said) as raised:
         check(archive)
     assert raised.value.member == name
+
+
+def test_what_was_packed_again_is_refused(archive: Path) -> None:
+    def dated(info: zipfile.ZipInfo) -> str:
+        info.date_time = (2026, 1, 1, 0, 0, 0)
+        return info.filename
+
+    with pytest.raises(Tampered, match="has another time"):
+        check(rewritten(archive, dated))
 
 
 def test_a_link_is_refused(archive: Path) -> None:

@@ -15,10 +15,12 @@ from vipbench.kit import pack
 from vipbench.kit.make import Kit, make_kit
 from vipbench.kit.members import (
     CONTENTS,
+    MODE,
     RUN_ANSWERS,
     RUN_JUDGE,
     RUN_MANIFEST,
     RUN_SCORES,
+    TIME,
     Contents,
     PackedAnswer,
 )
@@ -83,8 +85,8 @@ def test_members_stand_in_one_order_at_one_time(small: Kit) -> None:
         "run/summary.json",
         "reproduce.json",
     ]
-    assert {info.date_time for info in infos} == {pack.TIME}
-    assert {info.external_attr for info in infos} == {pack.MODE}
+    assert {info.date_time for info in infos} == {TIME}
+    assert {info.external_attr for info in infos} == {MODE}
 
 
 def test_contents_bind_every_member_and_the_run(small: Kit) -> None:

@@ -99,6 +99,10 @@ def test_hours_and_a_limit_are_refused(tmp_path: Path) -> None:
         settle(tmp_path / "kit", settings(tmp_path, hours=1, limit=1), QUIET)
 
 
+def test_all_samples_may_be_said_outright(tmp_path: Path) -> None:
+    assert settle(tmp_path / "kit", settings(tmp_path, limit="all"), QUIET).limit is None
+
+
 def test_what_is_no_plan_is_refused(tmp_path: Path) -> None:
     (tmp_path / "kit").mkdir()
     (tmp_path / "kit" / plan.PLAN).write_text("{}")

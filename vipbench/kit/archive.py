@@ -13,7 +13,16 @@ from pydantic import ValidationError
 
 from vipbench import files
 from vipbench.errors import CheckFailed, RunError
-from vipbench.kit.members import CONTENTS, FORMAT, LARGEST, MEMBERS, REQUIRED, Contents
+from vipbench.kit.members import (
+    CONTENTS,
+    FORMAT,
+    LARGEST,
+    MEMBERS,
+    MODE,
+    REQUIRED,
+    TIME,
+    Contents,
+)
 from vipbench.runfolder.manifest import Written
 
 LARGEST_CONTENTS = 1 << 20
@@ -145,6 +154,9 @@ def _check_gaps(path: Path, archive: zipfile.ZipFile, infos: Sequence[zipfile.Zi
             )
             if info.header_offset != end or info.comment or info.extra or n_extra:
                 raise Tampered(path, info.filename, "has bytes before it or in its header")
+            if info.date_time != TIME or info.external_attr != MODE:
+                what = "has another time or other rights than a kit gives"
+                raise Tampered(path, info.filename, what)
             end = info.header_offset + _LOCAL_HEADER + n_name + info.compress_size
     if archive.start_dir != end:
         raise Tampered(path, "the archive", "has bytes that belong to no member")

@@ -23,6 +23,10 @@ REQUIRED = (RUN_MANIFEST, RUN_ANSWERS, RUN_SCORES, RUN_SUMMARY, VERDICTS)
 OPTIONAL = (RUN_JUDGE, CERTIFICATE, BENCH)
 MEMBERS = (*REQUIRED, *OPTIONAL)
 """All that an archive may hold beside its contents."""
+TIME = (1980, 1, 1, 0, 0, 0)
+"""Of every member: the first that a zip archive can name."""
+MODE = 0o644 << 16
+"""Of every member, in the upper half of its attributes: a plain file."""
 LARGEST = 1 << 31
 """Bytes of a member, unpacked: the whole suite under one style has a tenth of it."""
 

@@ -23,12 +23,14 @@ from vipbench.kit.members import (
     CONTENTS,
     LARGEST,
     MEMBERS,
+    MODE,
     RUN,
     RUN_ANSWERS,
     RUN_JUDGE,
     RUN_MANIFEST,
     RUN_SCORES,
     RUN_SUMMARY,
+    TIME,
     VERDICTS,
     Contents,
     PackedAnswer,
@@ -50,10 +52,6 @@ STAGE = "archive"
 """Folder of the members as they are packed, for who wants to read them first."""
 ARCHIVE = "kit.zip"
 SUBMISSION = DRAFT
-TIME = (1980, 1, 1, 0, 0, 0)
-"""Of every member: the first that a zip archive can name."""
-MODE = 0o644 << 16
-"""Of every member, in the upper half of its attributes: a plain file."""
 UNIX = 3
 _FREE_TEXT = ("notes", "name", "prompt_format_from", "converted_from")
 """Keys of a manifest that may name the machine or its user."""

@@ -86,11 +86,11 @@ def settle(folder: Path, settings: KitSettings, console: Console) -> Plan:
     asked = settings.model_dump(mode="json", exclude=set(APART))
     if path.exists():
         return _former(path, asked)
-    if settings.hours is not None and settings.limit is not None:
+    if settings.hours is not None and settings.most_samples is not None:
         raise RunError("--hours with --limit: one of them says how much is asked · leave one out")
     tasks = settings.tasks or load_suite(str(settings.suite), settings.include).tasks
     measured: dict[str, Measured] = {}
-    choice = Choice(tuple(tasks), settings.limit)
+    choice = Choice(tuple(tasks), settings.most_samples)
     if settings.hours is not None:
         for task in tasks:
             measured[task] = _probe(folder / PROBES / task, settings, task, console)
