@@ -48,7 +48,7 @@ def test_nothing_of_the_machine_and_no_question_is_packed(
     monkeypatch.chdir(work)
     make_task(work, n=10)
     spoil(work, 3)  # an error, whose words name the file
-    asked = settings(work, max_errors=1.0, n_certificate=1, name="alice/vip")
+    asked = settings(work, max_errors=1.0, n_certificate=1)
     made = make_kit(asked)
     everything = b"".join(content(made.archive).values()) + made.submission.read_bytes()
     for private in (str(tmp_path), str(work), str(home), "alice", "lab-gpu-7"):
@@ -58,7 +58,6 @@ def test_nothing_of_the_machine_and_no_question_is_packed(
     assert len(texts) == 10
     assert not [text for text in texts if text.encode() in everything]
     assert b"What is" not in everything
-    assert json.loads(content(made.archive)[RUN_MANIFEST])["name"] == "<user>/vip"
     assert verify(made.archive).confirmed
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from vipbench.kit.settings import KitSettings
 
 FIELDS = (
-    *("model", "base", "adapter", "runner", "name", "dtype", "quantize", "device"),
+    *("model", "base", "adapter", "runner", "dtype", "quantize", "device"),
     *("batch_size", "token_budget", "prompt_format", "workers", "loaders"),
     *("suite", "tasks", "data", "include", "limit", "hours", "seed", "max_errors"),
     *("n_certificate", "n_bench", "fresh", "out"),

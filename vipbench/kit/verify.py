@@ -29,7 +29,7 @@ from vipbench.kit.members import (
 )
 from vipbench.kit.pack import registry_digest, verdicts_of
 from vipbench.kit.rescore import Rescored, rescore
-from vipbench.report.names import model_name
+from vipbench.report.names import called
 from vipbench.report.text import counted
 from vipbench.runfolder import manifest as manifests
 from vipbench.runfolder.lines import ScoreLine
@@ -93,7 +93,7 @@ class _Checks:
         self._say_what_is_left(manifest)
         versions = manifest.versions
         about = (
-            f"{model_name(manifest)}, {self.contents.machine.device}, "
+            f"{called(self.folder / RUN, manifest).name}, {self.contents.machine.device}, "
             f"vipbench {versions.get('vipbench')}, torch {versions.get('torch')}, "
             f"{manifest.finished or manifest.started}"
         )
