@@ -29,6 +29,8 @@ ELSEWHERE = {
     "vipbench/images/shapes/outlines.py": "tests/images/test_draw.py",
     "vipbench/images/shapes/spec.py": "tests/images/shapes/test_registry.py",
     "vipbench/images/shapes/strokes.py": "tests/images/test_draw.py",
+    "vipbench/kit/members.py": "tests/kit/test_pack.py",
+    "vipbench/kit/settings.py": "tests/kit/test_plan.py",
     "vipbench/option.py": "tests/cli/test_options.py",
     "vipbench/prompts/colors.py": "tests/prompts/test_styles.py",
     "vipbench/prompts/words.py": "tests/prompts/test_wording.py",
