@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from vipbench import files
+from vipbench.data.suites import Suite
 from vipbench.runfolder import manifest as manifests
 from vipbench.runfolder.folder import SUMMARY
 from vipbench.runfolder.lines import ScoreLine
 from vipbench.runfolder.manifest import Identity, Manifest, Settings, TaskRun
-from vipbench.schema import PromptStyle, Suite, Tags
+from vipbench.schema import PromptStyle, Tags
 from vipbench.scoring.summary import summarise
 
 RED: Tags = {"shape": ("rectangle",), "color": ("red",), "size": ("small",), "n_marks": ("1",)}

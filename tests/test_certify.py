@@ -247,3 +247,16 @@ def test_the_report_shows_flips_and_scores(few_words: Certificate) -> None:
     assert few_words.margins is None
     assert "margins" not in lines
     assert math.isclose(few_words.agreement, 1 - few_words.n_flipped / 4)
+
+
+def test_runs_in_a_given_folder_go_on(
+    checkpoint: Path, tasks: Path, few_words: Certificate, tmp_path: Path
+) -> None:
+    """What an earlier command has answered is taken from there, and nothing is asked again."""
+    asked = settings(checkpoint, tasks, dtype="bfloat16", tasks=("words",))
+    first = certify(asked, 4, tmp_path / "c.json", scratch=tmp_path / "runs")[1]
+    answers = [tmp_path / "runs" / name / RESPONSES for name in ("reference", "certified")]
+    before = [path.stat().st_mtime_ns for path in answers]
+    again = certify(asked, 4, tmp_path / "c.json", scratch=tmp_path / "runs")[1]
+    assert [path.stat().st_mtime_ns for path in answers] == before
+    assert first.flips == again.flips == few_words.flips

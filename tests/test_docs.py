@@ -17,7 +17,11 @@ from vipbench.cli import app
 from vipbench.data.tasks import all_styles, find_suites, find_tasks
 
 REPO = Path(__file__).parent.parent
-PAGES = [REPO / "README.md", *sorted((REPO / "docs").glob("*.md"))]
+PAGES = [
+    REPO / "README.md",
+    *sorted((REPO / "docs").glob("*.md")),
+    REPO / "results" / "community" / "README.md",
+]
 OWN = {"shop_signs"}
 """Tasks that a page tells the reader to write."""
 

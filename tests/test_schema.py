@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from vipbench.data.suites import Suite
 from vipbench.schema import (
     PromptChoices,
     PromptStyle,
@@ -12,7 +13,6 @@ from vipbench.schema import (
     Request,
     Response,
     Sample,
-    Suite,
     TaskSpec,
     VisualPrompt,
 )

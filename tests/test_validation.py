@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 import yaml
 
+from vipbench.data.suites import Suite
 from vipbench.errors import DataError, TaskError
-from vipbench.schema import PromptStyle, Record, Suite, TaskSpec
+from vipbench.schema import PromptStyle, Record, TaskSpec
 from vipbench.validation import checked, read_yaml, shown
 
 TASK: dict[str, Any] = {

@@ -4,6 +4,7 @@ The same samples are asked twice: one at a time in float32 by plain `generate`, 
 these settings asks them. Both are runs like any other, so what is certified is what runs.
 """
 
+import contextlib
 import math
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -139,6 +140,7 @@ def certify(
     n: int = N,
     out: Path | None = None,
     *,
+    scratch: Path | None = None,
     console: Console = QUIET,
 ) -> tuple[Path, Certificate]:
     """Measure what rounding does to the answers of a run, and write the certificate.
@@ -147,6 +149,8 @@ def certify(
         settings: of the run; the samples are those of its tasks or suite.
         n: samples in all: equal numbers of each task, rounded up, chosen by the seed.
         out: the file; None: where a run with these settings finds it.
+        scratch: folder of the two runs, which resume what a killed command has left there; None:
+            one that goes at the end.
         console: takes messages and shows bars.
 
     Returns:
@@ -168,10 +172,10 @@ def certify(
     plain = tolerant | one_by_one | {"dtype": "float32"}
     if "path" in spec.heeds:
         plain["path"] = "reference"
-    with tempfile.TemporaryDirectory(prefix="vipbench-certify-") as scratch:
+    with _folder(scratch) as folder_of_runs:
         reference, certified = (
             run(
-                sampled.model_copy(update={**changes, "out": Path(scratch) / name}),
+                sampled.model_copy(update={**changes, "out": folder_of_runs / name}),
                 # Both runs would send the same messages.
                 console=console if name == "certified" else replace(console, say=QUIET.say),
             )
@@ -187,6 +191,16 @@ def certify(
     path = out or CERTIFICATES / f"{certificate.settings_digest}.json"
     files.write_json(path, certificate.model_dump(mode="json"))
     return path, certificate
+
+
+@contextlib.contextmanager
+def _folder(scratch: Path | None) -> Iterator[Path]:
+    """Lend a folder for the two runs."""
+    if scratch is not None:
+        yield scratch
+        return
+    with tempfile.TemporaryDirectory(prefix="vipbench-certify-") as made:
+        yield Path(made)
 
 
 def _samples(settings: RunSettings, n: int) -> RunSettings:

@@ -14,7 +14,7 @@ COMMANDS = (
     *("run", "score", "merge", "export", "import", "judge"),
     *("leaderboard", "compare", "gate", "power", "reproduce", "report", "sweep"),
     *("render", "check", "show", "ls", "name"),
-    *("certify", "convert", "bench"),
+    *("certify", "kit", "verify", "convert", "bench"),
     *("data", "demo"),
 )
 """All of them, in the order in which help lists them."""

@@ -103,7 +103,8 @@ def test_a_variable_is_used_told_and_kept(
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
-        ("LIMIT", "few", "error: VIPBENCH_RUN_LIMIT 'few': expected a whole number from 1"),
+        ("LIMIT", "few", "error: VIPBENCH_RUN_LIMIT (--limit) 'few': expected a whole number"),
+        ("WORKERS", "0", "error: VIPBENCH_RUN_WORKERS '0': expected a whole number from 1 to 1024"),
         ("FIT", "padd", "error: VIPBENCH_RUN_FIT 'padd': expected 'pad', 'squash' or 'crop'"),
         ("FRESH", "perhaps", "error: VIPBENCH_RUN_FRESH 'perhaps': expected true or false"),
         ("BATCH_SIZE", "0", "error: VIPBENCH_RUN_BATCH_SIZE (--batch-size) '0': expected 'auto'"),

@@ -11,7 +11,7 @@ from vipbench.errors import TaskError
     ("typed", "names"),
     [
         ("vipbench rep", ["reproduce", "report"]),
-        ("vipbench run --suite ", ["demo", "paper", "regression"]),
+        ("vipbench run --suite pap", ["paper"]),
         ("vipbench run --tasks vcr_qa,visual", ["vcr_qa,visual7w_pointing"]),
         ("vipbench run --styles demo,red_r", ["demo,red_rectangle"]),
         ("vipbench run --runner or", ["oracle"]),

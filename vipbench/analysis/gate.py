@@ -18,13 +18,14 @@ from vipbench.analysis.pairs import (
     read_side,
     rounding_of,
 )
+from vipbench.data.suites import PowerGoal
 from vipbench.data.tasks import find_suites, load_suite
 from vipbench.errors import RunError, nearest
 from vipbench.report.text import number, p_text, percent, points
 from vipbench.runfolder.lines import ScoreLine
 from vipbench.runfolder.manifest import marked_styles
 from vipbench.runfolder.summary import ALL
-from vipbench.schema import PowerGoal, Record
+from vipbench.schema import Record
 from vipbench.stats import MIN_CLUSTERS, Design, holm
 from vipbench.validation import checked, read_yaml
 

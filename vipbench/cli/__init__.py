@@ -13,6 +13,7 @@ from vipbench.cli import export, import_
 from vipbench.cli import compare, gate, power
 from vipbench.cli import certify
 from vipbench.cli import reproduce
+from vipbench.cli import kit, verify
 from vipbench.cli import report
 from vipbench.cli import sweep
 from vipbench.cli import render, check, show
@@ -35,6 +36,7 @@ __all__ = [
     "export",
     "gate",
     "import_",
+    "kit",
     "leaderboard",
     "ls",
     "main",
@@ -48,4 +50,5 @@ __all__ = [
     "score",
     "show",
     "sweep",
+    "verify",
 ]

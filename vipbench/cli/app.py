@@ -25,7 +25,9 @@ class Commands(Group):
         **dict.fromkeys(("leaderboard", "compare", "gate", "power"), "Comparisons"),
         **dict.fromkeys(("reproduce", "report", "sweep"), "Comparisons"),
         **dict.fromkeys(("render", "check", "show", "ls", "name"), "Inspection"),
-        **dict.fromkeys(("certify", "convert", "bench"), "Checkpoints and machines"),
+        **dict.fromkeys(
+            ("certify", "kit", "verify", "convert", "bench"), "Checkpoints and machines"
+        ),
         **dict.fromkeys(("data", "demo"), "Data"),
     }
 

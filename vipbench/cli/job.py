@@ -108,6 +108,8 @@ def config_text(context: Any) -> str:
 def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(each) for each in value]
+    if isinstance(value, str) and re.fullmatch("0|[1-9][0-9]{0,8}", value):
+        return int(value)  # some options take a number or a word, and so a text
     return str(value) if isinstance(value, Path) else value
 
 

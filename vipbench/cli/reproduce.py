@@ -42,7 +42,11 @@ def reproduce(
     out: Annotated[
         Path | None,
         typer.Option(
-            "-o", "--out", metavar="PATH", help="Folder of the tables.", show_default=False
+            "-o",
+            "--out",
+            metavar="PATH",
+            help="Folder of the files that say all.",
+            show_default=False,
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
@@ -69,13 +73,15 @@ def reproduce(
 
 
 def _print(result: "Reproduction", paths: list[Path]) -> None:
-    from vipbench.analysis.reproduce import text
-    from vipbench.report.terminal import grid_table
+    from vipbench.analysis.reproduce.screen import screen
+    from vipbench.report.terminal import plain_table
 
-    if result.comparisons:
-        print_tables(grid_table(text.table(result)))
-    for line in text.details(result):
+    shown = screen(result, [str(path) for path in paths])
+    for line in shown.top:
         put(line)
-    put(text.summary(result))
-    for path in paths:
-        put(path)
+    if shown.table is not None:
+        put()
+        print_tables(plain_table(shown.table))
+        put()
+    for line in shown.bottom:
+        put(line)

@@ -9,6 +9,7 @@ from functools import cache, partial
 from pathlib import Path
 from types import ModuleType
 
+from vipbench.data.suites import Suite
 from vipbench.errors import TaskError, nearest
 from vipbench.images.shapes.registry import shape_names
 from vipbench.prompts.expressions import SWEEPS, parse_styles
@@ -20,7 +21,7 @@ from vipbench.prompts.mentions import (
     refer_mistakes,
 )
 from vipbench.prompts.styles import load_styles
-from vipbench.schema import DataSource, Problem, PromptStyle, Sample, Suite, TaskSpec
+from vipbench.schema import DataSource, Problem, PromptStyle, Sample, TaskSpec
 from vipbench.validation import YamlMapping, checked, read_yaml
 
 Reader = Callable[[DataSource], Iterator[Sample | Problem]]

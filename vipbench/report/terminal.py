@@ -1,6 +1,7 @@
 """Tables for a terminal: any grid, the rows of a run, their breakdown, the spread over seeds."""
 
 from collections.abc import Collection, Iterator, Sequence
+from typing import Literal
 
 from rich.console import Console, ConsoleOptions
 from rich.table import Table
@@ -33,6 +34,17 @@ def grid_table(grid: Grid, *, unbroken: int = 0) -> Table:
             no_wrap=column < unbroken,
             overflow="ellipsis" if column < unbroken else "fold",
         )
+    for row in grid.rows:
+        table.add_row(*map(_text, row))
+    return table
+
+
+def plain_table(grid: Grid) -> Table:
+    """Lay out a grid without its title and without lines, a space between columns."""
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="")
+    for column, name in enumerate(grid.header):
+        justify: Literal["left", "right"] = "left" if column in grid.words else "right"
+        table.add_column(_text(name), justify=justify, overflow="fold")
     for row in grid.rows:
         table.add_row(*map(_text, row))
     return table

@@ -94,6 +94,19 @@ def find_device(name: str | None) -> "torch.device":
     return device
 
 
+def device_in_words(name: str | None) -> str:
+    """Return the device that a name stands for, with the name of a GPU: `cuda:0 NVIDIA A100`.
+
+    Raises:
+        RunnerError: There is no such device here.
+    """
+    import torch
+
+    device = find_device(name)
+    words = torch.cuda.get_device_name(device) if device.type == "cuda" else ""
+    return f"{device} {words}".strip()
+
+
 def assign_devices(device: "torch.device", n: int) -> list[str]:
     """Return a device for each of `n` workers: a GPU each, or the CPU for all of them.
 

@@ -120,7 +120,7 @@ def score(trial: Trial, response: Response, metric: str | None = None) -> Score:
         return Score(value=float(right), answer=option.letter)
     try:
         return score_text(
-            trial.kind, response.text, trial.target, option_texts(trial.request), _rule_of(metric)
+            trial.kind, response.text, trial.target, option_texts(trial.request), rule_of(metric)
         )
     except ValueError as error:
         raise ValueError(f"{trial.task}: {error}") from error
@@ -297,7 +297,7 @@ def _shared_tags(tags: Sequence[Tags]) -> Iterator[tuple[str, tuple[str, ...]]]:
             yield axis, values if all(other == values for other in others) else ("mixed",)
 
 
-def _rule_of(metric: str | None) -> Rule:
+def rule_of(metric: str | None) -> Rule:
     """Return the rule that a metric reads answers by."""
     rules: dict[str, Rule] = {metric_name("choice", rule): rule for rule in get_args(Rule)}
     return rules.get(metric or "", "exact")

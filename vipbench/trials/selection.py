@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple, get_args
 
 from vipbench.data.locate import not_found
+from vipbench.data.suites import Suite
 from vipbench.data.task_data import locate_task
 from vipbench.data.tasks import all_styles, load_suite, load_task
 from vipbench.errors import DataNotFound, TaskError
@@ -18,7 +19,6 @@ from vipbench.schema import (
     PromptStyle,
     Rule,
     StyleKind,
-    Suite,
     TaskSpec,
 )
 

@@ -58,7 +58,7 @@ def test_the_paired_difference_stands_beside_the_published_one(tmp_path: Path) -
     assert one.published == pytest.approx(-0.1)
     assert one.is_inside
     assert all(each.verdict == "not comparable" for each in found.comparisons)
-    said = text.details(found)[-1]
+    [said] = [text.beside_text(each) for each in found.beside if each.group == "all"]
     assert "run minus" in said
     assert "both graded by qwen: +5.0 [" in said
     assert "published: -0.1 (ViP-LLaVA-13B 48.3 - ViP-LLaVA-7B 48.4), inside" in said
@@ -71,7 +71,7 @@ def test_a_difference_that_was_not_published_is_outside(tmp_path: Path) -> None:
     found = reproduce([run], released=released)
     (one,) = [each for each in found.beside if each.group == "all"]
     assert one.is_inside is False
-    assert text.details(found)[-1].endswith("ViP-LLaVA-7B 48.4), outside")
+    assert text.beside_text(one).endswith("ViP-LLaVA-7B 48.4), outside")
     assert not found.verdicts("outside")  # it decides nothing
 
 
@@ -81,7 +81,7 @@ def test_a_model_without_a_published_number(tmp_path: Path) -> None:
     found = reproduce([run, released], released=released)
     (one,) = found.beside
     assert (one.ours, one.published, one.is_inside) == (None, None, None)
-    assert "no published number is known of my/own" in text.details(found)[-1]
+    assert "no published number is known of my/own" in text.markdown(found)
 
 
 def test_samples_without_a_grade_are_left_out(tmp_path: Path) -> None:

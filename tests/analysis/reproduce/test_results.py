@@ -8,7 +8,8 @@ import pytest
 from tests.analysis.reproduce.made import V7W, VIP_7B, codes, published, seeded, small_registry, v7w
 from tests.results import line, manifest, save_scores, task_run
 from vipbench.analysis.reproduce.results import read_results
-from vipbench.analysis.reproduce.text import details, markdown, table
+from vipbench.analysis.reproduce.screen import screen
+from vipbench.analysis.reproduce.text import markdown, table
 from vipbench.analysis.reproduce.verdicts import reproduce
 from vipbench.errors import RunError
 from vipbench.files import write_json
@@ -35,7 +36,11 @@ def test_runs_that_differ_by_their_seed_are_one_result(tmp_path: Path) -> None:
     assert one.ours.spread == pytest.approx(0.0721688)
     assert (one.seeds, one.runs) == ((0, 1, 2), tuple(map(str, runs)))
     assert (one.ours.n, one.verdict, one.differences) == (8, "reproduced", ())
-    text = "\n".join(details(found))
+    text = markdown(found)
+    assert (
+        "  visual7w_pointing: 70.83 ± 7.22 over 3 seeds (75.00, 62.50, 75.00)"
+        in screen(found).bottom
+    )
     assert "70.83 ± 7.22 over 3 seeds (75.00, 62.50, 75.00)" in text
 
 

@@ -39,9 +39,11 @@ def test_files_hold_what_the_terminal_shows(tmp_path: Path) -> None:
     assert "- disagrees: 86.6 (ViP-LLaVA-7B): primary, Study on LLM backbones, Table 2," in text
     assert "- published protocol: The released ViP-LLaVA script" in text
     assert "13 published numbers of other systems not listed" in text
-    assert text.splitlines()[2] == "No published number is comparable with what was run."
+    assert text.splitlines()[2] == (
+        "0 of 2 published numbers reproduced, 0 outside, 2 not comparable."
+    )
 
 
 def test_the_summary_counts_verdicts(tmp_path: Path) -> None:
     found = reproduce([v7w(tmp_path, 0.8532)])
-    assert summary(found) == ("Of 2 comparable published numbers, 1 reproduced, 1 outside.")
+    assert summary(found) == ("1 of 2 published numbers reproduced, 1 outside, 0 not comparable.")

@@ -7,7 +7,7 @@ import pytest
 from tests.analysis.reproduce.made import V7W, VIP_7B, codes, differing, published, v7w
 from tests.results import manifest, row, save_rows, task_run
 from vipbench.analysis.reproduce import records
-from vipbench.analysis.reproduce.text import details, summary
+from vipbench.analysis.reproduce.text import markdown, summary
 from vipbench.analysis.reproduce.verdicts import reproduce
 from vipbench.errors import RunError
 
@@ -135,7 +135,7 @@ def test_a_task_without_published_numbers(tmp_path: Path) -> None:
     found = reproduce([save_rows(tmp_path, run, [row("pointqa_local", 0.5, 1)])])
     [left] = found.unlisted
     assert (left.n, found.comparisons) == (0, ())
-    assert "no published number is known for this task" in details(found)[0]
+    assert "no published number is known for this task" in markdown(found)
 
 
 def test_what_stands_in_the_way_is_said_of_unlisted_numbers_too(tmp_path: Path) -> None:

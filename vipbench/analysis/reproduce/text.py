@@ -1,6 +1,5 @@
-"""What readers see of a reproduction: the table, the details, `reproduce.{md,json}`."""
+"""What files say of a reproduction, `reproduce.{md,json}`: each verdict and all it rests on."""
 
-from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from statistics import fmean
@@ -13,7 +12,6 @@ from vipbench.analysis.reproduce.records import (
     Ours,
     Reproduction,
     Unlisted,
-    Verdict,
 )
 from vipbench.data.tasks import load_task
 from vipbench.report.text import (
@@ -44,14 +42,13 @@ def write(outcome: Reproduction, out: Path) -> list[Path]:
 
 def summary(outcome: Reproduction) -> str:
     """Say in one sentence what came out."""
-    counts: dict[Verdict, int] = {
-        verdict: len(outcome.verdicts(verdict)) for verdict in ("reproduced", "outside")
-    }
-    n = sum(counts.values())
-    if not n:
+    if not outcome.comparisons:
         return "No published number is comparable with what was run."
-    numbers = counted(n, "comparable published number")
-    return f"Of {numbers}, {counts['reproduced']} reproduced, {counts['outside']} outside."
+    numbers = counted(len(outcome.comparisons), "published number")
+    reproduced, outside, others = (
+        len(outcome.verdicts(verdict)) for verdict in ("reproduced", "outside", "not comparable")
+    )
+    return f"{reproduced} of {numbers} reproduced, {outside} outside, {others} not comparable."
 
 
 def table(outcome: Reproduction) -> Grid:
@@ -101,18 +98,7 @@ def _ours_percent(ours: Ours | None) -> str:
     return percent_interval(ours.accuracy, ours.ci_low, ours.ci_high, DIGITS)
 
 
-def details(outcome: Reproduction) -> list[str]:
-    """Return what stands under the table, line by line: all that a verdict rests on."""
-    lines: list[str] = []
-    for comparison in outcome.comparisons:
-        lines.append(title(comparison, with_model=_has_several_models(outcome)))
-        lines += [f"  {name:<10} {text}" for name, text in _facts(comparison)]
-    lines += [_unlisted_text(unlisted) for unlisted in outcome.unlisted]
-    lines += [_beside_text(one) for one in outcome.beside]
-    return lines
-
-
-def _beside_text(one: Beside) -> str:
+def beside_text(one: Beside) -> str:
     """Say in a line how a run differs from released answers, here and as published."""
     task = one.task if one.group == ALL else f"{one.task} {one.group}"
     interval = f"[{signed(one.ci_low, 1)}, {signed(one.ci_high, 1)}]"
@@ -145,7 +131,7 @@ def _facts(comparison: Comparison) -> list[tuple[str, str]]:
     facts = [("because", reason.text) for reason in comparison.reasons]
     facts.append(("run", f"{', '.join(comparison.runs)} ({comparison.model})"))
     if comparison.ours is not None:
-        facts.append(("ours", _ours_text(comparison.ours, comparison.seeds)))
+        facts.append(("ours", _ours_text(comparison.ours)))
     if comparison.points is not None:
         facts.append(("difference", f"{signed(comparison.points, DIGITS)} points"))
     facts.append(("source", _source(number)))
@@ -162,14 +148,20 @@ def _facts(comparison: Comparison) -> list[tuple[str, str]]:
     return facts
 
 
-def _ours_text(ours: Ours, seeds: Sequence[int]) -> str:
+def _ours_text(ours: Ours) -> str:
     size = f"n {ours.n:,} of {ours.n_expected:,}"
     text = f"{_ours_percent(ours)}, {size}, {ours.metric}, {ours.style}"
-    if ours.spread is not None and ours.accuracy is not None:
-        by_seed = ", ".join(percent(accuracy, DIGITS) for accuracy in ours.by_seed)
-        mean, spread = percent(fmean(ours.by_seed), DIGITS), percent(ours.spread, DIGITS)
-        text += f"; {mean} ± {spread} over {len(seeds)} seeds ({by_seed})"
-    return text
+    spread = spread_text(ours)
+    return f"{text}; {spread}" if spread else text
+
+
+def spread_text(ours: Ours) -> str:
+    """Say how an accuracy varies over seeds; empty where there is one seed."""
+    if ours.spread is None or ours.accuracy is None:
+        return ""
+    by_seed = ", ".join(percent(accuracy, DIGITS) for accuracy in ours.by_seed)
+    mean, spread = percent(fmean(ours.by_seed), DIGITS), percent(ours.spread, DIGITS)
+    return f"{mean} ± {spread} over {len(ours.by_seed)} seeds ({by_seed})"
 
 
 def _source(number: Published) -> str:
@@ -205,7 +197,7 @@ def markdown(outcome: Reproduction) -> str:
         heading = title(comparison, with_model=_has_several_models(outcome))
         parts += [f"## {markdown_text(heading)}", items]
     if outcome.beside:
-        items = markdown_list(_beside_text(one) for one in outcome.beside)
+        items = markdown_list(beside_text(one) for one in outcome.beside)
         parts += [
             "## Beside released answers",
             "Differences under one judge, beside those of the published numbers. Inside: the "
