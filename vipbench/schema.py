@@ -272,6 +272,8 @@ class Sample(Record):
     """Of each image, where there are several; set with `image_size`, which is that of the first."""
     exif: Literal["apply"] | None = None
     """`apply`: an image has an EXIF orientation, and is turned by it; set with `image_size`."""
+    surroundings: tuple[RGB, ...] = Field(default=(), exclude=True, repr=False)
+    """The colour around each region; read where a style has marks stand out from it."""
     task: TaskSpec | None = Field(default=None, exclude=True, repr=False)
     """The task that the sample was loaded for; set by `samples.load_samples`, not by readers."""
 

@@ -122,11 +122,12 @@ def test_all_data_that_are_missing_are_named_with_the_tasks_that_are_left() -> N
         select(suite="paper", data=data)
     assert str(said.value) == (
         "data 'pointqa', 'vip_bench': not found anywhere · known: visual7w, vcr · give --data "
-        "KEY=DIR, the release's folder, for each, or `vipbench data fetch pointqa vip_bench` · or "
-        "ask the others: --tasks vcr_q2ar,visual7w_pointing"
+        "KEY=DIR, the release's folder, for each, or `vipbench data fetch pointqa vip_bench`; "
+        "`vipbench run --suite demo` has synthetic data of its own · or ask the others: --tasks "
+        "vcr_q2ar,visual7w_pointing"
     )
     del data["vcr"]
-    with pytest.raises(DataError, match=r"^data 'vcr': not .* · give --data vcr=DIR.*fetch vcr`$"):
+    with pytest.raises(DataError, match=r"^data 'vcr': not .* · give --data vcr=DIR.*fetch vcr`; [^·]*$"):
         select(tasks=["vcr_q2ar"], data=data)
 
 

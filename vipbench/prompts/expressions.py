@@ -8,7 +8,7 @@ from typing import cast, get_args
 
 from vipbench.errors import TaskError, nearest
 from vipbench.images.shapes.registry import find_shape, shape_names
-from vipbench.prompts.colors import COLORS, color_rgb
+from vipbench.prompts.colors import COLORS, CONTRAST, color_rgb
 from vipbench.prompts.coordinates import in_units
 from vipbench.prompts.mentions import refer_mistakes
 from vipbench.prompts.parts import TAG_TEXTS, read_settings
@@ -152,6 +152,11 @@ def _part(fields: dict[str, object], text: str) -> MarkPart:
         raise TaskError(f"style {text!r}: expected a shape behind '+', such as rectangle+tag")
     [shape] = cast(tuple[Shape, ...], fields.pop("shapes"))
     [color] = cast(tuple[str, ...], fields.pop("colors", ("",)))
+    if color == CONTRAST:
+        raise TaskError(
+            f"style {text!r}: {CONTRAST} is of a region's first mark · leave the colour of the "
+            "others out, and they have the same"
+        )
     widths = cast(dict[Shape, float], fields.pop("width", {}))
     part = {**fields, "shape": shape, "color": color, "width": widths.get(shape)}
     return checked(MarkPart, part, f"style {text!r}")
@@ -243,6 +248,8 @@ def _read_part(
     shape = part.replace("_", " ").replace("-", " ")
     if shape in shape_names():
         return "shapes", (shape,)
+    if part == CONTRAST:
+        return "colors", (part,)
     if part in COLORS or part.startswith("#"):
         color_rgb(part)
         return "colors", (part.lower(),)
@@ -263,7 +270,7 @@ def _words(of: Shape) -> list[str]:
     bare = TAG_TEXTS if of == "tag" else ()
     if spec is not None and spec.settings is not None and spec.bare:
         bare = bare + get_args(spec.settings.model_fields[spec.bare].annotation)
-    return [*bare, *COLORS, *(() if of else shape_names())]
+    return [*bare, *COLORS, CONTRAST, *(() if of else shape_names())]
 
 
 def _number(key: str, value: str, text: str) -> float | int:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from vipbench.errors import TaskError
 from vipbench.images.shapes.registry import find_shape
-from vipbench.prompts.colors import COLORS, color_rgb, color_word
+from vipbench.prompts.colors import COLORS, CONTRAST, color_rgb, color_word, farthest, stands_out
 from vipbench.prompts.parts import beside_marker, tag_text, tells_regions_apart
 from vipbench.schema import (
     RGB,
@@ -62,6 +62,7 @@ def resolve(
     sample_id: str,
     lead: int = 0,
     choices: PromptChoices | None = None,
+    surroundings: Sequence[RGB] = (),
 ) -> tuple[Mark, ...]:
     """Draw the marks of each region from a style; the same arguments give the same marks.
 
@@ -72,10 +73,12 @@ def resolve(
         sample_id: with the seed and the region's index, keys every draw.
         lead: index of the region that gets an inline style's colour.
         choices: shapes and colours fixed by hand.
+        surroundings: the colour around each region, where the style's colour is `contrast`.
 
     Raises:
         TaskError: A shape is unknown, a named style has fewer colours than the sample has regions,
-            or not as many shapes or colours were chosen as it has.
+            not as many shapes or colours were chosen as it has, or it is not known what is around
+            the regions.
         DataError: A tag has nothing to say of a region.
     """
     choices = choices or PromptChoices()
@@ -93,6 +96,8 @@ def resolve(
     rng = keyed(seed, sample_id, "colors")
     if choices.colors:
         colors = [_chosen(color, rng) for color in choices.colors]
+    elif stands_out(style):
+        colors = _contrasting(len(regions), style, surroundings)
     elif style.official:
         colors = _official_colors(shapes, style.colors, rng)
     else:
@@ -209,6 +214,23 @@ def _distinct_colors(
             colors.append((None, rgb))
     colors.insert(lead, colors.pop(0))
     return colors
+
+
+def _contrasting(
+    n: int, style: PromptStyle, surroundings: Sequence[RGB]
+) -> list[tuple[str | None, RGB]]:
+    """Take for each region in turn the colour that stands out most, of those that are left."""
+    if len(surroundings) != n:
+        raise TaskError(
+            f"style {style.name!r}: {CONTRAST} needs the pixels around {n} regions, which are known"
+            f" of {len(surroundings)} · expected Sample.surroundings, as runs, `check` and `render`"
+            " read them"
+        )
+    names: list[str] = []
+    for around in surroundings:
+        begun = len(names) // len(COLORS) * len(COLORS)  # all are taken: once more from all
+        names.append(farthest(around, names[begun:]))
+    return [_word_and_rgb(name) for name in names]
 
 
 def _random_rgb(rng: Random) -> RGB:

@@ -55,7 +55,15 @@ def build_request(
     articles: Iterator[bool] = iter(())
     if style.shapes:
         try:
-            marks = resolve(sample.regions, style, seed, sample.id, lead_region(sample), choices)
+            marks = resolve(
+                sample.regions,
+                style,
+                seed,
+                sample.id,
+                lead_region(sample),
+                choices,
+                sample.surroundings,
+            )
             articles = draw_articles(sample, style, seed, choices)
         except (TaskError, DataError) as error:
             raise type(error)(f"{name}: {error}") from error

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from vipbench.errors import TaskError, nearest
 from vipbench.images.shapes.registry import shape_names
-from vipbench.prompts.colors import color_rgb
+from vipbench.prompts.colors import CONTRAST, color_rgb
 from vipbench.prompts.coordinates import units_mistakes
 from vipbench.prompts.mentions import refer_mistakes
 from vipbench.prompts.parts import read_settings
@@ -120,7 +120,12 @@ def _shape_mistakes(shapes: object) -> list[str]:
 def _color_mistakes(colors: object) -> list[str]:
     mistakes = []
     seen: set[RGB] = set()
+    if colors == [CONTRAST]:
+        return []
     for color in colors if isinstance(colors, list) else ():
+        if color == CONTRAST:
+            mistakes.append(f"color {CONTRAST!r} is one of several; it stands alone")
+            continue
         try:
             rgb = color_rgb(str(color))
         except TaskError as error:

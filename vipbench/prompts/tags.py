@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from vipbench.prompts.colors import COLORS, color_group, color_rgb, color_word
+from vipbench.prompts.colors import COLORS, CONTRAST, color_group, color_rgb, color_word
 from vipbench.prompts.parts import first_marks, part_names
 from vipbench.prompts.request import lead_region
 from vipbench.prompts.variants import tagged
@@ -72,7 +72,7 @@ def _color(prompt: VisualPrompt, style: PromptStyle) -> str:
     group = color_group(prompt.color)
     if group in COLORS or group in style.colors:
         return group
-    words = {color_rgb(each): color_word(each) for each in style.colors}
+    words = {color_rgb(each): color_word(each) for each in style.colors if each != CONTRAST}
     return words.get(prompt.color) or "unnamed"
 
 

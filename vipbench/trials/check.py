@@ -24,6 +24,7 @@ from vipbench.scoring.scorers import score_text
 from vipbench.trials.by_image import map_images
 from vipbench.trials.make import n_drawn_from_box
 from vipbench.trials.selection import TaskChoice, select
+from vipbench.trials.surrounded import surrounded
 from vipbench.trials.target import right_text
 from vipbench.trials.texts import TextWarnings
 
@@ -248,7 +249,8 @@ def _draw_image(samples: Sequence[Sample], choice: TaskChoice) -> list[Problem]:
             continue
         for style in choice.styles:
             try:
-                request = build_request(sample, style, seed=0, fit=choice.fit)
+                asked = surrounded(sample, style, choice.source.image_roots)
+                request = build_request(asked, style, seed=0, fit=choice.fit)
                 for index, each in enumerate(images):
                     shown = request.of_image(index)
                     fit(draw_request(each.copy(), shown)[0], shown.fit, SIDE)

@@ -39,6 +39,7 @@ from vipbench.schema import (
 )
 from vipbench.spool import Spool
 from vipbench.trials.selection import Selection, TaskChoice
+from vipbench.trials.surrounded import surrounded
 from vipbench.trials.texts import TextWarnings
 
 KeptT = TypeVar("KeptT")
@@ -177,6 +178,8 @@ def _task_trials(
                     trial = _failed_trial(spec, style, record)
                 else:
                     sample = change(sample.model_copy(update={"task": spec}), style, seed, other)
+                    if choice.is_asked:
+                        sample = surrounded(sample, style, source.image_roots)
                     request = build_request(
                         sample,
                         style,

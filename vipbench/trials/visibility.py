@@ -18,10 +18,11 @@ from vipbench.images.surround import crop_box, cut, n_px
 from vipbench.images.visibility import measure, view
 from vipbench.prompts.controls import change
 from vipbench.prompts.request import build_request
-from vipbench.schema import DataSource, Fit, PromptStyle, Request, Sample, Visibility
+from vipbench.schema import DataSource, Fit, ImageRoots, PromptStyle, Request, Sample, Visibility
 from vipbench.trials.by_image import map_images
 from vipbench.trials.check import SIDE
 from vipbench.trials.selection import TaskChoice, select
+from vipbench.trials.surrounded import surrounded
 
 MeasureT = TypeVar("MeasureT", Visibility, float)
 
@@ -146,7 +147,7 @@ def _measure_task(
         measure_image = partial(
             _measure_image, style=style, fits=fits, size=size, patch_size=patch_size
         )
-        changed, refused_here = _changed(samples, style)
+        changed, refused_here = _changed(samples, style, source.image_roots)
         refused |= refused_here
         measured, sent = [], []
         for marks in map_images(measure_image, changed, f"{name}: {style.name}", console):
@@ -174,14 +175,17 @@ def _measure_task(
     )
 
 
-def _changed(samples: Sequence[Sample | None], style: PromptStyle) -> tuple[list[Sample], set[str]]:
+def _changed(
+    samples: Sequence[Sample | None], style: PromptStyle, images: ImageRoots
+) -> tuple[list[Sample], set[str]]:
     """Return the samples that a style asks about, as a run does, and ids that it cannot ask."""
     changed, refused = [], set()
     for sample in samples:
         if sample is None:
             continue
         try:
-            changed.append(change(sample, style, 0, lambda number: samples[number % len(samples)]))
+            moved = change(sample, style, 0, lambda number: samples[number % len(samples)])
+            changed.append(surrounded(moved, style, images))
         except DataError:
             refused.add(sample.id)
     return changed, refused
