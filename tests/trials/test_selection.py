@@ -127,7 +127,8 @@ def test_all_data_that_are_missing_are_named_with_the_tasks_that_are_left() -> N
         "vcr_q2ar,visual7w_pointing"
     )
     del data["vcr"]
-    with pytest.raises(DataError, match=r"^data 'vcr': not .* · give --data vcr=DIR.*fetch vcr`; [^·]*$"):
+    said_of_one = r"^data 'vcr': not .* · give --data vcr=DIR.*fetch vcr`; [^·]*$"
+    with pytest.raises(DataError, match=said_of_one):
         select(tasks=["vcr_q2ar"], data=data)
 
 

@@ -1,7 +1,7 @@
 """The colour around a region, from which a mark is to stand out."""
 
 import math
-from collections.abc import Sequence
+from typing import cast
 
 from PIL import Image
 
@@ -42,8 +42,8 @@ def most_frequent(image: Image.Image, box: Box) -> RGB:
     part = image.crop(_rim(box, image.size))
     step = 256 // LEVELS
     coarse = part.point([value // step * step + step // 2 for value in range(256)] * 3)
-    counted: Sequence[tuple[int, RGB]] = coarse.getcolors(part.width * part.height) or ()
-    return min(counted, key=lambda each: (-each[0], each[1]))[1]
+    counted = coarse.getcolors(part.width * part.height) or []
+    return min(cast("list[tuple[int, RGB]]", counted), key=lambda each: (-each[0], each[1]))[1]
 
 
 def _rim(box: Box, size_wh: tuple[int, int]) -> tuple[int, int, int, int]:
