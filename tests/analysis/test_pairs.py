@@ -120,6 +120,15 @@ def test_what_cannot_be_paired_is_refused_with_the_difference(
         pair_runs(base, new)
 
 
+def test_each_task_has_its_own_headline_metric(tmp_path: Path) -> None:
+    scores = lines(V7W, [1], metric="stated") + lines(VCR, [1])
+    side = read_side(run(tmp_path / "a", scores, (V7W, VCR)))
+    assert (side.headline_metric(V7W), side.headline_metric(VCR)) == ("stated", "text_match")
+    other = read_side(run(tmp_path / "b", lines(VCR, [1]) + scores[:1], (VCR, V7W)))
+    assert (other.headline_metric(V7W), other.headline_metric(VCR)) == ("stated", "text_match")
+    assert side.headline_metric("none") is None
+
+
 def test_a_metric_that_both_have_is_named(tmp_path: Path) -> None:
     base = read_side(run(tmp_path / "a", [*lines(V7W, [1]), *lines(V7W, [1], metric="stated")]))
     only = lines(V7W, [1], metric="stated")

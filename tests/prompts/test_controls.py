@@ -89,6 +89,16 @@ def test_a_lone_wrong_mark_is_as_large_and_elsewhere(box: Box) -> None:
     assert overlap(box, region.box) == pytest.approx(least)
 
 
+def test_a_lone_wrong_mark_lies_on_a_grid_that_reaches_from_side_to_side() -> None:
+    of = sample(1)
+    x0, _, x1, _ = of.regions[0].box
+    width, _ = of.image_size or (0, 0)
+    lefts = {round(boxes(wrong(of, seed))[0][0], 6) for seed in range(60)}
+    steps = [i * (width - (x1 - x0)) / (GRID - 1) for i in range(GRID)]
+    assert lefts <= {round(step, 6) for step in steps}
+    assert any(left % 1 for left in lefts)
+
+
 def test_a_lone_wrong_mark_lies_at_random_places_by_seed() -> None:
     places = {boxes(wrong(sample(1), seed))[0] for seed in range(20)}
     assert len(places) > 10

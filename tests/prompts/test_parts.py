@@ -7,7 +7,7 @@ import pytest
 from tests.prompts.made import KNOWN, sample, task
 from vipbench.errors import DataError, TaskError
 from vipbench.prompts.expressions import parse_styles
-from vipbench.prompts.parts import by_region, first_marks, in_order
+from vipbench.prompts.parts import by_region, first_marks, in_order, read_settings
 from vipbench.prompts.request import build_request
 from vipbench.prompts.styles import load_styles
 from vipbench.prompts.tags import prompt_tags
@@ -230,3 +230,17 @@ def test_the_styles_of_vpbench_are_a_sweep() -> None:
     styles = parse_styles("vpbench_variants", KNOWN)
     assert len(styles) == 17
     assert all(parsed.beside and parsed.alpha == 255 for parsed in styles)
+
+
+def test_an_outline_beside_a_marker_keeps_its_own_settings() -> None:
+    [parsed] = parse_styles(
+        "marker:circle:red:radius=5+rectangle:dashed", KNOWN, KNOWN["red_rectangle"]
+    )
+    of = sample("<r0>?")
+    _, outline = build_request(of, parsed, 0).visual_prompts
+    assert (outline.shape, outline.settings) == ("rectangle", {"line": "dashed"})
+
+
+def test_of_several_unknown_settings_the_first_is_named() -> None:
+    with pytest.raises(TaskError, match="marker takes no 'radios'"):
+        read_settings("marker", {"radios": "5", "unti": "px"}, "style")

@@ -25,6 +25,10 @@ def test_no_ink_is_cut_off_beside_a_letter() -> None:
     )
 
 
+def test_a_flat_letter_is_one_pixel_high() -> None:
+    assert sans("_", 3).bitmap_wh[1] == 1
+
+
 def test_letters_of_every_form_are_known() -> None:
     for text in ("TVWY", "vwy", "\u2588\u2580"):
         assert sans(text, 20).size_wh[0] > 10

@@ -40,6 +40,13 @@ def test_a_closed_path_has_a_whole_number_of_dashes() -> None:
     assert lines[0].points[-1] == (12.0, 0.0)
 
 
+def test_dashes_of_the_thinnest_line_are_as_long_as_those_of_two_pixels() -> None:
+    corners = [(0.0, 0.0), (100.0, 0.0), (100.0, 50.0), (0.0, 50.0)]
+    thin, wider = (list(dashes(corners, width, closed=True)) for width in (1, 2))
+    assert len(thin) == len(wider) == 30
+    assert [line.points for line in thin] == [line.points for line in wider]
+
+
 def test_an_open_path_ends_in_a_dash() -> None:
     *_, last = dashes([(0.0, 0.0), (100.0, 0.0)], 4)
     x, y = last.points[-1]  # type: ignore[misc]

@@ -71,3 +71,9 @@ def test_lengths_grow_with_the_image_unless_they_are_px() -> None:
 def test_a_tag_has_a_size(size: float) -> None:
     with pytest.raises(TaskError, match="size"):
         settings_of(mark(size=size), TagSettings)
+
+
+def test_there_are_ten_outlines_at_most() -> None:
+    assert settings_of(mark(nested=10), LineSettings).nested == 10
+    with pytest.raises(TaskError, match="nested"):
+        settings_of(mark(nested=11), LineSettings)

@@ -135,3 +135,20 @@ def test_three_answers_are_no_answer_wherever_they_stand() -> None:
 
 def test_a_correction_that_names_the_other_option_stands() -> None:
     assert stated.extract("The answer is A. Actually, the answer is B, not A.", FOUR) == "B"
+
+
+@pytest.mark.parametrize(
+    ("text", "options"),
+    [
+        ("Wait, the answer is B, not option A.", FOUR),
+        ("Actually, the answer is the third image, not the second image.", IMAGES),
+        ("Wait, the answer is the blue cup and not the red cup.", CUPS),
+    ],
+)
+def test_what_states_an_answer_takes_none_back(text: str, options: Mapping[str, str]) -> None:
+    assert stated.extract(text, options) == "B"
+
+
+def test_a_letter_that_is_no_option_behind_no_option_is_no_answer() -> None:
+    assert stated.extract("The answer is the house (E).", FOUR) is None
+    assert stated.extract("The most similar is the big house (F).", IMAGES) is None
