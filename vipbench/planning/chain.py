@@ -110,8 +110,11 @@ def _command(name: str, words: Sequence[str]) -> Command:
     return Command(name=name, words=("vipbench", *words))
 
 
-def shell(words: Sequence[str]) -> str:
-    """Write a command for a shell, broken into lines before its options."""
+def shell(words: Sequence[str], *, behind: str = "") -> str:
+    """Write a command for a shell, broken into lines before its options.
+
+    `behind` stands on its first line before it.
+    """
     groups: list[str] = []
     for word in words:
         quoted = shlex.quote(word)
@@ -123,7 +126,8 @@ def shell(words: Sequence[str]) -> str:
             groups.append(quoted)
     lines = [groups[0]]
     for group in groups[1:]:
-        if len(lines[-1]) + 1 + len(group) + 2 > WIDTH:
+        before = len(behind) if len(lines) == 1 else 0
+        if before + len(lines[-1]) + 1 + len(group) + 2 > WIDTH:
             lines.append(f"{_INDENT}{group}")
         else:
             lines[-1] += f" {group}"
@@ -144,9 +148,11 @@ def script(commands: Sequence[Command], name: str, head: Iterable[str]) -> str:
             options.append(f"--cpus-per-task={command.n_cpus}")
         if before:
             # With several clusters, sbatch prints the id, then `;` and the cluster.
+            options.append("--kill-on-invalid-dep=yes")
             options.append(f'--dependency=afterok:"${{{before}%%;*}}"')
         submit = " \\\n".join(_filled("sbatch", options))
-        text = f"{submit} \\\n  --wrap {shlex.quote(shell(command.words))}"
+        wrapped = shell(command.words, behind="  --wrap '")
+        text = f"{submit} \\\n  --wrap {shlex.quote(wrapped)}"
         lines.append(f"{command.name}=$({text})")
         lines.append(f'echo "{command.name}: job ${command.name}"')
         before = command.name

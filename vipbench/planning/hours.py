@@ -119,29 +119,20 @@ class Question(NamedTuple):
 
 
 def find_hours(question: Question, fleet: Fleet | None) -> tuple[Hours, ...]:
-    """Say how long some devices take; without any, what was measured, else one of each kind."""
+    """Say how long some devices take; where no kind is named, that measured, else each kind."""
     bench = question.bench
-    if fleet is None and bench is None:
-        found = _earlier(question, Fleet(max(question.settings.workers, 1), None, None))
-        if found is not None:
-            return (found,)
-        if question.model.sizes is None:
-            return (_unknown(question, Fleet(1, None, None)),)
-        fleets = [Fleet(1, device.name, device) for device in DEVICES]
-        return tuple(_by_arithmetic(question, each) for each in fleets)
-    fleet = fleet or Fleet(1, None, None)
+    settings = question.settings
     if bench is not None:
-        return (_by_bench(question, bench, fleet),)
+        return (_by_bench(question, bench, fleet or Fleet(1, None, None)),)
+    if fleet is None:
+        fleet = Fleet(settings.workers, CPU if settings.device == CPU else None, None)
     found = _earlier(question, fleet)
     if found is not None:
         return (found,)
-    if fleet.name is None:
-        raise RunError(
-            f"--devices {fleet.n}: says not of which kind, and no run of {question.model.name} "
-            f"in {question.runs} tells · expected a name too · give '{fleet.n} x H100', or --bench "
-            "FILE"
-        )
-    return (_by_arithmetic(question, fleet),)
+    if fleet.name is not None or question.model.sizes is None:
+        return (_by_arithmetic(question, fleet),)
+    kinds = [Fleet(fleet.n, device.name, device) for device in DEVICES]
+    return tuple(_by_arithmetic(question, each) for each in kinds)
 
 
 def _by_bench(question: Question, bench: Measured, fleet: Fleet) -> Hours:

@@ -15,7 +15,7 @@ from vipbench.planning import asked as requests
 from vipbench.planning.asked import TEXT_TOKENS, Asked, count_asked
 from vipbench.planning.chain import NOTHING, Typed, check_slurm, local_chain, run_path, slurm_chain
 from vipbench.planning.comparable import Wanted, find_comparable, wanted, with_shares
-from vipbench.planning.devices import Fleet
+from vipbench.planning.devices import CPU, Fleet
 from vipbench.planning.hours import Question, find_hours, read_bench
 from vipbench.planning.records import Command, Comparable, Hours, Plan
 from vipbench.planning.room import find_room
@@ -55,6 +55,11 @@ def make_plan(settings: RunSettings, options: PlanOptions, console: Console = QU
     _check(settings, options)
     spec = find_spec(settings.runner, is_live=settings.live_model is not None)(choice_of(settings))
     model = spec.outline()
+    if spec.asks_endpoint and (options.bench or (options.fleet and options.fleet.name)):
+        raise RunError(
+            f"--devices and --bench: runner {settings.runner} asks an endpoint, whose devices are "
+            "not known here · expected neither · leave them out"
+        )
     bench = None if options.bench is None else read_bench(options.bench, model)
     settings, found, names, left_out = _comparable(settings, options, spec, model)
     selection = requests.choose(settings, spec)
@@ -79,7 +84,7 @@ def make_plan(settings: RunSettings, options: PlanOptions, console: Console = QU
         comparable=_with_requests(found, names, asked),
         left_out=left_out,
         n_weights=model.sizes.n_weights if model.sizes else None,
-        dtype=dtype_on("cuda", settings.dtype) if model.sizes else None,
+        dtype=dtype_on(_kind(settings, options.fleet), settings.dtype) if model.sizes else None,
         hours=hours,
         disk=find_room(settings, model, selection.tasks, asked),
         endpoint=asked.estimate,
@@ -90,6 +95,12 @@ def make_plan(settings: RunSettings, options: PlanOptions, console: Console = QU
         notes=selection.notes,
         commands=tuple(_commands(settings, options, spec, model, found)),
     )
+
+
+def _kind(settings: RunSettings, fleet: Fleet | None) -> str:
+    """Return torch's name of the kind of device that is planned with."""
+    is_cpu = settings.device == CPU or (fleet is not None and fleet.name == CPU)
+    return CPU if is_cpu else "cuda"
 
 
 def _check(settings: RunSettings, options: PlanOptions) -> None:

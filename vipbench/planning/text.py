@@ -13,6 +13,7 @@ from vipbench.runners.spec import Estimate
 MOST_ROWS = 12
 """Of a table; as many styles fit."""
 LONGEST_NAME = 30
+_UNITS = ((1e9, "billion"), (1e6, "million"))
 _LABEL = 13
 """Columns of what stands before a text."""
 
@@ -37,8 +38,8 @@ def lines(plan: Plan, *, commands: bool = True) -> list[str]:
 
 
 def _many(n: int) -> str:
-    """Write how many weights a model has, with three digits."""
-    return f"{n / 1e9:.3g} billion" if n >= 1e9 else f"{n / 1e6:.3g} million"
+    """Write a large number with three digits."""
+    return next((f"{n / unit:.3g} {name}" for unit, name in _UNITS if n >= 0.9995 * unit), f"{n:,}")
 
 
 def _labelled(label: str, text: str) -> list[str]:
@@ -183,7 +184,7 @@ def _time(plan: Plan) -> list[str]:
     head = ("device", "GB", "batch, tokens", "h at least", "h about", "")
     rows = [
         (
-            f"1 x {hours.device}",
+            f"{hours.n} x {hours.device}",
             f"{hours.memory_gb:g}" if hours.memory_gb else "-",
             f"{hours.batch_tokens:,}" if hours.batch_tokens else "does not fit",
             _in_hours(hours.least_hours) if hours.batch_tokens else "-",
@@ -216,7 +217,9 @@ def _memory(hours: Hours) -> str:
 
 
 def _in_hours(hours: float | None) -> str:
-    return "-" if hours is None else f"{hours:.2g}" if hours < 10 else f"{hours:,.0f}"
+    if hours is None:
+        return "-"
+    return "<0.01" if hours < 0.01 else f"{hours:.2g}" if hours < 10 else f"{hours:,.0f}"
 
 
 def _long(hours: float) -> str:
@@ -253,8 +256,8 @@ def _sent(estimate: Estimate) -> str:
             money += f", more than --budget {estimate.budget:g}"
     return (
         f"{estimate.n_requests:,} calls, {estimate.n_images:,} pictures, about "
-        f"{estimate.n_prompt_tokens:,} tokens of prompts, at most {estimate.most_new_tokens:,} of "
-        f"answers; {money}"
+        f"{_many(estimate.n_prompt_tokens)} tokens of prompts, at most "
+        f"{_many(estimate.most_new_tokens)} of answers; {money}"
     )
 
 
@@ -264,6 +267,6 @@ def _judged(least: Needs, most: Needs) -> str:
     else:
         money = f"about ${least.dollars:,.2f}, at most ${most.dollars:,.2f}"
     return (
-        f"{least.n_calls:,} calls, about {least.n_prompt_tokens:,} tokens of prompts and "
-        f"{least.n_reply_tokens:,} of replies; {money}"
+        f"{least.n_calls:,} calls, about {_many(least.n_prompt_tokens)} tokens of prompts "
+        f"and {_many(least.n_reply_tokens)} of replies; {money}"
     )
