@@ -59,6 +59,7 @@ def test_arithmetic_by_a_share_of_the_peak(base: Outlined, tmp_path: Path) -> No
     (two,) = find_hours(question(base, tmp_path), parse_fleet("2 x H100"))
     assert base.sizes is not None
     seconds = work_of([LOAD], base.sizes) / 989e12
+    assert one.hours is not None
     assert one.least_hours == pytest.approx(seconds / 3600)
     assert one.hours == pytest.approx(seconds / 3600 / SHARE)
     assert two.hours == pytest.approx(one.hours / 2)

@@ -10,12 +10,16 @@ from vipbench.cli.app import app
 from vipbench.cli.judge import judge_settings
 from vipbench.cli.options import RawValues, field_options, read_fields, record_command, typed_words
 from vipbench.cli.printing import CONSOLE, put, put_json
+from vipbench.cli.run import HEADINGS
 
 if TYPE_CHECKING:
     from vipbench.planning.chain import Typed
 
 
-@record_command(app, "plan")
+OWN = ("devices", "bench", "system", "comparable_only", "slurm", "as_json")
+
+
+@record_command(app, "plan", headings={**HEADINGS, **dict.fromkeys(OWN, "The plan")})
 def plan(
     raw: RawValues,
     devices: Annotated[
@@ -69,7 +73,9 @@ def plan(
     fields["judge"] = judge_settings(JudgeOptions(**fields["judge"]))
     if ":" in fields["runner"]:
         sys.path.append(str(Path.cwd()))  # where a user's own runner usually lies
-    settings = with_defaults(checked(RunSettings, fields, "vipbench plan"), CONSOLE)
+    settings = with_defaults(
+        checked(RunSettings, fields | {"variables": raw.variables}, "vipbench plan"), CONSOLE
+    )
     options = PlanOptions(
         typed=_typed(raw),
         fleet=None if devices is None else parse_fleet(devices),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from vipbench.console import Console
 from vipbench.data.task_data import locate_task
-from vipbench.errors import DataError
+from vipbench.errors import DataNotFound
 from vipbench.judge.rubric import message
 from vipbench.judge.settings import JudgeSettings
 from vipbench.planning.records import Row
@@ -120,7 +120,7 @@ def _find(spec: TaskSpec, data: Mapping[str, DataSource]) -> DataSource:
     """Find the data of a task; what the user has named has to be there."""
     try:
         return locate_task(spec, data)
-    except DataError:
+    except DataNotFound:
         if spec.data in data or "samples" not in spec.reference:
             raise
         return NOWHERE

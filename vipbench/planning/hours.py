@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 from pydantic import ValidationError
 
 from vipbench import files
 from vipbench.bench.floor import count
+from vipbench.bench.records import RandomSize
 from vipbench.bench.report import BenchReport
 from vipbench.errors import RunError
 from vipbench.planning.asked import Load
@@ -18,7 +19,7 @@ from vipbench.run.settings import RunSettings
 from vipbench.runfolder.manifest import Manifest
 from vipbench.runners.device import dtype_on
 from vipbench.runners.spec import Outlined
-from vipbench.runners.vipllava.model_sizes import ModelSizes
+from vipbench.runners.vipllava.model_sizes import ModelSizes, sizes_of
 
 SHARE = 0.35
 """Of a device's stated peak that is assumed to be reached where nothing was measured. Ours, on the
@@ -77,14 +78,12 @@ def read_bench(path: Path, model: Outlined) -> Measured:
 
 def _is_of_sizes(name: str, sizes: ModelSizes | None) -> bool:
     """Say whether `random 7b` has the sizes of a model, but for its vocabulary."""
-    size = name.removeprefix("random ")
-    if sizes is None or size == name:
+    known: dict[str, RandomSize] = {f"random {size}": size for size in get_args(RandomSize)}
+    size = known.get(name)
+    if sizes is None or size is None:
         return False
     from vipbench.bench.models import random_config  # loads transformers
-    from vipbench.runners.vipllava.model_sizes import sizes_of
 
-    if size not in ("tiny", "7b", "13b"):
-        return False
     made = sizes_of(random_config(size))
     return made.model_copy(update={"vocabulary": sizes.vocabulary}) == sizes
 
