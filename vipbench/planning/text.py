@@ -84,9 +84,9 @@ def _requests(rows: Sequence[Row]) -> list[str]:
     found = []
     for what, groups in (("task", by_task), ("style", by_style)):
         if len(groups) > 1 or what == "task":
-            head = (what, "requests", "unusable", "pictures", "images")
+            columns = (what, "requests", "unusable", "pictures", "images")
             total = [("all", *_cells(rows))] if what == "task" else []
-            found += _columns([head, *_folded(groups), *total], 1)
+            found += _columns([columns, *_folded(groups), *total], 1)
     return found
 
 
