@@ -38,6 +38,8 @@ def test_a_plan_says_what_it_assumes(base: Path) -> None:
     assert data.startswith("no data here of visual7w_pointing, pointqa_looktwice, vcr_qa, vcr_qar")
     assert tokens.endswith("576 tokens a picture")
     assert several == "2 devices answer 2 times as fast; loading is not in it"
+    quantized = plan_paper(base, fields={"quantize": "int4"}).assumed
+    assert "int4 is as fast as 16 bit; it is often slower" in quantized
 
 
 def test_a_judge_costs_what_grading_estimates(base: Path) -> None:

@@ -29,6 +29,10 @@ ROOM = 256
 """Tokens of a prompt beside those of its image that have to fit for a model to fit."""
 
 
+_EXPECTED = "expected a file of `vipbench bench --json FILE`"
+_ADVICE = files.Advice(broken=_EXPECTED, missing=_EXPECTED)
+
+
 class Measured(NamedTuple):
     """What a bench found out."""
 
@@ -56,12 +60,11 @@ def read_bench(path: Path, model: Outlined) -> Measured:
     """
     where = f"--bench {path}"
     try:
-        report = BenchReport.model_validate(files.read_json(path))
+        report = BenchReport.model_validate(files.read_json(path, _ADVICE))
     except ValidationError as error:
         key = ".".join(map(str, error.errors(include_url=False)[0]["loc"]))
         raise RunError(
-            f"{where}: is not what this vipbench measures (at {key}) · expected a file of "
-            "`vipbench bench --json FILE`"
+            f"{where}: is not what this vipbench measures (at {key}) · {_EXPECTED}"
         ) from error
     if report.model != model.name and not _is_of_sizes(report.model, model.sizes):
         raise RunError(

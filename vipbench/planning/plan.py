@@ -91,7 +91,7 @@ def make_plan(settings: RunSettings, options: PlanOptions, console: Console = QU
         judge=None if grading is None else estimate.least(grading),
         judge_most=None if grading is None else estimate.most(grading),
         n_graded=sum(load.n_answered for load in asked.loads if load.kind == "graded"),
-        assumed=tuple(_assumed(asked, model, hours)),
+        assumed=tuple(_assumed(settings, asked, model, hours)),
         notes=selection.notes,
         commands=tuple(_commands(settings, options, spec, model, found)),
     )
@@ -154,7 +154,9 @@ def _with_requests(
     return with_shares(found, by_name, sum(load.n for load in asked.loads))
 
 
-def _assumed(asked: Asked, model: Outlined, hours: Sequence[Hours]) -> list[str]:
+def _assumed(
+    settings: RunSettings, asked: Asked, model: Outlined, hours: Sequence[Hours]
+) -> list[str]:
     """Say what the numbers rest on that nobody has measured."""
     texts = []
     if asked.unread:
@@ -167,6 +169,8 @@ def _assumed(asked: Asked, model: Outlined, hours: Sequence[Hours]) -> list[str]
             "answers of 2 tokens to a choice, 3 where short, 28 where free; "
             f"{model.sizes.n_image_tokens} tokens a picture"
         )
+    if settings.quantize is not None and any(each.source == "arithmetic" for each in hours):
+        texts.append(f"{settings.quantize} is as fast as 16 bit; it is often slower")
     if len(hours) == 1 and hours[0].n > 1:
         texts.append(
             f"{hours[0].n} devices answer {hours[0].n} times as fast; loading is not in it"

@@ -178,7 +178,8 @@ def _time(plan: Plan) -> list[str]:
         return _labelled("time", "as the endpoint takes; a run with --limit 100 tells")
     if len(plan.hours) == 1:
         (hours,) = plan.hours
-        found = _labelled("time", f"{hours.n} x {hours.device}: {_told(hours)}")
+        which = "" if hours.hours is None else f"{hours.n} x {hours.device}: "
+        found = _labelled("time", f"{which}{_told(hours)}")
         return found + (_labelled("memory", _memory(hours)) if hours.memory_gb else [])
     head = ("device", "GB", "batch, tokens", "h at least", "h about", "")
     rows = [
