@@ -32,6 +32,7 @@ ELSEWHERE = {
     "vipbench/kit/members.py": "tests/kit/test_pack.py",
     "vipbench/kit/settings.py": "tests/kit/test_plan.py",
     "vipbench/option.py": "tests/cli/test_options.py",
+    "vipbench/planning/records.py": "tests/planning/test_plan.py",
     "vipbench/prompts/colors.py": "tests/prompts/test_styles.py",
     "vipbench/prompts/words.py": "tests/prompts/test_wording.py",
     "vipbench/runfolder/summary.py": "tests/report/test_leaderboard.py",

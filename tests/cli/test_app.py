@@ -11,7 +11,7 @@ import pytest
 from tests.cli.conftest import Vipbench
 
 COMMANDS = (
-    *("run", "score", "merge", "export", "import", "judge"),
+    *("run", "plan", "score", "merge", "export", "import", "judge"),
     *("leaderboard", "compare", "gate", "power", "reproduce", "report", "sweep"),
     *("render", "check", "show", "ls", "name"),
     *("certify", "kit", "verify", "convert", "bench"),
