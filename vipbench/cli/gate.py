@@ -1,5 +1,6 @@
 """`vipbench gate`: fail if a checkpoint got worse."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -8,20 +9,33 @@ import typer
 from vipbench.cli.app import app
 from vipbench.cli.options import listed
 from vipbench.cli.printing import print_tables, put, say
-from vipbench.errors import CheckFailed
+from vipbench.errors import CheckFailed, RunError
+from vipbench.report.text import counted
 
 if TYPE_CHECKING:
     from vipbench.analysis.gate import Gate
+    from vipbench.analysis.pairs import Side
 
 
 @app.command()
 def gate(
-    base: Annotated[
-        str, typer.Argument(metavar="BASE", help="Run of the old checkpoint.", show_default=False)
+    runs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="[BASE] NEW",
+            help="Run of the old checkpoint, unless --base-summary has it, and run of the new one.",
+            show_default=False,
+        ),
     ],
-    new: Annotated[
-        str, typer.Argument(metavar="NEW", help="Run of the new one.", show_default=False)
-    ],
+    base_summary: Annotated[
+        Path | None,
+        typer.Option(
+            "--base-summary",
+            metavar="FILE",
+            help="The old checkpoint's run as `vipbench export RUN baseline` wrote it.",
+            show_default=False,
+        ),
+    ] = None,
     config: Annotated[
         Path | None,
         typer.Option(
@@ -85,6 +99,7 @@ def gate(
     listed("--by", by)  # refuses an option that names nothing
     option = "--allow-difference"
     allowed = check_names(option, listed(option, allow_difference))
+    base, new = _sides(runs, base_summary)
     result = gates.gate(
         base, new, thresholds, by=by or (), require_power=require_power, allow=allowed
     )
@@ -93,6 +108,22 @@ def gate(
     if result.failures:
         raise CheckFailed(verdict(result))
     put(verdict(result))
+
+
+def _sides(runs: Sequence[str], base_summary: Path | None) -> "tuple[str | Side, str]":
+    """Return what is compared; RunError where it is not one new run with one base."""
+    wanted = ("BASE", "NEW") if base_summary is None else ("NEW",)
+    if len(runs) != len(wanted):
+        where = "gate" if base_summary is None else "gate --base-summary FILE"
+        raise RunError(
+            f"{where}: got {counted(len(runs), 'run')} ({', '.join(runs)}) · expected "
+            f"{' and '.join(wanted)}"
+        )
+    if base_summary is None:
+        return runs[0], runs[1]
+    from vipbench.analysis.baselines import read_baseline
+
+    return read_baseline(base_summary), runs[0]
 
 
 def _write_gate(result: "Gate", junit: Path | None, summary: Path | None) -> None:
