@@ -8,8 +8,8 @@ import typer
 
 from vipbench.cli.app import app
 from vipbench.cli.options import listed
-from vipbench.cli.printing import print_tables, put, say
-from vipbench.errors import CheckFailed, RunError
+from vipbench.cli.printing import file_name, print_tables, put, save, say
+from vipbench.errors import CheckFailed, RunError, VipbenchError
 from vipbench.report.text import counted
 
 if TYPE_CHECKING:
@@ -22,8 +22,9 @@ def gate(
     runs: Annotated[
         list[str],
         typer.Argument(
-            metavar="[BASE] NEW",
-            help="Run of the old checkpoint, unless --base-summary has it, and run of the new one.",
+            metavar="RUN...",
+            help="BASE and NEW: runs of the old checkpoint and of the new one; with --base-summary "
+            "NEW alone.",
             show_default=False,
         ),
     ],
@@ -79,6 +80,22 @@ def gate(
         Path | None,
         typer.Option("--summary", metavar="FILE", help="Write Markdown.", show_default=False),
     ] = None,
+    lost: Annotated[
+        Path | None,
+        typer.Option(
+            "--lost",
+            metavar="DIR",
+            help="Draw what was lost in rows that fail, with its marks.",
+            show_default=False,
+        ),
+    ] = None,
+    embed_images: Annotated[
+        bool,
+        typer.Option(
+            "--embed-images",
+            help="With --lost: tasks too whose pictures may not be redistributed (VCR).",
+        ),
+    ] = False,
 ) -> None:
     """Fail if a checkpoint got worse: exit code 0 or 1.
 
@@ -93,6 +110,10 @@ def gate(
     from vipbench.analysis.differences import check_names
     from vipbench.analysis.gate_text import verdict
 
+    if embed_images and lost is None:
+        raise RunError(
+            "--embed-images: nothing is drawn · give it with --lost DIR, or leave it out"
+        )
     thresholds = gates.read_thresholds(config)
     if rounding is not None:
         thresholds = thresholds.model_copy(update={"rounding": rounding})
@@ -105,6 +126,8 @@ def gate(
     )
     _write_gate(result, junit, summary)
     _print_gate(result)
+    if lost is not None:
+        _draw_lost(result, lost, embed_images=embed_images)
     if result.failures:
         raise CheckFailed(verdict(result))
     put(verdict(result))
@@ -133,6 +156,31 @@ def _write_gate(result: "Gate", junit: Path | None, summary: Path | None) -> Non
     for path, text in ((junit, gate_text.junit(result)), (summary, gate_text.summary(result))):
         if path is not None:
             files.write_text(path, [text])
+
+
+def _draw_lost(result: "Gate", folder: Path, *, embed_images: bool) -> None:
+    """Write a picture of each lost sample; what cannot be drawn is said."""
+    from PIL import Image
+
+    from vipbench.analysis.lost import lost_samples
+    from vipbench.images.contact_sheet import side_by_side
+    from vipbench.images.load import load_measured
+
+    found = lost_samples(result, embed_images=embed_images)
+    for note in found.notes:
+        say(note)
+    n = 0
+    for sample in found.samples:
+        path = folder / f"{file_name('-'.join(sample.name))}.png"
+        try:
+            drawn = load_measured(sample.request, sample.images, None).each
+        except VipbenchError as error:
+            say(f"{path.name}: cannot be drawn: {error}")
+            continue
+        save(side_by_side([Image.fromarray(each) for each in drawn]), path)
+        n += 1
+    if n:
+        put(f"{folder}  ({counted(n, 'lost sample')})")
 
 
 def _print_gate(result: "Gate") -> None:
