@@ -1,5 +1,6 @@
 """`vipbench export`: write a run in the format of another program, or for a registry of results."""
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -168,7 +169,7 @@ def export(
 
         results = read_results(folder, task, style)
         model_card.write(results, out, model_id)
-        _tell(results.notes, f"{out}  ({len(results.results):,} results)")
+        _tell(results.notes, out, result=len(results.results))
     else:
         from vipbench.exchange import every_eval_ever
         from vipbench.exchange.results import read_results
@@ -178,8 +179,7 @@ def export(
         )
         results = read_results(folder, task, style)
         written = every_eval_ever.write(results, out, source)
-        said = f"{written.path}  ({len(results.results):,} results, {written.n:,} samples)"
-        _tell(written.notes, said)
+        _tell(written.notes, written.path, result=len(results.results), sample=written.n)
 
 
 def _check_options(as_format: str, given: dict[str, bool]) -> None:
@@ -194,10 +194,13 @@ def _check_options(as_format: str, given: dict[str, bool]) -> None:
         raise RunError("--yes: there is nothing to confirm · give it with --push, or leave it out")
 
 
-def _tell(notes: Sequence[str], done: str) -> None:
+def _tell(notes: Sequence[str], out: Path, **numbers: int) -> None:
+    """Say what was left out, and how many of what were written where."""
+    from vipbench.report.text import counted
+
     for note in notes:
         say(note)
-    put(done)
+    put(f"{out}  ({', '.join(counted(n, noun) for noun, n in numbers.items())})")
 
 
 def _export_answers(
@@ -206,7 +209,9 @@ def _export_answers(
     from vipbench.exchange.export import export_run
 
     done = export_run(folder, as_format, out, task=task, style=style, partial=partial)
-    _tell(done.notes, f"{out}  ({done.n:,} answers)")
+    for note in done.notes:
+        say(note)
+    put(f"{out}  ({done.n:,} answers)")
 
 
 def _export_baseline(folder: Path, out: Path) -> None:
@@ -224,11 +229,13 @@ def _export_hub_results(
     if push is not None:
         hub_results.check_push(file, out.name, push, partial=partial)
     hub_results.write(file, out)
-    _tell(file.notes, f"{out}  ({file.n:,} results)")
+    _tell(file.notes, out, result=file.n)
     if push is None:
         return
     put(f"\nto {push}, as a pull request: {hub_results.FOLDER}/{out.name}\n\n{file.text}")
+    if asks and not sys.stdin.isatty():
+        raise RunError(f"--push {push}: nobody is here to be asked · --yes sends it unasked")
     if asks and not typer.confirm("Send it?", default=False):
-        say("not sent")
+        say("nothing was sent")
         return
     put(hub_results.push(file, out.name, push))

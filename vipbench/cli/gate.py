@@ -10,7 +10,6 @@ from vipbench.cli.app import app
 from vipbench.cli.options import listed
 from vipbench.cli.printing import file_name, print_tables, put, save, say
 from vipbench.errors import CheckFailed, RunError, VipbenchError
-from vipbench.report.text import counted
 
 if TYPE_CHECKING:
     from vipbench.analysis.gate import Gate
@@ -135,6 +134,8 @@ def gate(
 
 def _sides(runs: Sequence[str], base_summary: Path | None) -> "tuple[str | Side, str]":
     """Return what is compared; RunError where it is not one new run with one base."""
+    from vipbench.report.text import counted
+
     wanted = ("BASE", "NEW") if base_summary is None else ("NEW",)
     if len(runs) != len(wanted):
         where = "gate" if base_summary is None else "gate --base-summary FILE"
@@ -165,6 +166,7 @@ def _draw_lost(result: "Gate", folder: Path, *, embed_images: bool) -> None:
     from vipbench.analysis.lost import lost_samples
     from vipbench.images.contact_sheet import side_by_side
     from vipbench.images.load import load_measured
+    from vipbench.report.text import counted
 
     found = lost_samples(result, embed_images=embed_images)
     for note in found.notes:
