@@ -154,7 +154,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-GIVEN = {"model": "ckpt", "base_summary": "base.jsonl"}
+GIVEN: dict[str, Any] = {"model": "ckpt", "base_summary": "base.jsonl"}
 
 
 def test_what_is_given_reaches_the_commands_as_it_is(folder: Path) -> None:
@@ -252,7 +252,7 @@ def test_without_a_pull_request_nothing_is_commented(folder: Path) -> None:
     ],
 )
 def test_inputs_that_contradict_are_an_error_before_anything_is_run(
-    folder: Path, inputs: dict[str, str], words: str
+    folder: Path, inputs: dict[str, Any], words: str
 ) -> None:
     job = do(folder, **inputs, install="false", comment="false")
     assert job.calls == []

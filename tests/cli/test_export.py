@@ -48,12 +48,17 @@ def test_results_are_shown_before_they_are_sent(
     vipbench: Vipbench, blink: Path, sent: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shown: list[str] = []
+
+    def decline(text: str, *, default: bool) -> bool:
+        shown.append(text)
+        return default
+
     command = ("export", blink, "hf-eval-results", "-o", "r.yaml", "--push", "me/model")
     unasked = vipbench(*command)
     assert unasked.code == 2
     assert "nobody is here to be asked · --yes sends it unasked" in unasked.err
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(isatty=lambda: True))
-    monkeypatch.setattr(typer, "confirm", lambda text, default: shown.append(text) or default)
+    monkeypatch.setattr(typer, "confirm", decline)
     no = vipbench(*command)
     assert (no.code, sent, shown) == (0, [], ["Send it?"])
     assert "to me/model, as a pull request: .eval_results/r.yaml" in no.out

@@ -7,6 +7,7 @@ too.
 import hashlib
 import json
 import re
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from vipbench.errors import RunError
 from vipbench.exchange.every_eval_ever import Source, write
 from vipbench.exchange.results import read_results
 from vipbench.run import loop
-from vipbench.runfolder.folder import SCORES
+from vipbench.runfolder.folder import JUDGE, SCORES
 from vipbench.runfolder.lines import ScoreLine
 
 PYTHON = Path(__file__).parent.parent.parent / "build/every-eval-ever/bin/python"
@@ -78,7 +79,19 @@ RESULT = record(
                     "metric_unit",
                 ),
                 TEXT,
-            ),
+            )
+            | {
+                "llm_scoring": record(
+                    {
+                        "judges": {
+                            "type": "array",
+                            "minItems": 1,
+                            "items": record({"model_info": MODEL}, {"temperature": NUMBER}),
+                        },
+                        "input_prompt": TEXT,
+                    }
+                )
+            },
         ),
         "score_details": record(
             {"score": NUMBER},
@@ -258,6 +271,22 @@ def test_a_model_without_an_owner_is_said(asked: Path, tmp_path: Path) -> None:
     done = write(read_results(asked), tmp_path, Source())
     assert done.path.parent == tmp_path / "data/vipbench/unknown/random"
     assert "'random' has no owner, so that the datastore will not find it" in done.notes[-1]
+
+
+def test_grades_name_their_judge(asked: Path, tmp_path: Path) -> None:
+    results = read_results(asked)
+    row = results.results[0].row.model_copy(update={"metric": "judge"})
+    folder = tmp_path / "judged"
+    shutil.copytree(asked, folder)
+    judge = {"model": "gpt-4-0613", "prompt_digest": "e" * 64}
+    files.write_json(folder / JUDGE, {"judge": judge, "models_returned": {"gpt-4": 8}})
+    judged = results._replace(folder=folder, results=(results.results[0]._replace(row=row),))
+    done = write(judged, tmp_path, Source("me/random"))
+    log = json.loads(done.path.read_bytes())
+    jsonschema.validate(log, RUN)
+    scoring = log["evaluation_results"][0]["metric_config"]["llm_scoring"]
+    assert scoring["judges"][0]["model_info"]["id"] == "gpt-4-0613"
+    assert scoring["input_prompt"] == "sha256 " + "e" * 64
 
 
 @pytest.mark.parametrize("name", ["../x", "me/", "me/a b", "data/x", "me/x.", "/etc"])

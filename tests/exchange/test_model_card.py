@@ -1,6 +1,7 @@
 """The section of a model card, whose front matter the hub's own library reads back."""
 
 from pathlib import Path
+from typing import Any
 
 from huggingface_hub import ModelCard
 
@@ -10,13 +11,17 @@ from vipbench.exchange.model_card import model_card, write
 from vipbench.exchange.results import read_results
 
 
+def read_back(text: str) -> Any:
+    return ModelCard(text).data
+
+
 def test_the_hubs_own_reader_reads_the_results(tmp_path: Path) -> None:
     scores = whole(V7W) + whole(BLINK, right=17)
     results = read_results(finished(tmp_path / "a", scores, (V7W, BLINK), task={"n_samples": 40}))
     write(results, tmp_path / "card.md", "me/model")
-    card = ModelCard((tmp_path / "card.md").read_text(encoding="utf-8"))
-    assert card.data.model_name == "me/model"
-    first, second = card.data.eval_results
+    data = read_back((tmp_path / "card.md").read_text(encoding="utf-8"))
+    assert data.model_name == "me/model"
+    first, second = data.eval_results
     assert (first.dataset_type, first.metric_type, first.metric_value) == (V7W, "accuracy", 75.0)
     assert (second.dataset_type, second.metric_value) == ("BLINK-Benchmark/BLINK", 42.5)
     assert second.task_type == "visual-question-answering"
@@ -44,4 +49,4 @@ def test_names_are_no_markup(tmp_path: Path) -> None:
     results = read_results(finished(tmp_path / "a", whole(V7W), task={"n_samples": 40}))
     text = model_card(results, "a|b: <c>\n---")
     assert "Accuracy of a\\|b: \\<c> --- in percent" in text
-    assert ModelCard(text).data.model_name.startswith("a|b: <c>")
+    assert read_back(text).model_name.startswith("a|b: <c>")

@@ -8,6 +8,7 @@ from tests.analysis.test_pairs import V7W, VCR, run
 from tests.results import line, lines
 from vipbench.errors import RunError
 from vipbench.exchange.results import by_task, read_results
+from vipbench.runfolder.lines import ScoreLine
 from vipbench.schema import PromptStyle
 
 FINISHED = "2026-01-02T03:04:05+00:00"
@@ -20,10 +21,10 @@ def finished(folder: Path, *args: object, **fields: object) -> Path:
     return Path(run(folder, *args, **given | fields))  # type: ignore[arg-type]
 
 
-def whole(task: str, n: int = 40, right: int = 30, style: str | None = None) -> list:
+def whole(task: str, n: int = 40, right: int = 30, style: str | None = None) -> list[ScoreLine]:
     """Scores of a task that was asked as a whole."""
     values = [1.0] * right + [0.0] * (n - right)
-    return lines(task, values, **({} if style is None else {"style": style}))
+    return lines(task, values) if style is None else lines(task, values, style=style)
 
 
 def test_each_task_has_the_row_of_its_first_metric(tmp_path: Path) -> None:

@@ -153,7 +153,7 @@ def _datasets(results: Results, given: Mapping[str, str]) -> dict[str, str]:
 
 def _check_id(option: str, name: str) -> str:
     from huggingface_hub.errors import HFValidationError
-    from huggingface_hub.utils import validate_repo_id
+    from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
     try:
         validate_repo_id(name)

@@ -31,7 +31,9 @@ class Result(NamedTuple):
     @property
     def hub(self) -> Mapping[str, str]:
         """The data set of the task on the hub, as far as known; synthetic data are of none."""
-        return self.spec.hub if self.spec is not None and not self.row.synthetic else {}
+        if self.spec is None or self.row.synthetic:
+            return {}
+        return {str(key): value for key, value in self.spec.hub.items()}
 
     @property
     def interval(self) -> str | None:
