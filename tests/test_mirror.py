@@ -13,7 +13,6 @@ ELSEWHERE = {
     "vipbench/bench/settings.py": "tests/bench/test_driver.py",
     "vipbench/bench/way.py": "tests/bench/test_ways.py",
     "vipbench/bench/way_transformers.py": "tests/bench/test_ways.py",
-    "vipbench/cli/export.py": "tests/cli/test_import_.py",
     "vipbench/engine/in_process.py": "tests/engine/test_batches.py",
     "vipbench/endpoints/asking.py": "tests/judge/test_grading.py",
     "vipbench/endpoints/estimate.py": "tests/judge/test_estimate.py",
