@@ -40,7 +40,7 @@ def sweep(
     for each in boards:
         grids, below = board.terminal_grids(each), board.legend(each)
         print_tables(FittingTable(grids, below, len(each.marked)), columns=STYLE_COLUMNS)
-        for sentence in text.best_sentences(result, each.task):
+        for sentence in each.sentences():
             put(one_line(sentence))
     print_tables(*map(grid_table, text.tables(result)))
     for sentence in text.other_sentences(result):

@@ -23,6 +23,9 @@ class BestRow(Record):
     run: str
     model: str
     task: str
+    task_version: int
+    synthetic: bool
+    metric: str
     style: str
     kind: StyleKind
     standing: Standing
@@ -120,6 +123,9 @@ def _row(scores: Scores, name: str, ids: Sequence[str], standing: Standing) -> B
         run=scores.run,
         model=scores.model,
         task=scores.task,
+        task_version=scores.manifest.tasks[scores.task].version,
+        synthetic=scores.manifest.tasks[scores.task].synthetic,
+        metric=scores.metric,
         style=name,
         kind=scores.styles[name].kind,
         standing=standing,

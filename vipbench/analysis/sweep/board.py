@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from vipbench.analysis.sweep.best import BestRow
+from vipbench.analysis.sweep.best import BestRow, best_sentence
 from vipbench.report import latex
 from vipbench.report.text import MISSING, Grid, percent, percent_interval
 
@@ -18,6 +18,7 @@ class StyleBoard(NamedTuple):
     """The accuracies of one task."""
 
     task: str
+    """Its name; with version, data and metric where the runs have several of them."""
     models: tuple[str, ...]
     marked: tuple[str, ...]
     """Styles that show marks, that with the highest accuracy first: the mean over the models."""
@@ -42,18 +43,28 @@ class StyleBoard(NamedTuple):
         pairs = zip(self.heads(), self.models, strict=True)
         return [f"{head} {model}" for head, model in pairs if head != model]
 
+    def sentences(self) -> list[str]:
+        """Say for each model which style is best, where it was asked under several."""
+        by_model = [[r for r in self.rows.values() if r.model == model] for model in self.models]
+        return [said for rows in by_model if (said := best_sentence(rows))]
+
     def samples(self) -> str:
         """Say how many samples there are: `n 250`, `n 248 of 250`, `n 30 to 250`."""
         ns = [row.n for row in self.rows.values()]
         asked = max(row.n_asked for row in self.rows.values())
         spread = f"{min(ns):,}" if len(set(ns)) == 1 else f"{min(ns):,} to {max(ns):,}"
-        return f"n {spread}" + (f" of {asked:,}" if min(ns) < asked else "")
+        data = ", synthetic data" if any(row.synthetic for row in self.rows.values()) else ""
+        return f"n {spread}" + (f" of {asked:,}" if min(ns) < asked else "") + data
 
 
 def boards(rows: Sequence[BestRow]) -> Iterator[StyleBoard]:
-    """Yield a board a task."""
-    for task in dict.fromkeys(row.task for row in rows):
-        found = {(row.style, row.model): row for row in rows if row.task == task}
+    """Yield a board a task; other versions, other data and other metrics have their own."""
+    kinds = list(dict.fromkeys(map(_kind, rows)))
+    for kind in kinds:
+        found = {(row.style, row.model): row for row in rows if _kind(row) == kind}
+        task, version, synthetic, metric = kind
+        if sum(name == task for name, *_ in kinds) > 1:
+            task += f" v{version}{' synthetic' * synthetic}, {metric}"
         by_style: dict[str, list[BestRow]] = {}
         for (style, _), row in found.items():
             by_style.setdefault(style, []).append(row)
@@ -70,6 +81,10 @@ def boards(rows: Sequence[BestRow]) -> Iterator[StyleBoard]:
             unmarked=tuple(style for style in ordered if style not in shown),
             rows=found,
         )
+
+
+def _kind(row: BestRow) -> tuple[str, int, bool, str]:
+    return row.task, row.task_version, row.synthetic, row.metric
 
 
 def legend(board: StyleBoard) -> list[str]:

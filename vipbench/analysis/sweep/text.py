@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from vipbench import files
-from vipbench.analysis.sweep.best import BestRow, best_sentence
+from vipbench.analysis.sweep.best import BestRow
 from vipbench.analysis.sweep.board import boards, latex_page, markdown_grid
 from vipbench.analysis.sweep.effects import EffectRow
 from vipbench.analysis.sweep.overview import Sweep
@@ -118,18 +118,9 @@ def stability_text(row: StabilityRow) -> str:
 
 def sentences(results: Sweep) -> Iterator[str]:
     """Yield all that a reader needs in words: first which styles are best."""
-    for task in dict.fromkeys(row.task for row in results.best):
-        yield from best_sentences(results, task)
+    for board in boards(results.best):
+        yield from board.sentences()
     yield from other_sentences(results)
-
-
-def best_sentences(results: Sweep, task: str) -> Iterator[str]:
-    """Say for each model which style is best at a task, where it was asked under several."""
-    rows = [row for row in results.best if row.task == task]
-    for model in dict.fromkeys(row.model for row in rows):
-        said = best_sentence([row for row in rows if row.model == model])
-        if said:
-            yield said
 
 
 def other_sentences(results: Sweep) -> Iterator[str]:
