@@ -56,6 +56,8 @@ def render(content: Content) -> str:
         for name in ("page.css", "page.js", "page.html.jinja")
     )
     runs, parts = content.dataset.runs, content.parts
+    folded = [*content.sweep.notes, *_picture_notes(content), *_prompt_notes(runs)]
+    style_boards = _style_boards(content)
     control_names = list(dict.fromkeys(name for part in parts for name in part.control_names))
     with_orders = any(part.orders for part in parts)
     differences = [(change, part) for part in parts for change in part.differences]
@@ -66,14 +68,14 @@ def render(content: Content) -> str:
             title=_title(runs),
             counts=_counts(content),
             notes=_notes(content),
-            folded=[*content.sweep.notes, *_picture_notes(content), *_prompt_notes(runs)],
+            folded=folded,
             policy=_policy(css, script),
             css=Markup(css),  # noqa: S704  # our own files
             script=Markup(script),  # noqa: S704
             data=Markup(as_json(content.dataset)),  # noqa: S704  # cannot end the element
             runs=runs,
             boards=list(zip(("Headline metrics", "Other metrics"), content.boards, strict=True)),
-            style_boards=_style_boards(content),
+            style_boards=style_boards,
             troubles=_by_run(content.troubles),
             parts=parts,
             control_names=control_names,
@@ -97,7 +99,8 @@ def render(content: Content) -> str:
             min_clusters=MIN_CLUSTERS,
             plots=content.plots,
             sections=[
-                *([("best", "Best styles")] if _style_boards(content) else []),
+                *([("best", "Best styles")] if style_boards else []),
+                *([("troubles", "Troubles")] if content.troubles or folded else []),
                 ("leaderboard", "Leaderboard"),
                 *([("differences", "Differences")] if differences else []),
                 *([("controls", "Controls")] if control_names else []),
