@@ -15,7 +15,12 @@ def test_sweep_prints_and_writes_what_styles_do(vipbench: Vipbench) -> None:
     assert (code, err) == (0, "")
     assert "own: oracle beats constant under 5 of 5 styles" in out
     assert "own, oracle: gain from the mark 0.0 [" in out
-    assert out.splitlines()[-2:] == ["out/sweep.json", "out/sweep.md"]
+    files = [f"sweep.{kind}" for kind in ("json", "md", "tex", "csv")]
+    files += [f"sweep-own.{kind}" for kind in ("pdf", "svg", "png")]
+    assert out.splitlines()[-7:] == [f"out/{name}" for name in files]
+    assert all(Path("out", name).stat().st_size for name in files)
+    assert out.startswith("own: accuracy by style, % [95 % interval] (n 12)\n")
+    assert "own, oracle: demo and 4 more are best with 100.0 %; 5 images: too few" in out
     rows = json.loads(Path("out/sweep.json").read_text())["styles"]
     assert {row["style"] for row in rows} >= {"demo", "none", "rectangle:red", "ellipse:blue"}
     assert "oracle beats constant" in Path("out/sweep.md").read_text()

@@ -34,10 +34,15 @@ def run(tmp_path: Path, images: Path) -> Path:
 
 @pytest.fixture
 def no_rendering(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make plots as ever, but save empty files: rendering takes most of the time of a report."""
+    """Make plots as ever, but save empty files."""
+    without_rendering(monkeypatch)
+
+
+def without_rendering(patch: pytest.MonkeyPatch) -> None:
+    """Save empty files in place of plots: rendering takes most of the time of a report."""
 
     def save(figure: object, file: IO[bytes], **options: object) -> None:
         assert isinstance(options["format"], str)
         file.write(b"")
 
-    monkeypatch.setattr("matplotlib.figure.Figure.savefig", save)
+    patch.setattr("matplotlib.figure.Figure.savefig", save)

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Error, Page, Request, expect
 from playwright.sync_api import sync_playwright as playwright
 
-from tests.html.conftest import CHROMIUM
+from tests.html.conftest import CHROMIUM, without_rendering
 from tests.html.made import Item, write_image, write_run
 from vipbench.html import write_report
 
@@ -365,7 +365,7 @@ def test_the_policy_stops_what_escaping_might_miss(browser: Browser, report: Pat
 
 def test_a_phone_scrolls_one_way_only(opened: Open, report: Path) -> None:
     page = opened(report, width=360, height=740)
-    page.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
+    page.evaluate(OPEN_ALL)
     assert page.evaluate("document.documentElement.scrollWidth") == 360
     wide = page.evaluate(
         """[...document.querySelectorAll('body *')].filter((each) =>
@@ -377,6 +377,84 @@ def test_a_phone_scrolls_one_way_only(opened: Open, report: Path) -> None:
     assert 0 <= page.evaluate("document.getElementById('detail').getBoundingClientRect().top") < 100
     page.locator("a.back").click()
     assert page.evaluate("document.activeElement.id") == "list"
+
+
+@pytest.fixture(scope="module")
+def five(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write a report of five runs under three styles, with names as long as people make them."""
+    folder = tmp_path_factory.mktemp("five")
+    write_image(folder / "images")
+    names = ("llava-v1.5-7b", "expA/checkpoint-600", "expA/checkpoint-1200", "q")
+    runs = []
+    for number, model in enumerate((*names, "a-model-with-a-rather-long-name-of-its-own")):
+        answers = ("A", "B", "A", None, "I cannot tell", "A")
+        items = [
+            Item(id=f"q{n}", shape=shape, color=color, style=style, answer=answers[n - number])
+            for style in ("demo", "other", "none")
+            for n, (shape, color) in enumerate(itertools.product(SHAPES, COLORS))
+        ]
+        runs.append(write_run(folder / f"{number}", items, images=folder / "images", model=model))
+    with pytest.MonkeyPatch.context() as patch:
+        without_rendering(patch)
+        return write_report(runs, folder / "out")
+
+
+OPEN_ALL = "document.querySelectorAll('details').forEach((each) => { each.open = true; })"
+
+
+def test_the_styles_stand_first_and_troubles_are_a_line_each(opened: Open, five: Path) -> None:
+    page = opened(five)
+    sections = page.evaluate("[...document.querySelectorAll('main > section')].map((s) => s.id)")
+    assert sections[:3] == ["best", "troubles", "leaderboard"]
+    assert page.locator("#best thead th").count() == 6
+    folds = page.locator("#troubles details")
+    assert folds.count() == 5
+    for fold in folds.all():
+        box = fold.bounding_box()
+        assert box is not None
+        assert box["height"] < 40
+    folds.first.locator("summary").click()
+    expect(folds.first.locator("table")).to_be_visible()
+    page.locator("#best tbody a").first.click()
+    assert count(page) == 6
+
+
+def test_five_runs_fit_beside_each_other(opened: Open, five: Path) -> None:
+    page = opened(five)
+    page.evaluate(OPEN_ALL)
+    cut = page.evaluate(
+        """[...document.querySelectorAll('main > section:not(.browser) .scroll')]
+          .filter((each) => each.scrollWidth > each.clientWidth + 1)
+          .map((each) => each.getAttribute('aria-label'))"""
+    )
+    assert cut == []
+
+
+def test_on_a_phone_tables_keep_their_first_column(opened: Open, five: Path) -> None:
+    page = opened(five, width=390, height=844)
+    page.evaluate(OPEN_ALL)
+    found = page.evaluate(
+        """[...document.querySelectorAll('.scroll')].filter((each) =>
+          each.scrollWidth > each.clientWidth + 1).map((each) => {
+          each.scrollLeft = 1e6;
+          const frame = each.getBoundingClientRect();
+          const rows = [...each.querySelectorAll('tr:not(.group)')];
+          return [
+            each.getAttribute('aria-label'),
+            Math.max(...rows.map((row) => row.firstElementChild.getBoundingClientRect().right))
+              - frame.left,
+            Math.max(...rows.map((row) =>
+              Math.abs(row.firstElementChild.getBoundingClientRect().left - frame.left))),
+            Math.max(...rows.map((row) =>
+              row.lastElementChild.getBoundingClientRect().right - frame.right)),
+          ];
+        })"""
+    )
+    assert len(found) > 5
+    for name, first, moved, cut in found:
+        assert first < 200, name  # leaves room for numbers beside it
+        assert moved <= 3, name
+        assert cut < 1, name
 
 
 CONTRAST = """() => {
@@ -409,7 +487,7 @@ CONTRAST = """() => {
 @pytest.mark.parametrize("dark", [False, True])
 def test_text_has_contrast(opened: Open, report: Path, dark: bool) -> None:
     page = opened(report, "#/in=own&under=demo&id=q3", dark=dark)
-    page.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
+    page.evaluate(OPEN_ALL)
     grounds = {True: "rgb(16, 21, 28)", False: "rgb(246, 247, 249)"}
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == grounds[dark]
     assert page.evaluate(CONTRAST) == []

@@ -6,8 +6,11 @@ from typing import Annotated
 import typer
 
 from vipbench.cli.app import app
-from vipbench.cli.printing import print_tables, put, say
+from vipbench.cli.printing import file_name, print_tables, put, say
 from vipbench.console import one_line
+
+STYLE_COLUMNS = 80
+"""Width of the table of styles in a file or a pipe."""
 
 
 @app.command()
@@ -18,18 +21,33 @@ def sweep(
     out: Annotated[
         Path | None,
         typer.Option(
-            "-o", "--out", metavar="PATH", help="Folder of sweep.{json,md}.", show_default="none"
+            "-o",
+            "--out",
+            metavar="PATH",
+            help="Folder of sweep.{json,md,tex,csv}, and of a figure a task: sweep-TASK.{pdf,"
+            "svg,png}.",
+            show_default="none",
         ),
     ] = None,
 ) -> None:
-    """Tell how answers depend on the style, and whether the order of several models does."""
-    from vipbench.analysis.sweep import overview, text
+    """Tell which style is best, and whether answers and the order of models depend on it."""
+    from vipbench.analysis.sweep import board, figure, overview, text
     from vipbench.report.chosen import chosen_runs
-    from vipbench.report.terminal import grid_table
+    from vipbench.report.terminal import FittingTable, grid_table
 
     result = overview.sweep(chosen_runs(folders, say))
+    boards = list(board.boards(result.best))
+    for each in boards:
+        grids, below = board.terminal_grids(each), board.legend(each)
+        print_tables(FittingTable(grids, below, len(each.marked)), columns=STYLE_COLUMNS)
+        for sentence in each.sentences():
+            put(one_line(sentence))
     print_tables(*map(grid_table, text.tables(result)))
-    for sentence in text.sentences(result):
+    for sentence in text.other_sentences(result):
         put(one_line(sentence))
-    for path in text.write(result, out) if out else ():
-        put(path)
+    if out is not None:
+        paths = [*text.write(result, out)]
+        for each in boards:
+            paths += figure.figure_files(each, out, file_name(f"sweep-{each.task}"))
+        for path in paths:
+            put(path)

@@ -10,13 +10,15 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from vipbench._version import __version__
+from vipbench.analysis.sweep.board import StyleBoard, boards
 from vipbench.analysis.sweep.effects import EffectRow
 from vipbench.analysis.sweep.overview import Sweep
 from vipbench.analysis.sweep.text import effect_text, span_text
 from vipbench.html.dataset import Dataset, as_json
 from vipbench.html.pictures import Drawn
-from vipbench.html.runs import Run, reveal_hidden
-from vipbench.html.tables import Board, TaskPart, Trouble
+from vipbench.html.runs import Run, TaskKey, reveal_hidden, task_labels
+from vipbench.html.scales import Scale, scale_around_zero, scale_of_bars, scale_of_cells
+from vipbench.html.tables import Board, TaskPart, Trouble, browse
 from vipbench.prompts.colors import COLORS
 from vipbench.report.text import counted, number, p_text, percent, points
 from vipbench.stats import MIN_CLUSTERS
@@ -54,6 +56,8 @@ def render(content: Content) -> str:
         for name in ("page.css", "page.js", "page.html.jinja")
     )
     runs, parts = content.dataset.runs, content.parts
+    folded = [*content.sweep.notes, *_picture_notes(content), *_prompt_notes(runs)]
+    style_boards = _style_boards(content)
     control_names = list(dict.fromkeys(name for part in parts for name in part.control_names))
     with_orders = any(part.orders for part in parts)
     differences = [(change, part) for part in parts for change in part.differences]
@@ -63,14 +67,16 @@ def render(content: Content) -> str:
         .render(
             title=_title(runs),
             counts=_counts(content),
-            notes=[*_notes(content), *_prompt_notes(runs)],
+            notes=_notes(content),
+            folded=folded,
             policy=_policy(css, script),
             css=Markup(css),  # noqa: S704  # our own files
             script=Markup(script),  # noqa: S704
             data=Markup(as_json(content.dataset)),  # noqa: S704  # cannot end the element
             runs=runs,
             boards=list(zip(("Headline metrics", "Other metrics"), content.boards, strict=True)),
-            troubles=content.troubles,
+            style_boards=style_boards,
+            troubles=_by_run(content.troubles),
             parts=parts,
             control_names=control_names,
             with_gain=any(control.gain for part in parts for control in part.controls),
@@ -78,12 +84,23 @@ def render(content: Content) -> str:
             other_differences=any(
                 change.style not in part.headlines for change, part in differences
             ),
+            gain_scale=scale_around_zero(
+                value
+                for part in parts
+                for control in part.controls
+                if control.gain
+                for value in (control.gain.low, control.gain.mean, control.gain.high)
+            ),
+            scale_around=_scale_of_differences,
+            browse=browse,
             with_orders=with_orders,
             effects=_by_task(content.sweep),
             ranks=content.sweep.ranks,
             min_clusters=MIN_CLUSTERS,
             plots=content.plots,
             sections=[
+                *([("best", "Best styles")] if style_boards else []),
+                *([("troubles", "Troubles")] if content.troubles or folded else []),
                 ("leaderboard", "Leaderboard"),
                 *([("differences", "Differences")] if differences else []),
                 *([("controls", "Controls")] if control_names else []),
@@ -111,6 +128,9 @@ def _environment() -> Environment:
     environment.filters["points"] = lambda value: _with_minus(points(value))
     environment.filters["effect_text"] = lambda row: _with_minus(effect_text(row))
     environment.filters["p_text"] = p_text
+    environment.filters["scale_of_bars"] = scale_of_bars
+    environment.filters["scale_of_cells"] = scale_of_cells
+    environment.filters["trouble_text"] = _trouble_text
     environment.filters["span_text"] = span_text
     return environment
 
@@ -142,6 +162,47 @@ def _by_task(results: Sweep) -> dict[tuple[str, str], list[EffectRow]]:
     for row in results.effects:
         by_task.setdefault((row.task, row.model), []).append(row)
     return by_task
+
+
+def _style_boards(content: Content) -> list[tuple[StyleBoard, str, list[tuple[str, int]]]]:
+    """Return the table of each task under several styles, its label, and the runs as columns."""
+    numbers = {run.label: number for number, run in enumerate(content.dataset.runs)}
+    labels = task_labels(content.dataset.tasks)
+    found = []
+    for board in boards(content.sweep.best):
+        row = next(iter(board.rows.values()))
+        label = labels[TaskKey(row.task, row.task_version, row.synthetic)]
+        heads = [(model, numbers.get(model, 0)) for model in board.models]
+        if len(board.styles) > 1:
+            found.append((board, label, heads))
+    return found
+
+
+def _by_run(troubles: Sequence[Trouble]) -> list[tuple[int, list[Trouble]]]:
+    by_run: dict[int, list[Trouble]] = {}
+    for trouble in troubles:
+        by_run.setdefault(trouble.run, []).append(trouble)
+    return list(by_run.items())
+
+
+def _trouble_text(rows: Sequence[Trouble]) -> str:
+    """Sum up what happened to the answers of a run: `3 errors, 1 truncated of 240 answers`."""
+    kinds = ("errors", "unparsed", "truncated", "refused", "filtered")
+    sums = {kind: sum(getattr(row, kind) for row in rows) for kind in kinds}
+    said = ", ".join(f"{n:,} {kind}" for kind, n in sums.items() if n)
+    places = list(dict.fromkeys(f"{row.task}, {row.style}" for row in rows))
+    where = f" ({places[0]})" if len(places) == 1 else f" (in {len(places)} tasks and styles)"
+    return f"{said} of {counted(sum(row.n for row in rows), 'answer')}{where}"
+
+
+def _scale_of_differences(parts: Sequence[TaskPart], headline: bool) -> Scale:
+    return scale_around_zero(
+        value
+        for part in parts
+        for each in part.differences
+        if (each.style in part.headlines) == headline
+        for value in (each.number.low, each.number.mean, each.number.high)
+    )
 
 
 def _swatch(color: str) -> str:
@@ -182,7 +243,12 @@ def _notes(content: Content) -> list[str]:
     lines = [cell for board in content.boards for line in board.lines for cell in line.cells]
     if any(cell is not None and cell.whole for cell in lines):
         notes.append("Not all samples of each task were scored: subsets, or errors; see n.")
-    notes += content.sweep.notes
+    return notes
+
+
+def _picture_notes(content: Content) -> list[str]:
+    """Say which pictures are missing."""
+    notes = []
     if content.drawn.n_withheld:
         notes.append(
             f"{content.drawn.n_withheld:,} pictures are left out, since their tasks may not be "

@@ -12,6 +12,7 @@ from vipbench.files import remove_others, write_bytes
 from vipbench.html.page import Plot
 from vipbench.html.pictures import FOLDER
 from vipbench.html.runs import Run, reveal_hidden
+from vipbench.html.scales import Scale, scale_of_bars, scale_of_cells
 from vipbench.html.tables import Bar, HeatMap, TaskPart
 from vipbench.report.text import percent, plot_text
 
@@ -87,23 +88,23 @@ def _heat_figure(part: TaskPart, runs: Sequence[Run]) -> "Figure":
     figure.set_label(f"Accuracy by shape and colour, {_plain(part.label)}")
     panels = figure.subplots(1, n, squeeze=False)[0]
     for axes, heat_map in zip(panels, part.heat_maps, strict=True):
-        _heat_panel(axes, heat_map, _plain(runs[heat_map.run].label))
+        _heat_panel(axes, heat_map, _plain(runs[heat_map.run].label), scale_of_cells(part))
     figure.suptitle(_title(part), fontsize=10)
     return figure
 
 
-def _heat_panel(axes: "Axes", heat_map: HeatMap, title: str) -> None:
+def _heat_panel(axes: "Axes", heat_map: HeatMap, title: str, scale: Scale) -> None:
     import numpy as np
     from matplotlib import colormaps
 
     means = np.array(
         [[np.nan if cell is None else 100 * cell.mean for cell in row] for row in heat_map.cells]
     )
-    axes.imshow(means, cmap=SCALE, vmin=0, vmax=100, aspect="auto")
+    axes.imshow(means, cmap=SCALE, vmin=scale.low, vmax=scale.high, aspect="auto")
     for y, row in enumerate(heat_map.cells):
         for x, cell in enumerate(row):
             if cell is not None:
-                red, green, blue, _ = colormaps[SCALE](cell.mean)
+                red, green, blue, _ = colormaps[SCALE](scale.share(cell.mean))
                 light = 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.45
                 axes.text(
                     x,
@@ -133,8 +134,9 @@ def _forest_figure(part: TaskPart, runs: Sequence[Run]) -> "Figure":
     panels = figure.subplots(
         len(blocks), 1, squeeze=False, sharex=True, height_ratios=heights
     ).ravel()
+    scale = scale_of_bars([bar for forest in blocks for bar in forest.bars])
     for axes, forest in zip(panels, blocks, strict=True):
-        _forest_panel(axes, forest.bars, part.chance)
+        _forest_panel(axes, forest.bars, scale, part.chance)
         axes.set_title(f"by {_plain(forest.title)}", fontsize=8, loc="left")
     panels[-1].set_xlabel("accuracy, %, with 95 % interval", fontsize=8)
     numbers = list(dict.fromkeys(bar.run for forest in blocks for bar in forest.bars))
@@ -145,14 +147,14 @@ def _forest_figure(part: TaskPart, runs: Sequence[Run]) -> "Figure":
     return figure
 
 
-def _forest_panel(axes: "Axes", bars: Sequence[Bar], chance: float | None) -> None:
+def _forest_panel(axes: "Axes", bars: Sequence[Bar], scale: Scale, chance: float | None) -> None:
     for y, bar in enumerate(bars):
         color = RUN_COLORS[bar.run % len(RUN_COLORS)]
         number = bar.number
         if number.low is not None and number.high is not None:
             axes.plot([100 * number.low, 100 * number.high], [y, y], color=color, linewidth=1.4)
         axes.plot([100 * number.mean], [y], "o", color=color, markersize=4)
-    if chance is not None:
+    if chance is not None and scale.holds(chance):
         axes.axvline(100 * chance, color="gray", linestyle="--", linewidth=0.8)
     labels = [
         "" if y and bars[y - 1].label == bar.label else _plain(bar.label)
@@ -160,7 +162,8 @@ def _forest_panel(axes: "Axes", bars: Sequence[Bar], chance: float | None) -> No
     ]
     axes.set_yticks(range(len(bars)), labels, fontsize=8)
     axes.set_ylim(len(bars) - 0.4, -0.6)
-    axes.set_xlim(-2, 102)
+    margin = 0.02 * (scale.high - scale.low)
+    axes.set_xlim(scale.low - margin, scale.high + margin)
     axes.tick_params(axis="x", labelsize=8)
     axes.grid(axis="x", color="#dddddd", linewidth=0.6)
     axes.set_axisbelow(True)

@@ -19,12 +19,20 @@ MOST_LINES = 45
 """Of a table, as far as whole blocks allow; more do not fit on a page."""
 
 
+class Cell(NamedTuple):
+    """A cell whose first word may be bold, and which may have a star behind it."""
+
+    text: str
+    bold: bool = False
+    star: bool = False
+
+
 class Block(NamedTuple):
     """Rows that belong together, such as the styles of a task."""
 
     heading: str
     """What all of them share."""
-    rows: Sequence[tuple[str, Sequence[str]]]
+    rows: Sequence[tuple[str, Sequence[str | Cell]]]
     """Label, and a cell for each column."""
 
 
@@ -56,6 +64,11 @@ def latex_page(notes: Iterable[str], boards: Iterable[Board]) -> str:
     return "\n".join(parts) + "\n"
 
 
+def fewest_tables(boards: Sequence[Board]) -> Board:
+    """Return the first of several forms of a board that takes no more tables than any other."""
+    return min(boards, key=lambda board: sum(1 for _ in _tables(board)))
+
+
 def _tables(board: Board) -> Iterator[list[str]]:
     """Yield the inside of each table that a board takes."""
     names = [name for name, _ in board.columns]
@@ -66,7 +79,7 @@ def _tables(board: Board) -> Iterator[list[str]]:
         widest = max(len(label) for label in [board.label, *labels] if len(label) <= LONGEST_LABEL)
         cells = [[cells for _, cells in block.rows] for block in blocks]
         widths = [
-            max([len(head), *(len(row[n]) for rows in cells for row in rows)])
+            max([len(head), *(_length(row[n]) for rows in cells for row in rows)])
             for n, head in enumerate(heads)
         ]
         for shown in _side_by_side(widths, WIDTH - widest):
@@ -140,5 +153,18 @@ def _across(n: int, text: str) -> str:
     return rf"\multicolumn{{{n}}}{{l}}{{{text}}} \\"
 
 
-def _line(cells: Iterable[str]) -> str:
-    return " & ".join(map(latex_text, cells)) + r" \\"
+def _line(cells: Iterable[str | Cell]) -> str:
+    return " & ".join(map(_cell_text, cells)) + r" \\"
+
+
+def _cell_text(cell: str | Cell) -> str:
+    """Escape a cell; one without a star keeps its place, so that numbers stand below each other."""
+    if isinstance(cell, str):
+        return latex_text(cell)
+    first, space, rest = cell.text.partition(" ")
+    number = rf"\textbf{{{latex_text(first)}}}" if cell.bold else latex_text(first)
+    return number + space + latex_text(rest) + ("*" if cell.star else r"\phantom{*}")
+
+
+def _length(cell: str | Cell) -> int:
+    return len(cell if isinstance(cell, str) else f"{cell.text}*")

@@ -50,6 +50,30 @@ def plain_table(grid: Grid) -> Table:
     return table
 
 
+class FittingTable:
+    """The first of several forms of a table that is no wider than the terminal, else the last."""
+
+    def __init__(self, grids: Sequence[Grid], below: Sequence[str], n_first: int) -> None:
+        """Take the forms, lines that stand below each, and the rows that a line sets apart."""
+        self.grids = grids
+        self.below = below
+        self.n_first = n_first
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Table | Text]:
+        """Yield title, table and what stands below, each as wide as it may be."""
+        unbounded = options.update(max_width=UNBOUNDED)
+        for grid in self.grids:
+            table = grid_table(grid._replace(title=""))
+            for row in table.rows[self.n_first - 1 : self.n_first]:
+                row.end_section = True
+            if console.measure(table, options=unbounded).maximum <= options.max_width:
+                break
+        yield _text(grid.title)
+        table.title = None
+        yield table
+        yield from map(_text, self.below)
+
+
 def _text(text: str) -> Text:
     """Return a text without markup, in which nothing steers the terminal."""
     return Text(visible(text))

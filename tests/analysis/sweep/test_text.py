@@ -16,7 +16,7 @@ from vipbench.report.terminal import grid_table
 def test_what_is_written_is_what_is_shown(tmp_path: Path) -> None:
     runs = two(tmp_path, [1, 20])
     found = sweep(runs)
-    plain, text = write(found, tmp_path / "out")
+    plain, text, page, plot_data = write(found, tmp_path / "out")
     assert Sweep.model_validate(json.loads(plain.read_text())) == found
     console = Console(width=140, file=io.StringIO(), record=True)
     for table in tables(found):
@@ -27,7 +27,11 @@ def test_what_is_written_is_what_is_shown(tmp_path: Path) -> None:
         assert expected in shown
         assert expected.replace("<", "\\<") in markdown
     assert "- visual7w_pointing: A beats B under 2 of 2 styles" in markdown
-    assert len(re.findall(r"^\| --- ", markdown, re.MULTILINE)) == len(list(tables(found)))
+    n_tables = 1 + len(list(tables(found)))  # and that of all styles and models, the first
+    assert len(re.findall(r"^\| --- ", markdown, re.MULTILINE)) == n_tables
+    assert "\n\n| style | A | B |\n" in markdown[: markdown.index("headline")]
+    assert r"\textbf{100.0}" in page.read_text()
+    assert len(plot_data.read_text().splitlines()) == 1 + len(found.best) == 5
 
 
 def test_how_stable_the_order_is_fits_into_80_columns(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from vipbench.analysis.sweep.best import BestRow, best_rows
 from vipbench.analysis.sweep.effects import EffectRow, effect_rows
 from vipbench.analysis.sweep.ranking import OrderRow, RankRow, rank, why_not_ranked
 from vipbench.analysis.sweep.scores import read_runs
@@ -20,6 +21,8 @@ class Sweep(Record):
     ranks: tuple[RankRow, ...]
     stability: tuple[StabilityRow, ...]
     notes: tuple[str, ...]
+    best: tuple[BestRow, ...] = ()
+    """All styles of each task and model, the one with the highest accuracy first."""
 
 
 def sweep(folders: Sequence[Path]) -> Sweep:
@@ -58,4 +61,5 @@ def sweep(folders: Sequence[Path]) -> Sweep:
         ranks=tuple(ranks),
         stability=tuple(stability),
         notes=tuple(notes),
+        best=tuple(row for scores in all_scores for row in best_rows(scores)),
     )

@@ -1,9 +1,11 @@
-"""What readers see of a sweep: tables, sentences, `sweep.md` and `sweep.json`."""
+"""What readers see of a sweep: tables, sentences, and files of both."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from vipbench import files
+from vipbench.analysis.sweep.best import BestRow
+from vipbench.analysis.sweep.board import boards, latex_page, markdown_grid
 from vipbench.analysis.sweep.effects import EffectRow
 from vipbench.analysis.sweep.overview import Sweep
 from vipbench.analysis.sweep.ranking import OrderRow, RankRow
@@ -11,6 +13,7 @@ from vipbench.analysis.sweep.stability import StabilityRow
 from vipbench.analysis.sweep.styles import StyleRow
 from vipbench.report.text import (
     Grid,
+    csv_table,
     markdown_list,
     markdown_page,
     markdown_section,
@@ -114,7 +117,14 @@ def stability_text(row: StabilityRow) -> str:
 
 
 def sentences(results: Sweep) -> Iterator[str]:
-    """Yield what a reader needs in words: what the mark is worth, who beats whom, what is unknown.
+    """Yield all that a reader needs in words: first which styles are best."""
+    for board in boards(results.best):
+        yield from board.sentences()
+    yield from other_sentences(results)
+
+
+def other_sentences(results: Sweep) -> Iterator[str]:
+    """Say what the mark of the headline style is worth, who beats whom, and what is unknown.
 
     The gain from the mark is the accuracy under the headline style minus that under style `none`.
     """
@@ -129,7 +139,12 @@ def sentences(results: Sweep) -> Iterator[str]:
             )
             continue
         gain = points_interval(*(None if value is None else -value for value in change))
-        yield f"{row.task}, {row.model}: gain from the mark {gain} points"
+        headline = next(
+            each.style
+            for each in results.styles
+            if each.headline and (each.run, each.task) == (row.run, row.task)
+        )
+        yield f"{row.task}, {row.model}: gain from the mark {gain} points (style {headline})"
     for order in results.orders:
         yield f"{order.task}: {order.sentence}"
     for stability in results.stability:
@@ -138,14 +153,19 @@ def sentences(results: Sweep) -> Iterator[str]:
 
 
 def markdown(results: Sweep) -> str:
-    """Lay out all tables and sentences as one page."""
-    sections = [markdown_section(table) for table in tables(results)]
+    """Lay out all tables and sentences as one page, that of the best styles first."""
+    grids = [*map(markdown_grid, boards(results.best)), *tables(results)]
+    sections = [markdown_section(grid) for grid in grids]
     return markdown_page(["# Styles", *sections, markdown_list(sentences(results))])
 
 
 def write(results: Sweep, out: Path) -> list[Path]:
-    """Write `sweep.json` and `sweep.md`; fractions in JSON, percent and points in Markdown."""
-    paths = [out / "sweep.json", out / "sweep.md"]
+    """Write `sweep.{json,md,tex,csv}`; fractions in JSON and CSV, percent elsewhere."""
+    paths = [out / f"sweep.{kind}" for kind in ("json", "md", "tex", "csv")]
     files.write_json(paths[0], results.model_dump(mode="json"))
     files.write_text(paths[1], [markdown(results)])
+    notes = [f"{len(results.best):,} accuracies by `vipbench sweep`; digits are in sweep.csv."]
+    files.write_text(paths[2], [latex_page(list(boards(results.best)), notes)])
+    rows = [row.model_dump(mode="json") for row in results.best]
+    files.write_text(paths[3], [csv_table(BestRow.model_fields, rows)])
     return paths
