@@ -23,7 +23,7 @@ LAYERS = (
     ("demo", "engine", "html"),
     ("run",),
     ("api", "certify"),
-    ("bench",),
+    ("bench", "training"),
     ("kit",),
     ("cli",),
 )
@@ -33,7 +33,7 @@ TOP = ("vipbench", "api")
 
 HEAVY = ("torch", "transformers", "tokenizers", "safetensors", "accelerate")
 SLOW = ("pandas", "datasets", "numpy", "PIL", "scipy", "matplotlib")
-MAY_BE_HEAVY = ("runners", "bench", "demo")
+MAY_BE_HEAVY = ("runners", "bench", "demo", "training")
 
 
 def modules() -> list[Path]:
