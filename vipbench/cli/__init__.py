@@ -14,7 +14,7 @@ from vipbench.cli import compare, gate, power
 from vipbench.cli import certify
 from vipbench.cli import reproduce
 from vipbench.cli import kit, verify
-from vipbench.cli import report
+from vipbench.cli import history, report
 from vipbench.cli import sweep
 from vipbench.cli import render, check, show
 from vipbench.cli import ls, name
@@ -35,6 +35,7 @@ __all__ = [
     "demo",
     "export",
     "gate",
+    "history",
     "import_",
     "kit",
     "leaderboard",

@@ -23,7 +23,7 @@ class Commands(Group):
             ("run", "score", "merge", "import", "export", "judge"), "Answers and scores"
         ),
         **dict.fromkeys(("leaderboard", "compare", "gate", "power"), "Comparisons"),
-        **dict.fromkeys(("reproduce", "report", "sweep"), "Comparisons"),
+        **dict.fromkeys(("history", "reproduce", "report", "sweep"), "Comparisons"),
         **dict.fromkeys(("render", "check", "show", "ls", "name"), "Inspection"),
         **dict.fromkeys(
             ("certify", "kit", "verify", "convert", "bench"), "Checkpoints and machines"
