@@ -21,7 +21,7 @@ def test_tables_hold_every_step_and_every_kind_of_mark(runs: list[str]) -> None:
     whole, marks = tables(history(runs))
     assert [row[0] for row in whole.rows] == ["0", "100", "200", "300"]
     assert whole.rows[3][3] == "-18.8*"
-    assert whole.rows[0][3:] == ("-", "-", "-", "-", "-")
+    assert whole.rows[0][3:] == ("-", "-", "-", "-")
     assert marks.rows[1] == ("shape=ellipse", "25.0", "62.5 (100)", "0.0", "300", "300")
     text = markdown(history(runs))
     assert "0.05 / (k (k + 1))" in text

@@ -16,7 +16,7 @@ from vipbench.report.text import (
 )
 from vipbench.runfolder.summary import ALL
 
-STEPS = ("step", "accuracy", "n", "start", "p", "best", "p", "level")
+STEPS = ("step", "accuracy", "n", "Δ start", "p", "Δ best", "p")
 MARKS = ("kind of mark", "first", "best", "last", "drop from start", "from best")
 
 
@@ -35,7 +35,7 @@ def tables(found: History) -> list[Grid]:
 
 def _title(row: HistoryRow) -> str:
     data = ", synthetic data" if row.synthetic else ""
-    return f"{row.task} ({row.style}, {row.metric}{data}): accuracy, % [95 %]; points from …"
+    return f"{row.task} ({row.style}, {row.metric}{data}): accuracy, %; Δ, points"
 
 
 def _cells(row: HistoryRow) -> tuple[str, ...]:
@@ -47,7 +47,6 @@ def _cells(row: HistoryRow) -> tuple[str, ...]:
         p_text(row.p_start),
         points(row.from_best) + "*" * row.dropped_from_best,
         p_text(row.p_best),
-        MISSING if row.level is None else f"{row.level:.2g}",
     )
 
 

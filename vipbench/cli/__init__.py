@@ -6,7 +6,7 @@ at once. Each module adds its commands to the application; help lists them in th
 
 # ruff: isort: off
 from vipbench.cli.app import app, main
-from vipbench.cli import run, score, leaderboard
+from vipbench.cli import run, watch, score, leaderboard
 from vipbench.cli import calibrate
 from vipbench.cli import merge
 from vipbench.cli import export, import_
@@ -52,4 +52,5 @@ __all__ = [
     "show",
     "sweep",
     "verify",
+    "watch",
 ]

@@ -20,7 +20,7 @@ class Commands(Group):
 
     headings: Mapping[str, str] = {
         **dict.fromkeys(
-            ("run", "score", "merge", "import", "export", "judge"), "Answers and scores"
+            ("run", "watch", "score", "merge", "import", "export", "judge"), "Answers and scores"
         ),
         **dict.fromkeys(("leaderboard", "compare", "gate", "power"), "Comparisons"),
         **dict.fromkeys(("history", "reproduce", "report", "sweep"), "Comparisons"),
