@@ -137,10 +137,10 @@ def test_a_run_is_what_each_is_held_against(watching: Watch, tmp_path: Path) -> 
     outcome = watching(gate=base)
     assert len(outcome.results) == 2
     assert outcome.failed_gates == ()
-    assert split_base(str(base)) == (None, base)  # this runner says no path of its model
+    assert split_base(str(base)) == (str(tmp_path / "out" / "checkpoint-1"), base)
     made = manifests.read(base)
-    manifests.write(base, made.model_copy(update={"model_path": str(tmp_path)}))
-    assert split_base(str(base)) == (str(tmp_path), base)
+    manifests.write(base, made.model_copy(update={"model_path": str(tmp_path / "gone")}))
+    assert split_base(str(base)) == (None, base)
     assert split_base("owner/name") == ("owner/name", None)
     assert split_base(None) == (None, None)
 
