@@ -20,7 +20,7 @@ LAYERS = (
     ("data", "scoring"),
     ("exchange", "report", "trials"),
     ("analysis", "extractor", "judge", "runners"),
-    ("demo", "engine", "html"),
+    ("demo", "engine", "html", "trackers"),
     ("run",),
     ("api", "certify"),
     ("bench", "training"),

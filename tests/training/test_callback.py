@@ -12,9 +12,11 @@ import torch
 from transformers import TrainerControl
 
 import vipbench
+from tests.trackers.test_session import Kept
 from tests.training.conftest import MakeTrainer
 from vipbench.errors import RunError, RunnerError, VipbenchError
 from vipbench.runfolder.name_file import read_name
+from vipbench.trackers import registry
 from vipbench.training.callback import check_whole
 
 pytest.importorskip("accelerate")
@@ -83,6 +85,23 @@ def test_the_start_is_what_the_gate_holds_the_others_against(
     assert all(each.gate and each.passed for each in callback.evaluated)
 
 
+def test_trackers_are_told_each_evaluation(
+    make_trainer: MakeTrainer, task: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Kept, "told", [])
+    for name in ("Kept", "Full"):
+        path = f"tests.trackers.test_session:{name}"
+        monkeypatch.setitem(registry.BUILT_IN, name.lower(), path)
+    callback = vipbench.TrainerCallback(1, "own", log=["kept", "full"], include=(task,))
+    make_trainer(callback, max_steps=1).train()
+    assert [each.step for each in callback.evaluated] == [1]
+    assert [told[0] for told in Kept.told] == ["open", "open", 1, Kept.told[3][0], *2 * ["closed"]]
+    assert [failure.partition(":")[0] for failure in callback.failures] == ["step 1 was not logged"]
+    unknown = make_trainer(vipbench.TrainerCallback(1, "own", log="wand", include=(task,)))
+    with pytest.raises(VipbenchError, match="did you mean 'wandb'"):
+        unknown.train()
+
+
 def test_a_failed_gate_stops_the_training_where_asked(
     make_trainer: MakeTrainer, task: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -110,7 +129,6 @@ def test_what_goes_wrong_later_does_not_end_the_training(
     trainer = make_trainer(callback, max_steps=2)
     in_the_way = tmp_path / "out" / "vipbench"
     in_the_way.parent.mkdir(exist_ok=True)
-    callback.on_train_end = lambda *args, **kwargs: None  # type: ignore[method-assign]
     callback.on_epoch_begin = lambda *args, **kwargs: in_the_way.touch()  # type: ignore[method-assign]
     trainer.train()
     assert trainer.state.global_step == 2

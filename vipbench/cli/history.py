@@ -1,14 +1,19 @@
 """`vipbench history`: accuracy over the steps of a training."""
 
+import tempfile
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from vipbench.cli.app import app
-from vipbench.cli.options import listed
+from vipbench.cli.options import Log, listed
 from vipbench.cli.printing import print_tables, put, say
 from vipbench.console import one_line
+
+if TYPE_CHECKING:
+    from vipbench.analysis.history import History
+    from vipbench.trackers.session import Session
 
 
 @app.command()
@@ -44,6 +49,7 @@ def history(
             show_default="only printed",
         ),
     ] = None,
+    log: Log = None,
 ) -> None:
     """Show accuracy over the steps of a training, and where it has dropped beyond doubt.
 
@@ -55,8 +61,10 @@ def history(
     from vipbench.analysis.history_files import write
     from vipbench.analysis.history_text import sentences, tables
     from vipbench.report.terminal import grid_table
+    from vipbench.trackers.session import Session
 
     axes = listed("--by", by) if by else None
+    session = Session(listed("--log", log))
     found = histories(finished(runs, say), by=axes, alpha=alpha)
     for note in found.notes:
         say(note)
@@ -66,3 +74,21 @@ def history(
     if out is not None:
         for path in write(found, out):
             put(path)
+    if log:
+        _tell(session, found, out)
+
+
+def _tell(session: "Session", found: "History", out: Path | None) -> None:
+    """Tell trackers every step, and give those that take files the history's."""
+    from vipbench.analysis.history_files import write
+    from vipbench.trackers.points import history_metrics
+
+    folder = out or Path(found.rows[0].run).parent
+    for step in found.steps:
+        metrics = history_metrics(found.rows, step)
+        session.log(folder, found.rows[0].name, step, metrics)
+    with tempfile.TemporaryDirectory(prefix="vipbench-history-") as scratch:
+        try:
+            session.attach(lambda: write(found, Path(scratch))[0].parent, "history")
+        finally:
+            session.close()

@@ -1,17 +1,20 @@
 """`vipbench watch`: evaluate checkpoints as a training writes them."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from vipbench.cli.app import app
 from vipbench.cli.judge import judge_settings
-from vipbench.cli.options import RawValues, read_fields, record_command
-from vipbench.cli.printing import CONSOLE, print_results
+from vipbench.cli.options import Log, RawValues, listed, read_fields, record_command
+from vipbench.cli.printing import CONSOLE, print_results, say
 from vipbench.cli.run import HEADINGS
 from vipbench.errors import CheckFailed, RunError
 from vipbench.option import Option
+
+if TYPE_CHECKING:
+    from vipbench.run.score import Results
 
 FIELDS = (
     *("name", "base", "suite", "tasks", "styles", "data", "include", "limit", "ids", "seed"),
@@ -52,6 +55,7 @@ def watch(
         typer.Option("--every", metavar="TIME", help="Between two looks: 60, 30s, 5m, 1h."),
     ] = "60",
     once: Annotated[bool, typer.Option("--once", help="End when no checkpoint is left.")] = False,
+    log: Log = None,
 ) -> None:
     """Evaluate checkpoints as they are written, each once, when it is complete.
 
@@ -60,6 +64,7 @@ def watch(
     """
     from vipbench.judge.options import JudgeOptions
     from vipbench.run.settings import RunSettings
+    from vipbench.training.tracked import Tracked
     from vipbench.training.watch import Watched, parse_every, split_base
     from vipbench.training.watch import watch as watching
     from vipbench.validation import checked
@@ -69,7 +74,16 @@ def watch(
     fields["base"], base_run = split_base(fields["base"])
     settings = checked(RunSettings, fields | {"variables": raw.variables}, "vipbench watch")
     watched = Watched(folder, settings, parse_every(every), once, base_run)
-    outcome = watching(watched, CONSOLE, print_results)
+    tracked = Tracked(listed("--log", log), say)
+
+    def tell(results: "Results") -> None:
+        print_results(results)
+        tracked.tell(results, watched.out)
+
+    try:
+        outcome = watching(watched, CONSOLE, tell)
+    finally:
+        tracked.end()
     if outcome.failures:
         raise outcome.failures[0]
     if not outcome.results:

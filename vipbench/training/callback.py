@@ -14,7 +14,7 @@ from vipbench.analysis.gate_text import verdict
 from vipbench.analysis.looks import level
 from vipbench.analysis.pairs import read_side
 from vipbench.api import evaluate, settings_of
-from vipbench.errors import RunError, RunnerError, VipbenchError, shown
+from vipbench.errors import RunError, RunnerError, TrackerError, VipbenchError, shown
 from vipbench.run.defaults import with_defaults
 from vipbench.run.dry_run import dry_run
 from vipbench.run.settings import RunSettings
@@ -22,6 +22,7 @@ from vipbench.runfolder.folder import MANIFEST
 from vipbench.runners.checkpoints.adapting import sharding, unwrap
 from vipbench.runners.preserving import preserved
 from vipbench.training.ranks import Ranks
+from vipbench.training.tracked import Tracked
 
 START = "start"
 """Evaluates the model before its first step, and holds what follows against that."""
@@ -112,6 +113,7 @@ class TrainerCallback(transformers.TrainerCallback):
         self._ranks: Ranks | None = None
         self._base: Path | None = None
         self._n_gated = 0
+        self._tracked: Tracked | None = None
 
     # --- when
 
@@ -153,6 +155,16 @@ class TrainerCallback(transformers.TrainerCallback):
         """Evaluate after each epoch."""
         self._evaluate_on("epoch", state, control, kwargs["model"])
 
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Give the trackers the report of all evaluations."""
+        try:
+            if self._tracked is not None:  # in the first process
+                self._tracked.end()
+        except VipbenchError as error:
+            self._fail(f"the report was not logged: {error}")
+
     def _evaluate_on(
         self, occasion: str, state: TrainerState, control: TrainerControl, model: Any
     ) -> None:
@@ -163,6 +175,7 @@ class TrainerCallback(transformers.TrainerCallback):
 
     def _begin(self, model: Any, step: int) -> None:
         """See that what is asked for is there, and that the gate has what it needs."""
+        self._tracked = Tracked(self.log, _log.warning)
         if self.gate == START:
             self._base = self._run(model, step).path
             return
@@ -182,11 +195,14 @@ class TrainerCallback(transformers.TrainerCallback):
         try:
             passed = self._ranks.first_does(lambda: self._evaluate_here(model, step))
         except VipbenchError as error:
-            self.failures.append(str(error))
-            _log.warning("step %d was not evaluated, and the training goes on: %s", step, error)
+            self._fail(f"step {step} was not evaluated, and the training goes on: {error}")
             return
         if not passed and self.stop:
             control.should_training_stop = True
+
+    def _fail(self, what: str) -> None:
+        self.failures.append(what)
+        _log.warning("%s", what)
 
     def _evaluate_here(self, model: Any, step: int) -> bool:
         found = self._run(model, step)
@@ -198,6 +214,7 @@ class TrainerCallback(transformers.TrainerCallback):
         return found.passed
 
     def _run(self, model: Any, step: int) -> Evaluated:
+        assert self._tracked is not None
         results = evaluate(
             unwrap(model),
             processor=self.processor,
@@ -205,6 +222,10 @@ class TrainerCallback(transformers.TrainerCallback):
             step=step,
             **self.settings,
         )
+        try:
+            self._tracked.tell(results, self.out)
+        except TrackerError as error:
+            self._fail(f"step {step} was not logged: {error}")
         accuracy: dict[str, float] = {}
         for row in results.rows:
             if row.group == "all" and row.accuracy is not None:

@@ -10,7 +10,7 @@ from vipbench.analysis.gate import Thresholds, gate
 from vipbench.analysis.gate_text import verdict
 from vipbench.analysis.looks import level
 from vipbench.console import Console
-from vipbench.errors import RunError, RunInterrupted, VipbenchError
+from vipbench.errors import RunError, RunInterrupted, TrackerError, VipbenchError
 from vipbench.run.defaults import with_defaults
 from vipbench.run.loop import run
 from vipbench.run.score import Results
@@ -45,6 +45,11 @@ class Watched(NamedTuple):
     """End when nothing is left."""
     gate: Path | None
     """The run that each is held against."""
+
+    @property
+    def out(self) -> Path:
+        """The folder of the runs."""
+        return self.settings.out or self.folder / FOLDER
 
 
 class Outcome(NamedTuple):
@@ -187,18 +192,24 @@ class _Watch:
             self.results.append(results)
             if self.watched.gate is not None:
                 self._hold_against(self.watched.gate, results)
-            self.tell(results)
         except RunInterrupted:
             raise
         except VipbenchError as error:
             self.failures.append(error)
             self.console.say(f"{folder}: not evaluated, the others go on: {error}")
+            return
+        try:
+            self.tell(results)
+        except TrackerError as error:
+            self.failures.append(error)
+            self.console.say(str(error))
 
     def _settings_of(self, folder: Path) -> RunSettings:
         """Return the settings of the run of one checkpoint."""
-        out = self.watched.settings.out or self.watched.folder / FOLDER
         model = {"adapter" if is_adapter(folder) else "model": str(folder)}
-        return self.watched.settings.model_copy(update={"out": out / folder.name, **model})
+        return self.watched.settings.model_copy(
+            update={"out": self.watched.out / folder.name, **model}
+        )
 
     def _hold_against(self, base: Path, results: Results) -> None:
         """Hold a run against the base, at the level of this look."""
