@@ -4,7 +4,7 @@ import base64
 import hashlib
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
@@ -20,6 +20,9 @@ from vipbench.html.tables import Board, TaskPart, Trouble
 from vipbench.prompts.colors import COLORS
 from vipbench.report.text import counted, number, p_text, percent, points
 from vipbench.stats import MIN_CLUSTERS
+
+if TYPE_CHECKING:
+    from vipbench.html.histories import Curve
 
 
 class Plot(NamedTuple):
@@ -41,6 +44,10 @@ class Content(NamedTuple):
     plots: Mapping[str, Plot]
     """By name: `styles-<slug>`, `marks-<slug>`."""
     sweep: Sweep
+    curves: "Sequence[Curve]" = ()
+    """Trainings, over their steps."""
+    notes: tuple[str, ...] = ()
+    """What is not shown of them."""
 
 
 def render(content: Content) -> str:
@@ -83,9 +90,11 @@ def render(content: Content) -> str:
             ranks=content.sweep.ranks,
             min_clusters=MIN_CLUSTERS,
             plots=content.plots,
+            curves=content.curves,
             sections=[
                 ("leaderboard", "Leaderboard"),
                 *([("differences", "Differences")] if differences else []),
+                *([("history", "History")] if content.curves else []),
                 *([("controls", "Controls")] if control_names else []),
                 ("marks", "Marks"),
                 ("styles", "Styles"),
@@ -182,7 +191,7 @@ def _notes(content: Content) -> list[str]:
     lines = [cell for board in content.boards for line in board.lines for cell in line.cells]
     if any(cell is not None and cell.whole for cell in lines):
         notes.append("Not all samples of each task were scored: subsets, or errors; see n.")
-    notes += content.sweep.notes
+    notes += [*content.sweep.notes, *content.notes]
     if content.drawn.n_withheld:
         notes.append(
             f"{content.drawn.n_withheld:,} pictures are left out, since their tasks may not be "
