@@ -22,7 +22,7 @@ MakeTrainer = Callable[..., Trainer]
 
 @pytest.fixture(scope="session")
 def processor() -> Any:
-    return AutoProcessor.from_pretrained(embedded.CHECKPOINT)
+    return AutoProcessor.from_pretrained(embedded.CHECKPOINT)  # type: ignore[no-untyped-call]
 
 
 @pytest.fixture(scope="session")
@@ -65,7 +65,7 @@ def make_trainer(model: Any, processor: Any, examples: Any, tmp_path: Path) -> M
     """Build a Trainer of four steps, one example each, with dropout of a global generator."""
 
     def make(*callbacks: Any, **arguments: Any) -> Trainer:
-        given = {
+        given: dict[str, Any] = {
             "output_dir": str(tmp_path / "out"),
             "max_steps": 4,
             "per_device_train_batch_size": 1,

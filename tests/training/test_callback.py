@@ -168,8 +168,9 @@ def test_an_occasion_that_there_is_not_is_refused(every: Any) -> None:
 
 @pytest.mark.parametrize("name", ["model", "step", "workers", "taskz"])
 def test_a_setting_that_is_not_the_users_is_refused(name: str) -> None:
+    given: dict[str, Any] = {name: 1}
     with pytest.raises(RunError, match=f"TrainerCallback: {name}: cannot be given · expected"):
-        vipbench.TrainerCallback(1, **{name: 1})
+        vipbench.TrainerCallback(1, **given)
 
 
 def test_sharded_parameters_are_refused_with_the_way_to_evaluate_them(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Accuracy over the steps of a training, and where it has dropped. Runs no model."""
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from vipbench.analysis.differences import tell_apart
 from vipbench.analysis.looks import Against, Look, Scores, level, looks
@@ -269,8 +269,8 @@ def _rows(sides: Sequence[Side], series: _Series, alpha: float) -> list[HistoryR
     return rows
 
 
-def _look_fields(look: Look, steps: Sequence[int]) -> dict[str, float | int | None]:
-    fields: dict[str, float | int | None] = {}
+def _look_fields(look: Look, steps: Sequence[int]) -> dict[str, Any]:
+    fields: dict[str, Any] = {}
     for name, found in (("start", look.start), ("best", look.best)):
         if found is not None:
             low, high = _bounds(found)

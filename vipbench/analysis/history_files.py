@@ -2,7 +2,7 @@
 
 import io
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vipbench import files
 from vipbench.analysis.forest import NONE, WORSE, numbered_clips
@@ -47,7 +47,7 @@ def plot_files(found: History, out: Path, name: str = "history") -> list[Path]:
 
     series = found.series()
     wholes = [each for each in series if each[0].group == ALL]
-    settings = {
+    settings: Any = {
         "svg.hashsalt": "vipbench",
         "svg.fonttype": "none",
         "pdf.fonttype": 42,

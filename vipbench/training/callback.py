@@ -126,7 +126,7 @@ class TrainerCallback(transformers.TrainerCallback):
         if self.processor is None:
             self.processor = kwargs.get("processing_class")
         if self.out is None:
-            self.out = Path(args.output_dir) / FOLDER
+            self.out = Path(str(args.output_dir)) / FOLDER
         self._ranks = Ranks()
         self._ranks.first_does(partial(self._begin, model, state.global_step))
 
