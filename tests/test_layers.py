@@ -24,7 +24,7 @@ LAYERS = (
     ("run",),
     ("api", "certify"),
     ("bench", "training"),
-    ("kit",),
+    ("kit", "planning"),
     ("cli",),
 )
 RANK = {module: rank for rank, layer in enumerate(LAYERS) for module in layer}

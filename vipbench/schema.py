@@ -217,6 +217,9 @@ class TaskSpec(Record):
     """Whether pictures of this task may be shown in reports that travel."""
     reference: dict[str, int | str] = {}
     """`samples`: the published number of samples; `numbers`: file in results/reference."""
+    hub: dict[Literal["dataset_id", "task_id"], str] = {}
+    """The data set on the Hugging Face hub that the samples are of, as `owner/name`, and what its
+    `eval.yaml` calls the task; a key is left out where that is not known."""
     path: Path | None = Field(default=None, exclude=True, repr=False)
     """Where the file lies; not part of the task's identity."""
 

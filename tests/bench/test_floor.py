@@ -8,6 +8,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from tests.models import build_model
 from vipbench.bench.floor import add, count
 from vipbench.bench.models import random_config
+from vipbench.runners.vipllava.fast import cache_name
 from vipbench.runners.vipllava.model_sizes import sizes_of
 
 
@@ -60,13 +61,13 @@ def test_the_floor_of_text_is_what_torch_counts_token_by_token() -> None:
 
 def flops_by_token(model: Any, n: int) -> list[int]:
     """Let torch count what the language model does for each of `n` tokens, one after another."""
+    language_model = model.model.language_model
+    name = cache_name(language_model)
     cache, counted = None, []
     for token in range(n):
         ids = torch.tensor([[token + 10]])
         with FlopCounterMode(display=False) as counter, torch.inference_mode():
-            output = model.model.language_model(
-                input_ids=ids, past_key_values=cache, use_cache=True
-            )
-        cache = output.past_key_values
+            output = language_model(input_ids=ids, use_cache=True, **{name: cache})
+        cache = getattr(output, name)
         counted.append(int(counter.get_total_flops()))
     return counted

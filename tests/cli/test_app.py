@@ -11,7 +11,7 @@ import pytest
 from tests.cli.conftest import Vipbench
 
 COMMANDS = (
-    *("run", "score", "merge", "export", "import", "judge"),
+    *("run", "plan", "score", "merge", "export", "import", "judge"),
     *("leaderboard", "compare", "gate", "power", "reproduce", "report", "sweep"),
     *("render", "check", "show", "ls", "name"),
     *("certify", "kit", "verify", "convert", "bench"),
@@ -83,7 +83,7 @@ def test_wrong_usage_exits_2_and_says_what_is_right(
         (["check", "demo"], "task 'demo' is unknown: it is a suite · give --suite demo"),
         (["check", "red_rectangle"], "task 'red_rectangle' is unknown: it is a style · give --sty"),
         (["check", "vcr_qa", "--styles", "bleu"], "'bleu' is unknown · did you mean 'blue'?"),
-        (["check", "vcr_qa", "--styles", "ellipse:shapes"], "known: aqua, blue, dashed, double, f"),
+        (["check", "vcr_qa", "--styles", "ellipse:shapes"], "known: aqua, blue, contrast, dashed"),
         (["data", "fetch", "vcr_q2ar"], "data 'vcr_q2ar': it is a task · give the key of its data"),
         (
             ["run", "--runner", "http://a:8/v1"],

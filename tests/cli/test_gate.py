@@ -138,3 +138,41 @@ def test_other_questions_under_the_same_ids_fail_unless_they_are_allowed(
     assert "other text" in Path("summary.md").read_text(encoding="utf-8")
     assert f"differs: {words}" in vipbench("compare", *runs).err
     assert vipbench("gate", *runs, "--allow-difference", "requests").code == 0
+
+
+def test_what_was_lost_is_drawn(vipbench: Vipbench, tmp_path: Path) -> None:
+    make_task(tmp_path, n=20)
+    options = ("--include", tmp_path, "--tasks", "own", "--styles", "demo")
+    for name, runner in (("base", "oracle"), ("new", "constant")):
+        assert vipbench("run", *options, "--runner", runner, "-o", name).code == 0
+    gate = ("gate", "base", "new", "--allow-difference", "runner", "--lost", "lost")
+    withheld = vipbench(*gate)
+    assert withheld.code == 1
+    assert "own: pictures may not be redistributed and are not drawn" in withheld.err
+    assert not Path("lost").exists()
+    drawn = vipbench(*gate, "--embed-images")
+    n = len(list(Path("lost").glob("own-demo-*.png")))
+    assert n > 0
+    assert f"lost  ({n} lost samples)" in drawn.out
+    (tmp_path / "0.png").unlink()
+    assert "cannot be drawn" in vipbench(*gate, "--embed-images").err
+    passed = vipbench("gate", "base", "base", "--lost", "none")
+    assert (passed.code, Path("none").exists()) == (0, False)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["a"], "gate: got 1 run (a) · expected BASE and NEW"),
+        (["a", "b", "c"], "gate: got 3 runs (a, b, c) · expected BASE and NEW"),
+        (["a", "b", "--base-summary", "f"], "got 2 runs (a, b) · expected NEW"),
+        (["b", "--base-summary", "f"], "f: does not exist"),
+        (["a", "b", "--embed-images"], "--embed-images: nothing is drawn"),
+    ],
+)
+def test_one_new_run_and_one_base_are_wanted(
+    vipbench: Vipbench, arguments: list[str], said: str
+) -> None:
+    ran = vipbench("gate", *arguments)
+    assert (ran.code, ran.out) == (2, "")
+    assert said in ran.err

@@ -128,7 +128,8 @@ def test_a_broken_line_is_named(tmp_path: Path) -> None:
     path = tmp_path / "grades.jsonl"
     line = grade(1).model_dump_json()
     path.write_text(f"{line}\n{line.replace('0.5', '1.5', 1)}\n{line}\n")
-    with pytest.raises(RunError, match=r"grades\.jsonl:2: score: .* · remove the line") as caught:
+    said = r"grades\.jsonl:2: score = 1.5 · .* · remove the line"
+    with pytest.raises(RunError, match=said) as caught:
         ledger.read(path)
     assert "--fresh" not in str(caught.value)
 

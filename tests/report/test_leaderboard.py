@@ -313,6 +313,6 @@ def test_no_leaderboard_of_what_has_not_ended(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="has not ended"):
         leaderboard([tmp_path], tmp_path / "out")
     files.write_json(tmp_path / SUMMARY, [{"task": "own"}])
-    with pytest.raises(RunError, match=r"summary.json: 0.task_version: "):
+    with pytest.raises(RunError, match=r"summary.json: key '0.task_version' is missing"):
         leaderboard([tmp_path], tmp_path / "out")
     assert not (tmp_path / "out").exists()

@@ -1,13 +1,16 @@
 """Whether two runs asked the same questions, where nothing else that differs explains another."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from vipbench.analysis.pairs import Side
-from vipbench.digests import facts
-from vipbench.runfolder.folder import REQUESTS
-from vipbench.runfolder.trials_file import Trials, open_trials
-from vipbench.schema import Request
+from vipbench.analysis.pairs import AskedSample, Side
+from vipbench.digests import digest, facts
+from vipbench.files import read_lines
+from vipbench.runfolder.folder import REQUESTS, RUN_ADVICE
+from vipbench.schema import Request, Trial
+
+KEY_DIGITS = 16
+"""Of a request's key: enough to tell all requests apart that there will ever be."""
 
 
 class Asked(NamedTuple):
@@ -47,9 +50,34 @@ def asked_otherwise(base: Side, new: Side) -> list[Asked]:
     ]
     if not tasks:
         return []
-    opened = [open_trials(side.folder / REQUESTS) for side in (base, new)]
-    found = (_compare(base, task, opened[0], opened[1]) for task in tasks)
+    found = (_compare(task, *(asked_samples(side, task) for side in (base, new))) for task in tasks)
     return [asked for asked in found if asked is not None]
+
+
+def asked_samples(side: Side, task: str) -> Mapping[str, AskedSample]:
+    """Return how the samples of a task were asked under the style that is compared, as digests.
+
+    Raises:
+        RunError: The requests of a run cannot be read.
+    """
+    if side.kept is not None:
+        return side.kept.asked.get(task, {})
+    style = side.style_of(task)
+    return {
+        trial.id: _asked(trial.request)
+        for trial in read_lines(side.folder / REQUESTS, Trial, RUN_ADVICE)
+        if trial.request is not None and (trial.task, trial.style) == (task, style)
+    }
+
+
+def _asked(request: Request) -> AskedSample:
+    marks = [mark.model_dump(mode="json") for mark in request.visual_prompts]
+    return AskedSample(
+        key=request.key[:KEY_DIGITS],
+        text=digest(list(request.turns))[:8],
+        marks=digest(marks)[:8],
+        max_new_tokens=request.max_new_tokens,
+    )
 
 
 def _is_same_protocol(base: Side, new: Side, task: str) -> bool:
@@ -64,35 +92,21 @@ def _is_same_protocol(base: Side, new: Side, task: str) -> bool:
     return protocols[0] == protocols[1]
 
 
-def _compare(base: Side, task: str, ours: Trials, theirs: Trials) -> Asked | None:
-    numbers = [_numbers(trials, task, base.style_of(task)) for trials in (ours, theirs)]
-    common = [id_ for id_ in numbers[0] if id_ in numbers[1]]
-    other = [
-        id_
-        for id_ in common
-        if ours.entries[numbers[0][id_]].key != theirs.entries[numbers[1][id_]].key
-    ]
+def _compare(
+    task: str, ours: Mapping[str, AskedSample], theirs: Mapping[str, AskedSample]
+) -> Asked | None:
+    common = [id_ for id_ in ours if id_ in theirs]
+    other = [id_ for id_ in common if ours[id_].key != theirs[id_].key]
     if not other:
         return None
     what: dict[str, None] = {}
     for id_ in other:
-        one, two = ours[numbers[0][id_]].request, theirs[numbers[1][id_]].request
-        if one is not None and two is not None:
-            what |= dict.fromkeys(_differing(one, two))
+        what |= dict.fromkeys(_differing(ours[id_], theirs[id_]))
     return Asked(task, len(other), len(common), other[0], tuple(what))
 
 
-def _numbers(trials: Trials, task: str, style: str) -> dict[str, int]:
-    """Return where the samples of a task lie that could be asked."""
-    return {
-        entry.name.id: number
-        for number, entry in enumerate(trials.entries)
-        if entry.key is not None and (entry.name.task, entry.name.style) == (task, style)
-    }
-
-
-def _differing(one: Request, two: Request) -> Iterator[str]:
+def _differing(one: AskedSample, two: AskedSample) -> Iterator[str]:
     """Say what of two requests with other keys differs; the image is what no field shows."""
-    fields = {"text": "turns", "marks": "visual_prompts", "token limit": "max_new_tokens"}
+    fields = {"text": "text", "marks": "marks", "token limit": "max_new_tokens"}
     names = [name for name, field in fields.items() if getattr(one, field) != getattr(two, field)]
     yield from names or ["image"]

@@ -308,7 +308,7 @@ def _same_weights_notes(
     others: Sequence[str],
 ) -> Iterator[str]:
     """Say of two runs with the same weights what differs instead; nothing of a run and itself."""
-    if base.folder.resolve() == new.folder.resolve():
+    if base.is_same_run(new):
         return
     what = [difference.name for difference in found]
     parts = _parts(base), _parts(new)

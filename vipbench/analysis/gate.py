@@ -169,7 +169,7 @@ def read_thresholds(path: Path | None) -> Thresholds:
 
 
 def gate(
-    base: str,
+    base: str | Side,
     new: str,
     thresholds: Thresholds,
     *,
@@ -185,8 +185,8 @@ def gate(
     differs, the gate fails before its rows.
 
     Args:
-        base: A run folder.
-        new: Another one, of the same suite.
+        base: A run folder, or the side that a baseline was read as.
+        new: A run folder, of the same suite.
         thresholds: What is allowed.
         by: Breakdown axes, such as `shape`, whose values are rows as well; a text that is not one
             itself is a list with commas.
@@ -197,7 +197,7 @@ def gate(
         RunError: The runs cannot be paired, no headline style shows marks, an axis is unknown, or
             rounding is to widen what is allowed and a 16-bit run has no certificate.
     """
-    sides = read_side(base), read_side(new)
+    sides = base if isinstance(base, Side) else read_side(base), read_side(new)
     apart, allowed = tell_apart(*sides), frozenset(allow)
     if apart.forbidden(allowed):
         return Gate(*sides, thresholds, (), (), apart.others, apart, allowed)

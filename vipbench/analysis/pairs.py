@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from vipbench import files
 from vipbench.errors import RunError, nearest
-from vipbench.report.names import Called, called
+from vipbench.report.names import Called, called, called_as
 from vipbench.report.text import percent
 from vipbench.runfolder import manifest as manifests
 from vipbench.runfolder.folder import SCORES
@@ -20,6 +20,7 @@ from vipbench.runfolder.judge_file import (
 )
 from vipbench.runfolder.lines import ScoreLine
 from vipbench.runfolder.manifest import CertificateRef, Manifest
+from vipbench.runfolder.name_file import Name
 from vipbench.runfolder.opened import open_run
 from vipbench.runfolder.summary import Group
 from vipbench.stats import Paired, paired, share_bound
@@ -27,15 +28,39 @@ from vipbench.stats import Paired, paired, share_bound
 SHOWN_IDS = 3
 
 
+class AskedSample(NamedTuple):
+    """How a sample was asked, in digests short enough to be kept of each."""
+
+    key: str
+    """First 16 digits of the request's."""
+    text: str
+    """8 digits, of all turns; likewise the marks."""
+    marks: str
+    max_new_tokens: int
+
+
+class Kept(NamedTuple):
+    """What a baseline has of the files beside manifest and scores."""
+
+    given: Name
+    """What people call the run."""
+    graded_by: GradedBy | None
+    asked: Mapping[str, Mapping[str, AskedSample]]
+    """Task -> sample id -> how it was asked under the headline style."""
+
+
 class Side(NamedTuple):
     """One run, and which of its styles is compared."""
 
     folder: Path
+    """Or the file of a baseline."""
     style: str | None
     """None: the headline style of each task."""
     manifest: Manifest
     lines: Mapping[tuple[str, str], Mapping[str, ScoreLine]]
     """(task, metric) -> sample id -> score; a task's headline metric comes first."""
+    kept: Kept | None = None
+    """None: a run folder."""
 
     @property
     def name(self) -> str:
@@ -45,7 +70,17 @@ class Side(NamedTuple):
     @property
     def called(self) -> Called:
         """Read what people call the run."""
+        if self.kept is not None:
+            return called_as(self.kept.given, self.manifest)
         return called(self.folder, self.manifest)
+
+    def is_same_run(self, other: "Side") -> bool:
+        """Say whether the other one is this run, or its baseline."""
+        if self.kept is None and other.kept is None:
+            return self.folder.resolve() == other.folder.resolve()
+        left_out = {"files", "tasks", "variables", "times", "notes"}
+        one, two = (side.manifest.model_dump(exclude=left_out) for side in (self, other))
+        return one == two
 
     def style_of(self, task: str) -> str:
         """Return the style whose scores of a task are compared."""
@@ -68,6 +103,8 @@ class Side(NamedTuple):
 
     def graded_by(self) -> GradedBy | None:
         """Read who graded; None where nobody did, or it is not known. RunError if it is broken."""
+        if self.kept is not None:
+            return self.kept.graded_by
         return read_graded_by(self.folder) if self.is_graded else None
 
     def headline_metric(self, task: str) -> str | None:

@@ -6,7 +6,7 @@ at once. Each module adds its commands to the application; help lists them in th
 
 # ruff: isort: off
 from vipbench.cli.app import app, main
-from vipbench.cli import run, watch, score, leaderboard
+from vipbench.cli import run, plan, watch, score, leaderboard
 from vipbench.cli import calibrate
 from vipbench.cli import merge
 from vipbench.cli import export, import_
@@ -43,6 +43,7 @@ __all__ = [
     "main",
     "merge",
     "name",
+    "plan",
     "power",
     "render",
     "report",

@@ -20,7 +20,8 @@ class Commands(Group):
 
     headings: Mapping[str, str] = {
         **dict.fromkeys(
-            ("run", "watch", "score", "merge", "import", "export", "judge"), "Answers and scores"
+            ("run", "plan", "watch", "score", "merge", "import", "export", "judge"),
+            "Answers and scores",
         ),
         **dict.fromkeys(("leaderboard", "compare", "gate", "power"), "Comparisons"),
         **dict.fromkeys(("history", "reproduce", "report", "sweep"), "Comparisons"),

@@ -21,7 +21,10 @@ UsageError: Any = typer.BadParameter.__bases__[0]
 """The parser's: an option that there is not, one value too many. It knows usage and help."""
 JOB = "job file"
 """How `ctx.meta` names the file that options come from."""
-_NOT_ASKED = ("help", "version", "install_completion", "show_completion", "show_config", "job")
+_NOT_ASKED = (
+    *("help", "version", "install_completion", "show_completion", "show_config", "job"),
+    *("push", "yes"),  # what is sent is asked for where it is sent
+)
 """Parameters without a variable, and without a key in a job file."""
 SECRET = ("headers", "extra_body")
 """Ends of the names of options whose values may hold a key; they are not shown."""

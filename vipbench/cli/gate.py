@@ -1,5 +1,6 @@
 """`vipbench gate`: fail if a checkpoint got worse."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -7,21 +8,34 @@ import typer
 
 from vipbench.cli.app import app
 from vipbench.cli.options import listed
-from vipbench.cli.printing import print_tables, put, say
-from vipbench.errors import CheckFailed
+from vipbench.cli.printing import file_name, print_tables, put, save, say
+from vipbench.errors import CheckFailed, RunError, VipbenchError
 
 if TYPE_CHECKING:
     from vipbench.analysis.gate import Gate
+    from vipbench.analysis.pairs import Side
 
 
 @app.command()
 def gate(
-    base: Annotated[
-        str, typer.Argument(metavar="BASE", help="Run of the old checkpoint.", show_default=False)
+    runs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="RUN...",
+            help="BASE and NEW: runs of the old checkpoint and of the new one; with --base-summary "
+            "NEW alone.",
+            show_default=False,
+        ),
     ],
-    new: Annotated[
-        str, typer.Argument(metavar="NEW", help="Run of the new one.", show_default=False)
-    ],
+    base_summary: Annotated[
+        Path | None,
+        typer.Option(
+            "--base-summary",
+            metavar="FILE",
+            help="The old checkpoint's run as `vipbench export RUN baseline` wrote it.",
+            show_default=False,
+        ),
+    ] = None,
     config: Annotated[
         Path | None,
         typer.Option(
@@ -65,6 +79,22 @@ def gate(
         Path | None,
         typer.Option("--summary", metavar="FILE", help="Write Markdown.", show_default=False),
     ] = None,
+    lost: Annotated[
+        Path | None,
+        typer.Option(
+            "--lost",
+            metavar="DIR",
+            help="Draw what was lost in rows that fail, with its marks.",
+            show_default=False,
+        ),
+    ] = None,
+    embed_images: Annotated[
+        bool,
+        typer.Option(
+            "--embed-images",
+            help="With --lost: tasks too whose pictures may not be redistributed (VCR).",
+        ),
+    ] = False,
 ) -> None:
     """Fail if a checkpoint got worse: exit code 0 or 1.
 
@@ -79,20 +109,45 @@ def gate(
     from vipbench.analysis.differences import check_names
     from vipbench.analysis.gate_text import verdict
 
+    if embed_images and lost is None:
+        raise RunError(
+            "--embed-images: nothing is drawn · give it with --lost DIR, or leave it out"
+        )
     thresholds = gates.read_thresholds(config)
     if rounding is not None:
         thresholds = thresholds.model_copy(update={"rounding": rounding})
     listed("--by", by)  # refuses an option that names nothing
     option = "--allow-difference"
     allowed = check_names(option, listed(option, allow_difference))
+    base, new = _sides(runs, base_summary)
     result = gates.gate(
         base, new, thresholds, by=by or (), require_power=require_power, allow=allowed
     )
     _write_gate(result, junit, summary)
     _print_gate(result)
+    if lost is not None:
+        _draw_lost(result, lost, embed_images=embed_images)
     if result.failures:
         raise CheckFailed(verdict(result))
     put(verdict(result))
+
+
+def _sides(runs: Sequence[str], base_summary: Path | None) -> "tuple[str | Side, str]":
+    """Return what is compared; RunError where it is not one new run with one base."""
+    from vipbench.report.text import counted
+
+    wanted = ("BASE", "NEW") if base_summary is None else ("NEW",)
+    if len(runs) != len(wanted):
+        where = "gate" if base_summary is None else "gate --base-summary FILE"
+        raise RunError(
+            f"{where}: got {counted(len(runs), 'run')} ({', '.join(runs)}) · expected "
+            f"{' and '.join(wanted)}"
+        )
+    if base_summary is None:
+        return runs[0], runs[1]
+    from vipbench.analysis.baselines import read_baseline
+
+    return read_baseline(base_summary), runs[0]
 
 
 def _write_gate(result: "Gate", junit: Path | None, summary: Path | None) -> None:
@@ -102,6 +157,32 @@ def _write_gate(result: "Gate", junit: Path | None, summary: Path | None) -> Non
     for path, text in ((junit, gate_text.junit(result)), (summary, gate_text.summary(result))):
         if path is not None:
             files.write_text(path, [text])
+
+
+def _draw_lost(result: "Gate", folder: Path, *, embed_images: bool) -> None:
+    """Write a picture of each lost sample; what cannot be drawn is said."""
+    from PIL import Image
+
+    from vipbench.analysis.lost import lost_samples
+    from vipbench.images.contact_sheet import side_by_side
+    from vipbench.images.load import load_measured
+    from vipbench.report.text import counted
+
+    found = lost_samples(result, embed_images=embed_images)
+    for note in found.notes:
+        say(note)
+    n = 0
+    for sample in found.samples:
+        path = folder / f"{file_name('-'.join(sample.name))}.png"
+        try:
+            drawn = load_measured(sample.request, sample.images, None).each
+        except VipbenchError as error:
+            say(f"{path.name}: cannot be drawn: {error}")
+            continue
+        save(side_by_side([Image.fromarray(each) for each in drawn]), path)
+        n += 1
+    if n:
+        put(f"{folder}  ({counted(n, 'lost sample')})")
 
 
 def _print_gate(result: "Gate") -> None:

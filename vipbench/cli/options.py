@@ -5,7 +5,7 @@ lists it.
 """
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, get_args, get_origin
 
@@ -143,6 +143,21 @@ def _value(option: FieldOption, raw: Mapping[str, Any]) -> Any:
         if origin is None or not str(error).startswith(flag):
             raise
         raise type(error)(f"{origin} ({flag}){str(error).removeprefix(flag)}") from error
+
+
+def typed_words(options: Iterable[FieldOption], raw: RawValues) -> tuple[str, ...]:
+    """Return the words that give some options again, as they were typed; defaults are left out."""
+    words: list[str] = []
+    for option in options:
+        value, flag = raw.get(option.name), option.flags[-1]
+        if value is None or (not option.is_list and value == option.field.default):
+            continue
+        if isinstance(value, bool):
+            words += [flag] if value else []
+        else:
+            for each in value if isinstance(value, list) else [value]:
+                words += [flag, str(each)]
+    return tuple(words)
 
 
 def record_command(

@@ -25,6 +25,33 @@ class Plan(NamedTuple):
     """When it is asked so often, such as `if no reply is a grade and each is asked for again`."""
 
 
+class Needs(NamedTuple):
+    """What the calls take, by an estimate."""
+
+    n_calls: int
+    n_prompt_tokens: int
+    n_reply_tokens: int
+    dollars: float | None
+    """None: no price is known."""
+
+
+def least(plan: Plan) -> Needs:
+    """Estimate what it takes if each reply is one at once, without reasoning."""
+    return _needs(plan, 1, plan.answer_tokens)
+
+
+def most(plan: Plan) -> Needs:
+    """Estimate what it takes if each question is asked as often as it may be, and all room used."""
+    return _needs(plan, plan.most_tries, plan.answer_tokens + plan.reasoning_tokens)
+
+
+def _needs(plan: Plan, n_tries: int, n_reply: int) -> Needs:
+    n_calls = len(plan.questions) * n_tries
+    n_prompt = sum(map(estimated_tokens, plan.questions)) * n_tries
+    dollars = plan.limits.cost(n_prompt, n_calls * n_reply)
+    return Needs(n_calls, n_prompt, n_calls * n_reply, dollars)
+
+
 def check_estimate(plan: Plan, console: Console, *, advice: str) -> None:
     """Say what the calls will take, and at most.
 
@@ -46,28 +73,24 @@ def check_estimate(plan: Plan, console: Console, *, advice: str) -> None:
 
 def tell_estimate(plan: Plan, console: Console) -> None:
     """Say what the calls will take, and at most."""
-    n_most = len(plan.questions) * plan.most_tries
-    n_prompt = sum(map(estimated_tokens, plan.questions)) * plan.most_tries
-    highest = plan.limits.cost(n_prompt, n_most * (plan.answer_tokens + plan.reasoning_tokens))
+    highest = most(plan)
     name = plan.endpoint.purpose.name
-    most = [f"{n_most:,} calls {plan.again}"] if plan.again else []
+    parts = [f"{highest.n_calls:,} calls {plan.again}"] if plan.again else []
     if plan.reasoning_tokens:
-        most.append(f"{plan.reasoning_tokens:,} more tokens in each if the {name} thinks")
-    if highest is not None:
-        most.append(f"${highest:,.2f} in all")
+        parts.append(f"{plan.reasoning_tokens:,} more tokens in each if the {name} thinks")
+    if highest.dollars is not None:
+        parts.append(f"${highest.dollars:,.2f} in all")
     text, _ = _least(plan)
-    at_most = f"; at most {', '.join(most)}" if most else ""
+    at_most = f"; at most {', '.join(parts)}" if parts else ""
     console.say(f"{name} {plan.endpoint.model} at {plan.endpoint.url}: about {text}{at_most}")
 
 
 def _least(plan: Plan) -> tuple[str, float | None]:
     """Return in words, and in dollars, what it takes if each reply is one at once."""
-    n_prompt = sum(map(estimated_tokens, plan.questions))
-    n_reply = len(plan.questions) * plan.answer_tokens
-    cost = plan.limits.cost(n_prompt, n_reply)
+    n_calls, n_prompt, n_reply, cost = least(plan)
     price = "" if cost is None else f", ${cost:,.2f}"
     text = (
-        f"{len(plan.questions):,} calls, {n_prompt:,} prompt tokens (a token for {BYTES_PER_TOKEN} "
+        f"{n_calls:,} calls, {n_prompt:,} prompt tokens (a token for {BYTES_PER_TOKEN} "
         f"bytes) and {n_reply:,} reply tokens{price}"
     )
     return text, cost

@@ -11,15 +11,16 @@ from vipbench.judge.settings import TEMPERATURES, JudgeSettings
 def check_estimate(questions: Sequence[str], settings: JudgeSettings, console: Console) -> None:
     """Say what the calls will take; JudgeError where even the least exceeds a limit."""
     advice = "raise it, or lower --judge-runs"
-    estimate.check_estimate(_plan(questions, settings), console, advice=advice)
+    estimate.check_estimate(grading_plan(questions, settings), console, advice=advice)
 
 
 def tell_estimate(questions: Sequence[str], settings: JudgeSettings, console: Console) -> None:
     """Say what the calls will take, and at most."""
-    estimate.tell_estimate(_plan(questions, settings), console)
+    estimate.tell_estimate(grading_plan(questions, settings), console)
 
 
-def _plan(questions: Sequence[str], settings: JudgeSettings) -> Plan:
+def grading_plan(questions: Sequence[str], settings: JudgeSettings) -> Plan:
+    """Return what a judge is to be asked, and how often at most."""
     return Plan(
         questions=questions,
         endpoint=settings.endpoint,

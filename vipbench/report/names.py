@@ -7,7 +7,7 @@ from pathlib import Path, PurePath
 from typing import Any, NamedTuple
 
 from vipbench.runfolder.manifest import IMPORTED, Manifest, identity_digest
-from vipbench.runfolder.name_file import read_name
+from vipbench.runfolder.name_file import Name, read_name
 
 _TELLS_TOO_LITTLE = re.compile(
     r"(checkpoint|ckpt|global[-_]?step|step|epoch|iter|iteration)s?([-_=]?\d.*)?"
@@ -55,7 +55,11 @@ def called(folder: Path, manifest: Manifest) -> Called:
     Raises:
         RunError: That file is broken.
     """
-    given = read_name(folder)
+    return called_as(read_name(folder), manifest)
+
+
+def called_as(given: Name, manifest: Manifest) -> Called:
+    """Return what a run is called, of which somebody may have said so."""
     name = manifest.name or manifest.identity.model
     # A model in memory may have been trained further than the folder that it came from.
     is_live = manifest.identity.settings.processor is not None

@@ -2,6 +2,7 @@
 
 import tempfile
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -18,7 +19,7 @@ from vipbench.runfolder import manifest as manifests
 from vipbench.runfolder.bound import TABLES
 from vipbench.runfolder.folder import MANIFEST, REQUESTS, RESPONSES
 from vipbench.runfolder.lines import TrialId, trial_id
-from vipbench.runfolder.manifest import Identity, differences
+from vipbench.runfolder.manifest import Identity, Manifest, differences
 from vipbench.runfolder.opened import open_run
 from vipbench.runners.spec import Estimate
 
@@ -68,7 +69,7 @@ def dry_run(settings: RunSettings, console: Console = QUIET) -> DryRun:
             if trial.request is not None and trial_id(trial) in left
         )
     n_left = len(left)
-    per_request, seconds_from = _measured(folder.parent, prepared.identity)
+    per_request, seconds_from = measured(folder.parent, _same_model(prepared.identity))
     counts = Counter((name.task, name.style) for name, *_ in prepared.trials.entries)
     return DryRun(
         path=folder,
@@ -105,21 +106,26 @@ def _left(folder: Path, prepared: Prepared, settings: RunSettings) -> set[TrialI
     return names - answers_file.read_responses(folder / RESPONSES).keys()
 
 
-def _measured(runs: Path, identity: Identity) -> tuple[float | None, str]:
-    """Return seconds a request in the latest run with the same model, and which run that was."""
+def _same_model(identity: Identity) -> Callable[[Manifest], bool]:
+    """Return what says whether a run asked the same model in the same way."""
+    wanted = (identity.model, identity.runner, identity.settings)
+
+    def is_same(manifest: Manifest) -> bool:
+        other = manifest.identity
+        return (other.model, other.runner, other.settings) == wanted
+
+    return is_same
+
+
+def measured(runs: Path, is_same: Callable[[Manifest], bool]) -> tuple[float | None, str]:
+    """Return seconds a request in the latest run that is the same, and which run that was."""
     found: list[tuple[str, float, str]] = []
     for path in runs.glob(f"*/{MANIFEST}"):
         try:
             manifest = manifests.read(path.parent)
         except RunError:
             continue  # another version's, or broken: no measure
-        other = manifest.identity
-        same = (other.model, other.runner, other.settings) == (
-            identity.model,
-            identity.runner,
-            identity.settings,
-        )
-        if same and manifest.times.n_answered:
+        if manifest.times.n_answered and is_same(manifest):
             per_request = manifest.times.generate / manifest.times.n_answered
             where = f"measured in {path.parent} on {manifest.device}"
             found.append((manifest.finished or manifest.started, per_request, where))

@@ -110,7 +110,7 @@ def prepare(settings: RunSettings, draft: Path, console: Console) -> Prepared:
     for note in (*spec.remarks(), *selection.notes, *data_notes, *unused, *texts):
         console.say(note)
     _check_data(facts, settings.max_errors)
-    _check_several(spec, facts)
+    check_several(spec, facts)
     model = spec.describe(
         RunContext(selection.prompt_format, trials, ids, probe_runner, selection.suite)
     )
@@ -230,7 +230,7 @@ def _check_batches(settings: RunSettings, spec: RunnerSpec) -> None:
         )
 
 
-def _check_several(spec: RunnerSpec, facts: Mapping[str, TaskFacts]) -> None:
+def check_several(spec: RunnerSpec, facts: Mapping[str, TaskFacts]) -> None:
     """Refuse questions about several images for a runner that takes one."""
     several = {task: found for task, found in facts.items() if found.n_several}
     if not several or spec.several_images:

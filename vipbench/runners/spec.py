@@ -19,6 +19,7 @@ from vipbench.runfolder.trials_file import Trials
 from vipbench.runners.contract import Runner, RunnerSettings
 from vipbench.runners.device import Placement, check_names
 from vipbench.runners.endpoint_options import EndpointOptions
+from vipbench.runners.vipllava.model_sizes import ModelSizes
 from vipbench.schema import (
     AnswerPath,
     Engine,
@@ -105,6 +106,20 @@ class Sizing(NamedTuple):
     """What the chat template does otherwise than the prompt format that is taken."""
     against_config: tuple[str, ...] = ()
     """What of the tokenizer does not go with the config."""
+
+
+class Outlined(NamedTuple):
+    """What is known of a model before its weights are there."""
+
+    name: str
+    converted_from: str | None = None
+    """Name of the original checkpoint, where it says that it was converted."""
+    sizes: ModelSizes | None = None
+    """None: its arithmetic is not counted."""
+    weight_bytes: int | None = None
+    """Of its files; None: they are not there, or it has none."""
+    dtype: str | None = None
+    """Of its files, as far as its config says."""
 
 
 class Estimate(NamedTuple):
@@ -246,6 +261,11 @@ class RunnerSpec(ABC):
             raise RunnerError(f"{self.choice.workers_option}: {fault}")
         self.check_answers()
         self.check_endpoint()
+
+    def outline(self) -> Outlined:
+        """Check what can be checked without weights, and say what is known; as `check`."""
+        self.check()
+        return Outlined(self.choice.model or self.name)
 
     def check_endpoint(self) -> None:
         """Refuse what only an endpoint can be asked for."""

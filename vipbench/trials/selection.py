@@ -1,6 +1,6 @@
 """What a run asks: names of suites, tasks and styles -> specs, data, styles and fits."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, get_args
 
@@ -82,6 +82,7 @@ def select(
     fit: Fit | None = None,
     fit_hint: Fit | None = None,
     fit_hint_from: str = "the model",
+    find: Callable[[TaskSpec, Mapping[str, DataSource]], DataSource] = locate_task,
 ) -> Selection:
     """Resolve names to tasks, data and styles.
 
@@ -95,6 +96,7 @@ def select(
         fit: for all tasks.
         fit_hint: for tasks that say nothing themselves: the checkpoint's.
         fit_hint_from: where the checkpoint says so, in words.
+        find: finds the data of a task.
 
     Raises:
         TaskError: a task, suite or style is unknown or broken, or no task is left to run.
@@ -118,7 +120,7 @@ def select(
         if not kept:
             continue
         try:
-            source = locate_task(spec, data)
+            source = find(spec, data)
         except DataNotFound:
             missing[spec.name] = str(spec.data)
             continue

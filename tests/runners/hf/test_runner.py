@@ -430,7 +430,7 @@ def test_the_square_of_vipbench_json_comes_first_and_is_part_of_the_settings(
     assert before.settings != after.settings
     assert HfRunner(folder).generate([ask("What?")], pictures(1, 84))[0].error is None
     (folder / "vipbench.json").write_text('{"image_size": 0}')
-    with pytest.raises(RunnerError, match="image_size is 0"):
+    with pytest.raises(RunnerError, match="image_size = 0 · expected a number from 1"):
         check_model(folder)
 
 

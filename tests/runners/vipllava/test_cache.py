@@ -11,6 +11,7 @@ from transformers.cache_utils import DynamicLayer
 
 from tests.models import build_model
 from vipbench.runners.vipllava.cache import ROOM, RoomyLayer, make_room
+from vipbench.runners.vipllava.fast import cache_name
 
 
 def states(n: int, seed: int, n_rows: int = 3) -> tuple[torch.Tensor, torch.Tensor]:
@@ -50,17 +51,17 @@ def test_former_tokens_stay_where_they_are() -> None:
 @pytest.mark.parametrize("text", ["llama", "mistral"])
 def test_a_model_reads_on_from_it(text: Any) -> None:
     model: Any = build_model(text=text).model.language_model.eval()
+    name = cache_name(model)
     ids = torch.arange(20, 32).reshape(2, 6)
     outputs = []
     for roomy in (False, True):
         with torch.inference_mode():
-            cache = model(input_ids=ids, use_cache=True).past_key_values
+            cache = getattr(model(input_ids=ids, use_cache=True), name)
             assert isinstance(cache, DynamicCache)
             if roomy:
                 make_room(cache)
             read = [
-                model(input_ids=ids[:, :1] + i, past_key_values=cache, use_cache=True)
-                for i in range(3)
+                model(input_ids=ids[:, :1] + i, use_cache=True, **{name: cache}) for i in range(3)
             ]
         outputs.append(torch.cat([each.last_hidden_state for each in read]))
     assert torch.allclose(outputs[0], outputs[1], rtol=0, atol=1e-6)

@@ -45,7 +45,7 @@ class _JudgeFacts(Record):
 # --- why a number is not comparable
 
 
-_SYNTHETIC = Reason(code="synthetic", text="the data are synthetic, from the demo generator")
+SYNTHETIC = Reason(code="synthetic", text="the data are synthetic, from the demo generator")
 
 
 def reasons_against(case: Case) -> Iterable[Reason]:
@@ -55,12 +55,8 @@ def reasons_against(case: Case) -> Iterable[Reason]:
         text = f"the number is about {number.system}, the run about {case.result.model}"
         yield Reason(code="system", text=text)
     if case.result.manifest.tasks[task].synthetic:
-        yield _SYNTHETIC
-    if number.not_comparable is not None:
-        yield Reason(code="published", text=number.not_comparable)
-    if number.split != case.file.splits[task]:
-        text = f"published for split {number.split}, the task reads {case.file.splits[task]}"
-        yield Reason(code="split", text=text)
+        yield SYNTHETIC
+    yield from published_reasons(number, case.file)
     if case.metric != number.metric:
         by = f" by {case.protocol.judge}" if case.protocol.judge else ""
         text = f"the run was scored by {case.metric}, published is {number.metric}{by}"
@@ -79,6 +75,16 @@ def reasons_against(case: Case) -> Iterable[Reason]:
             yield Reason(code="group", text=f"no sample of the run is of group {number.group}")
 
 
+def published_reasons(number: Published, file: Registry) -> Iterable[Reason]:
+    """Yield what keeps any run from being compared with a number."""
+    if number.not_comparable is not None:
+        yield Reason(code="published", text=number.not_comparable)
+    split = file.splits[number.task]
+    if number.split != split:
+        text = f"published for split {number.split}, the task reads {split}"
+        yield Reason(code="split", text=text)
+
+
 def _is_other_size(case: Case, *, few: bool) -> bool:
     """Say whether a whole task has another size than published: by FEW at most, or by more."""
     n, whole, row = case.number.n, case.whole, case.row
@@ -91,7 +97,7 @@ def shortcomings(result: Result, task: str) -> Iterable[Reason]:
     """Yield what keeps a result from being compared with any published number of a task."""
     run = result.manifest.tasks[task]
     if run.synthetic:
-        yield _SYNTHETIC
+        yield SYNTHETIC
     row = next((r for r in result.rows if (r.task, r.style) == (task, run.headline)), None)
     if row is not None:
         yield from _lacking(row, row)

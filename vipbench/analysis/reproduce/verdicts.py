@@ -59,7 +59,7 @@ def reproduce(
     """
     registries = read_registry() if registry is None else tuple(registry)
     if system is not None:
-        _check_system(system, registries)
+        check_system(system, registries)
     comparisons: list[Comparison] = []
     unlisted: list[Unlisted] = []
     for result in read_results(folders):
@@ -87,7 +87,8 @@ def reproduce(
     )
 
 
-def _check_system(system: str, registries: Sequence[Registry]) -> None:
+def check_system(system: str, registries: Sequence[Registry]) -> None:
+    """Refuse a system that no published number is about; RunError names the nearest."""
     names = {number.system for file in registries for number in file.numbers}
     if system.casefold() not in {name.casefold() for name in names}:
         hint = nearest(system, names)

@@ -133,6 +133,22 @@ class CheckpointInfo(ModelInfo):
     """The processor's; None: the tokenizer's, if that has one."""
 
 
+class Outline(Record):
+    """What the small files of a checkpoint tell of it, whether the weights are there or not."""
+
+    name: str
+    """Folder name, or hub id."""
+    path: Path
+    converted_from: str | None
+    """As in the hints."""
+    n_bytes: int | None
+    """Of the weights; None: they are not there."""
+    dtype: str | None
+    """In which the weights are stored, as the config says."""
+    vision_feature_layers: tuple[int, ...]
+    """Of a VipLlava, else empty."""
+
+
 def check_checkpoint(
     model: str | Path,
     base: str | None = None,
@@ -181,6 +197,31 @@ def check_checkpoint(
             settings=settings_digest(folder),
             parts=digest_parts(folder, digested, template or _tokenizer_template(folder))
             | _adapter_part(adapted),
+        )
+
+
+def outline_checkpoint(model: str | Path, kind: str | None = None) -> Outline:
+    """Say what the small files of a checkpoint tell, of type `kind`; the weights may be missing.
+
+    Raises:
+        RunnerError: there is no such folder or id, or the config is broken or of another type.
+    """
+    with _readable_files(model):
+        folder, name = find_folder(model)
+        config = _check_config(folder, kind)
+        _check_image_token(folder / "config.json", config)
+        layers: tuple[int, ...] = ()
+        if kind == MODEL_TYPE:
+            layers = _vision_config(folder / "config.json", config, None)[2]
+        stored = [path.stat().st_size for path in folder.glob("model*.safetensors")]
+        dtype = config.get("dtype", config.get("torch_dtype"))
+        return Outline(
+            name=name,
+            path=folder,
+            converted_from=read_hints(folder).converted_from,
+            n_bytes=sum(stored) if stored else None,
+            dtype=dtype if isinstance(dtype, str) else None,
+            vision_feature_layers=layers,
         )
 
 

@@ -4,12 +4,14 @@ from abc import abstractmethod
 from collections.abc import Iterable
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
 
 from vipbench import digests
 from vipbench.errors import RunnerError
 from vipbench.runfolder.manifest import Settings
 from vipbench.runners.checkpoints.adapters import adapter_notes, base_of
+from vipbench.runners.checkpoints.checkpoint import Outline, outline_checkpoint
 from vipbench.runners.checkpoints.lending import Lent
 from vipbench.runners.checkpoints.prompt_origin import (
     PromptOrigin,
@@ -25,11 +27,13 @@ from vipbench.runners.spec import (
     BuildContext,
     Model,
     ModelChoice,
+    Outlined,
     RunContext,
     RunnerSpec,
     Sizing,
     build_there,
 )
+from vipbench.runners.vipllava.model_sizes import ModelSizes
 from vipbench.schema import Fit, PromptFormat, Trial
 
 if TYPE_CHECKING:
@@ -41,6 +45,8 @@ class CheckpointSpec(RunnerSpec):
 
     heeds = frozenset({"base", "adapter", "quantize", "dtype", "device", "prompt_format", "replay"})
     loads_checkpoint = True
+    model_type: ClassVar[str | None] = None
+    """What the config has to say; None: any."""
     info: "ModelInfo"
     """What the files say, once they are checked."""
 
@@ -70,6 +76,23 @@ class CheckpointSpec(RunnerSpec):
             assign_devices(self.placed().torch_device(), self.choice.workers)
         elif self.choice.device not in (None, "auto", "cpu"):
             self.placed()
+
+    def outline(self) -> Outlined:
+        """Check the small files of the checkpoint, and say what they tell."""
+        super().check()
+        found = outline_checkpoint(model_of(self.choice), self.model_type)
+        adapter = self.choice.adapter
+        return Outlined(
+            name=found.name if adapter is None else f"{found.name}+{Path(adapter).name}",
+            converted_from=None if adapter is not None else found.converted_from,
+            sizes=self.sizes_of(found),
+            weight_bytes=found.n_bytes,
+            dtype=found.dtype,
+        )
+
+    def sizes_of(self, outline: Outline) -> ModelSizes | None:
+        """Read the sizes that decide the arithmetic; None: they are not known."""
+        return None
 
     @abstractmethod
     def read_info(self, model: str) -> "ModelInfo":

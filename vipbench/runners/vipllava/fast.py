@@ -6,6 +6,7 @@ log-probabilities of the option letters and the first token of each answer. `ref
 same with transformers' own `generate`; in float32 the answers are equal.
 """
 
+import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -82,8 +83,8 @@ def decode(net: Net, rows: list[Row], pixels: torch.Tensor) -> list[Answer]:
             input_ids=chosen[:, None],
             attention_mask=seen.long() if padded else None,
             position_ids=positions[:, None],
-            past_key_values=cache,
             use_cache=True,
+            **{cache_name(net.model.model.language_model): cache},
         )
         positions = positions + 1
         logits = net.model.lm_head(output.last_hidden_state[:, -1])
@@ -150,7 +151,18 @@ def _prefill(
     last = torch.arange(len(rows), device=model.device), lengths - 1
     with _last_layer_cut(net, last):
         output = model.model.language_model(inputs_embeds=embeddings, use_cache=True)
-    return model.lm_head(output.last_hidden_state[last]), output.past_key_values
+    return model.lm_head(output.last_hidden_state[last]), getattr(
+        output, cache_name(model.model.language_model)
+    )
+
+
+def cache_name(model: Any) -> str:
+    """Return what a language model calls its cache, as argument and in its output.
+
+    `cache` from transformers 5.24 on, which warns of the other name.
+    """
+    arguments = inspect.signature(model.forward).parameters
+    return "cache" if "cache" in arguments else "past_key_values"
 
 
 @contextmanager

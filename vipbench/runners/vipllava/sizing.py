@@ -1,5 +1,7 @@
 """How many tokens each request has, and how many fit into a batch, before a model is loaded."""
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -109,12 +111,21 @@ def find_budget(
 
 def read_config(info: CheckpointInfo) -> Any:
     """Read a checkpoint's config as transformers does; RunnerError where it cannot."""
+    return _read_config(info.path, info.vision_feature_layers)
+
+
+def read_sizes(folder: Path, vision_feature_layers: Sequence[int]) -> ModelSizes:
+    """Read the sizes of a checkpoint whose weights need not be there; RunnerError as above."""
+    return sizes_of(_read_config(folder, vision_feature_layers))
+
+
+def _read_config(folder: Path | None, vision_feature_layers: Sequence[int]) -> Any:
     try:
-        config: Any = VipLlavaConfig.from_pretrained(str(info.path))
+        config: Any = VipLlavaConfig.from_pretrained(str(folder))
     except LOAD_ERRORS as error:
-        raise RunnerError(f"{info.path}: cannot be loaded ({error_line(error)})") from error
+        raise RunnerError(f"{folder}: cannot be loaded ({error_line(error)})") from error
     # Set by the name that all versions know: some read one spelling of the key only.
-    config.vision_feature_layers = list(info.vision_feature_layers)
+    config.vision_feature_layers = list(vision_feature_layers)
     return config
 
 
@@ -131,13 +142,23 @@ def token_budget(
     """
     if memory is None:
         return CPU_TOKENS
+    fitting = tokens_that_fit(sizes, itemsize, memory, bits)
+    return min(max(fitting // _STEP * _STEP, _STEP), MOST_TOKENS)
+
+
+def tokens_that_fit(sizes: ModelSizes, itemsize: int, memory: int, bits: int | None = None) -> int:
+    """Return how many tokens of prompts fit beside the weights; below 0 where these do not fit."""
+    left = _SHARE * memory - _OVERHEAD - weight_bytes(sizes, itemsize, bits)
+    return int(left / bytes_per_token(sizes, itemsize))
+
+
+def weight_bytes(sizes: ModelSizes, itemsize: int, bits: int | None = None) -> int:
+    """Return what the weights take on a device; the arguments are those of `token_budget`."""
     weights = sizes.n_weights * itemsize
     if bits is not None:
         linear = sizes.n_weights - sizes.n_embeddings
         weights += int(linear * (bits / 8 * _SCALES - itemsize))
-    left = _SHARE * memory - _OVERHEAD - weights
-    fitting = int(left / bytes_per_token(sizes, itemsize))
-    return min(max(fitting // _STEP * _STEP, _STEP), MOST_TOKENS)
+    return weights
 
 
 def bytes_per_token(sizes: ModelSizes, itemsize: int) -> float:

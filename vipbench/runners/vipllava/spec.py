@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from vipbench import digests
 from vipbench.errors import RunnerError
-from vipbench.runners.checkpoints.checkpoint import CheckpointInfo, Hints, check_checkpoint
+from vipbench.runners.checkpoints.checkpoint import (
+    MODEL_TYPE,
+    CheckpointInfo,
+    Hints,
+    Outline,
+    check_checkpoint,
+)
 from vipbench.runners.checkpoints.lending import Lent
 from vipbench.runners.checkpoints.prompt_origin import PromptOrigin, contradictions, find_origin
 from vipbench.runners.checkpoints.spec import (
@@ -31,6 +37,7 @@ from vipbench.runners.spec import (
     name_by_origin,
 )
 from vipbench.runners.vipllava.live import LiveLent, find_hints, lend_live, unwrapped
+from vipbench.runners.vipllava.model_sizes import ModelSizes
 from vipbench.schema import Fit, PromptFormat
 
 if TYPE_CHECKING:
@@ -43,12 +50,19 @@ class VipLlavaSpec(CheckpointSpec):
     summary = "a VipLlava checkpoint, through transformers"
     rule = "exact"
     heeds = CheckpointSpec.heeds | {"path"}
+    model_type = MODEL_TYPE
     info: CheckpointInfo
 
     def read_info(self, model: str) -> CheckpointInfo:
         """Check a VipLlava checkpoint."""
         choice = self.choice
         return check_checkpoint(model, base_for(choice), choice.adapter, choice.quantize)
+
+    def sizes_of(self, outline: Outline) -> ModelSizes:
+        """Read the sizes as transformers does."""
+        from vipbench.runners.vipllava.sizing import read_sizes  # loads transformers
+
+        return read_sizes(outline.path, outline.vision_feature_layers)
 
     def size(self, suite_format: PromptFormat | None) -> Sizing:
         """Count tokens as the runner will, and estimate how many fit into memory."""
