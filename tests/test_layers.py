@@ -20,10 +20,10 @@ LAYERS = (
     ("data", "scoring"),
     ("exchange", "report", "trials"),
     ("analysis", "extractor", "judge", "runners"),
-    ("demo", "engine", "html"),
+    ("demo", "engine", "html", "trackers"),
     ("run",),
     ("api", "certify"),
-    ("bench",),
+    ("bench", "training"),
     ("kit", "planning"),
     ("cli",),
 )
@@ -33,7 +33,7 @@ TOP = ("vipbench", "api")
 
 HEAVY = ("torch", "transformers", "tokenizers", "safetensors", "accelerate")
 SLOW = ("pandas", "datasets", "numpy", "PIL", "scipy", "matplotlib")
-MAY_BE_HEAVY = ("runners", "bench", "demo")
+MAY_BE_HEAVY = ("runners", "bench", "demo", "training")
 
 
 def modules() -> list[Path]:

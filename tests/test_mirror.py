@@ -45,6 +45,7 @@ ELSEWHERE = {
     "vipbench/runners/plugin.py": "tests/runners/test_runners.py",
     "vipbench/runners/registry.py": "tests/runners/test_runners.py",
     "vipbench/runners/vipllava/spec.py": "tests/runners/test_spec.py",
+    "vipbench/trackers/contract.py": "tests/trackers/test_session.py",
     "vipbench/scoring/extraction/wording.py": "tests/scoring/extraction/test_stated.py",
 }
 """Modules that are tested under another name, because others show them at work."""

@@ -48,6 +48,7 @@ def test_public_names() -> None:
         "Sample",
         "Score",
         "TaskSpec",
+        "TrainerCallback",
         "VipbenchError",
         "VisualPrompt",
         "build_request",

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         VisualPrompt,
     )
     from vipbench.scoring.extraction.rules import extract_answer
+    from vipbench.training.callback import TrainerCallback
 
 
 _HOMES = {
@@ -43,6 +44,7 @@ _HOMES = {
     "parse_styles": "prompts.expressions",
     "load_samples": "data.samples",
     "load_task": "data.tasks",
+    "TrainerCallback": "training.callback",
 } | dict.fromkeys(
     (
         "DataSource",
@@ -72,6 +74,7 @@ __all__ = [
     "Sample",
     "Score",
     "TaskSpec",
+    "TrainerCallback",
     "VipbenchError",
     "VisualPrompt",
     "build_request",

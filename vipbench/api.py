@@ -11,6 +11,8 @@ from vipbench.run.defaults import with_defaults
 from vipbench.run.loop import run
 from vipbench.run.score import Results
 from vipbench.run.settings import RunSettings
+from vipbench.runners.preserving import preserved, preserved_generators
+from vipbench.runners.vipllava.live import unwrapped
 from vipbench.schema import DataSource
 from vipbench.validation import checked
 
@@ -43,8 +45,26 @@ def evaluate(
 
     What the user should know is said on stderr, such as which prompt format is taken and why.
     Raises VipbenchError for what cannot be used. A model in memory is left in the mode, on the
-    device and in the precision in which it came.
+    device and in the precision in which it came, and the global generators of Python, numpy and
+    torch in their states; of torch.compile and DDP, the model inside is taken.
     """
+    console = Console(STDERR.say, shows_bars=progress)
+    asked = settings_of(model, tasks, styles, processor=processor, data=data, **settings)
+    live = asked.live_model
+    with preserved_generators() if live is None else preserved(unwrapped(live)):
+        return run(with_defaults(asked, console), console)
+
+
+def settings_of(
+    model: object = None,
+    tasks: Sequence[str] | str | None = None,
+    styles: str | Sequence[str] | None = None,
+    *,
+    processor: object = None,
+    data: Mapping[str, DataSource | str | os.PathLike[str]] | None = None,
+    **settings: Any,
+) -> RunSettings:
+    """Return the settings of a run that `evaluate` is asked for; VipbenchError names mistakes."""
     if isinstance(tasks, str):
         tasks = (tasks,)
     if styles is not None and not isinstance(styles, str):
@@ -67,8 +87,7 @@ def evaluate(
         "live_model": model if live else None,
         "processor": processor,
     }
-    console = Console(STDERR.say, shows_bars=progress)
-    return run(with_defaults(checked(RunSettings, fields, "evaluate"), console), console)
+    return checked(RunSettings, fields, "evaluate")
 
 
 def _sources(

@@ -40,6 +40,10 @@ class RunError(VipbenchError):
     """A run folder cannot be made, resumed or read."""
 
 
+class TrackerError(VipbenchError):
+    """A tracker of experiments cannot be used, or has not taken what it was told."""
+
+
 class JudgeError(VipbenchError):
     """The judge cannot be used, or nothing has been graded."""
 

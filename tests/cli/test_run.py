@@ -21,7 +21,7 @@ from vipbench.runfolder.summary import read_summary
 
 def test_run_takes_every_documented_option_in_this_order(vipbench: Vipbench) -> None:
     options = (
-        "--extend --fresh --dry-run --show-config --out --help --model --name --step --base "
+        "--extend --fresh --dry-run --show-config --log --out --help --model --name --step --base "
         "--adapter --dtype --quantize --device --prompt-format --runner --path --replay --suite "
         "--tasks --styles --data --include --limit --ids --seed --fit --seeds --metric "
         "--max-errors --batch-size --token-budget --workers --engine --loaders --shard "

@@ -6,7 +6,7 @@ at once. Each module adds its commands to the application; help lists them in th
 
 # ruff: isort: off
 from vipbench.cli.app import app, main
-from vipbench.cli import run, plan, score, leaderboard
+from vipbench.cli import run, plan, watch, score, leaderboard
 from vipbench.cli import calibrate
 from vipbench.cli import merge
 from vipbench.cli import export, import_
@@ -14,7 +14,7 @@ from vipbench.cli import compare, gate, power
 from vipbench.cli import certify
 from vipbench.cli import reproduce
 from vipbench.cli import kit, verify
-from vipbench.cli import report
+from vipbench.cli import history, report
 from vipbench.cli import sweep
 from vipbench.cli import render, check, show
 from vipbench.cli import ls, name
@@ -35,6 +35,7 @@ __all__ = [
     "demo",
     "export",
     "gate",
+    "history",
     "import_",
     "kit",
     "leaderboard",
@@ -52,4 +53,5 @@ __all__ = [
     "show",
     "sweep",
     "verify",
+    "watch",
 ]

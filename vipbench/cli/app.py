@@ -20,10 +20,11 @@ class Commands(Group):
 
     headings: Mapping[str, str] = {
         **dict.fromkeys(
-            ("run", "plan", "score", "merge", "import", "export", "judge"), "Answers and scores"
+            ("run", "plan", "watch", "score", "merge", "import", "export", "judge"),
+            "Answers and scores",
         ),
         **dict.fromkeys(("leaderboard", "compare", "gate", "power"), "Comparisons"),
-        **dict.fromkeys(("reproduce", "report", "sweep"), "Comparisons"),
+        **dict.fromkeys(("history", "reproduce", "report", "sweep"), "Comparisons"),
         **dict.fromkeys(("render", "check", "show", "ls", "name"), "Inspection"),
         **dict.fromkeys(
             ("certify", "kit", "verify", "convert", "bench"), "Checkpoints and machines"

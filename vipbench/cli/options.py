@@ -27,6 +27,16 @@ Include = Annotated[
     list[Path] | None,
     typer.Option("--include", metavar=INCLUDE.metavar, help=INCLUDE.help, show_default=False),
 ]
+Log = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--log",
+        metavar="TRACKER",
+        help="Tell wandb or tensorboard (vipbench[wandb], [tensorboard]) too; repeatable, or with "
+        "commas.",
+        show_default=False,
+    ),
+]
 LARGEST_SQUARE = 4096
 """px; no model's square is near it, and larger sheets fill the memory."""
 

@@ -11,7 +11,7 @@ import typer
 from vipbench.cli.app import app
 from vipbench.cli.job import config_text, take_job
 from vipbench.cli.judge import judge_settings
-from vipbench.cli.options import RawValues, read_fields, record_command
+from vipbench.cli.options import Log, RawValues, listed, read_fields, record_command
 from vipbench.cli.printing import (
     CONSOLE,
     print_columns,
@@ -61,7 +61,13 @@ HEADINGS = {
 @record_command(
     app,
     "run",
-    before={"job": "model", "seeds": "metrics", "dry_run": "out", "show_config": "out"},
+    before={
+        "job": "model",
+        "seeds": "metrics",
+        "dry_run": "out",
+        "show_config": "out",
+        "log": "out",
+    },
     headings=HEADINGS,
 )
 def run(
@@ -94,6 +100,7 @@ def run(
         bool,
         typer.Option("--show-config", help="Only print all options as YAML, which is a job file."),
     ] = False,
+    log: Log = None,
 ) -> None:
     """Ask a model the questions of a suite under its styles, and score the answers.
 
@@ -107,6 +114,7 @@ def run(
     from vipbench.run.seeds import run_seeds
     from vipbench.run.settings import RunSettings
     from vipbench.runfolder.shard import AUTO
+    from vipbench.training.tracked import Tracked
     from vipbench.validation import checked
 
     fields = read_fields(RunSettings, raw)
@@ -118,6 +126,12 @@ def run(
         raise RunError(
             "--seeds with --judge-url: cannot be combined · give the judge to `vipbench score` "
             "for each of the runs"
+        )
+    if log and (seeds is not None or raw["shard"] is not None):
+        other = "--seeds" if seeds is not None else "--shard"
+        raise RunError(
+            f"--log with {other}: cannot be combined · expected one run with its scores · give "
+            "--log when it is whole"
         )
     if raw["shard"] == AUTO:
         fields["device"] = _device_of_rank(fields["device"])
@@ -135,7 +149,11 @@ def run(
     elif settings.shard is not None:
         put(loop.run(settings, console=CONSOLE).path)
     else:
-        print_results(loop.run(settings, console=CONSOLE))
+        tracked = Tracked(listed("--log", log), say)
+        results = loop.run(settings, console=CONSOLE)
+        print_results(results)
+        tracked.tell(results)
+        tracked.end()
 
 
 def _device_of_rank(device: str | None) -> str | None:

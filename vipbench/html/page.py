@@ -4,7 +4,7 @@ import base64
 import hashlib
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
@@ -22,6 +22,9 @@ from vipbench.html.tables import Board, TaskPart, Trouble, browse
 from vipbench.prompts.colors import COLORS
 from vipbench.report.text import counted, number, p_text, percent, points
 from vipbench.stats import MIN_CLUSTERS
+
+if TYPE_CHECKING:
+    from vipbench.html.histories import Curve
 
 
 class Plot(NamedTuple):
@@ -43,6 +46,10 @@ class Content(NamedTuple):
     plots: Mapping[str, Plot]
     """By name: `styles-<slug>`, `marks-<slug>`."""
     sweep: Sweep
+    curves: "Sequence[Curve]" = ()
+    """Trainings, over their steps."""
+    notes: tuple[str, ...] = ()
+    """What is not shown of them."""
 
 
 def render(content: Content) -> str:
@@ -56,7 +63,7 @@ def render(content: Content) -> str:
         for name in ("page.css", "page.js", "page.html.jinja")
     )
     runs, parts = content.dataset.runs, content.parts
-    folded = [*content.sweep.notes, *_picture_notes(content), *_prompt_notes(runs)]
+    folded = [*content.sweep.notes, *content.notes, *_picture_notes(content), *_prompt_notes(runs)]
     style_boards = _style_boards(content)
     control_names = list(dict.fromkeys(name for part in parts for name in part.control_names))
     with_orders = any(part.orders for part in parts)
@@ -98,11 +105,13 @@ def render(content: Content) -> str:
             ranks=content.sweep.ranks,
             min_clusters=MIN_CLUSTERS,
             plots=content.plots,
+            curves=content.curves,
             sections=[
                 *([("best", "Best styles")] if style_boards else []),
                 *([("troubles", "Troubles")] if content.troubles or folded else []),
                 ("leaderboard", "Leaderboard"),
                 *([("differences", "Differences")] if differences else []),
+                *([("history", "History")] if content.curves else []),
                 *([("controls", "Controls")] if control_names else []),
                 ("marks", "Marks"),
                 ("styles", "Styles"),

@@ -25,7 +25,7 @@ RUN_COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", 
 """Okabe and Ito's palette, which colour-blind readers tell apart; the page has it too."""
 SCALE = "cividis"
 """Made for readers with and without colour vision deficiency; light is high."""
-_OWN_NAME = re.compile(r"(forest|(marks|styles)-.*)\.(png|svg)")
+_OWN_NAME = re.compile(r"(forest|(marks|styles|history)-.*)\.(png|svg|pdf)")
 DPI = 150
 MAX_VALUES = 40
 """Of an axis that is plotted; longer ones are in the page only."""

@@ -8,6 +8,7 @@ from vipbench.analysis.sweep.overview import sweep
 from vipbench.console import QUIET, Console
 from vipbench.errors import RunError
 from vipbench.html.dataset import collect
+from vipbench.html.histories import curves
 from vipbench.html.page import Content, render
 from vipbench.html.pictures import Drawn, add_pictures
 from vipbench.html.plots import write_plots
@@ -65,14 +66,18 @@ def write_report(
             for key, slug in zip(dataset.tasks, names, strict=True)
         ]
     )
+    plots = write_plots(parts, runs, out)
+    trainings = curves(runs, out)
     content = Content(
         dataset=dataset,
         boards=leaderboards(runs, dataset.tasks),
         troubles=troubles(runs, dataset.tasks),
         parts=parts,
         drawn=drawn,
-        plots=write_plots(parts, runs, out),
+        plots=plots | trainings.plots,
         sweep=sweep(folders),
+        curves=trainings.shown,
+        notes=trainings.notes,
     )
     files.write_text(out / PAGE, [render(content)])
     return out / PAGE

@@ -228,16 +228,16 @@ def in_order(runs: Sequence[Called]) -> list[int]:
     """
     places: dict[str, int] = {}
     for n, run in enumerate(runs):
-        places.setdefault(_training(run), n)
+        places.setdefault(training_of(run), n)
 
     def key(n: int) -> tuple[int, int]:
         step = runs[n].step
-        return places[_training(runs[n])], -1 if step is None else step
+        return places[training_of(runs[n])], -1 if step is None else step
 
     return sorted(range(len(runs)), key=key)
 
 
-def _training(run: Called) -> str:
+def training_of(run: Called) -> str:
     """Return what the checkpoints of a training have in common: the folder that they are in."""
     where = run.name if run.is_given else run.manifest.model_path or run.name
     above, _, last = where.rpartition("/")

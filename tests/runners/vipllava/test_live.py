@@ -14,7 +14,7 @@ from vipbench.runners.checkpoints.checkpoint import Hints
 from vipbench.runners.checkpoints.loading import check_live
 from vipbench.runners.registry import find_spec
 from vipbench.runners.spec import ModelChoice, RunContext
-from vipbench.runners.vipllava.live import find_hints, lend_live
+from vipbench.runners.vipllava.live import find_hints, lend_live, unwrapped
 
 
 @pytest.fixture
@@ -87,20 +87,32 @@ def wrapped(**inner: Any) -> torch.nn.Module:
     return module
 
 
-def test_the_way_to_a_wrapped_model_is_named() -> None:
+def test_a_wrapped_model_is_the_model_inside() -> None:
     model, processor = build_model(), build_processor()
     adapter = wrapped(merge_and_unload=lambda: model, base_model=types.SimpleNamespace(model=model))
-    for what, way in (
-        (wrapped(module=model), r"pass model\.module$"),
-        (wrapped(_orig_mod=model), r"pass model\._orig_mod$"),
-        (wrapped(module=wrapped(_orig_mod=model)), r"pass model\.module\._orig_mod$"),
-        (wrapped(module=adapter), r"pass model\.module$"),  # which is taken as it is
+    for what in (
+        model,
+        wrapped(module=model),
+        wrapped(_orig_mod=model),
+        wrapped(module=wrapped(_orig_mod=model)),
+        wrapped(module=adapter),
     ):
-        with pytest.raises(RunnerError, match=way) as caught:
-            check_live(what, processor)
-        assert "\n" not in str(caught.value)
+        assert unwrapped(what) is model
+    asked = described(live_model=wrapped(module=model), processor=processor)[1]
+    assert asked.settings == described(live_model=model, processor=processor)[1].settings
     with pytest.raises(RunnerError, match="expected a path, a hub id or a VipLlava"):
         check_live(wrapped(module=torch.nn.Linear(1, 1)), processor)
+
+
+def test_a_model_in_shards_is_refused() -> None:
+    model, processor = build_model(), build_processor()
+    fsdp = type("FullyShardedDataParallel", (torch.nn.Module,), {})()
+    fsdp.module = model
+    with pytest.raises(RunnerError, match=r"sharded \(FSDP\).*· expected a whole model · save it"):
+        check_live(unwrapped(fsdp), processor)
+    next(model.parameters()).ds_status = "not available"  # type: ignore[attr-defined]
+    with pytest.raises(RunnerError, match=r"sharded \(ZeRO-3\)"):
+        check_live(unwrapped(model), processor)
 
 
 def test_what_is_given_with_a_model_is_part_of_what_an_answer_depends_on(folder: Path) -> None:

@@ -14,6 +14,8 @@ from vipbench.runners.checkpoints.adapters import PROMPTS, WEIGHTS, AdapterInfo,
 
 _NAME = "default"
 """What PEFT calls the adapter here; it stands in the names of its tensors."""
+FSDP = "FullyShardedDataParallel"
+"""The class of torch's first FSDP; its second one leaves DTensors in the model itself."""
 _OLD_NAMES = (
     (r"^base_model\.model\.language_model\.model\.", "base_model.model.model.language_model."),
     (r"^base_model\.model\.language_model\.lm_head\b", "base_model.model.lm_head"),
@@ -118,11 +120,16 @@ def _check_placed(where: str, what: str, keys: Sequence[str], model: Any) -> Non
 
 
 def unwrap(model: Any) -> Any:
-    """Return the model inside of a PeftModel, with its adapter at work; any other as it is.
+    """Return the model inside of what wraps it; any other as it is.
+
+    That is torch.compile (`_orig_mod`), DistributedDataParallel and its like (`module`), and a
+    PeftModel, whose adapter stays at work. One whose parameters are sharded stays as it is.
 
     Raises:
         RunnerError: the adapter is one of prompts, which is not in the model inside.
     """
+    while (inner := _inside(model)) is not None:
+        model = inner
     if not (hasattr(model, "merge_and_unload") or hasattr(model, "active_peft_config")):
         return model
     configs = getattr(model, "peft_config", {})
@@ -132,7 +139,33 @@ def unwrap(model: Any) -> Any:
             f"model: is a {type(model).__name__} with {prompts[0]}, which puts something before "
             "the prompt · expected an adapter of layers, such as LORA"
         )
-    return model.base_model.model
+    return unwrap(model.base_model.model)
+
+
+def _inside(model: Any) -> torch.nn.Module | None:
+    """Return what torch.compile or DDP holds; None: it is neither, or its parameters are sharded.
+
+    Looked for in the wrapper alone: others pass names on to what they wrap.
+    """
+    if FSDP in type(model).__name__ or not isinstance(model, torch.nn.Module):
+        return None
+    own = {**vars(model), **vars(model).get("_modules", {})}
+    inner = own.get("_orig_mod", own.get("module"))
+    return inner if isinstance(inner, torch.nn.Module) else None
+
+
+def sharding(model: Any) -> str | None:
+    """Say in words what has sharded a model's parameters; None: they are whole in this process."""
+    if not isinstance(model, torch.nn.Module):
+        return None
+    if any(FSDP in type(module).__name__ for module in model.modules()):
+        return "FSDP"
+    parameters = list(model.parameters())
+    if any(hasattr(parameter, "ds_status") for parameter in parameters):
+        return "ZeRO-3"
+    if any(hasattr(parameter, "full_tensor") for parameter in parameters):  # a DTensor
+        return "FSDP or tensor parallelism"
+    return None
 
 
 def live_adapter(model: Any) -> AdapterInfo | None:

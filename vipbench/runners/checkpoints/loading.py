@@ -18,7 +18,7 @@ from transformers import (
 from transformers.utils import logging as hf_logging
 
 from vipbench.errors import RunnerError
-from vipbench.runners.checkpoints.adapting import load_adapter, unwrap
+from vipbench.runners.checkpoints.adapting import load_adapter, sharding
 from vipbench.runners.checkpoints.checkpoint import ModelInfo
 from vipbench.runners.checkpoints.files import is_constant, read_json
 from vipbench.runners.checkpoints.lending import own_names
@@ -153,9 +153,14 @@ def _readable_key(key: object) -> str:
 
 
 def check_live(model: Any, processor: Any) -> None:
-    """Refuse a model in memory that is not a VipLlava, or comes without its processor."""
+    """Refuse a model in memory that is not a whole VipLlava, or comes without its processor."""
+    if (shards := sharding(model)) is not None:
+        raise RunnerError(
+            f"model: its parameters are sharded ({shards}), so that no process has all of them · "
+            "expected a whole model · save it and give its folder, or evaluate checkpoints as they "
+            "are written: `vipbench watch DIR`"
+        )
     if not isinstance(model, VipLlavaForConditionalGeneration):
-        check_unwrapped(model)
         kind = getattr(getattr(model, "config", None), "model_type", type(model).__name__)
         raise RunnerError(
             f"model: is a {type(model).__name__} ({kind}) · expected a path, a hub id or a "
@@ -165,28 +170,6 @@ def check_live(model: Any, processor: Any) -> None:
         raise RunnerError(
             "model: a live model came without processor · give its processor too, or a checkpoint "
             "that has one as base"
-        )
-
-
-def check_unwrapped(model: Any) -> None:
-    """Refuse a model that another library has wrapped, and name the way to the model inside."""
-    inner, way, advice = model, "model", ""
-    while not isinstance(inner, VipLlavaForConditionalGeneration):
-        if "FullyShardedDataParallel" in type(inner).__name__:
-            way, advice = "", "its weights lie in shards · save it, and give its folder"
-            break
-        if hasattr(inner, "_orig_mod"):  # torch.compile
-            inner, way = inner._orig_mod, f"{way}._orig_mod"
-        elif unwrap(inner) is not inner:  # PEFT, which is taken as it is
-            break
-        elif isinstance(getattr(inner, "module", None), torch.nn.Module):  # DDP, DataParallel
-            inner, way = inner.module, f"{way}.module"
-        else:
-            return
-    if inner is not model or advice:
-        raise RunnerError(
-            f"model: is a {type(model).__name__} around the model · expected a "
-            f"VipLlavaForConditionalGeneration · {f'pass {way}' if way else ''}{advice}"
         )
 
 

@@ -1,0 +1,1 @@
+"""Evaluations in the course of a training: a callback for it, and a watch over its checkpoints."""
