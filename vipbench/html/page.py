@@ -27,6 +27,23 @@ if TYPE_CHECKING:
     from vipbench.html.histories import Curve
 
 
+SECTIONS = (
+    ("best", "Best styles"),
+    ("troubles", "Troubles"),
+    ("leaderboard", "Leaderboard"),
+    ("differences", "Differences"),
+    ("history", "History"),
+    ("controls", "Controls"),
+    ("marks", "Marks"),
+    ("styles", "Styles"),
+    ("effects", "Effects"),
+    ("ranking", "Ranking"),
+    ("samples", "Samples"),
+    ("runs", "Runs"),
+)
+"""Anchors and names of the sections, in their order."""
+
+
 class Plot(NamedTuple):
     """A plot that was also written to files."""
 
@@ -68,6 +85,16 @@ def render(content: Content) -> str:
     control_names = list(dict.fromkeys(name for part in parts for name in part.control_names))
     with_orders = any(part.orders for part in parts)
     differences = [(change, part) for part in parts for change in part.differences]
+    shown = {
+        "best": style_boards,
+        "troubles": content.troubles or folded,
+        "differences": differences,
+        "history": content.curves,
+        "controls": control_names,
+        "effects": content.sweep.effects,
+        "ranking": with_orders,
+    }
+    missing = {name for name, holds in shown.items() if not holds}
     return (
         _environment()
         .from_string(template)
@@ -91,13 +118,7 @@ def render(content: Content) -> str:
             other_differences=any(
                 change.style not in part.headlines for change, part in differences
             ),
-            gain_scale=scale_around_zero(
-                value
-                for part in parts
-                for control in part.controls
-                if control.gain
-                for value in (control.gain.low, control.gain.mean, control.gain.high)
-            ),
+            gain_scale=_scale_of_gains(parts),
             scale_around=_scale_of_differences,
             browse=browse,
             with_orders=with_orders,
@@ -106,20 +127,7 @@ def render(content: Content) -> str:
             min_clusters=MIN_CLUSTERS,
             plots=content.plots,
             curves=content.curves,
-            sections=[
-                *([("best", "Best styles")] if style_boards else []),
-                *([("troubles", "Troubles")] if content.troubles or folded else []),
-                ("leaderboard", "Leaderboard"),
-                *([("differences", "Differences")] if differences else []),
-                *([("history", "History")] if content.curves else []),
-                *([("controls", "Controls")] if control_names else []),
-                ("marks", "Marks"),
-                ("styles", "Styles"),
-                *([("effects", "Effects")] if content.sweep.effects else []),
-                *([("ranking", "Ranking")] if with_orders else []),
-                ("samples", "Samples"),
-                ("runs", "Runs"),
-            ],
+            sections=[each for each in SECTIONS if each[0] not in missing],
             about_pictures=_about_pictures(content),
             version=__version__,
         )
@@ -202,6 +210,11 @@ def _trouble_text(rows: Sequence[Trouble]) -> str:
     places = list(dict.fromkeys(f"{row.task}, {row.style}" for row in rows))
     where = f" ({places[0]})" if len(places) == 1 else f" (in {len(places)} tasks and styles)"
     return f"{said} of {counted(sum(row.n for row in rows), 'answer')}{where}"
+
+
+def _scale_of_gains(parts: Sequence[TaskPart]) -> Scale:
+    gains = [control.gain for part in parts for control in part.controls if control.gain]
+    return scale_around_zero(value for n in gains for value in (n.low, n.mean, n.high))
 
 
 def _scale_of_differences(parts: Sequence[TaskPart], headline: bool) -> Scale:
