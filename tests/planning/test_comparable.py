@@ -35,7 +35,7 @@ def test_the_name_is_that_of_what_was_converted(tmp_path: Path) -> None:
     (folder / "vipbench.json").unlink()
     assert not plan_paper(folder).comparable[0].numbers
     assert plan_paper(folder, system="ViP-LLaVA-7B").comparable[0].numbers
-    with pytest.raises(RunError, match="--system 'no one': no published number is about it"):
+    with pytest.raises(RunError, match="--published 'no one': no published number is about it"):
         plan_paper(folder, system="no one")
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from vipbench.planning.chain import Typed
 
 
-OWN = ("devices", "bench", "system", "comparable_only", "slurm", "as_json")
+OWN = ("devices", "bench", "published", "comparable_only", "slurm", "as_json")
 
 
 @record_command(app, "plan", headings={**HEADINGS, **dict.fromkeys(OWN, "The plan")})
@@ -36,11 +36,11 @@ def plan(
             metavar="FILE", help="What `vipbench bench` has measured.", show_default=False
         ),
     ] = None,
-    system: Annotated[
+    published: Annotated[
         str | None,
         typer.Option(
             metavar="NAME",
-            help="The published system that the model is, as for `vipbench reproduce`.",
+            help="The published system that the model is: --system of `vipbench reproduce`.",
             show_default="that of the model",
         ),
     ] = None,
@@ -80,7 +80,7 @@ def plan(
         typed=_typed(raw),
         fleet=None if devices is None else parse_fleet(devices),
         bench=bench,
-        system=system,
+        system=published,
         comparable_only=comparable_only,
         slurm=slurm,
     )

@@ -123,7 +123,7 @@ def _comparable(
     suite = load_suite(settings.suite, settings.include) if settings.suite else None
     registries = read_registry()
     if options.system is not None:
-        check_system(options.system, registries)
+        check_system(options.system, registries, "--published")
     names = wanted(settings.tasks or (suite.tasks if suite else ()), selection)
     found = [find_comparable(each, registries, model, options.system, settings) for each in names]
     if not options.comparable_only:
@@ -134,7 +134,7 @@ def _comparable(
         why = next((reason for each in found for reason in each.reasons), "none is known of it")
         raise RunError(
             f"--comparable-only: no task has a published number of {model.name} ({why}) · expected "
-            "one at least · leave it out, or name the published system with --system"
+            "one at least · leave it out, or name the published system with --published"
         )
     kept_names = {each.name for each in kept}
     chosen = settings.model_copy(update={"tasks": tuple(each.name for each in kept)})

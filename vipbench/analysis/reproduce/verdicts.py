@@ -87,12 +87,12 @@ def reproduce(
     )
 
 
-def check_system(system: str, registries: Sequence[Registry]) -> None:
+def check_system(system: str, registries: Sequence[Registry], option: str = "--system") -> None:
     """Refuse a system that no published number is about; RunError names the nearest."""
     names = {number.system for file in registries for number in file.numbers}
     if system.casefold() not in {name.casefold() for name in names}:
         hint = nearest(system, names)
-        raise RunError(f"--system {system!r}: no published number is about it{hint}")
+        raise RunError(f"{option} {system!r}: no published number is about it{hint}")
 
 
 def _compare_task(
