@@ -217,6 +217,8 @@ def test_an_image_of_another_size_than_the_annotated_one_is_an_error(tmp_path: P
     assert "drawn on 120 x 80 px, the image has 60 x 40 px" in larger.message
     [swapped] = problems(40, 60)
     assert "swapped, probably by an EXIF orientation" in swapped.message
+    [smaller] = problems(30, 50)
+    assert "swapped" not in smaller.message
     assert problems(40, 60, source._replace(boxes="pixels")) == []
 
 

@@ -81,3 +81,8 @@ def test_inverted() -> None:
     assert geometry.is_inverted((5, 0, 4, 9))
     assert geometry.is_inverted((0, 9, 4, 8))
     assert not geometry.is_inverted((5, 5, 5, 5))
+
+
+def test_a_box_to_the_right_of_an_image_or_below_it_misses_it() -> None:
+    for box in ((60.0, 5.0, 70.0, 9.0), (50.0, 5.0, 70.0, 9.0), (5.0, 41.0, 9.0, 44.0)):
+        assert not geometry.intersects_image(box, (50, 40)), box

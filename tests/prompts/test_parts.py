@@ -7,11 +7,12 @@ import pytest
 from tests.prompts.made import KNOWN, sample, task
 from vipbench.errors import DataError, TaskError
 from vipbench.prompts.expressions import parse_styles
-from vipbench.prompts.parts import by_region, first_marks, in_order, read_settings
+from vipbench.prompts.marks import resolve, seed_of
+from vipbench.prompts.parts import by_region, first_marks, in_order, read_settings, tag_text
 from vipbench.prompts.request import build_request
 from vipbench.prompts.styles import load_styles
 from vipbench.prompts.tags import prompt_tags
-from vipbench.schema import PromptStyle, Region, Request, Sample
+from vipbench.schema import MarkPart, PromptStyle, Region, Request, Sample
 from vipbench.trials.texts import TextWarnings
 
 HEADLINE = PromptStyle(name="two", shapes=("rectangle",), colors=("red", "lime"), alpha=9)
@@ -244,3 +245,24 @@ def test_an_outline_beside_a_marker_keeps_its_own_settings() -> None:
 def test_of_several_unknown_settings_the_first_is_named() -> None:
     with pytest.raises(TaskError, match="marker takes no 'radios'"):
         read_settings("marker", {"radios": "5", "unti": "px"}, "style")
+
+
+def test_a_tag_says_the_data_s_own_letter_where_it_is_asked_to() -> None:
+    region = Region(box=(0, 0, 5, 5), id="C")
+    said = {rule: tag_text(rule, 0, region) for rule in ("number", "letter", "id", "id_number")}
+    assert said == {"number": "1", "letter": "A", "id": "C", "id_number": "3"}
+    assert tag_text("REF", 0, region) == "REF"
+
+
+def test_the_first_mark_beside_another_is_drawn_by_number_1() -> None:
+    [parsed] = parse_styles("rectangle:red+arrow", KNOWN, KNOWN["red_rectangle"])
+    _, arrow = build_request(sample("<r0>?"), parsed, 7).visual_prompts
+    assert arrow.seed == seed_of(7, "1", 0, 1, "geometry")
+
+
+def test_a_tag_changes_no_colour_where_there_are_enough() -> None:
+    many = KNOWN["demo"].model_copy(update={"shapes": ("rectangle",)})
+    tagged = many.model_copy(update={"beside": (MarkPart(shape="tag", text="letter"),)})
+    for seed in range(5):
+        plain, both = (resolve(POINTS.regions, each, seed, "1") for each in (many, tagged))
+        assert [m.prompt.color for m in plain] == [m.prompt.color for m in both]

@@ -55,3 +55,7 @@ def test_without_an_outline_the_box_is_taken_and_fractions_are_cut() -> None:
 def test_a_point_is_asked_for() -> None:
     with pytest.raises(DataError, match=r"its extent is 10 x 0 px · the style's anchor is 'point'"):
         anchor_pixel(Region(box=(10, 10, 20, 10)), "point", SIZE)
+
+
+def test_a_mask_at_the_bottom_of_a_tall_image_is_whole() -> None:
+    assert deepest_pixel((area(20, 200, 59, 219),), (100, 240)) == (29, 210)

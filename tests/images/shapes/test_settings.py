@@ -73,6 +73,12 @@ def test_a_tag_has_a_size(size: float) -> None:
         settings_of(mark(size=size), TagSettings)
 
 
+def test_a_radius_has_a_limit() -> None:
+    assert settings_of(mark(radius=10_000), MarkerSettings).radius == 10_000
+    with pytest.raises(TaskError, match="radius"):
+        settings_of(mark(radius=10_001), MarkerSettings)
+
+
 def test_there_are_ten_outlines_at_most() -> None:
     assert settings_of(mark(nested=10), LineSettings).nested == 10
     with pytest.raises(TaskError, match="nested"):

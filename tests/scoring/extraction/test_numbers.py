@@ -12,6 +12,8 @@ from vipbench.scoring.extraction.numbers import numbers, value
         ("two thousand", [2000]),
         ("twenty-one", [21]),
         ("two hundred and five", [205]),
+        ("two hundred or five", [200, 5]),
+        ("two hundred, then five", [200, 5]),
         ("two hundred thousand and five", [200005]),
         ("2 thousand", [2000]),
         ("a dozen", [12]),
