@@ -11,8 +11,8 @@ import pytest
 from tests.cli.conftest import Vipbench
 
 COMMANDS = (
-    *("run", "plan", "score", "merge", "export", "import", "judge"),
-    *("leaderboard", "compare", "gate", "power", "reproduce", "report", "sweep"),
+    *("run", "plan", "watch", "score", "merge", "export", "import", "judge"),
+    *("leaderboard", "compare", "gate", "power", "reproduce", "history", "report", "sweep"),
     *("render", "check", "show", "ls", "name"),
     *("certify", "kit", "verify", "convert", "bench"),
     *("data", "demo"),
