@@ -137,6 +137,8 @@ def test_a_metric_that_both_have_is_named(tmp_path: Path) -> None:
     plain = read_side(run(tmp_path / "c", lines(V7W, [1])))
     with pytest.raises(RunError, match=r"is text_match in one, stated in the other$"):
         pair_runs(plain, read_side(run(tmp_path / "d", only)))
+    with pytest.raises(RunError, match=r"is stated in one, text_match in the other$"):
+        pair_runs(read_side(run(tmp_path / "e", only)), plain)
 
 
 def test_overlap_in_part_is_for_the_asking(tmp_path: Path) -> None:
