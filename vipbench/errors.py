@@ -136,6 +136,10 @@ _MAPPING = "a mapping of keys to values"
 _EXPECTED = {
     "bool_parsing": "true or false",
     "bool_type": "true or false",
+    "date_type": "a date, as 2026-01-31",
+    "date_parsing": "a date, as 2026-01-31",
+    "date_from_datetime_parsing": "a date, as 2026-01-31",
+    "date_from_datetime_inexact": "a date without a time of day, as 2026-01-31",
     "dataclass_type": _MAPPING,
     "dict_type": _MAPPING,
     "finite_number": "a finite number",
