@@ -116,7 +116,7 @@ def test_every_error_that_our_records_can_raise_has_words_of_ours() -> None:
 
 
 def test_an_error_that_our_records_do_not_raise_shows_none_of_pydantics_words() -> None:
-    assert expected("date_parsing", {"error": "x"}) == "another kind of value (date_parsing)"
+    assert expected("url_parsing", {"error": "x"}) == "another kind of value (url_parsing)"
 
 
 @pytest.mark.parametrize(
