@@ -5,13 +5,14 @@ from pathlib import Path
 import pytest
 
 from tests.analysis.conftest import ARROW, ELLIPSE
-from tests.analysis.test_pairs import V7W, VCR, run
+from tests.analysis.test_pairs import HEADLINE, V7W, VCR, run
 from tests.results import line
 from vipbench.analysis.history import finished, history
 from vipbench.errors import RunError
 from vipbench.runfolder import manifest as manifests
 from vipbench.runfolder.name_file import write_name
 from vipbench.runfolder.summary import ALL
+from vipbench.schema import PromptStyle
 
 N = 160
 
@@ -75,6 +76,24 @@ def test_what_differs_beside_the_step_is_said(runs: list[str], tmp_path: Path) -
     manifests.write(tmp_path / "run-200", changed)
     [note] = history(runs).notes
     assert note.endswith("run-200: differs: dtype: float16 → bfloat16")
+
+
+def test_another_style_than_the_start_s_is_said(tmp_path: Path) -> None:
+    styles = {V7W: (PromptStyle(name=HEADLINE), PromptStyle(name="none", kind="none"))}
+    folders = []
+    for number, shown in ((0, HEADLINE), (100, "none")):
+        scores = [
+            line(V7W, f"q{i}", float(i < 30), group=f"{i}", style=style)
+            for i in range(40)
+            for style in (HEADLINE, "none")
+        ]
+        folder = tmp_path / f"run-{number}"
+        settings = {"weights": f"{number + 1:x}".zfill(64)}
+        run(folder, scores, model="vip", settings=settings, identity={"styles": styles})
+        write_name(folder, step=number)
+        folders.append(f"{folder}@{shown}")
+    [note] = history(folders).notes
+    assert f"the style differs, too: {HEADLINE} → none ({V7W})" in note
 
 
 def test_one_run_alone_is_refused(runs: list[str]) -> None:

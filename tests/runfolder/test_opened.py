@@ -26,7 +26,7 @@ ALONE = {
     "run/dry_run.py": "reads the times of other runs only",
     "run/merge.py": "looks whose a folder is, in which it writes",
     "training/watch.py": "looks which checkpoint a run was made with",
-    "kit/verify.py": "holds each member of an archive against the others",
+    "kit/verify.py": "reads the summary, and holds each member of an archive against the others",
     "runfolder/bound.py": "holds the files against it",
     "runfolder/opened.py": "is the door",
 }

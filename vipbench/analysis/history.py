@@ -200,9 +200,24 @@ def _notes(sides: Sequence[Side]) -> list[str]:
                 f"{start.name} and {side.name}: have the same weights, at steps {_step(start):,} "
                 f"and {_step(side):,}"
             )
+        notes += _other_styles(start, side)
         found = [difference.words for difference in apart.differences]
         notes += [f"{start.name} → {side.name}: differs: {words}" for words in found]
     return notes
+
+
+def _other_styles(start: Side, side: Side) -> list[str]:
+    """Say of which tasks two runs are looked at under different styles: that is no training's."""
+    both = [task for task in start.manifest.tasks if task in side.manifest.tasks]
+    pairs: dict[tuple[str, str], list[str]] = {}
+    for task in both:
+        pairs.setdefault((start.style_of(task), side.style_of(task)), []).append(task)
+    return [
+        f"{start.name} → {side.name}: the style differs, too: {then} → {now} ({', '.join(tasks)}) "
+        "· what has dropped may be what the style is worth"
+        for (then, now), tasks in pairs.items()
+        if then != now
+    ]
 
 
 def _axes(sides: Sequence[Side], tasks: Sequence[str], by: Sequence[str] | None) -> list[str]:

@@ -67,6 +67,11 @@ def _first_step(series: Sequence[HistoryRow], field: str) -> str:
     return next((f"{row.step:,}" for row in series if getattr(row, field)), MISSING)
 
 
+def legend(found: History) -> str:
+    """Say when a drop is marked, in one line."""
+    return f"* a drop: p below {found.alpha:g} / (k (k + 1)) at the k-th step after the first"
+
+
 def sentences(found: History) -> list[str]:
     """Say the first drop of each task and kind of mark, or that there is none."""
     said = []

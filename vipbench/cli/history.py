@@ -59,7 +59,7 @@ def history(
     from vipbench.analysis.history import finished
     from vipbench.analysis.history import history as histories
     from vipbench.analysis.history_files import write
-    from vipbench.analysis.history_text import sentences, tables
+    from vipbench.analysis.history_text import legend, sentences, tables
     from vipbench.report.terminal import grid_table
     from vipbench.trackers.session import Session
 
@@ -69,6 +69,7 @@ def history(
     for note in found.notes:
         say(note)
     print_tables(*map(grid_table, tables(found)), columns=80)
+    put(legend(found))
     for sentence in sentences(found):
         put(one_line(sentence))
     if out is not None:
