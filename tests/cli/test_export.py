@@ -123,7 +123,7 @@ def test_a_baseline_takes_the_place_of_the_base_run(
         (["model-card", "--partial"], "--partial: means nothing to format model-card"),
         (["csv", "--model-id", "a/b"], "--model-id: means nothing to format csv"),
         (["hf-eval-results", "--yes"], "--yes: there is nothing to confirm"),
-        (["hf-eval-results", "--push", "x"], "--push 'x': is no id of the hub"),
+        (["hf-eval-results", "--push", "x"], "--push 'x': is not an id of the hub"),
         (["every-eval-ever", "--model-id", "../../x"], "can be no folder's name"),
         (["hf-eval-results", "--task", "blink"], "--task 'blink' is not in this run"),
     ],

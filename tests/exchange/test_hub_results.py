@@ -67,9 +67,9 @@ def test_synthetic_data_are_not_those_of_the_hub(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("dataset_ids", "task_ids", "words"),
     [
-        (["v7w"], [], "--dataset-id 'v7w': is no id of the hub · expected OWNER/NAME"),
-        (["a/b/c"], [], "--dataset-id 'a/b/c': is no id"),
-        (["https://huggingface.co/datasets/a/b"], [], "is no id of the hub"),
+        (["v7w"], [], "--dataset-id 'v7w': is not an id of the hub · expected OWNER/NAME"),
+        (["a/b/c"], [], "--dataset-id 'a/b/c': is not an id"),
+        (["https://huggingface.co/datasets/a/b"], [], "is not an id of the hub"),
         (["me/all"], ["same"], f"{V7W} and {BLINK}: both are 'same' of me/all"),
         (["vcr_aq=me/x"], [], "'vcr_aq' is not exported"),
     ],
@@ -132,5 +132,5 @@ def test_what_is_no_result_of_a_benchmark_is_not_sent(tmp_path: Path) -> None:
     check_push(file, "a.yaml", "me/model", partial=True)
     with pytest.raises(RunError, match=r"the hub reads .eval_results/\*.yaml"):
         check_push(file, "a.json", "me/model", partial=True)
-    with pytest.raises(RunError, match="--push 'model': is no id"):
+    with pytest.raises(RunError, match="--push 'model': is not an id"):
         check_push(file, "a.yaml", "model", partial=True)
