@@ -242,7 +242,7 @@ def _money(plan: Plan) -> list[str]:
     if plan.judge is not None and plan.judge_most is not None:
         found += _labelled("judge", _judged(plan.judge, plan.judge_most))
     elif plan.n_graded:
-        text = f"{plan.n_graded:,} answers have no score without one: --judge-url"
+        text = f"{plan.n_graded:,} answers are scored by exact_proxy without one (--judge-url)"
         found += _labelled("judge", text)
     return found
 
