@@ -158,7 +158,9 @@ def _check_id(option: str, name: str) -> str:
     try:
         validate_repo_id(name)
     except HFValidationError as error:
-        raise RunError(f"{option} {name!r}: is not an id of the hub · expected OWNER/NAME") from error
+        raise RunError(
+            f"{option} {name!r}: is not an id of the hub · expected OWNER/NAME"
+        ) from error
     if name.count("/") != 1:
         raise RunError(f"{option} {name!r}: is not an id of the hub · expected OWNER/NAME")
     return name
