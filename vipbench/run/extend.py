@@ -55,9 +55,6 @@ class Earlier:
             yield trial_id(trial), (trial.segment, trial_digest(trial))
 
 
-_ADVICE = "expected all that the run holds, and more · give its data and settings, or another -o"
-
-
 def earlier_run(settings: RunSettings) -> Earlier | None:
     """Return the run in the user's folder, if it is extended now, or was.
 
