@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from itertools import islice
+from time import monotonic
 from typing import NamedTuple
 
 from vipbench.endpoints.chat import Chat
@@ -22,6 +23,9 @@ class Outcome(NamedTuple):
     error: str | None
     tally: Tally
     """What it took, retries included."""
+    began: float
+    ended: float
+    """When the thread that asks took it up, and was done with it, in s of `time.monotonic`."""
     is_refused: bool = False
     """There is no reply because the server, or whoever makes the call, refuses this question."""
 
@@ -80,9 +84,10 @@ def _places(chat: Chat) -> int:
 
 
 def _ask(chat: Chat, number: int, call: Call | Callable[[], Call]) -> Outcome:
-    tally = Tally()
+    tally, began = Tally(), monotonic()
     try:
         made = call if isinstance(call, Call) else call()
-        return Outcome(number, chat.ask(made, tally), None, tally)
+        return Outcome(number, chat.ask(made, tally), None, tally, began, monotonic())
     except NoReply as error:
-        return Outcome(number, None, str(error), tally, is_refused=error.is_refused)
+        refused = error.is_refused
+        return Outcome(number, None, str(error), tally, began, monotonic(), is_refused=refused)

@@ -14,6 +14,9 @@ from tests.judge_server import Answer, Asked, JudgeServer
 from tests.runners.openai.test_calls import request
 from vipbench.console import Console
 from vipbench.endpoints.dialect import USUAL, Dialect
+from vipbench.endpoints.meter import Tally
+from vipbench.endpoints.pool import Outcome
+from vipbench.endpoints.replies import Reply
 from vipbench.errors import DataError, EndpointStopped, RunnerError
 from vipbench.images.load import digest_shown
 from vipbench.runners.endpoint_options import EndpointOptions
@@ -150,6 +153,31 @@ def test_one_question_without_an_answer_is_failed_once_another_has_one() -> None
         found = dict(runner.answer_each(iter(requests(6)), lambda each: PIXELS))
     assert {number for number, response in found.items() if response.state == "failed"} == {2}
     assert "HTTP 503: busy (1 of 1 tries)" in (found[2].error or "")
+
+
+def test_an_answer_that_was_under_way_with_it_fails_no_other_question(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def times(number: int, began: float, ended: float, error: str | None = None) -> Outcome:
+        reply = None if error else Reply("A", finish="stop")
+        return Outcome(number, reply, error, Tally(), began, ended)
+
+    def outcomes(chat: object, calls: Iterator[object]) -> Iterator[Outcome]:
+        assert len(list(calls)) == 3
+        yield times(0, 1.0, 2.0, "gone")
+        yield times(1, 1.5, 3.0)  # the server may have taken it before it went away
+        kept.append(set(found))
+        yield times(2, 2.5, 3.5)
+
+    monkeypatch.setattr("vipbench.runners.openai.runner.ask_all", outcomes)
+    found: dict[int, Response] = {}
+    kept: list[set[int]] = []
+    with running(echo, concurrency=2) as (runner, _):
+        for number, response in runner.answer_each(iter(requests(3)), lambda each: PIXELS):
+            found[number] = response
+    assert kept == [{1}]
+    assert list(found) == [1, 0, 2]
+    assert found[0].state == "failed"
 
 
 def test_a_server_that_is_away_leaves_its_questions_to_the_next_command() -> None:

@@ -140,8 +140,8 @@ class OpenAiRunner:
         """Answer each request, and yield its number and response as soon as that is there.
 
         Requests are taken as the server has room for them. Those that it did not answer at any try
-        are yielded as failed once it has answered a later one; where it answers none of
-        `GIVE_UP_AFTER` in a row, they are left out and the run stops.
+        are yielded as failed once it has answered one that was taken up after them; where it
+        answers none of `GIVE_UP_AFTER` in a row, they are left out and the run stops.
 
         Raises:
             VipbenchError: The endpoint answers no more, or a limit is reached; what was under way
@@ -157,22 +157,26 @@ class OpenAiRunner:
                 yield under_way[number]
 
         lost: list[Outcome] = []
+        in_a_row = 0
         with contextlib.suppress(Stopped):  # which is only where it is given up below
             for outcome in ask_all(chat, calls()):
                 if outcome.reply is None and not outcome.is_refused:
                     lost.append(outcome)
-                    if len(lost) >= GIVE_UP_AFTER:
+                    in_a_row += 1
+                    if in_a_row >= GIVE_UP_AFTER:
                         chat.stop.set()
                     continue
-                if len(lost) < GIVE_UP_AFTER:
-                    # The server was there after these, so it is they that it does not answer.
-                    for each in [each for each in lost if each.number < outcome.number]:
+                if in_a_row < GIVE_UP_AFTER:
+                    in_a_row = 0
+                    # The server was there after these, so it is they that it does not answer. Of
+                    # one that was under way with them, nobody knows which the server took first.
+                    for each in [each for each in lost if each.ended < outcome.began]:
                         yield self._answered(under_way.pop(each.number), each)
                         lost.remove(each)
                 yield self._answered(under_way.pop(outcome.number), outcome)
-        if len(lost) >= GIVE_UP_AFTER:
+        if in_a_row >= GIVE_UP_AFTER:
             raise self._endpoint.purpose.failure(
-                f"endpoint: {len(lost)} questions in a row got no answer, the last: "
+                f"endpoint: {in_a_row} questions in a row got no answer, the last: "
                 f"{lost[-1].error} · what is answered is kept · the same command asks for the rest",
                 has_answered=self._n_replies > 0,
             )
