@@ -54,7 +54,11 @@ TARGETS: dict[str, tuple[str, ...]] = {
     "vipbench/images/fit.py": ("tests/images",),
     "vipbench/images/geometry.py": ("tests/images", "tests/test_reading.py"),
     "vipbench/prompts/marks.py": ("tests/prompts", *GOLDENS),
-    "vipbench/prompts/wording.py": ("tests/prompts", *GOLDENS),
+    "vipbench/prompts/wording.py": (
+        "tests/prompts",
+        "tests/data_package/test_samples.py",
+        *GOLDENS,
+    ),
     "vipbench/prompts/request.py": ("tests/prompts", "tests/test_digests.py", *GOLDENS),
     "vipbench/prompts/tags.py": ("tests/prompts", *GOLDENS),
     "vipbench/prompts/styles.py": ("tests/prompts", *GOLDENS),

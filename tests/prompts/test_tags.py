@@ -42,6 +42,10 @@ def test_random_rgb_is_one_group_and_the_styles_own_colors_are_groups() -> None:
     known = all_styles()["contours"].model_copy(update={"colors": ("white=#ffffff",)})
     prompts = build_request(sample("?", 1), known, 0).visual_prompts
     assert prompt_tags(sample("?", 1), known, prompts)["color"] == ("white",)
+    # No colour, whether it is the very string of the code or one that was read from a file.
+    contrast = known.model_copy(update={"colors": ("".join("contrast"),)})
+    unnamed = prompts[0].model_copy(update={"color": (1, 2, 3)})
+    assert prompt_tags(sample("?", 1), contrast, [unnamed])["color"] == ("unnamed",)
 
 
 @pytest.mark.parametrize(

@@ -58,12 +58,21 @@ def test_near_a_border_less_is_drawn_and_no_other_pixels(kind: str) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("width", [1, 2, 5])
 def test_what_is_kept_for_the_next_image_is_what_is_drawn_there(kind: str, width: int) -> None:
-    mark = drawn(41, 57, kind=kind, radius=7, thickness=width, unit="px")
-    runs = markers._runs(kind, (41, 57), 7, width, (100, 100))
-    [bitmap] = raster.bitmap(runs, (100, 100))
-    assert mark is not None
-    assert mark.box[:2] == bitmap.corner
-    assert mark.mask.tobytes() == bitmap.pixels
+    for at in ((41, 57), (3, 57), (96, 57), (41, 3), (41, 96)):
+        mark = drawn(*at, kind=kind, radius=7, thickness=width, unit="px")
+        runs = markers._runs(kind, at, 7, width, (100, 100))
+        [bitmap] = raster.bitmap(runs, (100, 100))
+        assert mark is not None
+        assert mark.box[:2] == bitmap.corner
+        assert mark.mask.tobytes() == bitmap.pixels
+
+
+def test_nothing_is_kept_where_a_border_is_in_reach() -> None:
+    assert raster.keeps_clear((50, 50), 49, (101, 101))
+    for size_wh in ((100, 101), (101, 100)):
+        assert not raster.keeps_clear((50, 50), 49, size_wh)
+    for center in ((49, 50), (50, 49)):
+        assert not raster.keeps_clear(center, 49, (101, 101))
 
 
 @pytest.mark.parametrize("kind", ["circle", "square", "diamond", "triangle", "star"])

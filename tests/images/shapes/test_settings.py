@@ -5,6 +5,7 @@ from vipbench.errors import TaskError
 from vipbench.images.shapes.settings import (
     LineSettings,
     MarkerSettings,
+    ShaftSettings,
     TagSettings,
     pixels,
     settings_of,
@@ -28,6 +29,20 @@ def mark(**settings: Setting) -> VisualPrompt:
 def test_what_is_not_said_has_its_default() -> None:
     assert settings_of(mark(kind="star"), MarkerSettings) == MarkerSettings(kind="star")
     assert settings_of(mark(), LineSettings).line == "solid"
+
+
+@pytest.mark.parametrize("kind", [ShaftSettings, LineSettings, MarkerSettings, TagSettings])
+def test_a_default_is_in_its_range(kind: type[Record]) -> None:
+    usual = kind()
+    assert kind.model_validate(usual.model_dump()) == usual
+
+
+def test_lengths_and_shifts_go_up_to_ten_thousand() -> None:
+    widest = TagSettings(offset=(10_000, -10_000), padding=(10_000, 0, 0, 0), radius=10_000)
+    assert settings_of(mark(**widest.model_dump(exclude_defaults=True)), TagSettings) == widest
+    for beyond in ({"offset": (0, 10_001)}, {"offset": (-10_001, 0)}, {"radius": 10_001}):
+        with pytest.raises(TaskError, match=r"10,?00"):
+            settings_of(mark(**beyond), TagSettings)
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,11 @@ def test_examples(text: str, options: Mapping[str, str], answer: str | None) -> 
         ("\uff22", "B"),
         ("\u24b7", "B"),
         ("A. cat\nB. dog\n\nThe answer is B", "B"),
+        # A last sentence that leaves two of them takes an answer back; one before it does not.
+        ("B\n\nSo the answer is A or C.", None),
+        ("B. It is red. So the answer is A or C.", None),
+        ("B. The answer is A or C. It is red.", "B"),
+        ("The answer is A or C. It is dark.\n\nB", "B"),
     ],
 )
 def test_without_the_texts_of_the_options(text: str, answer: str | None) -> None:
@@ -73,6 +78,18 @@ def test_without_the_texts_of_the_options(text: str, answer: str | None) -> None
         ("The blue cup is on the table while the red cup is held.", CUPS, None),
         ("the answer is the blue cup, (A)", CUPS, None),
         ("E. a dog", CUPS, "C"),
+        # What follows an answer may claim another one; what comes before it may not.
+        ("The answer is (A). (B) is the one.", CUPS, None),
+        ("The answer is (A). (B) is the one. It is dark.", CUPS, None),
+        ("The answer is (A). It is dark. (B) is the one.", CUPS, None),
+        ("It is dark. (B) is the one. The answer is (A).", CUPS, "A"),
+        ("The answer is (A). It is dark.", CUPS, "A"),
+        # What is announced is not what stands in front of it.
+        ("(B) is closest but the answer is (A).", CUPS, None),
+        ("(B) is closer, but the correct answer is (A).", CUPS, None),
+        ("Here (B) is closer to us, but the correct answer is (A).", CUPS, "A"),
+        ("C is larger than B, so the answer is (A).", CUPS, "A"),
+        ("B is the best choice because A is dark.", CUPS, "B"),
         ("The second", IMAGES, "A"),  # cut off
         ("Hence the second image, not the third image.", IMAGES, "A"),
         (

@@ -205,19 +205,17 @@ class Reading:
 
         A negation before the cue does not count: "A does not fit, so the answer is B".
         """
-        parts = [sentence]
-        if cue:
-            rest = sentence[cue.start() :]
-            parts = [rest] if wording.NEGATION.search(sentence[: cue.start()]) else [sentence, rest]
+        rest = sentence[cue.start() :] if cue else sentence
+        pieces = [rest, head(rest)]
+        if cue and not wording.NEGATION.search(sentence[: cue.start()]):
+            # What is announced counts before what stands in front of it: "(B) is closest, but the
+            # answer is (A)". All of a sentence counts first, since it may name no other option.
+            pieces = [sentence, head(rest), head(sentence), rest]
         if is_conditional(sentence) or self.has_alternative(sentence):
             return None
         if cue and wording.DENIED_ANNOUNCEMENT.search(sentence[: cue.end()]):
             return None
-        for part in parts:
-            for piece in (part, head(part)):
-                if letter := self.only(piece):
-                    return letter
-        return None
+        return next(filter(None, map(self.only, pieces)), None)
 
     def has_alternative(self, sentence: str) -> bool:
         """Say whether a sentence goes on with another option that is possible too."""
