@@ -18,7 +18,8 @@ import numpy as np
 from numpy.polynomial.hermite_e import hermegauss
 from scipy.special import bdtr, betaln, gammaln, ndtr, ndtri
 
-from vipbench.stats import CONFIDENCE, Clusters, Floats, mean_bounds, moments, paired
+from vipbench.stats.comparisons import paired
+from vipbench.stats.intervals import CONFIDENCE, Clusters, Floats, mean_bounds, moments
 
 SIZES: dict[str, dict[int, float]] = {
     "1": {1: 1},

@@ -31,7 +31,7 @@ from vipbench.runfolder.plan import BatchLimit
 from vipbench.runners.device import check_names
 from vipbench.runners.registry import find_spec, with_checkpoint
 from vipbench.schema import AnswerPath, PromptFormat, Record
-from vipbench.stats import clustered_mean
+from vipbench.stats.intervals import clustered_mean
 from vipbench.trials.selection import select
 
 N = 200

@@ -21,7 +21,8 @@ from vipbench.files import write_json
 from vipbench.runfolder.lines import ScoreLine
 from vipbench.runfolder.manifest import CERTIFICATES, CertificateRef
 from vipbench.schema import PromptStyle, Tags
-from vipbench.stats import Design, share_bound
+from vipbench.stats.intervals import share_bound
+from vipbench.stats.power import Design
 
 POINT = "official_points"
 BOTH = (V7W, VCR)

@@ -5,7 +5,7 @@ import pytest
 from tests.analysis.test_pairs import V7W, VCR, run
 from tests.results import lines
 from vipbench.analysis.power import DISCORDANCES, power_of_numbers, power_of_runs
-from vipbench.stats import Design
+from vipbench.stats.power import Design
 
 
 def test_a_run_alone_is_shown_under_several_discordances(tmp_path: Path) -> None:

@@ -19,7 +19,8 @@ from vipbench.html.tables import (
 from vipbench.runfolder import manifest as manifests
 from vipbench.runfolder.folder import JUDGE, SCORES
 from vipbench.runfolder.lines import ScoreLine
-from vipbench.stats import clustered_mean, paired
+from vipbench.stats.comparisons import paired
+from vipbench.stats.intervals import clustered_mean
 
 OWN = TaskKey("own", 1, False)
 

@@ -18,7 +18,8 @@ from vipbench.errors import RunError
 from vipbench.report.names import display_names, short_weights
 from vipbench.runfolder.summary import ALL, HEADLINE_METRIC, WHOLE
 from vipbench.schema import Record
-from vipbench.stats import bootstrap_mean, holm
+from vipbench.stats.comparisons import holm
+from vipbench.stats.intervals import bootstrap_mean
 
 LEVEL = 0.05
 """Adjusted p-values below count as findings in tables and plots."""
@@ -49,7 +50,7 @@ class CompareRow(Record):
     """Clustered by image; None also for fewer than two images."""
     ci_low: float | None
     ci_high: float | None
-    """95 % interval, paired and clustered: see `stats.paired`."""
+    """95 % interval, paired and clustered: see `paired`."""
     boot_low: float | None
     boot_high: float | None
     """The same by a cluster bootstrap, as a check; only for the group `all`."""

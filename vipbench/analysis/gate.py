@@ -26,7 +26,9 @@ from vipbench.runfolder.lines import ScoreLine
 from vipbench.runfolder.manifest import marked_styles
 from vipbench.runfolder.summary import ALL
 from vipbench.schema import Record
-from vipbench.stats import MIN_CLUSTERS, Design, holm
+from vipbench.stats.comparisons import holm
+from vipbench.stats.intervals import MIN_CLUSTERS
+from vipbench.stats.power import Design
 from vipbench.validation import checked, read_yaml
 
 Trouble = Literal["errors", "unparsed", "power", "few images"]

@@ -13,7 +13,8 @@ from vipbench.runfolder.lines import ScoreLine
 from vipbench.runfolder.progress import finished_runs
 from vipbench.runfolder.summary import ALL, Group
 from vipbench.schema import Record
-from vipbench.stats import clustered_mean, holm
+from vipbench.stats.comparisons import holm
+from vipbench.stats.intervals import clustered_mean
 
 ALPHA = 0.05
 """Probability of one false drop or more, over all looks and all rows of a kind."""

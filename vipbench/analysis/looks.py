@@ -3,7 +3,7 @@
 from collections.abc import Hashable, Mapping, Sequence
 from typing import NamedTuple
 
-from vipbench.stats import Paired, paired
+from vipbench.stats.comparisons import Paired, paired
 
 Scores = Mapping[str, tuple[float, Hashable]]
 """Sample -> its score, 0-1, and the cluster that it is of; without samples that failed."""

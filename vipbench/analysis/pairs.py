@@ -23,7 +23,8 @@ from vipbench.runfolder.manifest import CertificateRef, Manifest
 from vipbench.runfolder.name_file import Name
 from vipbench.runfolder.opened import open_run
 from vipbench.runfolder.summary import Group
-from vipbench.stats import Paired, paired, share_bound
+from vipbench.stats.comparisons import Paired, paired
+from vipbench.stats.intervals import share_bound
 
 SHOWN_IDS = 3
 

@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 from vipbench.analysis.pairs import Side, change, pair_runs, read_side
 from vipbench.report.text import MISSING
-from vipbench.stats import Design, clustered_mean
+from vipbench.stats.intervals import clustered_mean
+from vipbench.stats.power import Design
 
 DISCORDANCES = (0.05, 0.1, 0.2)
 """Shares of changed answers that are shown where none has been measured."""

@@ -21,7 +21,7 @@ from vipbench.html.scales import Scale, scale_around_zero, scale_of_bars, scale_
 from vipbench.html.tables import Board, TaskPart, Trouble, browse
 from vipbench.prompts.colors import COLORS
 from vipbench.report.text import counted, number, p_text, percent, points
-from vipbench.stats import MIN_CLUSTERS
+from vipbench.stats.intervals import MIN_CLUSTERS
 
 if TYPE_CHECKING:
     from vipbench.html.histories import Curve

@@ -19,7 +19,8 @@ from vipbench.prompts.variants import rank
 from vipbench.report.rows import has_uneven_images
 from vipbench.runfolder.summary import ALL, Row, find_group
 from vipbench.schema import NO_CONTROLS
-from vipbench.stats import MIN_CLUSTERS, clustered_mean, holm, paired
+from vipbench.stats.comparisons import holm, paired
+from vipbench.stats.intervals import MIN_CLUSTERS, clustered_mean
 
 AXIS_WORDS = {"color": "colour", "n_marks": "number of marks"}
 """Axes whose name is not yet a word."""

@@ -30,7 +30,8 @@ from vipbench.runfolder.folder import REQUESTS, RESPONSES
 from vipbench.runfolder.opened import open_run
 from vipbench.runfolder.summary import ALL
 from vipbench.schema import Record
-from vipbench.stats import bootstrap_mean, clustered_mean, paired
+from vipbench.stats.comparisons import paired
+from vipbench.stats.intervals import bootstrap_mean, clustered_mean
 
 EQUAL = 0.05
 """Grades that differ by less are equal: both judges are asked for tenths."""

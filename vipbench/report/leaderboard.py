@@ -29,7 +29,7 @@ from vipbench.runfolder.judge_file import (
 from vipbench.runfolder.manifest import Manifest
 from vipbench.runfolder.summary import ALL, EXTRACTED_COUNTS, HEADLINE_METRIC, Row, read_summary
 from vipbench.schema import Fit
-from vipbench.stats import MIN_CLUSTERS
+from vipbench.stats.intervals import MIN_CLUSTERS
 
 
 class LeaderboardRow(Row):

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from vipbench.report.text import MISSING, percent, percent_interval
 from vipbench.runfolder.manifest import Manifest
 from vipbench.runfolder.summary import ALL, Row
-from vipbench.stats import MIN_CLUSTERS
+from vipbench.stats.intervals import MIN_CLUSTERS
 
 TROUBLES: dict[str, Callable[[Row], int]] = {
     "errors": lambda row: row.n_errors,

@@ -92,7 +92,7 @@ class Row(SparseRecord):
     """Clustered by image; None for fewer than two images."""
     ci_low: float | None
     ci_high: float | None
-    """95 % interval, see `stats.clustered_mean`."""
+    """95 % interval, see `clustered_mean`."""
     synthetic: bool
     """The data come from the demo generator: not a result of the benchmark."""
     n_ungraded: int = 0

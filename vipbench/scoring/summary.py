@@ -16,7 +16,7 @@ from vipbench.prompts.variants import rank
 from vipbench.runfolder.lines import ScoreLine
 from vipbench.runfolder.manifest import Manifest
 from vipbench.runfolder.summary import ALL, WHOLE, Group, Row, SeedRow
-from vipbench.stats import clustered_mean, kish
+from vipbench.stats.intervals import clustered_mean, kish
 
 
 def summarise(manifest: Manifest, scores: Iterable[ScoreLine]) -> list[Row]:

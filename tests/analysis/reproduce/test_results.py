@@ -15,7 +15,7 @@ from vipbench.errors import RunError
 from vipbench.files import write_json
 from vipbench.runfolder import manifest as manifests
 from vipbench.runfolder.folder import JUDGE, SUMMARY
-from vipbench.stats import clustered_mean
+from vipbench.stats.intervals import clustered_mean
 
 
 def test_runs_that_differ_by_their_seed_are_one_result(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from vipbench.analysis.sweep.mcb import _critical, _draws, _spread, against, against_best
 from vipbench.analysis.sweep.scores import Floats
-from vipbench.stats import paired
+from vipbench.stats.comparisons import paired
 
 
 def answers(rng: np.random.Generator, truth: list[float], n_images: int, per_image: int) -> Floats:

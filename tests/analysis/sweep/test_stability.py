@@ -8,7 +8,7 @@ from scipy import stats as scipy_stats
 
 from vipbench.analysis.sweep.scores import Floats
 from vipbench.analysis.sweep.stability import Flips, flips, stability_row, styles_alike, taus
-from vipbench.stats import paired
+from vipbench.stats.comparisons import paired
 
 N_DRAWS = 400
 

@@ -9,7 +9,7 @@ from vipbench.analysis.sweep.mcb import Against, AgainstBest, against, against_b
 from vipbench.analysis.sweep.scores import Scores
 from vipbench.report.text import counted, percent, points_interval
 from vipbench.schema import Record, StyleKind
-from vipbench.stats import clustered_mean
+from vipbench.stats.intervals import clustered_mean
 
 Standing = Literal["best", "open", "behind", "untested", "unmarked"]
 """`best`: none has a higher accuracy; `open`: cannot be told from the best; `behind`: some other is

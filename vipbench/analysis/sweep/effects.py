@@ -10,7 +10,7 @@ from vipbench.analysis.sweep.scores import Floats, Scores
 from vipbench.prompts.parts import part_names
 from vipbench.prompts.variants import variant
 from vipbench.schema import PromptStyle, Record
-from vipbench.stats import Contrast, contrast, holm
+from vipbench.stats.comparisons import Contrast, contrast, holm
 
 FACTORS = ("shape", "color", "width", "alpha", "words", "drawn")
 """What styles are told apart by, beside what they say of markers, tags and other settings.

@@ -13,12 +13,12 @@ from typing import NamedTuple
 import numpy as np
 
 from vipbench.analysis.sweep.scores import Floats
-from vipbench.stats import CONFIDENCE, kish
+from vipbench.stats.intervals import CONFIDENCE, kish
 
 N_DRAWS = 50_000
 """Of each critical value, whose standard error is then 0.01."""
 NO_VARIANCE = 1e-13
-"""Variance of a difference below which it is rounding: 1e-15 in `stats.paired`, whose sums are
+"""Variance of a difference below which it is rounding: 1e-15 in `paired`, whose sums are
 exact."""
 
 
@@ -51,10 +51,10 @@ class Spread(NamedTuple):
     """(styles, styles): mean of the first minus that of the second."""
     centre: Floats
     half_width: Floats
-    """(styles, styles): as in `stats.Paired`; what quantiles are multiplied by."""
+    """(styles, styles): as in `Paired`; what quantiles are multiplied by."""
     root: Floats
     """(styles, styles): symmetric root of the clustered covariance of the means, shrunk as in
-    `stats.paired`."""
+    `paired`."""
     added: Floats
     """(styles, styles): what the squared half width has beyond that covariance."""
     degrees: float
@@ -66,7 +66,7 @@ def against_best(
     """Compare each style with the best of the others.
 
     A style is not the best if some other is better by more than chance makes the others look better
-    than it at once, in 95 % of all cases: with two styles the one-sided test of `stats.paired` at
+    than it at once, in 95 % of all cases: with two styles the one-sided test of `paired` at
     5 %. With probability 95 % or more, the style that is truly best is among those that are left.
 
     Args:
@@ -121,7 +121,7 @@ def against(
 
 
 def _spread(values: Floats, clusters: Sequence[Hashable]) -> Spread:
-    """Return what `stats.paired` says of each two styles, for all pairs at once."""
+    """Return what `paired` says of each two styles, for all pairs at once."""
     n = len(values)
     columns = np.unique(np.asarray(clusters), return_inverse=True)[1]
     sizes = np.bincount(columns).astype(np.float64)

@@ -12,7 +12,7 @@ from vipbench.analysis.sweep.scores import Floats, Scores
 from vipbench.analysis.sweep.stability import Flips, StabilityRow, flips, stability_row
 from vipbench.runfolder.judge_file import judge_labels
 from vipbench.schema import Record
-from vipbench.stats import Paired, holm, paired
+from vipbench.stats.comparisons import Paired, holm, paired
 
 N_RESAMPLES = 1000
 """Draws of images for the stability of the order."""

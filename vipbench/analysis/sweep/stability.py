@@ -10,7 +10,7 @@ import numpy as np
 
 from vipbench.analysis.sweep.scores import Floats
 from vipbench.schema import Record
-from vipbench.stats import Paired
+from vipbench.stats.comparisons import Paired
 
 DUST = 9
 """Decimals to which differences of accuracies are rounded: smaller ones are rounding errors."""

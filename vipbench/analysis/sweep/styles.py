@@ -2,7 +2,8 @@
 
 from vipbench.analysis.sweep.scores import Scores
 from vipbench.schema import Record, StyleKind
-from vipbench.stats import clustered_mean, holm, paired
+from vipbench.stats.comparisons import holm, paired
+from vipbench.stats.intervals import clustered_mean
 
 
 class StyleRow(Record):
