@@ -14,6 +14,8 @@ import pytest
 from PIL import Image, ImageDraw
 
 from vipbench.images import draw
+from vipbench.images.shapes.registry import find_shape
+from vipbench.images.shapes.strokes import Line
 from vipbench.prompts.styles import SHAPES
 from vipbench.schema import RGB, Box, Polygon, Region, Shape, VisualPrompt
 
@@ -286,6 +288,22 @@ def test_training_widths(shape: Shape, low: int, high: int) -> None:
     counts = {w: widths.count(w) for w in set(widths)}
     assert set(counts) == set(range(low, high + 1))
     expected = 350 / (high - low + 1)
+    assert all(abs(count - expected) < 4 * expected**0.5 for count in counts.values())
+
+
+@pytest.mark.parametrize(
+    ("shape", "low", "high"), [("triangle", 2, 8), ("scribble", 2, 12), ("arrow", 1, 6)]
+)
+def test_training_widths_of_lines(shape: Shape, low: int, high: int) -> None:
+    widths = []
+    for seed in range(400):
+        prompt = mark(shape, (100, 100, 239, 199), width=None, seed=seed)
+        line = next(find_shape(shape).strokes(prompt.region, prompt, (336, 300)))
+        assert isinstance(line, Line)
+        widths.append(line.width)
+    counts = {width: widths.count(width) for width in set(widths)}
+    assert set(counts) == set(range(low, high + 1))
+    expected = 400 / (high - low + 1)
     assert all(abs(count - expected) < 4 * expected**0.5 for count in counts.values())
 
 
