@@ -13,6 +13,11 @@ def test_contains_square() -> None:
         assert not geometry.contains(SQUARE, x, y)
 
 
+def test_of_a_square_the_left_edge_is_inside_and_the_right_one_is_not() -> None:
+    assert geometry.contains(SQUARE, 0, 5)
+    assert not geometry.contains(SQUARE, 10, 5)
+
+
 def test_contains_knows_notches_and_vertices_at_the_same_height() -> None:
     notched: Polygon = ((0, 0), (5, 5), (10, 0), (10, 10), (0, 10))
     assert not geometry.contains(notched, 5, 4)

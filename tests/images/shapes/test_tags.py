@@ -6,6 +6,7 @@ from PIL import Image
 
 from vipbench.errors import DataError, TaskError
 from vipbench.images.draw import footprint, render
+from vipbench.images.shapes import tags
 from vipbench.schema import RGB, Box, Region, Setting, VisualPrompt
 
 VPBENCH: dict[str, Any] = {
@@ -213,3 +214,21 @@ def test_a_longer_text_may_have_an_offset_of_its_own() -> None:
     usual, own = place(tag("REF", point, **plain)), place(tag("REF", point, **settings))
     assert usual is not None
     assert own == (usual[0] - 9, usual[1], usual[2] - 9, usual[3])
+
+
+@pytest.mark.parametrize(
+    ("color", "ink"),
+    [
+        ((255, 255, 0), tags.BLACK),
+        ((0, 0, 255), tags.WHITE),
+        # Each of the three decides in its turn.
+        ((0, 200, 255), tags.BLACK),
+        ((0, 200, 0), tags.WHITE),
+        ((200, 100, 90), tags.BLACK),
+        ((190, 100, 90), tags.WHITE),
+        ((120, 150, 50), tags.BLACK),
+        ((120, 140, 50), tags.WHITE),
+    ],
+)
+def test_ink_that_stands_out_is_chosen_by_lightness(color: RGB, ink: RGB) -> None:
+    assert tags._standing_out(color) == ink
