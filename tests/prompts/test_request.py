@@ -65,6 +65,13 @@ def test_the_key_is_the_same_in_every_version() -> None:
     of = sample("Is <r0> it?", choices=("yes", "no"), task=task(version=3))
     request = build_request(of, style("rectangle:red:alpha=128:width=3"), 0, image_digest="0" * 64)
     assert request.key == "edc03d3902b5ee9c5a566c259ed30a94c153c5f38d6b977643f2e89b7c6b437f"
+    two = build_request(
+        pair(0, 1, task=task(version=3)),
+        style("rectangle:red:alpha=128:width=3"),
+        0,
+        image_digest=["0" * 64, "1" * 64],
+    )
+    assert two.key == "f2c847980dc0a77f7aa9694791a393d5b895868f903012ee43bfa4f23d116581"
 
 
 def test_the_key_covers_what_a_model_can_see_and_nothing_else() -> None:
@@ -291,5 +298,6 @@ def test_what_is_around_the_regions_goes_and_they_are_named_in_the_request(name:
 
 def test_a_sample_without_a_task_has_the_key_of_version_0() -> None:
     request = build_request(sample("<r0>?"), KNOWN["demo"], 0, image_digest="d")
+    assert request.max_new_tokens == 128
     assert request.key == request_key(request, 0, "d")
     assert request.key != request_key(request, 1, "d")

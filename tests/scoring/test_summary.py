@@ -45,6 +45,19 @@ def test_samples_with_marks_that_cannot_be_seen_are_counted_errors_or_not() -> N
     assert (row.n_marks_lost, row.n_marks_cut) == (2, 3)
 
 
+def test_answers_that_an_extractor_was_asked_about_are_counted() -> None:
+    lines = [
+        line("1", extracted="read"),
+        line("2", extracted="read"),
+        line("3", extracted="none"),
+        line("4"),
+    ]
+    row = summarise(manifest({"own": task(4)}), lines)[0]
+    assert (row.n_extractor_asked, row.n_extractor_read) == (3, 2)
+    row = summarise(manifest({"own": task(1)}), lines[3:])[0]
+    assert (row.n_extractor_asked, row.n_extractor_read) == (0, 0)
+
+
 def test_agreement_is_the_share_of_the_answers_that_could_be_compared() -> None:
     lines = [line("1", agrees=True), line("2", agrees=False), line("3", agrees=True), line("4")]
     row = summarise(manifest({"own": task(4)}), lines)[0]
