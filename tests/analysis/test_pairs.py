@@ -182,7 +182,7 @@ def test_a_run_that_has_not_ended_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a" / "scores.jsonl").unlink()
     with pytest.raises(RunError, match="the run has not ended"):
         read_side(folder)
-    with pytest.raises(RunError, match="does not exist"):
+    with pytest.raises(RunError, match="nowhere: no such folder"):
         read_side(str(tmp_path / "nowhere"))
 
 

@@ -37,7 +37,10 @@ def _ids(folder: Path) -> list[str]:
         (("done", "x", "--step", "-1"), "--step '-1': is not a training step · expected a whole"),
         (("done", "x", "--step", "6.5"), "--step '6.5': is not a training step · expected a whole"),
         (("done",), "done: neither a name nor a step is given · expected one of the two · "),
-        ((".", "x"), "manifest.json: does not exist · expected the folder of a started run · did"),
+        (
+            (".", "x"),
+            ".: holds no run · expected the folder of a run, with manifest.json · did you mean",
+        ),
     ],
 )
 def test_what_cannot_be_a_name(

@@ -72,9 +72,9 @@ def test_a_shard_is_left_out_and_merged(folder: Path) -> None:
 
 
 def test_what_is_no_run_is_an_error_that_names_the_nearest_run_inside(folder: Path) -> None:
-    with pytest.raises(RunError, match=rf"does not exist · .* · did you mean {folder}\?"):
+    with pytest.raises(RunError, match=rf": holds no run · .* · did you mean {folder}\?"):
         finished_runs([folder.parent], lambda _: None)
-    with pytest.raises(RunError, match=r"expected the folder of a started run$"):
+    with pytest.raises(RunError, match=r"nothing: no such folder · expected the folder of a run$"):
         finished_runs([folder / "nothing"], lambda _: None)
 
 

@@ -14,7 +14,7 @@ from vipbench.digests import added_facts, digest, facts
 from vipbench.endpoints.dialect import Dialect
 from vipbench.errors import RunError, first_mistake
 from vipbench.runfolder.endpoint_use import EndpointFacts, Usage
-from vipbench.runfolder.folder import MANIFEST, RUN_ADVICE, run_inside
+from vipbench.runfolder.folder import MANIFEST, RUN_ADVICE, check_run
 from vipbench.runfolder.plan import BatchLimit
 from vipbench.runfolder.shard import Shard
 from vipbench.schema import (
@@ -441,9 +441,9 @@ def read(folder: Path) -> Manifest:
 
     Who reads other files of the run too opens it with `opened.open_run`, which checks them.
     """
+    check_run(folder)
     path = folder / MANIFEST
-    inside = run_inside(folder) if not path.exists() else ""
-    content = files.read_json(path, RUN_ADVICE._replace(missing=f"{RUN_ADVICE.missing}{inside}"))
+    content = files.read_json(path, RUN_ADVICE)
     version = content.get("format", 1) if isinstance(content, dict) else 1
     if version not in range(1, FORMAT + 1):
         raise RunError(
