@@ -189,7 +189,8 @@ def read_summary(folder: Path) -> list[Row]:
     if not path.exists():
         check_run(folder)
         raise RunError(
-            f"{path}: does not exist (the run has not ended) · expected the folder of a finished run"
+            f"{path}: does not exist (the run has not ended) · expected the folder of a finished "
+            "run"
         )
     manifest = open_run(folder) if (folder / MANIFEST).exists() else None
     rows = _parse_rows(path)
