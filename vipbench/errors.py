@@ -99,7 +99,7 @@ class RunInterrupted(VipbenchError):
 
 MOST_NEAREST = 3
 """Names that a message suggests at most."""
-LONGEST_LIST = 200
+LONGEST_LIST = 320
 """Characters of all known names that a message still lists; of more, it lists the nearest few."""
 MOST_KNOWN = 6
 """How many."""
