@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Any, NamedTuple
 
+from vipbench.runfolder.folder import NAME
 from vipbench.runfolder.manifest import IMPORTED, Manifest, identity_digest
 from vipbench.runfolder.name_file import Name, read_name
 
@@ -60,17 +61,29 @@ def called(folder: Path, manifest: Manifest) -> Called:
 
 def called_as(given: Name, manifest: Manifest) -> Called:
     """Return what a run is called, of which somebody may have said so."""
-    name = manifest.name or manifest.identity.model
+    step, _ = _step_and_source(given, manifest)
+    return Called(manifest, given.name or _model_name(manifest), step, given.name is not None)
+
+
+def sources(given: Name, manifest: Manifest) -> tuple[str, str]:
+    """Say where the name of a run comes from, and where its step; empty where that is not known."""
+    return NAME if given.name else "after its model", _step_and_source(given, manifest)[1]
+
+
+def _model_name(manifest: Manifest) -> str:
+    return manifest.name or manifest.identity.model
+
+
+def _step_and_source(given: Name, manifest: Manifest) -> tuple[int | None, str]:
     # A model in memory may have been trained further than the folder that it came from.
     is_live = manifest.identity.settings.processor is not None
     steps = (
-        given.step,
-        step_of(given.name or ""),
-        manifest.step,
-        None if is_live else step_of(name),
+        (given.step, NAME),
+        (step_of(given.name or ""), "as the name says"),
+        (manifest.step, "as the folder of its model says"),
+        (None if is_live else step_of(_model_name(manifest)), "as the name of its model says"),
     )
-    step = next((each for each in steps if each is not None), None)
-    return Called(manifest, given.name or name, step, given.name is not None)
+    return next((each for each in steps if each[0] is not None), (None, ""))
 
 
 def name_of_folder(folder: Path) -> str:
