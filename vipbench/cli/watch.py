@@ -72,7 +72,9 @@ def watch(
     fields = read_fields(RunSettings, raw)
     fields["judge"] = judge_settings(JudgeOptions(**fields["judge"]))
     fields["base"], base_run = split_base(fields["base"])
-    settings = checked(RunSettings, fields | {"variables": raw.variables}, "vipbench watch")
+    settings = checked(
+        RunSettings, fields | {"variables": raw.variables}, "vipbench watch", places=raw.places
+    )
     watched = Watched(folder, settings, parse_every(every), once, base_run)
     tracked = Tracked(listed("--log", log), say)
 
