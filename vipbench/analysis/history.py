@@ -76,8 +76,10 @@ class History(NamedTuple):
     rows: tuple[HistoryRow, ...]
     """Series after series, each in the order of the steps; whole tasks first."""
     notes: tuple[str, ...]
-    """What differs between the runs beside the step."""
+    """What differs between the runs beside the step, and what is left out."""
     alpha: float
+    is_part: bool = False
+    """Samples or tasks are left out, since not all runs have them."""
 
     def series(self) -> list[list[HistoryRow]]:
         """Return the rows of each task and kind of mark, in the order of the steps."""
@@ -118,7 +120,8 @@ def history(
             f"{sides[0].name}: no score that all runs have in common · expected one metric of one "
             "task in all of them · have them scored alike (`vipbench score`)"
         )
-    notes = [*_notes(sides), *left_out(sides, common)]
+    part = left_out(sides, common)
+    notes = [*_notes(sides), *part]
     axes = _axes(sides, [task for task, _ in common], by)
     series = [one for key, ids in common.items() for one in _series_of(sides, *key, ids, axes)]
     series.sort(key=lambda one: one.group is not None)  # stable: whole tasks first
@@ -126,7 +129,9 @@ def history(
     _adjust([each for each in rows if each[0].group == ALL])
     _adjust([each for each in rows if each[0].group != ALL])
     steps = tuple(_step(side) for side in sides)
-    return History(steps, tuple(row for each in rows for row in each), tuple(notes), alpha)
+    return History(
+        steps, tuple(row for each in rows for row in each), tuple(notes), alpha, bool(part)
+    )
 
 
 def finished(runs: Sequence[str], say: Callable[[str], None]) -> list[str]:
