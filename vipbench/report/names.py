@@ -275,7 +275,8 @@ def set_apart(manifest: Manifest, others: Iterable[Manifest]) -> str:
     own, theirs = _facts(manifest), [_facts(other) for other in others]
     different = [text for name, text in own.items() if any(other[name] != text for other in theirs)]
     if own in theirs:
-        different.append(f"identity {identity_digest(manifest.identity)[:8]}")
+        when = (manifest.finished or manifest.started)[:16].replace("T", " ")
+        different.append(f"of {when}")
     return ", ".join(text for text in different if text)
 
 
@@ -286,16 +287,25 @@ def _is_repetition(manifest: Manifest, other: Manifest) -> bool:
 
 def _facts(manifest: Manifest) -> dict[str, str]:
     """Return in words what may differ between runs that have model and protocol in common."""
-    identity = manifest.identity
+    identity, tasks = manifest.identity, list(manifest.identity.tasks)
+    styles = dict.fromkeys(style.name for each in identity.styles.values() for style in each)
     return {
         "runner": f"runner {identity.runner}",
         "path": f"path {manifest.path}" if manifest.path else "",
         "suite": f"suite {identity.suite}",
-        "tasks": ", ".join(identity.tasks) if len(identity.tasks) < 3 else "",
+        "tasks": ", ".join(tasks) if len(tasks) < 3 else f"{len(tasks)} tasks",
+        "styles": _few("style", list(styles), 3),
         "fits": f"fit {'/'.join(dict.fromkeys(identity.fits.values()))}" if identity.fits else "",
         "limit": "no limit" if identity.limit is None else f"limit {identity.limit}",
-        "ids": f"{len(identity.ids)} ids" if identity.ids else "all ids",
+        "ids": _few("id", identity.ids, 3) if identity.ids else "all ids",
     }
+
+
+def _few(noun: str, names: Sequence[str], most: int) -> str:
+    """Write `style none`, `styles demo, none`, or of more than a few `5 styles`."""
+    if len(names) > most:
+        return f"{len(names)} {noun}s"
+    return f"{noun}{'s' * (len(names) != 1)} {', '.join(names)}"
 
 
 def run_labels(runs: Sequence[Called]) -> list[str]:
