@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vipbench.cli.printing import print_columns, put
-from vipbench.report.text import MISSING, percent
 
 if TYPE_CHECKING:
     from vipbench.run.score import Results
     from vipbench.training.watch import Looked
 
+MISSING = "-"
 MOST_TASKS = 3
 """That have a column each; of more, the first one has."""
 
@@ -49,6 +49,7 @@ def _rows(
 def _numbers(each: "Looked") -> tuple[str, dict[str, str]]:
     """Return the training step, and the headline accuracy of each task in percent."""
     from vipbench.report.names import called, step_of
+    from vipbench.report.text import percent
     from vipbench.runfolder.summary import ALL
 
     results: Results | None = each.results
