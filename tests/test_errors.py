@@ -39,6 +39,20 @@ def test_nearest(name: str, known: list[str], hint: str) -> None:
     assert nearest(name, iter(known)) == hint
 
 
+def test_of_many_names_the_most_alike_are_listed_and_how_to_list_all() -> None:
+    many = [f"vipbench_mark_{letter}" for letter in "abcdefghijklmnopqrstuvwxyz"]
+    hint = nearest("nosuch", [*many, "notch_marks"], "vipbench ls styles")
+    assert hint == " · nearest: notch_marks · `vipbench ls styles` lists them"
+    assert nearest("zzz", many, "vipbench ls styles") == " · `vipbench ls styles` lists them"
+    assert nearest("zzz", many).startswith(" · known: vipbench_mark_a, vipbench_mark_b, ")
+    assert nearest("zzz", many).endswith(" and 20 more")
+    assert (
+        nearest("vipbench_mark_aa", many, "vipbench ls styles")
+        == " · did you mean 'vipbench_mark_a'?"
+    )
+    assert nearest("zzz", ["a", "b"], "vipbench ls styles") == " · known: a, b"
+
+
 def test_nearest_does_not_depend_on_the_order() -> None:
     assert nearest("pad1", ["pad3", "pad2"]) == nearest("pad1", ["pad2", "pad3"])
 

@@ -99,24 +99,48 @@ class RunInterrupted(VipbenchError):
 
 MOST_NEAREST = 3
 """Names that a message suggests at most."""
+LONGEST_LIST = 320
+"""Characters of all known names that a message still lists; of more, it lists the nearest few."""
+MOST_KNOWN = 6
+"""How many."""
+LEAST_ALIKE = 0.4
+"""Likeness, 0 to 1, below which a name is not near."""
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
+def nearest(name: str, known: Iterable[str], listing: str = "") -> str:
     """Say which known names `name` may have meant: ` · did you mean 'x'?` or ` · known: a, b`.
 
     Several that are equally near are all named, unless one has the same letters in another order.
+
+    Args:
+        name: that is not known.
+        known: names; where there are many, and none is near, only the most alike are listed.
+        listing: command that lists all of them.
     """
     names = sorted(known)
     by_folded = {each.casefold(): each for each in names}
     folded = name.casefold()
     close = difflib.get_close_matches(folded, by_folded, n=MOST_NEAREST, cutoff=0.6)
     if close:
-        likeness = {each: difflib.SequenceMatcher(None, each, folded).ratio() for each in close}
+        likeness = {each: _likeness(each, folded) for each in close}
         best = [each for each in close if likeness[each] == likeness[close[0]]]
         swapped = [each for each in best if sorted(each) == sorted(folded)]
         meant = " or ".join(repr(by_folded[each]) for each in sorted(swapped or best))
         return f" · did you mean {meant}?"
-    return f" · known: {', '.join(names)}" if names else ""
+    if len(", ".join(names)) <= LONGEST_LIST:
+        return f" · known: {', '.join(names)}" if names else ""
+    alike = {each: _likeness(each.casefold(), folded) for each in names}
+    near = sorted((each for each in names if alike[each] >= LEAST_ALIKE), key=lambda n: -alike[n])
+    how = f" · `{listing}` lists them" if listing else ""
+    if near and how:
+        return f" · nearest: {', '.join(near[:MOST_KNOWN])}{how}"
+    first = list(dict.fromkeys((*near, *names)))[:MOST_KNOWN]
+    return how or f" · known: {', '.join(first)} and {len(names) - len(first):,} more"
+
+
+def _likeness(known: str, name: str) -> float:
+    """Return how alike two names are, 0 to 1."""
+    return difflib.SequenceMatcher(None, known, name).ratio()
 
 
 _REPR = reprlib.Repr()

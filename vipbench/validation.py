@@ -37,7 +37,11 @@ class YamlMapping(dict[str, Any]):
 
 
 def checked(
-    kind: type[RecordT], fields: dict[str, Any], where: str, mistakes: Sequence[str] = ()
+    kind: type[RecordT],
+    fields: dict[str, Any],
+    where: str,
+    mistakes: Sequence[str] = (),
+    places: Mapping[str, str] | None = None,
 ) -> RecordT:
     """Make a record from fields that a user wrote; TaskError names every mistake at once.
 
@@ -46,18 +50,24 @@ def checked(
         fields: its values; with the lines of a `YamlMapping`, mistakes name them.
         where: the file, which begins the message.
         mistakes: what the caller has found wrong; reported with the record's own mistakes.
+        places: where values were written, by their keys (`endpoint.timeout`): a mistake in one of
+            them begins with that, in place of `where` and the key.
     """
     try:
         record = kind.model_validate(fields)
     except ValidationError as error:
-        own = _mistakes(kind, fields, error)
+        own = _mistakes(kind, fields, error, places or {})
+        if places and all(mistake.startswith(tuple(places.values())) for mistake in own):
+            raise TaskError("; and ".join([*own, *mistakes])) from error
         raise TaskError(f"{where}: {'; and '.join([*own, *mistakes])}") from error
     if mistakes:
         raise TaskError(f"{where}: {'; and '.join(mistakes)}")
     return record
 
 
-def _mistakes(kind: type[Record], fields: dict[str, Any], error: ValidationError) -> list[str]:
+def _mistakes(
+    kind: type[Record], fields: dict[str, Any], error: ValidationError, places: Mapping[str, str]
+) -> list[str]:
     """Put what pydantic found into words: one mistake a key, the alternatives of a union joined."""
     lines = getattr(fields, "lines", {})
     by_key: dict[str, _Mistake] = {}
@@ -67,7 +77,7 @@ def _mistakes(kind: type[Record], fields: dict[str, Any], error: ValidationError
         key = ".".join(map(str, path))
         line = lines.get(str(path[0])) if path else None
         mistake = by_key.setdefault(key, _Mistake(f"line {line}: " if line else ""))
-        mistake.add(kind, key, value, found["type"], found.get("ctx", {}))
+        mistake.add(kind, places.get(key, key), value, found["type"], found.get("ctx", {}))
         if mistake.hint.startswith(" · known") and mistake.hint in known:
             mistake.hint = ""
         known.add(mistake.hint)

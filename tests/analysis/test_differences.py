@@ -60,7 +60,7 @@ def test_another_checkpoint_alone_is_no_difference(tmp_path: Path) -> None:
     new = side(tmp_path / "b", model="new", settings={"weights": 64 * "e"})
     apart = tell_apart(side(tmp_path / "a"), new)
     assert (apart.differences, apart.same_weights, apart.notes) == ((), False, ())
-    assert apart.others == ("model: vip → new", "settings.weights: aaaaaaaa → eeeeeeee")
+    assert apart.others == ("model: vip → new", "weights: aaaaaaaa → eeeeeeee")
 
 
 def test_what_differs_by_task_is_said_once_or_task_by_task(tmp_path: Path) -> None:

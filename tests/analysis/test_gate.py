@@ -14,7 +14,7 @@ from vipbench.analysis.gate import (
     gate,
     read_thresholds,
 )
-from vipbench.analysis.gate_text import summary, verdict
+from vipbench.analysis.gate_text import finding_lines, junit, summary, verdict
 from vipbench.data.tasks import load_suite
 from vipbench.errors import RunError, TaskError
 from vipbench.files import write_json
@@ -176,6 +176,48 @@ def test_unparsed_answers_count_as_wrong_and_are_named_besides(tmp_path: Path) -
     assert not finding.failed
     strict = gate(base, new, Thresholds(max_unparsed=0.05))
     assert any(each.failed for each in strict.findings if each.about == "unparsed")
+
+
+def test_a_run_that_was_extended_is_tested_on_what_both_have_and_that_is_told(
+    tmp_path: Path,
+) -> None:
+    few = run(tmp_path / "a", answers(200))
+    scores = answers(240, lost=20) + answers(200, task=VCR)
+    more = run(tmp_path / "b", scores, BOTH, model="new")
+    found = gate(few, more, Thresholds())
+    [row] = found.rows
+    assert (row.n, row.failed) == (200, True)
+    assert found.left_out == (
+        f"{V7W}: on the 200 samples that both runs have; 40 more are in {more} alone",
+    )
+    assert found.new_only == (VCR,)
+    assert found.untested == []
+    text = summary(found)
+    assert f"- {V7W}: on the 200 samples that both runs have; 40 more" in text
+    assert f"- {VCR}: in {more} alone, and not compared" in text
+    assert "on the 200 samples that both" in junit(found)
+    back = gate(more, few, Thresholds())
+    assert back.failures == []
+    assert verdict(back) == (
+        "gate: passed: none of 1 row got worse · on the samples that both runs have · not tested: "
+        f"{VCR}"
+    )
+    strict = gate(more, few, Thresholds(detect=0.1), require_power=True)
+    assert strict.failures == [f"{VCR}: not tested: {few} has no such task"]
+
+
+def test_what_is_the_same_for_several_rows_is_told_once(tmp_path: Path) -> None:
+    scores = answers(8) + answers(9, task=VCR)
+    folder = run(tmp_path / "a", scores, BOTH)
+    found = gate(folder, folder, Thresholds(), require_power=True)
+    [power] = found.failures
+    assert power.startswith("the smallest drop, in points, that a row would show with 80 % power")
+    assert f"(wanted: 2.0): {V7W} 59.4, {VCR} 54.4" in power
+    [_, (word, few)] = finding_lines(found)
+    assert word == "warning"
+    assert few.startswith("too few images, ")
+    assert few.endswith(f": {V7W} 8, {VCR} 9")
+    assert junit(found).count("the smallest drop") == 2
 
 
 def test_too_little_power_is_a_warning_or_a_failure(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from tests.analysis.conftest import ARROW, ELLIPSE
 from tests.analysis.test_pairs import HEADLINE, V7W, VCR, run
 from tests.results import line
 from vipbench.analysis.history import finished, history
+from vipbench.analysis.pairs import read_side
 from vipbench.errors import RunError
 from vipbench.runfolder import manifest as manifests
 from vipbench.runfolder.name_file import write_name
@@ -124,11 +125,31 @@ def test_another_axis_is_refused(runs: list[str]) -> None:
 
 
 def test_other_samples_are_refused(runs: list[str], tmp_path: Path) -> None:
-    other = run(tmp_path / "few", [line(V7W, "q0", 1.0)])
+    scores = [line(V7W, id_, 1.0, group="image0") for id_ in ("q0", "x")]
+    other = run(tmp_path / "few", scores)
     write_name(tmp_path / "few", step=400)
     with pytest.raises(RunError, match="cannot be paired"):
         history([*runs, other])
     assert VCR not in {row.task for row in history(runs).rows}
+
+
+def test_of_a_run_that_was_extended_the_samples_of_all_are_looked_at_and_that_is_said(
+    runs: list[str], tmp_path: Path
+) -> None:
+    whole = history(runs).rows
+    made = manifests.read(tmp_path / "run-200")
+    scores = list(read_side(str(tmp_path / "run-200")).lines[V7W, "text_match"].values())
+    scores += [line(V7W, f"more{i}", 1.0, group=f"more{i}", tags=ARROW) for i in range(9)]
+    scores += [line(VCR, f"q{i}", 1.0, group=f"image{i}") for i in range(3)]
+    settings = {"weights": made.identity.settings.weights}
+    run(tmp_path / "run-200", scores, (V7W, VCR), model="vip", settings=settings)
+    found = history(runs)
+    assert [row.model_dump() for row in found.rows] == [row.model_dump() for row in whole]
+    assert found.notes[-2:] == (
+        f"{V7W}: on the {N} samples that all runs have; {tmp_path}/run-200 has {N + 9}",
+        f"{VCR}: not shown: {tmp_path}/run-0, {tmp_path}/run-100, {tmp_path}/run-300 have no score "
+        "of it",
+    )
 
 
 def test_a_folder_of_runs_stands_for_them(runs: list[str], tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from PIL import Image
 
 from tests.analysis.test_history import runs as runs  # a fixture
 from vipbench.analysis.history import history
-from vipbench.analysis.history_files import write
+from vipbench.analysis.history_files import own_color, write
 
 
 def test_the_files_hold_the_rows_and_are_the_same_each_time(
@@ -30,3 +30,13 @@ def test_the_files_hold_the_rows_and_are_the_same_each_time(
     write(found, tmp_path / "b")
     for path in paths:
         assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes(), path.name
+
+
+def test_a_kind_of_mark_that_is_a_colour_has_its_own_colour() -> None:
+    assert own_color("color=red") == "#ff0000"
+    assert own_color("color=lime") == "#00ff00"
+    assert own_color("color=green=#00aa00") == "#00aa00"
+    assert own_color("target_color=brown") == "#a52a2a"
+    assert own_color("shape=ellipse") is None
+    assert own_color("color=mixed") is None
+    assert own_color("option=k") is None

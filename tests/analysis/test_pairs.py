@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from tests.results import line, lines, manifest, save_scores, task_run
-from vipbench.analysis.pairs import differences, pair_runs, read_side
+from vipbench.analysis.pairs import differences, left_out_notes, pair_runs, read_side
 from vipbench.errors import RunError
 from vipbench.runfolder.lines import ScoreLine
 from vipbench.schema import PromptStyle
@@ -147,16 +147,44 @@ def test_overlap_in_part_is_for_the_asking(tmp_path: Path) -> None:
     new = read_side(run(tmp_path / "b", both, (V7W, VCR)))
     with pytest.raises(RunError, match="`vipbench compare --partial` takes what both have"):
         pair_runs(base, new)
-    [found] = pair_runs(base, new, partial=True)
+    [found] = pair_runs(base, new, overlap="any")
     assert [pair.base.id for pair in found.pairs] == ["q1"]
     assert (found.n_base_only, found.n_new_only) == (1, 1)
+
+
+def test_a_run_that_holds_all_of_the_other_is_paired_on_that(tmp_path: Path) -> None:
+    base = read_side(run(tmp_path / "a", lines(V7W, [1, 1])))
+    grown = lines(V7W, [0, 1, 1]) + lines(VCR, [1])
+    new = read_side(run(tmp_path / "b", grown, (V7W, VCR)))
+    for one, other, counts in ((base, new, (0, 1)), (new, base, (1, 0))):
+        [found] = pair_runs(one, other, overlap="one")
+        assert [pair.base.id for pair in found.pairs] == ["q0", "q1"]
+        assert (found.n_base_only, found.n_new_only) == counts
+    assert left_out_notes(pair_runs(base, new, overlap="one")) == [
+        f"{V7W}: on the 2 samples that both runs have; 1 more are in {tmp_path}/b alone"
+    ]
+    assert left_out_notes(pair_runs(base, base)) == []
+
+
+def test_runs_of_which_each_holds_more_are_told_which_one_to_extend(tmp_path: Path) -> None:
+    ids: dict[str, Any] = {"limit": None, "ids": ("q0", "q1")}
+    base = read_side(run(tmp_path / "a", lines(V7W, [1, 1]), identity=ids))
+    ids["ids"] = ("q1", "q2", "q3")
+    new = read_side(run(tmp_path / "b", lines(V7W, [1, 1, 1, 1])[1:], identity=ids))
+    with pytest.raises(
+        RunError, match=r" · extend one of them: `vipbench run .* --ids q0 … -o .*b`"
+    ):
+        pair_runs(base, new, overlap="one")
+    other = read_side(run(tmp_path / "c", lines(VCR, [1]), (VCR,)))
+    with pytest.raises(RunError, match=rf"--extend --tasks {V7W} … -o .*c` \(…: its data and"):
+        pair_runs(base, other, overlap="one")
 
 
 def test_nothing_in_common_is_refused_even_in_part(tmp_path: Path) -> None:
     base = read_side(run(tmp_path / "a", lines(V7W, [1])))
     new = read_side(run(tmp_path / "b", lines(VCR, [1]), (VCR,)))
     with pytest.raises(RunError, match="only one of them has"):
-        pair_runs(base, new, partial=True)
+        pair_runs(base, new, overlap="any")
 
 
 def test_another_metric_is_taken_where_it_is_named(tmp_path: Path) -> None:
@@ -182,7 +210,7 @@ def test_a_run_that_has_not_ended_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a" / "scores.jsonl").unlink()
     with pytest.raises(RunError, match="the run has not ended"):
         read_side(folder)
-    with pytest.raises(RunError, match="does not exist"):
+    with pytest.raises(RunError, match="nowhere: no such folder"):
         read_side(str(tmp_path / "nowhere"))
 
 

@@ -20,12 +20,20 @@ def test_history_prints_tables_of_80_columns_and_writes_the_files(
 ) -> None:
     ran = vipbench("history", str(folder), "-o", "out")
     assert ran.code == 0
-    assert "the first drop from the start (step 0) is at step 200" in " ".join(ran.out.split())
+    first, *others = ran.out.splitlines()
+    assert first.startswith("visual7w_pointing: drops from the start (step 0) at step 200 (")
+    assert len(others) < 15
+    assert "shape=arrow" not in "".join(others)
     lines = [line for line in ran.out.splitlines() if "│" in line or "┃" in line]
     assert max(map(len, lines)) <= 80
     for kind in ("csv", "json", "md", "pdf", "png", "svg"):
         assert Path("out", f"history.{kind}").stat().st_size
-    assert vipbench("history", str(folder), "--by", "shape").code == 0
+    short = vipbench("history", str(folder), "--by", "shape")
+    assert short.out.splitlines()[-1].startswith("every step and kind of mark: --details, or -o")
+    whole = vipbench("history", str(folder), "--by", "shape", "--details").out
+    assert whole.startswith("\n".join(short.out.splitlines()[:-1]))
+    assert "shape=arrow" in whole
+    assert "* a drop: p below 0.05 / (k (k + 1))" in whole
 
 
 def test_mistakes_are_one_line(vipbench: Vipbench, folder: Path) -> None:

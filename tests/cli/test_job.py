@@ -67,19 +67,24 @@ def test_the_configuration_that_is_shown_is_a_job_file(vipbench: Vipbench) -> No
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("limti: 3", "job.yaml: line 1: unknown key 'limti' · did you mean 'limit'?"),
+        ("limti: 3", "job.yaml:1: unknown key 'limti' · did you mean 'limit'?"),
         ("judge-modle: x", "unknown key 'judge-modle' · did you mean 'judge_model'?"),
         ("show_config: true", "unknown key 'show_config'"),
-        ("limit: true", "line 1: limit = True · expected text or a number · put a word such as"),
-        ("seed: 1\nlimit: {a: 1}", "line 2: limit = {'a': 1} · expected text or a number"),
+        (
+            "limit: true",
+            "job.yaml:1: limit = True · expected text or a number · put a word such as",
+        ),
+        ("seed: 1\nlimit: {a: 1}", "job.yaml:2: limit = {'a': 1} · expected text or a number"),
         ("limit: [1]", "limit = [1] · expected text or a number"),
         ("fresh: 1", "fresh = 1 · expected true or false"),
-        ("max_errors: 0.1\nmax-errors: 0.1", "line 2: key 'max-errors' is there twice"),
-        ("limit: few", "job.yaml: limit (--limit) 'few': expected a whole number from 1"),
-        ("workers: few", "job.yaml: workers 'few': expected a whole number from 1 to 1024"),
-        ("workers: 1.5", "job.yaml: workers '1.5': expected a whole number from 1 to 1024"),
-        ("fit: padd", "job.yaml: fit 'padd': expected 'pad', 'squash' or 'crop' · did you mean"),
-        ("batch_size: 0", "job.yaml: batch-size (--batch-size) '0': expected 'auto' or a whole"),
+        ("max_errors: 0.1\nmax-errors: 0.1", "job.yaml:2: key 'max-errors' is there twice"),
+        ("limit: few", "job.yaml:1: limit (--limit) 'few': expected a whole number from 1"),
+        ("workers: few", "job.yaml:1: workers 'few': expected a whole number from 1 to 1024"),
+        ("workers: 1.5", "job.yaml:1: workers '1.5': expected a whole number from 1 to 1024"),
+        ("fit: padd", "job.yaml:1: fit 'padd': expected 'pad', 'squash' or 'crop' · did you mean"),
+        ("batch_size: 0", "job.yaml:1: batch-size (--batch-size) '0': expected 'auto' or a whole"),
+        ("timeout: -1", "job.yaml:1: timeout = -1.0 · expected a number above 0"),
+        ("foo: 1", "job.yaml:1: unknown key 'foo' · `vipbench run -h` lists them"),
         ("a: !!python/name:os.getcwd x", "job.yaml:1:4: not plain YAML"),
         ("- limit", "job.yaml: expected a mapping of keys to values, not ['limit']"),
         ("", "job.yaml: expected a mapping of keys to values, not None"),
@@ -99,3 +104,35 @@ def test_a_job_file_that_is_not_there(vipbench: Vipbench) -> None:
     ran = vipbench("run", "nope.yaml")
     assert ran.code == 2
     assert ran.err == "error: nope.yaml: cannot be read (No such file or directory)\n"
+
+
+def test_several_mistakes_are_each_named_with_their_line(vipbench: Vipbench) -> None:
+    ran = vipbench("run", write("limti: 3\n\n# x\nlimit: true\n"))
+    assert ran.err.startswith("error: job.yaml:1: unknown key 'limti'")
+    assert "; and job.yaml:4: limit = True" in ran.err
+
+
+def test_a_plan_takes_the_job_file_of_a_run(vipbench: Vipbench, data: list[str]) -> None:
+    pairs = dict(text.split("=", 1) for text in data[1::2])
+    job = write(JOB + yaml.safe_dump({"seeds": 3, "log": ["w"], "data": pairs}, sort_keys=False))
+    ran = vipbench("plan", job)
+    assert ran.code == 0
+    assert "job.yaml:9: seeds: are not planned: what follows is of one run" in ran.err
+    typed = (
+        "--tasks",
+        "vcr_qa",
+        "--tasks",
+        "visual7w_pointing",
+        "--limit",
+        "2",
+        "--styles",
+        "demo,none",
+    )
+    more = ("--runner", "oracle", "--max-errors", "0.5", "--metric", "stated")
+    assert vipbench("plan", *typed, *more, *data).out == ran.out
+    assert "--limit 3" in vipbench("plan", job, "--limit", "3").out
+    wrong = vipbench("plan", write("tasks: vcr_qa\nlimit: few\n"))
+    assert wrong.err.startswith("error: job.yaml:2: limit (--limit) 'few': expected a whole number")
+    assert "unknown key 'devises' · did you mean 'devices'?" in (
+        vipbench("plan", write("devises: 2\n")).err
+    )

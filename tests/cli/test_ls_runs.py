@@ -8,20 +8,21 @@ from tests.runfolder.test_progress import unfinish
 from vipbench.runfolder import manifest as manifests
 
 
-def test_runs_are_listed_with_what_came_of_them_the_newest_first(
+def test_runs_are_listed_with_what_came_of_them_the_last_changed_first(
     vipbench: Vipbench, done: Path
 ) -> None:
     runs = {"expA/checkpoint-600": "2026-01-01", "b": "2026-01-03", "c": "2026-01-02"}
     for number, (name, day) in enumerate(runs.items()):
         folder = Path(shutil.copytree(done, Path("runs", str(number))))
-        made = manifests.read(folder).model_copy(update={"started": f"{day}T10:11:12+00:00"})
-        manifests.write(folder, made)
+        when = f"{day}T10:11:12+00:00"
+        times = {"started": "2025-12-31T00:00:00+00:00", "finished": when}
+        manifests.write(folder, manifests.read(folder).model_copy(update=times))
         assert vipbench("name", folder, name).code == 0
     unfinish(Path("runs/1"), 5)
     code, out, err = vipbench("ls", "runs", "runs")
     assert (code, err) == (0, "")
     lines = out.splitlines()
-    assert lines[0] == "runs in runs, newest first:"
+    assert lines[0] == "runs in runs, last changed first:"
     assert [line.split()[0] for line in lines[2::2]] == ["b", "c", "expA/checkpoint-600"]
     assert [line.split()[0] for line in lines[3::2]] == ["runs/1", "runs/2", "runs/0"]
     assert "unfinished 5/" in lines[2]

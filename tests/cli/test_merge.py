@@ -64,7 +64,7 @@ def test_mistakes_in_merging_are_one_line(vipbench: Vipbench) -> None:
     assert vipbench(*command("--shard", "1/2", "-o", "out")).code == 0
     assert vipbench(*command("--shard", "2/2", "--seed", "1", "-o", "other")).code == 0
     for folders, fault in (
-        (["nowhere"], "does not exist"),
+        (["nowhere"], "nowhere: no such folder"),
         (["out/shard-1-of-2"], "2 of 5 batches have no answers (1, 3): shard 2/2 is not given"),
         (["out/shard-1-of-2", "other/shard-2-of-2"], "is a shard of another run"),
     ):

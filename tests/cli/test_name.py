@@ -12,14 +12,34 @@ from tests.cli.conftest import Vipbench
 def test_a_run_is_renamed_and_nothing_else_of_it_changes(vipbench: Vipbench, done: Path) -> None:
     before = {path.name: path.read_bytes() for path in done.iterdir() if path.is_file()}
     named = vipbench("name", done, "expA", "--step", "600")
-    assert (named.code, named.out) == (0, "done: expA, step 600\n")
-    assert vipbench("name", done, "expB").out == "done: expB, step 600\n"
-    assert vipbench("name", done, "--step", "0").out == "done: expB, step 0\n"
+    assert (named.code, named.out) == (0, "done: expA (name.json), step 600 (name.json)\n")
+    assert "expB (name.json), step 600 (" in vipbench("name", done, "expB").out
+    assert "expB (name.json), step 0 (" in vipbench("name", done, "--step", "0").out
     after = {path.name: path.read_bytes() for path in done.iterdir() if path.is_file()}
     assert json.loads(after.pop("name.json")) == {"name": "expB", "step": 0}
     assert after == before
     shown = vipbench("show", done, next(iter(_ids(done)))).out
     assert "model    expB\n" in shown
+
+
+@pytest.mark.parametrize("words", [("--remove",), ("",)])
+def test_a_name_is_printed_and_removed(
+    vipbench: Vipbench, done: Path, words: tuple[str, ...]
+) -> None:
+    unnamed = "done: oracle (after its model), step not known\n"
+    assert vipbench("name", done).out == unnamed
+    assert not (done / "name.json").exists()
+    vipbench("name", done, "a/step-7")
+    shown = "done: a/step-7 (name.json), step 7 (as the name says)\n"
+    assert vipbench("name", done).out == shown
+    assert vipbench("name", done, *words).out == unnamed
+    assert not (done / "name.json").exists()
+    assert vipbench("name", done, *words).code == 0
+    vipbench("name", done, "a", "--step", "9")
+    assert vipbench("name", done, *words).out == (
+        "done: oracle (after its model), step 9 (name.json)\n"
+    )
+    assert vipbench("name", done, "--step", "").out == unnamed
 
 
 def _ids(folder: Path) -> list[str]:
@@ -31,13 +51,16 @@ def _ids(folder: Path) -> list[str]:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("done", ""), "NEW '': is empty · expected a text of 1 to 100 characters"),
+        (("done", " "), "NEW ' ': is empty · expected a text of 1 to 100 characters"),
+        (("done", "x", "--remove"), "--remove: the name 'x' is given, too · expected one of the"),
         (("done", 101 * "x"), "has 101 characters · expected"),
         (("done", "a\x07b"), "holds the control character U+0007 · expected"),
         (("done", "x", "--step", "-1"), "--step '-1': is not a training step · expected a whole"),
         (("done", "x", "--step", "6.5"), "--step '6.5': is not a training step · expected a whole"),
-        (("done",), "done: neither a name nor a step is given · expected one of the two · "),
-        ((".", "x"), "manifest.json: does not exist · expected the folder of a started run · did"),
+        (
+            (".", "x"),
+            ".: holds no run · expected the folder of a run, with manifest.json · did you mean",
+        ),
     ],
 )
 def test_what_cannot_be_a_name(

@@ -29,4 +29,4 @@ def test_sweep_prints_and_writes_what_styles_do(vipbench: Vipbench) -> None:
 def test_sweep_of_no_run_is_one_line(vipbench: Vipbench) -> None:
     code, out, err = vipbench("sweep", "nowhere")
     assert (code, out) == (2, "")
-    assert err.startswith("error: nowhere/manifest.json: does not exist")
+    assert err.startswith("error: nowhere: no such folder · expected the folder of a run")

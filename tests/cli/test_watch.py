@@ -31,6 +31,27 @@ def test_watch_prints_each_run_and_ends(
     held = vipbench(*options, "--base", "runs/checkpoint-5", "-o", "runs")
     assert held.code == 0
     assert "PASS" in held.err or "passed" in held.err
+    assert "accuracy by kind of mark" not in held.out.partition("checkpoint-6")[0]
+    head, first, second, more = held.out.split("\n\n")[-1].splitlines()
+    assert head.split() == ["step", "own,", "%", "against", "runs/checkpoint-5", "run"]
+    assert first.split() == ["5", "50.0", "not", "worse", "runs/checkpoint-5"]
+    assert second.split()[0] == "6"
+    assert more.endswith("`vipbench history runs`")
+    again = vipbench(*options, "-o", "runs").out.splitlines()
+    assert [line.split()[0] for line in again if line] == ["step", "5", "6", "kinds"]
+
+
+def test_a_checkpoint_that_fails_has_a_line_too(
+    vipbench: Vipbench, options: list[str], tmp_path: Path
+) -> None:
+    for name in ("checkpoint-5", "checkpoint-6"):
+        sharded(tmp_path / "out" / name)
+    (tmp_path / "runs" / "checkpoint-5").mkdir(parents=True)
+    (tmp_path / "runs" / "checkpoint-5" / "scores.jsonl").write_text("")
+    ran = vipbench(*options, "-o", "runs")
+    assert ran.code == 2
+    assert "5     -       out/checkpoint-5: not evaluated\n" in ran.out
+    assert "runs/checkpoint-6\n" in ran.out
 
 
 def test_a_folder_without_a_complete_checkpoint_is_a_mistake(

@@ -114,7 +114,7 @@ def test_a_name_that_is_taken_is_an_error(make: Make) -> None:
 
 @pytest.mark.parametrize(
     ("name", "hint"),
-    [("vcr_aq", "did you mean 'vcr_qa'"), ("xyz", "known: blink_functional_correspondence, ")],
+    [("vcr_aq", "did you mean 'vcr_qa'"), ("xyz", "`vipbench ls tasks` lists them")],
 )
 def test_an_unknown_task(name: str, hint: str) -> None:
     with pytest.raises(TaskError, match=rf"task '{name}' is unknown · {hint}"):

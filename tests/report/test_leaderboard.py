@@ -307,7 +307,7 @@ def test_names_do_not_break_the_tables(tmp_path: Path) -> None:
 
 
 def test_no_leaderboard_of_what_has_not_ended(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="no run is here"):
+    with pytest.raises(RunError, match="holds no run"):
         leaderboard([tmp_path], tmp_path / "out")
     manifests.write(tmp_path, manifest({"own": task(1)}))
     with pytest.raises(RunError, match="has not ended"):

@@ -18,6 +18,7 @@ from vipbench.report.names import (
 )
 from vipbench.runfolder.manifest import Manifest
 from vipbench.runfolder.name_file import write_name
+from vipbench.schema import PromptStyle
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -27,7 +28,9 @@ def made(model: str = "vip", weights: str | None = 64 * "a", **fields: Any) -> M
     keys = ("name", "path", "model_path", "step")
     own = {key: fields.pop(key) for key in keys if key in fields}
     changes: dict[str, Any] = {
-        key: fields.pop(key) for key in ("limit", "runner", "ids") if key in fields
+        key: fields.pop(key)
+        for key in ("limit", "runner", "ids", "styles", "requests")
+        if key in fields
     }
     settings = {"weights": weights, **fields.pop("settings", {})}
     new = manifest({"own": task(1)}, model=model, settings=settings, **fields)
@@ -258,5 +261,14 @@ def test_only_a_repetition_is_numbered() -> None:
         f"vip ({protocol}) (path reference, no limit)",
     ]
     [one, two] = run_labels([run(ids=("a",)), run(ids=("b",))])
-    assert one != two
-    assert one.startswith(f"vip ({protocol}) (identity ")
+    assert (one, two) == (f"vip ({protocol}) (id a)", f"vip ({protocol}) (id b)")
+    styles = {"own": (PromptStyle(name="demo"), PromptStyle(name="none", kind="none"))}
+    few = run(styles={"own": styles["own"][:1]})
+    assert run_labels([few, run(styles=styles)]) == [
+        f"vip ({protocol}) (style demo)",
+        f"vip ({protocol}) (styles demo, none)",
+    ]
+    labels = run_labels([run(requests={"own": digit * 64}) for digit in "ab"])
+    assert len({*labels}) == 2
+    assert all(label.startswith(f"vip ({protocol}) (of 20") for label in labels)
+    assert not any("identity" in label for label in labels)

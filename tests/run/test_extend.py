@@ -107,6 +107,23 @@ def test_stopped_on_the_way_it_goes_on_with_the_same_command(
     assert without_segments(results.path) == without_segments(whole.path)
 
 
+def test_the_bar_counts_what_is_asked_now_and_what_was_before_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    make_task(tmp_path)
+    asked(tmp_path, styles="demo", limit=7)
+    said: list[str] = []
+    more = with_defaults(settings(tmp_path, extend=True, tasks=(), styles="blind", limit=12))
+    monkeypatch.setenv(INTERRUPT_AT, "1")
+    with pytest.raises(RunInterrupted):
+        run(more, Console(said.append, shows_bars=True))
+    assert any(each.endswith("17 requests more · 7 answered before") for each in said)
+    assert "answering: 4 of 17 samples (23 %)" in capfd.readouterr().err
+    monkeypatch.delenv(INTERRUPT_AT)
+    run(more, Console(said.append, shows_bars=True))
+    assert "answering: 17 of 17 samples (100 %)" in capfd.readouterr().err
+
+
 def test_killed_before_its_requests_are_there_it_goes_on(tmp_path: Path) -> None:
     make_task(tmp_path)
     asked(tmp_path, styles="demo")

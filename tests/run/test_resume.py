@@ -146,10 +146,10 @@ def test_a_run_keeps_the_batches_of_its_first_start(
     [
         ({"seed": 1}, "seed: 0 → 1"),
         ({"limit": 5}, "limit: none → 5"),
-        ({"styles": "demo,none"}, "styles.own.none"),
-        ({"fit": "crop"}, "fits.own: pad → crop"),
+        ({"styles": "demo,none"}, "style none of own: in one of them only"),
+        ({"fit": "crop"}, "fit of own: pad → crop"),
         ({"runner": "constant"}, "runner: tests.runs:Brightness → constant"),
-        ({"model": "another"}, "settings.weights"),
+        ({"model": "another"}, "; weights: "),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
@@ -170,7 +170,7 @@ def test_other_data_in_the_same_folder_are_refused(tmp_path: Path) -> None:
     make_task(tmp_path)
     run(settings(tmp_path))
     Image.new("RGB", (48, 32), (1, 2, 3)).save(tmp_path / "0.png")
-    with pytest.raises(RunError, match=r"requests.own: \w{8} → \w{8}"):
+    with pytest.raises(RunError, match=r"requests of own: \w{8} → \w{8}"):
         run(settings(tmp_path))
 
 
@@ -210,9 +210,9 @@ def test_a_budget_that_does_not_fit_into_memory_is_planned_anew(
 def test_other_weights_or_settings_are_refused(tmp_path: Path, checkpoint: Path) -> None:
     make_task(tmp_path, n=2)
     run(with_model(tmp_path, checkpoint))
-    with pytest.raises(RunError, match=r"settings\.prompt_format: hf → llava_v1"):
+    with pytest.raises(RunError, match=r"prompt format: hf → llava_v1"):
         run(with_model(tmp_path, checkpoint, prompt_format="llava_v1"))
-    with pytest.raises(RunError, match=r"settings\.dtype: float32 → bfloat16"):
+    with pytest.raises(RunError, match=r"dtype: float32 → bfloat16"):
         run(with_model(tmp_path, checkpoint, dtype="bf16"))
     from safetensors.torch import load_file, save_file
 
@@ -224,5 +224,5 @@ def test_other_weights_or_settings_are_refused(tmp_path: Path, checkpoint: Path)
     name = next(iter(weights))
     weights[name] = weights[name] + 1
     save_file(weights, other / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(RunError, match=r"settings.weights: \w{8} → \w{8}"):
+    with pytest.raises(RunError, match=r"weights: \w{8} → \w{8}"):
         run(with_model(tmp_path, other))

@@ -74,7 +74,7 @@ def test_a_run_that_brings_nothing_is_left_out(tmp_path: Path) -> None:
         ({"seed": 1}, r"run-1: cannot be put together with .*run-0 \(seed: 0 → 1\) · expected"),
         ({"limit": 5}, r"\(limit: none → 5\)"),
         ({"runner": "tests.runs:Splitting"}, r"\(runner: tests.runs:Brightness → "),
-        ({"fit": "squash"}, r"\(fits.own: pad → squash\)"),
+        ({"fit": "squash"}, r"\(fit of own: pad → squash\)"),
     ],
 )
 def test_what_forbids_it_is_named(tmp_path: Path, fields: dict[str, object], message: str) -> None:

@@ -92,16 +92,16 @@ def test_the_name_of_a_run_is_a_name_of_a_folder() -> None:
     [
         ({"seed": 1}, "seed: 0 → 1"),
         ({"limit": 5}, "limit: none → 5"),
-        ({"requests": {"vcr_qa": "e" * 64}}, "requests.vcr_qa: bbbbbbbb → eeeeeeee"),
-        ({"requests": {}}, "requests.vcr_qa: bbbbbbbb → none"),
+        ({"requests": {"vcr_qa": "e" * 64}}, "requests of vcr_qa: bbbbbbbb → eeeeeeee"),
+        ({"requests": {}}, "requests of vcr_qa: bbbbbbbb → none"),
         ({"ids": tuple("abcdef")}, "ids: none → 6 items"),
         (
             {"settings": SETTINGS.model_copy(update={"dtype": None})},
-            "settings.dtype: float32 → none",
+            "(its settings → these): dtype: float32 → none",
         ),
         (
             {"styles": {"vcr_qa": (RED.model_copy(update={"alpha": 255}),)}},
-            "styles.vcr_qa.red.alpha: 128 → 255",
+            "style red.alpha of vcr_qa: 128 → 255",
         ),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
@@ -114,13 +114,20 @@ def test_another_run_is_refused_with_the_difference(change: dict[str, Any], show
     assert "\n" not in str(caught.value)
 
 
-def test_many_differences_are_counted() -> None:
-    with pytest.raises(RunError, match=r"and 1 more"):
-        manifests.check_same(
-            Path("run"),
-            identity(),
-            identity(suite="x", seed=1, limit=5, ids=("a",), runner="r", model="m"),
-        )
+def test_many_differences_are_counted_behind_the_first_eight() -> None:
+    changes: dict[str, Any] = {
+        "suite": "x",
+        "seed": 1,
+        "limit": 5,
+        "ids": ("a",),
+        "runner": "r",
+        "model": "m",
+    }
+    with pytest.raises(RunError, match=r"; model: [^;]* · give its settings"):
+        manifests.check_same(Path("run"), identity(), identity(**changes))
+    changes |= {"fits": {"vcr_qa": "crop"}, "tasks": {"vcr_qa": 9}, "requests": {}}
+    with pytest.raises(RunError, match=r"; and 1 more · give its settings"):
+        manifests.check_same(Path("run"), identity(), identity(**changes))
 
 
 def test_settings_are_digested_as_a_whole() -> None:

@@ -1,5 +1,6 @@
 """How far runs have come, and which of several are finished."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,14 @@ from vipbench.runfolder import bound
 from vipbench.runfolder import manifest as manifests
 from vipbench.runfolder.folder import RESPONSES, SCORES, SUMMARY
 from vipbench.runfolder.manifest import IMPORTED, Manifest
-from vipbench.runfolder.progress import command, finished_runs, progress, states, why_left_out
+from vipbench.runfolder.progress import (
+    command,
+    finished_runs,
+    last_change,
+    progress,
+    states,
+    why_left_out,
+)
 from vipbench.runfolder.shard import Shard
 
 
@@ -48,6 +56,21 @@ def test_how_far_a_run_has_come(folder: Path, tmp_path: Path) -> None:
     assert states(shard, known, is_subset=False) == ["shard 2/3", "unfinished, 12 answered"]
 
 
+def test_the_last_change_is_that_of_an_extension_or_of_the_last_answer(folder: Path) -> None:
+    made = manifests.read(folder)
+    os.utime(folder / RESPONSES, (0, 1_900_000_000))
+    assert last_change(folder, made) == "2030-03-17T17:46:40+00:00"
+    day = "2031-01-0{}T00:00:00+00:00".format
+    ended = made.model_copy(update={"started": day(1), "finished": day(2)})
+    assert last_change(folder, ended) == day(2)
+    segment = ended.all_segments[0].model_copy(update={"started": day(3), "finished": None})
+    extended = ended.model_copy(update={"segments": (*ended.all_segments, segment)})
+    assert last_change(folder, extended) == day(3)
+    (folder / RESPONSES).rename(folder / "elsewhere")
+    assert last_change(folder, made) == made.started
+    (folder / "elsewhere").rename(folder / RESPONSES)
+
+
 def test_what_is_unfinished_is_left_out_with_the_command_that_goes_on(
     folder: Path, tmp_path: Path
 ) -> None:
@@ -72,9 +95,9 @@ def test_a_shard_is_left_out_and_merged(folder: Path) -> None:
 
 
 def test_what_is_no_run_is_an_error_that_names_the_nearest_run_inside(folder: Path) -> None:
-    with pytest.raises(RunError, match=rf"does not exist · .* · did you mean {folder}\?"):
+    with pytest.raises(RunError, match=rf": holds no run · .* · did you mean {folder}\?"):
         finished_runs([folder.parent], lambda _: None)
-    with pytest.raises(RunError, match=r"expected the folder of a started run$"):
+    with pytest.raises(RunError, match=r"nothing: no such folder · expected the folder of a run$"):
         finished_runs([folder / "nothing"], lambda _: None)
 
 

@@ -1,6 +1,6 @@
 """Checkpoints that appear while they are watched, evaluated once each."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from tests.training.test_complete import sharded
 from vipbench.console import Console
 from vipbench.errors import RunError, RunInterrupted
 from vipbench.runfolder import manifest as manifests
-from vipbench.training.watch import Outcome, Watched, parse_every, split_base, watch
+from vipbench.training.watch import Looked, Outcome, Watched, parse_every, split_base, watch
 
 Watch = Callable[..., Outcome]
 
@@ -22,14 +22,24 @@ def said() -> list[str]:
 
 
 @pytest.fixture
-def watching(task: Path, tmp_path: Path, said: list[str]) -> Watch:
+def ended() -> list[list[Looked]]:
+    """What each watch has told at its end."""
+    return []
+
+
+@pytest.fixture
+def watching(task: Path, tmp_path: Path, said: list[str], ended: list[list[Looked]]) -> Watch:
     (tmp_path / "out").mkdir()
 
     def start(sleep: Callable[[float], None] = lambda seconds: None, **fields: Any) -> Outcome:
         given = {"once": True, "every": 60.0, "gate": None} | fields
         asked = settings(task, out=None, limit=2)
         watched = Watched(folder=tmp_path / "out", settings=asked, **given)
-        return watch(watched, Console(said.append), sleep=sleep)
+
+        def tell_end(looked: Sequence[Looked]) -> None:
+            ended.append(list(looked))
+
+        return watch(watched, Console(said.append), sleep=sleep, tell_end=tell_end)
 
     return start
 
@@ -112,7 +122,7 @@ def test_one_that_cannot_be_evaluated_does_not_end_the_others(
 
 
 def test_a_checkpoint_that_changes_afterwards_is_said(
-    watching: Watch, tmp_path: Path, said: list[str]
+    watching: Watch, tmp_path: Path, said: list[str], ended: list[list[Looked]]
 ) -> None:
     folder = sharded(tmp_path / "out" / "checkpoint-1")
     n_looks = 0
@@ -128,15 +138,22 @@ def test_a_checkpoint_that_changes_afterwards_is_said(
     with pytest.raises(RunInterrupted, match="1 checkpoints are evaluated, and kept · give the"):
         watching(sleep, once=False)
     assert any("has changed since it was evaluated" in line for line in said)
+    assert [len(looked) for looked in ended] == [1]  # by Ctrl-C, too
 
 
-def test_a_run_is_what_each_is_held_against(watching: Watch, tmp_path: Path) -> None:
+def test_a_run_is_what_each_is_held_against(
+    watching: Watch, tmp_path: Path, ended: list[list[Looked]]
+) -> None:
     sharded(tmp_path / "out" / "checkpoint-1")
     base = watching().results[0].path
     sharded(tmp_path / "out" / "checkpoint-2")
     outcome = watching(gate=base)
     assert len(outcome.results) == 2
     assert outcome.failed_gates == ()
+    assert [(each.folder.name, each.verdict) for each in ended[-1]] == [
+        ("checkpoint-1", "not worse"),
+        ("checkpoint-2", "not worse"),
+    ]
     assert split_base(str(base)) == (str(tmp_path / "out" / "checkpoint-1"), base)
     made = manifests.read(base)
     manifests.write(base, made.model_copy(update={"model_path": str(tmp_path / "gone")}))

@@ -174,7 +174,7 @@ def compare(runs: Sequence[str], *, metric: str | None = None, partial: bool = F
         title = f"{base.name} → {new.name}"
         first += [f"{title}: differs: {difference.words}" for difference in apart.differences]
         first += [f"{title}: {note}" for note in apart.notes]
-        pairings = pair_runs(base, new, metric=metric, partial=partial)
+        pairings = pair_runs(base, new, metric=metric, overlap="any" if partial else "all")
         settled = "the same run" if not apart.differences else "nothing else differs"
         notes.append(f"{title}: {'; '.join(apart.others) or settled}")
         left_out = sorted({*base.manifest.tasks} - {pairing.task for pairing in pairings})

@@ -8,6 +8,7 @@ from vipbench.analysis.pairs import Side, differences
 from vipbench.errors import RunError
 from vipbench.report.names import display_names
 from vipbench.runfolder import manifest as manifests
+from vipbench.runfolder.differing import in_words
 from vipbench.runfolder.judge_file import judge_labels
 from vipbench.runfolder.manifest import IMPORTED
 from vipbench.schema import Record
@@ -313,8 +314,8 @@ def _same_weights_notes(
     what = [difference.name for difference in found]
     parts = _parts(base), _parts(new)
     left_out = ["model: "]
-    if all(parts):  # `settings.weights` is a digest of all parts: say which of them differ
-        left_out.append("settings.weights: ")
+    if all(parts):  # the weights of an identity are a digest of all parts: say which of them differ
+        left_out.append("weights: ")
         what += ["config"] if parts[0].get("config") != parts[1].get("config") else []
     what += [line.partition(":")[0] for line in others if not line.startswith(tuple(left_out))]
     names = ", ".join(dict.fromkeys(models))
@@ -328,10 +329,12 @@ def _others(base: Side, new: Side, models: tuple[str, str]) -> Iterator[str]:
     both = (task for task in base.manifest.tasks if task in new.manifest.tasks)
     told_here = (*_TOLD_HERE, *(f"tasks.{task}: " for task in both))
     model = [f"model: {before} → {after}"] if before != after else []
+    are_imported = all(s.manifest.identity.runner == IMPORTED for s in (base, new))
+    weights = "answers" if are_imported else "weights"
     for line in differences(base, new):
         if line.startswith("model: "):
             yield from model
             model = []
         elif not line.startswith(told_here):
-            yield line
+            yield in_words(line, weights)
     yield from model

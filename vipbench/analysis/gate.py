@@ -14,6 +14,7 @@ from vipbench.analysis.pairs import (
     Side,
     change,
     is_unparsed,
+    left_out_notes,
     pair_runs,
     read_side,
     rounding_of,
@@ -31,7 +32,7 @@ from vipbench.stats.intervals import MIN_CLUSTERS
 from vipbench.stats.power import Design
 from vipbench.validation import checked, read_yaml
 
-Trouble = Literal["errors", "unparsed", "power", "few images"]
+Trouble = Literal["errors", "unparsed", "power", "few images", "not tested"]
 RoundingRule = Literal["report", "widen"]
 DETECT = 0.02
 """Drop to be found where neither thresholds nor suite name one: two percentage points."""
@@ -121,6 +122,9 @@ class Finding(NamedTuple):
     about: Trouble
     message: str
     failed: bool
+    shared: str = ""
+    """What may be said of several tasks at once; `short` follows each of their names."""
+    short: str = ""
 
 
 class Gate(NamedTuple):
@@ -142,6 +146,15 @@ class Gate(NamedTuple):
     empty."""
     rounding: tuple[str, ...] = ()
     """What is known of rounding, in either run and in each task."""
+    left_out: tuple[str, ...] = ()
+    """Which samples are not looked at, since only one of the runs has them."""
+    new_only: tuple[str, ...] = ()
+    """Tasks that the new run alone has."""
+
+    @property
+    def untested(self) -> list[str]:
+        """The tasks of the base that are not rows, since the new run lacks them."""
+        return [finding.task for finding in self.findings if finding.about == "not tested"]
 
     @property
     def failures(self) -> list[str]:
@@ -154,7 +167,23 @@ class Gate(NamedTuple):
             for row in self.rows
             if row.failed
         ]
-        return rows + [f"{other.task}: {other.message}" for other in self.findings if other.failed]
+        return rows + told_findings([each for each in self.findings if each.failed])
+
+
+def told_findings(findings: Sequence[Finding]) -> list[str]:
+    """Say findings in words; what is the same for several tasks once, with their names."""
+    groups: dict[tuple[str, ...], list[Finding]] = {}
+    for each in findings:
+        key = (each.about, each.shared) if each.shared else (each.about, each.task, each.message)
+        groups.setdefault(key, []).append(each)
+    said = []
+    for first, *others in groups.values():
+        if others:
+            named = (f"{each.task} {each.short}".strip() for each in (first, *others))
+            said.append(f"{first.shared}: {', '.join(named)}")
+        else:
+            said.append(f"{first.task}: {first.message}")
+    return said
 
 
 def read_thresholds(path: Path | None) -> Thresholds:
@@ -192,7 +221,7 @@ def gate(
         thresholds: What is allowed.
         by: Breakdown axes, such as `shape`, whose values are rows as well; a text that is not one
             itself is a list with commas.
-        require_power: Too little power is a failure instead of a warning.
+        require_power: Too little power, or none, is a failure instead of a warning.
         allow: Names of differences that may be there, of `differences.NAMES`.
 
     Raises:
@@ -218,10 +247,16 @@ def gate(
     findings = [
         *(finding for pairing in pairings for finding in _troubles(pairing, thresholds)),
         *(finding for row in rows for finding in _doubts(row, thresholds, goal, require_power)),
+        *_untested(*sides, pairings, require_power=require_power),
     ]
     lines = tuple(_rounding_lines(rows, roundings))
     notes = (*apart.others, *left_out)
-    return Gate(*sides, thresholds, tuple(rows), tuple(findings), notes, apart, allowed, lines)
+    lone = [task for task in sides[1].manifest.tasks if task not in sides[0].manifest.tasks]
+    return Gate(
+        *(*sides, thresholds, tuple(rows), tuple(findings), notes, apart, allowed, lines),
+        left_out=tuple(left_out_notes(pairings)),
+        new_only=tuple(lone),
+    )
 
 
 def _goal(thresholds: Thresholds, suite: str) -> PowerGoal:
@@ -237,7 +272,7 @@ def _headlines(base: Side, new: Side) -> tuple[list[Pairing], list[str]]:
     kept: list[Pairing] = []
     notes: list[str] = []
     marked = marked_styles(base.manifest.identity)
-    for pairing in pair_runs(base, new):
+    for pairing in pair_runs(base, new, overlap="one"):
         style, other = pairing.styles
         if style != other:
             advice = "run both with one suite"
@@ -408,6 +443,21 @@ def _troubles(pairing: Pairing, thresholds: Thresholds) -> Iterator[Finding]:
             yield Finding(pairing.task, trouble, message, failed)
 
 
+def _untested(
+    base: Side, new: Side, pairings: Sequence[Pairing], *, require_power: bool
+) -> Iterator[Finding]:
+    """Say which tasks of the base cannot be tested, since the new run has no scores of them."""
+    marked = marked_styles(base.manifest.identity)
+    tested = {pairing.task for pairing in pairings}
+    for task in base.manifest.tasks:
+        metric = base.headline_metric(task)
+        if task in tested or metric is None or base.style_of(task) not in marked:
+            continue
+        what = f"no {metric}" if task in new.manifest.tasks else "no such task"
+        message = f"not tested: {new.name} has {what}"
+        yield Finding(task, "not tested", message, require_power, message)
+
+
 def _doubts(
     row: GateRow, thresholds: Thresholds, goal: PowerGoal, require_power: bool
 ) -> Iterator[Finding]:
@@ -421,9 +471,15 @@ def _doubts(
             f"the smallest drop that it would show with {100 * thresholds.power:g} % power is "
             f"{finds}; wanted: {percent(detect)}"
         )
-        yield Finding(row.task, "power", message, require_power)
+        shared = (
+            f"the smallest drop, in points, that a row would show with {100 * thresholds.power:g} "
+            f"% power (wanted: {percent(detect)})"
+        )
+        short = finds.removesuffix(" points")
+        yield Finding(row.task, "power", message, require_power, shared, short)
     if not row.reliable:
         uneven = row.n_clusters >= MIN_CLUSTERS
         images = f"{row.n_clusters:,} images" + ", few of which hold most samples" * uneven
         message = f"{images}: the interval is not to be relied on"
-        yield Finding(row.task, "few images", message, False)
+        shared = "too few images, or too few that hold most samples, for an interval to rely on"
+        yield Finding(row.task, "few images", message, False, shared, f"{row.n_clusters:,}")

@@ -2,7 +2,7 @@
 
 from xml.etree import ElementTree as Xml  # only written, never read
 
-from vipbench.analysis.gate import Gate, GateRow
+from vipbench.analysis.gate import Gate, GateRow, told_findings
 from vipbench.report.names import short_weights
 from vipbench.report.text import (
     MISSING,
@@ -58,7 +58,12 @@ def verdict(outcome: Gate) -> str:
         )
     if failures:
         return f"gate: failed: {'; '.join(failures)}"
-    return f"gate: passed: none of {counted(len(outcome.rows), 'row')} got worse"
+    parts = [f"gate: passed: none of {counted(len(outcome.rows), 'row')} got worse"]
+    if outcome.left_out:
+        parts.append("on the samples that both runs have")
+    if outcome.untested:
+        parts.append(f"not tested: {', '.join(outcome.untested)}")
+    return " · ".join(parts)
 
 
 def models_table(outcome: Gate) -> Grid:
@@ -88,6 +93,21 @@ def difference_lines(outcome: Gate) -> list[str]:
     ]
 
 
+def finding_lines(outcome: Gate) -> list[tuple[str, str]]:
+    """Say what was found beside the accuracy of rows: `FAIL` or `warning`, and the words."""
+    return [
+        (word, text)
+        for word, is_failed in (("FAIL", True), ("warning", False))
+        for text in told_findings([e for e in outcome.findings if e.failed is is_failed])
+    ]
+
+
+def overlap_lines(outcome: Gate) -> list[str]:
+    """Say which samples and tasks only one of the two runs has."""
+    lone = f"{', '.join(outcome.new_only)}: in {outcome.new.name} alone, and not compared"
+    return [*outcome.left_out, *([lone] if outcome.new_only else [])]
+
+
 def summary(outcome: Gate) -> str:
     """Write the verdict as Markdown, for the summary of a CI job."""
     parts = [
@@ -111,11 +131,8 @@ def summary(outcome: Gate) -> str:
         "over all rows. Finds: the smallest drop that the row would show with "
         f"{100 * outcome.thresholds.power:g} % power.",
     ]
-    parts += [
-        f"- **{'FAIL' if finding.failed else 'warning'}** {markdown_text(finding.task)}: "
-        f"{markdown_text(finding.message)}"
-        for finding in outcome.findings
-    ]
+    parts += [f"- **{word}** {markdown_text(text)}" for word, text in finding_lines(outcome)]
+    parts += [f"- {markdown_text(note)}" for note in overlap_lines(outcome)]
     for row in (row for row in outcome.rows if row.failed and row.lost):
         shown = ", ".join(f"`{markdown_text(id_)}`" for id_ in row.lost[:SHOWN_FLIPS])
         more = f" and {len(row.lost) - SHOWN_FLIPS:,} more" * (len(row.lost) > SHOWN_FLIPS)
@@ -169,6 +186,8 @@ def junit(outcome: Gate) -> str:
             Xml.SubElement(case, "failure", message=xml_text(finding.message), type=finding.about)
         else:
             Xml.SubElement(case, "system-out").text = xml_text(f"warning: {finding.message}")
+    if lines := overlap_lines(outcome):
+        Xml.SubElement(suite, "system-out").text = xml_text("; ".join(lines))
     whole = Xml.Element("testsuites", tests=suite.get("tests", ""), failures=str(n_failed))
     whole.append(suite)
     Xml.indent(whole)

@@ -3,9 +3,10 @@
 from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any, NamedTuple
 
+from vipbench.analysis.common import common_samples, left_out
 from vipbench.analysis.differences import tell_apart
 from vipbench.analysis.looks import Against, Look, Scores, level, looks
-from vipbench.analysis.pairs import Side, pair_runs, read_side, split_side
+from vipbench.analysis.pairs import Side, read_side, split_side
 from vipbench.errors import RunError, nearest
 from vipbench.report.names import display_names
 from vipbench.runfolder.folder import MANIFEST
@@ -75,8 +76,10 @@ class History(NamedTuple):
     rows: tuple[HistoryRow, ...]
     """Series after series, each in the order of the steps; whole tasks first."""
     notes: tuple[str, ...]
-    """What differs between the runs beside the step."""
+    """What differs between the runs beside the step, and what is left out."""
     alpha: float
+    is_part: bool = False
+    """Samples or tasks are left out, since not all runs have them."""
 
     def series(self) -> list[list[HistoryRow]]:
         """Return the rows of each task and kind of mark, in the order of the steps."""
@@ -107,34 +110,28 @@ def history(
 
     Raises:
         RunError: Fewer than two runs, a step that is not known or stands twice, samples that
-            cannot be paired, or an unknown axis.
+            cannot be paired, or an unknown axis. Of runs of one protocol, the samples and tasks
+            that all of them have are looked at; a note says what is left out.
     """
     sides = _in_order([read_side(run) for run in dict.fromkeys(runs)])
-    start, *others = sides
-    notes = _notes(sides)
-    pairings = pair_runs(start, others[0])
-    for other in others[1:]:
-        pairings = [
-            pairing
-            for pairing in pairings
-            if (pairing.task, pairing.metric)
-            in {(each.task, each.metric) for each in pair_runs(start, other)}
-        ]
-    if not pairings:
+    common = common_samples(sides)
+    if not common:
         raise RunError(
-            f"{start.name}: no score that all runs have in common · expected one metric of one "
+            f"{sides[0].name}: no score that all runs have in common · expected one metric of one "
             "task in all of them · have them scored alike (`vipbench score`)"
         )
-    axes = _axes(sides, [pairing.task for pairing in pairings], by)
-    series = [
-        one for pairing in pairings for one in _series_of(sides, pairing.task, pairing.metric, axes)
-    ]
+    part = left_out(sides, common)
+    notes = [*_notes(sides), *part]
+    axes = _axes(sides, [task for task, _ in common], by)
+    series = [one for key, ids in common.items() for one in _series_of(sides, *key, ids, axes)]
     series.sort(key=lambda one: one.group is not None)  # stable: whole tasks first
     rows = [_rows(sides, one, alpha) for one in series]
     _adjust([each for each in rows if each[0].group == ALL])
     _adjust([each for each in rows if each[0].group != ALL])
     steps = tuple(_step(side) for side in sides)
-    return History(steps, tuple(row for each in rows for row in each), tuple(notes), alpha)
+    return History(
+        steps, tuple(row for each in rows for row in each), tuple(notes), alpha, bool(part)
+    )
 
 
 def finished(runs: Sequence[str], say: Callable[[str], None]) -> list[str]:
@@ -233,9 +230,12 @@ def _axes(sides: Sequence[Side], tasks: Sequence[str], by: Sequence[str] | None)
 
 
 def _series_of(
-    sides: Sequence[Side], task: str, metric: str, axes: Collection[str]
+    sides: Sequence[Side], task: str, metric: str, ids: Collection[str], axes: Collection[str]
 ) -> Iterator[_Series]:
-    lines = [tuple(side.lines[task, metric].values()) for side in sides]
+    lines = [
+        tuple(line for id_, line in side.lines[task, metric].items() if id_ in ids)
+        for side in sides
+    ]
     yield _Series(task, metric, None, tuple(lines))
     for axis in axes:
         if any(axis not in side.manifest.tasks[task].breakdown for side in sides):

@@ -1,6 +1,7 @@
 """The files of a history: Markdown, CSV, JSON and its plot as PNG, SVG and PDF."""
 
 import io
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,6 +9,7 @@ from vipbench import files
 from vipbench.analysis.forest import NONE, WORSE, numbered_clips
 from vipbench.analysis.history import History, HistoryRow
 from vipbench.analysis.history_text import markdown, sentences
+from vipbench.prompts.colors import COLORS
 from vipbench.report.text import csv_table, plot_text
 from vipbench.runfolder.summary import ALL
 
@@ -77,16 +79,36 @@ def plot_files(found: History, out: Path, name: str = "history") -> list[Path]:
     return paths
 
 
+def own_color(group: str) -> str | None:
+    """Return `#rrggbb` of a kind of mark that is a colour, such as `color=red`; None: it is not."""
+    from matplotlib.colors import CSS4_COLORS, to_hex
+
+    name = group.partition("=")[2]
+    if name in COLORS:
+        red, green, blue = COLORS[name]
+        return f"#{red:02x}{green:02x}{blue:02x}"
+    _, _, digits = name.rpartition("=")  # `green=#00ff00`, too
+    if re.fullmatch("#[0-9a-fA-F]{6}", digits):
+        return digits.lower()
+    return to_hex(CSS4_COLORS[name]) if name in CSS4_COLORS else None
+
+
 def _panel(axes: "Axes", whole: list[HistoryRow], marks: list[list[HistoryRow]]) -> None:
     from matplotlib import colormaps
+    from matplotlib.patheffects import Normal, Stroke
 
     for number, series in enumerate(marks):
         known = [row for row in series if row.accuracy is not None]
+        own = own_color(series[0].group)
+        # Yellow and lime are hardly seen on white without an edge.
+        edge = [Stroke(linewidth=1.6, foreground="#555555"), Normal()]
         axes.plot(
             [row.step for row in known],
             [100 * (row.accuracy or 0) for row in known],
-            color=colormaps["tab20"](number % 20),
-            linewidth=0.8,
+            color=own or colormaps["tab20"](number % 20),
+            linewidth=0.9,
+            linestyle="-" if own else "--",
+            path_effects=edge if own else [],
             label=plot_text(series[0].group),
         )
     for row in whole:

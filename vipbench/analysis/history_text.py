@@ -17,7 +17,24 @@ from vipbench.report.text import (
 from vipbench.runfolder.summary import ALL
 
 STEPS = ("step", "accuracy", "n", "Δ start", "p", "Δ best", "p")
-MARKS = ("kind of mark", "first", "best", "last", "drop from start", "from best")
+SHORT = ("first", "best", "lowest", "last", "drop")
+
+
+def overview(found: History) -> Grid:
+    """Lay out the tasks in short, a row each; numbers in brackets are steps."""
+    wholes = [series for series in found.series() if series[0].group == ALL]
+    usual = wholes[0][0]
+    rows = []
+    for series in wholes:
+        row = series[0]
+        how = [row.style] * (row.style != usual.style) + [row.metric] * (row.metric != usual.metric)
+        rows.append((f"{row.task} ({', '.join(how)})" if how else row.task, *_short(series)))
+    data = ", synthetic data" if any(series[0].synthetic for series in wholes) else ""
+    title = (
+        f"accuracy, %, at {len(found.steps)} steps from {found.steps[0]:,} to "
+        f"{found.steps[-1]:,} ({usual.style}, {usual.metric}{data})"
+    )
+    return Grid(title, ("task", *SHORT), rows, words=(0,))
 
 
 def tables(found: History) -> list[Grid]:
@@ -29,7 +46,8 @@ def tables(found: History) -> list[Grid]:
         marks = [s for s in series if s[0].task == whole[0].task and s[0].group != ALL]
         if marks:
             title = f"{whole[0].task}: by kind of mark, %"
-            grids.append(Grid(title, MARKS, [_short(each) for each in marks], words=(0,)))
+            rows = [(each[0].group, *_short(each)) for each in marks]
+            grids.append(Grid(title, ("kind of mark", *SHORT), rows, words=(0,)))
     return grids
 
 
@@ -51,20 +69,25 @@ def _cells(row: HistoryRow) -> tuple[str, ...]:
 
 
 def _short(series: Sequence[HistoryRow]) -> tuple[str, ...]:
+    """Return first, best, lowest and last accuracy, and the step of the first drop."""
     known = [row for row in series if row.accuracy is not None]
     best = max(known, key=lambda row: row.accuracy or 0, default=None)
+    lowest = min(known, key=lambda row: row.accuracy or 0, default=None)
+    drop = _first_drop(series)
     return (
-        series[0].group,
         percent(series[0].accuracy),
-        MISSING if best is None else f"{percent(best.accuracy)} ({best.step:,})",
+        *(
+            MISSING if row is None else f"{percent(row.accuracy)} ({row.step:,})"
+            for row in (best, lowest)
+        ),
         percent(series[-1].accuracy),
-        _first_step(series, "dropped_from_start"),
-        _first_step(series, "dropped_from_best"),
+        MISSING if drop is None else f"{drop.step:,}",
     )
 
 
-def _first_step(series: Sequence[HistoryRow], field: str) -> str:
-    return next((f"{row.step:,}" for row in series if getattr(row, field)), MISSING)
+def _first_drop(series: Sequence[HistoryRow]) -> HistoryRow | None:
+    """Return the first row that has dropped from the start, or from the best so far."""
+    return next((row for row in series if row.dropped_from_start or row.dropped_from_best), None)
 
 
 def legend(found: History) -> str:
@@ -73,23 +96,53 @@ def legend(found: History) -> str:
 
 
 def sentences(found: History) -> list[str]:
-    """Say the first drop of each task and kind of mark, or that there is none."""
+    """Say the first drops of each task in a sentence, with its kinds of mark; or that none is."""
     said = []
-    for series in found.series():
-        row = next((row for row in series if row.dropped_from_start), None)
-        if row is not None:
-            said.append(
-                f"{row.label}: the first drop from the start (step {series[0].step:,}) is at step "
-                f"{row.step:,}: {points(row.from_start)} points, p {p_text(row.p_start)}"
-            )
-        row = next((row for row in series if row.dropped_from_best), None)
-        if row is not None:
-            said.append(
-                f"{row.label}: the first drop from the best so far (step {row.best_step:,}) is at "
-                f"step {row.step:,}: {points(row.from_best)} points, p {p_text(row.p_best)}"
-            )
+    every = found.series()
+    for whole in (series for series in every if series[0].group == ALL):
+        marks = [
+            f"{series[0].group} (step {drop.step:,})"
+            for series in every
+            if series[0].task == whole[0].task
+            and not _is_whole(series, whole)
+            and (drop := _first_drop(series)) is not None
+        ]
+        drops = _drops(whole)
+        if marks:
+            first = drops or "no drop as a whole"
+            said.append(f"{whole[0].task}: {first}; kinds of mark with a drop: {', '.join(marks)}")
+        elif drops:
+            said.append(f"{whole[0].task}: {drops}")
     none = f"no drop beyond doubt, at level {found.alpha:g} for all steps together"
     return said or [none]
+
+
+def _is_whole(series: Sequence[HistoryRow], whole: Sequence[HistoryRow]) -> bool:
+    """Say whether a series is a task, or a kind of mark that all of its samples have."""
+    return all(
+        (row.n, row.n_errors) == (all_.n, all_.n_errors)
+        for row, all_ in zip(series, whole, strict=True)
+    )
+
+
+def _drops(series: Sequence[HistoryRow]) -> str:
+    """Say the first drop from the start, and the first from the best so far; once if one."""
+    start = next((row for row in series if row.dropped_from_start), None)
+    best = next((row for row in series if row.dropped_from_best), None)
+    from_start = from_best = ""
+    first = series[0].step
+    if start is not None:
+        change = f"{points(start.from_start)} points, p {p_text(start.p_start)}"
+        if best is not None and (best.step, best.best_step) == (start.step, first):
+            return f"drops at step {start.step:,} from the start, the best so far ({change})"
+        from_start = f"from the start (step {first:,}) at step {start.step:,} ({change})"
+    if best is not None:
+        from_best = (
+            f"from the best so far (step {best.best_step:,}) at step {best.step:,} "
+            f"({points(best.from_best)} points, p {p_text(best.p_best)})"
+        )
+    both = " and ".join(filter(None, (from_start, from_best)))
+    return f"drops {both}" if both else ""
 
 
 def markdown(found: History) -> str:
@@ -106,6 +159,7 @@ def markdown(found: History) -> str:
             "follow.",
             markdown_list(sentences(found)),
             markdown_list(found.notes),
+            markdown_section(overview(found)),
             *map(markdown_section, tables(found)),
         ]
     )

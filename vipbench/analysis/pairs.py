@@ -3,13 +3,15 @@
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from vipbench import files
+from vipbench.analysis.overlap import extend_samples, extend_tasks, listed, other_protocol
 from vipbench.errors import RunError, nearest
 from vipbench.report.names import Called, called, called_as
 from vipbench.report.text import percent
 from vipbench.runfolder import manifest as manifests
+from vipbench.runfolder.differing import told
 from vipbench.runfolder.folder import SCORES
 from vipbench.runfolder.judge_file import (
     JUDGE_METRIC,
@@ -27,6 +29,9 @@ from vipbench.stats.comparisons import Paired, paired
 from vipbench.stats.intervals import share_bound
 
 SHOWN_IDS = 3
+PARTIAL = "`vipbench compare --partial` takes what both have"
+Overlap = Literal["all", "one", "any"]
+"""What two runs must have in common; see `pair_runs`."""
 
 
 class AskedSample(NamedTuple):
@@ -136,7 +141,7 @@ class Pairing(NamedTuple):
     metric: str
     pairs: tuple[Pair, ...]
     n_base_only: int
-    """Samples that only one of the runs has; 0 unless overlap in part was asked for."""
+    """Samples that only one of the runs has, and that are left out."""
     n_new_only: int
 
     @property
@@ -258,7 +263,7 @@ def rounding_of(side: Side, tail: float) -> Rounding:
 
 
 def pair_runs(
-    base: Side, new: Side, *, metric: str | None = None, partial: bool = False
+    base: Side, new: Side, *, metric: str | None = None, overlap: Overlap = "all"
 ) -> list[Pairing]:
     """Pair two runs on all of their tasks.
 
@@ -266,7 +271,8 @@ def pair_runs(
         base: One run.
         new: The other; it may be the same one under another style.
         metric: None: the headline metric of each task.
-        partial: Leave out what only one of them has: tasks, samples.
+        overlap: What they must have in common: `all` tasks and samples; `one`: all that one of
+            them has, the other may have been extended, under the same protocol; `any`: something.
 
     Grades of different judges are not paired.
 
@@ -274,9 +280,7 @@ def pair_runs(
         RunError: They cannot be paired; the message says how they differ.
     """
     both = [task for task in base.manifest.tasks if task in new.manifest.tasks]
-    lone = sorted(base.manifest.tasks.keys() ^ new.manifest.tasks.keys())
-    if lone and not (partial and both):
-        raise _refused(base, new, f"tasks that only one of them has: {', '.join(lone)}", partial)
+    _check_tasks(base, new, both, overlap)
     pairings, graders = [], (base.graded_by(), new.graded_by())
     for task in both:
         _check_task(base, new, task)
@@ -284,11 +288,11 @@ def pair_runs(
         if name in JUDGE_METRICS and graders[0] != graders[1]:
             continue
         if name and all((task, name) in side.lines for side in (base, new)):
-            pairings.append(_pair_task(base, new, task, name, partial=partial))
+            pairings.append(_pair_task(base, new, task, name, overlap))
     if not pairings and graders[0] != graders[1] and (metric or JUDGE_METRIC) in JUDGE_METRICS:
         labels = judge_labels(graders)
         who = f"the judge is {labels[graders[0]]} in one, {labels[graders[1]]} in the other"
-        raise _refused(base, new, f"{who} · have both graded by one (`vipbench score`)", True)
+        raise _refused(base, new, f"{who} · have both graded by one (`vipbench score`)")
     if not pairings:
         known = {name for side in (base, new) for _, name in side.lines}
         what = f"metric {metric!r}{nearest(metric, known)}" if metric else "task under these styles"
@@ -296,38 +300,92 @@ def pair_runs(
     return pairings
 
 
+def _check_tasks(base: Side, new: Side, both: Sequence[str], overlap: Overlap) -> None:
+    """Refuse runs whose tasks differ by more than is allowed."""
+    lone = {
+        side.name: [task for task in side.manifest.tasks if task not in both]
+        for side in (base, new)
+    }
+    missing = sorted(task for tasks in lone.values() for task in tasks)
+    if not missing or (overlap == "any" and both):
+        return
+    what = f"tasks that only one of them has: {', '.join(missing)}"
+    if overlap != "one":
+        raise _refused(base, new, what, PARTIAL)
+    if both and not all(lone.values()):
+        _check_protocol(base, new, what, both)
+        return
+    commands = (
+        extend_tasks(side.folder, side.manifest, lone[other.name])
+        for side, other in ((new, base), (base, new))
+        if side.kept is None
+    )
+    raise _refused(base, new, what, _extend(commands))
+
+
+def _check_protocol(base: Side, new: Side, what: str, both: Sequence[str]) -> None:
+    """Refuse runs that were asked in another way, where one of them has more than the other."""
+    found = other_protocol(differences(base, new), both)
+    if found:
+        advice = "run both in one way, on the same tasks and samples"
+        raise _refused(base, new, f"{what}; and the protocol differs: {told(found)}", advice)
+
+
+def _extend(commands: Iterable[str]) -> str:
+    """Advise to extend a run, by the first command that there is."""
+    command = next(filter(None, commands), "")
+    return f"extend one of them: `{command}` (…: its data and further options)" if command else ""
+
+
 def _check_task(base: Side, new: Side, task: str) -> None:
     one, other = base.manifest.tasks[task], new.manifest.tasks[task]
     if one.version != other.version:
         versions = f"{task} is version {one.version} in one, {other.version} in the other"
-        raise _refused(base, new, f"{versions} · run both with one version of the task", True)
+        raise _refused(base, new, f"{versions} · run both with one version of the task")
     if one.synthetic != other.synthetic:
-        raise _refused(base, new, f"{task} is synthetic data in one, real data in the other", True)
+        raise _refused(base, new, f"{task} is synthetic data in one, real data in the other")
 
 
 def _headline_metric(base: Side, new: Side, task: str) -> str | None:
     one, other = base.headline_metric(task), new.headline_metric(task)
     if one and other and one != other:
         shared = [name for of, name in base.lines if of == task and (of, name) in new.lines]
-        advice = (
-            f" · `vipbench compare --metric {shared[0]}` takes what both have" if shared else ""
-        )
-        raise _refused(
-            base, new, f"the metric of {task} is {one} in one, {other} in the other{advice}", True
-        )
+        advice = f"`vipbench compare --metric {shared[0]}` takes what both have" if shared else ""
+        what = f"the metric of {task} is {one} in one, {other} in the other"
+        raise _refused(base, new, what, advice)
     return one
 
 
-def _pair_task(base: Side, new: Side, task: str, metric: str, *, partial: bool) -> Pairing:
+def _check_samples(base: Side, new: Side, task: str, metric: str, overlap: Overlap) -> None:
+    """Refuse runs whose samples of a task differ by more than is allowed."""
     base_lines, new_lines = base.lines[task, metric], new.lines[task, metric]
-    lone = [id_ for id_ in (*base_lines, *new_lines) if (id_ in base_lines) != (id_ in new_lines)]
+    base_only = [id_ for id_ in base_lines if id_ not in new_lines]
+    new_only = [id_ for id_ in new_lines if id_ not in base_lines]
+    lone, n_shared = [*base_only, *new_only], len(base_lines) - len(base_only)
+    if not lone or (overlap == "any" and n_shared):
+        return
+    what = (
+        f"{len(lone):,} samples of {task} are in one of them only, such as {_ids(lone)} "
+        f"({len(base_lines):,} and {len(new_lines):,} samples)"
+    )
+    if overlap != "one":
+        raise _refused(base, new, what, PARTIAL)
+    if n_shared and not (base_only and new_only):
+        _check_protocol(base, new, what, [task])
+        return
+    sides = sorted([(new, base, base_only), (base, new, new_only)], key=lambda each: len(each[2]))
+    commands = (
+        extend_samples(side.folder, side.manifest, other.manifest, missing)
+        for side, other, missing in sides
+        if side.kept is None
+    )
+    raise _refused(base, new, what, _extend(commands))
+
+
+def _pair_task(base: Side, new: Side, task: str, metric: str, overlap: Overlap) -> Pairing:
+    base_lines, new_lines = base.lines[task, metric], new.lines[task, metric]
+    _check_samples(base, new, task, metric, overlap)
     shared = [id_ for id_ in base_lines if id_ in new_lines]
-    if lone and not (partial and shared):
-        what = (
-            f"{len(lone):,} samples of {task} are in one of them only, such as "
-            f"{_ids(lone)} ({len(base_lines):,} and {len(new_lines):,} samples)"
-        )
-        raise _refused(base, new, what, partial)
     pairs = tuple(Pair(base_lines[id_], new_lines[id_]) for id_ in shared)
     permuted = base.permutes(task) or new.permutes(task)
     changed = [
@@ -341,7 +399,7 @@ def _pair_task(base: Side, new: Side, task: str, metric: str, *, partial: bool) 
             f"{len(changed):,} samples of {task} have another image or another right answer, such "
             f"as {_ids(changed)}: the data differ"
         )
-        raise _refused(base, new, what, True)
+        raise _refused(base, new, what)
     return Pairing(
         base=base,
         new=new,
@@ -351,6 +409,24 @@ def _pair_task(base: Side, new: Side, task: str, metric: str, *, partial: bool) 
         n_base_only=len(base_lines) - len(shared),
         n_new_only=len(new_lines) - len(shared),
     )
+
+
+def left_out_notes(pairings: Sequence[Pairing]) -> list[str]:
+    """Say which samples of two runs are left out, since only one of them has them."""
+    groups: dict[tuple[int, int, int], list[str]] = defaultdict(list)
+    for found in pairings:
+        groups[len(found.pairs), found.n_base_only, found.n_new_only].append(found.task)
+    notes = []
+    for (n, *more), tasks in groups.items():
+        whose = [
+            f"{k:,} more are in {side.name} alone"
+            for side, k in zip((pairings[0].base, pairings[0].new), more, strict=True)
+            if k
+        ]
+        if whose:
+            where = listed(tasks, [found.task for found in pairings])
+            notes.append(f"{where}: on the {n:,} samples that both runs have; {', '.join(whose)}")
+    return notes
 
 
 def change(pairs: Iterable[Pair]) -> Paired | None:
@@ -368,9 +444,9 @@ def is_unparsed(line: ScoreLine) -> bool:
     return line.value is not None and line.answer is None
 
 
-def _refused(base: Side, new: Side, difference: str, partial: bool) -> RunError:
-    advice = "" if partial else " · `vipbench compare --partial` takes what both have"
-    return RunError(f"{base.name} and {new.name} cannot be paired: {difference}{advice}")
+def _refused(base: Side, new: Side, difference: str, advice: str = "") -> RunError:
+    parts = [f"{base.name} and {new.name} cannot be paired: {difference}", advice]
+    return RunError(" · ".join(filter(None, parts)))
 
 
 def _ids(ids: Iterable[str]) -> str:

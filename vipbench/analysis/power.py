@@ -1,9 +1,9 @@
 """What a run can show: the smallest drop that a comparison finds, the samples that one needs."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-from vipbench.analysis.pairs import Side, change, pair_runs, read_side
+from vipbench.analysis.pairs import Pairing, Side, change, left_out_notes, pair_runs, read_side
 from vipbench.report.text import MISSING
 from vipbench.stats.intervals import clustered_mean
 from vipbench.stats.power import Design
@@ -37,6 +37,7 @@ def power_of_runs(
     discordance: float | None = None,
     alpha: float = 0.05,
     power: float = 0.8,
+    say: Callable[[str], None] = lambda note: None,
 ) -> list[PowerRow]:
     """Say for each task of a run, under its headline style and metric, what it can show.
 
@@ -48,12 +49,19 @@ def power_of_runs(
         discordance: Assumed share of changed answers; None: as measured, else several.
         alpha: Level of the one-sided test.
         power: Probability with which a drop is found.
+        say: Is told which samples are left out, since only one of the two runs has them.
 
     Raises:
         RunError: A run cannot be read, or the two cannot be paired.
     """
     side = read_side(base)
-    designs = _assumed(side, discordance) if new is None else _measured(side, new, discordance)
+    if new is None:
+        designs = _assumed(side, discordance)
+    else:
+        pairings = pair_runs(side, read_side(new), overlap="one")
+        for note in left_out_notes(pairings):
+            say(note)
+        designs = _measured(pairings, discordance)
     measured = new is not None and discordance is None
     return [
         _row(design._replace(alpha=alpha, power=power), drop, task, n_clusters, measured=measured)
@@ -103,8 +111,10 @@ def _assumed(side: Side, discordance: float | None) -> Iterator[tuple[str, int, 
             yield task, mean.n_clusters, Design(mean.n, share, effect)
 
 
-def _measured(side: Side, new: str, discordance: float | None) -> Iterator[tuple[str, int, Design]]:
-    for pairing in pair_runs(side, read_side(new)):
+def _measured(
+    pairings: Sequence[Pairing], discordance: float | None
+) -> Iterator[tuple[str, int, Design]]:
+    for pairing in pairings:
         difference = change(pairing.pairs)
         if difference is not None:
             # A net difference is what is looked for; it is not part of the design.

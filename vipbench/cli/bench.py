@@ -37,7 +37,7 @@ def bench(
     from vipbench.validation import checked
 
     fields = read_fields(BenchSettings, raw)
-    settings = checked(BenchSettings, fields, "vipbench bench")
+    settings = checked(BenchSettings, fields, "vipbench bench", places=raw.places)
     report = measure(settings, json, fresh=fresh, console=CONSOLE)
     _print_report(report)
     put(json)

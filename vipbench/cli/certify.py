@@ -65,7 +65,9 @@ def certify(
     from vipbench.validation import checked
 
     fields = read_fields(RunSettings, raw)
-    settings = with_defaults(checked(RunSettings, fields, "vipbench certify"), CONSOLE)
+    settings = with_defaults(
+        checked(RunSettings, fields, "vipbench certify", places=raw.places), CONSOLE
+    )
     path, certificate = certificates.certify(settings, n, out, console=CONSOLE)
     print_columns(list(certificates.report(certificate).items()))
     flips = [

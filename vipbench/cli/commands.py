@@ -20,7 +20,7 @@ from vipbench.errors import VipbenchError, alternatives, closest_choice, details
 UsageError: Any = typer.BadParameter.__bases__[0]
 """The parser's: an option that there is not, one value too many. It knows usage and help."""
 JOB = "job file"
-"""How `ctx.meta` names the file that options come from."""
+"""How `ctx.meta` names where options of a job file were written: name -> `job.yaml:3`."""
 _NOT_ASKED = (
     *("help", "version", "install_completion", "show_completion", "show_config", "job"),
     *("push", "yes"),  # what is sent is asked for where it is sent
@@ -194,7 +194,7 @@ def _origin(context: Any, parameter: Any) -> str:
     if source == "ENVIRONMENT":
         return str(parameter.envvar)
     if source == "DEFAULT_MAP" and JOB in context.meta:
-        return f"{context.meta[JOB]}: {str(long_name(parameter)).lstrip('-')}"
+        return f"{context.meta[JOB][parameter.name]}: {str(long_name(parameter)).lstrip('-')}"
     return long_name(parameter)
 
 

@@ -186,7 +186,7 @@ def _draw_lost(result: "Gate", folder: Path, *, embed_images: bool) -> None:
 
 
 def _print_gate(result: "Gate") -> None:
-    from vipbench.analysis.gate_text import difference_lines, table
+    from vipbench.analysis.gate_text import difference_lines, finding_lines, overlap_lines, table
     from vipbench.report.terminal import grid_table
 
     for line in difference_lines(result):
@@ -197,6 +197,7 @@ def _print_gate(result: "Gate") -> None:
         say(f"rounding: {line}")
     if result.rows:
         print_tables(grid_table(table(result)))
-    for finding in result.findings:
-        word = "FAIL" if finding.failed else "warning"
-        say(f"{word}: {finding.task}: {finding.message}")
+    for line in overlap_lines(result):
+        say(line)
+    for word, text in finding_lines(result):
+        say(f"{word}: {text}")

@@ -8,8 +8,7 @@ import typer
 
 from vipbench.cli.app import app
 from vipbench.cli.options import Log, listed
-from vipbench.cli.printing import print_tables, put, say
-from vipbench.console import one_line
+from vipbench.cli.printing import print_columns, print_tables, put, say
 
 if TYPE_CHECKING:
     from vipbench.analysis.history import History
@@ -49,17 +48,20 @@ def history(
             show_default="only printed",
         ),
     ] = None,
+    details: Annotated[
+        bool, typer.Option("--details", help="Print every step, and every kind of mark.")
+    ] = False,
     log: Log = None,
 ) -> None:
     """Show accuracy over the steps of a training, and where it has dropped beyond doubt.
 
-    Each step is held against the first one and against the best before it, sample by sample; a
-    drop is marked by a star.
+    Each step is held against the first one and against the best before it, sample by sample. What
+    has dropped comes first, then a row for each task; the files of -o have all of it.
     """
     from vipbench.analysis.history import finished
     from vipbench.analysis.history import history as histories
     from vipbench.analysis.history_files import write
-    from vipbench.analysis.history_text import legend, sentences, tables
+    from vipbench.analysis.history_text import legend, overview, sentences, tables
     from vipbench.report.terminal import grid_table
     from vipbench.trackers.session import Session
 
@@ -68,10 +70,13 @@ def history(
     found = histories(finished(runs, say), by=axes, alpha=alpha)
     for note in found.notes:
         say(note)
-    print_tables(*map(grid_table, tables(found)), columns=80)
-    put(legend(found))
-    for sentence in sentences(found):
-        put(one_line(sentence))
+    print_columns([(sentence,) for sentence in sentences(found)])
+    grids = [overview(found), *(tables(found) if details else ())]
+    print_tables(*map(grid_table, grids), columns=80)
+    if details:
+        put(legend(found))
+    elif out is None:
+        put("every step and kind of mark: --details, or -o FOLDER for files and the plot")
     if out is not None:
         for path in write(found, out):
             put(path)

@@ -80,7 +80,7 @@ def import_answers(
         "variables": raw.variables,
     }
     fields["tasks"] = _with_joint(answers, fields["include"])
-    settings = checked(RunSettings, fields, "vipbench import")
+    settings = checked(RunSettings, fields, "vipbench import", places=raw.places)
     print_results(loop.run(settings, console=CONSOLE))
 
 

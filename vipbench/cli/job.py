@@ -1,6 +1,7 @@
 """A run from a file: the options of a command as YAML, and the other way round."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ from vipbench.errors import RunError, nearest, shown
 _HOLDS_KEY = re.compile(r"key|secret|password|auth|bearer|access.?token", re.IGNORECASE)
 _FROM_ENVIRONMENT = "env:"
 """Before the name of a variable that holds the value of a header, as `--header` reads it."""
+_OF_RUN = ("seeds", "dry_run", "log")
+"""Options that `run` has and `plan` has not."""
 
 
 def take_job(context: Any, _: Any, path: Path | None) -> Path | None:
@@ -18,27 +21,50 @@ def take_job(context: Any, _: Any, path: Path | None) -> Path | None:
     Raises RunError for a file that cannot be read, an unknown key, and a value of another kind.
     """
     if path is not None and not context.resilient_parsing:
-        context.meta[JOB] = str(path)
-        context.default_map = read_job(path, context.command)
+        context.default_map, context.meta[JOB] = read_job(path, context.command)
     return path
 
 
-def read_job(path: Path, command: Any) -> dict[str, Any]:
+def take_planned_job(context: Any, parameter: Any, path: Path | None) -> Path | None:
+    """Do the same for `plan`, which takes the job files of `run`."""
+    if path is not None and not context.resilient_parsing:
+        context.default_map, context.meta[JOB] = read_job(path, context.command, _OF_RUN)
+    return path
+
+
+def read_job(
+    path: Path, command: Any, others: Sequence[str] = ()
+) -> tuple[dict[str, Any], dict[str, str]]:
     """Read the options of a command as texts, as they would be typed; RunError names the mistakes.
 
     Keys are the long names, with `_` or `-`. What is null, or an empty list, is not given.
+
+    Args:
+        path: of the file.
+        command: that has the options.
+        others: keys that mean something to another command, which the same file is for.
+
+    Returns:
+        Values, and where each was written, as `job.yaml:3`, by the names of parameters; of `others`
+        only the latter.
     """
     from vipbench.validation import read_yaml
 
     content = read_yaml(path, RunError)
     options = {key_of(option): option for option in command.params if is_asked(option)}
     values: dict[str, Any] = {}
+    places: dict[str, str] = {}
     mistakes = []
     for key, value in content.items():
         name = key.replace("-", "_")
-        where = f"line {content.lines[key]}: "
-        if name not in options:
-            mistakes.append(f"{where}unknown key {key!r}{nearest(name, options)}")
+        where = f"{path}:{content.lines[key]}: "
+        if name in options:
+            places[options[name].name] = where.removesuffix(": ")
+        if name in others:
+            places |= {} if value is None else {name: where.removesuffix(": ")}
+        elif name not in options:
+            hint = nearest(name, options, f"vipbench {command.name} -h")
+            mistakes.append(f"{where}unknown key {key!r}{hint}")
         elif options[name].name in values:
             mistakes.append(f"{where}key {key!r} is there twice, with _ and with -")
         elif value is not None and value != []:
@@ -47,8 +73,8 @@ def read_job(path: Path, command: Any) -> dict[str, Any]:
             except ValueError as error:
                 mistakes.append(f"{where}{key} = {shown(value)} · {error}")
     if mistakes:
-        raise RunError(f"{path}: {'; and '.join(mistakes)}")
-    return values
+        raise RunError("; and ".join(mistakes))
+    return values, places
 
 
 def key_of(option: Any) -> str:

@@ -51,7 +51,7 @@ def kit(raw: RawValues) -> None:
     from vipbench.validation import checked
 
     fields = read_fields(KitSettings, raw)
-    settings = checked(KitSettings, fields, "vipbench kit")
+    settings = checked(KitSettings, fields, "vipbench kit", places=raw.places)
     _print(make_kit(settings, CONSOLE))
 
 

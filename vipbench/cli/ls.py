@@ -30,7 +30,7 @@ def list_things(
         typer.Option("--runs", metavar="DIR", help="The same.", show_default="results/runs"),
     ] = None,
 ) -> None:
-    """List tasks, styles, runners, suites or runs; of these the newest first."""
+    """List tasks, styles, runners, suites or runs; of these the last changed first."""
     from vipbench.cli.ls_runs import list_runs
 
     if place is not None and (folder is not None or what != "runs"):

@@ -31,13 +31,13 @@ class _Listed(NamedTuple):
     called: "Called"
     score: str
     state: str
-    started: str
-    """UTC, ISO 8601."""
+    changed: str
+    """When: UTC, ISO 8601."""
     tasks: str
 
 
 def list_runs(folder: Path | None) -> None:
-    """Print the runs in a folder and in the folders there that are none, the newest first.
+    """Print the runs in a folder and in the folders there that are none, last changed first.
 
     One that cannot be read is named on stderr.
 
@@ -58,8 +58,8 @@ def list_runs(folder: Path | None) -> None:
     if not found:
         put(f"no runs in {root}")
         return
-    found.sort(key=lambda each: each[1].started, reverse=True)  # stable: by name within a second
-    put(f"runs in {root}, newest first:")
+    found.sort(key=lambda each: each[1].changed, reverse=True)  # stable: by name within a second
+    put(f"runs in {root}, last changed first:")
     _print(found)
 
 
@@ -84,7 +84,7 @@ def _run_folders(root: Path) -> Iterator[Path]:
 def _listed(folder: Path) -> _Listed:
     from vipbench.report.names import called
     from vipbench.runfolder import manifest as manifests
-    from vipbench.runfolder.progress import progress, states
+    from vipbench.runfolder.progress import last_change, progress, states
     from vipbench.runfolder.summary import read_headlines
 
     manifest = manifests.read(folder)
@@ -102,7 +102,7 @@ def _listed(folder: Path) -> _Listed:
         called=called(folder, manifest),
         score=_score(next(iter(headlines.values()), None)),
         state=", ".join(states(manifest, known, is_subset=is_subset)),
-        started=manifest.started,
+        changed=last_change(folder, manifest),
         tasks=_tasks([*headlines] or list(manifest.tasks)),
     )
 
@@ -138,7 +138,7 @@ def _print(found: Sequence[tuple[Path, _Listed]]) -> None:
     longest = [max(map(len, column)) for column in zip(*table, strict=True)]
     widths = [min(have, most) for have, most in zip(longest[1:], WIDEST, strict=True)]
     widths.insert(0, min(longest[0], max(20, total - sum(widths) - len(GAP) * len(widths))))
-    wheres = ["", *(f"{path} · {run.tasks} · {_minute(run.started)}" for path, run in found)]
+    wheres = ["", *(f"{path} · {run.tasks} · {_minute(run.changed)}" for path, run in found)]
     for cells_of_run, where in zip(table, wheres, strict=True):
         wrapped = [_wrapped(cell, width) for cell, width in zip(cells_of_run, widths, strict=True)]
         for line in zip_longest(*wrapped, fillvalue=""):

@@ -1,13 +1,16 @@
-"""`vipbench name`: say what tables call a run."""
+"""`vipbench name`: print or say what tables call a run."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from vipbench.cli.app import app
 from vipbench.cli.printing import put
 from vipbench.errors import RunError
+
+if TYPE_CHECKING:
+    from vipbench.runfolder.manifest import Manifest
 
 
 @app.command("name")
@@ -17,30 +20,50 @@ def name_run(
     ],
     name: Annotated[
         str | None,
-        typer.Argument(metavar="NEW", help="What tables call its model.", show_default="as it is"),
+        typer.Argument(
+            metavar="NEW",
+            help="What tables call its model; '' removes it.",
+            show_default="as it is",
+        ),
     ] = None,
     step: Annotated[
         str | None,
         typer.Option(
-            "--step", metavar="N", help="Training step of the checkpoint.", show_default="as it is"
+            "--step",
+            metavar="N",
+            help="Training step of the checkpoint; '' removes what was said.",
+            show_default="as it is",
         ),
     ] = None,
+    remove: Annotated[
+        bool, typer.Option("--remove", help="Remove the name: it is called after its model again.")
+    ] = False,
 ) -> None:
-    """Say what tables, plots and reports call the model of a run; nothing else of it changes."""
-    from vipbench.report.names import called
-    from vipbench.runfolder import manifest as manifests
-    from vipbench.runfolder.name_file import check_name, check_step, write_name
+    """Print or say what tables, plots and reports call the model of a run.
 
-    if name is None and step is None:
+    Nothing else of the run changes.
+    """
+    from vipbench.runfolder import manifest as manifests
+    from vipbench.runfolder.name_file import check_name, check_step, remove_name, write_name
+
+    if remove and name:
         raise RunError(
-            f"{folder}: neither a name nor a step is given · expected one of the two · "
-            f"`vipbench name {folder} NEW`, or --step N"
+            f"--remove: the name {name!r} is given, too · expected one of the two · leave one out"
         )
     manifest = manifests.read(folder)
-    write_name(
-        folder,
-        None if name is None else check_name(name, "NEW"),
-        None if step is None else check_step(step, "--step"),
-    )
-    known = called(folder, manifest)
-    put(f"{folder}: {known.name}" + ("" if known.step is None else f", step {known.step:,}"))
+    new_name = check_name(name, "NEW") if name else None
+    new_step = check_step(step, "--step") if step else None
+    remove_name(folder, name=remove or name == "", step=step == "")
+    write_name(folder, new_name, new_step)
+    put(_line(folder, manifest))
+
+
+def _line(folder: Path, manifest: "Manifest") -> str:
+    """Say what a run is called, and where that comes from."""
+    from vipbench.report.names import called_as, sources
+    from vipbench.runfolder.name_file import read_name
+
+    given = read_name(folder)
+    known, (of_name, of_step) = called_as(given, manifest), sources(given, manifest)
+    step = "step not known" if known.step is None else f"step {known.step:,} ({of_step})"
+    return f"{folder}: {known.name} ({of_name}), {step}"

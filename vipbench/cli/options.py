@@ -48,6 +48,8 @@ class RawValues(dict[str, Any]):
     """Name -> variable or key of a job file that the value came from, instead of being typed."""
     variables: Mapping[str, str] = {}
     """The variables that were used, and their values."""
+    places: Mapping[str, str] = {}
+    """Key of a field, such as `endpoint.timeout` -> origin, else what the user types."""
 
 
 def side_option(words: str, unset: str) -> Any:
@@ -205,6 +207,10 @@ def record_command(
                 command = typer.main.get_command(alone)
                 context = command.make_context(info_name, args, parent, **extra)
                 said.origins, said.variables = origins(context), used_variables(context)
+                said.places = {
+                    ".".join(option.path): said.origins.get(option.name, option.flags[-1])
+                    for option in options
+                }
                 return context
 
         app.command(name, cls=LazyCommand, help=function.__doc__)(lambda: None)

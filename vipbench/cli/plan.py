@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vipbench.cli.app import app
+from vipbench.cli.commands import JOB
+from vipbench.cli.job import take_planned_job
 from vipbench.cli.judge import judge_settings
 from vipbench.cli.options import RawValues, field_options, read_fields, record_command, typed_words
-from vipbench.cli.printing import CONSOLE, put, put_json
+from vipbench.cli.printing import CONSOLE, put, put_json, say
 from vipbench.cli.run import HEADINGS
 
 if TYPE_CHECKING:
@@ -19,9 +21,22 @@ if TYPE_CHECKING:
 OWN = ("devices", "bench", "published", "comparable_only", "slurm", "as_json")
 
 
-@record_command(app, "plan", headings={**HEADINGS, **dict.fromkeys(OWN, "The plan")})
+@record_command(
+    app, "plan", before={"job": "model"}, headings={**HEADINGS, **dict.fromkeys(OWN, "The plan")}
+)
 def plan(
     raw: RawValues,
+    context: typer.Context,
+    job: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="JOB",
+            is_eager=True,
+            callback=take_planned_job,
+            help="YAML file of options, as `vipbench run` takes it.",
+            show_default=False,
+        ),
+    ] = None,
     devices: Annotated[
         str | None,
         typer.Option(
@@ -74,7 +89,10 @@ def plan(
     if ":" in fields["runner"]:
         sys.path.append(str(Path.cwd()))  # where a user's own runner usually lies
     settings = with_defaults(
-        checked(RunSettings, fields | {"variables": raw.variables}, "vipbench plan"), CONSOLE
+        checked(
+            RunSettings, fields | {"variables": raw.variables}, "vipbench plan", places=raw.places
+        ),
+        CONSOLE,
     )
     options = PlanOptions(
         typed=_typed(raw),
@@ -84,6 +102,8 @@ def plan(
         comparable_only=comparable_only,
         slurm=slurm,
     )
+    if (seeds := context.meta.get(JOB, {}).get("seeds")) is not None:
+        say(f"{seeds}: seeds: are not planned: what follows is of one run")
     made = make_plan(settings, options, CONSOLE)
     if as_json:
         put_json(made.model_dump(mode="json"))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vipbench.cli.app import app
-from vipbench.cli.printing import print_columns
+from vipbench.cli.printing import print_columns, say
 from vipbench.errors import RunError
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def power(
         raise RunError("vipbench power: expected either a run or --n · give one of them")
     if base is not None:
         rows = powers.power_of_runs(
-            base, new, drop=drop, discordance=discordance, alpha=alpha, power=power_
+            base, new, drop=drop, discordance=discordance, alpha=alpha, power=power_, say=say
         )
     else:
         rows = powers.power_of_numbers(

@@ -137,7 +137,9 @@ def run(
         fields["device"] = _device_of_rank(fields["device"])
     if ":" in fields["runner"]:
         sys.path.append(str(Path.cwd()))  # where a user's own runner usually lies
-    asked = checked(RunSettings, fields | {"variables": raw.variables}, "vipbench run")
+    asked = checked(
+        RunSettings, fields | {"variables": raw.variables}, "vipbench run", places=raw.places
+    )
     if show_config:
         put(config_text(context))
         return

@@ -10,6 +10,7 @@ from vipbench.cli.judge import judge_settings
 from vipbench.cli.options import Log, RawValues, listed, read_fields, record_command
 from vipbench.cli.printing import CONSOLE, print_results, say
 from vipbench.cli.run import HEADINGS
+from vipbench.cli.watched import print_overview
 from vipbench.errors import CheckFailed, RunError
 from vipbench.option import Option
 
@@ -60,7 +61,7 @@ def watch(
     """Evaluate checkpoints as they are written, each once, when it is complete.
 
     That is, when its config and all of its weights are there and none of its files has changed
-    between two looks. Options are those of `vipbench run`.
+    between two looks. Options are those of `vipbench run`. At the end, a line for each checkpoint.
     """
     from vipbench.judge.options import JudgeOptions
     from vipbench.run.settings import RunSettings
@@ -72,16 +73,24 @@ def watch(
     fields = read_fields(RunSettings, raw)
     fields["judge"] = judge_settings(JudgeOptions(**fields["judge"]))
     fields["base"], base_run = split_base(fields["base"])
-    settings = checked(RunSettings, fields | {"variables": raw.variables}, "vipbench watch")
+    settings = checked(
+        RunSettings, fields | {"variables": raw.variables}, "vipbench watch", places=raw.places
+    )
     watched = Watched(folder, settings, parse_every(every), once, base_run)
     tracked = Tracked(listed("--log", log), say)
 
     def tell(results: "Results") -> None:
-        print_results(results)
+        if results.n_answered:  # else it was printed when it was evaluated
+            print_results(results)
         tracked.tell(results, watched.out)
 
     try:
-        outcome = watching(watched, CONSOLE, tell)
+        outcome = watching(
+            watched,
+            CONSOLE,
+            tell,
+            tell_end=lambda looked: print_overview(looked, base_run, watched.out),
+        )
     finally:
         tracked.end()
     if outcome.failures:

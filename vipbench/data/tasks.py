@@ -90,10 +90,10 @@ def find_files(include: Sequence[Path], folder: str, *others: str) -> dict[str, 
     return files
 
 
-def named_file(files: Mapping[str, Path], name: str, fault: str) -> Path:
-    """Return the file of a name; TaskError says `fault` and suggests the nearest name."""
+def named_file(files: Mapping[str, Path], name: str, fault: str, listing: str) -> Path:
+    """Return the file of a name; TaskError says `fault`, the nearest name, or what lists them."""
     if name not in files:
-        raise TaskError(f"{fault}{nearest(name, files)}")
+        raise TaskError(f"{fault}{nearest(name, files, listing)}")
     return files[name]
 
 
@@ -113,7 +113,7 @@ def load_task(name: str, include: Sequence[Path] = ()) -> TaskSpec:
     tasks = find_tasks(include)
     if name not in tasks and (other := _other_kind(name, include, "task")):
         raise TaskError(f"task {name!r} is unknown{other}")
-    path = named_file(tasks, name, f"task {name!r} is unknown")
+    path = named_file(tasks, name, f"task {name!r} is unknown", "vipbench ls tasks")
     content = read_yaml(path)
     mistakes = [
         *_name_mistakes(content, path),
@@ -221,7 +221,7 @@ def load_suite(name: str, include: Sequence[Path] = ()) -> Suite:
     suites = find_suites(include)
     if name not in suites and (other := _other_kind(name, include, "suite")):
         raise TaskError(f"suite {name!r} is unknown{other}")
-    path = named_file(suites, name, f"suite {name!r} is unknown")
+    path = named_file(suites, name, f"suite {name!r} is unknown", "vipbench ls suites")
     content = read_yaml(path)
     known = find_tasks(include)
     tasks = content.get("tasks")

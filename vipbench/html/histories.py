@@ -58,6 +58,8 @@ def curves(runs: Sequence[Run], out: Path) -> Curves:
                 "step, on the same samples, is expected"
             )
             continue
+        if found.is_part:
+            notes.append(f"{name}: some of its runs have more samples or tasks than all have")
         plot = f"history-{len(shown) + 1}"
         paths = plot_files(found, out / FOLDER / PLOTS, plot)
         plots[plot] = Plot([path.relative_to(out).as_posix() for path in paths])

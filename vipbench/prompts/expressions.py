@@ -261,7 +261,8 @@ def _read_part(
     words = _words(of)
     if part == text:
         words += [*known, *SWEEPS]
-    raise TaskError(f"style {text!r}: {part!r} is unknown{nearest(part, words)}")
+    hint = nearest(part, words, "vipbench ls styles" if part == text else "")
+    raise TaskError(f"style {text!r}: {part!r} is unknown{hint}")
 
 
 def _words(of: Shape) -> list[str]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Any, NamedTuple
 
+from vipbench.runfolder.folder import NAME
 from vipbench.runfolder.manifest import IMPORTED, Manifest, identity_digest
 from vipbench.runfolder.name_file import Name, read_name
 
@@ -60,17 +61,29 @@ def called(folder: Path, manifest: Manifest) -> Called:
 
 def called_as(given: Name, manifest: Manifest) -> Called:
     """Return what a run is called, of which somebody may have said so."""
-    name = manifest.name or manifest.identity.model
+    step, _ = _step_and_source(given, manifest)
+    return Called(manifest, given.name or _model_name(manifest), step, given.name is not None)
+
+
+def sources(given: Name, manifest: Manifest) -> tuple[str, str]:
+    """Say where the name of a run comes from, and where its step; empty where that is not known."""
+    return NAME if given.name else "after its model", _step_and_source(given, manifest)[1]
+
+
+def _model_name(manifest: Manifest) -> str:
+    return manifest.name or manifest.identity.model
+
+
+def _step_and_source(given: Name, manifest: Manifest) -> tuple[int | None, str]:
     # A model in memory may have been trained further than the folder that it came from.
     is_live = manifest.identity.settings.processor is not None
     steps = (
-        given.step,
-        step_of(given.name or ""),
-        manifest.step,
-        None if is_live else step_of(name),
+        (given.step, NAME),
+        (step_of(given.name or ""), "as the name says"),
+        (manifest.step, "as the folder of its model says"),
+        (None if is_live else step_of(_model_name(manifest)), "as the name of its model says"),
     )
-    step = next((each for each in steps if each is not None), None)
-    return Called(manifest, given.name or name, step, given.name is not None)
+    return next((each for each in steps if each[0] is not None), (None, ""))
 
 
 def name_of_folder(folder: Path) -> str:
@@ -262,7 +275,8 @@ def set_apart(manifest: Manifest, others: Iterable[Manifest]) -> str:
     own, theirs = _facts(manifest), [_facts(other) for other in others]
     different = [text for name, text in own.items() if any(other[name] != text for other in theirs)]
     if own in theirs:
-        different.append(f"identity {identity_digest(manifest.identity)[:8]}")
+        when = (manifest.finished or manifest.started)[:16].replace("T", " ")
+        different.append(f"of {when}")
     return ", ".join(text for text in different if text)
 
 
@@ -273,16 +287,25 @@ def _is_repetition(manifest: Manifest, other: Manifest) -> bool:
 
 def _facts(manifest: Manifest) -> dict[str, str]:
     """Return in words what may differ between runs that have model and protocol in common."""
-    identity = manifest.identity
+    identity, tasks = manifest.identity, list(manifest.identity.tasks)
+    styles = dict.fromkeys(style.name for each in identity.styles.values() for style in each)
     return {
         "runner": f"runner {identity.runner}",
         "path": f"path {manifest.path}" if manifest.path else "",
         "suite": f"suite {identity.suite}",
-        "tasks": ", ".join(identity.tasks) if len(identity.tasks) < 3 else "",
+        "tasks": ", ".join(tasks) if len(tasks) < 3 else f"{len(tasks)} tasks",
+        "styles": _few("style", list(styles), 3),
         "fits": f"fit {'/'.join(dict.fromkeys(identity.fits.values()))}" if identity.fits else "",
         "limit": "no limit" if identity.limit is None else f"limit {identity.limit}",
-        "ids": f"{len(identity.ids)} ids" if identity.ids else "all ids",
+        "ids": _few("id", identity.ids, 3) if identity.ids else "all ids",
     }
+
+
+def _few(noun: str, names: Sequence[str], most: int) -> str:
+    """Write `style none`, `styles demo, none`, or of more than a few `5 styles`."""
+    if len(names) > most:
+        return f"{len(names)} {noun}s"
+    return f"{noun}{'s' * (len(names) != 1)} {', '.join(names)}"
 
 
 def run_labels(runs: Sequence[Called]) -> list[str]:

@@ -71,10 +71,11 @@ def answer(session: Session, prepare_seconds: float, console: Console) -> Starte
         VipbenchError: The model broke its contract, or the disk is full.
     """
     started, begun, n_answered = session.started, time.monotonic(), 0
-    n_done = started.n_all - started.n_left
+    n_all = started.n_all - started.n_before
+    n_done = n_all - started.n_left
     responses = Appending(started.folder / RESPONSES)
     try:
-        with console.bar("answering", total=started.n_all, initial=n_done) as bar:
+        with console.bar("answering", total=n_all, initial=n_done) as bar:
 
             def write(lines: list[ResponseLine]) -> None:
                 nonlocal n_answered

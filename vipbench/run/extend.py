@@ -12,6 +12,7 @@ from vipbench.errors import RunError
 from vipbench.files import read_lines
 from vipbench.run.settings import RunSettings
 from vipbench.runfolder import manifest as manifests
+from vipbench.runfolder.differing import told
 from vipbench.runfolder.folder import MANIFEST, REQUESTS, RUN_ADVICE
 from vipbench.runfolder.lines import TrialId, trial_id
 from vipbench.runfolder.manifest import IMPORTED, Added, Identity, Manifest, trial_digest
@@ -227,9 +228,8 @@ def check_addition(earlier: Earlier, current: Identity) -> None:
             f"{folder}: is not finished · give the command that began it, then extend it"
         )
     if found := manifests.conflicts(manifest.identity, current, free=("limit", "ids")):
-        more = f"; and {len(found) - 1} more" * (len(found) > 1)
         raise RunError(
-            f"{folder}: cannot be extended by this command, which changes {found[0]}{more} · "
+            f"{folder}: cannot be extended by this command, which changes {told(found)} · "
             "expected further styles, tasks or samples, and all else as the run has it"
         )
     if earlier.fault:

@@ -14,6 +14,7 @@ from vipbench.run.unite import read_parts, requests, responses, unite
 from vipbench.runfolder import answers_file, bound, trials_file
 from vipbench.runfolder import manifest as manifests
 from vipbench.runfolder.answers_file import WrittenBatch
+from vipbench.runfolder.differing import told
 from vipbench.runfolder.endpoint_use import Usage
 from vipbench.runfolder.folder import (
     FILES,
@@ -175,9 +176,8 @@ def _check_same(parts: Sequence[_Part]) -> None:
         ):
             found += [f"{what}: {then} → {now}"] if then != now else []
         if found:
-            more = f"; and {len(found) - 1} more" if len(found) > 1 else ""
             raise RunError(
-                f"{folder}: is a shard of another run than {parts[0].folder} ({found[0]}{more}) · "
+                f"{folder}: is a shard of another run than {parts[0].folder} ({told(found)}) · "
                 "expected shards of one command"
             )
 

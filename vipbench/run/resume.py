@@ -57,6 +57,12 @@ class Started(NamedTuple):
         return sum(len(self.plan[batch]) for batch in self.todo)
 
     @property
+    def n_before(self) -> int:
+        """Requests of the run that is extended, which were answered before; 0 of any other run."""
+        segments = self.manifest.segments
+        return sum(map(len, self.plan[: segments[-1].first_batch])) if segments else 0
+
+    @property
     def n_all(self) -> int:
         """Requests of the run, or of this shard of it."""
         return sum(len(self.plan[batch]) for batch in own_batches(self.manifest.shard, self.plan))
@@ -194,7 +200,11 @@ def _extended(
         versions=described.versions,
         started=described.started,
     )
-    console.say(f"{folder}: extended by {', '.join(segment.added)}: {len(own):,} requests more")
+    n_before = sum(map(len, before))
+    console.say(
+        f"{folder}: extended by {', '.join(segment.added)}: {len(own):,} requests more · "
+        f"{n_before:,} answered before"
+    )
     grown = bound.without(manifest, (REQUESTS, SCORES, SUMMARY)).model_copy(
         update={
             "format": FORMAT,

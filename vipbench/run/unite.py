@@ -12,6 +12,7 @@ from vipbench.run.resume import segment_digest
 from vipbench.runfolder import answers_file, trials_file
 from vipbench.runfolder import manifest as manifests
 from vipbench.runfolder.answers_file import WrittenBatch
+from vipbench.runfolder.differing import told
 from vipbench.runfolder.folder import REQUESTS, RESPONSES, RUN_ADVICE
 from vipbench.runfolder.lines import ResponseLine, TrialId, trial_id
 from vipbench.runfolder.manifest import Identity, Manifest, Segment, TaskRun, trial_facts
@@ -160,9 +161,8 @@ def _check_same(first_folder: Path, first: Manifest, folder: Path, manifest: Man
     ]
     found += [f"{what}: {then} → {now}" for what, then, now in pairs if then != now]
     if found:
-        more = f"; and {len(found) - 1} more" if len(found) > 1 else ""
         raise RunError(
-            f"{folder}: cannot be put together with {first_folder} ({found[0]}{more}) · expected "
+            f"{folder}: cannot be put together with {first_folder} ({told(found)}) · expected "
             "runs that differ in tasks and styles only"
         )
 

@@ -7,9 +7,10 @@ in request order. `summary.json`: rows of metrics. `judge.json`: who graded it, 
 Only one process writes.
 """
 
+import os
 from pathlib import Path
 
-from vipbench.errors import RunError
+from vipbench.errors import RunError, nearest
 from vipbench.files import Advice, read_json, write_error
 
 MANIFEST = "manifest.json"
@@ -32,6 +33,20 @@ RUN_ADVICE = Advice(
     missing="expected the folder of a started run",
 )
 """What is said of the files of a run that cannot be written or read."""
+
+
+def check_run(folder: Path) -> None:
+    """Refuse what is not the folder of a run that was started; RunError says what is there."""
+    wanted = "expected the folder of a run"
+    if not os.path.lexists(folder):
+        others = (path.parent.name for path in folder.parent.glob(f"*/{MANIFEST}"))
+        near = nearest(folder.name, others)
+        hint = near if "did you mean" in near else ""
+        raise RunError(f"{folder}: no such folder · {wanted}{hint}")
+    if not folder.is_dir():
+        raise RunError(f"{folder}: is not a folder · {wanted}")
+    if not os.path.lexists(folder / MANIFEST):  # a link that leads nowhere is named as such
+        raise RunError(f"{folder}: holds no run · {wanted}, with {MANIFEST}{run_inside(folder)}")
 
 
 def run_inside(folder: Path) -> str:

@@ -13,8 +13,9 @@ from vipbench import files
 from vipbench.digests import added_facts, digest, facts
 from vipbench.endpoints.dialect import Dialect
 from vipbench.errors import RunError, first_mistake
+from vipbench.runfolder.differing import told
 from vipbench.runfolder.endpoint_use import EndpointFacts, Usage
-from vipbench.runfolder.folder import MANIFEST, RUN_ADVICE, run_inside
+from vipbench.runfolder.folder import MANIFEST, RUN_ADVICE, check_run
 from vipbench.runfolder.plan import BatchLimit
 from vipbench.runfolder.shard import Shard
 from vipbench.schema import (
@@ -33,7 +34,6 @@ from vipbench.schema import (
     Trial,
 )
 
-SHOWN_DIFFERENCES = 5
 FORMAT = 2
 """Version of the run folder that new runs are written in."""
 CERTIFICATES = Path("results/certificates")
@@ -428,11 +428,10 @@ def check_same(folder: Path, previous: Identity, current: Identity) -> None:
     """Refuse to resume in a folder that holds another run; RunError shows the difference."""
     changes = differences(previous, current)
     if changes:
-        more = len(changes) - SHOWN_DIFFERENCES
-        shown = "; ".join(changes[:SHOWN_DIFFERENCES]) + (f"; and {more} more" if more > 0 else "")
+        shown = told(changes, "answers" if current.runner == IMPORTED else "weights")
         raise RunError(
-            f"{folder}: holds another run (its settings → these): {shown} · give its settings, "
-            "another -o, or --fresh to replace it"
+            f"{folder}: holds another run (its settings → these): {shown} · give its "
+            "settings, another -o, or --fresh to replace it"
         )
 
 
@@ -441,9 +440,9 @@ def read(folder: Path) -> Manifest:
 
     Who reads other files of the run too opens it with `opened.open_run`, which checks them.
     """
+    check_run(folder)
     path = folder / MANIFEST
-    inside = run_inside(folder) if not path.exists() else ""
-    content = files.read_json(path, RUN_ADVICE._replace(missing=f"{RUN_ADVICE.missing}{inside}"))
+    content = files.read_json(path, RUN_ADVICE)
     version = content.get("format", 1) if isinstance(content, dict) else 1
     if version not in range(1, FORMAT + 1):
         raise RunError(

@@ -104,3 +104,17 @@ def write_name(folder: Path, name: str | None = None, step: int | None = None) -
     if new != known:
         files.write_json(folder / NAME, new.model_dump(mode="json"))
     return new
+
+
+def remove_name(folder: Path, *, name: bool = False, step: bool = False) -> Name:
+    """Forget the name of a run, its step, or both; without either there is no file."""
+    known = read_name(folder)
+    new = Name(name=None if name else known.name, step=None if step else known.step)
+    if new == Name():
+        try:
+            (folder / NAME).unlink(missing_ok=True)
+        except OSError as error:
+            raise files.write_error(folder / NAME, error) from error
+    elif new != known:
+        files.write_json(folder / NAME, new.model_dump(mode="json"))
+    return new

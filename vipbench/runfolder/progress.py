@@ -4,8 +4,10 @@ A run that is not finished is no mistake where several are listed or summed up: 
 said to be.
 """
 
+import contextlib
 import shlex
 from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -41,6 +43,21 @@ def progress(folder: Path, manifest: Manifest) -> Progress:
     has_tables = SUMMARY in manifest.files or (manifest.format == 1 and (folder / SUMMARY).exists())
     n_answered = _count_lines(folder / RESPONSES)
     return Progress(n_answered, manifest.n_requests, manifest.finished is not None or has_tables)
+
+
+def last_change(folder: Path, manifest: Manifest) -> str:
+    """Return when a run began, ended, was extended or put together last: UTC, ISO 8601.
+
+    Of one that is not finished, when it was answered last.
+    """
+    segments = manifest.segments
+    times = [manifest.started, manifest.finished or ""]
+    times += [time or "" for segment in segments for time in (segment.started, segment.finished)]
+    if manifest.finished is None:
+        with contextlib.suppress(FileNotFoundError):  # nothing is answered yet
+            seconds = (folder / RESPONSES).stat().st_mtime
+            times.append(datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds"))
+    return max(times)
 
 
 def why_left_out(folder: Path, manifest: Manifest) -> str | None:

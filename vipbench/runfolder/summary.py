@@ -11,7 +11,7 @@ from pydantic import Field, PrivateAttr, TypeAdapter, ValidationError
 from vipbench import files
 from vipbench.errors import RunError, first_mistake
 from vipbench.runfolder import bound
-from vipbench.runfolder.folder import MANIFEST, RUN_ADVICE, SCORES, SUMMARY, run_inside
+from vipbench.runfolder.folder import MANIFEST, RUN_ADVICE, SCORES, SUMMARY, check_run
 from vipbench.runfolder.lines import ScoreLine
 from vipbench.runfolder.manifest import Manifest
 from vipbench.runfolder.opened import open_run
@@ -187,10 +187,10 @@ def read_summary(folder: Path) -> list[Row]:
     """
     path = folder / SUMMARY
     if not path.exists():
-        reason = "the run has not ended" if (folder / MANIFEST).exists() else "no run is here"
-        inside = run_inside(folder) if reason == "no run is here" else ""
+        check_run(folder)
         raise RunError(
-            f"{path}: does not exist ({reason}) · expected the folder of a finished run{inside}"
+            f"{path}: does not exist (the run has not ended) · expected the folder of a finished "
+            "run"
         )
     manifest = open_run(folder) if (folder / MANIFEST).exists() else None
     rows = _parse_rows(path)

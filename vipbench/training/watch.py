@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -52,6 +52,16 @@ class Watched(NamedTuple):
         return self.settings.out or self.folder / FOLDER
 
 
+class Looked(NamedTuple):
+    """One checkpoint that was complete."""
+
+    folder: Path
+    results: Results | None
+    """None: it could not be evaluated."""
+    verdict: str
+    """Against the base, in a few words; empty where there is none."""
+
+
 class Outcome(NamedTuple):
     """What came of a watch."""
 
@@ -93,6 +103,7 @@ def watch(
     console: Console,
     tell: Callable[[Results], None] = lambda results: None,
     sleep: Callable[[float], None] = time.sleep,
+    tell_end: Callable[[Sequence[Looked]], None] = lambda looked: None,
 ) -> Outcome:
     """Evaluate each checkpoint once, when it is complete and has stayed so for a while.
 
@@ -103,6 +114,7 @@ def watch(
         console: is told of each step.
         tell: is given each finished run.
         sleep: waits so many seconds.
+        tell_end: is given all checkpoints that were complete, when the watch ends, by Ctrl-C too.
 
     Raises:
         RunError: There is no such folder.
@@ -126,6 +138,9 @@ def watch(
             f"{watched.folder}: interrupted · {n:,} checkpoints are evaluated, and kept · give the "
             "same command to go on"
         ) from None
+    finally:
+        if at_work.looked:
+            tell_end(at_work.looked)
 
 
 class _Watch:
@@ -136,6 +151,7 @@ class _Watch:
         self.results: list[Results] = []
         self.failures: list[VipbenchError] = []
         self.failed_gates: list[str] = []
+        self.looked: list[Looked] = []
         self._seen: dict[Path, Signature] = {}
         self._done: dict[Path, Signature] = {}
         self._incomplete: dict[Path, str] = {}
@@ -190,12 +206,14 @@ class _Watch:
             settings = self._settings_of(folder)
             results = run(with_defaults(settings, self.console), self.console)
             self.results.append(results)
-            if self.watched.gate is not None:
-                self._hold_against(self.watched.gate, results)
+            gate = self.watched.gate
+            said = "" if gate is None else self._hold_against(gate, results)
+            self.looked.append(Looked(folder, results, said))
         except RunInterrupted:
             raise
         except VipbenchError as error:
             self.failures.append(error)
+            self.looked.append(Looked(folder, None, ""))
             self.console.say(f"{folder}: not evaluated, the others go on: {error}")
             return
         try:
@@ -211,11 +229,15 @@ class _Watch:
             update={"out": self.watched.out / folder.name, **model}
         )
 
-    def _hold_against(self, base: Path, results: Results) -> None:
-        """Hold a run against the base, at the level of this look."""
+    def _hold_against(self, base: Path, results: Results) -> str:
+        """Hold a run against the base, at the level of this look; return the verdict in short."""
         thresholds = Thresholds()
         alpha = level(thresholds.alpha, len(self.results))
         result = gate(str(base), str(results.path), thresholds.model_copy(update={"alpha": alpha}))
         self.console.say(f"{results.path}: {verdict(result)}")
         if result.failures:
             self.failed_gates.append(f"{results.path}: {'; '.join(result.failures)}")
+        worse = [row.label for row in result.rows if row.failed]
+        if worse:
+            return f"worse: {', '.join(worse)}"
+        return "failed, as said above" if result.failures else "not worse"

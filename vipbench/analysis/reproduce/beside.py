@@ -59,7 +59,7 @@ def hold_beside(
             continue
         new = read_side(str(folder))
         of_run = [n for n in numbers if find_match(new.manifest, n, system)]
-        for pairing in pair_runs(base, new, metric=JUDGE_METRIC, partial=True):
+        for pairing in pair_runs(base, new, metric=JUDGE_METRIC, overlap="any"):
             found += _of_task(pairing, known, of_run)
     return found
 

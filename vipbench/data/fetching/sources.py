@@ -94,7 +94,7 @@ def load_source(key: str, include: Sequence[Path] = ()) -> Source:
         data = load_task(key, include).data
         keys = [data] if isinstance(data, str) else [str(load_task(part).data) for part in data]
         raise TaskError(f"data {key!r}: it is a task · give the key of its data, {keys[0]}")
-    path = named_file(sources, key, f"data {key!r}: no source is known")
+    path = named_file(sources, key, f"data {key!r}: no source is known", "vipbench data ls")
     content = read_yaml(path)
     mistakes = []
     if content.get("key", key) != key or not re.fullmatch(r"\w[\w-]*", key):
