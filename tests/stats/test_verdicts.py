@@ -1,7 +1,63 @@
-"""To come."""
+"""Verdicts on rows from a part of their samples, against what the whole says."""
+
+import numpy as np
+import pytest
+
+from tests.stats.test_sequences import changes
+from vipbench.stats.verdicts import Drawn, judge
 
 
-def test_to_come() -> None:
-    import vipbench.stats.verdicts
+def whole(gained: int, lost: int, size: int, drop: float) -> str | None:
+    values = np.zeros(size)
+    values[:gained] = 1
+    values[size - lost :] = -1
+    return judge([Drawn(values, size, drop)])[0].answer
 
-    assert vipbench.stats.verdicts
+
+def test_a_difference_of_just_the_margin_passes() -> None:
+    assert whole(0, 2, 100, 0.02) == "passed"
+    assert whole(0, 3, 100, 0.02) == "dropped"
+    assert whole(1, 2, 100, 0.02) == "passed"
+    assert whole(0, 0, 100, 0.02) == "passed"
+
+
+@pytest.mark.parametrize("drop", [0.1, 0.29, 0.57, 1 / 3, 0.07])
+@pytest.mark.parametrize("size", [3, 10, 100, 300])
+def test_rounding_does_not_turn_the_answer_of_the_whole(size: int, drop: float) -> None:
+    on_it = round(drop * size)
+    if abs(on_it - drop * size) < 1e-6:
+        assert whole(0, on_it, size, drop) == "passed"
+        assert whole(0, min(size, on_it + 1), size, drop) == "dropped"
+    values = np.full(size, -drop)  # partial credits
+    assert judge([Drawn(values, size, drop)])[0].answer == "passed"
+    values[0] -= 1e-6
+    assert judge([Drawn(values, size, drop)])[0].answer == "dropped"
+
+
+def test_rows_are_told_apart_before_all_is_seen() -> None:
+    rows = [
+        Drawn(changes(1, 4000, 0.02, 0.12)[:800], 4000, 0.02),
+        Drawn(changes(2, 4000, 0.05, 0.05)[:2500], 4000, 0.02),
+        Drawn(changes(3, 4000, 0.05, 0.06)[:100], 4000, 0.02),
+        Drawn([], 4000, 0.02),
+    ]
+    got = judge(rows)
+    assert [each.answer for each in got] == ["dropped", "passed", None, None]
+    assert (got[3].p_dropped, got[3].p_passed) == (1, 1)
+    assert got[0].p_dropped < 0.001
+    assert got[0].p_passed > 0.5
+
+
+def test_samples_that_cannot_save_a_row_need_not_be_seen() -> None:
+    lost = Drawn([-1.0] * 6, 20, 0.2)
+    assert judge([lost] * 30)[0].answer is None  # 14 gained would make it pass
+    sure = Drawn([-1.0] * 6 + [0.0] * 13, 20, 0.2)
+    assert [each.answer for each in judge([sure] * 30)] == ["dropped"] * 30
+    assert judge([sure])[0].p_dropped == 0
+
+
+def test_a_row_alone_has_the_whole_level() -> None:
+    row = Drawn(changes(1, 4000, 0.02, 0.12)[:300], 4000, 0.02)
+    alone, twice = judge([row])[0], judge([row, row])[0]
+    assert twice.p_dropped == pytest.approx(4 * alone.p_dropped)
+    assert judge([]) == []

@@ -1,9 +1,9 @@
 """What the whole benchmark would say, told from a part of it: bets on samples in random order.
 
 The samples are a finite population, asked in a random order without replacement; each has a value
-within known limits (a score, or the difference of two). What is told here holds at every look at
-once, however often one looks and for whatever reason one stops. docs/sequential.md has the
-formulas, their sources, and what was measured.
+within known limits (a score, or the difference of two). What is told here holds at all looks
+together, however often one looks and for whatever reason one stops. docs/sequential.md has the
+formulas and their sources, and what was measured.
 """
 
 import math
@@ -15,102 +15,180 @@ import numpy.typing as npt
 
 from vipbench.stats.intervals import Floats
 
-Side = Literal["at least", "at most"]
+Null = Literal["at least", "at most"]
 
 TOLERANCE = 1e-9
-"""By which a mean may miss a margin and is still taken to be on it: sums of floats are rounded."""
+"""By which a mean may miss a margin and is taken to be on it: sums of floats are rounded."""
 MOST = 0.95
-"""Of the capital that is bet at most, so that no single sample ruins it."""
+"""Share of the capital that is bet at most, so that no single sample takes all. Ours; Waudby-Smith
+and Ramdas (2024) take 1/2 or 3/4, which is less where few values differ from 0."""
 PRIOR_VARIANCE = 0.25
-"""Of a value before any is seen, with the weight of one sample: Waudby-Smith and Ramdas' (2024)."""
+"""Of the values before any is seen, with the weight of one sample: theirs (2024, section 3.2)."""
 RATIO = 1.6
-"""Of one alternative to the next: a bet between two loses less than a tenth of its growth."""
+"""Of one alternative to the next. A bet between two of them has 95 % of the best bet's growth."""
+LEAST = 0.4
+"""Over the root of the size: the smallest alternative. For 15 % of values that are -1 or 1, this
+is the mean's distance that is found when nine tenths are seen: sqrt(2 log(1/0.05) 0.15 / 9)."""
+N_MEANS = 48
+"""At which the bounds' evidence is computed; between them it is bounded from below."""
+CHAIN = 64
+"""Factors that are multiplied before a logarithm is taken: 0.05 ** 64 is a float."""
+
+
+class Bets(NamedTuple):
+    """Distances from the margin at which the mean may lie, and the capital that is bet on each."""
+
+    gaps: Floats
+    """(alternatives,) in the unit of the values, above 0."""
+    shares: Floats
+    """(alternatives,); they sum to 1."""
 
 
 class Wealth(NamedTuple):
-    """Capital of bets against "the mean is at most m", of many populations at once.
+    """What bets against "the mean of all is at most m" have become, in populations of shape (...).
 
-    Arrays are (...) for the populations; a function of the values seen so far alone.
+    Under this null each capital is a supermartingale that begins with 1: it ever reaches x with
+    probability 1/x at most (Ville).
     """
 
     n: int
     """Samples seen."""
     total: Floats
-    """Sum of their values."""
+    """(...): sum of their values."""
     squares: Floats
-    """Sum of their squares."""
+    """(...): sum of the squared values."""
     logs: Floats
-    """(..., alternatives): logarithm of each bet's capital."""
+    """(..., alternatives): logarithm of each capital."""
     best: Floats
-    """Largest logarithm of the mixed capital so far; infinite where the null is impossible."""
+    """(...): largest logarithm of their sum so far; infinite where no values that are not seen yet
+    could make the null true."""
 
 
-class Alternatives(NamedTuple):
-    """Means that are bet on, as distances from the margin."""
+def spread_bets(size: int, likely: float | None = None, widest: float = 1.0) -> Bets:
+    """Return bets on alternatives of all sizes that could be told from the margin.
 
-    gaps: Floats
-    """(alternatives,) in the unit of the values, above 0."""
-    weights: Floats
-    """(alternatives,): shares of the capital; their sum is 1."""
-
-
-def alternatives(size: int, likely: float | None = None, widest: float = 1.0) -> Alternatives:
-    gaps = []
-    gap, least = widest / 2, min(widest / 4, 0.4 / math.sqrt(size))
-    while gap > least:
-        gaps.append(gap)
-        gap /= RATIO
-    gaps_ = np.array(gaps)
-    weights = np.ones(len(gaps))
-    if likely is not None:
-        weights = 1 / (1 + np.log2(gaps_ / likely) ** 2)
-    return Alternatives(gaps_, weights / weights.sum())
+    Args:
+        size: Samples that there are in all.
+        likely: An alternative that gets most of the capital, those twice or half as far away a half
+            of that, and so on (1 / (1 + octaves²)); None: all the same.
+        widest: The farthest alternative.
+    """
+    least = min(widest / 2, LEAST / math.sqrt(size))
+    number = math.ceil(math.log(widest / least, RATIO)) + 1
+    gaps = np.array([widest / RATIO**step for step in range(number)])
+    shares = np.ones(len(gaps)) if likely is None else 1 / (1 + np.log2(gaps / likely) ** 2)
+    return Bets(gaps, shares / shares.sum())
 
 
-def start(shape: tuple[int, ...], bets: Alternatives) -> Wealth:
-    """Return the capital before the first sample."""
-    zeros = np.zeros(shape)
-    logs = np.broadcast_to(np.log(bets.weights), (*shape, len(bets.weights))).copy()
-    return Wealth(0, zeros, zeros, logs, zeros)
+def begin(shape: tuple[int, ...], bets: Bets) -> Wealth:
+    """Return what there is before the first sample."""
+    nothing = np.zeros(shape)
+    logs = np.broadcast_to(np.log(bets.shares), (*shape, len(bets.shares)))
+    return Wealth(0, nothing, nothing, logs, nothing)
 
 
-def advance(
+def go_on(
     wealth: Wealth,
     block: Floats,
     size: int,
-    mean: Floats | float,
-    bets: Alternatives,
+    mean: float,
+    bets: Bets,
     lo: float = -1.0,
     hi: float = 1.0,
 ) -> Wealth:
-    """Bet on a block of values (..., samples) against "the mean of all `size` is at most `mean`"."""
+    """Bet on the next samples, against "the mean of all is at most `mean`".
+
+    Were it `mean`, the mean of what is not seen would be known, (N m - S) / (N - t + 1) before
+    sample t (Waudby-Smith and Ramdas 2020, section 2). An alternative at distance g gives
+    it another mean, farther by g N / (N - t + 1); the bet on it is that of the largest growth for
+    this distance and the variance so far (Kelly's, to second order: 2024, section 4.2 and B.2).
+    Whatever the bets, they depend on earlier samples alone, which is all that validity asks.
+
+    Args:
+        wealth: What there is.
+        block: (..., samples) in the order in which they were asked, each `lo` to `hi`.
+        size: Samples that there are in all.
+        mean: The margin.
+        bets: Those that `wealth` began with.
+        lo: No value is below.
+        hi: No value is above.
+    """
     n = wealth.n + np.arange(block.shape[-1])
-    rest = size - n
+    total = _carried(wealth.total, block)
+    null = (size * mean - total[..., :-1]) / (size - n)
+    after = place(wealth, block, null, size, bets, lo, hi)
+    least = total[..., 1:] + (size - n - 1) * lo
+    impossible = (least > (mean + TOLERANCE) * size).any(axis=-1)
+    return after._replace(best=np.where(impossible, np.inf, after.best))
+
+
+def place(
+    wealth: Wealth,
+    block: Floats,
+    null: Floats,
+    size: int,
+    bets: Bets,
+    lo: float = -1.0,
+    hi: float = 1.0,
+) -> Wealth:
+    """Bet on the next samples, each of which has a mean of `null` at most, given those before it.
+
+    Args:
+        wealth: What there is.
+        block: (..., samples) in the order in which they were asked, each `lo` to `hi`.
+        null: Of the same shape; a function of earlier samples alone.
+        size: Samples that there are in all.
+        bets: Those that `wealth` began with.
+        lo: No value is below.
+        hi: No value is above.
+    """
+    n = wealth.n + np.arange(block.shape[-1])
     total = _carried(wealth.total, block)
     squares = _carried(wealth.squares, block**2)
-    before, squared = total[..., :-1], squares[..., :-1]
-    aim = np.asarray(mean)[..., None] * size
-    null = (aim - before) / rest  # of what is unseen, were the mean just `mean`
-    variance = (PRIOR_VARIANCE + squared - before**2 / (n + 1)) / (n + 1)
-    gap = np.minimum(bets.gaps[:, None] * size / rest, hi - lo)
-    bet = gap / (variance[..., None, :] + gap**2)
-    most = MOST / np.maximum(null - lo, TOLERANCE)
-    bet = np.minimum(bet, most[..., None, :])
-    growth = np.log1p(bet * (block - null)[..., None, :])
-    logs = _carried(wealth.logs, growth)[..., 1:]
-    top = logs.max(axis=-2)
-    mixed = top + np.log(np.exp(logs - top[..., None, :]).sum(axis=-2))
-    impossible = total[..., 1:] + (rest - 1) * lo > aim + TOLERANCE * size
-    mixed = np.where(impossible, np.inf, mixed)
-    best = np.maximum(wealth.best, mixed.max(axis=-1))
-    return Wealth(int(n[-1]) + 1, total[..., -1], squares[..., -1], logs[..., -1], best)
+    bet = _bet(n, total[..., :-1], squares[..., :-1], size, bets.gaps, hi - lo)
+    bet = np.minimum(bet, (MOST / np.maximum(null - lo, TOLERANCE))[..., None, :])
+    logs = _carried(wealth.logs, np.log1p(bet * (block - null)[..., None, :]))
+    best = log_sum(logs[..., 1:], axis=-2).max(axis=-1, initial=0.0)
+    return Wealth(
+        n=wealth.n + len(n),
+        total=total[..., -1],
+        squares=squares[..., -1],
+        logs=logs[..., -1],
+        best=np.maximum(wealth.best, best),
+    )
+
+
+def _bet(
+    n: npt.NDArray[np.intp],
+    total: Floats,
+    squares: Floats,
+    size: int,
+    gaps: Floats,
+    width: float,
+) -> Floats:
+    """Return (..., alternatives, samples): what each alternative bets a unit, after n samples."""
+    spread = np.maximum(squares - total**2 / np.maximum(n, 1), 0)
+    variance = (PRIOR_VARIANCE + spread) / (n + 1)
+    gap = np.minimum(gaps[:, None] * size / (size - n), width)
+    return np.asarray(gap / (variance[..., None, :] + gap**2))
+
+
+def _carried(first: Floats, each: Floats) -> Floats:
+    """Return running sums (..., n + 1) that begin with `first`, the same however they are cut."""
+    return np.asarray(np.cumsum(np.concatenate([first[..., None], each], axis=-1), axis=-1))
+
+
+def log_sum(logs: Floats, axis: int) -> Floats:
+    """Return the logarithm of a sum, given those of its terms."""
+    top = logs.max(axis=axis, keepdims=True)
+    return np.asarray(np.log(np.exp(logs - top).sum(axis=axis)) + top.squeeze(axis))
 
 
 def log_evidence(
     values: Sequence[float] | Floats,
     size: int,
     mean: float,
-    side: Side,
+    null: Null,
     looks: Sequence[int],
     *,
     likely: float | None = None,
@@ -119,21 +197,43 @@ def log_evidence(
 ) -> Floats:
     """Return the logarithm of the evidence against a mean of the whole, at each look (looks,).
 
-    min(1, exp(-evidence)) is an anytime-valid p-value. It never falls from look to look, and is
-    infinite where the samples that are not seen cannot save the null any more.
+    exp(-evidence) is an anytime-valid p-value, 1 or less. It never rises from look to look, and is
+    0 where the samples that are not seen cannot save the null any more.
 
     Args:
         values: Of the samples in the order in which they were asked.
         size: Samples that there are in all.
         mean: The margin.
-        side: The null: the mean of all is `at least`, or `at most`, the margin.
+        null: Says that the mean of all is `at least`, or `at most`, the margin.
         looks: Numbers of samples seen, rising, each up to len(values).
-        likely: A distance from the margin that is likely if the null is wrong, such as the margin
-            itself: there power is highest. Any is valid; it is chosen before samples are seen.
+        likely: A distance from the margin that is likely if the null is wrong, where power is to be
+            highest. Whatever it is the p-value is valid, if it was chosen before.
         lo: No value is below.
         hi: No value is above.
+
+    Raises:
+        ValueError: A value is outside its limits, or there are more of them than `size`.
     """
-    raise NotImplementedError
+    seen = _checked(values, size, lo, hi)
+    if null == "at least":
+        seen, mean, lo, hi = -seen, -mean, -hi, -lo
+    bets = spread_bets(size, likely, (hi - lo) / 2)
+    wealth = begin((), bets)
+    found = []
+    for look in looks:
+        if look > wealth.n:
+            wealth = go_on(wealth, seen[wealth.n : look], size, mean, bets, lo, hi)
+        found.append(float(wealth.best))
+    return np.array(found)
+
+
+def _checked(values: Sequence[float] | Floats, size: int, lo: float, hi: float) -> Floats:
+    seen = np.asarray(values, dtype=np.float64)
+    if len(seen) > size:
+        raise ValueError(f"{len(seen)} values of {size} samples")
+    if len(seen) and not lo <= seen.min() <= seen.max() <= hi:
+        raise ValueError(f"values are {lo:g} to {hi:g}, got {seen.min():g} to {seen.max():g}")
+    return seen
 
 
 def bounds(
@@ -147,7 +247,8 @@ def bounds(
     """Return a confidence sequence for the mean of all samples (looks, 2): low and high.
 
     With probability 1 - `alpha` or more the mean lies between them at all looks at once. They never
-    widen, and are the mean itself where all are seen.
+    widen, are nowhere wider than what samples that are not seen could still add, and are the mean
+    itself where all are seen.
 
     Args:
         values: Of the samples in the order in which they were asked.
@@ -156,10 +257,78 @@ def bounds(
         alpha: Probability with which the mean lies outside at any look, at most.
         lo: No value is below.
         hi: No value is above.
+
+    Raises:
+        ValueError: A value is outside its limits, or there are more of them than `size`.
     """
-    raise NotImplementedError
+    seen = _checked(values, size, lo, hi)
+    at = np.asarray(looks, dtype=np.intp)
+    sums = np.concatenate([[0.0], np.cumsum(seen)])[at]
+    low = np.maximum(
+        (sums + (size - at) * lo) / size, _lower(seen, size, at, math.log(2 / alpha), lo, hi)
+    )
+    high = np.minimum(
+        (sums + (size - at) * hi) / size, -_lower(-seen, size, at, math.log(2 / alpha), -hi, -lo)
+    )
+    low = np.maximum.accumulate(low)
+    high = np.maximum(low, np.minimum.accumulate(high))  # crossed bounds have failed: a point
+    mean = sums / size
+    return np.stack([np.where(at == size, mean, low), np.where(at == size, mean, high)], axis=1)
 
 
-def _carried(first: Floats, each: Floats) -> Floats:
-    """Return running sums (..., n + 1) that begin with what was summed before."""
-    return np.asarray(np.cumsum(np.concatenate([first[..., None], each], axis=-1), axis=-1))
+def _lower(
+    seen: Floats, size: int, looks: npt.NDArray[np.intp], enough: float, lo: float, hi: float
+) -> Floats:
+    """Return, for each look, up to which margin "the mean is at most this" has `enough` against it.
+
+    The bets are those of `go_on`, cut at a share of the capital for the worst margin, so that they
+    do not depend on it. Then each logarithm falls with the margin and is concave in it, and between
+    two margins lies above its chord, which is taken in its place: the bound is never too high.
+    """
+    found = np.full(len(looks), lo, dtype=np.float64)
+    last = int(looks.max(initial=0))
+    if last == 0:
+        return found
+    bets = spread_bets(size, widest=(hi - lo) / 2)
+    mean = seen[:last].mean()
+    distances = np.geomspace(0.25 / size, max(mean - lo, 1 / size), N_MEANS - 1)
+    margins = np.concatenate([(mean - distances)[::-1], [mean]])
+    logs = _logs_at(seen[:last], size, looks, margins, bets, lo, hi)
+    reached = log_sum(logs, axis=-1) >= enough  # (margins, looks)
+    some = np.flatnonzero(reached.any(axis=0))
+    place = len(margins) - 1 - reached[::-1].argmax(axis=0)[some]
+    beyond = np.minimum(place + 1, len(margins) - 1)
+    left, right = logs[place, some], logs[beyond, some]
+    inside, outside = np.zeros(len(some)), np.ones(len(some))
+    for _ in range(30):
+        middle = (inside + outside) / 2
+        holds = log_sum(left + middle[:, None] * (right - left), axis=-1) >= enough
+        inside, outside = np.where(holds, middle, inside), np.where(holds, outside, middle)
+    found[some] = margins[place] + inside * (margins[beyond] - margins[place])
+    return found
+
+
+def _logs_at(
+    seen: Floats,
+    size: int,
+    looks: npt.NDArray[np.intp],
+    margins: Floats,
+    bets: Bets,
+    lo: float,
+    hi: float,
+) -> Floats:
+    """Return the logarithms of capital (margins, looks, alternatives), against each margin."""
+    n = np.arange(len(seen))
+    before = np.cumsum(seen) - seen
+    bet = _bet(n, before, np.cumsum(seen**2) - seen**2, size, bets.gaps, hi - lo)
+    bet = np.minimum(bet, MOST / (hi - lo))
+    starts = np.union1d(n[::CHAIN], looks[looks < len(seen)])
+    ends = np.concatenate([starts[1:], [len(seen)]])
+    places = np.searchsorted(ends, looks, side="right")  # pieces that lie before each look
+    found = np.empty((len(margins), len(looks), len(bets.gaps)))
+    for number, margin in enumerate(margins):
+        null = (size * margin - before) / (size - n)
+        pieces = np.multiply.reduceat(1 + bet * (seen - null), starts, axis=-1)
+        sums = _carried(np.log(bets.shares), np.log(pieces))
+        found[number] = sums[:, places].T
+    return found
