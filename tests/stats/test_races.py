@@ -8,7 +8,7 @@ import pytest
 from tests.stats.test_sequences import one_by_one
 from vipbench.stats.intervals import Floats
 from vipbench.stats.races import Race, after, set_out
-from vipbench.stats.sequences import spread_bets
+from vipbench.stats.sequences import MOST, spread_bets
 
 
 def answers(seed: int, size: int, accuracies: list[float]) -> Floats:
@@ -77,7 +77,7 @@ def test_bets_are_on_the_leader_of_the_moment() -> None:
             null = -(sums[rival] - sums[style]) / (120 - t)
             variance = (0.25 + squares - total**2 / max(1, t)) / (t + 1)
             far = np.minimum(bets.gaps * 120 / (120 - t), 2)
-            stakes = np.minimum(far / (variance + far**2), 0.95 / (null + 1))
+            stakes = np.minimum(far / (variance + far**2), MOST / (null + 1))
             capital = capital * (1 + stakes * (value - null))
             total, squares = total + value, squares + value**2
             best = max(best, float(capital.sum()))

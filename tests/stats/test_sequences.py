@@ -48,7 +48,7 @@ def one_by_one(
         variance = (0.25 + squares - total * total / max(1, t - 1)) / t
         for number, gap in enumerate(bets.gaps):
             far = min(gap * size / unseen, hi - lo)
-            stake = min(far / (variance + far**2), most or 0.95 / max(null - lo, 1e-9))
+            stake = min(far / (variance + far**2), most or MOST / max(null - lo, 1e-9))
             capital[number] *= 1 + stake * (value - null)
         total += value
         squares += value * value

@@ -19,12 +19,12 @@ Null = Literal["at least", "at most"]
 
 TOLERANCE = 1e-9
 """By which a mean may miss a margin and is taken to be on it: sums of floats are rounded."""
-MOST = 0.95
+MOST = 0.75
 """Share of the capital that is bet at most, so that no single sample takes all. Ours; Waudby-Smith
 and Ramdas (2024) take 1/2 or 3/4, which is less where few values differ from 0."""
 PRIOR_VARIANCE = 0.25
 """Of the values before any is seen, with the weight of one sample: theirs (2024, section 3.2)."""
-RATIO = 1.6
+RATIO = 2.0
 """Of one alternative to the next. A bet between two of them has 95 % of the best bet's growth."""
 LEAST = 0.4
 """Over the root of the size: the smallest alternative. For 15 % of values that are -1 or 1, this
