@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.stats.test_sequences import changes
-from vipbench.stats.verdicts import Drawn, judge
+from vipbench.stats.verdicts import Drawn, decide, judge
 
 
 def whole(gained: int, lost: int, size: int, drop: float) -> str | None:
@@ -56,8 +56,21 @@ def test_samples_that_cannot_save_a_row_need_not_be_seen() -> None:
     assert judge([sure])[0].p_dropped == 0
 
 
-def test_a_row_alone_has_the_whole_level() -> None:
+def test_of_a_row_one_null_is_true() -> None:
     row = Drawn(changes(1, 4000, 0.02, 0.12)[:300], 4000, 0.02)
-    alone, twice = judge([row])[0], judge([row, row])[0]
-    assert twice.p_dropped == pytest.approx(4 * alone.p_dropped)
+    alone = judge([row])[0].p_dropped
+    assert judge([row, row])[0].p_dropped == pytest.approx(2 * alone)
+    assert judge([row] * 5)[0].p_dropped == pytest.approx(8 * alone)
     assert judge([]) == []
+
+
+def test_decided_rows_leave_more_of_the_level_to_others() -> None:
+    open_ = [each.answer for each in decide([0.012, 0.012], [1, 1], 0.05)]
+    assert open_ == ["dropped"] * 2
+    assert [each.answer for each in decide([0.007] * 4, [1] * 4, 0.05)] == ["dropped"] * 4
+    assert [each.answer for each in decide([0.009] * 4, [1] * 4, 0.05)] == [None] * 4
+    three = decide([0.001, 0.001, 0.001, 0.02], [1] * 4, 0.05)
+    assert [each.answer for each in three] == ["dropped"] * 4
+    # Rows that have passed leave nothing to those that drop: their nulls are true.
+    passed = decide([1, 1, 1, 0.02], [0.0, 0.0, 0.0, 1], 0.05)
+    assert [each.answer for each in passed] == ["passed"] * 3 + [None]

@@ -26,7 +26,7 @@ class Verdict(NamedTuple):
     """What is known of a row."""
 
     answer: Answer | None
-    """None: more samples are needed. An answer stays, whatever is seen later."""
+    """None: more samples are needed. An answer stays, unless it is wrong and all is seen."""
     p_dropped: float
     """Of "it has not dropped by more": anytime-valid, adjusted for all rows and both answers."""
     p_passed: float
@@ -36,12 +36,8 @@ class Verdict(NamedTuple):
 def judge(rows: Sequence[Drawn], alpha: float = 0.05) -> list[Verdict]:
     """Return each row's verdict; in all but `alpha` of all cases none ever contradicts the whole.
 
-    For each row one of two nulls is true: it has dropped, or it has not. Each has an anytime-valid
-    p-value, and each of the two families of nulls is adjusted by Holm's method for one half of
-    `alpha`; a single row needs no halves, as only one of its nulls can be rejected falsely. The
-    p-values never rise, and Holm's adjusted ones only rise if one of them does, so that a row that
-    is decided stays decided; its samples need not be asked any further, because p-values that are
-    valid at any time are so at different times as well.
+    Each row stands for itself: they may be seen in different parts, and one that has its answer
+    need not be asked any further.
 
     Where all samples of a row are seen, its answer is that of the whole, in exact arithmetic but
     for 1e-9 of the mean, by which sums of partial credits may be rounded.
@@ -58,10 +54,31 @@ def judge(rows: Sequence[Drawn], alpha: float = 0.05) -> list[Verdict]:
         below = -drop - 2 * TOLERANCE
         against = log_evidence(values, size, below, "at most", looks, likely=drop)[0]
         passed.append(math.exp(-against))
-    halves = 1 if len(rows) == 1 else 2
+    return decide(dropped, passed, alpha)
+
+
+def decide(dropped: Sequence[float], passed: Sequence[float], alpha: float) -> list[Verdict]:
+    """Return verdicts, given each row's anytime-valid p-value of either null.
+
+    For each row one of two nulls is true: it has dropped, or it has not. Each of the two families
+    of nulls is adjusted by Holm's method for one half of `alpha`. There at most all rows but one
+    can be true: where all of one family are, none of the other is, and `alpha` is theirs alone,
+    which for two rows or more allows more. (Holm's method for both at once would take the true null
+    of a decided row out of account, which has had its chance to be rejected.)
+
+    No p-value rises with further samples, and no adjusted one rises unless one of them does: a row
+    that is decided stays decided. That each is seen at its own time is no matter, as a p-value that
+    is valid at all times together is valid at any.
+
+    Args:
+        dropped: Of "it has not dropped by more than it may", a row each.
+        passed: Of "it has".
+        alpha: Probability of a wrong answer, or more, among all rows.
+    """
+    halves, true = (1, 1) if len(dropped) == 1 else (2, len(dropped) - 1)
     verdicts = []
-    for p_dropped, p_passed in zip(holm(dropped), holm(passed), strict=True):
-        p_dropped, p_passed = min(1.0, halves * p_dropped), min(1.0, halves * p_passed)
+    for down, up in zip(holm(dropped, true), holm(passed, true), strict=True):
+        p_dropped, p_passed = min(1.0, halves * down), min(1.0, halves * up)
         answer: Answer | None = None
         if min(p_dropped, p_passed) <= alpha:
             answer = "dropped" if p_dropped < p_passed else "passed"
