@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from tests.sequential_study import Field, races, scores
 from tests.stats.test_sequences import one_by_one
 from vipbench.stats.intervals import Floats
 from vipbench.stats.races import Race, after, set_out
@@ -118,3 +119,27 @@ def test_a_block_that_does_not_fit_is_refused() -> None:
         after(race, np.zeros((2, 3)))
     with pytest.raises(ValueError, match="a block of"):
         after(race, np.zeros((11, 2)))
+
+
+# --- by simulation: what tests/sequential_study.py measures in full
+
+
+@pytest.mark.parametrize(
+    "field", [Field(2, 150, 0.03, 0.0, 0.2), Field(5, 200, 0.04, 0.06, 0.2, "behind")]
+)
+def test_races_contradict_the_whole_as_seldom_as_promised(field: Field) -> None:
+    n = 60
+    assert races(field, n, 1)["wrong"] < 0.05 + 4 * math.sqrt(0.05 * 0.95 / n)
+
+
+def test_what_is_clearly_worse_is_out_early() -> None:
+    found = races(Field(20, 1000, 0.03, 0.4, 0.15), 3, 2)
+    assert (found["wrong"], found["draws"]) == (0, 3)
+    assert found["asked"] < 0.25
+
+
+def test_equal_styles_differ_as_the_study_says() -> None:
+    drawn = scores(Field(6, 4000, 0.01, 0.0, 0.15), np.random.default_rng(3))
+    differ = [(drawn[:, i] != drawn[:, j]).mean() for i in range(6) for j in range(i)]
+    assert np.mean(differ) == pytest.approx(0.15, abs=0.01)
+    assert drawn.mean() == pytest.approx(0.6, abs=0.03)

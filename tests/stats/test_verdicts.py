@@ -1,8 +1,12 @@
 """Verdicts on rows from a part of their samples, against what the whole says."""
 
+import math
+
 import numpy as np
 import pytest
+from scipy.special import ndtr
 
+from tests.sequential_study import ALPHA, Row, blocks, draw, family, gate, shared_gate
 from tests.stats.test_sequences import changes
 from vipbench.stats.verdicts import Drawn, decide, judge
 
@@ -74,3 +78,38 @@ def test_decided_rows_leave_more_of_the_level_to_others() -> None:
     # Rows that have passed leave nothing to those that drop: their nulls are true.
     passed = decide([1, 1, 1, 0.02], [0.0, 0.0, 0.0, 1], 0.05)
     assert [each.answer for each in passed] == ["passed"] * 3 + [None]
+
+
+# --- by simulation: what tests/sequential_study.py measures in full
+
+FAMILIES = 150
+NOISE = 4 * math.sqrt(ALPHA * (1 - ALPHA) / FAMILIES)
+
+
+def test_verdicts_contradict_the_whole_as_seldom_as_promised() -> None:
+    at, below = Row(150, 0.02, 0.1), Row(150, 0.02, 0.1, more=1)
+    assert (at.answer, below.answer) == ("passed", "dropped")
+    for rows in ([at], [below], [at, below, below]):
+        assert gate(rows, FAMILIES, 1)["wrong"] < ALPHA + NOISE
+
+
+def test_what_is_clear_is_known_early() -> None:
+    found = gate([Row(1500, 0.12, 0.2), Row(1500, 0.1, 0.1)], 40, 2)
+    assert found["wrong"] < 0.05
+    assert 0.02 < found["asked"] < 0.2
+    assert found["asked"] < found["to the last"] < 0.3
+    shared = shared_gate(Row(1000, 0.12, 0.2), 3, 20, 3)
+    assert shared["asked"] < 0.3
+
+
+def test_the_study_sees_a_test_that_does_not_hold_at_all_looks() -> None:
+    row = Row(300, 0.02, 0.2)
+    n = np.array(blocks(row.n))
+    wrong = 0
+    for drawn in draw(row, FAMILIES, np.random.default_rng(4)):
+        mean, squares = np.cumsum(drawn)[n - 1] / n, np.cumsum(drawn**2)[n - 1] / n
+        unseen = np.sqrt(np.maximum((squares - mean**2) / n * (1 - n / row.n), 1e-12))
+        z = (mean + 0.02) / unseen  # of a fixed number of samples
+        evidence = [-np.log(ndtr(sign * z) + 1e-300) for sign in (1, -1)]
+        wrong += family([row], [(evidence[0], evidence[1])]).wrong
+    assert wrong / FAMILIES > 2 * ALPHA + NOISE

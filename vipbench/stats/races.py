@@ -94,11 +94,13 @@ def after(race: Race, block: Floats) -> Race:
             f"{race.behind.n} of {race.size} samples"
         )
     behind = _behind(race, block)
-    close = race.close and _closer(race, race.close, block)
+    close = None if race.close is None else _closer(race, race.close, block)
     totals = race.totals + block.sum(axis=0)
     short = totals.max() - totals
-    stays = (behind.best < math.log(2 / race.alpha)) & (short <= race.size - n + _slack(race))
-    stays |= short == 0  # who leads is not put out
+    stays = short <= race.size - n + TOLERANCE * race.size  # else too few samples are left
+    if n < race.size:
+        stays &= behind.best < math.log(2 / race.alpha)
+    stays[totals.argmax()] = True  # somebody is best
     left = np.flatnonzero(stays)
     pairs = np.ix_(left, left)
     asked = list(race.asked)
@@ -112,14 +114,10 @@ def after(race: Race, block: Floats) -> Race:
                 totals=totals[left],
                 products=(race.products + block.T @ block)[pairs],
                 behind=_those(behind, left),
-                close=close and _those(close, pairs),
+                close=None if close is None else _those(close, pairs),
             )
         )
     )
-
-
-def _slack(race: Race) -> float:
-    return TOLERANCE * race.size
 
 
 def _behind(race: Race, block: Floats) -> Wealth:
@@ -152,7 +150,7 @@ def _those(wealth: Wealth, chosen: object) -> Wealth:
 def _watch(race: Race) -> Race:
     """Begin to bet on those that are left being close, when it is time."""
     n, left = race.behind.n, len(race.alive)
-    if race.close or not race.within or left < 2 or (left > FEW and n < race.size / 10):
+    if race.close is not None or not race.within or left < 2 or (left > FEW and n < race.size / 10):
         return race
     own = race.products.diagonal()
     close = begin((left, left), spread_bets(race.size, race.within))._replace(
