@@ -156,6 +156,16 @@ def test_bounds_close_to_the_mean() -> None:
     assert scores[2:] == pytest.approx((got[2:] + 1) / 2, abs=0.02)
 
 
+def test_a_large_benchmark_that_is_seen_to_its_end_has_bounds() -> None:
+    values = changes(8, 57_265, 0.06, 0.09)
+    got = bounds(values, 57_265, [1000, 57_264, 57_265], 0.05)
+    assert got[2].tolist() == [values.mean()] * 2
+    assert got[1] == pytest.approx([values.mean()] * 2, abs=2e-5)
+    assert got[0, 0] < -0.04 < -0.02 < got[0, 1]
+    evidence = log_evidence(values, 57_265, -0.02, "at least", [57_265])
+    assert np.isinf(evidence[0])
+
+
 def test_what_is_no_sample_is_refused() -> None:
     with pytest.raises(ValueError, match="3 values of 2 samples"):
         bounds([0, 0, 0], 2, [2], 0.05)

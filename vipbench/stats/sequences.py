@@ -336,7 +336,7 @@ def _logs_at(
     places = np.searchsorted(ends, looks, side="right")  # pieces that lie before each look
     found = np.empty((len(margins), len(looks), len(bets.gaps)))
     for number, margin in enumerate(margins):
-        null = (size * margin - before) / (size - n)
+        null = np.maximum((size * margin - before) / (size - n), lo)
         pieces = np.multiply.reduceat(1 + bet * (seen - null), starts, axis=-1)
         sums = _carried(np.log(bets.shares), np.log(pieces))
         found[number] = sums[:, places].T
