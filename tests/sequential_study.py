@@ -276,6 +276,11 @@ def races(field: Field, n_draws: int, seed: int) -> dict[str, float]:
 
 # --- the grid
 
+COLUMNS = {
+    "gate": "| questions of each | change | drop | rows |",
+    "race": "| styles | questions of each | within | range of accuracies | change |",
+}
+"""What the names of settings say."""
 DROPS = (0.05, 0.0, 0.1, 0.01, 0.03)
 
 
@@ -290,12 +295,7 @@ class Setting(NamedTuple):
 
 
 def gates() -> Iterator[Setting]:
-    for drop in (0.05, 0.0):
-        yield Setting(
-            f"gate | 10,000 | 15% | {drop:.0%} | 6",
-            functools.partial(gate, [Row(10_000, drop, 0.15)] * 6),
-        )
-    for n, discordance in ((300, 0.05), (300, 0.15), (2000, 0.05), (2000, 0.3), (10_000, 0.15)):
+    for n, discordance in ((10_000, 0.15), (2000, 0.05), (2000, 0.3), (300, 0.05), (300, 0.15)):
         rows = [Row(n, drop, discordance) for drop in DROPS if drop <= discordance]
         rows += [Row(n, MARGIN, discordance), Row(n, MARGIN, discordance, more=1)]
         for row, n_rows in itertools.product(rows, (6, 1)):
@@ -347,11 +347,8 @@ def main() -> None:
     parser.add_argument("--only", default="", help="settings whose name has this text in it")
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "sequential.jsonl")
     given = parser.parse_args()
-    given.out.parent.mkdir(parents=True, exist_ok=True)
-    done: dict[str, dict[str, Any]] = {}
-    if given.out.exists():
-        lines = given.out.read_text(encoding="utf-8").splitlines()
-        done = {found["key"]: found for found in map(json.loads, lines)}
+    done = read(given.out)
+    kind = ""
     for name, simulate, few in (*gates(), *fields()):
         if given.only not in name:
             continue
@@ -363,12 +360,25 @@ def main() -> None:
             done[key]["seconds"] = round(time.monotonic() - begun)
             with given.out.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(done[key]) + "\n")
+        before, (kind, _, said) = kind, name.partition(" | ")
+        if kind != before:
+            columns = f"{COLUMNS[kind]} simulated | wrong | asked | to the last |"
+            sys.stdout.write(f"\n{columns}\n{'| --- ' * (columns.count('|') - 1)}|\n")
         found = done[key]
         sys.stdout.write(
-            f"| {name} | {found['draws']:,} | {100 * found['wrong']:.2f} % | "
+            f"| {said} | {found['draws']:,} | {100 * found['wrong']:.2f} % | "
             f"{100 * found['asked']:.1f} % | {100 * found['to the last']:.1f} % |\n"
         )
         sys.stdout.flush()
+
+
+def read(path: Path) -> dict[str, dict[str, Any]]:
+    """Return what was simulated before, by setting; without a line that a death cut off."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    return {
+        found["key"]: found for line in lines if line.endswith("}") for found in [json.loads(line)]
+    }
 
 
 if __name__ == "__main__":
