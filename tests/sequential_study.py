@@ -359,7 +359,7 @@ def main() -> None:
             done[key] = {"key": key, **simulate(n_draws, given.seed)}
             done[key]["seconds"] = round(time.monotonic() - begun)
             with given.out.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(done[key]) + "\n")
+                file.write("\n" + json.dumps(done[key]))  # behind a line that was cut off
         before, (kind, _, said) = kind, name.partition(" | ")
         if kind != before:
             columns = f"{COLUMNS[kind]} simulated | wrong | asked | to the last |"
