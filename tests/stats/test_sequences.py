@@ -37,8 +37,8 @@ def one_by_one(
 ) -> list[float]:
     """Return the capital after each sample, as the papers write it; infinite: impossible.
 
-    Waudby-Smith and Ramdas 2020, section 2: the mean of the unseen, (N m - S) / (N - t + 1); 2024,
-    section 4: capital is multiplied by 1 + lambda (x - m), with lambda from earlier samples.
+    Waudby-Smith and Ramdas 2020: the mean of the unseen, (N m - S) / (N - t + 1); 2024: capital is
+    multiplied by 1 + lambda (x - m), with lambda from earlier samples.
     """
     capital = [float(share) for share in bets.shares]
     found, total, squares = [], 0.0, 0.0

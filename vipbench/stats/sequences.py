@@ -23,7 +23,7 @@ MOST = 0.75
 """Share of the capital that is bet at most, so that no single sample takes all: of the values that
 Waudby-Smith and Ramdas (2024) name, 1/2 and 3/4, the better one by simulation."""
 PRIOR_VARIANCE = 0.25
-"""Of the values before any is seen, with the weight of one sample: theirs (2024, section 3.2)."""
+"""Of the values before any is seen, with the weight of one sample: theirs (2024)."""
 RATIO = 2.0
 """Of one alternative to the next. A bet between two of them has 88 % of the best one's growth."""
 LEAST = 0.4
@@ -32,7 +32,7 @@ is the mean's distance that is found when nine tenths are seen: sqrt(2 log(1/0.0
 N_MEANS = 48
 """At which the bounds' evidence is computed; between them it is bounded from below."""
 FINEST = 100
-"""A null that is nearer to the lower limit than this part of the width is bet against as if not."""
+"""Parts of the width: a null nearer to the lower limit than one is bet against as if one away."""
 CHAIN = 128
 """Factors that are multiplied before a logarithm is taken. One is 1 - MOST to 1 + MOST * FINEST, so
 that their product is a float."""
@@ -104,9 +104,9 @@ def go_on(
     """Bet on the next samples, against "the mean of all is at most `mean`".
 
     Were it `mean`, the mean of what is not seen would be known, (N m - S) / (N - t + 1) before
-    sample t (Waudby-Smith and Ramdas 2020, section 2). An alternative at distance g gives
-    it another mean, farther by g N / (N - t + 1); the bet on it is that of the largest growth for
-    this distance and the variance so far (Kelly's, to second order: 2024, section 4.2 and B.2).
+    sample t (Waudby-Smith and Ramdas, NeurIPS 2020). An alternative at distance g gives it
+    another mean, farther by g N / (N - t + 1); the bet on it is that of the largest growth for this
+    distance and the variance so far (Kelly's, to second order, as their aGRAPA: JRSS B 2024).
     Whatever the bets, they depend on earlier samples alone, which is all that validity asks.
 
     Args:
