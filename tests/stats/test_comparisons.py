@@ -224,3 +224,9 @@ def test_holms_correction_is_that_of_statsmodels() -> None:
         theirs = multipletests(p_values, method="holm")[1]
         assert holm(p_values) == pytest.approx(list(theirs))
     assert holm([]) == []
+
+
+def test_fewer_nulls_that_can_be_true_need_less_of_an_adjustment() -> None:
+    assert holm([0.01, 0.02, 0.03]) == pytest.approx([0.03, 0.04, 0.04])
+    assert holm([0.01, 0.02, 0.03], true=2) == pytest.approx([0.02, 0.04, 0.04])
+    assert holm([0.03, 0.01], true=1) == pytest.approx([0.03, 0.01])

@@ -116,16 +116,23 @@ def paired(base: Sequence[float], new: Sequence[float], clusters: Sequence[Hasha
     )
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
+def holm(p_values: Sequence[float], true: int | None = None) -> list[float]:
     """Adjust p-values for their number (Holm, Scandinavian Journal of Statistics 6, 1979).
 
     Where all that are adjusted below a level are taken for findings, the probability of one false
     finding or more is at most this level, however the tests depend on each other.
+
+    Args:
+        p_values: Of the null hypotheses.
+        true: How many of those can be true at once; fewer than all need less of an adjustment
+            (Shaffer, Journal of the American Statistical Association 81, 1986). None: all can.
     """
     adjusted = [0.0] * len(p_values)
+    most = len(p_values) if true is None else true
     largest = 0.0
     for rank, index in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
-        largest = max(largest, min(1.0, p_values[index] * (len(p_values) - rank)))
+        factor = min(len(p_values) - rank, most)
+        largest = max(largest, min(1.0, p_values[index] * factor))
         adjusted[index] = largest
     return adjusted
 
