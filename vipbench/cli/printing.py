@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+import os
 import re
 import shutil
 import sys
@@ -10,9 +11,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vipbench.cli.columns import fold
 from vipbench.console import Console, one_line, visible
 from vipbench.errors import VipbenchError
+from vipbench.report.columns import fold
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -97,10 +98,14 @@ def print_columns(rows: Iterable[Sequence[str]]) -> None:
 
 
 def print_tables(*tables: "RenderableType", columns: int = FILE_COLUMNS) -> None:
-    """Print tables as wide as the terminal; in a file or a pipe, at most `columns` wide."""
+    """Print tables as wide as the terminal.
+
+    In a file or a pipe they are at most as wide as the variable COLUMNS says, else `columns`.
+    """
     from rich.console import Console as Terminal
 
-    terminal = Terminal(width=None if sys.stdout.isatty() else columns)
+    is_told = sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdecimal()
+    terminal = Terminal(width=None if is_told else columns)
     for table in tables:
         terminal.print(table)
 
