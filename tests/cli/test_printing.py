@@ -13,7 +13,15 @@ from tests import results
 from tests.cli.conftest import Vipbench
 from vipbench import cli
 from vipbench.cli import printing
-from vipbench.cli.printing import CONSOLE, print_columns, print_tables, put, put_json, say
+from vipbench.cli.printing import (
+    CONSOLE,
+    print_columns,
+    print_tables,
+    put,
+    put_json,
+    put_sentence,
+    say,
+)
 from vipbench.report.terminal import BreakdownTable, grid_table, plain_table, run_table
 from vipbench.report.text import Grid
 
@@ -158,3 +166,22 @@ def test_tables_in_a_pipe_are_as_wide_as_columns_says(
             monkeypatch.setenv("COLUMNS", told)
         print_tables(table)
         assert widest - 12 < max(map(len, capsys.readouterr().out.splitlines())) <= widest
+
+
+def test_sentences_are_no_wider_than_a_terminal_and_whole_elsewhere(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "28")
+    text = f"{HOSTILE} has words, and `vipbench show a/b 1` shows one"
+    whole = f"{SHOWN} has words, and `vipbench show a/b 1` shows one"
+    put_sentence(text)
+    say(text)
+    assert capsys.readouterr() == (f"{whole}\n", f"{whole}\n")
+    out, err = Terminal(), Terminal()
+    monkeypatch.setattr(sys, "stdout", out)
+    monkeypatch.setattr(sys, "stderr", err)
+    put_sentence(text, indent=4)
+    say(text)
+    lines = [SHOWN, "has words, and", "`vipbench show a/b 1`", "shows one"]
+    assert out.getvalue().split("\n") == [lines[0], *(f"    {line}" for line in lines[1:]), ""]
+    assert err.lines() == [lines[0], *(f"  {line}" for line in lines[1:]), ""]

@@ -8,8 +8,7 @@ import typer
 
 from vipbench.cli.app import app
 from vipbench.cli.options import Log, listed
-from vipbench.cli.printing import print_tables, put, say
-from vipbench.console import one_line
+from vipbench.cli.printing import print_tables, put, put_sentence, say
 
 if TYPE_CHECKING:
     from vipbench.analysis.history import History
@@ -69,9 +68,9 @@ def history(
     for note in found.notes:
         say(note)
     print_tables(*map(grid_table, tables(found)), columns=80)
-    put(legend(found))
+    put_sentence(legend(found))
     for sentence in sentences(found):
-        put(one_line(sentence))
+        put_sentence(sentence)
     if out is not None:
         for path in write(found, out):
             put(path)
