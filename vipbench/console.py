@@ -29,9 +29,10 @@ _STEERING = re.compile(
 )
 """Controls; signs that turn the direction of a line or break it; lone surrogates."""
 _WHOLE = re.compile(
-    r"\A(?:error: )?(?:--?\w[\w-]* )?[~.]{0,2}/[^:]*:(?= )"  # a path, which may hold blanks
+    r"\A *(?:error: )?(?:--?\w[\w-]* )?[~.]{0,2}/[^:]*:(?= )"  # a path, which may hold blanks
     r"|(?:`[^`]*`"
-    r"|(?<!\S)vipbench [a-z]+(?: [a-z]+(?= --))?(?: (?:--?\w[\w-]*(?: [^\s-]\S*)?|[A-Z]\S*))*"
+    r"|\bvipbench (?:data fetch \w+|(?:data|demo|judge|ls) [a-z]+|[a-z]+)"
+    r"(?: (?:--?\w[\w-]*(?: [^\s-]\S*)?|[A-Z]\S*))*"
     r"|\S)+"
 )
 """What stays in one line: words, and what people copy, which is paths and commands."""
@@ -78,15 +79,14 @@ def folded(text: str, columns: int | None, *, indent: int = INDENT) -> str:
     """
     if columns is None or len(text) <= columns:
         return text
-    first = len(text) - len(text.lstrip(" "))
-    lines, line = [], ""
-    for match in _WHOLE.finditer(text.strip(" ")):
-        before = " " * (first if not lines else first + indent)
-        joined = f"{line} {match[0]}" if line else before + match[0]
+    start = len(text) - len(text.lstrip(" "))
+    lines, line, end = [], "", 0
+    for match in _WHOLE.finditer(text):
+        joined = line + text[end : match.end()]
         if line and len(joined) > columns:
             lines.append(line)
-            joined = " " * (first + indent) + match[0]
-        line = joined
+            joined = " " * (start + indent) + match[0]
+        line, end = joined, match.end()
     return "\n".join([*lines, line])
 
 
