@@ -80,6 +80,11 @@ def _step(
     return n_lines, -widths[index], index, narrower, lines
 
 
+def parts_of(name: str) -> list[str]:
+    """Return the parts behind which a name may be broken; together they are the name."""
+    return _PART.findall(name)
+
+
 def natural_width(column: Sequence[str]) -> int:
     """Return how many characters the longest line has."""
     return max((len(line) for cell in column for line in cell.split("\n")), default=0)
@@ -87,7 +92,7 @@ def natural_width(column: Sequence[str]) -> int:
 
 def longest_part(column: Sequence[str]) -> int:
     """Return how many characters the longest thing has that is broken for want of room only."""
-    parts = (part for cell in column for word in cell.split() for part in _PART.findall(word))
+    parts = (part for cell in column for word in cell.split() for part in parts_of(word))
     return max(map(len, parts), default=0)
 
 
@@ -107,7 +112,7 @@ def _wrap(text: str, width: int) -> list[str]:
             lines[-1] = joined
             continue
         lines += [""] if lines[-1] else []
-        for part in _PART.findall(word):
+        for part in parts_of(word):
             for start in range(0, len(part), width):
                 piece = part[start : start + width]
                 if len(lines[-1] + piece) > width:
