@@ -194,7 +194,8 @@ def _extended(
         versions=described.versions,
         started=described.started,
     )
-    console.say(f"{folder}: extended by {', '.join(segment.added)}: {len(own):,} requests more")
+    what = ", ".join(segment.added) or "nothing"
+    console.say(f"{folder}: extended by {what}: {len(own):,} requests more")
     grown = bound.without(manifest, (REQUESTS, SCORES, SUMMARY)).model_copy(
         update={
             "format": FORMAT,
