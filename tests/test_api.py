@@ -11,6 +11,9 @@ from vipbench import demo
 from vipbench.demo import embedded
 from vipbench.demo.generate import make
 from vipbench.errors import DataError, RunError, RunnerError
+from vipbench.files import read_lines
+from vipbench.runfolder.folder import RESPONSES
+from vipbench.runfolder.lines import ResponseLine
 from vipbench.runfolder.name_file import Name, read_name
 
 
@@ -72,6 +75,25 @@ def test_a_live_model_answers_as_its_folder_does_and_stays_as_it_was(data: dict[
     assert live.manifest.parts["template"] == stored.manifest.parts["template"]
     weights = stored.manifest.identity.settings.weights
     assert stored.manifest.parts["weights"] != weights  # which covers all parts
+
+
+def test_answers_do_not_depend_on_autocast_of_the_caller(
+    data: dict[str, Path], tmp_path: Path
+) -> None:
+    model = VipLlavaForConditionalGeneration.from_pretrained(demo.CHECKPOINT, dtype=torch.float32)
+    processor = AutoProcessor.from_pretrained(demo.CHECKPOINT)  # type: ignore[no-untyped-call]
+
+    def answers(name: str, of: object) -> list[str]:
+        given = {} if of == demo.CHECKPOINT else {"processor": processor}
+        out = tmp_path / name
+        vipbench.evaluate(of, "vcr_qa", "demo", data=data, limit=2, out=out, **given)
+        return [line.model_dump_json() for line in read_lines(out / RESPONSES, ResponseLine)]
+
+    plain = answers("plain", model)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert answers("inside", model) == plain
+        assert answers("stored", demo.CHECKPOINT) == plain
+        assert torch.is_autocast_enabled("cpu")
 
 
 def test_without_arguments_it_is_the_demo_suite(monkeypatch: pytest.MonkeyPatch) -> None:

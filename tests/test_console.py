@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from huggingface_hub.utils.tqdm import are_progress_bars_disabled
 
-from vipbench.console import QUIET, STDERR, Console, hub_bars, visible
+from vipbench.console import QUIET, STDERR, Console, columns_of, folded, hub_bars, visible
 
 
 class Terminal:
@@ -32,6 +32,37 @@ class Terminal:
 )
 def test_signs_that_steer_a_terminal_are_shown_by_their_number(sign: str) -> None:
     assert visible(f"a{sign}b\nc") == f"a{ascii(sign)[1:-1]}b\nc"
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("as wide as it may be", ["as wide as it may be"]),
+        ("one word more than there is", ["one word more than", "  there is"]),
+        ("  below a heading: one more", ["  below a heading:", "    one more"]),
+        ("one (`vipbench show RUN ID` tells)", ["one", "  (`vipbench show RUN ID`", "  tells)"]),
+        ("next: vipbench run --model a/b -o c", ["next:", "  vipbench run --model a/b -o c"]),
+        ("a vipbench that is older than it", ["a vipbench that is", "  older than it"]),
+        ("error: /a folder/b c/d e: is no run", ["error: /a folder/b c/d e:", "  is no run"]),
+        ("time    unknown so far, at least", ["time    unknown so", "  far, at least"]),
+        ("of it (vipbench data fetch vcr)", ["of it", "  (vipbench data fetch vcr)"]),
+        ("a_word_that_is_longer_than_20", ["a_word_that_is_longer_than_20"]),
+    ],
+)
+def test_a_message_is_folded_between_words(text: str, lines: list[str]) -> None:
+    assert folded(text, 20).split("\n") == lines
+    assert folded(text, None) == text
+
+
+def test_a_terminal_says_how_wide_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "30")
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    STDERR.say("out of memory with 8 requests at once\nanother")
+    assert terminal.text == "out of memory with 8 requests\n  at once\nanother\n"
+    assert columns_of(terminal) == 30  # type: ignore[arg-type]
+    monkeypatch.setenv("COLUMNS", "")
+    assert columns_of(terminal) == 80  # type: ignore[arg-type]
 
 
 def test_letters_of_all_scripts_stay() -> None:

@@ -105,3 +105,18 @@ def test_files_that_are_ours_and_not_kept_are_removed(tmp_path: Path) -> None:
         (tmp_path / name).write_text("")
     files.remove_others(tmp_path, pattern, keep=("2.png",))
     assert {path.name for path in tmp_path.iterdir()} == {"2.png", "12.png.txt", "a.png"}
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("/data/of me/v7w/1.png: does not exist", "v7w/1.png: does not exist"),
+        ("bad_image: /data/of me/sub/2.png: broken", "bad_image: 2.png: broken"),
+        ("/elsewhere/3.png and (~/4.png)", "3.png and (4.png)"),
+        ("prompt format a/b, 3/4, 1.png", "prompt format a/b, 3/4, 1.png"),
+    ],
+)
+def test_what_others_read_holds_no_folder_of_the_machine(text: str, shown: str) -> None:
+    roots = (Path("/data/of me"), Path("/data/of me/sub"), Path("/"))
+    assert files.without_folders(text, roots) == shown
+    assert files.without_folders(text, roots[1]).endswith(shown.rpartition(" ")[2])

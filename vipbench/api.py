@@ -11,7 +11,7 @@ from vipbench.run.defaults import with_defaults
 from vipbench.run.loop import run
 from vipbench.run.score import Results
 from vipbench.run.settings import RunSettings
-from vipbench.runners.preserving import preserved, preserved_generators
+from vipbench.runners.preserving import outside_autocast, preserved, preserved_generators
 from vipbench.runners.vipllava.live import unwrapped
 from vipbench.schema import DataSource
 from vipbench.validation import checked
@@ -46,12 +46,14 @@ def evaluate(
     What the user should know is said on stderr, such as which prompt format is taken and why.
     Raises VipbenchError for what cannot be used. A model in memory is left in the mode, on the
     device and in the precision in which it came, and the global generators of Python, numpy and
-    torch in their states; of torch.compile and DDP, the model inside is taken.
+    torch in their states; of torch.compile and DDP, the model inside is taken. Autocast of the
+    caller is off meanwhile.
     """
     console = Console(STDERR.say, shows_bars=progress)
     asked = settings_of(model, tasks, styles, processor=processor, data=data, **settings)
     live = asked.live_model
-    with preserved_generators() if live is None else preserved(unwrapped(live)):
+    kept = preserved_generators() if live is None else preserved(unwrapped(live))
+    with outside_autocast(), kept:
         return run(with_defaults(asked, console), console)
 
 

@@ -2,6 +2,7 @@
 
 import io
 import math
+import os
 import re
 import sys
 import threading
@@ -10,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TextIO, TypeVar
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -27,6 +28,18 @@ _STEERING = re.compile(
     r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 )
 """Controls; signs that turn the direction of a line or break it; lone surrogates."""
+_WHOLE = re.compile(
+    r"\A *(?:error: )?(?:--?\w[\w-]* )?[~.]{0,2}/[^:]*:(?= )"  # a path, which may hold blanks
+    r"|(?:`[^`]*`"
+    r"|\bvipbench (?:data fetch \w+|(?:data|demo|judge|ls) [a-z]+|[a-z]+)"
+    r"(?: (?:--?\w[\w-]*(?: [^\s-]\S*)?|[A-Z]\S*))*"
+    r"|\S)+"
+)
+"""What stays in one line: words, and what people copy, which is paths and commands."""
+INDENT = 2
+"""Blanks before the second line of a message, and those below it."""
+USUAL_COLUMNS = 80
+"""Of a terminal that does not say."""
 
 
 def visible(text: str) -> str:
@@ -43,6 +56,40 @@ def one_line(text: str) -> str:
     return visible(text).replace("\n", r"\n")
 
 
+def columns_of(stream: TextIO) -> int | None:
+    """Return how wide a terminal is; None: it is none, and lines are as long as they are."""
+    if not stream.isatty():
+        return None
+    told = os.environ.get("COLUMNS", "")
+    if told.isdecimal() and int(told):
+        return int(told)
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or USUAL_COLUMNS
+    except (OSError, ValueError, AttributeError):
+        return USUAL_COLUMNS
+
+
+def folded(text: str, columns: int | None, *, indent: int = INDENT) -> str:
+    """Break a line that is longer than `columns` between words; paths and commands stay whole.
+
+    Args:
+        text: One line.
+        columns: As `columns_of` returns them.
+        indent: Blanks before what follows the first line, beside those that it begins with.
+    """
+    if columns is None or len(text) <= columns:
+        return text
+    start = len(text) - len(text.lstrip(" "))
+    lines, line, end = [], "", 0
+    for match in _WHOLE.finditer(text):
+        joined = line + text[end : match.end()]
+        if line and len(joined) > columns:
+            lines.append(line)
+            joined = " " * (start + indent) + match[0]
+        line, end = joined, match.end()
+    return "\n".join([*lines, line])
+
+
 def duration(seconds: float) -> str:
     """Write seconds in words."""
     minutes, rest = divmod(round(seconds), 60)
@@ -57,7 +104,8 @@ def _ignore(message: str) -> None:
 
 
 def _to_stderr(message: str) -> None:
-    sys.stderr.write(f"{visible(message)}\n")
+    lines = (folded(line, columns_of(sys.stderr)) for line in visible(message).split("\n"))
+    sys.stderr.write("\n".join(lines) + "\n")
     sys.stderr.flush()
 
 

@@ -25,6 +25,9 @@ NOT_REGULAR = "not a regular file"
 LFS_POINTER = "is a Git LFS pointer · fetch the file with git lfs pull"
 """What a message says of such a file, after its name."""
 
+ABSOLUTE = re.compile(r"(?<![\w./:<>-])(?:~(?=/)|[A-Za-z]:(?=[\\/]))?[\\/](?!/)[^\s:;,'\"()<>·|]+")
+"""A path from the root, the home folder or a drive, which no name of ours looks like."""
+
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -58,6 +61,17 @@ class RawLine(NamedTuple):
 
 
 # --- words
+
+
+def without_folders(text: str, roots: ImageRoots = ()) -> str:
+    """Shorten the paths from the root in a text that others will read.
+
+    What is left is what lies below one of `roots`, else the last name: `cat.png: does not exist`.
+    """
+    folders = [str(root) for root in ([roots] if isinstance(roots, Path) else roots) if root.name]
+    for folder in sorted(folders, key=len, reverse=True):
+        text = text.replace(f"{folder}{os.sep}", "")
+    return ABSOLUTE.sub(lambda match: PurePath(match[0].replace("\\", "/")).name, text)
 
 
 def reason(error: BaseException) -> str:

@@ -61,6 +61,27 @@ def test_unread_answers_are_read(vipbench: Vipbench, run: Path) -> None:
     assert vipbench("score", run).code == 0
 
 
+def test_a_dry_run_says_what_it_takes_and_asks_nobody(vipbench: Vipbench, run: Path) -> None:
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    price = ("--extractor-price", "1000,0", "--extractor-reasoning-tokens", "0")
+    with JudgeServer(by_text) as server:
+        dry = vipbench("score", run, *reader(server), *price, "--dry-run")
+        assert dry.code == 0
+        assert f"extractor reader at {server.url}: about {N_UNREAD} calls, " in dry.out
+        assert "reply tokens, $" in dry.out
+        over = vipbench("score", run, *reader(server), "--extractor-max-calls", 1, "--dry-run")
+        assert over.code == 2
+        assert "--extractor-max-calls 1: " in over.err
+        assert server.asked == []
+        assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+        vipbench("score", run, *reader(server))
+        again = vipbench("score", run, *reader(server), "--dry-run")
+    assert again.out == "extractor reader: nothing is left to ask\n"
+    nobody = vipbench("score", run, "--dry-run")
+    assert nobody.code == 2
+    assert "--dry-run: nobody would be asked · add --judge-url or --extractor-url" in nobody.err
+
+
 def test_the_exit_code_says_whether_anything_was_read(vipbench: Vipbench, run: Path) -> None:
     with JudgeServer(lambda a: by_text(a) if a.number < 2 else Answer(status=401)) as server:
         stopped = vipbench("score", run, *reader(server))

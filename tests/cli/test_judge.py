@@ -49,8 +49,11 @@ def files(folder: Path) -> dict[str, bytes]:
 
 def test_a_run_is_judged_later(vipbench: Vipbench, run: tuple[str, ...]) -> None:
     with JudgeServer(in_turn(Answer("0.7"))) as server:
+        dry = vipbench("score", "done", *judge(server), "--judge-runs", 2, "--dry-run")
+        assert server.asked == []
         done = vipbench("score", "done", *judge(server), "--judge-runs", 2)
         n = len(server.asked)
+        assert f"judge m at {server.url}: about {n} calls, " in dry.out
         again = vipbench("score", "done", *judge(server), "--judge-runs", 2)
         assert len(server.asked) == n
     assert (done.code, again.code) == (0, 0)

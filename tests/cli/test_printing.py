@@ -3,16 +3,26 @@ import json
 import logging
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from tqdm import tqdm
 
 from tests import results
+from tests.cli.conftest import Vipbench
 from vipbench import cli
 from vipbench.cli import printing
-from vipbench.cli.printing import CONSOLE, print_columns, print_tables, put, put_json, say
-from vipbench.report.terminal import BreakdownTable, grid_table, run_table
+from vipbench.cli.printing import (
+    CONSOLE,
+    print_columns,
+    print_tables,
+    put,
+    put_json,
+    put_sentence,
+    say,
+)
+from vipbench.report.terminal import BreakdownTable, grid_table, plain_table, run_table
 from vipbench.report.text import Grid
 
 
@@ -67,7 +77,7 @@ def test_nothing_that_is_printed_steers_the_terminal(capsys: pytest.CaptureFixtu
     print_columns([(HOSTILE, HOSTILE)])
     put_json({HOSTILE: HOSTILE})
     grid = Grid(HOSTILE, (HOSTILE,), [(HOSTILE,)])
-    print_tables(grid_table(grid), grid_table(grid, unbroken=1))
+    print_tables(grid_table(grid), plain_table(grid))
     name = HOSTILE[:-1]
     whole = results.row("vcr_qa", 0.5, 9, model=name, style=name)
     whole = whole.model_copy(update={"task": name})
@@ -100,3 +110,78 @@ def test_commands_print_through_one_gate() -> None:
     }
     assert {name for name, _ in bare} == {"show.py"}
     assert all("half_blocks" in line for _, line in bare)
+
+
+Shown = Callable[..., list[str]]
+
+
+@pytest.fixture
+def shown(vipbench: Vipbench, monkeypatch: pytest.MonkeyPatch) -> Shown:
+    """Run a command in a terminal of 80 columns."""
+    monkeypatch.setenv("COLUMNS", "80")
+
+    def run(*arguments: str) -> list[str]:
+        terminal = Terminal()
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "stdout", terminal)
+            vipbench(*arguments)
+        return terminal.getvalue().splitlines()
+
+    return run
+
+
+@pytest.mark.parametrize("what", ["tasks", "styles", "runners", "suites", "runs"])
+def test_every_list_fits_a_terminal(done: Path, shown: Shown, what: str) -> None:
+    lines = shown("ls", what, *(("--runs", ".") if what == "runs" else ()))
+    assert len(lines) > 1
+    assert max(map(len, lines)) <= 80
+
+
+def test_a_name_that_is_folded_is_whole(shown: Shown) -> None:
+    lines = shown("ls", "styles")
+    width = re.match(r"style +", lines[0])
+    assert width is not None
+    names = "".join(line[: width.end()].strip() for line in lines)
+    assert "vpbench_no_caption_color_red_yellow" in names
+    assert "vpbench_no_marker_text_label_numbers" in names
+
+
+def test_in_a_pipe_each_row_is_one_line(
+    vipbench: Vipbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = vipbench("ls", "styles").out.splitlines()
+    assert [line.split()[0] for line in lines].count("vpbench_no_caption_color_red_yellow") == 1
+    assert max(map(len, lines)) > 80
+
+
+def test_tables_in_a_pipe_are_as_wide_as_columns_says(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = grid_table(Grid("", ("a", "b"), [("word " * 20, "word " * 20)]))
+    for told, widest in (("80", 80), ("120", 120), ("", 160), ("wide", 160), (None, 160)):
+        if told is None:
+            monkeypatch.delenv("COLUMNS")
+        else:
+            monkeypatch.setenv("COLUMNS", told)
+        print_tables(table)
+        assert widest - 12 < max(map(len, capsys.readouterr().out.splitlines())) <= widest
+
+
+def test_sentences_are_no_wider_than_a_terminal_and_whole_elsewhere(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "28")
+    text = f"{HOSTILE} has words, and `vipbench show a/b 1` shows one"
+    whole = f"{SHOWN} has words, and `vipbench show a/b 1` shows one"
+    put_sentence(text)
+    say(text)
+    assert capsys.readouterr() == (f"{whole}\n", f"{whole}\n")
+    out, err = Terminal(), Terminal()
+    monkeypatch.setattr(sys, "stdout", out)
+    monkeypatch.setattr(sys, "stderr", err)
+    put_sentence(text, indent=4)
+    say(text)
+    lines = [SHOWN, "has words, and", "`vipbench show a/b 1`", "shows one"]
+    assert out.getvalue().split("\n") == [lines[0], *(f"    {line}" for line in lines[1:]), ""]
+    assert err.lines() == [lines[0], *(f"  {line}" for line in lines[1:]), ""]

@@ -179,6 +179,9 @@ def test_images_of_a_question_stand_side_by_side(
     items = [Item(others=("2.png",)), Item(id="q2"), Item(id="q3", others=("2.png",) * 4)]
     run = write_run(tmp_path / "run", items, images=images)
     page = opened(write_report([run], tmp_path / "out"), width=width)
+    assert page.locator("#list .row .thumbs small").all_inner_texts() == ["+1", "+4"]
+    said = page.locator("#list .row").first.get_attribute("aria-label")
+    assert said == "q1, own, demo, red rectangle, 2 images; model: right"
     for number in range(3):
         page.locator("#list .row").nth(number).click()
         expect(page.locator("#detail h3")).to_have_text(f"q{number + 1}")

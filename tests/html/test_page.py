@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.html.made import Item, Page, write_run
+from tests.html.made import Item, Page, write_image, write_run
 from tests.runs import make_task, settings
 from vipbench.analysis.sweep.overview import sweep
 from vipbench.analysis.sweep.text import effect_text
@@ -93,3 +93,28 @@ def test_why_the_order_is_not_shown_is_on_the_page(tmp_path: Path) -> None:
     text = Page(write_report(done, tmp_path / "report")).text
     assert "the order of the models is not shown" in text
     assert "are both of model" in text
+
+
+def test_no_path_of_the_machine_is_on_the_page(tmp_path: Path, images: Path) -> None:
+    gone = tmp_path / "other images"
+    write_image(gone)
+    items = [Item(), Item(id="q2", answer=None), Item(id="q3")]
+    first = write_run(tmp_path / "a", items, images=gone)
+    second = write_run(tmp_path / "b", items[:2], images=images, model="b")
+    (gone / "1.png").unlink()
+    path = write_report([first, second], tmp_path / "out")
+    page = Page(path)
+    assert "model and b hold different samples" in page.text
+    assert "1.png: does not exist" in page.text
+    assert str(tmp_path) not in path.read_text(encoding="utf-8")
+
+
+def test_names_are_escaped_and_may_be_broken_where_their_parts_end(
+    tmp_path: Path, images: Path
+) -> None:
+    name = "rectangle:red&lt=3/a_b"
+    run = write_run(tmp_path / "a", [Item()], images=images, model=name)
+    text = write_report([run], tmp_path / "out").read_text(encoding="utf-8")
+    shown = "<bdi>rectangle:<wbr>red&amp;lt=<wbr>3/<wbr>a_<wbr>b</bdi>"
+    assert text.count(shown) > 2
+    assert f"<bdi>{name}" not in text

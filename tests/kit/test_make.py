@@ -10,10 +10,11 @@ from tests.kit.made import ASKED, content, settings, small_kit
 from tests.runs import INTERRUPT_AT, make_task
 from vipbench.console import Console
 from vipbench.errors import RunError, RunInterrupted
-from vipbench.kit import make
+from vipbench.kit import make, plan
 from vipbench.kit.make import Kit, make_kit
 from vipbench.kit.members import BENCH, CERTIFICATE, CONTENTS, MEMBERS, RUN_JUDGE
 from vipbench.kit.verify import verify
+from vipbench.runfolder import manifest as manifests
 from vipbench.runfolder.folder import RESPONSES
 
 
@@ -110,3 +111,39 @@ def test_two_commands_do_not_share_a_folder(tmp_path: Path) -> None:
     make_task(tmp_path)
     with files.locked(tmp_path / "kit"), pytest.raises(RunError, match="another process"):
         make_kit(settings(tmp_path))
+
+
+@pytest.mark.parametrize(("n", "tasks"), [(30, ("own",)), (4, ("own", "more"))])
+def test_what_the_probe_has_asked_is_not_asked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n: int, tasks: tuple[str, ...]
+) -> None:
+    for seed, task in enumerate(tasks):
+        make_task(tmp_path, task, n=n, seed=seed)
+    asked = settings(tmp_path, tasks=tasks, hours=100)
+    ASKED.clear()
+    monkeypatch.setattr(make, "run", interrupted_at_once)
+    with pytest.raises(RunInterrupted):
+        make_kit(asked)
+    monkeypatch.undo()
+    kit = make_kit(asked)
+    assert len(ASKED) == len(set(ASKED)) == n * len(tasks)
+    manifest = manifests.read(tmp_path / "kit" / "run")
+    assert (manifest.identity.limit, manifest.n_requests) == (None, n * len(tasks))
+    assert verify(kit.archive).confirmed
+    assert make_kit(asked).digest == kit.digest
+    assert len(ASKED) == n * len(tasks)
+
+
+def test_samples_that_the_probe_has_asked_are_the_least(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plan, "choose", lambda measured, _: plan.Choice(tuple(measured), 3))
+    make_task(tmp_path, n=30)
+    ASKED.clear()
+    kit = make_kit(settings(tmp_path, hours=1))
+    assert len(ASKED) == len(set(ASKED)) == plan.PROBE
+    assert verify(kit.archive).contents.plan.limit == plan.PROBE
+
+
+def interrupted_at_once(*_: object) -> None:
+    raise RunInterrupted("run: interrupted")

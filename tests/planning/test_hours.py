@@ -69,11 +69,14 @@ def test_arithmetic_by_a_share_of_the_peak(base: Outlined, tmp_path: Path) -> No
     assert full.hours == pytest.approx(one.hours * 989 / 67)
 
 
-def test_without_devices_there_is_one_of_each_kind(base: Outlined, tmp_path: Path) -> None:
-    found = find_hours(question(base, tmp_path), None)
+def test_without_devices_there_is_one_of_each_kind_and_a_cpu(
+    base: Outlined, tmp_path: Path
+) -> None:
+    *found, cpu = find_hours(question(base, tmp_path), None)
     assert [each.device for each in found] == [device.name for device in DEVICES]
+    assert (cpu.device, cpu.source, cpu.hours) == ("cpu", "unknown", None)
     four = find_hours(question(base, tmp_path), parse_fleet("4"))
-    assert [each.n for each in four] == [4] * len(DEVICES)
+    assert [each.n for each in four] == [4] * (len(DEVICES) + 1)
 
 
 def test_memory_is_that_which_batches_are_sized_by(base: Outlined, tmp_path: Path) -> None:

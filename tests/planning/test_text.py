@@ -43,6 +43,24 @@ def test_vcr_is_said_to_have_no_number(paper: Plan) -> None:
     assert "all 116,650 - 116,650 -" in text
 
 
+def test_a_reason_is_said_once(paper: Plan) -> None:
+    names = [each.name for each in paper.comparable]
+    reasons = {"numbers": (), "reasons": ("the data are synthetic",)}
+    alike = [each.model_copy(update=reasons) for each in paper.comparable]
+    text = " ".join(" ".join(lines(paper.model_copy(update={"comparable": tuple(alike)}))).split())
+    whole = f"{', '.join(names)}: none comparable (116,650 requests, 100 % of all): the data"
+    assert whole in text
+    assert text.count("the data are synthetic") == 1
+    other = alike[0].model_copy(update={"reasons": (*alike[0].reasons, "another split")})
+    two = lines(paper.model_copy(update={"comparable": (other, *alike[1:])}))
+    assert "the data are synthetic; another split" in " ".join(" ".join(two).split())
+
+
+def test_a_cpu_has_a_line(paper: Plan) -> None:
+    assert ["1", "x", "cpu", "-", "-", "-", "-"] in [line.split() for line in lines(paper)]
+    assert "a run with --limit 100 tells" in " ".join(" ".join(lines(paper)).split())
+
+
 def test_all_of_it_fits_into_80_columns(paper: Plan, tmp_path: Path) -> None:
     two = plan_paper(make_7b(tmp_path / "vip-llava-7b"), fleet=parse_fleet("2 x T4"))
     for plan in (paper, two):

@@ -103,3 +103,30 @@ def test_the_table_of_many_styles_has_them_as_lines_in_80_columns() -> None:
     assert text.count("┏") == 1  # one style stays in the usual table
     cells = [line.split("│")[1].strip() for line in text.splitlines() if line.startswith("│")]
     assert name in "".join(cells)
+
+
+def test_headers_are_broken_between_their_words_only() -> None:
+    names = ("visual7w_pointing", "pointqa_looktwice", "vip_bench_drawn", "a_word_ofsixteenletters")
+    lines = [line("1", task=name, tags=RED) for name in names]
+    rows = summarise(manifest({name: task(1) for name in names}), lines)
+    others = ("style", "demo", "group", "accuracy", "mean", "sd", "lowest", "highest", "task")
+    whole = {part for name in (*names, *others) for part in name.replace("_", "_ ").split()}
+    grid = Grid("", ("task", *names), [("1", "2.0", "3.0", "4.0", "5.0")])
+    seeds = over_seeds([rows, rows])
+    tables = (BreakdownTable(rows), run_table(rows), grid_table(grid), seed_table(seeds))
+    for table in tables:
+        for width in (70, 80, 100):
+            text = shown(table, width)
+            assert max(map(len, text.splitlines())) <= width
+            heads = [line for line in text.splitlines() if line.startswith("┃")]
+            cells = {cell.strip() for line in heads for cell in line.split("┃")[1:-1]}
+            assert {part for cell in cells for part in cell.replace("_", "_ ").split()} <= whole
+
+
+def test_a_right_column_is_broken_between_numbers() -> None:
+    grid = Grid("", ("task", "difference"), [("a", "-12.5 [-25.9, +2.1]")] * 2, words=(0,))
+    text = shown(grid_table(grid), 24)
+    assert [line.split("│")[2].strip() for line in text.splitlines() if line.startswith("│")] == [
+        "-12.5 [-25.9,",
+        "+2.1]",
+    ] * 2

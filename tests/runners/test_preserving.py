@@ -6,7 +6,7 @@ import types
 import numpy as np
 import torch
 
-from vipbench.runners.preserving import preserved, preserved_generators
+from vipbench.runners.preserving import outside_autocast, preserved, preserved_generators
 
 
 def draw() -> tuple[float, float, float]:
@@ -27,3 +27,14 @@ def test_a_forward_below_mixed_precision_is_asked_and_put_back() -> None:
     assert model.forward == "casts"
     with preserved(torch.nn.Linear(1, 1)) as nothing:
         assert nothing is None
+
+
+def test_autocast_is_off_meanwhile_and_on_again() -> None:
+    x = torch.ones(2, 2)
+    with torch.autocast("cpu", torch.bfloat16):
+        with outside_autocast():
+            assert (x @ x).dtype == torch.float32
+            assert not torch.is_autocast_enabled("cpu")
+        assert (x @ x).dtype == torch.bfloat16
+    with outside_autocast():
+        assert (x @ x).dtype == torch.float32

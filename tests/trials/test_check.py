@@ -12,6 +12,8 @@ from vipbench.demo.embedded import sources
 from vipbench.errors import TaskError
 from vipbench.schema import DataSource, Request
 from vipbench.trials.check import CheckReport, check_tasks
+from vipbench.trials.make import make_trials
+from vipbench.trials.selection import select
 
 
 def run(folder: Path, styles: str | None = None) -> CheckReport:
@@ -164,6 +166,37 @@ def test_each_of_several_images_is_opened_and_drawn(
     monkeypatch.setattr("vipbench.trials.check.draw_request", draw)
     assert run(own, "rectangle:red").findings == ()
     assert drawn == [("a.png", 1), ("b.jpg", 1)] * 3
+
+
+def test_what_is_drawn_is_what_a_run_asks(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    styles = "rectangle:red,wrong,shuffled,permuted"
+    more = [question(f"q{n}", "a.png", box=[n, 5, n + 9, 30]) for n in range(4)]
+    write(own, *more, question("bad", "nowhere.png"), question("other", "b.jpg"))
+    source = DataSource(own / "own.jsonl", own)
+    chosen = select(tasks=["own"], styles=styles, data={"own": source}, include=[own])
+    trials, _ = make_trials(chosen, list, seed=0)
+    asked = [trial.request for trial in trials if trial.request is not None]
+    drawn: list[Request] = []
+
+    def draw(image: Image.Image, request: Request) -> tuple[Image.Image, list[None], list[None]]:
+        drawn.append(request)
+        return image, [], []
+
+    monkeypatch.setattr("vipbench.trials.check.draw_request", draw)
+    assert counts(run(own, styles)) == {"missing_image": 1, "count": 1}
+
+    def shown(requests: list[Request]) -> list[str]:
+        return sorted(f"{r.style} {r.id} {r.turns} {r.visual_prompts}" for r in requests)
+
+    assert shown(drawn) == shown(asked)
+    assert len(drawn) == 4 * 5
+
+
+def test_a_control_that_finds_nothing_is_a_finding(own: Path) -> None:
+    write(own, question("q1", "a.png"), question("q2", "a.png"))
+    report = run(own, "rectangle:red,shuffled")
+    assert counts(report) == {"not_askable": 2, "count": 1}
+    assert "style shuffled: sample 'q1': found no regions" in report.findings[0].first[0].message
 
 
 def test_worker_processes_find_the_same(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ import typer
 
 from vipbench.cli.app import app
 from vipbench.cli.options import RawValues, read_fields, record_command
-from vipbench.cli.printing import CONSOLE, print_columns, put
+from vipbench.cli.printing import CONSOLE, print_columns, put, put_sentence
 
 if TYPE_CHECKING:
     from vipbench.bench.report import BenchReport
@@ -68,10 +68,12 @@ def _print_report(report: "BenchReport") -> None:
     ratios = (("official", report.ratio_official), ("usual", report.ratio_usual))
     factors = [f"{number(ratio, 2)} x the {way} way" for way, ratio in ratios if ratio is not None]
     if factors:
-        put(", ".join(factors))
+        put_sentence(", ".join(factors))
     agreement = report.agreement.items()
     agreed = ", ".join(f"{way} {count}/{report.n_compared}" for way, count in agreement)
     if report.answers_equal is not None:
-        put(f"answers {'equal' if report.answers_equal else 'NOT equal'} ({agreed})")
+        put_sentence(f"answers {'equal' if report.answers_equal else 'NOT equal'} ({agreed})")
     floor = report.floor
-    put(f"arithmetic alone: {number(floor.samples_per_s, 0)} samples/s at {floor.peak:.3g} FLOP/s")
+    put_sentence(
+        f"arithmetic alone: {number(floor.samples_per_s, 0)} samples/s at {floor.peak:.3g} FLOP/s"
+    )

@@ -9,7 +9,7 @@ from vipbench.cli.app import app
 from vipbench.cli.commands import App
 from vipbench.cli.judge import judge_settings
 from vipbench.cli.options import RawValues, read_fields, record_command
-from vipbench.cli.printing import CONSOLE, print_tables, put
+from vipbench.cli.printing import CONSOLE, print_tables, put, put_sentence
 from vipbench.errors import JudgeError
 
 judge_app = App(help="Judges of free answers.", no_args_is_help=True)
@@ -64,6 +64,6 @@ def calibrate(
     paths = calibration.write(found, out)
     print_tables(grid_table(calibration.table(found)))
     for note in calibration.notes(found):
-        put(note)
+        put_sentence(note)
     for path in paths:
         put(path)

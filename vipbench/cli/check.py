@@ -8,8 +8,7 @@ import typer
 from vipbench.cli import complete
 from vipbench.cli.app import app
 from vipbench.cli.options import RawValues, listed, read_fields, record_command, side_option
-from vipbench.cli.printing import CONSOLE, print_columns, put, verdict
-from vipbench.console import one_line
+from vipbench.cli.printing import CONSOLE, print_columns, put, put_sentence, verdict
 from vipbench.errors import DataError, RunError
 from vipbench.option import Option
 
@@ -133,12 +132,12 @@ def _print_report(report: "CheckReport") -> None:
     about += f", {report.n_images:,} images" if report.n_images else ""
     about += f", style {', '.join(report.styles)}" if report.styles else ""
     about += ", synthetic" if report.synthetic else ""
-    put(f"{report.task}: {about}: {verdict(report.n_errors, report.n_warnings)}")
+    put_sentence(f"{report.task}: {about}: {verdict(report.n_errors, report.n_warnings)}")
     for finding in report.findings:
         kind = "warning" if finding.warning else "error"
         put(f"  {kind} {finding.code}: {finding.n:,}")
         for problem in finding.first:
-            put(one_line(f"    {problem.id}: {problem.message}"))
+            put_sentence(f"    {problem.id}: {problem.message}")
         if finding.n > len(finding.first):
             put(f"    ({len(finding.first)} of {finding.n:,} listed)")
 
@@ -162,11 +161,11 @@ def _print_visibility(report: "VisibilityReport") -> None:
         print_columns([(*header, "patches: median", "5 %"), *lines])
     _print_servers(report)
     for name in report.without_marks:
-        put(f"  style {name}: draws no marks, so that none are measured")
+        put_sentence(f"  style {name}: draws no marks, so that none are measured")
     for row in report.marks:
         if row.fit == report.fit and row.n_lost:
             advice = " · use --fit pad" if row.fit == "crop" else ""
-            put(
+            put_sentence(
                 f"  warning marks_lost: style {row.style}, fit {row.fit}: in "
                 f"{row.n_samples_lost:,} of {row.n_samples:,} samples a mark is lost{advice}"
             )

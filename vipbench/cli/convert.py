@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from vipbench.cli.app import app
-from vipbench.cli.printing import CONSOLE, put
+from vipbench.cli.printing import CONSOLE, put_sentence
 
 
 @app.command()
@@ -48,10 +48,12 @@ def convert(
             on_plan=plan,
             on_written=bar.update,
         )
-    put(
+    put_sentence(
         f"{done.path}: {done.n_tensors} tensors, {done.n_bytes / 1e9:.2f} GB, converted from "
         f"{done.converted_from}"
     )
-    put(f"vision tower: {done.vision_tower}")
-    put(f"prompt format: {done.hints.prompt_format}, fit: {done.hints.fit} (vipbench.json)")
-    put(f"next: vipbench run --model {done.path} --suite paper --data KEY=DIR")
+    put_sentence(f"vision tower: {done.vision_tower}")
+    put_sentence(
+        f"prompt format: {done.hints.prompt_format}, fit: {done.hints.fit} (vipbench.json)"
+    )
+    put_sentence(f"next: vipbench run --model {done.path} --suite paper --data KEY=DIR")

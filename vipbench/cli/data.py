@@ -11,7 +11,7 @@ from vipbench.cli import complete
 from vipbench.cli.app import app
 from vipbench.cli.commands import App
 from vipbench.cli.options import Include, listed
-from vipbench.cli.printing import CONSOLE, print_columns, put, put_json, say
+from vipbench.cli.printing import CONSOLE, print_columns, put, put_json, put_sentence, say
 from vipbench.errors import DataError
 
 if TYPE_CHECKING:
@@ -144,9 +144,9 @@ def _print_steps(source: "Source", out: Path | None) -> bool:
     if all(item.state == "in place" for item in status(source, folder) if not item.part.optional):
         put(_option(source.key, folder))
         return True
-    put(f"{source.title}: the licence must be accepted by hand.")
+    put_sentence(f"{source.title}: the licence must be accepted by hand.")
     for number, step in enumerate(steps_by_hand(source, folder), 1):
-        put(f"{number}. {step}")
+        put_sentence(f"{number}. {step}", indent=len(f"{number}. "))
     return False
 
 

@@ -8,7 +8,7 @@ import typer
 
 from vipbench.cli.app import app
 from vipbench.cli.options import listed
-from vipbench.cli.printing import file_name, print_tables, put, save, say
+from vipbench.cli.printing import file_name, print_tables, put, put_sentence, save, say
 from vipbench.errors import CheckFailed, RunError, VipbenchError
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ def gate(
         _draw_lost(result, lost, embed_images=embed_images)
     if result.failures:
         raise CheckFailed(verdict(result))
-    put(verdict(result))
+    put_sentence(verdict(result))
 
 
 def _sides(runs: Sequence[str], base_summary: Path | None) -> "tuple[str | Side, str]":

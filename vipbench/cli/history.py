@@ -8,7 +8,7 @@ import typer
 
 from vipbench.cli.app import app
 from vipbench.cli.options import Log, listed
-from vipbench.cli.printing import print_columns, print_tables, put, say
+from vipbench.cli.printing import print_tables, put, put_sentence, say
 
 if TYPE_CHECKING:
     from vipbench.analysis.history import History
@@ -70,13 +70,14 @@ def history(
     found = histories(finished(runs, say), by=axes, alpha=alpha)
     for note in found.notes:
         say(note)
-    print_columns([(sentence,) for sentence in sentences(found)])
+    for sentence in sentences(found):
+        put_sentence(sentence)
     grids = [overview(found), *(tables(found) if details else ())]
     print_tables(*map(grid_table, grids), columns=80)
     if details:
-        put(legend(found))
+        put_sentence(legend(found))
     elif out is None:
-        put("every step and kind of mark: --details, or -o FOLDER for files and the plot")
+        put_sentence("every step and kind of mark: --details, or -o FOLDER for files and the plot")
     if out is not None:
         for path in write(found, out):
             put(path)

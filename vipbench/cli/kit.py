@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from vipbench.cli.app import app
 from vipbench.cli.options import RawValues, read_fields, record_command
-from vipbench.cli.printing import CONSOLE, print_tables, put
+from vipbench.cli.printing import CONSOLE, print_tables, put, put_sentence
 from vipbench.option import Option
 
 if TYPE_CHECKING:
@@ -66,6 +66,8 @@ def _print(made: "Kit") -> None:
     put()
     put(f"archive  {made.archive}")
     put(f"digest   {made.digest}")
-    put(f"form     {made.submission}  (fill in who and where; see results/community)")
+    put_sentence(
+        f"form     {made.submission}  (fill in who and where; see results/community)", indent=9
+    )
     for name, why in made.missing.items():
-        put(f"without  {name}: {why}")
+        put_sentence(f"without  {name}: {why}", indent=9)

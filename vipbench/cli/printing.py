@@ -3,16 +3,16 @@
 import hashlib
 import json
 import logging
+import os
 import re
-import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vipbench.cli.columns import fold
-from vipbench.console import Console, one_line, visible
+from vipbench.console import INDENT, Console, columns_of, folded, one_line, visible
 from vipbench.errors import VipbenchError
+from vipbench.report.columns import fold
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -31,10 +31,14 @@ LONGEST_NAME = 150
 
 
 def say(message: str) -> None:
-    """Print one line to stderr, whatever the message holds; above a bar, if one is shown."""
+    """Print one line to stderr, whatever the message holds; above a bar, if one is shown.
+
+    Where that is a terminal, the line is no wider.
+    """
     from tqdm import tqdm
 
-    tqdm.write(_separated(one_line(message)), file=sys.stderr)
+    line = _separated(one_line(message))
+    tqdm.write(folded(line, columns_of(sys.stderr)), file=sys.stderr)
 
 
 def _separated(text: str) -> str:
@@ -74,6 +78,11 @@ def put(text: object = "") -> None:
     print(visible(str(text)))
 
 
+def put_sentence(text: object, *, indent: int = INDENT) -> None:
+    """Print one line to stdout; where that is a terminal, no wider than it is."""
+    print(folded(one_line(str(text)), columns_of(sys.stdout), indent=indent))
+
+
 def put_json(value: object, *, ensure_ascii: bool = False) -> None:
     """Print plain data as indented JSON, in which nothing steers the terminal either."""
     text = json.dumps(value, indent=2, ensure_ascii=ensure_ascii)
@@ -91,16 +100,19 @@ def verdict(n_errors: int, n_warnings: int = 0) -> str:
 def print_columns(rows: Iterable[Sequence[str]]) -> None:
     """Print rows of text as columns: no wider than a terminal, elsewhere each row in one line."""
     table = [tuple(map(one_line, row)) for row in rows]
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else sys.maxsize
-    for line in fold(table, width):
+    for line in fold(table, columns_of(sys.stdout) or sys.maxsize):
         print(line)
 
 
 def print_tables(*tables: "RenderableType", columns: int = FILE_COLUMNS) -> None:
-    """Print tables as wide as the terminal; in a file or a pipe, at most `columns` wide."""
+    """Print tables as wide as the terminal.
+
+    In a file or a pipe they are at most as wide as the variable COLUMNS says, else `columns`.
+    """
     from rich.console import Console as Terminal
 
-    terminal = Terminal(width=None if sys.stdout.isatty() else columns)
+    is_told = sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdecimal()
+    terminal = Terminal(width=None if is_told else columns)
     for table in tables:
         terminal.print(table)
 
@@ -121,7 +133,7 @@ def print_results(results: "Results") -> None:
     axes = [axis for axis in BREAKDOWN_AXES if axis in listed_axes]
     breakdown = BreakdownTable(rows, marked, axes, listed_axes)
     print_tables(run_table(rows), *([breakdown] if breakdown.rows else []))
-    put(f"{results.path}  (`vipbench show {results.path} ID` prints one sample)")
+    put_sentence(f"{results.path}  (`vipbench show {results.path} ID` prints one sample)")
 
 
 def file_name(text: str) -> str:

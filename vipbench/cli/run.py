@@ -18,6 +18,7 @@ from vipbench.cli.printing import (
     print_results,
     print_tables,
     put,
+    put_sentence,
     say,
 )
 from vipbench.console import duration
@@ -188,9 +189,11 @@ def _print_dry_run(plan: "DryRun") -> None:
     put(f"run folder  {plan.path}")
     put(f"to ask      {plan.n_left:,} of {sum(plan.counts.values()):,} requests")
     if plan.seconds is None:
-        put(f"time        {plan.seconds_from}")
+        put_sentence(f"time        {plan.seconds_from}", indent=12)
     else:
-        put(f"time        about {duration(plan.seconds)}, as {plan.seconds_from}")
+        put_sentence(
+            f"time        about {duration(plan.seconds)}, as {plan.seconds_from}", indent=12
+        )
     put(f"disk        about {plan.n_bytes / 1e6:.1f} MB")
     if plan.estimate is not None:
         _print_estimate(plan.estimate)
@@ -199,9 +202,10 @@ def _print_dry_run(plan: "DryRun") -> None:
 def _print_estimate(estimate: "Estimate") -> None:
     """Print what an endpoint would be sent; tokens are estimates, and rather too many."""
     put(f"images      {estimate.n_images:,}")
-    put(
+    put_sentence(
         f"tokens      about {estimate.n_prompt_tokens:,} of prompts, at most "
-        f"{estimate.most_new_tokens:,} of answers"
+        f"{estimate.most_new_tokens:,} of answers",
+        indent=12,
     )
     if estimate.most_dollars is None:
         put("money       unknown: give --price-in and --price-out")
@@ -209,4 +213,4 @@ def _print_estimate(estimate: "Estimate") -> None:
     over = ""
     if estimate.budget is not None and estimate.most_dollars > estimate.budget:
         over = f", more than --budget {estimate.budget:g}: it may stop before the end"
-    put(f"money       at most about ${estimate.most_dollars:,.2f}{over}")
+    put_sentence(f"money       at most about ${estimate.most_dollars:,.2f}{over}", indent=12)

@@ -1,5 +1,6 @@
 """`vipbench score`: score a run again from its answers, and have them graded."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,7 +10,7 @@ from vipbench.cli.app import app
 from vipbench.cli.extractor import extractor_settings
 from vipbench.cli.judge import judge_settings
 from vipbench.cli.options import RawValues, read_fields, record_command
-from vipbench.cli.printing import CONSOLE, print_results
+from vipbench.cli.printing import CONSOLE, print_results, put_sentence
 
 if TYPE_CHECKING:
     from vipbench.run.settings import ScoreSettings
@@ -27,6 +28,13 @@ def score(
     folder: Annotated[
         Path, typer.Argument(metavar="RUN", help="A run folder.", show_default=False)
     ],
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Only say what judge and extractor would be asked, and what it may cost.",
+        ),
+    ] = False,
 ) -> None:
     """Score a run again from its answers, without a model.
 
@@ -39,6 +47,11 @@ def score(
 
     fields = read_fields(_settings(), raw)
     judge = JudgeOptions(**fields["judge"])
+    if dry_run:
+        extractor = extractor_settings(ExtractorOptions(**fields["extractor"]))
+        console = replace(CONSOLE, say=put_sentence)
+        run_score.dry_score(folder, judge_settings(judge), extractor, console=console)
+        return
     results = run_score.score(
         folder,
         fields["metrics"],

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vipbench.cli.app import app
-from vipbench.cli.printing import file_name, put, save, say
+from vipbench.cli.printing import file_name, put, put_sentence, save, say
 from vipbench.console import one_line
 from vipbench.errors import RunError, VipbenchError, nearest
 
@@ -69,11 +69,14 @@ def show(
         prompt_format = manifest.identity.settings.prompt_format
         put(f"format   {prompt_format} ({one_line(manifest.prompt_format_from)})")
     for note in manifest.prompt_notes:
-        put(f"note     {one_line(note)}")
+        put_sentence(f"note     {note}", indent=9)
     if is_elsewhere(manifest.identity, trial.task, trial.style):
-        put("note     asked elsewhere: which marks and which text the model saw is not known")
+        put_sentence(
+            "note     asked elsewhere: which marks and which text the model saw is not known",
+            indent=9,
+        )
     if trial.request is None:
-        put(f"error    {one_line(trial.error or '')}")
+        put_sentence(f"error    {trial.error or ''}", indent=9)
         return
     default = folder / "shown" / f"{file_name('-'.join(lines.trial_id(trial)))}.png"
     try:
@@ -81,7 +84,7 @@ def show(
     except VipbenchError as error:
         if out is not None:
             raise
-        put(f"picture  none: {one_line(str(error))}")
+        put_sentence(f"picture  none: {error}", indent=9)
     put("\n" + "\n\n".join(trial.request.turns) + "\n")
     _print_answer(folder, trial)
     _print_scores(folder, trial, manifest)

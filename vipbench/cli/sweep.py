@@ -6,8 +6,7 @@ from typing import Annotated
 import typer
 
 from vipbench.cli.app import app
-from vipbench.cli.printing import file_name, print_tables, put, say
-from vipbench.console import one_line
+from vipbench.cli.printing import file_name, print_tables, put, put_sentence, say
 
 STYLE_COLUMNS = 80
 """Width of the table of styles in a file or a pipe."""
@@ -41,10 +40,10 @@ def sweep(
         grids, below = board.terminal_grids(each), board.legend(each)
         print_tables(FittingTable(grids, below, len(each.marked)), columns=STYLE_COLUMNS)
         for sentence in each.sentences():
-            put(one_line(sentence))
+            put_sentence(sentence)
     print_tables(*map(grid_table, text.tables(result)))
     for sentence in text.other_sentences(result):
-        put(one_line(sentence))
+        put_sentence(sentence)
     if out is not None:
         paths = [*text.write(result, out)]
         for each in boards:

@@ -85,7 +85,7 @@ def extract(
     """
     with ledgers.opened(ledger) as book:
         reader = _Reader(settings, book.as_asked(settings.extractor), book, console)
-        unique = list({(q.question, q.options, q.text): q for q in reversed(questions)}.values())
+        unique = _unique(questions)
         tried: set[Question] = set()
 
         def left() -> list[Question]:
@@ -114,6 +114,29 @@ def extract(
         return found._replace(
             spent_now=spent(reader.added, settings.limits), stopped=_as_it_ends(reader)
         )
+
+
+def check_left(
+    questions: Sequence[Question], settings: ExtractorSettings, ledger: Path, say: Console
+) -> int:
+    """Say what `extract` would ask, and ask nobody; return how many answers are unread.
+
+    Raises:
+        ExtractorError: Even the least that it takes exceeds a limit.
+        RunError: The ledger is broken.
+    """
+    book = ledgers.read(ledger)
+    extractor = book.as_asked(settings.extractor)
+    found = ((each, book.at((each.key(extractor), 1))) for each in _unique(questions))
+    left = [each for each, line in found if line is None or not line.is_complete]
+    if left:
+        check_estimate(_plan(left, settings), say, advice="raise it")
+    return len(left)
+
+
+def _unique(questions: Sequence[Question]) -> list[Question]:
+    """Leave out questions that are equal but for their names."""
+    return list({(q.question, q.options, q.text): q for q in reversed(questions)}.values())
 
 
 def recall(

@@ -13,7 +13,7 @@ from vipbench.digests import digest, facts
 from vipbench.endpoints.ledger import Spent
 from vipbench.endpoints.meter import Limits
 from vipbench.errors import ExtractorError, RunError, VipbenchError, first_mistake
-from vipbench.extractor.extracting import Extracted, Question, extract, recall
+from vipbench.extractor.extracting import Extracted, Question, check_left, extract, recall
 from vipbench.extractor.ledger import EXTRACTIONS, Extraction
 from vipbench.extractor.settings import NONE, ExtractorSettings
 from vipbench.runfolder.folder import EXTRACTORS
@@ -132,12 +132,7 @@ def read_unread(
     reports = {report.extractor: report for report in read_reports(folder)}
     if settings is None and not reports:
         return Read()
-    if not any(task.kind in KINDS for task in manifest.tasks.values()):
-        raise ExtractorError(
-            f"{folder}: no task of this run is of kind {' or '.join(KINDS)} · leave the extractor "
-            "out"
-        )
-    questions = list(_questions(manifest, answered))
+    questions = list(_questions(folder, manifest, answered))
     found: dict[Judge, Extracted] = {}
     stopped: VipbenchError | None = None
     if settings is not None:
@@ -156,10 +151,30 @@ def read_unread(
     return Read(tuple(found[report.extractor] for report in whole), whole, stopped)
 
 
+def check_extractor(
+    folder: Path,
+    manifest: Manifest,
+    answered: Iterable[tuple[Trial, Response | None]],
+    settings: ExtractorSettings,
+    say: Console,
+) -> int:
+    """Say what `read_unread` would ask, and ask nobody; return how many answers are unread."""
+    questions = list(_questions(folder, manifest, answered))
+    return check_left(questions, settings, settings.ledger or folder / EXTRACTIONS, say)
+
+
 def _questions(
-    manifest: Manifest, answered: Iterable[tuple[Trial, Response | None]]
+    folder: Path, manifest: Manifest, answered: Iterable[tuple[Trial, Response | None]]
 ) -> Iterator[Question]:
-    """Yield the texts that exist, and that the rule of their task has left unread."""
+    """Yield the texts that exist, and that the rule of their task has left unread.
+
+    ExtractorError where the run has no such task.
+    """
+    if not any(task.kind in KINDS for task in manifest.tasks.values()):
+        raise ExtractorError(
+            f"{folder}: no task of this run is of kind {' or '.join(KINDS)} · leave the extractor "
+            "out"
+        )
     for trial, response in answered:
         if trial.kind not in KINDS or trial.request is None or response is None:
             continue

@@ -291,7 +291,8 @@ class _Collector:
             answers.parsed[row] = texts.index(line.answer, lines=True)
         note = line.error or line.ungraded or _lost(line)
         if note:
-            answers.note[row] = texts.index(note, lines=True)
+            shown = files.without_folders(note, task.image_roots)
+            answers.note[row] = texts.index(shown, lines=True)
 
 
 def _own(run: Run, name: str, kind: type[LineT]) -> Iterator[LineT]:

@@ -42,7 +42,12 @@
     made.append(...children.filter((child) => child !== null));
     return made;
   };
-  const bdi = (text) => element("bdi", { text });
+  // A name, which may be broken where its parts end, as on the rest of the page.
+  const NAME_PARTS = /[-_/:=+]*[^-_/:=+]+[-_/:=+]*|[-_/:=+]+/g;
+  const bdi = (text) => {
+    const parts = text.match(NAME_PARTS) ?? [];
+    return element("bdi", {}, ...parts.flatMap((part, n) => (n ? [element("wbr"), part] : [part])));
+  };
   const text = (place) => (place < 0 ? "" : texts[place]);
   const counted = (number) => number.toLocaleString("en");
   const askOf = (run, row) => answers[run].ask[row];
@@ -234,7 +239,17 @@
   const thumbnail = (ask) => {
     const place = ask < 0 ? -1 : asks.picture[ask];
     if (place < 0) return element("span", { class: "thumb", "aria-hidden": "true" });
-    return element("img", { class: "thumb", alt: "", src: pictures.folder + pictures.source[place] });
+    const more = asks.others[ask]?.length ?? 0;
+    return element(
+      "span",
+      { class: "thumbs" },
+      element("img", { class: "thumb", alt: "", src: pictures.folder + pictures.source[place] }),
+      more ? element("small", { text: `+${more}` }) : null,
+    );
+  };
+  const images = (ask) => {
+    const more = asks.others[ask]?.length ?? 0;
+    return more ? `, ${more + 1} images` : "";
   };
   const marks = (ask) => {
     const named = [data.colors[asks.color[ask]], data.shapes[asks.shape[ask]]];
@@ -255,7 +270,7 @@
         "aria-setsize": String(found.length),
         "aria-posinset": String(place + 1),
         "aria-label": [
-          `${text(rows.id[row])}, ${taskLabel(row)}, ${styleLabel(row)}${mark && `, ${mark}`}`,
+          `${text(rows.id[row])}, ${taskLabel(row)}, ${styleLabel(row)}${mark && `, ${mark}`}${images(ask)}`,
           ...runs.map((run, number) => `${run.label}: ${stateWords(number, row)}`),
         ].join("; "),
       },

@@ -14,12 +14,14 @@ from vipbench.analysis.sweep.board import StyleBoard, boards
 from vipbench.analysis.sweep.effects import EffectRow
 from vipbench.analysis.sweep.overview import Sweep
 from vipbench.analysis.sweep.text import effect_text, span_text
+from vipbench.files import without_folders
 from vipbench.html.dataset import Dataset, as_json
 from vipbench.html.pictures import Drawn
 from vipbench.html.runs import Run, TaskKey, reveal_hidden, task_labels
 from vipbench.html.scales import Scale, scale_around_zero, scale_of_bars, scale_of_cells
 from vipbench.html.tables import Board, TaskPart, Trouble, browse
 from vipbench.prompts.colors import COLORS
+from vipbench.report.columns import parts_of
 from vipbench.report.text import counted, number, p_text, percent, points
 from vipbench.stats.intervals import MIN_CLUSTERS
 
@@ -139,6 +141,7 @@ def _environment() -> Environment:
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["shown"] = reveal_hidden
+    environment.filters["name"] = _name
     environment.filters["swatch"] = _swatch
     environment.filters["number"] = number
     environment.filters["percent"] = percent
@@ -150,6 +153,11 @@ def _environment() -> Environment:
     environment.filters["trouble_text"] = _trouble_text
     environment.filters["span_text"] = span_text
     return environment
+
+
+def _name(text: str) -> Markup:
+    """Escape a name, and let it be broken where its parts end, as in `rectangle:red`."""
+    return Markup("<wbr>").join(parts_of(reveal_hidden(text)))
 
 
 def _policy(css: str, script: str) -> str:
@@ -252,7 +260,11 @@ def _counts(content: Content) -> str:
 
 def _prompt_notes(runs: Sequence[Run]) -> list[str]:
     """Say what of a checkpoint contradicts the prompts that it was asked in."""
-    return [f"{run.label}: {note}" for run in runs for note in run.manifest.prompt_notes]
+    return [
+        f"{run.label}: {without_folders(note)}"
+        for run in runs
+        for note in run.manifest.prompt_notes
+    ]
 
 
 def _notes(content: Content) -> list[str]:
@@ -279,7 +291,7 @@ def _picture_notes(content: Content) -> list[str]:
     if content.drawn.n_failed:
         notes.append(
             f"{content.drawn.n_failed:,} pictures could not be drawn, the first because of "
-            f"{content.drawn.first_failure}"
+            f"{without_folders(content.drawn.first_failure)}"
         )
     return notes
 

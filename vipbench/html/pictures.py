@@ -14,7 +14,7 @@ from PIL import Image
 
 from vipbench.console import QUIET, Console
 from vipbench.errors import DataError, RunError
-from vipbench.files import remove_others
+from vipbench.files import remove_others, without_folders
 from vipbench.html.dataset import NONE, Dataset, Pictures, ToDraw
 from vipbench.html.runs import Run, image_size, reveal_hidden
 from vipbench.images.load import load_measured
@@ -122,7 +122,9 @@ def _draw_all(
             encoded, exact = _draw(picture, size, dataset.pixels.get(picture.ask))
         except DataError as error:
             failures[str(error)] += 1
-            asks.why[picture.ask] = dataset.texts.index(f"no picture: {error}")
+            asks.why[picture.ask] = dataset.texts.index(
+                f"no picture: {without_folders(str(error), picture.images)}"
+            )
             continue
         asks.why[picture.ask] = NONE
         drawn = [(store.add(each), exact) for each in encoded]

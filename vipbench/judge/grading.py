@@ -392,6 +392,20 @@ def _call(text: str, temperature: float, settings: JudgeSettings) -> Call:
     )
 
 
+def check_left(items: Sequence[Item], settings: JudgeSettings, ledger: Path, say: Console) -> int:
+    """Say what `grade` would ask, and ask nobody; return how many grades are missing.
+
+    Raises:
+        JudgeError: Even the least that it takes exceeds a limit.
+        RunError: The ledger is broken.
+    """
+    book = ledgers.read(ledger)
+    left = _Jobs(items, settings.n_runs, book).left(book.as_asked(settings.judge))
+    if left:
+        check_estimate(_questions(left, settings), settings, say)
+    return len(left)
+
+
 def _questions(jobs: Iterable[_Job], settings: JudgeSettings) -> list[str]:
     return [_message(settings.prompt, job.item) for job in jobs]
 

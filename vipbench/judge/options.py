@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from vipbench.endpoints import extras
+from vipbench.endpoints.options import shared_options
 from vipbench.errors import JudgeError
 from vipbench.judge.rubric import PUBLISHED_JUDGE
 from vipbench.judge.settings import (
@@ -20,12 +20,6 @@ from vipbench.judge.settings import (
 )
 from vipbench.option import Option
 from vipbench.schema import Record
-
-
-def parse_price(text: str) -> tuple[float, float]:
-    """Read `IN,OUT`; JudgeError where it is not two numbers from 0."""
-    return extras.parse_price(text, JUDGE)
-
 
 KNOWN_JUDGES = (
     "Qwen/Qwen2.5-72B-Instruct (open; revision 495f39366efef23836d0cfae4fbe635880d2be31)",
@@ -45,9 +39,7 @@ def no_model() -> JudgeError:
     )
 
 
-def parse_body(text: str) -> dict[str, Any]:
-    """Read a JSON object of further fields of each request; JudgeError where it is none."""
-    return extras.parse_extra_body(text, JUDGE)
+_SHARED = shared_options(JUDGE, timeouts=(TIMEOUT, TIMEOUT_THINKING), workers=WORKERS)
 
 
 class JudgeOptions(Record):
@@ -67,22 +59,8 @@ class JudgeOptions(Record):
             "Who grades, as the server calls it; there is no default.", metavar="NAME", unset="none"
         ),
     ] = None
-    key_file: Annotated[
-        Path | None,
-        Option(
-            "File that holds the key and nothing else.",
-            metavar="PATH",
-            unset=" or ".join(JUDGE.key_variables),
-        ),
-    ] = None
-    key_env: Annotated[
-        str | None,
-        Option(
-            "Environment variable that holds the key, for whatever address.",
-            metavar="NAME",
-            unset=" or ".join(JUDGE.key_variables),
-        ),
-    ] = None
+    key_file: Annotated[Path | None, _SHARED.key_file] = None
+    key_env: Annotated[str | None, _SHARED.key_env] = None
     prompt_from: Annotated[
         Path | None,
         Option(
@@ -110,45 +88,12 @@ class JudgeOptions(Record):
         Field(ge=0),
         Option("Room for what the judge thinks before.", metavar="N", unset=f"{REASONING_TOKENS}"),
     ] = None
-    extra_body: Annotated[
-        dict[str, Any] | None,
-        Option(
-            "Further fields of each request, such as "
-            '{"chat_template_kwargs": {"enable_thinking": false}}.',
-            metavar="JSON",
-            parse=parse_body,
-        ),
-    ] = None
-    timeout: Annotated[
-        float | None,
-        Field(gt=0),
-        Option(
-            "Seconds until a reply must be there.",
-            metavar="S",
-            unset=f"{TIMEOUT_THINKING:g}, {TIMEOUT:g} without room to think",
-        ),
-    ] = None
-    workers: Annotated[
-        int | None, Field(ge=1, le=256), Option("Calls at a time.", metavar="N", unset=f"{WORKERS}")
-    ] = None
-    price: Annotated[
-        tuple[float, float] | None,
-        Option(
-            "Dollars for a million tokens of prompts and of replies.",
-            metavar="IN,OUT",
-            parse=parse_price,
-        ),
-    ] = None
-    budget: Annotated[
-        float | None,
-        Field(ge=0),
-        Option("Most dollars that this command may spend.", metavar="USD"),
-    ] = None
-    max_calls: Annotated[
-        int | None,
-        Field(ge=0),
-        Option("Most calls that this command may make.", metavar="N"),
-    ] = None
+    extra_body: Annotated[dict[str, Any] | None, _SHARED.extra_body] = None
+    timeout: Annotated[float | None, Field(gt=0), _SHARED.timeout] = None
+    workers: Annotated[int | None, Field(ge=1, le=256), _SHARED.workers] = None
+    price: Annotated[tuple[float, float] | None, _SHARED.price] = None
+    budget: Annotated[float | None, Field(ge=0), _SHARED.budget] = None
+    max_calls: Annotated[int | None, Field(ge=0), _SHARED.max_calls] = None
     ledger: Annotated[
         Path | None,
         Option(

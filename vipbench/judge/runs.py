@@ -8,7 +8,15 @@ from pathlib import Path
 from vipbench.console import QUIET, Console
 from vipbench.endpoints.meter import Limits
 from vipbench.errors import JudgeError, RunError
-from vipbench.judge.grading import Graded, Item, SampleGrade, grade, make_item, recall
+from vipbench.judge.grading import (
+    Graded,
+    Item,
+    SampleGrade,
+    check_left,
+    grade,
+    make_item,
+    recall,
+)
 from vipbench.judge.ledger import GRADES
 from vipbench.judge.report import JudgeReport, new_report, notes, read_report, renewed
 from vipbench.judge.settings import JudgeSettings
@@ -83,16 +91,7 @@ def judge_run(
         if ledger is not None:
             raise RunError(f"{folder / JUDGE}: does not exist · name a judge with --judge-url")
         return Judged(None, None)
-    items, is_graded = [], False
-    for trial, response in answered:
-        if trial.kind == "graded":
-            is_graded = True
-            if response is None or response.state == "refused":
-                continue  # scored as 0 without a judge
-            if response.text is not None:
-                items.append(make_item(trial, response.text))
-    if not is_graded:
-        raise JudgeError(f"{folder}: no task of this run is of kind graded · leave the judge out")
+    items = _items(folder, answered)
     if settings is not None:
         path = folder / GRADES if settings.ledger is None else settings.ledger
         graded = grade(items, settings, path, console=console)
@@ -104,6 +103,32 @@ def judge_run(
     for note in notes(report):
         console.say(note)
     return Judged(graded.samples, graded.stopped, report)
+
+
+def check_judge(
+    folder: Path,
+    answered: Iterable[tuple[Trial, Response | None]],
+    settings: JudgeSettings,
+    say: Console,
+) -> int:
+    """Say what `judge_run` would ask, and ask nobody; return how many grades are missing."""
+    path = folder / GRADES if settings.ledger is None else settings.ledger
+    return check_left(_items(folder, answered), settings, path, say)
+
+
+def _items(folder: Path, answered: Iterable[tuple[Trial, Response | None]]) -> list[Item]:
+    """Return the answers that a judge grades; JudgeError where the run has no such task."""
+    items, is_graded = [], False
+    for trial, response in answered:
+        if trial.kind == "graded":
+            is_graded = True
+            if response is None or response.state == "refused":
+                continue  # scored as 0 without a judge
+            if response.text is not None:
+                items.append(make_item(trial, response.text))
+    if not is_graded:
+        raise JudgeError(f"{folder}: no task of this run is of kind graded · leave the judge out")
+    return items
 
 
 def _recall(

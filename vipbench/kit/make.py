@@ -23,8 +23,11 @@ from vipbench.kit.scrub import Scrubber
 from vipbench.kit.settings import KIT, SUITE, KitSettings
 from vipbench.run.defaults import with_defaults
 from vipbench.run.loop import run
+from vipbench.run.merge import merge
 from vipbench.run.settings import VIPLLAVA
 
+BEGUN = "begun"
+"""Folder of the run, until it holds what the probe has asked."""
 SCRATCH = "certify"
 """Folder of the certificate's two runs, until it is written."""
 
@@ -71,9 +74,26 @@ def make_kit(settings: KitSettings, console: Console = QUIET) -> Kit:
                 "out": folder / RUN,
             }
         )
-        run(asked, console)
+        _ask(folder, asked, settled, console)
         missing = _measure(folder, asked, console)
         return _packed(folder, filled, settled, missing)
+
+
+def _ask(folder: Path, asked: KitSettings, settled: Plan, console: Console) -> None:
+    """Ask what was settled; what the probe has asked of it is not asked again."""
+    out = folder / RUN
+    probes = [folder / plan.PROBES / task for task in settled.measured if task in settled.tasks]
+    if probes and not out.exists():
+        begun = folder / BEGUN
+        if len(probes) > 1:
+            merge(probes, begun, fresh=True, max_errors=1)
+        else:
+            shutil.rmtree(begun, ignore_errors=True)
+            shutil.copytree(probes[0], begun)
+        begun.rename(out)
+    if probes:
+        asked = asked.model_copy(update={"extend": True, "limit": settled.limit or "all"})
+    run(asked, console)
 
 
 def _measure(folder: Path, asked: KitSettings, console: Console) -> dict[str, str]:
@@ -142,7 +162,7 @@ def _own_paths(folder: Path, settings: KitSettings) -> list[Path]:
 
 def _remove(folder: Path) -> None:
     """Remove what a kit has left in its folder, and nothing else."""
-    for name in (RUN, SCRATCH, plan.PROBES, pack.STAGE, f"{BENCH}.parts"):
+    for name in (RUN, BEGUN, SCRATCH, plan.PROBES, pack.STAGE, f"{BENCH}.parts"):
         shutil.rmtree(folder / name, ignore_errors=True)
     for name in (plan.PLAN, CERTIFICATE, BENCH, pack.ARCHIVE, pack.SUBMISSION):
         (folder / name).unlink(missing_ok=True)

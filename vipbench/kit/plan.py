@@ -95,6 +95,8 @@ def settle(folder: Path, settings: KitSettings, console: Console) -> Plan:
         for task in tasks:
             measured[task] = _probe(folder / PROBES / task, settings, task, console)
         choice = choose(measured, settings.hours)
+        if choice.limit is not None:  # so many are answered already
+            choice = choice._replace(limit=max(choice.limit, PROBE))
     plan = Plan(
         asked=asked,
         tasks=choice.tasks,

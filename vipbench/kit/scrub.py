@@ -12,14 +12,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from vipbench.errors import RunError
+from vipbench.files import ABSOLUTE
 
 PATH = "<path>"
 HOST = "<host>"
 USER = "<user>"
 ANSWERED = frozenset({"text", "reasoning", "answer", "text_reference"})
 """Keys of what a model has written."""
-_ABSOLUTE = re.compile(r"(?<![\w./:<>-])(?:~(?=/)|[A-Za-z]:(?=[\\/]))?[\\/](?!/)[^\s:;,'\"()<>·|]+")
-"""A path from the root, the home folder or a drive, which no name of ours looks like."""
 SHORTEST = 4
 """Letters of a path that is looked for as it is: `/` and `/a` are in many texts."""
 
@@ -55,7 +54,7 @@ class Scrubber(NamedTuple):
         """Return a text without paths from the root or the home folder."""
         for path in self.paths:
             text = text.replace(path, PATH)
-        return _ABSOLUTE.sub(PATH, text)
+        return ABSOLUTE.sub(PATH, text)
 
     def plain(self, value: Any, keep: Sequence[str] = ()) -> Any:
         """Return plain data whose texts hold no path; what a model wrote stays, and keys `keep`."""

@@ -134,6 +134,8 @@ def find_hours(question: Question, fleet: Fleet | None) -> tuple[Hours, ...]:
     if fleet.name is not None or question.model.sizes is None:
         return (_by_arithmetic(question, fleet),)
     kinds = [Fleet(fleet.n, device.name, device) for device in DEVICES]
+    if settings.device is None:
+        kinds.append(Fleet(fleet.n, CPU, None))
     return tuple(_by_arithmetic(question, each) for each in kinds)
 
 

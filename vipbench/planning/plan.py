@@ -166,7 +166,7 @@ def _assumed(
         )
     if model.sizes is not None and any(each.source != "run" for each in hours):
         texts.append(
-            "answers of 2 tokens to a choice, 3 where short, 28 where free; "
+            "answers of 2 tokens to a choice, 3 if short, 28 if free; "
             f"{model.sizes.n_image_tokens} tokens a picture"
         )
     if settings.quantize is not None and any(each.source == "arithmetic" for each in hours):

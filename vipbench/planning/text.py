@@ -1,8 +1,8 @@
 """A plan on one screen of 80 columns."""
 
-import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
+from vipbench.console import folded
 from vipbench.endpoints.estimate import Needs
 from vipbench.files import size_in_words
 from vipbench.planning.chain import WIDTH, shell
@@ -30,8 +30,8 @@ def lines(plan: Plan, *, commands: bool = True) -> list[str]:
     found += _time(plan)
     found += _labelled("disk", "; ".join(map(_room, plan.disk)))
     found += _money(plan)
-    for text in plan.assumed:
-        found += _labelled("assumed", text)
+    if plan.assumed:
+        found += _labelled("assumed", "; ".join(plan.assumed))
     if commands:
         found += ["", *(line for each in plan.commands for line in shell(each.words).splitlines())]
     return found
@@ -44,13 +44,7 @@ def _many(n: int) -> str:
 
 def _labelled(label: str, text: str) -> list[str]:
     """Put a word before a text, whose lines stand below each other."""
-    return textwrap.wrap(
-        text,
-        WIDTH,
-        initial_indent=label.ljust(_LABEL),
-        subsequent_indent=" " * _LABEL,
-        break_on_hyphens=False,
-    )
+    return folded(label.ljust(_LABEL) + text, WIDTH, indent=_LABEL).splitlines()
 
 
 def _columns(rows: Iterable[Sequence[str]], n_names: int) -> list[str]:
@@ -122,14 +116,15 @@ def _published(plan: Plan) -> list[str]:
     found = _labelled("published", f"numbers of {plan.model}, as `vipbench reproduce` matches them")
     known = [each for each in plan.comparable if each.numbers]
     unknown = [each for each in plan.comparable if not each.numbers]
-    for each in known[:MOST_ROWS]:
-        found += _below(f"{each.name}: {_numbers(each)}")
+    for text in _graded_alike(known[:MOST_ROWS]):
+        found += _below(text)
     if len(known) > MOST_ROWS:
         found += _below(f"{len(known) - MOST_ROWS} more tasks have some")
-    for each in unknown[:MOST_ROWS]:
-        found += _below(f"{each.name}: {_none(each)}")
-    if len(unknown) > MOST_ROWS:
-        rest = unknown[MOST_ROWS:]
+    groups = _alike(unknown)
+    for group in groups[:MOST_ROWS]:
+        found += _below(f"{_names(group)}: {_none(group)}")
+    if len(groups) > MOST_ROWS:
+        rest = [each for group in groups[MOST_ROWS:] for each in group]
         n = sum(each.n_requests for each in rest)
         found += _below(f"{len(rest)} more tasks have none ({n:,} requests)")
     if plan.left_out:
@@ -141,25 +136,51 @@ def _published(plan: Plan) -> list[str]:
     return found
 
 
+def _alike(unknown: Sequence[Comparable]) -> list[list[Comparable]]:
+    """Put tasks together that have no number for the same reasons, so that these are said once."""
+    groups: dict[tuple[tuple[str, ...], ...], list[Comparable]] = {}
+    for each in unknown:
+        key = (each.reasons,) if each.reasons else ((), each.others)
+        groups.setdefault(key, []).append(each)
+    return list(groups.values())
+
+
+def _names(group: Sequence[Comparable]) -> str:
+    names = [each.name for each in group]
+    more = f" and {len(names) - MOST_ROWS} more tasks" if len(names) > MOST_ROWS else ""
+    return ", ".join(names[:MOST_ROWS]) + more
+
+
 def _below(text: str) -> list[str]:
-    return textwrap.wrap(
-        text, WIDTH, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False
-    )
+    return folded(f"  {text}", WIDTH).splitlines()
+
+
+def _graded_alike(known: Sequence[Comparable]) -> Iterator[str]:
+    """Name tasks and their numbers, a text each; those that the same judges graded share one."""
+    by_judges: dict[tuple[str, ...], list[Comparable]] = {}
+    for each in known:
+        judges = tuple(dict.fromkeys(number.judge for number in each.numbers if number.judge))
+        by_judges.setdefault(judges, []).append(each)
+    yield from map(_numbers, by_judges.pop((), ()))
+    for judges, group in by_judges.items():
+        by = f"(graded by {', '.join(judges)}; by another judge not comparable)"
+        yield f"{'; '.join(map(_numbers, group))} {by}"
 
 
 def _numbers(each: Comparable) -> str:
-    """Say how many numbers there are; the values of whole tasks."""
+    """Say how many numbers a task has; the values of whole tasks."""
     whole = [f"{number.value:g}" for number in each.numbers if number.group == "all"]
     groups = len(each.numbers) - len(whole)
     parts = [", ".join(dict.fromkeys(whole))] if whole else []
     parts += [f"{counted(groups, 'number')} of groups"] if groups else []
-    judges = dict.fromkeys(number.judge for number in each.numbers if number.judge)
-    by = f" (graded by {', '.join(judges)}; by another judge not comparable)" if judges else ""
-    return f"{', '.join(parts)}{by}"
+    return f"{each.name}: {', '.join(parts)}"
 
 
-def _none(each: Comparable) -> str:
-    share = f"{each.n_requests:,} requests, {100 * each.share:.0f} % of all"
+def _none(group: Sequence[Comparable]) -> str:
+    """Say why tasks of the same reasons have no number."""
+    each = group[0]
+    n, part = sum(one.n_requests for one in group), sum(one.share for one in group)
+    share = f"{n:,} requests, {100 * part:.0f} % of all"
     if each.reasons:
         return f"none comparable ({share}): {'; '.join(each.reasons)}"
     if not each.others:
@@ -186,16 +207,26 @@ def _time(plan: Plan) -> list[str]:
         (
             f"{hours.n} x {hours.device}",
             f"{hours.memory_gb:g}" if hours.memory_gb else "-",
-            f"{hours.batch_tokens:,}" if hours.batch_tokens else "does not fit",
-            _in_hours(hours.least_hours) if hours.batch_tokens else "-",
-            _in_hours(hours.hours) if hours.batch_tokens else "-",
-            hours.text.partition(" in ")[0].partition(" of ")[2],
+            *_cells_of_time(hours),
         )
         for hours in plan.hours
     ]
     share = plan.hours[0].text.partition(" of ")[0]
     text = f"not measured; {share} of the peak that the maker states (assumed); --devices names one"
+    if any(hours.source == "unknown" for hours in plan.hours):
+        text += "; of a CPU, a run with --limit 100 tells"
     return [*_labelled("time", text), *_columns([head, *rows], 1)]
+
+
+def _cells_of_time(hours: Hours) -> tuple[str, ...]:
+    """Return what stands in a line about one kind of device."""
+    if hours.source == "unknown":
+        return "-", "-", "-", ""
+    peak = hours.text.partition(" in ")[0].partition(" of ")[2]
+    if not hours.batch_tokens:
+        return "does not fit", "-", "-", peak
+    least, about = _in_hours(hours.least_hours), _in_hours(hours.hours)
+    return f"{hours.batch_tokens:,}", least, about, peak
 
 
 def _told(hours: Hours) -> str:

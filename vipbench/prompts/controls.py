@@ -9,8 +9,10 @@ from collections.abc import Callable, Sequence
 from vipbench.errors import DataError
 from vipbench.prompts.marks import keyed, seed_of
 from vipbench.prompts.mentions import LETTERS
-from vipbench.schema import Box, PromptStyle, Region, Sample
+from vipbench.schema import Box, PromptStyle, Region, Sample, StyleKind
 
+CHANGING: tuple[StyleKind, ...] = ("wrong", "shuffled", "permuted")
+"""Kinds of styles that ask about another sample than that of the data."""
 GRID = 9
 """Positions across and down that a lone mark may be moved to. Ours; it finds a free corner."""
 MOST_DRAWS = 1000

@@ -388,7 +388,9 @@ def _prompt_notes(folders: Sequence[Path]) -> list[str]:
     found: dict[str, None] = {}
     read = [called(folder, manifests.read(folder)) for folder in folders]
     for run, name in zip(read, display_names(read), strict=True):
-        found |= dict.fromkeys(f"{name}: {note}" for note in run.manifest.prompt_notes)
+        found |= dict.fromkeys(
+            f"{name}: {files.without_folders(note)}" for note in run.manifest.prompt_notes
+        )
     return list(found)
 
 

@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from vipbench.console import visible
+from vipbench.report.columns import fitted, longest_part, natural_width, wrap
 from vipbench.report.rows import TROUBLES, short_accuracy_text
 from vipbench.report.text import MISSING, Grid, percent
 from vipbench.runfolder.summary import ALL, HEADLINE_METRIC, Row, SeedRow, find_group
@@ -15,39 +16,64 @@ from vipbench.scoring.summary import group_order
 
 WIDEST_NAME = 30
 """Columns that the name of a task has beside those of styles."""
-UNBOUNDED = 100_000
-"""Columns of a terminal in which every table would have room."""
+BORDER = 3
+"""Columns of a line between two cells, with a blank at each side."""
 
 
-def grid_table(grid: Grid, *, unbroken: int = 0) -> Table:
-    """Lay out a grid so that it loses no letter in a narrow terminal: cells are folded.
+class GridTable:
+    """A grid that is no wider than the terminal, and loses no letter in a narrow one.
 
-    Args:
-        grid: The table.
-        unbroken: Number of first columns whose cells stay in one line.
+    Cells and headers are broken between words, and in a name behind `_`, `:` and the like.
     """
-    table = Table(title=_text(grid.title), title_justify="left")
-    for column, name in enumerate(grid.header):
-        table.add_column(
-            _text(name),
-            justify="left" if column in grid.words else "right",
-            no_wrap=column < unbroken,
-            overflow="ellipsis" if column < unbroken else "fold",
-        )
-    for row in grid.rows:
-        table.add_row(*map(_text, row))
-    return table
+
+    def __init__(self, grid: Grid, *, ends: Collection[int] = (), has_lines: bool = True) -> None:
+        """Take a grid, below which of its rows there is a line, and whether there are lines."""
+        self.title = visible(grid.title)
+        self.columns = [
+            [visible(cell) for cell in column]
+            for column in zip(grid.header, *grid.rows, strict=True)
+        ]
+        self.words = grid.words
+        self.ends = ends
+        self.has_lines = has_lines
+
+    @property
+    def width(self) -> int:
+        """Columns that it takes where nothing has to be broken."""
+        return sum(map(natural_width, self.columns)) + self._between()
+
+    def _between(self) -> int:
+        n = len(self.columns)
+        return BORDER * n + 1 if self.has_lines else n - 1
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Table]:
+        """Yield the table, as wide as it may be."""
+        widths = fitted(self.columns, options.max_width - self._between())
+        table = Table(title=Text(self.title) if self.title else None, title_justify="left")
+        if not self.has_lines:
+            table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="")
+        cells = [
+            ["\n".join(wrap(cell, width)) for cell in column]
+            for column, width in zip(self.columns, widths, strict=True)
+        ]
+        heads, *rows = zip(*cells, strict=True)
+        for index, (head, width) in enumerate(zip(heads, widths, strict=True)):
+            justify: Literal["left", "right"] = "left" if index in self.words else "right"
+            # Where the terminal is narrower than all of this, rich folds what is left.
+            table.add_column(Text(head), justify=justify, overflow="fold", width=width)
+        for number, row in enumerate(rows):
+            table.add_row(*map(Text, row), end_section=number in self.ends)
+        yield table
 
 
-def plain_table(grid: Grid) -> Table:
+def grid_table(grid: Grid) -> GridTable:
+    """Lay out a grid with lines."""
+    return GridTable(grid)
+
+
+def plain_table(grid: Grid) -> GridTable:
     """Lay out a grid without its title and without lines, a space between columns."""
-    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="")
-    for column, name in enumerate(grid.header):
-        justify: Literal["left", "right"] = "left" if column in grid.words else "right"
-        table.add_column(_text(name), justify=justify, overflow="fold")
-    for row in grid.rows:
-        table.add_row(*map(_text, row))
-    return table
+    return GridTable(grid._replace(title=""), has_lines=False)
 
 
 class FittingTable:
@@ -59,17 +85,15 @@ class FittingTable:
         self.below = below
         self.n_first = n_first
 
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Table | Text]:
+    def __rich_console__(
+        self, console: Console, options: ConsoleOptions
+    ) -> Iterator[GridTable | Text]:
         """Yield title, table and what stands below, each as wide as it may be."""
-        unbounded = options.update(max_width=UNBOUNDED)
         for grid in self.grids:
-            table = grid_table(grid._replace(title=""))
-            for row in table.rows[self.n_first - 1 : self.n_first]:
-                row.end_section = True
-            if console.measure(table, options=unbounded).maximum <= options.max_width:
+            table = GridTable(grid._replace(title=""), ends=(self.n_first - 1,))
+            if table.width <= options.max_width:
                 break
         yield _text(grid.title)
-        table.title = None
         yield table
         yield from map(_text, self.below)
 
@@ -91,46 +115,39 @@ class RunTable:
         self.styles = list(dict.fromkeys(row.style for row in self.rows))
         self.shown = {name: count for name, count in TROUBLES.items() if any(map(count, self.rows))}
 
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Table]:
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[GridTable]:
         """Yield a table that is no wider than the terminal."""
-        is_one = len(self.styles) < 2
         wide = self._wide()
-        unbounded = options.update(max_width=UNBOUNDED)
-        if is_one or console.measure(wide, options=unbounded).maximum <= options.max_width:
-            yield wide
-            return
-        yield self._tall()
+        is_one = len(self.styles) < 2
+        yield wide if is_one or wide.width <= options.max_width else self._tall()
 
-    def _tall(self) -> Table:
+    def _tall(self) -> GridTable:
         """Lay out styles as lines, those of a task together; long names are folded."""
         title = _title("accuracy, % [95 % interval]", self.rows)
-        header = ("task", "style", "accuracy", *self.shown)
-        table = grid_table(Grid(title, header, []))
-        table.columns[0].max_width = WIDEST_NAME
+        body, ends = [], []
         for task, metric in dict.fromkeys((row.task, row.metric) for row in self.rows):
-            table.add_section()
-            label = task if metric == HEADLINE_METRIC else f"{task}\n({metric})"
+            label = "\n".join(wrap(_label(task, metric), WIDEST_NAME))
             for row in self.rows:
                 if (row.task, row.metric) == (task, metric):
                     counts = (str(count(row)) for count in self.shown.values())
-                    table.add_row(*map(_text, (label, row.style, _short_text(row), *counts)))
+                    body.append((label, row.style, _short_text(row), *counts))
                     label = ""
-        return table
+            ends.append(len(body) - 1)
+        return GridTable(Grid(title, ("task", "style", "accuracy", *self.shown), body), ends=ends)
 
-    def _wide(self) -> Table:
+    def _wide(self) -> GridTable:
         body = []
         for task, metric in dict.fromkeys((row.task, row.metric) for row in self.rows):
             by_style = {
                 row.style: row for row in self.rows if (row.task, row.metric) == (task, metric)
             }
-            label = task if metric == HEADLINE_METRIC else f"{task}\n({metric})"
+            label = _label(task, metric)
             cells = [_short_text(by_style.get(style)) for style in self.styles]
             counts = [str(sum(map(count, by_style.values()))) for count in self.shown.values()]
             body.append((label, *cells, *counts))
         title = _title("accuracy, % [95 % interval]", self.rows)
         grid = Grid(title, ("task", *self.styles, *self.shown), body, words=(0,))
-        # Names of tasks are folded where nothing else can give way.
-        return grid_table(grid, unbroken=0 if len(self.styles) < 2 else 1)
+        return grid_table(grid)
 
 
 def run_table(rows: Sequence[Row]) -> RunTable:
@@ -138,7 +155,7 @@ def run_table(rows: Sequence[Row]) -> RunTable:
     return RunTable(rows)
 
 
-def seed_table(rows: Sequence[SeedRow]) -> Table:
+def seed_table(rows: Sequence[SeedRow]) -> GridTable:
     """Lay out the spread over seeds: mean, standard deviation, lowest and highest in percent."""
     n = max((len(row.seeds) for row in rows), default=0)
     body = [
@@ -153,7 +170,7 @@ def seed_table(rows: Sequence[SeedRow]) -> Table:
         for row in rows
     ]
     header = ("task", "style", "mean", "sd", "lowest", "highest")
-    return grid_table(Grid(f"accuracy over {n} seeds, %", header, body), unbroken=2)
+    return grid_table(Grid(f"accuracy over {n} seeds, %", header, body))
 
 
 class BreakdownTable:
@@ -188,27 +205,40 @@ class BreakdownTable:
             and row.metric == metrics[row.task]
         ]
 
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Table]:
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[GridTable]:
         """Yield tables that are no wider than the terminal."""
-        tasks = list(dict.fromkeys(row.task for row in self.rows))
-        names = max((len(row.style) + len(row.group) for row in self.rows), default=0) + 7
-        room = max(1, (options.max_width - names) // (len("100.0 (1234)") + 3))
-        for start in range(0, len(tasks), room):
-            yield self._table(tasks[start : start + room])
+        names = max((len(row.style) + len(row.group) for row in self.rows), default=0)
+        room = options.max_width - names - 2 * BORDER - 1
+        chosen: list[str] = []
+        taken = 0
+        for task in dict.fromkeys(row.task for row in self.rows):
+            width = max(len("100.0 (1234)"), longest_part([task])) + BORDER
+            if chosen and taken + width > room:
+                yield self._table(chosen)
+                chosen, taken = [], 0
+            chosen.append(task)
+            taken += width
+        if chosen:
+            yield self._table(chosen)
 
-    def _table(self, tasks: Sequence[str]) -> Table:
+    def _table(self, tasks: Sequence[str]) -> GridTable:
         rows = [row for row in self.rows if row.task in tasks]
         row_at = {(row.style, row.group, row.task): row for row in rows}
-        title = _title("accuracy by kind of mark, % (n)", rows)
-        table = grid_table(Grid(title, ("style", "group", *tasks), []), unbroken=2)
+        body, ends = [], []
         for style in dict.fromkeys(row.style for row in rows):
             groups = dict.fromkeys(row.group for row in rows if row.style == style)
-            table.add_section()
             ordered = sorted(groups, key=lambda name: group_order(self.groups[name], self.axes))
             for number, group in enumerate(ordered):
                 cells = [_count_text(row_at.get((style, group, task))) for task in tasks]
-                table.add_row(*map(_text, ("" if number else style, group, *cells)))
-        return table
+                body.append(("" if number else style, group, *cells))
+            ends.append(len(body) - 1)
+        title = _title("accuracy by kind of mark, % (n)", rows)
+        return GridTable(Grid(title, ("style", "group", *tasks), body), ends=ends)
+
+
+def _label(task: str, metric: str) -> str:
+    """Name a task, and its metric where it has several."""
+    return task if metric == HEADLINE_METRIC else f"{task}\n({metric})"
 
 
 def _title(what: str, rows: Sequence[Row]) -> str:

@@ -200,10 +200,10 @@ def _extended(
         versions=described.versions,
         started=described.started,
     )
+    what = ", ".join(segment.added) or "nothing"
     n_before = sum(map(len, before))
     console.say(
-        f"{folder}: extended by {', '.join(segment.added)}: {len(own):,} requests more · "
-        f"{n_before:,} answered before"
+        f"{folder}: extended by {what}: {len(own):,} requests more · {n_before:,} answered before"
     )
     grown = bound.without(manifest, (REQUESTS, SCORES, SUMMARY)).model_copy(
         update={

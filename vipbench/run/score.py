@@ -9,11 +9,11 @@ from vipbench import environment, files
 from vipbench.console import QUIET, Console
 from vipbench.errors import RunError, TooManyErrors, VipbenchError, nearest
 from vipbench.extractor.extracting import NothingRead
-from vipbench.extractor.runs import read_unread, write_reports
+from vipbench.extractor.runs import check_extractor, read_unread, write_reports
 from vipbench.extractor.settings import ExtractorSettings
 from vipbench.judge.grading import NothingGraded
 from vipbench.judge.report import write_report
-from vipbench.judge.runs import judge_run
+from vipbench.judge.runs import check_judge, judge_run
 from vipbench.judge.settings import JudgeSettings
 from vipbench.report.options import OptionNote
 from vipbench.report.rows import lost_marks
@@ -123,6 +123,31 @@ def score(
             manifests.write(folder, manifest)
         rows, manifest = score_answers(folder, manifest, judge, ledger, extractor, console=console)
     return Results(folder, rows, manifest, 0)
+
+
+def dry_score(
+    folder: Path,
+    judge: JudgeSettings | None = None,
+    extractor: ExtractorSettings | None = None,
+    *,
+    console: Console = QUIET,
+) -> None:
+    """Say what a judge and an extractor would be asked by `score`; asks nobody, writes nothing.
+
+    Raises:
+        JudgeError, ExtractorError: They would be asked nothing, or the estimate exceeds a limit.
+        RunError: The folder holds no run, or answers are missing.
+    """
+    if judge is None and extractor is None:
+        raise RunError("--dry-run: nobody would be asked · add --judge-url or --extractor-url")
+    manifest = open_run(folder, replaced=(*TABLES, JUDGE, EXTRACTORS))
+    answered = _answered(folder, manifest)
+    if judge is not None and not check_judge(folder, answered, judge, console):
+        console.say(f"judge {judge.endpoint.model}: nothing is left to ask")
+    if extractor is not None and not check_extractor(
+        folder, manifest, answered, extractor, console
+    ):
+        console.say(f"extractor {extractor.endpoint.model}: nothing is left to ask")
 
 
 def check(results: Results, max_errors: float, console: Console) -> None:

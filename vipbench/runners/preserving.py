@@ -1,4 +1,4 @@
-"""What an evaluation in the middle of a training leaves as it was: generators, forward, memory."""
+"""An evaluation in the middle of a training: what it leaves as it was, and computes outside of."""
 
 import contextlib
 import gc
@@ -33,6 +33,24 @@ def preserved_generators() -> Iterator[None]:
             torch.set_rng_state(torch_state)
         if is_on_gpu:
             torch.cuda.set_rng_state_all(cuda_states)
+
+
+AUTOCAST = ("cpu", "cuda", "mps", "xpu")
+"""Types of devices whose autocast may be on."""
+
+
+@contextlib.contextmanager
+def outside_autocast() -> Iterator[None]:
+    """Compute in the precision of the parameters, whatever autocast the caller is in.
+
+    Where torch is not loaded yet, nobody is in one.
+    """
+    torch: Any = sys.modules.get("torch")
+    with contextlib.ExitStack() as stack:
+        for kind in AUTOCAST if torch is not None else ():
+            if torch.is_autocast_enabled(kind):
+                stack.enter_context(torch.autocast(kind, enabled=False))
+        yield
 
 
 @contextlib.contextmanager

@@ -17,14 +17,15 @@ from vipbench.errors import DataError, TaskError, VipbenchError
 from vipbench.images.decode import open_image, safe_path
 from vipbench.images.fit import fit
 from vipbench.images.load import draw_request
+from vipbench.prompts.controls import CHANGING
 from vipbench.prompts.mentions import LETTERS
 from vipbench.prompts.request import build_request
-from vipbench.schema import DataSource, Problem, Request, Sample, TaskSpec
+from vipbench.schema import DataSource, Problem, PromptStyle, Request, Sample, TaskSpec
 from vipbench.scoring.scorers import score_text
 from vipbench.trials.by_image import map_images
 from vipbench.trials.make import n_drawn_from_box
 from vipbench.trials.selection import TaskChoice, select
-from vipbench.trials.surrounded import surrounded
+from vipbench.trials.surrounded import asked_samples, surrounded
 from vipbench.trials.target import right_text
 from vipbench.trials.texts import TextWarnings
 
@@ -35,6 +36,10 @@ SIDE = 336
 
 CONVERTED = "image_converted"
 """Code of the warning about an image that is not stored as RGB."""
+BROKEN = "bad_image"
+"""Code of the error about an image that cannot be opened."""
+OF_IMAGES = (CONVERTED, BROKEN)
+"""Codes of problems that do not depend on the style."""
 
 
 class Finding(NamedTuple):
@@ -116,7 +121,7 @@ def check_task(choice: TaskChoice, console: Console = QUIET) -> CheckReport:
     problems: list[Problem] = []
     tally = BoxTally()
     samples: list[Sample] = []
-    usable: list[Sample] = []
+    records: list[Sample | None] = []
     unread: set[str] = set()
     try:
         for record in console.bar(
@@ -124,19 +129,19 @@ def check_task(choice: TaskChoice, console: Console = QUIET) -> CheckReport:
         ):
             if isinstance(record, Sample):
                 samples.append(record)
+                records.append(record)
             else:
                 problems.append(record)
                 unread.update(() if record.warning else (record.id,))
+                records += [] if record.warning else [None]
         n_records = len(samples) + sum(not problem.warning for problem in problems)
         problems.extend(tally.problems(choice.spec, source))
         problems.extend(_unmatched_targets(choice.spec, samples))
-        for sample in console.bar(f"{name}: headers", samples, in_logs=False):
-            inspected, its_problems = inspect_image(sample, source)
-            problems.extend(its_problems)
-            if inspected:
-                usable.append(inspected)
-        draw = partial(_draw_image, choice=choice)
-        problems.extend(_once(map_images(draw, usable, f"{name}: draw", console)))
+        for index, sample in enumerate(console.bar(f"{name}: headers", records, in_logs=False)):
+            if sample is not None:
+                records[index], its_problems = inspect_image(sample, source)
+                problems.extend(its_problems)
+        problems.extend(_once(_draw(choice, records, console)))
         problems.extend(_check_count(choice, n_records))
     except VipbenchError as error:
         n_records = len(samples)
@@ -230,12 +235,34 @@ def _once(problems: Iterable[Problem]) -> Iterator[Problem]:
         yield problem
 
 
-def _draw_image(samples: Sequence[Sample], choice: TaskChoice) -> list[Problem]:
+def _draw(
+    choice: TaskChoice, records: Sequence[Sample | None], console: Console
+) -> Iterator[Problem]:
+    """Draw all samples under each style, and under a control what it makes of them."""
+    name, images = choice.spec.name, choice.source.image_roots
+    plain = [style for style in choice.styles if style.kind not in CHANGING]
+    usable = [record for record in records if record is not None]
+    draw = partial(_draw_image, choice=choice, styles=plain)
+    yield from map_images(draw, usable, f"{name}: draw", console)
+    for style in choice.styles:
+        if style.kind in CHANGING:
+            asked = list(asked_samples(records, style, images))
+            yield from (each for each in asked if isinstance(each, Problem))
+            changed = [each for each in asked if isinstance(each, Sample)]
+            draw = partial(_draw_image, choice=choice, styles=[style])
+            for problem in map_images(draw, changed, f"{name}: draw {style.name}", console):
+                if problem.code not in OF_IMAGES:  # has been said above
+                    yield problem
+
+
+def _draw_image(
+    samples: Sequence[Sample], choice: TaskChoice, styles: Sequence[PromptStyle]
+) -> list[Problem]:
     """Take samples that share an image through request, drawing and fitting."""
     try:
         first, problems = _open(samples[0], samples[0].image, choice)
     except DataError as error:
-        return [Problem(id=sample.id, code="bad_image", message=str(error)) for sample in samples]
+        return [Problem(id=sample.id, code=BROKEN, message=str(error)) for sample in samples]
     texts = TextWarnings()
     for sample in samples:
         images = [first]
@@ -245,9 +272,9 @@ def _draw_image(samples: Sequence[Sample], choice: TaskChoice) -> list[Problem]:
                 images.append(image)
                 problems.extend(converted)
         except DataError as error:
-            problems.append(Problem(id=sample.id, code="bad_image", message=str(error)))
+            problems.append(Problem(id=sample.id, code=BROKEN, message=str(error)))
             continue
-        for style in choice.styles:
+        for style in styles:
             try:
                 asked = surrounded(sample, style, choice.source.image_roots)
                 request = build_request(asked, style, seed=0, fit=choice.fit)
@@ -259,7 +286,7 @@ def _draw_image(samples: Sequence[Sample], choice: TaskChoice) -> list[Problem]:
                 problems.append(Problem(id=sample.id, code="not_askable", message=message))
             else:
                 problems.extend(_drawn_from_box(sample, request))
-                problems.extend(texts.add(sample, style, request))
+                problems.extend(texts.add(asked, style, request))
     return problems
 
 

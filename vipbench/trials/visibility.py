@@ -16,13 +16,12 @@ from vipbench.images.draw import Footprint, footprints
 from vipbench.images.servers import RULES, SMALL, ServerRule
 from vipbench.images.surround import crop_box, cut, n_px
 from vipbench.images.visibility import measure, view
-from vipbench.prompts.controls import change
 from vipbench.prompts.request import build_request
-from vipbench.schema import DataSource, Fit, ImageRoots, PromptStyle, Request, Sample, Visibility
+from vipbench.schema import DataSource, Fit, Problem, PromptStyle, Request, Sample, Visibility
 from vipbench.trials.by_image import map_images
 from vipbench.trials.check import SIDE
 from vipbench.trials.selection import TaskChoice, select
-from vipbench.trials.surrounded import surrounded
+from vipbench.trials.surrounded import asked_samples
 
 MeasureT = TypeVar("MeasureT", Visibility, float)
 
@@ -147,8 +146,9 @@ def _measure_task(
         measure_image = partial(
             _measure_image, style=style, fits=fits, size=size, patch_size=patch_size
         )
-        changed, refused_here = _changed(samples, style, source.image_roots)
-        refused |= refused_here
+        asked = list(asked_samples(samples, style, source.image_roots))
+        refused |= {each.id for each in asked if isinstance(each, Problem)}
+        changed = [each for each in asked if isinstance(each, Sample)]
         measured, sent = [], []
         for marks in map_images(measure_image, changed, f"{name}: {style.name}", console):
             if marks.by_fit is None:
@@ -173,22 +173,6 @@ def _measure_task(
         without_marks=tuple(without_marks),
         servers=tuple(servers),
     )
-
-
-def _changed(
-    samples: Sequence[Sample | None], style: PromptStyle, images: ImageRoots
-) -> tuple[list[Sample], set[str]]:
-    """Return the samples that a style asks about, as a run does, and ids that it cannot ask."""
-    changed, refused = [], set()
-    for sample in samples:
-        if sample is None:
-            continue
-        try:
-            moved = change(sample, style, 0, lambda number: samples[number % len(samples)])
-            changed.append(surrounded(moved, style, images))
-        except DataError:
-            refused.add(sample.id)
-    return changed, refused
 
 
 def _measure_image(

@@ -41,6 +41,10 @@ def test_the_order_of_runs_that_cannot_stand_side_by_side_is_not_shown(
     assert (found.orders, found.ranks) == ((), ())
     assert found.notes[0].startswith("visual7w_pointing: the order of the models is not shown")
     assert found.notes[0].endswith(said)
+    assert str(tmp_path) not in found.notes[0]
+    labels = {row.model for row in found.styles}
+    assert len(labels) == 2
+    assert all(label in found.notes[0] for label in labels)
 
 
 def change(run: Path, weights: str | None = None, **identity: object) -> Path:

@@ -90,7 +90,7 @@ def why_not_ranked(runs: Sequence[Scores]) -> str:
         elif other.ids() != first.ids():
             obstacle = "hold different samples"
         if obstacle:
-            return f"{first.run} and {other.run} {obstacle}"
+            return f"{first.model} and {other.model} {obstacle}"
     return ""
 
 
