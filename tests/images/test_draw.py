@@ -298,7 +298,7 @@ def test_training_widths_of_lines(shape: Shape, low: int, high: int) -> None:
     widths = []
     for seed in range(400):
         prompt = mark(shape, (100, 100, 239, 199), width=None, seed=seed)
-        line = next(find_shape(shape).strokes(prompt.region, prompt, (336, 300)))
+        line = next(iter(find_shape(shape).strokes(prompt.region, prompt, (336, 300))))
         assert isinstance(line, Line)
         widths.append(line.width)
     counts = {width: widths.count(width) for width in set(widths)}
