@@ -1,11 +1,14 @@
 """What every test gets: no network, one quiet thread, a cache that is made once a session."""
 
+import functools
 import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from vipbench import environment
 
 # Before torch is loaded: on a busy machine, OpenMP threads that spin while they wait are many times
 # slower than one thread that sleeps. Subprocesses inherit it.
@@ -59,6 +62,23 @@ def closed_network(monkeypatch: pytest.MonkeyPatch) -> None:
         connect(self, address)  # type: ignore[arg-type]  # as given by the caller
 
     monkeypatch.setattr(socket.socket, "connect", connect_loopback)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_disk() -> Iterator[None]:
+    """Leave to the system when files reach the disk: no test cuts the power, and a killed process
+    loses nothing that it has written."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", os.fstat)  # which refuses what is no open file, too
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def known_commit() -> Iterator[None]:
+    """Ask git once a session, and not twice a run, for the commit of this checkout."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(environment, "_git", functools.cache(environment._git))
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)
