@@ -14,6 +14,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 LOWEST := build/lowest
+# Byte code is kept, also where the environment says otherwise: the tests start a hundred processes,
+# each of which would compile all that it imports.
+export PYTHONDONTWRITEBYTECODE :=
 # A process a core; a file's tests stay in one process, and files in their order.
 PARALLEL := --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 

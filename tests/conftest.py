@@ -30,6 +30,9 @@ LONGEST = (
     "engine/test_loaders.py",
     "engine/test_each.py",
     "test_fuzz.py",
+    "test_memory.py",
+    "planning/test_chain.py",
+    "runners/hf/test_runner.py",
     "test_openai_served.py",
     "test_judge_served.py",
 )
