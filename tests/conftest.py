@@ -1,7 +1,8 @@
-"""What every test gets: no network, one quiet thread, a cache that is made once a session."""
+"""What every test gets: no network, one quiet thread, no wait for the disk, one cache a session."""
 
 import functools
 import os
+import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,10 @@ os.environ.pop("VIPBENCH_CACHE", None)
 # Ray, which reads it when it is imported: a cluster's addresses are then those of the loopback.
 os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
 os.environ.pop("RAY_ADDRESS", None)
+
+# What a script starts in the background ignores Ctrl-C, and so would all that tests interrupt.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 LONGEST = (
