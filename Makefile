@@ -12,8 +12,13 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
+PIP := $(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt
+# What pip does in one process, on all cores; some packages hold files that are no Python.
+COMPILE := $(BIN)/python -m compileall -q -j 0 $(VENV)/lib >/dev/null || true
 LOWEST := build/lowest
+# Byte code is kept, also where the environment says otherwise: the tests start a hundred processes,
+# each of which would compile all that it imports.
+export PYTHONDONTWRITEBYTECODE :=
 # A process a core; a file's tests stay in one process, and files in their order.
 PARALLEL := --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
@@ -73,11 +78,13 @@ $(BIN)/python:
 $(VENV)/installed: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) hatchling editables
 	$(PIP) --no-build-isolation --editable .
+	$(COMPILE)
 	touch $@
 
 $(VENV)/installed-test: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) hatchling editables
 	$(PIP) --no-build-isolation --editable '.[test,dev]'
+	$(COMPILE)
 	touch $(VENV)/installed $@
 
 # The lowest versions lie in front of the environment's, which has all else that they need.

@@ -1,11 +1,15 @@
-"""What every test gets: no network, one quiet thread, a cache that is made once a session."""
+"""What every test gets: no network, one quiet thread, no wait for the disk, one cache a session."""
 
+import functools
 import os
+import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from vipbench import environment
 
 # Before torch is loaded: on a busy machine, OpenMP threads that spin while they wait are many times
 # slower than one thread that sleeps. Subprocesses inherit it.
@@ -18,6 +22,10 @@ os.environ.pop("VIPBENCH_CACHE", None)
 os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
 os.environ.pop("RAY_ADDRESS", None)
 
+# What a script starts in the background ignores Ctrl-C, and so would all that tests interrupt.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 LONGEST = (
     "demo/test_leaderboard.py",
@@ -27,6 +35,9 @@ LONGEST = (
     "engine/test_loaders.py",
     "engine/test_each.py",
     "test_fuzz.py",
+    "test_memory.py",
+    "planning/test_chain.py",
+    "runners/hf/test_runner.py",
     "test_openai_served.py",
     "test_judge_served.py",
 )
@@ -59,6 +70,23 @@ def closed_network(monkeypatch: pytest.MonkeyPatch) -> None:
         connect(self, address)  # type: ignore[arg-type]  # as given by the caller
 
     monkeypatch.setattr(socket.socket, "connect", connect_loopback)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_disk() -> Iterator[None]:
+    """Leave to the system when files reach the disk: no test cuts the power, and a killed process
+    loses nothing that it has written."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", os.fstat)  # which refuses what is no open file, too
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def known_commit() -> Iterator[None]:
+    """Ask git once a session, and not twice a run, for the commit of this checkout."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(environment, "_git", functools.cache(environment._git))
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

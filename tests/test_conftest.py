@@ -1,3 +1,4 @@
+import os
 import socket
 from pathlib import Path
 from types import SimpleNamespace
@@ -31,3 +32,11 @@ def test_loopback_is_open() -> None:
         server.listen()
         client.connect(server.getsockname())
         assert client.getpeername() == server.getsockname()
+
+
+def test_what_is_no_open_file_is_not_synced(tmp_path: Path) -> None:
+    with (tmp_path / "file").open("w") as file:
+        os.fsync(file.fileno())
+        number = file.fileno()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fsync(number)

@@ -4,6 +4,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -46,8 +47,13 @@ def part(path: Path) -> str:
     return "vipbench" if parts == ("__init__",) else parts[0]
 
 
-def imported(path: Path) -> Iterator[str]:
-    """Yield all imported modules, `from a import b` as `a.b`: b may be a module or a name."""
+@cache
+def imported(path: Path) -> tuple[str, ...]:
+    """Return all imported modules, `from a import b` as `a.b`: b may be a module or a name."""
+    return tuple(_imported(path))
+
+
+def _imported(path: Path) -> Iterator[str]:
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)

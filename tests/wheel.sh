@@ -15,8 +15,8 @@ unset PYTHONPATH
     exit 1
 }
 "$python" -m venv --without-pip "$work/venv"
-"$python" -m pip --python "$work/venv/bin/python" install --quiet --constraint constraints.txt \
-    "$work"/dist/*.whl
+"$python" -m pip --python "$work/venv/bin/python" install --quiet --no-compile \
+    --constraint constraints.txt "$work"/dist/*.whl
 
 mkdir "$work/empty"
 cd "$work/empty"

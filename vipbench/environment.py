@@ -1,6 +1,7 @@
 """What a program runs on: versions, git checkout, time, memory."""
 
 import datetime
+import functools
 import importlib.metadata
 import platform
 import shutil
@@ -26,12 +27,16 @@ PACKAGES = (
 def versions(further: Iterable[str] = ()) -> dict[str, str]:
     """Return the versions of Python, of all packages that may move a score, and of `further`."""
     names = {"python": platform.python_version(), "vipbench": __version__}
-    for package in (*PACKAGES, *further):
-        try:
-            names[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            names[package] = "not installed"
-    return names
+    return names | {package: _installed(package) for package in (*PACKAGES, *further)}
+
+
+@functools.cache
+def _installed(package: str) -> str:
+    """Return the version of a package; it is looked up once, for what is imported stays."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
 
 
 def checkout() -> tuple[str | None, bool | None]:

@@ -22,6 +22,7 @@ from tests.endpoint_runs import (
     vipbench,
     vipbench_command,
 )
+from tests.engine.made import wait_until
 from tests.judge_server import Answer, Asked, JudgeServer
 from tests.runs import make_joint, make_task
 from vipbench.console import Console
@@ -361,10 +362,11 @@ def test_a_kill_loses_no_more_than_what_was_under_way(tmp_path: Path, how: signa
             command(tmp_path, server.url, *more), cwd=REPO, stderr=subprocess.PIPE
         )
         assert stall.wait(60)
-        time.sleep(1)
-        # All that was answered is on the disk, though others are still under way.
-        answered = len(lines(tmp_path / "run"))
-        assert answered == 20 - 1
+        wait_until(lambda: len(server.asked) >= 20 + at_once, "as many questions as may be asked")
+        # All that was answered comes to the disk, though others are still under way.
+        answered = 20 - 1
+        wait_until(lambda: len(lines(tmp_path / "run")) >= answered, "the answers on the disk")
+        assert len(lines(tmp_path / "run")) == answered
         os.kill(process.pid, how)
         if how == signal.SIGINT:
             time.sleep(0.5)

@@ -235,6 +235,18 @@ def children(parent: int) -> list[int]:
     ]
 
 
+def descendants(process: int) -> list[int]:
+    """Return a process, those that it started, and theirs."""
+    done = subprocess.run(
+        ["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True, check=True
+    )
+    rows = [tuple(map(int, line.split())) for line in done.stdout.splitlines()]
+    found = [process]
+    for parent in found:  # which grows
+        found += [pid for pid, of in rows if of == parent]
+    return found
+
+
 def task_with_a_broken_image(folder: Path) -> Path:
     make_task(folder)
     whole = (folder / "3.png").read_bytes()
@@ -460,7 +472,6 @@ def test_nothing_is_left_when_the_run_is_killed(
     fates.mkdir()
     (fates / "stall").touch()
     monkeypatch.setenv(FATES, str(fates))
-    before = set(processes())
     arguments = ["run", "--tasks", "own", "--include", tmp_path, "--runner", "tests.runs:Fated"]
     arguments += ["--workers", workers, "--loaders", 2, "--batch-size", 4, "-o", tmp_path / "run"]
     with subprocess.Popen(
@@ -472,8 +483,7 @@ def test_nothing_is_left_when_the_run_is_killed(
         start_new_session=True,
     ) as driver:
         wait_until(lambda: len(list(fates.glob("pid-*"))) == workers, "an answered batch")
-        pids = [pid for pid, args in processes().items() if "loaders.serve" in args]
-        pids = [pid for pid in pids if pid not in before]
+        pids = [loader for pid in descendants(driver.pid) for loader in children(pid)]
         assert len(pids) == 2 * workers
         if how == signal.SIGINT:
             os.killpg(driver.pid, how)

@@ -541,8 +541,8 @@ CHOSEN_IS_SEEN = """() => {
 
 
 @pytest.mark.usefixtures("no_rendering")
-def test_twenty_thousand_samples_stay_usable(opened: Open, tmp_path: Path, images: Path) -> None:
-    n = 20_000
+def test_thousands_of_samples_stay_usable(opened: Open, tmp_path: Path, images: Path) -> None:
+    n = 5000
     items = [
         Item(
             id=f"sample-{number}",
@@ -559,17 +559,17 @@ def test_twenty_thousand_samples_stay_usable(opened: Open, tmp_path: Path, image
     assert count(page) == n
     assert rows.count() < 60
     page.select_option("#f-state", "wrong")
-    assert count(page) == 2000
-    page.fill("#f-q", "19990")
-    assert (count(page), shown_id(page)) == (1, "sample-19990")
+    assert count(page) == 500
+    page.fill("#f-q", "4990")
+    assert (count(page), shown_id(page)) == (1, "sample-4990")
     page.click("#clear")
     page.focus("#list")
     page.keyboard.press("End")
-    assert shown_id(page) == "sample-19999"
+    assert shown_id(page) == "sample-4999"
     assert rows.count() < 60
     page.wait_for_function(CHOSEN_IS_SEEN)
-    page.evaluate("document.getElementById('list').scrollTop = 640000")
-    expect(rows.nth(10)).to_contain_text("sample-100")
+    page.evaluate("document.getElementById('list').scrollTop = 160000")
+    expect(rows.nth(10)).to_contain_text("sample-25")
     assert rows.count() < 60
     assert page.evaluate("document.querySelectorAll('*').length") < 1000
 

@@ -10,7 +10,6 @@ import pytest
 
 from tests.judge_server import JudgeServer
 from tests.planning.made import make_7b, plan_paper
-from vipbench.demo.embedded import CHECKPOINT
 from vipbench.demo.generate import make
 from vipbench.errors import RunError
 from vipbench.planning.chain import WIDTH, Typed, check_slurm, script, shell, slurm_chain
@@ -68,7 +67,7 @@ def test_the_chain_runs(cluster: Path) -> None:
         typed = Typed(
             run=(
                 *("--suite", "demo", "--styles", "demo", "--device", "cpu", "--limit", "2"),
-                *("--model", str(CHECKPOINT), "--data", f"vip_bench={data}"),
+                *("--runner", "tests.runs:Brightness", "--data", f"vip_bench={data}"),
             ),
             tasks=("--tasks", "vip_bench_drawn"),
             judge=("--judge-url", server.url, "--judge-model", "m", "--judge-runs", "1"),

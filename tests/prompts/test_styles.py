@@ -149,3 +149,16 @@ def test_an_alias_may_name_a_style_twice(tmp_path: Path) -> None:
 
 def test_a_folder_without_a_styles_file_adds_nothing(tmp_path: Path) -> None:
     assert load_styles((tmp_path, TASKS)) == KNOWN
+
+
+def test_a_file_that_was_changed_is_read_again(tmp_path: Path) -> None:
+    path = tmp_path / "styles.yaml"
+    path.write_text("mine: {title: t, shapes: [arrow], colors: [red]}\n")
+    first = load_styles((tmp_path,))
+    assert load_styles((tmp_path,)) == first
+    path.write_text("mine: {title: t, shapes: [arrow], colors: [teal]}\n")
+    with pytest.raises(TaskError, match="'teal' is unknown"):
+        load_styles((tmp_path,))
+    path.write_text("mine: {title: t, shapes: [arrow], colors: [lime]}\n")
+    assert load_styles((tmp_path,))["mine"].colors == ("lime",)
+    assert first["mine"].colors == ("red",)

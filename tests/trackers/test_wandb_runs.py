@@ -53,6 +53,7 @@ def test_offline_numbers_and_artefacts_are_kept(
     assert wandb.run is None
     assert summary["vipbench/step"] == 200
     assert summary["vipbench/own/demo/text_match/accuracy"] == 0.5
+    wandb.teardown()  # its own process ends, and has written all
     [written] = (tmp_path / "run" / "wandb").glob("offline-run-*/*.wandb")
     content = written.read_bytes()
     assert b"vipbench/own/demo/text_match/accuracy" in content

@@ -5,10 +5,12 @@ Knows regions, not tasks; draws nothing and writes no text.
 
 import copy
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 from vipbench.errors import TaskError, nearest
+from vipbench.files import check_regular
 from vipbench.images.shapes.registry import shape_names
 from vipbench.prompts.colors import CONTRAST, color_rgb
 from vipbench.prompts.coordinates import units_mistakes
@@ -45,17 +47,36 @@ def load_styles(folders: Sequence[Path]) -> dict[str, PromptStyle]:
         if not path.exists():
             continue
         mistakes = []
-        for name, entry in read_yaml(path).items():
+        for name, style in _styles_of(path, _content(path)).items():
             if name in styles:
                 mistakes.append(f"style {name!r} is defined twice · choose another name")
-                continue
-            try:
-                styles[name] = _named_style(name, entry)
-            except TaskError as error:
-                mistakes.append(str(error))
+            elif isinstance(style, PromptStyle):
+                styles[name] = style
+            else:
+                mistakes.append(style)
         if mistakes:
             raise TaskError(f"{path}: {'; and '.join(mistakes)}")
     return styles
+
+
+@lru_cache(maxsize=64)
+def _styles_of(path: Path, content: bytes) -> Mapping[str, PromptStyle | str]:
+    """Read the styles of a file, or what is wrong with each: again only once `content` changes."""
+    found: dict[str, PromptStyle | str] = {}
+    for name, entry in read_yaml(path).items():
+        try:
+            found[name] = _named_style(name, entry)
+        except TaskError as error:
+            found[name] = str(error)
+    return found
+
+
+def _content(path: Path) -> bytes:
+    try:
+        check_regular(path)
+        return path.read_bytes()
+    except OSError:
+        return b""  # `read_yaml` says why
 
 
 def _named_style(name: str, entry: object) -> PromptStyle:
