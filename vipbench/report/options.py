@@ -5,7 +5,8 @@ from array import array
 
 from vipbench.report.text import number, percent
 from vipbench.schema import Response, Trial
-from vipbench.scoring.scorers import OPTION_ARGMAX, likeliest_option, score
+from vipbench.scoring.answers import matches_short
+from vipbench.scoring.scorers import likeliest_option, score
 
 
 class OptionNote:
@@ -27,7 +28,7 @@ class OptionNote:
         self._n += 1
         self._n_agree += text.answer == option.letter
         self._text_right += text.value
-        self._option_right += score(trial, response, OPTION_ARGMAX).value
+        self._option_right += matches_short(option.letter, trial.target)
         if option.margin is not None:
             self._margins.append(option.margin)
 
