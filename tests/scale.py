@@ -44,8 +44,8 @@ from vipbench.schema import (  # noqa: E402
     Rule,
     Tags,
     Trial,
-    VisualPrompt,
     Visibility,
+    VisualPrompt,
 )
 
 BUILD = REPO / "build" / "scale"

@@ -34,6 +34,14 @@ def report(
             help="Samples up to which pictures lie inside the page; above, in files beside it.",
         ),
     ] = 500,
+    plots: Annotated[
+        bool | None,
+        typer.Option(
+            "--plots/--no-plots",
+            help="Write the plots as PNG and SVG files too.",
+            show_default="of up to 20 runs",
+        ),
+    ] = None,
 ) -> None:
     """Write report.html: leaderboard, plots and all samples of some runs, for any browser.
 
@@ -47,6 +55,7 @@ def report(
         out,
         embed_images=embed_images,
         max_inline=max_inline,
+        plots=plots,
         console=CONSOLE,
     )
     put(page)

@@ -18,7 +18,7 @@ from vipbench.html.dataset import Dataset, as_json
 from vipbench.html.pictures import Drawn
 from vipbench.html.runs import Run, TaskKey, reveal_hidden, task_labels
 from vipbench.html.scales import Scale, scale_around_zero, scale_of_bars, scale_of_cells
-from vipbench.html.tables import Board, TaskPart, Trouble, browse
+from vipbench.html.tables import MOST_ORDERED, Board, TaskPart, Trouble, browse
 from vipbench.prompts.colors import COLORS
 from vipbench.report.text import counted, number, p_text, percent, points
 from vipbench.stats.intervals import MIN_CLUSTERS
@@ -84,6 +84,7 @@ def render(content: Content) -> str:
     style_boards = _style_boards(content)
     control_names = list(dict.fromkeys(name for part in parts for name in part.control_names))
     with_orders = any(part.orders for part in parts)
+    is_ranked = with_orders or (len(runs) > MOST_ORDERED and bool(content.sweep.ranks))
     differences = [(change, part) for part in parts for change in part.differences]
     shown = {
         "best": style_boards,
@@ -92,7 +93,7 @@ def render(content: Content) -> str:
         "history": content.curves,
         "controls": control_names,
         "effects": content.sweep.effects,
-        "ranking": with_orders,
+        "ranking": is_ranked,
     }
     missing = {name for name, holds in shown.items() if not holds}
     return (
@@ -122,6 +123,7 @@ def render(content: Content) -> str:
             scale_around=_scale_of_differences,
             browse=browse,
             with_orders=with_orders,
+            is_ranked=is_ranked,
             effects=_by_task(content.sweep),
             ranks=content.sweep.ranks,
             min_clusters=MIN_CLUSTERS,

@@ -25,11 +25,13 @@ class Sweep(Record):
     """All styles of each task and model, the one with the highest accuracy first."""
 
 
-def sweep(folders: Sequence[Path]) -> Sweep:
+def sweep(folders: Sequence[Path], *, with_orders: bool = True) -> Sweep:
     """Sum up what the styles of finished runs do, task by task.
 
     The order of several models is looked at where their runs hold the same samples, under the
-    styles that all of them have; where they do not, a note says why.
+    styles that all of them have; where they do not, a note says why. Without `with_orders` no two
+    of them are held against each other, which takes a time that grows with the square of their
+    number: then `orders` and `stability` are empty.
 
     Raises:
         RunError: A run has not ended, or is broken.
@@ -47,7 +49,7 @@ def sweep(folders: Sequence[Path]) -> Sweep:
         if obstacle:
             notes.append(f"{task}: the order of the models is not shown, since {obstacle}")
             continue
-        ranking = rank(of_task)
+        ranking = rank(of_task, with_orders=with_orders)
         if ranking is None:
             continue
         orders += ranking.orders

@@ -246,12 +246,14 @@ def compile_options(options: Mapping[str, str]) -> Options:
 @functools.lru_cache(maxsize=256)
 def _compiled(options: tuple[tuple[str, str], ...]) -> Options:
     texts = {letter: plain for letter, text in options if (plain := normalise(text))}
-    values = {
-        number: letter for letter, text in texts.items() if (number := value(text)) is not None
-    }
-    are_numbers = len(values) == len(options)
     letters = tuple(letter for letter, _ in options)
-    return Options(letters, texts, values if are_numbers else {})
+    values: dict[float, str] = {}
+    for letter, text in texts.items():
+        number = value(text)
+        if number is None:
+            return Options(letters, texts, {})
+        values[number] = letter
+    return Options(letters, texts, values if len(values) == len(options) else {})
 
 
 def _needed(text: str) -> str:
