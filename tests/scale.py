@@ -61,6 +61,7 @@ LETTERS = ("A", "B", "C", "D")
 COLORS = ("red", "green", "blue", "yellow", "purple", "orange", "white", "black")
 WORDS = ("a cup", "a dog", "two", "on the table")
 DIGEST = "0" * 64
+NUMBER = '"batch":0,'
 CALL = "from vipbench.cli import main; main()"
 STYLES = (
     PromptStyle(name="rectangle", shapes=("rectangle",), colors=COLORS),
@@ -165,7 +166,7 @@ def response_of(task: Task, style: PromptStyle) -> ResponseLine:
         style=style.name,
         id="@ID",
         key=DIGEST,
-        batch=918273,
+        batch=0,
         text={"exact": "@SAID", "stated": "The answer is @SAID, since it is marked."}[task.rule],
         n_prompt_tokens=612,
         n_new_tokens=3,
@@ -197,7 +198,7 @@ def make_run(folder: Path, n: int, model: str = "base", step: int | None = None)
         for index, (task, trial, answer) in enumerate(made_lines(n_samples, model)):
             requests.write(trial[0])
             digests[task].update(trial[1])
-            responses.write(answer.replace("918273", str(index // BATCH)))
+            responses.write(answer.replace(NUMBER, f'"batch":{index // BATCH},'))
     n_all = n_samples * len(TASKS) * len(STYLES)
     manifest = made_manifest(n_samples, n_all, model, step, digests)
     manifests.write(folder, bound.bind(folder, manifest, (REQUESTS, RESPONSES)))

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests.small_runs import manifest, task
+from vipbench.report import names
 from vipbench.report.names import (
     Called,
     called,
@@ -260,3 +261,16 @@ def test_only_a_repetition_is_numbered() -> None:
     [one, two] = run_labels([run(ids=("a",)), run(ids=("b",))])
     assert one != two
     assert one.startswith(f"vip ({protocol}) (identity ")
+
+
+def test_what_sets_runs_apart_is_looked_up_once_for_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_up: list[str] = []
+    digest = names.identity_digest
+    monkeypatch.setattr(
+        names,
+        "identity_digest",
+        lambda identity: looked_up.append(identity.model) or digest(identity),
+    )
+    runs = [run(limit=number) for number in range(1, 9)]
+    assert len({*run_labels(runs)}) == len(runs)
+    assert len(looked_up) == len(runs)

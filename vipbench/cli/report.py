@@ -34,6 +34,15 @@ def report(
             help="Samples up to which pictures lie inside the page; above, in files beside it.",
         ),
     ] = 500,
+    max_answers: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            min=0,
+            help="Answers of all runs up to which the page holds every sample; of more, a part of "
+            "the samples, drawn at random.",
+        ),
+    ] = 200_000,
     plots: Annotated[
         bool | None,
         typer.Option(
@@ -55,6 +64,7 @@ def report(
         out,
         embed_images=embed_images,
         max_inline=max_inline,
+        max_answers=max_answers,
         plots=plots,
         console=CONSOLE,
     )

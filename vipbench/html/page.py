@@ -247,7 +247,7 @@ def _counts(content: Content) -> str:
             (len(data.runs), "run"),
             (len(data.tasks), "task"),
             (len(data.styles), "style"),
-            (data.n_samples(), "sample"),
+            (data.n_samples() + data.n_left_out, "sample"),
         )
     )
 
@@ -267,6 +267,13 @@ def _notes(content: Content) -> list[str]:
     lines = [cell for board in content.boards for line in board.lines for cell in line.cells]
     if any(cell is not None and cell.whole for cell in lines):
         notes.append("Not all samples of each task were scored: subsets, or errors; see n.")
+    n_shown, n_left_out = content.dataset.n_samples(), content.dataset.n_left_out
+    if n_left_out:
+        notes.append(
+            f"Of {n_shown + n_left_out:,} samples, {n_shown:,} are in this page, drawn at random "
+            "and the same under all styles and in all runs. Tables and plots are of all of them, "
+            "and numbers open those that are here; --max-answers shows more."
+        )
     return notes
 
 

@@ -33,8 +33,8 @@ MAX_VALUES = 40
 MAX_INCHES = 400
 """Of a plot's width and height; matplotlib draws up to 65,536 px."""
 MOST_PLOTTED = 20
-"""Runs of which plots are written as files unless they are asked for: a plot of more is no figure of
-a paper, and drawing all of them takes longer than everything else."""
+"""Runs of which plots are written as files unless they are asked for: a plot of more is no figure
+of a paper, and drawing all of them takes longer than everything else."""
 
 
 def write_plots(parts: Sequence[TaskPart], runs: Sequence[Run], out: Path) -> dict[str, Plot]:

@@ -7,7 +7,7 @@ from vipbench import files
 from vipbench.analysis.sweep.overview import sweep
 from vipbench.console import QUIET, Console
 from vipbench.errors import RunError
-from vipbench.html.dataset import collect
+from vipbench.html.dataset import MOST_ANSWERS, collect
 from vipbench.html.histories import curves
 from vipbench.html.page import Content, render
 from vipbench.html.pictures import Drawn, add_pictures
@@ -27,6 +27,7 @@ def write_report(
     embed_images: bool = False,
     max_inline: int = MAX_INLINE,
     plots: bool | None = None,
+    max_answers: int = MOST_ANSWERS,
     console: Console = QUIET,
 ) -> Path:
     """Write `report.html`, with plots and large sets of pictures in `report_files/` beside it.
@@ -38,6 +39,7 @@ def write_report(
         out: a folder; what an earlier report wrote there is replaced.
         embed_images: show pictures of tasks with `redistribute: false` too.
         max_inline: samples up to which pictures lie inside the page.
+        max_answers: of all runs, up to which the page holds every sample.
         plots: write the plots as files too; None: those of up to `MOST_PLOTTED` runs.
         console: says which pictures are missing, and shows a bar.
 
@@ -50,7 +52,7 @@ def write_report(
     if not folders:
         raise RunError("report: no run is given · expected folders of finished runs")
     runs = read_runs(folders)
-    dataset, scores, to_draw = collect(runs)
+    dataset, scores, to_draw = collect(runs, max_answers)
     drawn = add_pictures(
         dataset,
         to_draw,
@@ -79,7 +81,7 @@ def write_report(
         parts=parts,
         drawn=drawn,
         plots=files_of_plots | trainings.plots,
-        sweep=sweep(folders, with_orders=False),
+        sweep=sweep(folders, with_orders=False, known={run.folder: run.rows for run in runs}),
         curves=trainings.shown,
         notes=tuple(notes),
     )

@@ -2,6 +2,7 @@
 
 import statistics
 from array import array
+from typing import Self
 
 from vipbench.report.text import number, percent
 from vipbench.schema import Response, Trial
@@ -31,6 +32,14 @@ class OptionNote:
         self._option_right += matches_short(option.letter, trial.target)
         if option.margin is not None:
             self._margins.append(option.margin)
+
+    def extend(self, later: Self) -> None:
+        """Take the answers that another one has taken."""
+        self._n += later._n
+        self._n_agree += later._n_agree
+        self._text_right += later._text_right
+        self._option_right += later._option_right
+        self._margins.extend(later._margins)
 
     def text(self) -> str | None:
         """Say it in a line; None where no likeliest option is known."""
