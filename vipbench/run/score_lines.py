@@ -50,10 +50,10 @@ class Scoring(NamedTuple):
             RunError: A line of the run is broken, or a joint task lacks a sample.
         """
         n = len(self.answered.trials)
-        is_alone = any(task.parts for task in self.manifest.tasks.values()) or (
+        in_one_process = any(task.parts for task in self.manifest.tasks.values()) or (
             self.judged.report is not None or self.read.reports
         )
-        if may_fork and n >= FORKED_FROM and not is_alone and can_fork():
+        if may_fork and n >= FORKED_FROM and not in_one_process and can_fork():
             for stretch in self._stretches():
                 summary.extend(stretch.summary)
                 options.extend(stretch.options)
