@@ -62,8 +62,8 @@ def added_facts(record: Record) -> dict[str, Any]:
     For digests that are made of chosen fields of a record: what a later version adds counts too.
     Empty for a record as it was in version 1.
     """
-    added = _added_fields(type(record))
-    return {name: value for name, value in facts(record).items() if name in added} if added else {}
+    told = _added_fields(type(record)) - record.UNDIGESTED - _at_default(record)
+    return {name: value for name, value in facts(record).items() if name in told} if told else {}
 
 
 @lru_cache

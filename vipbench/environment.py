@@ -1,13 +1,15 @@
 """What a program runs on: versions, git checkout, time, memory."""
 
+import contextlib
 import datetime
 import functools
+import gc
 import importlib.metadata
 import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from vipbench._version import __version__
@@ -75,3 +77,19 @@ def _git(git: str, root: Path, *arguments: str) -> str | None:
     command = [git, "-C", str(root), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  # ours
     return done.stdout.strip() if done.returncode == 0 else None
+
+
+@contextlib.contextmanager
+def without_collection() -> Iterator[None]:
+    """Do not look for garbage in cycles meanwhile.
+
+    Where millions of small records are kept, looking at all of them again and again takes up to
+    half of the time.
+    """
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()

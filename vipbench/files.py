@@ -9,7 +9,7 @@ import os
 import re
 import stat
 import sys
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path, PurePath
 from types import SimpleNamespace
 from typing import IO, NamedTuple, NoReturn, TypeVar
@@ -156,15 +156,36 @@ def write_text(path: Path, parts: Iterable[str], advice: Advice = PLAIN) -> None
 
 def write_bytes(path: Path, parts: Iterable[bytes], advice: Advice = PLAIN) -> None:
     """Write a file, all or none; RunError where the disk refuses."""
+    with drafted(path, parts, advice) as place:
+        place()
+
+
+@contextlib.contextmanager
+def drafted(
+    path: Path, parts: Iterable[bytes], advice: Advice = PLAIN
+) -> Iterator[Callable[[], None]]:
+    """Write a file to a draft, and give what puts it into its place, if that is called.
+
+    Raises:
+        RunError: The disk refuses; or whatever `parts` raises.
+    """
     draft = path.with_name(f".{path.name}.part")
+
+    def place() -> None:
+        try:
+            draft.replace(path)
+        except OSError as error:
+            raise write_error(path, error, advice) from error
+
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with draft.open("wb") as file:
-            file.writelines(parts)
-            sync(file)
-        draft.replace(path)
-    except OSError as error:
-        raise write_error(path, error, advice) from error
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with draft.open("wb") as file:
+                file.writelines(parts)
+                sync(file)
+        except OSError as error:
+            raise write_error(path, error, advice) from error
+        yield place
     finally:
         with contextlib.suppress(OSError):
             draft.unlink()  # unless it has its name
@@ -273,9 +294,34 @@ def is_lfs_pointer(start: bytes) -> bool:
     return start.startswith(b"version https://git-lfs")
 
 
-def read_lines(path: Path, kind: type[LineT], advice: Advice = PLAIN) -> Iterator[LineT]:
-    """Yield the records of a JSON-lines file but a torn last one; RunError names a broken line."""
-    return (parse_line(kind, line, path, advice) for line in raw_lines(path, advice))
+def read_lines(
+    path: Path, kind: type[LineT], advice: Advice = PLAIN, *, first: int = 1, offset: int = 0
+) -> Iterator[LineT]:
+    """Yield the records of a JSON-lines file but a torn last one; RunError names a broken line.
+
+    Args:
+        path: of the file.
+        kind: of its records.
+        advice: ends messages.
+        first: number of the line to begin with, from 1.
+        offset: of its first byte.
+    """
+    read = kind.__pydantic_validator__.validate_json  # without a call of Python's for each line
+    try:
+        check_regular(path)
+        with path.open("rb") as file:
+            file.seek(offset)
+            for number, content in enumerate(file, first):
+                if not content.endswith(b"\n"):
+                    return
+                try:
+                    record: LineT = read(content)
+                except ValidationError:
+                    record = parse_line(kind, RawLine(number, offset, content), path, advice)
+                yield record
+                offset += len(content)
+    except OSError as error:
+        raise read_error(path, error, advice) from error
 
 
 def raw_lines(path: Path, advice: Advice = PLAIN) -> Iterator[RawLine]:

@@ -4,10 +4,10 @@ Boxes, polygons and points are absolute pixels of the original image, as stored 
 `exif: apply`; origin top left, x to the right, y down.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self, cast
 
 from pydantic import (
     BaseModel,
@@ -108,8 +108,8 @@ class SparseRecord(Record):
     ) -> dict[str, Any]:
         plain: dict[str, Any] = handler(self)
         if info.mode == "json":
-            for name in self.SPARSE & plain.keys():
-                if getattr(self, name) == self.default_of(name):
+            for name in self.SPARSE:
+                if name in plain and getattr(self, name) == self.default_of(name):
                     del plain[name]
         return plain
 
@@ -121,8 +121,7 @@ class SparseRecord(Record):
         fixed = fixed_defaults(type(self))
         if name in fixed:
             return fixed[name]
-        field = type(self).model_fields[name]
-        return field.get_default(call_default_factory=True, validated_data=dict(self.__dict__))
+        return _following_defaults(type(self))[name](self.__dict__)
 
 
 @cache
@@ -135,6 +134,20 @@ def fixed_defaults(kind: type[Record]) -> Mapping[str, object]:
         name: field.get_default(call_default_factory=True)
         for name, field in kind.model_fields.items()
         if not field.is_required() and not field.default_factory_takes_validated_data
+    }
+
+
+@cache
+def _following_defaults(kind: type[Record]) -> Mapping[str, Callable[[Mapping[str, Any]], object]]:
+    """Return what makes the defaults that follow from other fields, out of all fields.
+
+    Asking pydantic for them would have it look at the function's signature each time.
+    """
+    fixed = fixed_defaults(kind)
+    return {
+        name: cast("Callable[[Mapping[str, Any]], object]", field.default_factory)
+        for name, field in kind.model_fields.items()
+        if not field.is_required() and name not in fixed
     }
 
 

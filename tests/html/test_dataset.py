@@ -147,3 +147,22 @@ def test_a_line_of_another_task_is_an_error(run: Path) -> None:
     files.write_lines(path, [trial.model_copy(update={"task": "stray"})])
     with pytest.raises(RunError, match=r"requests\.jsonl:1: task 'stray' is not in manifest\.json"):
         plain(run)
+
+
+def test_of_many_answers_a_part_of_the_samples_is_shown(tmp_path: Path, images: Path) -> None:
+    styles = ("demo", "none")
+    items = [Item(id=f"q{n}", style=style) for style in styles for n in range(100)]
+    read = read_runs([write_run(tmp_path / "run", items, images=images)])
+    whole, part = collect(read, 200), collect(read, 199 // 4)
+    assert whole.dataset.n_left_out == 0
+    data = part.dataset
+    n_shown = data.n_samples()
+    assert 5 < n_shown < 50
+    assert n_shown + data.n_left_out == 100
+    ids = [data.texts.all()[index] for index in data.id]
+    assert len(ids) == len(styles) * n_shown  # the same under each style
+    assert len({*ids}) == n_shown
+    assert len(part.to_draw) == len(styles) * n_shown
+    assert part.scores == whole.scores
+    fewer = collect(read, 10).dataset
+    assert {fewer.texts.all()[index] for index in fewer.id} < {*ids}

@@ -9,7 +9,7 @@ from vipbench.console import Console
 from vipbench.demo.embedded import sources
 from vipbench.demo.generate import make
 from vipbench.errors import RunError
-from vipbench.html import write_report
+from vipbench.html import report, write_report
 from vipbench.run import loop as runs
 from vipbench.run.settings import RunSettings
 
@@ -80,3 +80,26 @@ def test_a_report_of_the_demo_suite(tmp_path: Path) -> None:
     assert {"leaderboard", "differences", "controls", "marks", "styles", "samples", "runs"} <= {
         attributes.get("id") for attributes in page.named("section")
     }
+
+
+def test_plots_of_many_runs_are_drawn_on_demand(
+    tmp_path: Path, run: Path, monkeypatch: pytest.MonkeyPatch, no_rendering: None
+) -> None:
+    def plots(**options: bool) -> tuple[bool, str]:
+        page = write_report([run], tmp_path / "out", **options)
+        folder = tmp_path / "out" / "report_files" / "plots"
+        return any(folder.glob("*")), page.read_text(encoding="utf-8")
+
+    assert plots()[0]
+    monkeypatch.setattr(report, "MOST_PLOTTED", 0)
+    found, text = plots()
+    assert not found  # those of the first report are gone
+    assert "The plots of 1 runs are not written as files too; --plots writes them." in text
+    assert plots(plots=True)[0]
+    assert not plots(plots=False)[0]
+
+
+def test_a_page_says_that_it_holds_a_part_of_the_samples(tmp_path: Path, run: Path) -> None:
+    text = write_report([run], tmp_path / "out", plots=False, max_answers=0).read_text("utf-8")
+    assert "Of 2 samples, 0 are in this page, drawn at random" in text
+    assert "2 samples" in text

@@ -2,8 +2,11 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.html.made import Item, write_run, write_scores
 from vipbench.files import read_lines, write_json
+from vipbench.html import tables
 from vipbench.html.dataset import collect
 from vipbench.html.runs import Run, TaskKey, read_runs, task_keys
 from vipbench.html.tables import (
@@ -217,3 +220,31 @@ def test_grades_of_different_judges_never_share_a_column(tmp_path: Path, images:
     assert more == [{"judge gpt-4"}, {"judge qwen"}, {"judge gpt-4"}]
     _, alone = leaderboards(read_runs([folders[0], folders[2]]), [OWN])
     assert [column.name for column in alone.columns] == ["judge"]
+
+
+def test_what_is_asked_of_all_runs_is_asked_once(
+    tmp_path: Path, images: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(tables, "_has_fits", lambda runs, task: asked.append(len(runs)))
+    folders = [
+        write_run(tmp_path / f"{n}", [Item()], images=images, model=f"m{n}", seed=n)
+        for n in range(6)
+    ]
+    read = read_runs(folders)
+    leaderboards(read, task_keys(read))
+    assert asked == [6]
+
+
+def test_many_runs_are_not_held_against_each_other(
+    tmp_path: Path, images: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    items = [Item(style="demo"), Item(style="other")]
+    read = read_runs(
+        [write_run(tmp_path / name, items, images=images, model=name) for name in "ab"]
+    )
+    [key] = task_keys(read)
+    scores = collect(read).scores
+    assert len(task_part(read, scores, key, "own", "own").orders) == 1
+    monkeypatch.setattr(tables, "MOST_ORDERED", 1)
+    assert task_part(read, scores, key, "own", "own").orders == []

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests.small_runs import manifest, task
+from vipbench.report import names
 from vipbench.report.names import (
     Called,
     called,
@@ -272,3 +273,16 @@ def test_only_a_repetition_is_numbered() -> None:
     assert len({*labels}) == 2
     assert all(label.startswith(f"vip ({protocol}) (of 20") for label in labels)
     assert not any("identity" in label for label in labels)
+
+
+def test_what_sets_runs_apart_is_looked_up_once_for_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_up: list[str] = []
+    digest = names.identity_digest
+    monkeypatch.setattr(
+        names,
+        "identity_digest",
+        lambda identity: looked_up.append(identity.model) or digest(identity),
+    )
+    runs = [run(limit=number) for number in range(1, 9)]
+    assert len({*run_labels(runs)}) == len(runs)
+    assert len(looked_up) == len(runs)

@@ -15,6 +15,8 @@ the shape of the mark says the same."""
 SHAPES = {WORSE: "v", BETTER: "^", NONE: "o"}
 MEANINGS = {WORSE: "worse", BETTER: "better", NONE: "no finding"}
 ROW_INCHES = 0.26
+MAX_INCHES = 400
+"""Of a plot's height; matplotlib draws up to 65,536 px."""
 TITLE_WIDTH = 110
 """Characters of a line of the title that the figure has room for."""
 
@@ -53,7 +55,7 @@ def forest_files(plot: Forest, out: Path) -> list[Path]:
     from matplotlib.figure import Figure
 
     with mpl.rc_context({"svg.hashsalt": "vipbench", "svg.fonttype": "none", "font.size": 9}):
-        height = 1.6 + ROW_INCHES * max(1, len(plot.marks))
+        height = min(MAX_INCHES, 1.6 + ROW_INCHES * max(1, len(plot.marks)))
         figure = Figure(figsize=(8, height), dpi=150, layout="constrained")
         axes = figure.add_subplot()
         for y, mark in enumerate(plot.marks):

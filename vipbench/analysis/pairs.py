@@ -20,7 +20,7 @@ from vipbench.runfolder.judge_file import (
     judge_labels,
     read_graded_by,
 )
-from vipbench.runfolder.lines import ScoreLine
+from vipbench.runfolder.lines import ScoreLine, Sharing
 from vipbench.runfolder.manifest import CertificateRef, Manifest
 from vipbench.runfolder.name_file import Name
 from vipbench.runfolder.opened import open_run
@@ -201,6 +201,7 @@ def read_side(text: str) -> Side:
     if style is not None and style not in known:
         raise RunError(f"{folder}: has no style {style!r}{nearest(style, known)}")
     lines: dict[tuple[str, str], dict[str, ScoreLine]] = defaultdict(dict)
+    sharing = Sharing()
     for line in files.read_lines(folder / SCORES, ScoreLine):
         if line.task not in manifest.tasks:
             raise RunError(
@@ -208,7 +209,7 @@ def read_side(text: str) -> Side:
                 f"the run · use `vipbench score {folder}` to redo it"
             )
         if line.style == (style or manifest.tasks[line.task].headline):
-            lines[line.task, line.metric][line.id] = line
+            lines[line.task, line.metric][line.id] = sharing.kept(line)
     return Side(folder, style, manifest, lines)
 
 

@@ -34,6 +34,23 @@ def report(
             help="Samples up to which pictures lie inside the page; above, in files beside it.",
         ),
     ] = 500,
+    max_answers: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            min=0,
+            help="Answers of all runs up to which the page holds every sample; of more, a part of "
+            "the samples, drawn at random.",
+        ),
+    ] = 200_000,
+    plots: Annotated[
+        bool | None,
+        typer.Option(
+            "--plots/--no-plots",
+            help="Write the plots as PNG and SVG files too.",
+            show_default="of up to 20 runs",
+        ),
+    ] = None,
 ) -> None:
     """Write report.html: leaderboard, plots and all samples of some runs, for any browser.
 
@@ -47,6 +64,8 @@ def report(
         out,
         embed_images=embed_images,
         max_inline=max_inline,
+        max_answers=max_answers,
+        plots=plots,
         console=CONSOLE,
     )
     put(page)

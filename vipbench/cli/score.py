@@ -58,6 +58,7 @@ def score(
         judge_settings(judge),
         judge.ledger,
         extractor_settings(ExtractorOptions(**fields["extractor"])),
+        may_fork=True,
         console=CONSOLE,
     )
     print_results(results)

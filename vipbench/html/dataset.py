@@ -1,12 +1,14 @@
 """The samples of a report with the answers of all runs, as columns of plain data for the page."""
 
+import hashlib
 import json
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from typing import NamedTuple, TypeVar
 
 from vipbench import files
+from vipbench.environment import without_collection
 from vipbench.errors import RunError
 from vipbench.html.runs import (
     Run,
@@ -24,13 +26,16 @@ from vipbench.html.runs import (
 from vipbench.report.names import named
 from vipbench.runfolder import answers_file
 from vipbench.runfolder.folder import MANIFEST, REQUESTS, RESPONSES, SCORES
-from vipbench.runfolder.lines import ResponseLine, ScoreLine, TrialId, trial_id
+from vipbench.runfolder.lines import ResponseLine, ScoreLine, TrialId, is_wanted, trial_id
 from vipbench.schema import ImageRoots, Request, Trial
 
 LineT = TypeVar("LineT", Trial, ScoreLine)
 
 NONE = -1
 """In columns of indices: there is nothing."""
+MOST_ANSWERS = 200_000
+"""Of all runs, up to which the page holds every sample: it has some 40 MB then, and a browser takes
+seconds to open it."""
 RIGHT, PARTLY, WRONG, UNPARSED, ERROR, UNGRADED, NOT_ASKED = "rpwuen-"
 """Outcomes of an answer: the letters of the column `state`."""
 
@@ -142,11 +147,13 @@ class Dataset:
     style: "array[int]" = field(default_factory=lambda: array("l"))
     id: "array[int]" = field(default_factory=lambda: array("l"))
     answers: list[Answers] = field(default_factory=list)
+    n_left_out: int = 0
+    """Samples that the page does not hold."""
     pixels: dict[int, set[str]] = field(default_factory=dict)
     """Ask -> digests of what models saw, where their image size is known."""
 
     def n_samples(self) -> int:
-        """Return the number of different samples, whatever the style."""
+        """Return the number of different samples of the page, whatever the style."""
         return len(set(zip(self.task, self.id, strict=True)))
 
 
@@ -158,25 +165,35 @@ class Collected(NamedTuple):
     to_draw: list[ToDraw]
 
 
-def collect(runs: Sequence[Run]) -> Collected:
+def collect(runs: Sequence[Run], most: int = MOST_ANSWERS) -> Collected:
     """Read requests, responses and scores of all runs.
 
     A sample under a style is one row for all runs; runs that asked it differently (another seed,
     another fit) have questions of their own.
 
+    Args:
+        runs: of the report.
+        most: answers up to which the page holds all samples. Of more it holds a part of the
+            samples, drawn by their ids, so that it is the same part under each style and in each
+            run; scores are of all.
+
     Raises:
         RunError: A file is missing or broken.
     """
-    collector = _Collector(list(runs))
-    for number, run in enumerate(runs):
-        collector.add(number, run)
+    collector = _Collector(list(runs), most)
+    with without_collection():
+        for number, run in enumerate(runs):
+            collector.add(number, run)
     return Collected(collector.dataset, collector.scores, collector.to_draw)
 
 
 class _Collector:
     """Adds run after run to a data set."""
 
-    def __init__(self, runs: list[Run]) -> None:
+    def __init__(self, runs: list[Run], most: int) -> None:
+        self._wanted = _chosen(sum(run.manifest.n_requests for run in runs), most)
+        self._left_out: set[tuple[str, str]] = set()
+        self._groups: dict[str, str] = {}
         self.dataset = Dataset(runs, task_keys(runs))
         self.scores = empty_scores()
         self.to_draw: list[ToDraw] = []
@@ -187,19 +204,26 @@ class _Collector:
 
     def add(self, number: int, run: Run) -> None:
         """Read one run."""
-        responses = answers_file.read_responses(run.folder / RESPONSES)
+        wanted = self._wanted
+        responses = answers_file.read_responses(run.folder / RESPONSES, wanted)
         answers = Answers()
         self.dataset.answers.append(answers)
         asked: dict[TrialId, int] = {}
-        for trial in _own(run, REQUESTS, Trial):
+        for trial in _own(run, REQUESTS, Trial, wanted):
             asked[trial_id(trial)] = self._ask(run, trial, responses.get(trial_id(trial)))
         keys = {name: task_key(name, task) for name, task in run.manifest.tasks.items()}
         kinds = {name: run.kinds(key) for name, key in keys.items()}
+        headlines = {name: headline_metric(task) for name, task in run.manifest.tasks.items()}
         for line in _own(run, SCORES, ScoreLine):
-            self._score(run, answers, line, asked, responses.get(trial_id(line)))
-            if line.metric == headline_metric(run.manifest.tasks[line.task]):
+            if wanted is None or wanted(line.id):
+                self._score(run, answers, line, asked, responses.get(trial_id(line)))
+            else:
+                self._left_out.add((line.task, line.id))
+            if line.metric == headlines[line.task]:
                 kind = kinds[line.task].get(line.style)
-                add_score(self.scores, number, keys[line.task], kind, line)
+                group = self._groups.setdefault(line.group, line.group)  # kept once
+                add_score(self.scores, number, keys[line.task], kind, line, group)
+        self.dataset.n_left_out = len(self._left_out)
         for known in self.dataset.answers:
             _fill(known, len(self._rows))
 
@@ -295,13 +319,34 @@ class _Collector:
             answers.note[row] = texts.index(shown, lines=True)
 
 
-def _own(run: Run, name: str, kind: type[LineT]) -> Iterator[LineT]:
-    """Read a file of a run; RunError where it names a task that the manifest lacks."""
+def _chosen(n: int, most: int) -> Callable[[str], bool] | None:
+    """Return what says by the id of a sample whether it is shown, of `n` answers; None: all are."""
+    if n <= most:
+        return None
+    limit = 2**64 * most // n
+
+    def is_chosen(id_: str) -> bool:
+        digest = hashlib.sha256(id_.encode("utf-8", "surrogatepass")).digest()
+        return int.from_bytes(digest[:8]) < limit
+
+    return is_chosen
+
+
+def _own(
+    run: Run, name: str, kind: type[LineT], wanted: Callable[[str], bool] | None = None
+) -> Iterator[LineT]:
+    """Read a file of a run, or those of its lines whose ids are wanted.
+
+    RunError where it names a task that the manifest lacks.
+    """
     path = run.folder / name
-    for number, line in enumerate(files.read_lines(path, kind), 1):
+    for raw in files.raw_lines(path):
+        if wanted is not None and not is_wanted(raw.content, wanted):
+            continue
+        line = files.parse_line(kind, raw, path)
         if line.task not in run.manifest.tasks:
             raise RunError(
-                f"{path}:{number}: task {line.task!r} is not in {MANIFEST} · expected one of "
+                f"{path}:{raw.number}: task {line.task!r} is not in {MANIFEST} · expected one of "
                 f"{', '.join(run.manifest.tasks)} · use `vipbench score` to redo the scores"
             )
         yield line
@@ -352,11 +397,7 @@ def option_lines(request: Request) -> list[str]:
 
 def as_json(dataset: Dataset) -> str:
     """Write the data for a `<script type="application/json">`: nothing in it can end the script."""
-    text = "".join(
-        json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).iterencode(
-            _plain(dataset)
-        )
-    )
+    text = json.dumps(_plain(dataset), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     for character in "<>&":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return text

@@ -40,14 +40,14 @@ class Curves(NamedTuple):
     """Which trainings are not shown, and why."""
 
 
-def curves(runs: Sequence[Run], out: Path) -> Curves:
-    """Sum up each training of which there are runs of enough steps, and write its plot.
+def curves(runs: Sequence[Run], out: Path, *, plots: bool = True) -> Curves:
+    """Sum up each training of which there are runs of enough steps; `plots` writes its plot, too.
 
     Raises:
         RunError: A run is broken, or a file cannot be written.
     """
     shown: list[Curve] = []
-    plots: dict[str, Plot] = {}
+    files: dict[str, Plot] = {}
     notes: list[str] = []
     for name, members in _trainings(runs).items():
         try:
@@ -61,10 +61,11 @@ def curves(runs: Sequence[Run], out: Path) -> Curves:
         if found.is_part:
             notes.append(f"{name}: some of its runs have more samples or tasks than all have")
         plot = f"history-{len(shown) + 1}"
-        paths = plot_files(found, out / FOLDER / PLOTS, plot)
-        plots[plot] = Plot([path.relative_to(out).as_posix() for path in paths])
+        if plots:
+            paths = plot_files(found, out / FOLDER / PLOTS, plot)
+            files[plot] = Plot([path.relative_to(out).as_posix() for path in paths])
         shown.append(Curve(name, tuple(sentences(found)), tuple(tables(found)), plot))
-    return Curves(tuple(shown), plots, tuple(notes))
+    return Curves(tuple(shown), files, tuple(notes))
 
 
 def _trainings(runs: Sequence[Run]) -> dict[str, list[Run]]:

@@ -19,7 +19,7 @@ from vipbench.html.dataset import Dataset, as_json
 from vipbench.html.pictures import Drawn
 from vipbench.html.runs import Run, TaskKey, reveal_hidden, task_labels
 from vipbench.html.scales import Scale, scale_around_zero, scale_of_bars, scale_of_cells
-from vipbench.html.tables import Board, TaskPart, Trouble, browse
+from vipbench.html.tables import MOST_ORDERED, Board, TaskPart, Trouble, browse
 from vipbench.prompts.colors import COLORS
 from vipbench.report.columns import parts_of
 from vipbench.report.text import counted, number, p_text, percent, points
@@ -86,6 +86,7 @@ def render(content: Content) -> str:
     style_boards = _style_boards(content)
     control_names = list(dict.fromkeys(name for part in parts for name in part.control_names))
     with_orders = any(part.orders for part in parts)
+    is_ranked = with_orders or (len(runs) > MOST_ORDERED and bool(content.sweep.ranks))
     differences = [(change, part) for part in parts for change in part.differences]
     shown = {
         "best": style_boards,
@@ -94,7 +95,7 @@ def render(content: Content) -> str:
         "history": content.curves,
         "controls": control_names,
         "effects": content.sweep.effects,
-        "ranking": with_orders,
+        "ranking": is_ranked,
     }
     missing = {name for name, holds in shown.items() if not holds}
     return (
@@ -124,6 +125,7 @@ def render(content: Content) -> str:
             scale_around=_scale_of_differences,
             browse=browse,
             with_orders=with_orders,
+            is_ranked=is_ranked,
             effects=_by_task(content.sweep),
             ranks=content.sweep.ranks,
             min_clusters=MIN_CLUSTERS,
@@ -253,7 +255,7 @@ def _counts(content: Content) -> str:
             (len(data.runs), "run"),
             (len(data.tasks), "task"),
             (len(data.styles), "style"),
-            (data.n_samples(), "sample"),
+            (data.n_samples() + data.n_left_out, "sample"),
         )
     )
 
@@ -277,6 +279,13 @@ def _notes(content: Content) -> list[str]:
     lines = [cell for board in content.boards for line in board.lines for cell in line.cells]
     if any(cell is not None and cell.whole for cell in lines):
         notes.append("Not all samples of each task were scored: subsets, or errors; see n.")
+    n_shown, n_left_out = content.dataset.n_samples(), content.dataset.n_left_out
+    if n_left_out:
+        notes.append(
+            f"Of {n_shown + n_left_out:,} samples, {n_shown:,} are in this page, drawn at random "
+            "and the same under all styles and in all runs. Tables and plots are of all of them, "
+            "and numbers open those that are here; --max-answers shows more."
+        )
     return notes
 
 

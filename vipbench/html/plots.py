@@ -1,6 +1,7 @@
 """The plots of a report as PNG and SVG files, for papers and slides."""
 
 import io
+import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -30,7 +31,10 @@ DPI = 150
 MAX_VALUES = 40
 """Of an axis that is plotted; longer ones are in the page only."""
 MAX_INCHES = 400
-"""Of a plot's height; matplotlib draws up to 65,536 px."""
+"""Of a plot's width and height; matplotlib draws up to 65,536 px."""
+MOST_PLOTTED = 20
+"""Runs of which plots are written as files unless they are asked for: a plot of more is no figure
+of a paper, and drawing all of them takes longer than everything else."""
 
 
 def write_plots(parts: Sequence[TaskPart], runs: Sequence[Run], out: Path) -> dict[str, Plot]:
@@ -84,11 +88,17 @@ def _heat_figure(part: TaskPart, runs: Sequence[Run]) -> "Figure":
     n = len(part.heat_maps)
     first = part.heat_maps[0]
     width, height = 1.6 + 0.62 * len(first.colors), 1.2 + 0.42 * len(first.shapes)
-    figure = Figure(figsize=(n * width, height), layout="constrained")
+    n_columns = max(1, min(n, int(MAX_INCHES / width)))
+    n_rows = math.ceil(n / n_columns)
+    size = n_columns * width, min(MAX_INCHES, n_rows * height)
+    figure = Figure(figsize=size, layout="constrained")
     figure.set_label(f"Accuracy by shape and colour, {_plain(part.label)}")
-    panels = figure.subplots(1, n, squeeze=False)[0]
-    for axes, heat_map in zip(panels, part.heat_maps, strict=True):
-        _heat_panel(axes, heat_map, _plain(runs[heat_map.run].label), scale_of_cells(part))
+    panels = figure.subplots(n_rows, n_columns, squeeze=False).ravel()
+    scale = scale_of_cells(part)
+    for axes, heat_map in zip(panels, part.heat_maps, strict=False):
+        _heat_panel(axes, heat_map, _plain(runs[heat_map.run].label), scale)
+    for axes in panels[n:]:
+        axes.set_axis_off()
     figure.suptitle(_title(part), fontsize=10)
     return figure
 

@@ -7,11 +7,11 @@ from vipbench import files
 from vipbench.analysis.sweep.overview import sweep
 from vipbench.console import QUIET, Console
 from vipbench.errors import RunError
-from vipbench.html.dataset import collect
+from vipbench.html.dataset import MOST_ANSWERS, collect
 from vipbench.html.histories import curves
 from vipbench.html.page import Content, render
 from vipbench.html.pictures import Drawn, add_pictures
-from vipbench.html.plots import write_plots
+from vipbench.html.plots import MOST_PLOTTED, write_plots
 from vipbench.html.runs import read_runs, task_labels
 from vipbench.html.tables import leaderboards, slugs, task_part, troubles, with_holm
 
@@ -26,6 +26,8 @@ def write_report(
     *,
     embed_images: bool = False,
     max_inline: int = MAX_INLINE,
+    plots: bool | None = None,
+    max_answers: int = MOST_ANSWERS,
     console: Console = QUIET,
 ) -> Path:
     """Write `report.html`, with plots and large sets of pictures in `report_files/` beside it.
@@ -37,6 +39,8 @@ def write_report(
         out: a folder; what an earlier report wrote there is replaced.
         embed_images: show pictures of tasks with `redistribute: false` too.
         max_inline: samples up to which pictures lie inside the page.
+        max_answers: of all runs, up to which the page holds every sample.
+        plots: write the plots as files too; None: those of up to `MOST_PLOTTED` runs.
         console: says which pictures are missing, and shows a bar.
 
     Returns:
@@ -48,7 +52,7 @@ def write_report(
     if not folders:
         raise RunError("report: no run is given · expected folders of finished runs")
     runs = read_runs(folders)
-    dataset, scores, to_draw = collect(runs)
+    dataset, scores, to_draw = collect(runs, max_answers)
     drawn = add_pictures(
         dataset,
         to_draw,
@@ -66,21 +70,27 @@ def write_report(
             for key, slug in zip(dataset.tasks, names, strict=True)
         ]
     )
-    plots = write_plots(parts, runs, out)
-    trainings = curves(runs, out)
+    is_plotted = len(runs) <= MOST_PLOTTED if plots is None else plots
+    files_of_plots = write_plots(parts if is_plotted else (), runs, out)
+    trainings = curves(runs, out, plots=is_plotted)
+    notes = [*trainings.notes, *([] if is_plotted else [_unplotted(len(runs))])]
     content = Content(
         dataset=dataset,
         boards=leaderboards(runs, dataset.tasks),
         troubles=troubles(runs, dataset.tasks),
         parts=parts,
         drawn=drawn,
-        plots=plots | trainings.plots,
-        sweep=sweep(folders),
+        plots=files_of_plots | trainings.plots,
+        sweep=sweep(folders, with_orders=False, known={run.folder: run.rows for run in runs}),
         curves=trainings.shown,
-        notes=trainings.notes,
+        notes=tuple(notes),
     )
     files.write_text(out / PAGE, [render(content)])
     return out / PAGE
+
+
+def _unplotted(n: int) -> str:
+    return f"The plots of {n:,} runs are not written as files too; --plots writes them."
 
 
 def _say_what_is_missing(drawn: Drawn, n: int, console: Console) -> None:

@@ -34,6 +34,8 @@ def reveal_hidden(text: str, *, lines: bool = False) -> str:
     They are control characters, those that turn the direction of text, and those without a width.
     `lines` keeps line breaks and tabs.
     """
+    if text.isprintable():  # then it holds none of them
+        return text
     hidden = _HIDDEN_ANYWHERE if lines else _HIDDEN_IN_A_LINE
     return hidden.sub(lambda match: f"⟨U+{ord(match[0]):04X}⟩", text)
 
@@ -184,12 +186,15 @@ def task_labels(keys: Sequence[TaskKey]) -> dict[TaskKey, str]:
 
 
 def add_score(
-    scores: Scores, number: int, key: TaskKey, kind: StyleKind | None, line: ScoreLine
+    scores: Scores, number: int, key: TaskKey, kind: StyleKind | None, line: ScoreLine, group: str
 ) -> None:
-    """Add a line of the headline metric to `scores`, if it has one; `kind` is that of its style."""
+    """Add a line of the headline metric to `scores`, if it has one.
+
+    `kind` is that of its style; `group` is the line's own, one text for all lines of an image.
+    """
     if line.value is None:
         return
-    scored = Scored(line.value, line.group)
+    scored = Scored(line.value, group)
     scores.by_style[number, key, line.style][line.id] = scored
     shape, color = line.tags.get("shape", ()), line.tags.get("color", ())
     if shape and color and kind in MARKED:

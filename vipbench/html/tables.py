@@ -24,6 +24,8 @@ from vipbench.stats.intervals import MIN_CLUSTERS, clustered_mean
 
 AXIS_WORDS = {"color": "colour", "n_marks": "number of marks"}
 """Axes whose name is not yet a word."""
+MOST_ORDERED = 30
+"""Runs of which each two are held against each other: 435 pairs of a task."""
 MIXED = "mixed"
 """What a sample is tagged with whose marks differ."""
 
@@ -206,13 +208,14 @@ def leaderboards(runs: Sequence[Run], tasks: Sequence[TaskKey]) -> tuple[Board, 
 
 def _board(runs: Sequence[Run], columns: Sequence[Column]) -> Board:
     unique = list(dict.fromkeys(columns))
+    fits = {key: _has_fits(runs, key) for key in dict.fromkeys(c.task for c in unique)}
     return Board(
         unique,
         [
             Line(
                 number,
                 [
-                    _number(runs, run.row(c.task, c.style, c.metric), c.label, c.task)
+                    _number(fits[c.task], run.row(c.task, c.style, c.metric), c.label)
                     if run.metric_name(c.metric) == c.name
                     else None
                     for c in unique
@@ -223,12 +226,14 @@ def _board(runs: Sequence[Run], columns: Sequence[Column]) -> Board:
     )
 
 
-def _number(
-    runs: Sequence[Run], row: Row | None, label: str, task: TaskKey, **filters: str
-) -> Number | None:
+def _has_fits(runs: Sequence[Run], task: TaskKey) -> bool:
+    """Say whether runs differ in how the images of a task are fitted."""
+    return len({known.fit for run in runs if (known := run.task(task)) is not None}) > 1
+
+
+def _number(several_fits: bool, row: Row | None, label: str, **filters: str) -> Number | None:
     if row is None or row.accuracy is None:
         return None
-    fits = {known.fit for run in runs if (known := run.task(task)) is not None}
     is_part = row.group == ALL and row.n < row.n_expected
     return Number(
         mean=row.accuracy,
@@ -237,7 +242,7 @@ def _number(
         n=row.n,
         n_clusters=row.n_clusters,
         whole=row.n_expected if is_part else 0,
-        note=row.fit if len(fits) > 1 else "",
+        note=row.fit if several_fits else "",
         link=browse(task=label, style=row.style, **filters),
         even=not has_uneven_images(row),
     )
@@ -290,11 +295,12 @@ def task_part(runs: Sequence[Run], scores: Scores, key: TaskKey, label: str, slu
     kinds = {style: kind for _, run in reversed(having) for style, kind in run.kinds(key).items()}
     marked = [style for style, kind in kinds.items() if kind in NO_CONTROLS]
     control_names = [style for style, kind in kinds.items() if kind not in NO_CONTROLS]
+    fits = _has_fits(runs, key)
     bars = [
         Bar(style, number, value)
         for style in marked
         for number, run in having
-        if (value := _number(runs, run.row(key, style, metric), label, key)) is not None
+        if (value := _number(fits, run.row(key, style, metric), label)) is not None
     ]
     return TaskPart(
         task=key,
@@ -303,12 +309,12 @@ def task_part(runs: Sequence[Run], scores: Scores, key: TaskKey, label: str, slu
         metric=metric,
         chance=first.chance,
         styles=Forest("style", bars),
-        groups=list(_groups(runs, having, key, label, metric)),
+        groups=list(_groups(fits, having, key, label, metric)),
         heat_maps=list(_heat_maps(scores, having, key, label)),
         orders=_orders(having, key, marked, metric),
         control_names=control_names,
         controls=[
-            _control(runs, run, number, scores, key, label, metric, control_names)
+            _control(fits, run, number, scores, key, label, metric, control_names)
             for number, run in having
             if control_names
         ],
@@ -320,7 +326,7 @@ def task_part(runs: Sequence[Run], scores: Scores, key: TaskKey, label: str, slu
 
 
 def _groups(
-    runs: Sequence[Run], having: Sequence[tuple[int, Run]], key: TaskKey, label: str, metric: str
+    fits: bool, having: Sequence[tuple[int, Run]], key: TaskKey, label: str, metric: str
 ) -> Iterator[Forest]:
     """Yield a forest for each axis of the breakdown on which there is more than one value."""
     axes = dict.fromkeys(a for _, run in having for a in run.manifest.tasks[key.name].breakdown)
@@ -336,7 +342,7 @@ def _groups(
                     continue
                 value = group.value
                 filters = {axis: value} if axis in ("shape", "color") else {"q": row.group}
-                accuracy = _number(runs, row, label, key, **filters)
+                accuracy = _number(fits, row, label, **filters)
                 if accuracy is not None:
                     by_value.setdefault(value, []).append(Bar(value, number, accuracy))
         if len(by_value) > 1:
@@ -392,8 +398,13 @@ def _ordered(values: set[str], axis: str) -> list[str]:
 def _orders(
     having: Sequence[tuple[int, Run]], key: TaskKey, marked: Sequence[str], metric: str
 ) -> list[Order]:
-    """Count, for each two runs, the styles under which one is ahead; both must have the style."""
-    orders = []
+    """Count, for each two runs, the styles under which one is ahead; both must have the style.
+
+    Of more than `MOST_ORDERED` runs there are none: nobody reads so many pairs.
+    """
+    orders: list[Order] = []
+    if len(having) > MOST_ORDERED:
+        return orders
     for (number_a, run_a), (number_b, run_b) in itertools.combinations(having, 2):
         leads = {}
         for style in marked:
@@ -413,7 +424,7 @@ def _orders(
 
 
 def _control(
-    runs: Sequence[Run],
+    fits: bool,
     run: Run,
     number: int,
     scores: Scores,
@@ -434,8 +445,8 @@ def _control(
         gain = None if change is None else change.number
     return Control(
         run=number,
-        headline=_number(runs, run.row(key, headline, metric), label, key),
-        controls={name: _number(runs, run.row(key, name, metric), label, key) for name in names},
+        headline=_number(fits, run.row(key, headline, metric), label),
+        controls={name: _number(fits, run.row(key, name, metric), label) for name in names},
         gain=gain,
     )
 

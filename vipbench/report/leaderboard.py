@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from vipbench import files
 from vipbench.report.latex import Block, Board, latex_page
-from vipbench.report.names import Called, called, display_names, set_apart, short_weights
+from vipbench.report.names import Called, TellingApart, called, display_names, short_weights
 from vipbench.report.rows import TROUBLES, accuracy_text, has_uneven_images
 from vipbench.report.text import (
     MISSING,
@@ -151,13 +151,14 @@ def _cells(folders: Sequence[Path]) -> list[_Cell]:
     judges = judge_labels(run.graded_by for run in runs)
     cells: list[_Cell] = []
     taken: dict[tuple[_Line, _Column], Manifest] = {}
+    telling = TellingApart()
     for run, name, digest in zip(runs, names, weights, strict=True):
         by = judges[run.graded_by]
         columns = [_column(row, run.graded_by) for row in run.rows]
         pairs = list(zip(run.rows, columns, strict=True))
         places = [(_line(row, name, ""), column) for row, column in pairs]
         others = [taken[place] for place in places if place in taken]
-        first = apart = set_apart(run.manifest, others)
+        first = apart = telling.words(run.manifest, others)
         copy = 1
         while any((_line(row, name, apart), column) in taken for row, column in pairs):
             copy += 1

@@ -264,25 +264,48 @@ def protocol(manifest: Manifest) -> str:
     return ", ".join([*(part for part in parts if part), f"seed {manifest.identity.seed}"])
 
 
-def set_apart(manifest: Manifest, others: Iterable[Manifest]) -> str:
-    """Say what sets a run apart from others of its model and protocol, such as `limit 20`.
+class _Told(NamedTuple):
+    """What a run is told apart by."""
 
-    Empty where it is a repetition of one of them: the same weights, asked the same in the same way.
+    identity: str
+    path: str | None
+    facts: dict[str, str]
+
+
+class TellingApart:
+    """Says what sets runs apart; what is needed of each run is made once, however many there are.
+
+    Its runs must not go away meanwhile.
     """
-    others = list(others)
-    if any(_is_repetition(manifest, other) for other in others):
-        return ""
-    own, theirs = _facts(manifest), [_facts(other) for other in others]
-    different = [text for name, text in own.items() if any(other[name] != text for other in theirs)]
-    if own in theirs:
-        when = (manifest.finished or manifest.started)[:16].replace("T", " ")
-        different.append(f"of {when}")
-    return ", ".join(text for text in different if text)
 
+    def __init__(self) -> None:
+        self._told: dict[int, _Told] = {}
 
-def _is_repetition(manifest: Manifest, other: Manifest) -> bool:
-    same = identity_digest(manifest.identity) == identity_digest(other.identity)
-    return same and manifest.path == other.path
+    def words(self, manifest: Manifest, others: Iterable[Manifest]) -> str:
+        """Say what sets a run apart from others of its model and protocol, such as `limit 20`.
+
+        Empty where it is a repetition of one of them: the same weights, asked the same in the same
+        way.
+        """
+        own = self._of(manifest)
+        theirs = [self._of(other) for other in {id(other): other for other in others}.values()]
+        if any((own.identity, own.path) == (other.identity, other.path) for other in theirs):
+            return ""
+        facts = [other.facts for other in theirs]
+        different = [
+            text for name, text in own.facts.items() if any(each[name] != text for each in facts)
+        ]
+        if own.facts in facts:
+            when = (manifest.finished or manifest.started)[:16].replace("T", " ")
+            different.append(f"of {when}")
+        return ", ".join(text for text in different if text)
+
+    def _of(self, manifest: Manifest) -> _Told:
+        found = self._told.get(id(manifest))
+        if found is None:
+            identity = identity_digest(manifest.identity)
+            found = self._told[id(manifest)] = _Told(identity, manifest.path, _facts(manifest))
+        return found
 
 
 def _facts(manifest: Manifest) -> dict[str, str]:
@@ -315,17 +338,21 @@ def run_labels(runs: Sequence[Called]) -> list[str]:
     """
     manifests = [run.manifest for run in runs]
     labels = _told_apart(display_names(runs), [protocol(manifest) for manifest in manifests])
+    telling, alike = TellingApart(), _alike(labels)
     apart = [
-        set_apart(manifest, (manifests[n] for n in _alike(labels, number)))
+        telling.words(manifest, (manifests[n] for n in alike[labels[number]] if n != number))
         for number, manifest in enumerate(manifests)
     ]
     labels = _told_apart(labels, apart)
     return _told_apart(labels, [f"run {number}" for number in range(1, len(labels) + 1)])
 
 
-def _alike(labels: Sequence[str], number: int) -> list[int]:
-    """Return the numbers of the other labels that are the same."""
-    return [n for n, label in enumerate(labels) if label == labels[number] and n != number]
+def _alike(labels: Sequence[str]) -> dict[str, list[int]]:
+    """Return the numbers of the runs that have a label."""
+    numbers: dict[str, list[int]] = defaultdict(list)
+    for n, label in enumerate(labels):
+        numbers[label].append(n)
+    return numbers
 
 
 def _told_apart(labels: Sequence[str], more: Sequence[str]) -> list[str]:

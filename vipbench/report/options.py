@@ -2,10 +2,12 @@
 
 import statistics
 from array import array
+from typing import Self
 
 from vipbench.report.text import number, percent
 from vipbench.schema import Response, Trial
-from vipbench.scoring.scorers import OPTION_ARGMAX, likeliest_option, score
+from vipbench.scoring.answers import matches_short
+from vipbench.scoring.scorers import likeliest_option, score
 
 
 class OptionNote:
@@ -27,9 +29,17 @@ class OptionNote:
         self._n += 1
         self._n_agree += text.answer == option.letter
         self._text_right += text.value
-        self._option_right += score(trial, response, OPTION_ARGMAX).value
+        self._option_right += matches_short(option.letter, trial.target)
         if option.margin is not None:
             self._margins.append(option.margin)
+
+    def extend(self, later: Self) -> None:
+        """Take the answers that another one has taken."""
+        self._n += later._n
+        self._n_agree += later._n_agree
+        self._text_right += later._text_right
+        self._option_right += later._option_right
+        self._margins.extend(later._margins)
 
     def text(self) -> str | None:
         """Say it in a line; None where no likeliest option is known."""

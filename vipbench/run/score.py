@@ -1,7 +1,6 @@
 """Scores, then rows, from requests and responses alone."""
 
-import contextlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, get_args
 
@@ -18,11 +17,20 @@ from vipbench.judge.settings import JudgeSettings
 from vipbench.report.options import OptionNote
 from vipbench.report.rows import lost_marks
 from vipbench.run.resume import Started
+from vipbench.run.score_lines import Scoring
 from vipbench.runfolder import answers_file, bound, trials_file
 from vipbench.runfolder import manifest as manifests
 from vipbench.runfolder.bound import TABLES
-from vipbench.runfolder.folder import EXTRACTORS, JUDGE, MANIFEST, REQUESTS, RESPONSES, SCORES
-from vipbench.runfolder.lines import ScoreLine, write_scores
+from vipbench.runfolder.folder import (
+    EXTRACTORS,
+    JUDGE,
+    MANIFEST,
+    REQUESTS,
+    RESPONSES,
+    RUN_ADVICE,
+    SCORES,
+)
+from vipbench.runfolder.lines import ScoreLine
 from vipbench.runfolder.manifest import Manifest
 from vipbench.runfolder.opened import open_run
 from vipbench.runfolder.summary import ALL, Row, read_summary, write_summary
@@ -88,6 +96,7 @@ def score(
     ledger: Path | None = None,
     extractor: ExtractorSettings | None = None,
     *,
+    may_fork: bool = False,
     console: Console = QUIET,
 ) -> Results:
     """Score a finished run again from its requests and responses, without a model.
@@ -100,6 +109,8 @@ def score(
         ledger: where the grades of a run that was judged lie now.
         extractor: is asked for what the rule leaves unread and its ledger does not hold; None:
             nobody is asked, and a run keeps what was read.
+        may_fork: nothing but this one thread runs in this process, so that a copy of it may take
+            half of the work.
         console: takes what the user should know of the judge, and shows a bar while grading.
 
     Raises:
@@ -121,7 +132,9 @@ def score(
         if added != manifest.metrics:
             manifest = bound.without(manifest, TABLES).model_copy(update={"metrics": added})
             manifests.write(folder, manifest)
-        rows, manifest = score_answers(folder, manifest, judge, ledger, extractor, console=console)
+        rows, manifest = score_answers(
+            folder, manifest, judge, ledger, extractor, may_fork=may_fork, console=console
+        )
     return Results(folder, rows, manifest, 0)
 
 
@@ -185,11 +198,13 @@ def score_answers(
     ledger: Path | None = None,
     extractor: ExtractorSettings | None = None,
     *,
+    may_fork: bool = False,
     console: Console = QUIET,
 ) -> tuple[list[Row], Manifest]:
     """Write `scores.jsonl` and `summary.json` from requests and responses; no times in them.
 
     Where a judge or an extractor stops before its end, that is raised when both are written.
+    `may_fork` says that nothing but this one thread runs in this process.
 
     Returns:
         The rows, and the manifest as it is now, with what binds the files.
@@ -208,29 +223,19 @@ def score_answers(
     judged = judge_run(folder, answered, judge, ledger, console=console)
     read = read_unread(folder, manifest, answered, extractor, console=console)
     options, summary = OptionNote(), Summary(manifest)
-
-    def own_lines() -> Iterator[ScoreLine]:
-        for trial, response in answered:
-            rule = manifest.tasks[trial.task].rule
-            for metric in scorers.metrics_of(trial.kind, extra, rule):
-                yield scorers.score_line(trial, response, metric, rule)
-            yield from judged.lines(trial, response)
-            yield from read.lines(trial, response, rule)
-            options.add(trial, response)
-
-    def lines() -> Iterator[ScoreLine]:
-        for line in _with_joints(manifest, own_lines()):
-            summary.add(line)
-            yield line
-
+    lines = Scoring(manifest, answered, extra, judged, read).lines(
+        summary, options, may_fork=may_fork
+    )
     made = [JUDGE] if judged.report else []
     made += [EXTRACTORS] if read.reports else []
-    manifest = bound.unbind(folder, manifest, (*TABLES, *made))
-    if judged.report is not None:
-        write_report(folder, judged.report)
-    if read.reports:
-        write_reports(folder, read.reports)
-    write_scores(folder, lines())
+    # Whatever is wrong with a line is found before anything is replaced.
+    with files.drafted(folder / SCORES, lines, RUN_ADVICE) as place_scores:
+        manifest = bound.unbind(folder, manifest, (*TABLES, *made))
+        if judged.report is not None:
+            write_report(folder, judged.report)
+        if read.reports:
+            write_reports(folder, read.reports)
+        place_scores()
     if note := options.text():
         console.say(note)
     rows = summary.rows()
@@ -261,25 +266,9 @@ def _known_metrics(folder: Path, manifest: Manifest, console: Console) -> set[Ex
     return {metric for metric in manifest.metrics if metric != "lenient"}
 
 
-def _with_joints(manifest: Manifest, lines: Iterable[ScoreLine]) -> Iterator[ScoreLine]:
-    """Yield the lines of all tasks that are asked, then those of the joint tasks."""
-    with contextlib.ExitStack() as stack:
-        joints = [
-            stack.enter_context(scorers.Joint(name, task.parts))
-            for name, task in manifest.tasks.items()
-            if task.parts
-        ]
-        for line in lines:
-            for joint in joints:
-                joint.add(line)
-            yield line
-        for joint in joints:
-            yield from joint.lines()
-
-
 def _answered(folder: Path, manifest: Manifest) -> answers_file.Answered:
     """Return the trials of a run with their answers; RunError where one has none."""
-    trials = trials_file.open_trials(folder / REQUESTS)
+    trials = trials_file.open_names(folder / REQUESTS)
     if len(trials) != manifest.n_requests or not manifest.tasks.keys() >= {
         entry.name.task for entry in trials.entries
     }:
@@ -287,7 +276,7 @@ def _answered(folder: Path, manifest: Manifest) -> answers_file.Answered:
             f"{folder / REQUESTS}: does not hold the {manifest.n_requests:,} requests that "
             f"{MANIFEST} tells of · remove it, then give the command of the run again"
         )
-    answered = answers_file.Answered(trials, folder / RESPONSES)
+    answered = answers_file.Answered(trials, folder / RESPONSES, are_read=True)
     if answered.n_missing:
         raise RunError(
             f"{folder}: {answered.n_missing:,} of {len(trials):,} requests have no answer yet · "

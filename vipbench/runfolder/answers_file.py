@@ -2,15 +2,18 @@
 
 import os
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
+
+from pydantic import ValidationError
+from pydantic_core import SchemaValidator, core_schema
 
 from vipbench.errors import RunError
 from vipbench.files import RawLine, parse_line, raw_lines, sync, write_error
 from vipbench.runfolder.bound import hashed
 from vipbench.runfolder.folder import RUN_ADVICE
-from vipbench.runfolder.lines import ResponseLine, TrialId, trial_id
+from vipbench.runfolder.lines import ResponseLine, TrialId, is_wanted, trial_id
 from vipbench.runfolder.manifest import Written
 from vipbench.runfolder.trials_file import Trials
 from vipbench.schema import Trial
@@ -183,11 +186,56 @@ def _twice(path: Path, raw: RawLine) -> RunError:
     )
 
 
+class _Found(NamedTuple):
+    """What a line answers."""
+
+    name: TrialId
+    key: str
+    has_option_logprobs: bool
+
+
+def _found(answer: ResponseLine) -> _Found:
+    return _Found(trial_id(answer), answer.key, answer.option_logprobs is not None)
+
+
+_NAMES = ("task", "style", "id", "key")
+_MAY_LACK = ("text", "error", "option_logprobs")
+_GLANCE = SchemaValidator(
+    core_schema.typed_dict_schema(
+        {name: core_schema.typed_dict_field(core_schema.str_schema()) for name in _NAMES}
+        | {
+            name: core_schema.typed_dict_field(core_schema.any_schema(), required=False)
+            for name in _MAY_LACK
+        }
+    )
+)
+
+
+def _glance(raw: RawLine, path: Path) -> _Found:
+    """Look at what a line answers; RunError as by `_parse`, where that cannot be seen."""
+    try:
+        plain = _GLANCE.validate_json(raw.content)
+    except ValidationError:
+        return _found(_parse(raw, path))
+    text, error, logprobs = (plain.get(name) for name in _MAY_LACK)
+    if (text is None) == (error is None):
+        return _found(_parse(raw, path))
+    name = TrialId(plain["task"], plain["style"], plain["id"])
+    return _Found(name, plain["key"], logprobs is not None)
+
+
 class Answered:
     """The trials of a run with their answers; each loop over them reads both from the disk."""
 
-    def __init__(self, trials: Trials, path: Path) -> None:
+    def __init__(self, trials: Trials, path: Path, *, are_read: bool = False) -> None:
         """Find the answers in `responses.jsonl`.
+
+        Args:
+            trials: of the run.
+            path: `responses.jsonl`.
+            are_read: All answers are read next, so that what is in a line can be looked at then:
+                now only which request it answers, and whether it has a text, an error and
+                probabilities.
 
         Raises:
             RunError: A line is broken, stands twice, or answers no request of this run.
@@ -202,14 +250,14 @@ class Answered:
         indices = {entry.name: index for index, entry in enumerate(trials.entries)}
         keys = [entry.key for entry in trials.entries]
         for raw in raw_lines(path, RUN_ADVICE) if path.exists() else ():
-            answer = _parse(raw, path)
-            index = indices.get(trial_id(answer))
-            if index is None or answer.key != keys[index]:
-                raise _foreign(path, raw.number, answer)
+            found = _glance(raw, path) if are_read else _found(_parse(raw, path))
+            index = indices.get(found.name)
+            if index is None or found.key != keys[index]:
+                raise _foreign(path, raw.number, _parse(raw, path))
             if self._offsets[index] != _NO_ANSWER:
                 raise _twice(path, raw)
             self._offsets[index] = raw.offset
-            self.has_option_logprobs |= answer.option_logprobs is not None
+            self.has_option_logprobs |= found.has_option_logprobs
         self.n_missing = sum(
             key is not None and offset == _NO_ANSWER
             for key, offset in zip(keys, self._offsets, strict=True)
@@ -217,27 +265,51 @@ class Answered:
 
     def __iter__(self) -> Iterator[tuple[Trial, ResponseLine | None]]:
         """Yield them in request order; a trial that cannot be asked has no answer."""
+        return self.span(0, len(self.trials))
+
+    def span(self, begin: int, end: int) -> Iterator[tuple[Trial, ResponseLine | None]]:
+        """Yield those of the trials from one index on, and before another one."""
+        trials = self.trials.span(begin, end)
         if not self._path.exists():
-            yield from ((trial, None) for trial in self.trials)
+            yield from ((trial, None) for trial in trials)
             return
         with self._path.open("rb") as file:
-            for index, trial in enumerate(self.trials):
+            place = 0
+            for index, trial in enumerate(trials, begin):
                 offset, answer = self._offsets[index], None
                 if offset != _NO_ANSWER:
-                    file.seek(offset)
-                    line = RawLine(index + 1, offset, file.readline())
-                    answer = parse_line(ResponseLine, line, self._path, RUN_ADVICE)
+                    if offset != place:  # seeking would read what is in memory already again
+                        file.seek(offset)
+                    content = file.readline()
+                    place = offset + len(content)
+                    try:
+                        answer = ResponseLine.model_validate_json(content)
+                    except ValidationError:
+                        answer = self._parsed(offset)
                 yield trial, answer
 
+    def _parsed(self, offset: int) -> ResponseLine:
+        """Read the line at an offset; RunError, with its number, where it is broken."""
+        lines = raw_lines(self._path, RUN_ADVICE)
+        return _parse(next(raw for raw in lines if raw.offset == offset), self._path)
 
-def read_responses(path: Path) -> dict[TrialId, ResponseLine]:
+
+def read_responses(
+    path: Path, wanted: Callable[[str], bool] | None = None
+) -> dict[TrialId, ResponseLine]:
     """Read the answers written so far; empty where there are none.
+
+    Args:
+        path: `responses.jsonl`.
+        wanted: says by the id of a sample whether its answers are; None: all are.
 
     Raises:
         RunError: A line is broken, or stands twice.
     """
     answers: dict[TrialId, ResponseLine] = {}
     for raw in raw_lines(path, RUN_ADVICE) if path.exists() else ():
+        if wanted is not None and not is_wanted(raw.content, wanted):
+            continue
         answer = _parse(raw, path)
         name = trial_id(answer)
         if name in answers:

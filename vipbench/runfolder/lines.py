@@ -1,13 +1,11 @@
 """One line of each file of a run, and what names it."""
 
-from collections.abc import Iterable
-from pathlib import Path
+from collections.abc import Callable
 from typing import Annotated, Literal, NamedTuple
 
-from pydantic import Field
+from pydantic import Field, ValidationError
+from pydantic_core import SchemaValidator, core_schema
 
-from vipbench import files
-from vipbench.runfolder.folder import RUN_ADVICE, SCORES
 from vipbench.schema import (
     AnswerState,
     Record,
@@ -89,11 +87,46 @@ class ScoreLine(SparseRecord):
     """What a model that was asked for an unread answer has replied; None: it was not asked."""
 
 
+_ID = SchemaValidator(
+    core_schema.typed_dict_schema({"id": core_schema.typed_dict_field(core_schema.str_schema())})
+)
+"""Reads the id of a line and passes over the rest, in a fifth of the time that all of it takes."""
+
+
+def is_wanted(line: bytes, wanted: Callable[[str], bool]) -> bool:
+    """Say by its id whether a line is wanted; one without is, so that its reader refuses it."""
+    try:
+        return wanted(_ID.validate_json(line)["id"])
+    except ValidationError:
+        return True
+
+
 def trial_id(record: Trial | ResponseLine | ScoreLine) -> TrialId:
     """Return what names a trial, its response and its score."""
     return TrialId(record.task, record.style, record.id)
 
 
-def write_scores(folder: Path, lines: Iterable[ScoreLine]) -> None:
-    """Write `scores.jsonl` of a run, all or none; RunError where the disk refuses."""
-    files.write_lines(folder / SCORES, lines, RUN_ADVICE)
+class Sharing:
+    """Makes score lines that are kept in memory share what is equal in them: a third is left.
+
+    That is their texts but the ids, their tags, and pydantic's notes of which keys they had.
+    """
+
+    _TEXTS = ("task", "style", "metric", "answer", "target", "group", "error", "ungraded")
+
+    def __init__(self) -> None:
+        self._texts: dict[str | None, str | None] = {}
+        self._tags: dict[tuple[tuple[str, tuple[str, ...]], ...], Tags] = {}
+        self._keys: dict[frozenset[str], set[str]] = {}
+
+    def kept(self, line: ScoreLine) -> ScoreLine:
+        """Return a line, which nobody else has seen yet, to be kept."""
+        fields = vars(line)
+        for name in self._TEXTS:
+            fields[name] = self._texts.setdefault(fields[name], fields[name])
+        fields["tags"] = self._tags.setdefault(tuple(line.tags.items()), line.tags)
+        keys = line.__pydantic_fields_set__
+        object.__setattr__(
+            line, "__pydantic_fields_set__", self._keys.setdefault(frozenset(keys), keys)
+        )
+        return line

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -21,6 +21,8 @@ ALL = "all"
 HEADLINE_METRIC = "text_match"
 EXTRACTED_COUNTS = ("n_extractor_asked", "n_extractor_read")
 """Fields of rows that only a model which reads unread answers fills."""
+MOST_KINDS = 10_000
+"""Combinations of tags whose rows are remembered."""
 
 
 class Group(NamedTuple):
@@ -273,12 +275,7 @@ def _count_even_clusters(rows: Sequence[Row], scores: Path) -> list[Row]:
     sizes: dict[_Name, Counter[str]] = {_name(row): Counter() for row in rows if _is_uneven(row)}
     if sizes and scores.exists():
         try:
-            for line in files.read_lines(scores, ScoreLine):
-                if line.value is not None:
-                    for group in _groups(line, line.tags):
-                        name = (line.task, line.style, line.metric, group)
-                        if name in sizes:
-                            sizes[name][line.group] += 1
+            _count_clusters(files.read_lines(scores, ScoreLine), sizes)
         except RunError:  # readers of scores say so; here the number stays unknown
             sizes.clear()
     counted = []
@@ -290,6 +287,27 @@ def _count_even_clusters(rows: Sequence[Row], scores: Path) -> list[Row]:
         known = squares and sum(of_row) == row.n  # else the scores are not those of the row
         counted.append(row.with_even_clusters(row.n**2 / squares) if known else row)
     return counted
+
+
+def _count_clusters(
+    lines: Iterable[ScoreLine], sizes: Mapping[_Name, MutableMapping[str, int]]
+) -> None:
+    """Add the scored lines of each row to its images; lines whose tags are equal are in one."""
+    rows: dict[tuple[object, ...], list[MutableMapping[str, int]]] = {}
+    for line in lines:
+        if line.value is None:
+            continue
+        kind = (line.task, line.style, line.metric, *line.tags.items())
+        counts = rows.get(kind)
+        if counts is None:
+            names = (
+                (line.task, line.style, line.metric, group) for group in _groups(line, line.tags)
+            )
+            counts = rows[kind] = [sizes[name] for name in names if name in sizes]
+            if len(rows) > MOST_KINDS:  # tags of which each line has its own
+                rows.clear()
+        for count in counts:
+            count[line.group] += 1
 
 
 def _name(row: Row) -> _Name:

@@ -68,6 +68,9 @@ def replaced(metric: str) -> str:
     return f"metric {metric!r} · use {REPLACED[metric]}, which reads what an answer states"
 
 
+_RULES: dict[str, Rule] = {metric_name("choice", rule): rule for rule in get_args(Rule)}
+
+
 def suitable_rule(kind: Kind, rule: Rule) -> Rule:
     """Return the rule that a kind of task is read by, where `rule` is wished for.
 
@@ -118,10 +121,12 @@ def score(trial: Trial, response: Response, metric: str | None = None) -> Score:
             raise ValueError(f"{trial.task} {trial.style} {trial.id}: {NO_LOGPROBS}")
         right = answers.matches_short(option.letter, trial.target)
         return Score(value=float(right), answer=option.letter)
+    rule = rule_of(metric)
+    # The letters are all that rule `exact` looks at.
+    letters = trial.request.options
+    options = dict.fromkeys(letters, "") if rule == "exact" else option_texts(trial.request)
     try:
-        return score_text(
-            trial.kind, response.text, trial.target, option_texts(trial.request), rule_of(metric)
-        )
+        return score_text(trial.kind, response.text, trial.target, options, rule)
     except ValueError as error:
         raise ValueError(f"{trial.task}: {error}") from error
 
@@ -299,8 +304,7 @@ def _shared_tags(tags: Sequence[Tags]) -> Iterator[tuple[str, tuple[str, ...]]]:
 
 def rule_of(metric: str | None) -> Rule:
     """Return the rule that a metric reads answers by."""
-    rules: dict[str, Rule] = {metric_name("choice", rule): rule for rule in get_args(Rule)}
-    return rules.get(metric or "", "exact")
+    return _RULES.get(metric or "", "exact")
 
 
 def _score_choice(text: str, target: str, options: Mapping[str, str], rule: Rule) -> Score:

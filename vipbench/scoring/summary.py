@@ -7,7 +7,7 @@ from array import array
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -48,6 +48,15 @@ class Summary:
             for value in line.tags.get(axis, ()):
                 part.groups[Group(axis, value)].append(index)
 
+    def extend(self, later: Self) -> None:
+        """Take the lines that another one has taken, behind one's own.
+
+        The rows are then the same as if all had been taken here.
+        """
+        images = [self._images.setdefault(image, len(self._images)) for image in later._images]
+        for name, part in later._parts.items():
+            self._parts.setdefault(name, _Part()).extend(part, np.asarray(images))
+
     def rows(self) -> list[Row]:
         """Return a row for each task, style, metric and group."""
         return [
@@ -78,6 +87,16 @@ class _Part:
         self.images.append(image)
         self.flags.append(_flags(line))
         return len(self.values) - 1
+
+    def extend(self, later: "_Part", images: npt.NDArray[np.int64]) -> None:
+        """Take the lines of another part, whose images have other numbers here."""
+        n = len(self.values)
+        self.values.extend(later.values)
+        self.margins.extend(later.margins)
+        self.images.extend(images[np.asarray(later.images)].tolist())
+        self.flags.extend(later.flags)
+        for group, indices in later.groups.items():
+            self.groups[group].extend((np.asarray(indices) + n).tolist())
 
     def take(self, indices: "array[int]") -> "_Lines":
         """Return the lines at some indices."""

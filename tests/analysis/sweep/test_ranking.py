@@ -8,6 +8,7 @@ import pytest
 from scipy import stats as scipy_stats
 
 from tests.analysis.sweep.made import make, two
+from vipbench.analysis.sweep import ranking
 from vipbench.analysis.sweep.overview import sweep
 
 
@@ -53,6 +54,14 @@ def test_ranks_and_kendalls_tau(tmp_path: Path) -> None:
     flips = {(row.first, row.second): row.flips.n for row in sweep(runs).orders if row.flips}
     assert flips == {("A", "B"): 2, ("A", "C"): 2, ("C", "B"): 2}
     assert sweep(runs) == sweep(runs)
+
+
+def test_ranks_need_no_pair_of_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = two(tmp_path, [15, 15, -2, 0])
+    whole = sweep(runs)
+    monkeypatch.delattr(ranking, "paired")
+    found = sweep(runs, with_orders=False)
+    assert found == whole.model_copy(update={"orders": (), "stability": ()})
 
 
 def test_only_styles_and_samples_that_all_have_count(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 import pytest
 
+from vipbench.scoring.extraction import options as options_module
 from vipbench.scoring.extraction.options import CONFLICT, Read, compile_options
 
 CUPS = compile_options({"A": "the red cup", "B": "dog", "C": "a hot dog", "D": ""})
@@ -71,3 +72,38 @@ def test_an_option_of_which_only_the_letter_is_known() -> None:
     assert CUPS.read_unknown("(D) 3") == "D"
     assert CUPS.read_unknown("(A) 3") is None
     assert CUPS.read_unknown("(D) not (B)") is None
+
+
+def test_a_pattern_is_compiled_for_a_text_that_may_stand_there_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    texts = ("the red cup", "the second image", "skis", "no", "a hot-dog stand", "caf\u00e9", "six")
+    passages = (
+        "The RED   cup",
+        "the red cupboard",
+        "the second or third image",
+        "It is no.",
+        "\u017fKI\u017f",  # long s, Kelvin
+        "s\u212a\u0130s, and s\u0131x",
+        "a hot dog stand",
+        "CAF\u00c9",
+        "",
+    )
+    for passage in passages:
+        options = compile_options(dict(zip("ABCDEFG", texts, strict=True)))
+        found = {
+            letter
+            for letter in options.texts
+            if (pattern := options.pattern(letter)) and pattern.search(passage)
+        }
+        assert options.by_text(passage) == found, passage
+    compiled: list[str] = []
+    kept = options_module._pattern
+    monkeypatch.setattr(
+        options_module, "_pattern", lambda text: compiled.append(text) or kept(text)
+    )
+    options = compile_options({"A": "a bowl of cherries", "B": "a plate of figs"})
+    assert options.by_text("The answer is B, since it is in front.") == frozenset()
+    assert compiled == []
+    assert options.by_text("A plate of figs") == {"B"}
+    assert compiled == ["a plate of figs"]

@@ -9,7 +9,13 @@ from typing import NamedTuple
 import numpy as np
 
 from vipbench.analysis.sweep.scores import Floats, Scores
-from vipbench.analysis.sweep.stability import Flips, StabilityRow, flips, stability_row
+from vipbench.analysis.sweep.stability import (
+    Flips,
+    StabilityRow,
+    flips,
+    mean_tau,
+    stability_row,
+)
 from vipbench.runfolder.judge_file import judge_labels
 from vipbench.schema import Record
 from vipbench.stats.comparisons import Paired, holm, paired
@@ -94,8 +100,11 @@ def why_not_ranked(runs: Sequence[Scores]) -> str:
     return ""
 
 
-def rank(runs: Sequence[Scores]) -> Ranking | None:
-    """Return who is better under how many styles, and how stable that is; None without a style."""
+def rank(runs: Sequence[Scores], *, with_orders: bool = True) -> Ranking | None:
+    """Return who is better under how many styles, and how stable that is; None without a style.
+
+    Without `with_orders` there are the ranks alone.
+    """
     samples = _shared_samples(runs)
     if not samples:
         return None
@@ -103,10 +112,13 @@ def rank(runs: Sequence[Scores]) -> Ranking | None:
         [[_accuracy(run.values(style, ids)) for style, ids in samples.items()] for run in runs]
     )
     drawn = _resampled(runs, samples)
+    several = len(samples) > 1
+    ranks = _rank_rows(runs, accuracies, drawn, mean_tau(accuracies) if several else None)
+    if not with_orders:
+        return Ranking([], ranks, None)
     changes = [
         _changes(first, second, samples) for first, second in itertools.combinations(runs, 2)
     ]
-    several = len(samples) > 1
     found = _adjusted(flips(accuracies, drawn, changes)) if several else [None] * len(changes)
     pairs = itertools.combinations(range(len(runs)), 2)
     orders = [
@@ -119,7 +131,7 @@ def rank(runs: Sequence[Scores]) -> Ranking | None:
         if several
         else None
     )
-    return Ranking(orders, _rank_rows(runs, accuracies, drawn, stability), stability)
+    return Ranking(orders, ranks, stability)
 
 
 def _accuracy(values: Sequence[float]) -> float:
@@ -148,7 +160,7 @@ def _adjusted(rows: Sequence[Flips]) -> list[Flips]:
 
 
 def _rank_rows(
-    runs: Sequence[Scores], accuracies: Floats, drawn: Floats, stability: StabilityRow | None
+    runs: Sequence[Scores], accuracies: Floats, drawn: Floats, tau: float | None
 ) -> list[RankRow]:
     ranks, measured = _ranks(drawn), _ranks(accuracies[None])
     return [
@@ -161,7 +173,7 @@ def _rank_rows(
             high=float(np.quantile(ranks[:, index], 0.975)),
             best=float(measured[:, index].min()),
             worst=float(measured[:, index].max()),
-            tau=stability.mean if stability else None,
+            tau=tau,
             name=run.called.name,
             step=run.called.step,
             weights=run.weights,

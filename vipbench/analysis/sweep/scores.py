@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -13,15 +14,16 @@ from vipbench.report.names import Called, called, display_names, run_labels, sho
 from vipbench.runfolder import manifest as manifests
 from vipbench.runfolder.folder import SCORES
 from vipbench.runfolder.judge_file import JUDGE_METRICS, GradedBy, read_graded_by
-from vipbench.runfolder.lines import ScoreLine
+from vipbench.runfolder.lines import ScoreLine, Sharing
 from vipbench.runfolder.manifest import Manifest
-from vipbench.runfolder.summary import read_summary
+from vipbench.runfolder.summary import Row, read_summary
 from vipbench.schema import PromptStyle, StyleKind
 
 MARKED: tuple[StyleKind, ...] = ("marks", "given")
 """Kinds of styles under which the model sees the marks that the text is about."""
 
 Floats = npt.NDArray[np.float64]
+NOTHING_KNOWN: Mapping[Path, Sequence[Row]] = MappingProxyType({})
 
 
 class Scores(NamedTuple):
@@ -81,8 +83,15 @@ class Scores(NamedTuple):
         return [lines[id_].group for id_ in ids]
 
 
-def read_runs(folders: Sequence[Path]) -> list[Scores]:
+def read_runs(
+    folders: Sequence[Path], known: Mapping[Path, Sequence[Row]] = NOTHING_KNOWN
+) -> list[Scores]:
     """Return the scores of all tasks of some finished runs, named so that no two have one name.
+
+    Args:
+        folders: of the runs.
+        known: the rows of runs that were read just now and need not be checked again, by their
+            resolved folders.
 
     Raises:
         RunError: A run has not ended, or is broken.
@@ -93,23 +102,25 @@ def read_runs(folders: Sequence[Path]) -> list[Scores]:
     return [
         scores._replace(name=name, model=label, weights=digest)
         for folder, name, label, digest in names
-        for scores in read_scores(folder)
+        for scores in read_scores(folder, known.get(folder.resolve()))
     ]
 
 
-def read_scores(folder: Path) -> Iterator[Scores]:
-    """Yield the scores of all tasks of a finished run.
+def read_scores(folder: Path, rows: Sequence[Row] | None = None) -> Iterator[Scores]:
+    """Yield the scores of all tasks of a finished run, whose rows may have been read just now.
 
     Raises:
         RunError: The run has not ended, or is broken.
     """
     manifest = manifests.read(folder)
     run_called = called(folder, manifest)
-    metrics = {row.task: row.metric for row in reversed(read_summary(folder))}
+    rows = read_summary(folder) if rows is None else rows
+    metrics = {row.task: row.metric for row in reversed(rows)}
     lines: dict[str, dict[str, dict[str, ScoreLine]]] = defaultdict(lambda: defaultdict(dict))
+    sharing = Sharing()
     for line in files.read_lines(folder / SCORES, ScoreLine):
         if line.metric == metrics.get(line.task):
-            lines[line.task][line.style][line.id] = line
+            lines[line.task][line.style][line.id] = sharing.kept(line)
     for task, by_style in lines.items():
         run = manifest.tasks[task]
         styles = manifest.identity.styles[run.parts[0] if run.parts else task]

@@ -4,6 +4,7 @@ Arithmetic on accuracies (models, styles) and on draws of them; axes before thes
 """
 
 import itertools
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -73,7 +74,7 @@ def stability_row(
         reliable: Whether there are enough images for a p-value.
     """
     found = taus(accuracies)
-    mean = float(_mean(found))
+    mean = mean_tau(accuracies)
     null = _mean(taus(styles_alike(accuracies, drawn)))
     null = null[np.isfinite(null)]
     # Pairs are in one order throughout: the upper triangle, row by row.
@@ -82,14 +83,14 @@ def stability_row(
         for (first, second), tau in zip(itertools.combinations(styles, 2), found, strict=True)
     )
     known = [row for row in pairs if row.tau is not None]
-    tested = bool(known) and len(null) > 0
+    tested = mean is not None and len(null) > 0
     return StabilityRow(
         task=task,
         n_models=accuracies.shape[0],
         n_styles=len(styles),
-        mean=mean if known else None,
+        mean=mean,
         by_chance=float(null.mean()) if tested else None,
-        p=_share(null <= mean + 10**-DUST) if tested and reliable else None,
+        p=_share(null <= mean + 10**-DUST) if mean is not None and tested and reliable else None,
         lowest=min(known, key=lambda row: row.tau or 0.0, default=None),
         pairs=pairs,
     )
@@ -135,6 +136,12 @@ def taus(accuracies: Floats) -> Floats:
     norm = untied[..., a] * untied[..., b]
     found: Floats = np.where(norm > 0, agreement[..., a, b] / np.where(norm > 0, norm, 1), np.nan)
     return found
+
+
+def mean_tau(accuracies: Floats) -> float | None:
+    """Return the mean of tau-b over the pairs of styles that have one; None where none has."""
+    mean = float(_mean(taus(accuracies)))
+    return None if math.isnan(mean) else mean
 
 
 def styles_alike(accuracies: Floats, drawn: Floats) -> Floats:

@@ -56,6 +56,9 @@ TRANSLATIONS = {
 _LABELLED = re.compile(
     r"\b((?i:first|second|third|fourth|fifth|sixth)) (\w{1,20}) [(\[]([A-Z])[)\]]"
 )
+_THE_NTH = re.compile(r"the (\w+) (\w+)")
+_ASCII_CASES = str.maketrans("\u0130\u0131\u017f\u212a", "iisk")
+"""The letters beyond ASCII that `re.IGNORECASE` takes for letters of it."""
 LONGEST_UNKNOWN = 60
 """Characters of an option's text, where its text is not known."""
 _EDGES = ".!,;:\"' \n\u3002"
@@ -89,9 +92,19 @@ class Options:
     """Value -> letter, where all options are numbers; else empty."""
 
     @cached_property
-    def patterns(self) -> Mapping[str, re.Pattern[str]]:
-        """Letter -> where its text occurs; compiled where a text is more than a letter."""
-        return {letter: _pattern(text) for letter, text in self.texts.items()}
+    def _patterns(self) -> dict[str, re.Pattern[str]]:
+        return {}
+
+    def pattern(self, letter: str) -> re.Pattern[str] | None:
+        """Return where the text of an option occurs; None where it is not known.
+
+        Compiled when it is first looked for: most answers name no option by its text.
+        """
+        if letter not in self.texts:
+            return None
+        if letter not in self._patterns:
+            self._patterns[letter] = _pattern(self.texts[letter])
+        return self._patterns[letter]
 
     def parenthesised(self, passage: str) -> frozenset[str]:
         """Return the capital letters in parentheses or brackets, options or not."""
@@ -104,9 +117,12 @@ class Options:
             # A number that is no option may be the one that is meant.
             is_known = values <= self.numbers.keys()
             return frozenset(self.numbers[each] for each in values if is_known)
+        plain = passage if passage.isascii() else passage.translate(_ASCII_CASES)
+        plain = plain.lower()
         hits = sorted(
             (match.start(), -match.end(), letter)
-            for letter, pattern in self.patterns.items()
+            for letter, text in self.texts.items()
+            if _needed(text) in plain and (pattern := self.pattern(letter))
             for match in pattern.finditer(passage)
         )
         found: set[str] = set()
@@ -204,7 +220,7 @@ class Options:
             r"(?i:(?:the )?(?:point|box|picture|option)(?: labell?ed)? )?[(\"']{0,2}"
             rf"{re.escape(letter)}[)\"']{{0,2}}(?=\s)"
         )
-        patterns = (lettered, self.patterns.get(letter))
+        patterns = (lettered, self.pattern(letter))
         found = [pattern.match(passage, start) for pattern in patterns if pattern]
         return [match.end() for match in found if match]
 
@@ -230,12 +246,25 @@ def compile_options(options: Mapping[str, str]) -> Options:
 @functools.lru_cache(maxsize=256)
 def _compiled(options: tuple[tuple[str, str], ...]) -> Options:
     texts = {letter: plain for letter, text in options if (plain := normalise(text))}
-    values = {
-        number: letter for letter, text in texts.items() if (number := value(text)) is not None
-    }
-    are_numbers = len(values) == len(options)
     letters = tuple(letter for letter, _ in options)
-    return Options(letters, texts, values if are_numbers else {})
+    values: dict[float, str] = {}
+    for letter, text in texts.items():
+        number = value(text)
+        if number is None:
+            return Options(letters, texts, {})
+        values[number] = letter
+    return Options(letters, texts, values if len(values) == len(options) else {})
+
+
+def _needed(text: str) -> str:
+    """Return what stands in every passage, in small letters, in which the pattern of a text occurs.
+
+    Empty where the text is not of ASCII alone, whose small letters are those of `re.IGNORECASE`.
+    """
+    if not text.isascii():
+        return ""
+    ordinal = _THE_NTH.fullmatch(text)
+    return max((ordinal[1] if ordinal else text.removeprefix("the ")).split(), key=len, default="")
 
 
 def _pattern(text: str) -> re.Pattern[str]:
@@ -253,7 +282,7 @@ def _pattern(text: str) -> re.Pattern[str]:
             r"(?![\w'-])(?! [a-z])",
             re.IGNORECASE,
         )
-    if match := re.fullmatch(r"the (\w+) (\w+)", text):
+    if match := _THE_NTH.fullmatch(text):
         word, noun = re.escape(match[1]), re.escape(match[2])
         shared = rf"\s?(?:,|and\b|or\b|nor\b)[^.]{{0,30}}\b{noun}s?\b"
         return re.compile(

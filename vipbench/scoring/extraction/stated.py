@@ -282,7 +282,8 @@ class Reading:
         found = None
         named = self.options.by_text(first_sentence(self.plain))
         for letter in named if len(named) == 1 else ():
-            match = self.options.patterns[letter].match(self.plain)
+            pattern = self.options.pattern(letter)
+            match = pattern.match(self.plain) if pattern else None
             if match and re.match(r"\s?[,.;:!\n]", self.plain[match.end() : match.end() + 2]):
                 is_on_condition = wording.CONDITION_BEHIND.match(self.plain, match.end())
                 found = None if is_on_condition and is_conditional(self.sentences[0]) else letter
@@ -360,7 +361,8 @@ class Reading:
         if len(by_text) != 1:
             return None
         [letter] = by_text
-        match = self.options.patterns[letter].match(claim, start)
+        pattern = self.options.pattern(letter)
+        match = pattern.match(claim, start) if pattern else None
         label = _LABEL.match(claim, match.end()) if match else None
         if not label or label[1] in self.options.letters:
             return None
@@ -406,7 +408,7 @@ class Reading:
         if len(found) != 1 or odd:
             return None
         [letter] = found
-        text = self.options.patterns.get(letter)
+        text = self.options.pattern(letter)
         without_text = text.sub(" ", sentence) if text else sentence
         if found == self.options.by_text(sentence) and self.options.named(without_text) == found:
             return letter
