@@ -1,5 +1,6 @@
 """The tables: the same numbers as the summaries and the statistics, in the right columns."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -226,7 +227,13 @@ def test_what_is_asked_of_all_runs_is_asked_once(
     tmp_path: Path, images: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[int] = []
-    monkeypatch.setattr(tables, "_has_fits", lambda runs, task: asked.append(len(runs)))
+    has_fits = tables._has_fits
+
+    def counted(runs: Sequence[Run], task: TaskKey) -> bool:
+        asked.append(len(runs))
+        return has_fits(runs, task)
+
+    monkeypatch.setattr(tables, "_has_fits", counted)
     folders = [
         write_run(tmp_path / f"{n}", [Item()], images=images, model=f"m{n}", seed=n)
         for n in range(6)

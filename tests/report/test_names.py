@@ -17,7 +17,8 @@ from vipbench.report.names import (
     short_weights,
     step_of,
 )
-from vipbench.runfolder.manifest import Manifest
+from vipbench.runfolder import manifest as manifests
+from vipbench.runfolder.manifest import Identity, Manifest
 from vipbench.runfolder.name_file import write_name
 from vipbench.schema import PromptStyle
 
@@ -277,12 +278,13 @@ def test_only_a_repetition_is_numbered() -> None:
 
 def test_what_sets_runs_apart_is_looked_up_once_for_each(monkeypatch: pytest.MonkeyPatch) -> None:
     looked_up: list[str] = []
-    digest = names.identity_digest
-    monkeypatch.setattr(
-        names,
-        "identity_digest",
-        lambda identity: looked_up.append(identity.model) or digest(identity),
-    )
+    digest = manifests.identity_digest
+
+    def counted(identity: Identity) -> str:
+        looked_up.append(identity.model)
+        return digest(identity)
+
+    monkeypatch.setattr(names, "identity_digest", counted)
     runs = [run(limit=number) for number in range(1, 9)]
     assert len({*run_labels(runs)}) == len(runs)
     assert len(looked_up) == len(runs)

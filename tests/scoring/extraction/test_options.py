@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 from vipbench.scoring.extraction import options as options_module
@@ -99,9 +101,12 @@ def test_a_pattern_is_compiled_for_a_text_that_may_stand_there_only(
         assert options.by_text(passage) == found, passage
     compiled: list[str] = []
     kept = options_module._pattern
-    monkeypatch.setattr(
-        options_module, "_pattern", lambda text: compiled.append(text) or kept(text)
-    )
+
+    def counted(text: str) -> re.Pattern[str]:
+        compiled.append(text)
+        return kept(text)
+
+    monkeypatch.setattr(options_module, "_pattern", counted)
     options = compile_options({"A": "a bowl of cherries", "B": "a plate of figs"})
     assert options.by_text("The answer is B, since it is in front.") == frozenset()
     assert compiled == []
