@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vipbench.cli.app import app
-from vipbench.cli.printing import print_tables, put, say
+from vipbench.cli.printing import print_tables, put, put_sentence, say
 
 if TYPE_CHECKING:
     from vipbench.analysis.compare import Comparison
@@ -110,7 +110,7 @@ def _print_stopped(runs: Sequence[str], metric: str | None, out: Path | None) ->
     rows = compare_stopped(runs, metric)
     for new in dict.fromkeys(row.new for row in rows):
         print_tables(grid_table(table([row for row in rows if row.new == new])))
-    put(NOTE)
+    put_sentence(NOTE)
 
 
 def _print_comparison(comparison: "Comparison") -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vipbench.cli.options import RawValues, read_fields
-from vipbench.cli.printing import CONSOLE, print_tables, put, say
+from vipbench.cli.printing import CONSOLE, print_tables, put, put_sentence, say
 from vipbench.errors import CheckFailed, RunError
 
 if TYPE_CHECKING:
@@ -86,12 +86,12 @@ def run_gate(
     table = FittingTable(text.tables(result), (), len(result.rows))
     print_tables(table, columns=GATE_COLUMNS)
     for sentence in text.sentences(result):
-        put(sentence)
+        put_sentence(sentence)
     if result.whole is not None:
         print_tables(grid_table(gate_text.table(result.whole)))
-        put(gate_text.verdict(result.whole))
-        put(text.APART)
+        put_sentence(gate_text.verdict(result.whole))
+        put_sentence(text.APART)
     put(result.new.path)
     if result.dropped:
         raise CheckFailed(text.verdict(result))
-    put(text.verdict(result))
+    put_sentence(text.verdict(result))

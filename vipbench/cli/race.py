@@ -8,9 +8,8 @@ import typer
 
 from vipbench.cli.app import app
 from vipbench.cli.options import RawValues, listed, read_fields, record_command
-from vipbench.cli.printing import CONSOLE, file_name, print_tables, put, say
+from vipbench.cli.printing import CONSOLE, file_name, print_tables, put, put_sentence, say
 from vipbench.cli.run import HEADINGS
-from vipbench.console import one_line
 from vipbench.errors import RunError
 from vipbench.option import Option
 
@@ -106,7 +105,7 @@ def race(
     )
     print_tables(grid_table(text.table(result)), columns=TABLE_COLUMNS)
     for sentence in text.sentences(result):
-        put(one_line(sentence))
+        put_sentence(sentence)
     for results in result.results:
         put(results.path)
     if asked.out is not None:
