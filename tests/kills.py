@@ -38,6 +38,7 @@ sys.path.insert(0, str(REPO))  # as a script it would find the modules of its ow
 
 from tests.judge_server import Answer, Asked, JudgeServer  # noqa: E402
 from tests.runs import make_task  # noqa: E402
+from tests.sequential.made import RUNNER, make_known  # noqa: E402
 from tests.servers import Served, serving  # noqa: E402
 from vipbench.data.cache import FETCHED  # noqa: E402
 from vipbench.runfolder.folder import JUDGE, RESPONSES  # noqa: E402
@@ -147,6 +148,19 @@ def answers(folder: Path, world: World) -> None:
     (folder / "answers.csv").write_text("".join(("id,text\n", *lines)))
 
 
+def racers(folder: Path, world: World) -> None:
+    make_known(folder, 60)
+
+
+def gated(folder: Path, world: World) -> None:
+    racers(folder, world)
+    give(("run", *sequential("demo=0.1"), "--tasks", "known", "-o", "base"), folder)
+
+
+def sequential(model: str) -> Argv:
+    return ("--runner", RUNNER, "--model", model, "--include", ".", "--batch-size", "4")
+
+
 def run(*options: str, runner: str = "tests.runs:Brightness") -> Callable[[World], Argv]:
     asked = ("run", "--tasks", "own", "--include", ".", "--batch-size", "3", "--runner", runner)
     return lambda world: (*asked, *options, "-o", "out")
@@ -171,6 +185,20 @@ COMMANDS: dict[str, Command] = {
         lambda world: (
             *("import", "own=answers.csv", "--include", ".", "-o", "out", "--max-errors", "1"),
             *("--model", "vip"),
+        ),
+    ),
+    "race": Command(
+        racers,
+        lambda world: (
+            *("race", *sequential("demo=0.1,rectangle:red=0.7"), "--tasks", "known"),
+            *("--styles", "demo,rectangle:red", "--within", "5", "--block", "10"),
+        ),
+    ),
+    "gate": Command(
+        gated,
+        lambda world: (
+            *("gate", "base", "--sequential", *sequential("demo=0.1"), "--max-drop", "30"),
+            *("--block", "10", "-o", "out"),
         ),
     ),
     "merge": Command(

@@ -5,9 +5,21 @@ from random import Random
 
 import pytest
 
-from tests.kills import COMMANDS, Kill, Reference, content, differences, killed, plan, reference
+from tests.kills import (
+    COMMANDS,
+    Kill,
+    Reference,
+    content,
+    differences,
+    killed,
+    plan,
+    reference,
+)
 from tests.kills import world as made_world
 from tests.runs import make_task
+
+TORN = "/responses.jsonl"
+"""End of a step at which answers are written."""
 
 
 @pytest.fixture(scope="module")
@@ -26,6 +38,20 @@ def test_a_killed_run_is_resumed_to_the_same_bytes(known: Reference, step: str, 
     with made_world() as world:
         result = killed("run", Kill(at, torn), known, known.folder.parent, world)
     assert (result["was_killed"], result["at"], result["faults"]) == (True, step, [])
+
+
+def test_a_race_that_was_killed_takes_the_same_way_again(tmp_path: Path) -> None:
+    with made_world() as world:
+        race = reference("race", tmp_path / "race", world)
+        answers = [
+            n
+            for n, step in enumerate(race.steps)
+            if step.startswith("fsync") and step.endswith(TORN)
+        ]
+        result = killed(
+            "race", Kill(answers[len(answers) // 2], torn=True), race, race.folder.parent, world
+        )
+    assert (result["was_killed"], result["faults"]) == (True, [])
 
 
 def test_kills_are_spread_over_the_kinds_of_steps(known: Reference) -> None:

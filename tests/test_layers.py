@@ -23,7 +23,7 @@ LAYERS = (
     ("analysis", "extractor", "judge", "runners"),
     ("demo", "engine", "html", "trackers"),
     ("run",),
-    ("api", "certify"),
+    ("api", "certify", "sequential"),
     ("bench", "training"),
     ("kit", "planning"),
     ("cli",),

@@ -45,6 +45,9 @@ ELSEWHERE = {
     "vipbench/runners/plugin.py": "tests/runners/test_runners.py",
     "vipbench/runners/registry.py": "tests/runners/test_runners.py",
     "vipbench/runners/vipllava/spec.py": "tests/runners/test_spec.py",
+    "vipbench/sequential/asking.py": "tests/sequential/test_gate.py",
+    "vipbench/sequential/figure.py": "tests/sequential/test_race_text.py",
+    "vipbench/sequential/gate_text.py": "tests/cli/test_gate_sequential.py",
     "vipbench/trackers/contract.py": "tests/trackers/test_session.py",
     "vipbench/scoring/extraction/wording.py": "tests/scoring/extraction/test_stated.py",
 }

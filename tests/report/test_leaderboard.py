@@ -16,7 +16,7 @@ from vipbench.report.terminal import BreakdownTable, run_table
 from vipbench.runfolder import manifest as manifests
 from vipbench.runfolder import summary
 from vipbench.runfolder.folder import JUDGE, SUMMARY
-from vipbench.runfolder.summary import EXTRACTED_COUNTS, Row
+from vipbench.runfolder.summary import SELDOM, Row
 from vipbench.scoring.summary import summarise
 
 
@@ -70,7 +70,7 @@ def test_json_and_csv_hold_the_rows_as_fractions(tmp_path: Path) -> None:
     assert listed == [row.model_dump(mode="json") | more for row in rows[1:]]
     with (tmp_path / "leaderboard.csv").open() as file:
         (only,) = csv.DictReader(file)
-    fields = [name for name in Row.model_fields if name not in EXTRACTED_COUNTS]
+    fields = [name for name in Row.model_fields if name not in SELDOM]
     assert list(only) == [*fields, "weights", "judge", "run", "name", "step"]
     assert (only["accuracy"], only["n"], only["synthetic"]) == ("0.5", "2", "false")
 

@@ -19,6 +19,8 @@ ALONE = {
     "report/leaderboard.py": "reads the summary, which opens the run",
     "exchange/export.py": "reads rows of a run that it has opened",
     "cli/ls_runs.py": "lists what runs have written, each file by itself",
+    "cli/compare.py": "looks which runs were stopped early",
+    "sequential/asking.py": "reads the summary, which opens the run",
     "cli/name.py": "sees whether it is a run that it names",
     "runfolder/progress.py": "looks how far a run has come",
     "run/extend.py": "reads what is opened when the run goes on",

@@ -23,6 +23,7 @@ from vipbench.runfolder.folder import EXTRACTORS, FILES, JUDGE
 from vipbench.runfolder.judge_file import Judge
 from vipbench.runfolder.lines import ResponseLine, ScoreLine
 from vipbench.runfolder.manifest import (
+    Blocks,
     CertificateRef,
     Identity,
     Manifest,
@@ -56,14 +57,14 @@ RECORDS: dict[str, type[Record]] = {
     record.__name__: record
     for record in (
         *(Manifest, Identity, Settings, PromptStyle, TaskRun, Times, CertificateRef, Shard),
-        *(Segment, Written, EndpointFacts, Dialect, Usage, Name),
+        *(Segment, Blocks, Written, EndpointFacts, Dialect, Usage, Name),
         *(Surround, MarkPart, Trial, Request, VisualPrompt, Region),
         *(ResponseLine, Visibility, ScoreLine, Row, SeedRow),
         *(JudgeReport, JudgeResult, Part, Agreement, Spent, Grade, Judge),
         *(ExtractorReport, ExtractorResult, Extraction),
     )
 }
-NEW = {"Segment", "Surround", "MarkPart", "EndpointFacts", "Dialect", "Usage"}
+NEW = {"Segment", "Blocks", "Surround", "MarkPart", "EndpointFacts", "Dialect", "Usage"}
 NEW |= {"ExtractorReport", "ExtractorResult", "Extraction", "Name"}
 """Records of version 2 that are written as a whole."""
 RESERVED: set[str] = set()

@@ -70,7 +70,7 @@ def test_a_row_has_the_fields_that_others_read_in_their_order() -> None:
         "task, task_version, style, model, prompt_format, fit, decoding, dtype, seed, metric, "
         "group, n, n_expected, n_clusters, n_errors, n_unparsed, n_truncated, accuracy, stderr, "
         "ci_low, ci_high, synthetic, n_ungraded, n_marks_lost, n_marks_cut, agreement, "
-        "margin, n_refused, n_filtered, n_answered, n_extractor_asked, n_extractor_read"
+        "margin, n_refused, n_filtered, n_answered, n_extractor_asked, n_extractor_read, state"
     )
     assert ", ".join(row.model_dump()) == expected
     assert (row.model, row.prompt_format, row.dtype, row.fit) == ("vip", "hf", "float32", "pad")

@@ -1,6 +1,6 @@
 """Whether two runs asked the same questions, where nothing else that differs explains another."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from vipbench.analysis.pairs import AskedSample, Side
@@ -62,10 +62,15 @@ def asked_samples(side: Side, task: str) -> Mapping[str, AskedSample]:
     """
     if side.kept is not None:
         return side.kept.asked.get(task, {})
-    style = side.style_of(task)
+    trials = read_lines(side.folder / REQUESTS, Trial, RUN_ADVICE)
+    return asked_of(trials, task, side.style_of(task))
+
+
+def asked_of(trials: Iterable[Trial], task: str, style: str) -> Mapping[str, AskedSample]:
+    """Return how some trials of a task are asked under a style, as digests, by sample."""
     return {
         trial.id: _asked(trial.request)
-        for trial in read_lines(side.folder / REQUESTS, Trial, RUN_ADVICE)
+        for trial in trials
         if trial.request is not None and (trial.task, trial.style) == (task, style)
     }
 

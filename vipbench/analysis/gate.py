@@ -1,6 +1,6 @@
 """The gate: did a checkpoint get worse? Thresholds, tests and findings. Runs no model."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -199,6 +199,19 @@ def read_thresholds(path: Path | None) -> Thresholds:
     return checked(Thresholds, content, str(path))
 
 
+def with_max_drop(thresholds: Thresholds, drop: float) -> Thresholds:
+    """Return thresholds with another drop that all tasks are allowed, in percentage points.
+
+    Raises:
+        RunError: It is none.
+    """
+    if not 0 <= drop < 100:
+        raise RunError(
+            f"--max-drop {drop:g}: expected percentage points from 0 to below 100 · 2 for two"
+        )
+    return thresholds.model_copy(update={"max_drop": drop / 100})
+
+
 def gate(
     base: str | Side,
     new: str,
@@ -235,7 +248,8 @@ def gate(
     roundings = [rounding_of(side, thresholds.alpha) for side in sides]
     _check_certificates(roundings, thresholds)
     pairings, left_out = _headlines(*sides)
-    by = _check_names(thresholds, by, pairings)
+    breakdowns = {each.task: each.base.manifest.tasks[each.task].breakdown for each in pairings}
+    by = check_rows(thresholds, by, breakdowns)
     tests = [
         (pairing, group, pairs)
         for pairing in pairings
@@ -291,19 +305,25 @@ def _headlines(base: Side, new: Side) -> tuple[list[Pairing], list[str]]:
     return kept, notes
 
 
-def _check_names(
-    thresholds: Thresholds, by: Sequence[str], pairings: Sequence[Pairing]
+def check_rows(
+    thresholds: Thresholds, by: Sequence[str], breakdowns: Mapping[str, Sequence[str]]
 ) -> list[str]:
-    """Hold the names of tasks and axes against those of the runs; return the axes."""
-    tasks = [pairing.task for pairing in pairings]
+    """Hold the names of tasks and axes against those of the rows; return the axes.
+
+    Args:
+        thresholds: May name tasks.
+        by: Axes, or lists of them with commas.
+        breakdowns: Task of each row -> its axes.
+
+    Raises:
+        RunError: One is not there.
+    """
     for task in thresholds.tasks:
-        if task not in tasks:
+        if task not in breakdowns:
             raise RunError(
-                f"thresholds: tasks.{task} is not a row of this gate{nearest(task, tasks)}"
+                f"thresholds: tasks.{task} is not a row of this gate{nearest(task, breakdowns)}"
             )
-    axes = {
-        axis for pairing in pairings for axis in pairing.base.manifest.tasks[pairing.task].breakdown
-    }
+    axes = {axis for listed in breakdowns.values() for axis in listed}
     split = [[text] if text in axes else map(str.strip, text.split(",")) for text in by]
     names = list(dict.fromkeys(axis for parts in split for axis in parts if axis))
     for axis in names:

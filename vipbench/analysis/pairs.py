@@ -24,6 +24,7 @@ from vipbench.runfolder.lines import ScoreLine, Sharing
 from vipbench.runfolder.manifest import CertificateRef, Manifest
 from vipbench.runfolder.name_file import Name
 from vipbench.runfolder.opened import open_run
+from vipbench.runfolder.progress import check_whole
 from vipbench.runfolder.summary import Group
 from vipbench.stats.comparisons import Paired, paired
 from vipbench.stats.intervals import share_bound
@@ -184,14 +185,16 @@ def split_side(text: str) -> tuple[Path, str | None]:
     return Path(path), style
 
 
-def read_side(text: str) -> Side:
+def read_side(text: str, *, may_be_stopped: bool = False) -> Side:
     """Read RUN or RUN@STYLE: a finished run, under its headline styles or the one that is named.
 
     Raises:
-        RunError: There is no such run, it has not ended, or has no such style.
+        RunError: There is no such run, it has not ended or was stopped early, or has no such style.
     """
     folder, style = split_side(text)
     manifest = open_run(folder)
+    if not may_be_stopped:
+        check_whole(folder, manifest)
     if not (folder / SCORES).exists():
         raise RunError(
             f"{folder / SCORES}: does not exist: the run has not ended · give its command "

@@ -10,7 +10,7 @@ from vipbench.cli import run, plan, watch, score, leaderboard
 from vipbench.cli import calibrate
 from vipbench.cli import merge
 from vipbench.cli import export, import_
-from vipbench.cli import compare, gate, power
+from vipbench.cli import compare, gate, race, power
 from vipbench.cli import certify
 from vipbench.cli import reproduce
 from vipbench.cli import kit, verify
@@ -45,6 +45,7 @@ __all__ = [
     "name",
     "plan",
     "power",
+    "race",
     "render",
     "report",
     "reproduce",

@@ -23,7 +23,7 @@ class Commands(Group):
             ("run", "plan", "watch", "score", "merge", "import", "export", "judge"),
             "Answers and scores",
         ),
-        **dict.fromkeys(("leaderboard", "compare", "gate", "power"), "Comparisons"),
+        **dict.fromkeys(("leaderboard", "compare", "gate", "race", "power"), "Comparisons"),
         **dict.fromkeys(("history", "reproduce", "report", "sweep"), "Comparisons"),
         **dict.fromkeys(("render", "check", "show", "ls", "name"), "Inspection"),
         **dict.fromkeys(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vipbench.cli.app import app
-from vipbench.cli.printing import print_tables, put, say
+from vipbench.cli.printing import print_tables, put, put_sentence, say
 
 if TYPE_CHECKING:
     from vipbench.analysis.compare import Comparison
@@ -47,7 +47,13 @@ def compare(
     from vipbench.analysis import compare as comparing
     from vipbench.analysis.compare_files import write
 
-    comparison = comparing.compare(_finished(runs), metric=metric, partial=partial)
+    kept = _finished(runs)
+    kept, stopped = _split(kept)
+    if stopped:
+        _print_stopped(stopped, metric, out)
+    if stopped and len(kept) < 2:
+        return
+    comparison = comparing.compare(kept, metric=metric, partial=partial)
     for note in (*comparison.differences, *comparison.notes):
         say(note)
     _print_comparison(comparison)
@@ -66,10 +72,45 @@ def _finished(runs: Sequence[str]) -> list[str]:
     folders = {run: split_side(run)[0] for run in runs}
     base, *others = runs
     kept = {
-        *finished_runs([folders[base]], say),
-        *finished_runs([folders[run] for run in others], say),
+        *finished_runs([folders[base]], say, with_stopped=True),
+        *finished_runs([folders[run] for run in others], say, with_stopped=True),
     }
     return [run for run in runs if folders[run] in kept]
+
+
+def _split(runs: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the runs that can be compared as whole ones, and those that cannot, base first.
+
+    Where the first was stopped early, nothing can be compared with it as a whole.
+    """
+    from vipbench.analysis.pairs import split_side
+    from vipbench.runfolder import manifest as manifests
+
+    if len(runs) < 2:
+        return list(runs), []
+    early = {run for run in runs if manifests.read(split_side(run)[0]).state is not None}
+    base, *others = runs
+    if base in early:
+        return [], list(runs)
+    stopped = [run for run in others if run in early]
+    return [run for run in runs if run not in early], [base, *stopped] if stopped else []
+
+
+def _print_stopped(runs: Sequence[str], metric: str | None, out: Path | None) -> None:
+    """Print what is known of runs that were stopped early against the first one."""
+    from vipbench.analysis.sequences import NOTE, compare_stopped, table
+    from vipbench.errors import RunError
+    from vipbench.report.terminal import grid_table
+
+    if out is not None:
+        raise RunError(
+            f"-o {out}: files are written of whole runs only · leave -o out, or ask the rest of "
+            f"{', '.join(runs)} with `vipbench run --extend`"
+        )
+    rows = compare_stopped(runs, metric)
+    for new in dict.fromkeys(row.new for row in rows):
+        print_tables(grid_table(table([row for row in rows if row.new == new])))
+    put_sentence(NOTE)
 
 
 def _print_comparison(comparison: "Comparison") -> None:

@@ -7,26 +7,58 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from vipbench.cli.app import app
-from vipbench.cli.options import listed
+from vipbench.cli.options import RawValues, listed, record_command
 from vipbench.cli.printing import file_name, print_tables, put, put_sentence, save, say
 from vipbench.errors import CheckFailed, RunError, VipbenchError
+from vipbench.option import Option
 
 if TYPE_CHECKING:
     from vipbench.analysis.gate import Gate
     from vipbench.analysis.pairs import Side
 
+FIELDS = (
+    *("model", "name", "step", "base", "adapter", "runner", "prompt_format", "dtype", "quantize"),
+    *("device", "path", "fit", "data", "include", "max_errors", "batch_size", "token_budget"),
+    *("workers", "engine", "loaders", "shard", "endpoint", "fresh", "out"),
+)
+"""Options of the new run; what is asked is as in the base."""
+HEADING = "The new run (--sequential)"
+WORDS = {
+    "out": Option(
+        "Its run folder.",
+        metavar="PATH",
+        unset="results/runs/<id of the run>",
+        flags=("-o", "--out"),
+    )
+}
 
-@app.command()
+
+@record_command(
+    app,
+    "gate",
+    fields=FIELDS,
+    words=WORDS,
+    before=dict.fromkeys(
+        (
+            *("runs", "base_summary", "config", "max_drop", "by", "require_power"),
+            *("allow_difference", "rounding", "junit", "summary", "lost", "embed_images"),
+            *("sequential", "block"),
+        ),
+        "model",
+    ),
+    headings=dict.fromkeys(FIELDS, HEADING),
+)
 def gate(
+    raw: RawValues,
     runs: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
-            metavar="RUN...",
+            metavar="RUN",
             help="BASE and NEW: runs of the old checkpoint and of the new one; with --base-summary "
-            "NEW alone.",
+            "NEW alone, with --sequential BASE alone.",
             show_default=False,
         ),
-    ],
+    ] = None,
     base_summary: Annotated[
         Path | None,
         typer.Option(
@@ -40,6 +72,15 @@ def gate(
         Path | None,
         typer.Option(
             "--config", metavar="FILE", help="Thresholds (YAML).", show_default="no drop allowed"
+        ),
+    ] = None,
+    max_drop: Annotated[
+        float | None,
+        typer.Option(
+            "--max-drop",
+            metavar="POINTS",
+            help="Percentage points that a task may drop by.",
+            show_default="of --config, else 0",
         ),
     ] = None,
     by: Annotated[
@@ -95,6 +136,22 @@ def gate(
             help="With --lost: tasks too whose pictures may not be redistributed (VCR).",
         ),
     ] = False,
+    sequential: Annotated[
+        bool,
+        typer.Option(
+            "--sequential", help="Ask --model in random order, until each row has its verdict."
+        ),
+    ] = False,
+    block: Annotated[
+        int | None,
+        typer.Option(
+            "--block",
+            metavar="N",
+            min=1,
+            help="With --sequential: samples of a task between two looks.",
+            show_default="100, then a quarter of those asked",
+        ),
+    ] = None,
 ) -> None:
     """Fail if a checkpoint got worse: exit code 0 or 1.
 
@@ -104,6 +161,9 @@ def gate(
 
     A row for each task, under its headline style and metric; it fails where the drop is larger
     than allowed beyond doubt (one-sided 95 %, paired, clustered by image, Holm over the rows).
+
+    With --sequential the new run is not there yet: --model is asked, and no longer than it takes to
+    know whether all samples together would show a larger drop than --max-drop.
     """
     from vipbench.analysis import gate as gates
     from vipbench.analysis.differences import check_names
@@ -116,10 +176,28 @@ def gate(
     thresholds = gates.read_thresholds(config)
     if rounding is not None:
         thresholds = thresholds.model_copy(update={"rounding": rounding})
+    if max_drop is not None:
+        thresholds = gates.with_max_drop(thresholds, max_drop)
     listed("--by", by)  # refuses an option that names nothing
     option = "--allow-difference"
     allowed = check_names(option, listed(option, allow_difference))
-    base, new = _sides(runs, base_summary)
+    if sequential:
+        from vipbench.cli import gate_sequential
+
+        others = {
+            "--require-power": require_power,
+            "--rounding": rounding is not None,
+            "--lost": lost is not None,
+        }
+        gate_sequential.check_options(others)
+        base_side = gate_sequential.base_of(runs or (), base_summary)
+        settings = gate_sequential.settings(raw, block)
+        gate_sequential.run_gate(
+            base_side, settings, thresholds, by or (), allowed, (junit, summary)
+        )
+        return
+    _refuse_options(raw, block)
+    base, new = _sides(runs or (), base_summary)
     result = gates.gate(
         base, new, thresholds, by=by or (), require_power=require_power, allow=allowed
     )
@@ -130,6 +208,20 @@ def gate(
     if result.failures:
         raise CheckFailed(verdict(result))
     put_sentence(verdict(result))
+
+
+def _refuse_options(raw: RawValues, block: int | None) -> None:
+    """Refuse options that say how a model is asked, where none is."""
+    from vipbench.cli.options import field_options, typed_words
+    from vipbench.run.settings import RunSettings
+
+    given = [*typed_words(field_options(RunSettings, FIELDS), raw)]
+    given += ["--block"] if block is not None else []
+    if given:
+        raise RunError(
+            f"{given[0]}: no model is asked · expected --sequential with it, or two finished runs: "
+            "BASE and NEW"
+        )
 
 
 def _sides(runs: Sequence[str], base_summary: Path | None) -> "tuple[str | Side, str]":

@@ -25,6 +25,7 @@ from vipbench.runfolder.folder import REQUESTS, RESPONSES, SCORES
 from vipbench.runfolder.lines import ScoreLine, TrialId, trial_id
 from vipbench.runfolder.manifest import Manifest
 from vipbench.runfolder.opened import open_run
+from vipbench.runfolder.progress import check_whole
 from vipbench.schema import Request, Trial
 from vipbench.scoring.answers import parse_choice
 
@@ -105,6 +106,7 @@ def export_run(
         raise RunError(f"format {as_format!r} is unknown{nearest(as_format, written)}")
     if manifest.finished is None:
         raise RunError(f"{folder}: has not ended · give the command of the run again to resume")
+    check_whole(folder, manifest)
     answers = _collect(folder, manifest, _task(manifest, task), style)
     _check_several(answers, as_format)
     notes = [f"{answers.task}: {gap}; left out" for gap in answers.gaps()]

@@ -11,6 +11,7 @@ from vipbench.report.rows import doubt
 from vipbench.report.text import MISSING, counted, percent
 from vipbench.runfolder.manifest import Manifest, TaskRun
 from vipbench.runfolder.opened import open_run
+from vipbench.runfolder.progress import check_whole
 from vipbench.runfolder.summary import ALL, Row, read_summary
 from vipbench.schema import TaskSpec
 
@@ -106,6 +107,7 @@ def read_results(folder: Path, task: str | None = None, style: str | None = None
     manifest = open_run(folder)
     if manifest.finished is None:
         raise RunError(f"{folder}: has not ended · give the command of the run again to resume")
+    check_whole(folder, manifest)
     if task is not None and task not in manifest.tasks:
         raise RunError(f"--task {task!r} is not in this run{nearest(task, manifest.tasks)}")
     known = dict.fromkeys(row.style for row in rows if task in (None, row.task))

@@ -27,7 +27,7 @@ from vipbench.runfolder.judge_file import (
     read_graded_by,
 )
 from vipbench.runfolder.manifest import Manifest
-from vipbench.runfolder.summary import ALL, EXTRACTED_COUNTS, HEADLINE_METRIC, Row, read_summary
+from vipbench.runfolder.summary import ALL, HEADLINE_METRIC, SELDOM, Row, read_summary
 from vipbench.schema import Fit
 from vipbench.stats.intervals import MIN_CLUSTERS
 
@@ -120,7 +120,7 @@ def _markdown(title: str, notes: Sequence[str], grids: Sequence[Grid]) -> str:
 
 def _csv(rows: Sequence[LeaderboardRow]) -> str:
     records = [row.model_dump(mode="json") for row in rows]
-    unused = [name for name in EXTRACTED_COUNTS if not any(name in each for each in records)]
+    unused = [name for name in SELDOM if not any(name in each for each in records)]
     return csv_table((name for name in LeaderboardRow.model_fields if name not in unused), records)
 
 

@@ -2,8 +2,10 @@
 
 import contextlib
 import time
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import NamedTuple
+from types import TracebackType
+from typing import NamedTuple, Self
 
 from vipbench.console import Console
 from vipbench.engine.each import OneByOne
@@ -40,10 +42,25 @@ class Session(NamedTuple):
     load_seconds: float
 
 
-def load(prepared: Prepared, started: Started, settings: RunSettings, console: Console) -> Session:
+def load(
+    prepared: Prepared,
+    started: Started,
+    settings: RunSettings,
+    console: Console,
+    *,
+    first: Sequence[int] | None = None,
+) -> Session:
     """Load the model, here or in workers, and begin the run folder.
 
     Where less fits into memory than was planned with, the run is planned again.
+
+    Args:
+        prepared: the requests.
+        started: how far they are answered.
+        settings: of the run.
+        console: hears what is changed.
+        first: batches that are asked in any case, with which an endpoint may be tried; None: all
+            that are left.
 
     Raises:
         VipbenchError: The model cannot be loaded, or the disk is full.
@@ -53,7 +70,8 @@ def load(prepared: Prepared, started: Started, settings: RunSettings, console: C
         backend = None
         # First the model, so that one which cannot be loaded leaves nothing behind.
         if started.todo:
-            backend, fitting = _load_backend(prepared, started, settings, console, stack)
+            known = started if first is None else started._replace(tried=list(first))
+            backend, fitting = _load_backend(prepared, known, settings, console, stack)
             if fitting is not None:
                 started = _planned_again(fitting, prepared, started, settings, console)
         load_seconds = time.monotonic() - begun
@@ -70,39 +88,81 @@ def answer(session: Session, prepare_seconds: float, console: Console) -> Starte
     Raises:
         VipbenchError: The model broke its contract, or the disk is full.
     """
-    started, begun, n_answered = session.started, time.monotonic(), 0
-    n_all = started.n_all - started.n_before
-    n_done = n_all - started.n_left
-    responses = Appending(started.folder / RESPONSES)
-    try:
-        with console.bar("answering", total=n_all, initial=n_done) as bar:
+    with Answering(session, prepare_seconds, console) as answering:
+        answering.ask(session.started.todo)
+    return answering.started
 
-            def write(lines: list[ResponseLine]) -> None:
-                nonlocal n_answered
-                responses.append(lines)
-                n_answered += len(lines)
-                bar.update(len(lines))
-                if isinstance(session.backend, OneByOne) and session.backend.has_news():
-                    manifests.write(started.folder, session.backend.noted(started.manifest))
 
+class Answering:
+    """A loaded model that is asked some batches after others; a context manager that ends it."""
+
+    def __init__(self, session: Session, prepare_seconds: float, console: Console) -> None:
+        """Take a session; `prepare_seconds` went by before it."""
+        self.started = session.started
+        """The run; at the end, its manifest has what this start took."""
+        self._session, self._prepare_seconds = session, prepare_seconds
+        self._n_answered, self._seconds = 0, 0.0
+        self._responses = Appending(session.started.folder / RESPONSES)
+        n_all = session.started.n_all - session.started.n_before
+        self._bar = console.bar("answering", total=n_all, initial=n_all - session.started.n_left)
+
+    def __enter__(self) -> Self:
+        self._bar.__enter__()
+        return self
+
+    def ask(
+        self,
+        batches: Sequence[int],
+        heard: Callable[[list[ResponseLine]], None] | None = None,
+    ) -> None:
+        """Answer some batches; `heard` is told the lines of each, which are on the disk by then.
+
+        Raises:
+            VipbenchError: The model broke its contract, or the disk is full.
+        """
+        session, begun = self._session, time.monotonic()
+
+        def write(lines: list[ResponseLine]) -> None:
+            self._write(lines)
+            if heard is not None:
+                heard(lines)
+
+        try:
             if session.backend is not None:
-                session.backend.answer(session.trials, started.plan, started.todo, write=write)
-    finally:
-        seconds = time.monotonic() - begun
+                session.backend.answer(session.trials, self.started.plan, batches, write=write)
+        finally:
+            self._seconds += time.monotonic() - begun
+
+    def _write(self, lines: list[ResponseLine]) -> None:
+        self._responses.append(lines)
+        self._n_answered += len(lines)
+        self._bar.update(len(lines))
+        backend = self._session.backend
+        if isinstance(backend, OneByOne) and backend.has_news():
+            manifests.write(self.started.folder, backend.noted(self.started.manifest))
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bar.__exit__(kind, error, trace)
+        session, folder = self._session, self.started.folder
         session.open_workers.close()  # the memory of workers is known when they have ended
         spent = Times(
-            prepare=prepare_seconds,
+            prepare=self._prepare_seconds,
             load=session.load_seconds,
-            generate=seconds,
-            n_answered=n_answered,
-            total=prepare_seconds + session.load_seconds + seconds,
+            generate=self._seconds,
+            n_answered=self._n_answered,
+            total=self._prepare_seconds + session.load_seconds + self._seconds,
         )
-        manifest = add_times(started.manifest, spent, session.backend)
+        manifest = add_times(self.started.manifest, spent, session.backend)
         with contextlib.suppress(RunError):  # where the disk is full, that is said already
-            known = {RESPONSES: responses.written}
-            manifest = bound.bind(started.folder, manifest, (REQUESTS,), known)
-            manifests.write(started.folder, manifest)
-    return started._replace(manifest=manifest)
+            known = {RESPONSES: self._responses.written}
+            manifest = bound.bind(folder, manifest, (REQUESTS,), known)
+            manifests.write(folder, manifest)
+        self.started = self.started._replace(manifest=manifest)
 
 
 def _load_backend(
@@ -127,7 +187,8 @@ def _load_backend(
         runner = model.load(prepared.trials, budget_to_try)
         if isinstance(runner, OpenAiRunner):
             asking = stack.enter_context(OneByOne(runner, images, console, started.manifest))
-            asking.probe(prepared.trials, started.plan, started.todo)
+            tried = started.todo if started.tried is None else started.tried
+            asking.probe(prepared.trials, started.plan, tried)
             return asking, None
         backend = InProcess(
             runner,

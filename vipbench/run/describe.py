@@ -53,6 +53,7 @@ def new_manifest(
         notes=prepared.notes,
         batch_size=limit.requests,
         token_budget=limit.tokens,
+        blocks=settings.blocks,
         n_batches=len(plan),
         plan_digest=plan_digest(plan),
         shard=settings.shard,

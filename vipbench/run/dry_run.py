@@ -91,7 +91,9 @@ def _left(folder: Path, prepared: Prepared, settings: RunSettings) -> set[TrialI
     if previous is not None and (settings.extend or previous.segments):
         names = {entry.name for entry in prepared.trials.entries if entry.key is not None}
     else:
-        plan = plan_trials(prepared.trials, previous.batch_limit if previous else prepared.limit)
+        limit = previous.batch_limit if previous else prepared.limit
+        blocks = previous.blocks if previous else None
+        plan = plan_trials(prepared.trials, limit, blocks=blocks, seed=settings.seed)
         names = {
             prepared.trials.entries[index].name
             for batch in own_batches(settings.shard, plan)

@@ -227,6 +227,11 @@ def check_addition(earlier: Earlier, current: Identity) -> None:
         raise RunError(
             f"{folder}: is not finished · give the command that began it, then extend it"
         )
+    if manifest.state is not None:
+        raise RunError(
+            f"{folder}: was stopped early, by a gate or a race · ask all that it holds first: "
+            "`vipbench run --extend` without further styles, tasks or samples"
+        )
     if found := manifests.conflicts(manifest.identity, current, free=("limit", "ids")):
         raise RunError(
             f"{folder}: cannot be extended by this command, which changes {told(found)} · "

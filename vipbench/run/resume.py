@@ -24,12 +24,13 @@ from vipbench.runfolder.folder import (
     SCORES,
     SUMMARY,
 )
-from vipbench.runfolder.manifest import FORMAT, Manifest, Segment
+from vipbench.runfolder.manifest import FORMAT, Blocks, Manifest, Segment
 from vipbench.runfolder.name_file import write_name
 from vipbench.runfolder.plan import BatchLimit, plan_batches, plan_digest
 from vipbench.runfolder.shard import Shard
 from vipbench.runfolder.trials_file import Trials
 from vipbench.schema import AnswerPath
+from vipbench.trials.blocks import cut
 
 
 class Started(NamedTuple):
@@ -45,6 +46,8 @@ class Started(NamedTuple):
     """Whether scores and summary are there, or, of a shard, all answers."""
     is_new: bool = False
     """Whether the batches that are left were planned just now, and may be planned again."""
+    tried: list[int] | None = None
+    """Of `todo`, what is asked in any case; None: all of it."""
 
     @property
     def limit(self) -> BatchLimit:
@@ -98,12 +101,15 @@ def resume(folder: Path, prepared: Prepared, settings: RunSettings, console: Con
     plan = _planned_before(folder, manifest, prepared.trials, n_before)
     answered = resume_responses(folder / RESPONSES, plan, prepared.trials)
     batches = own_batches(settings.shard, plan)
+    if manifest.state is not None and settings.blocks is None:
+        console.say(f"{folder}: was stopped early, by a gate or a race · all that is left is asked")
     console.say(f"{folder}: resuming: {len(answered)} of {len(batches)} batches already answered")
     _say_changes(folder, manifest, prepared, settings, console)
     manifest = bound.without(manifest, (REQUESTS, SCORES, SUMMARY)).model_copy(
         update={
             "n_starts": manifest.n_starts + 1,
             "finished": None,
+            "state": None,
             "workers": settings.workers,
             "engine": settings.engine,
             "variables": settings.variables,
@@ -132,7 +138,10 @@ def _planned_before(
             own = range(len(plan), len(plan) + segment.n_batches)
             batches = [written[number].indices for number in own if number in written]
         else:
-            batches = plan_trials(trials, segment.batch_limit, index)
+            blocks = manifest.blocks if index == 0 else None
+            batches = plan_trials(
+                trials, segment.batch_limit, index, blocks=blocks, seed=manifest.identity.seed
+            )
         if segment.plan_digest != segment_digest(trials, batches, index):
             raise RunError(
                 f"{folder}: vipbench {segment.versions.get('vipbench')} planned its batches "
@@ -233,7 +242,7 @@ def _made_anew(folder: Path, settings: RunSettings) -> tuple[str, ...]:
 
 def plan_run(folder: Path, prepared: Prepared, settings: RunSettings, limit: BatchLimit) -> Started:
     """Plan all of a new run, with batches of at most `limit`."""
-    plan = plan_trials(prepared.trials, limit)
+    plan = plan_trials(prepared.trials, limit, blocks=settings.blocks, seed=settings.seed)
     manifest = new_manifest(prepared, settings, limit, plan)
     return Started(folder, manifest, plan, list(own_batches(settings.shard, plan)), is_new=True)
 
@@ -247,17 +256,55 @@ def plan_again(
     return plan_run(started.folder, prepared, settings, limit)
 
 
-def plan_trials(trials: Trials, limit: BatchLimit, segment: int = 0) -> list[tuple[int, ...]]:
-    """Return the indices in `trials` that each batch of a segment holds."""
+def plan_trials(
+    trials: Trials,
+    limit: BatchLimit,
+    segment: int = 0,
+    *,
+    blocks: Blocks | None = None,
+    seed: int = 0,
+) -> list[tuple[int, ...]]:
+    """Return the indices in `trials` that each batch of a segment holds.
+
+    Where it is asked in `blocks`, no batch holds samples of two blocks or of two styles: then any
+    of them may be left out, and the others are still what they were.
+    """
     asked = [
         i
         for i, entry in enumerate(trials.entries)
         if entry.key is not None and entry.segment == segment
     ]
-    entries = [trials.entries[i] for i in asked]
-    samples = [(entry.name.task, entry.name.id) for entry in entries]
-    batches = plan_batches([entry.length for entry in entries], limit, samples)
-    return [tuple(asked[i] for i in batch) for batch in batches]
+    parts = [asked] if blocks is None else _parts(trials, asked, blocks, seed)
+    plan: list[tuple[int, ...]] = []
+    for part in parts:
+        entries = [trials.entries[i] for i in part]
+        samples = [(entry.name.task, entry.name.id) for entry in entries]
+        batches = plan_batches([entry.length for entry in entries], limit, samples)
+        plan += [tuple(part[i] for i in batch) for batch in batches]
+    return plan
+
+
+def _parts(trials: Trials, asked: Sequence[int], blocks: Blocks, seed: int) -> list[list[int]]:
+    """Split trials by block, then by task and style, in the order of the run."""
+    parts: dict[tuple[int, str, str], list[int]] = {}
+    block_of = blocks_of(trials, blocks, seed)
+    for i in asked:
+        name = trials.entries[i].name
+        parts.setdefault((block_of[name.task, name.id], name.task, name.style), []).append(i)
+    return [parts[key] for key in sorted(parts, key=lambda key: key[0])]
+
+
+def blocks_of(trials: Trials, blocks: Blocks, seed: int) -> dict[tuple[str, str], int]:
+    """Return the block that each sample of each task is asked in, by task and id."""
+    ids: dict[str, dict[str, None]] = {}
+    for entry in trials.entries:
+        ids.setdefault(entry.name.task, {}).setdefault(entry.name.id)
+    return {
+        (task, id_): number
+        for task, known in ids.items()
+        for number, block in enumerate(cut(list(known), seed, blocks))
+        for id_ in block
+    }
 
 
 def own_batches(shard: Shard | None, plan: Sequence[object]) -> range:
@@ -297,7 +344,8 @@ def _is_finished(folder: Path, manifest: Manifest) -> bool:
     needed = (REQUESTS,) if manifest.shard else (REQUESTS, RESPONSES, SCORES, SUMMARY)
     is_bound = manifest.format == 1 or all(name in manifest.files for name in needed)
     is_there = all((folder / name).exists() for name in needed)
-    return manifest.finished is not None and is_bound and is_there
+    is_whole = manifest.finished is not None and manifest.state is None
+    return is_whole and is_bound and is_there
 
 
 def _say_changes(

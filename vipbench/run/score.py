@@ -276,8 +276,11 @@ def _answered(folder: Path, manifest: Manifest) -> answers_file.Answered:
             f"{folder / REQUESTS}: does not hold the {manifest.n_requests:,} requests that "
             f"{MANIFEST} tells of · remove it, then give the command of the run again"
         )
-    answered = answers_file.Answered(trials, folder / RESPONSES, are_read=True)
-    if answered.n_missing:
+    is_stopped = manifest.state is not None
+    answered = answers_file.Answered(
+        trials, folder / RESPONSES, are_read=True, is_stopped=is_stopped
+    )
+    if answered.n_missing and not is_stopped:
         raise RunError(
             f"{folder}: {answered.n_missing:,} of {len(trials):,} requests have no answer yet · "
             "give the command of the run again to resume it"

@@ -102,7 +102,9 @@ def with_joints(manifest: Manifest, lines: Iterable[ScoreLine]) -> Iterator[Scor
     """Yield the lines of all tasks that are asked, then those of the joint tasks."""
     with contextlib.ExitStack() as stack:
         joints = [
-            stack.enter_context(scorers.Joint(name, task.parts))
+            stack.enter_context(
+                scorers.Joint(name, task.parts, is_stopped=manifest.state is not None)
+            )
             for name, task in manifest.tasks.items()
             if task.parts
         ]

@@ -29,6 +29,7 @@ from vipbench.option import (
     Option,
     Options,
 )
+from vipbench.runfolder.manifest import Blocks
 from vipbench.runfolder.name_file import check_name, check_step
 from vipbench.runfolder.shard import Shard, parse_shard
 from vipbench.runners.endpoint_options import EndpointOptions
@@ -161,6 +162,10 @@ class RunSettings(Record):
     subset_seed: int | None = Field(
         default=None, description="Draws the samples of `limit`; None: `seed` does."
     )
+    blocks: Blocks | None = Field(
+        default=None, description="Cuts the samples up where answers are looked at between."
+    )
+    """None: the run is planned as a whole."""
     batch_size: Annotated[
         Auto | Annotated[int, Field(ge=1)],
         Option(

@@ -227,7 +227,9 @@ def _glance(raw: RawLine, path: Path) -> _Found:
 class Answered:
     """The trials of a run with their answers; each loop over them reads both from the disk."""
 
-    def __init__(self, trials: Trials, path: Path, *, are_read: bool = False) -> None:
+    def __init__(
+        self, trials: Trials, path: Path, *, are_read: bool = False, is_stopped: bool = False
+    ) -> None:
         """Find the answers in `responses.jsonl`.
 
         Args:
@@ -236,6 +238,8 @@ class Answered:
             are_read: All answers are read next, so that what is in a line can be looked at then:
                 now only which request it answers, and whether it has a text, an error and
                 probabilities.
+            is_stopped: What has no answer was left out on purpose; a loop over the trials passes
+                it over.
 
         Raises:
             RunError: A line is broken, stands twice, or answers no request of this run.
@@ -245,7 +249,7 @@ class Answered:
         """Requests without an answer."""
         self.has_option_logprobs = False
         """Whether some answer has them."""
-        self._path = path
+        self._path, self._is_stopped = path, is_stopped
         self._offsets = array("q", [_NO_ANSWER]) * len(trials)
         indices = {entry.name: index for index, entry in enumerate(trials.entries)}
         keys = [entry.key for entry in trials.entries]
@@ -277,6 +281,8 @@ class Answered:
             place = 0
             for index, trial in enumerate(trials, begin):
                 offset, answer = self._offsets[index], None
+                if self._is_stopped and offset == _NO_ANSWER:
+                    continue
                 if offset != _NO_ANSWER:
                     if offset != place:  # seeking would read what is in memory already again
                         file.seek(offset)

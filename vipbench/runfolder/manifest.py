@@ -40,9 +40,9 @@ CERTIFICATES = Path("results/certificates")
 """Where numerics certificates lie, below the working directory: `<settings digest>.json`."""
 PROMPT_NOTE = "prompt: "
 """How a note begins that says what of a checkpoint contradicts the prompts it was asked in."""
-RARE_KEYS = ("segments", "answered_by", "dialect", "usage", "variables")
-"""Keys of a manifest that are written only where they say something: that a run was extended, what
-an endpoint did, or which variables were used."""
+RARE_KEYS = ("state", "blocks", "segments", "answered_by", "dialect", "usage", "variables")
+"""Keys of a manifest that are written only where they say something: that a run was stopped early,
+is asked in blocks or was extended, what an endpoint did, or which variables were used."""
 Added = Literal["styles", "tasks", "samples"]
 """What a run can be extended by."""
 IMPORTED = "imported"
@@ -212,6 +212,18 @@ class Segment(Record):
         return BatchLimit(self.batch_size, self.token_budget)
 
 
+class Blocks(Record):
+    """How the samples of a task, in random order, are cut up where answers are looked at between.
+
+    See trials/blocks.py.
+    """
+
+    size: int = Field(ge=1)
+    """Samples of the first block; no other is smaller but the last."""
+    growth: float = Field(default=0.0, ge=0, le=10)
+    """Share of what was asked before that a block holds, where that is more."""
+
+
 class Manifest(Record):
     """Everything needed to repeat a run and to read its scores."""
 
@@ -228,6 +240,11 @@ class Manifest(Record):
     identity: Identity
     settings_digest: str
     """An answer is valid for (key of the request, settings_digest)."""
+    state: Literal["sequential"] | None = None
+    """`sequential`: a gate or a race was decided before all was asked, so that the numbers are
+    biased; None: they are those of all samples that were meant."""
+    blocks: Blocks | None = None
+    """How its first segment was cut up; None: it was planned as a whole."""
     segments: tuple[Segment, ...] = ()
     """The parts that it was asked in, where there are several; empty: it was asked at once."""
     files: dict[str, Written] = Field(default={})

@@ -52,7 +52,8 @@ def _check_lines(
     if RESPONSES in here:
         answered = Answered(open_trials(folder / REQUESTS), folder / RESPONSES)
         n, n_all = answered.n_missing, len(answered.trials)
-        if n and manifest.finished is not None and manifest.shard is None:
+        is_whole = manifest.finished is not None and manifest.state is None
+        if n and is_whole and manifest.shard is None:
             raise RunError(
                 f"{folder / RESPONSES}: {n:,} of {n_all:,} requests have no answer, though the run "
                 f"has ended · {bound.advice(folder, RESPONSES)}"

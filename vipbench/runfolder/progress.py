@@ -60,8 +60,29 @@ def last_change(folder: Path, manifest: Manifest) -> str:
     return max(times)
 
 
-def why_left_out(folder: Path, manifest: Manifest) -> str | None:
-    """Say why a run has no numbers yet, and what to do; None where it is finished."""
+def stopped_early(folder: Path, manifest: Manifest) -> str | None:
+    """Say of a run that was stopped early what its numbers are not; None where it is whole."""
+    if manifest.state is None:
+        return None
+    known = progress(folder, manifest)
+    return (
+        f"was stopped early by a sequential gate or a race, with {known.n_answered:,} of "
+        f"{known.n_all:,} requests answered, and its accuracies are biased · expected a run that "
+        f"has asked all · `vipbench run --extend -o {folder}` asks the rest"
+    )
+
+
+def check_whole(folder: Path, manifest: Manifest) -> None:
+    """Refuse a run that was stopped early where its accuracies are to be shown; RunError."""
+    if (reason := stopped_early(folder, manifest)) is not None:
+        raise RunError(f"{folder}: {reason}")
+
+
+def why_left_out(folder: Path, manifest: Manifest, *, with_stopped: bool = False) -> str | None:
+    """Say why a run has no numbers yet, and what to do; None where it is finished.
+
+    One that was stopped early has biased ones, and is finished for `with_stopped` alone.
+    """
     known = progress(folder, manifest)
     if manifest.shard is not None:
         return (
@@ -69,7 +90,8 @@ def why_left_out(folder: Path, manifest: Manifest) -> str | None:
             "a whole run · put all shards together: `vipbench merge SHARD... -o RUN`"
         )
     if known.is_finished:
-        return None
+        reason = None if with_stopped else stopped_early(folder, manifest)
+        return None if reason is None else f"{folder}: left out: {reason}"
     return (
         f"{folder}: left out: is unfinished, {known.n_answered:,} of {known.n_all:,} requests are "
         "answered · expected a finished run · its command, given again, goes on with it: "
@@ -77,14 +99,19 @@ def why_left_out(folder: Path, manifest: Manifest) -> str | None:
     )
 
 
-def finished_runs(folders: Iterable[Path], say: Callable[[str], None]) -> list[Path]:
+def finished_runs(
+    folders: Iterable[Path], say: Callable[[str], None], *, with_stopped: bool = False
+) -> list[Path]:
     """Return the folders of finished runs; of each other run, say why it is left out.
+
+    Those that were stopped early are among the others, but for `with_stopped`.
 
     Raises:
         RunError: A folder holds no run; or no run is finished.
     """
     unique = list(dict.fromkeys(folders))
-    reasons = {folder: reason for folder in unique if (reason := _reason(folder)) is not None}
+    found = {folder: _reason(folder, with_stopped=with_stopped) for folder in unique}
+    reasons = {folder: reason for folder, reason in found.items() if reason is not None}
     for reason in reasons.values():
         say(reason)
     kept = [folder for folder in unique if folder not in reasons]
@@ -96,11 +123,11 @@ def finished_runs(folders: Iterable[Path], say: Callable[[str], None]) -> list[P
     return kept
 
 
-def _reason(folder: Path) -> str | None:
+def _reason(folder: Path, *, with_stopped: bool) -> str | None:
     """Say why nothing can be read of a folder that came along with those of runs, if so."""
     if folder.name.endswith(SEEDS_ENDING) and folder.is_file():
         return f"{folder}: left out: is the table of several seeds, and no run folder"
-    return why_left_out(folder, manifests.read(folder))
+    return why_left_out(folder, manifests.read(folder), with_stopped=with_stopped)
 
 
 def command(folder: Path, manifest: Manifest) -> str:
@@ -133,7 +160,7 @@ def states(manifest: Manifest, known: Progress, *, is_subset: bool) -> Sequence[
     """Return in words how far a run has come, and what it is a part of."""
     parts = [] if manifest.shard is None else [f"shard {manifest.shard}"]
     if known.is_finished:
-        parts.append("finished")
+        parts.append("finished" if manifest.state is None else "stopped early")
         parts += [f"{manifest.n_shards} shards"] if manifest.n_shards > 1 else []
     elif manifest.shard is not None:
         parts.append(f"unfinished, {known.n_answered:,} answered")

@@ -4,7 +4,7 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, Literal, NamedTuple, Self
 
 from pydantic import Field, PrivateAttr, TypeAdapter, ValidationError
 
@@ -21,6 +21,8 @@ ALL = "all"
 HEADLINE_METRIC = "text_match"
 EXTRACTED_COUNTS = ("n_extractor_asked", "n_extractor_read")
 """Fields of rows that only a model which reads unread answers fills."""
+SELDOM = (*EXTRACTED_COUNTS, "state")
+"""Fields of rows that tables leave out where no row has them."""
 MOST_KINDS = 10_000
 """Combinations of tags whose rows are remembered."""
 
@@ -63,7 +65,7 @@ def _n_answered(data: Mapping[str, Any]) -> int:
 class Row(SparseRecord):
     """One metric of one task under one style: an entry of `summary.json` and `leaderboard.json`."""
 
-    SPARSE = frozenset({"n_answered", "n_refused", "n_filtered"}) | frozenset(EXTRACTED_COUNTS)
+    SPARSE = frozenset({"n_answered", "n_refused", "n_filtered", *SELDOM})
 
     task: str
     task_version: int
@@ -119,6 +121,9 @@ class Row(SparseRecord):
     """Answers that the rule left unread and a model was asked for, and below those of which it
     named the answer; the others are in `n_unparsed`."""
     n_extractor_read: int = 0
+    state: Literal["sequential"] | None = None
+    """`sequential`: the run was stopped as soon as something was decided, and the accuracy is no
+    estimate of the benchmark's."""
     _n_even_clusters: float | None = PrivateAttr(default=None)
 
     @property

@@ -220,9 +220,13 @@ class Joint:
     before those of the next.
     """
 
-    def __init__(self, name: str, parts: Sequence[str]) -> None:
-        """Take the name of the joint task and those of its parts."""
-        self._name, self._parts = name, parts
+    def __init__(self, name: str, parts: Sequence[str], *, is_stopped: bool = False) -> None:
+        """Take the name of the joint task and those of its parts.
+
+        `is_stopped`: a sample need not be in all parts, as the run was stopped early; then it has
+        no score.
+        """
+        self._name, self._parts, self._is_stopped = name, parts, is_stopped
         self._positions: dict[tuple[str, str, str, str], int] = {}
         """Task, style, id, metric -> position of the line in the spool."""
         self._spool = Spool(_SCORE_LINE)
@@ -250,6 +254,8 @@ class Joint:
             keys = [(part, style, id_, metric) for part in self._parts]
             present = [self._spool[self._positions[key]] for key in keys if key in self._positions]
             if len(present) < len(self._parts):
+                if self._is_stopped:
+                    continue
                 raise RunError(
                     f"{self._name}: sample {id_} under {style} is not in each of "
                     f"{', '.join(self._parts)} · expected the same samples in all parts"

@@ -190,6 +190,7 @@ def _row(manifest: Manifest, name: tuple[str, str, str], group: str, lines: _Lin
         ci_low=estimate.ci_low if estimate else None,
         ci_high=estimate.ci_high if estimate else None,
         synthetic=spec.synthetic,
+        state=manifest.state,
     )
     if not values:
         return row
