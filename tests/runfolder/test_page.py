@@ -34,6 +34,7 @@ from vipbench.runfolder.manifest import (
 )
 from vipbench.runfolder.name_file import Name
 from vipbench.runfolder.shard import Shard
+from vipbench.runfolder.sharing import Reading, Sharing
 from vipbench.runfolder.summary import Row, SeedRow
 from vipbench.schema import (
     ExtraMetric,
@@ -56,14 +57,14 @@ RECORDS: dict[str, type[Record]] = {
     record.__name__: record
     for record in (
         *(Manifest, Identity, Settings, PromptStyle, TaskRun, Times, CertificateRef, Shard),
-        *(Segment, Written, EndpointFacts, Dialect, Usage, Name),
+        *(Segment, Sharing, Reading, Written, EndpointFacts, Dialect, Usage, Name),
         *(Surround, MarkPart, Trial, Request, VisualPrompt, Region),
         *(ResponseLine, Visibility, ScoreLine, Row, SeedRow),
         *(JudgeReport, JudgeResult, Part, Agreement, Spent, Grade, Judge),
         *(ExtractorReport, ExtractorResult, Extraction),
     )
 }
-NEW = {"Segment", "Surround", "MarkPart", "EndpointFacts", "Dialect", "Usage"}
+NEW = {"Segment", "Sharing", "Reading", "Surround", "MarkPart", "EndpointFacts", "Dialect", "Usage"}
 NEW |= {"ExtractorReport", "ExtractorResult", "Extraction", "Name"}
 """Records of version 2 that are written as a whole."""
 RESERVED: set[str] = set()
@@ -187,7 +188,7 @@ def test_the_manifest_of_version_2_has_keys_of_the_tables() -> None:
     manifest = json.loads(text)
     assert manifest.keys() <= TABLES["Manifest"].keys()
     for segment in manifest["segments"]:
-        assert segment.keys() == TABLES["Segment"].keys()
+        assert segment.keys() | Segment.SPARSE == TABLES["Segment"].keys()
     for written in manifest["files"].values():
         assert written.keys() == TABLES["Written"].keys()
 

@@ -11,6 +11,7 @@ from vipbench.run.describe import new_manifest
 from vipbench.run.extend import added, check_addition, is_part
 from vipbench.run.prepare import Prepared, is_limit_given
 from vipbench.run.settings import RunSettings
+from vipbench.run.share import plan_shared, plan_trials
 from vipbench.runfolder import answers_file, bound
 from vipbench.runfolder import manifest as manifests
 from vipbench.runfolder.answers_file import resume_responses
@@ -26,7 +27,7 @@ from vipbench.runfolder.folder import (
 )
 from vipbench.runfolder.manifest import FORMAT, Manifest, Segment
 from vipbench.runfolder.name_file import write_name
-from vipbench.runfolder.plan import BatchLimit, plan_batches, plan_digest
+from vipbench.runfolder.plan import BatchLimit, plan_digest
 from vipbench.runfolder.shard import Shard
 from vipbench.runfolder.trials_file import Trials
 from vipbench.schema import AnswerPath
@@ -132,7 +133,8 @@ def _planned_before(
             own = range(len(plan), len(plan) + segment.n_batches)
             batches = [written[number].indices for number in own if number in written]
         else:
-            batches = plan_trials(trials, segment.batch_limit, index)
+            shares = segment.sharing is not None
+            batches = plan_trials(trials, segment.batch_limit, index, shares=shares)
         if segment.plan_digest != segment_digest(trials, batches, index):
             raise RunError(
                 f"{folder}: vipbench {segment.versions.get('vipbench')} planned its batches "
@@ -178,7 +180,7 @@ def _extended(
     trials, segments = prepared.trials, manifest.all_segments
     index = len(segments)
     before = _planned_before(folder, manifest, trials, index)
-    plan = plan_trials(trials, limit, index)
+    plan, sharing = plan_shared(trials, limit, prepared.sizes, index)
     described = new_manifest(prepared, settings, limit, plan)
     old_tasks = manifest.identity.styles
     own = [entry for entry in trials.entries if entry.segment == index]
@@ -199,6 +201,7 @@ def _extended(
         device=described.device,
         versions=described.versions,
         started=described.started,
+        sharing=sharing,
     )
     what = ", ".join(segment.added) or "nothing"
     n_before = sum(map(len, before))
@@ -233,8 +236,8 @@ def _made_anew(folder: Path, settings: RunSettings) -> tuple[str, ...]:
 
 def plan_run(folder: Path, prepared: Prepared, settings: RunSettings, limit: BatchLimit) -> Started:
     """Plan all of a new run, with batches of at most `limit`."""
-    plan = plan_trials(prepared.trials, limit)
-    manifest = new_manifest(prepared, settings, limit, plan)
+    plan, sharing = plan_shared(prepared.trials, limit, prepared.sizes)
+    manifest = new_manifest(prepared, settings, limit, plan, sharing)
     return Started(folder, manifest, plan, list(own_batches(settings.shard, plan)), is_new=True)
 
 
@@ -245,19 +248,6 @@ def plan_again(
     if started.manifest.segments:
         return _extended(prepared, settings, limit)
     return plan_run(started.folder, prepared, settings, limit)
-
-
-def plan_trials(trials: Trials, limit: BatchLimit, segment: int = 0) -> list[tuple[int, ...]]:
-    """Return the indices in `trials` that each batch of a segment holds."""
-    asked = [
-        i
-        for i, entry in enumerate(trials.entries)
-        if entry.key is not None and entry.segment == segment
-    ]
-    entries = [trials.entries[i] for i in asked]
-    samples = [(entry.name.task, entry.name.id) for entry in entries]
-    batches = plan_batches([entry.length for entry in entries], limit, samples)
-    return [tuple(asked[i] for i in batch) for batch in batches]
 
 
 def own_batches(shard: Shard | None, plan: Sequence[object]) -> range:
@@ -309,6 +299,11 @@ def _say_changes(
         console.say(
             f"{folder}: keeps the batches of {limit} of its first start, not "
             f"{prepared.limit}, so that the answers are those of an uninterrupted run"
+        )
+    if settings.no_share and manifest.all_segments[-1].sharing is not None:
+        console.say(
+            f"{folder}: reads beginnings once as at its first start, in spite of --no-share, so "
+            "that the answers are those of an uninterrupted run"
         )
     versions = environment.versions(prepared.model.packages)
     changed = [

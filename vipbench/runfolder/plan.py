@@ -34,10 +34,20 @@ def prompt_length(request: Request) -> int:
     return sum(map(len, request.turns))
 
 
+class Alike(NamedTuple):
+    """Which requests show the same picture and begin alike, so that both are read once."""
+
+    groups: Sequence[int]
+    """The number of each request's group."""
+    beginnings: Sequence[int]
+    """Tokens that the requests of each group begin with: fewer than any of them has."""
+
+
 def plan_batches(
     lengths: Sequence[int],
     limit: BatchLimit,
     samples: Sequence[tuple[Hashable, ...]] | None = None,
+    alike: Alike | None = None,
 ) -> list[tuple[int, ...]]:
     """Cut requests into batches of similar length; every index is in exactly one batch.
 
@@ -46,10 +56,15 @@ def plan_batches(
     memory shows at once, and the last batches, with which several workers end, are short ones. Each
     batch takes as many as it may.
 
+    Where requests are `alike`, those of one group stay together instead, in one batch where they
+    fit into one. Groups are sorted by the longest rest behind the beginning, then by the longest
+    request, since rests are padded apart from beginnings.
+
     Args:
         lengths: one a request; in tokens where the limit is one of tokens.
         limit: of a batch.
         samples: what names the sample of each request; None: each is one of its own.
+        alike: what requests have in common; None: nothing is read once for several of them.
 
     Raises:
         RunError: a limit is below 1, or one request is longer than the limit of tokens.
@@ -70,6 +85,8 @@ def plan_batches(
             f"--token-budget {limit.tokens}: is below the {lengths[i]} tokens of one request{which}"
             " · expected at least that many · give a larger budget, or leave it out"
         )
+    if alike is not None:
+        return _plan_groups(lengths, limit, alike)
     batches: list[tuple[int, ...]] = []
     batch: list[int] = []
     width = 0
@@ -81,6 +98,57 @@ def plan_batches(
             batch, width = [], lengths[i]
         batch.append(i)
     return [*batches, tuple(batch)] if batch else batches
+
+
+class _Batch:
+    """A batch of groups while it is filled."""
+
+    def __init__(self, limit: BatchLimit) -> None:
+        self.requests: list[int] = []
+        self._limit = limit
+        self._beginning, self._rest = 0, 0
+
+    def has_room(self, n: int, beginning: int, rest: int) -> bool:
+        """Say whether `n` more requests fit; both are padded to the longest there is."""
+        n += len(self.requests)
+        width = max(self._beginning, beginning) + max(self._rest, rest)
+        most = self._limit
+        return (most.requests is None or n <= most.requests) and (
+            most.tokens is None or n * width <= most.tokens
+        )
+
+    def add(self, request: int, beginning: int, rest: int) -> None:
+        """Take one request more."""
+        self.requests.append(request)
+        self._beginning = max(self._beginning, beginning)
+        self._rest = max(self._rest, rest)
+
+
+def _plan_groups(lengths: Sequence[int], limit: BatchLimit, alike: Alike) -> list[tuple[int, ...]]:
+    """Cut requests into batches, those of one group in one batch where they fit into one."""
+    members: dict[int, list[int]] = {}
+    for i, group in enumerate(alike.groups):
+        members.setdefault(group, []).append(i)
+    units = []
+    for group, indices in members.items():
+        first = indices[0]
+        indices.sort(key=lambda i: (-lengths[i], i))
+        longest = lengths[indices[0]]
+        # What shares nothing has no rest: it may be cut wherever that suits the others.
+        beginning = alike.beginnings[group] if len(indices) > 1 else longest
+        units.append((beginning - longest, -longest, first, beginning, indices))
+    batches, batch = [], _Batch(limit)
+    for _, _, _, beginning, indices in sorted(units, key=lambda unit: unit[:3]):
+        rest, n = lengths[indices[0]] - beginning, len(indices)
+        if not batch.has_room(n, beginning, rest) and _Batch(limit).has_room(n, beginning, rest):
+            batches.append(batch)
+            batch = _Batch(limit)
+        for i in indices:
+            if batch.requests and not batch.has_room(1, beginning, lengths[i] - beginning):
+                batches.append(batch)
+                batch = _Batch(limit)
+            batch.add(i, beginning, lengths[i] - beginning)
+    return [tuple(each.requests) for each in (*batches, batch) if each.requests]
 
 
 def plan_digest(plan: Iterable[Sequence[int]]) -> str:

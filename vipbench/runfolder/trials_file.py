@@ -28,14 +28,20 @@ class Entry(NamedTuple):
     """Byte at which the line begins."""
     segment: int = 0
     """As in the trial."""
+    group: int = -1
+    """Number of what it has in common with others, as `Beginnings` counts; -1: not known."""
 
 
 class Trials(Sequence[Trial]):
     """The trials of a run, in request order; they stay on the disk, being too many for memory."""
 
-    def __init__(self, path: Path, entries: Sequence[Entry]) -> None:
+    def __init__(
+        self, path: Path, entries: Sequence[Entry], beginnings: Sequence[int] | None = None
+    ) -> None:
         self.path = path
         self.entries = entries
+        self.beginnings = beginnings
+        """Tokens that the requests of each group begin with; None: groups are not known."""
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -74,9 +80,24 @@ class Trials(Sequence[Trial]):
 
 
 def write_trials(
-    path: Path, trials: Iterable[Trial], length: Callable[[Request], int] = prompt_length
+    path: Path,
+    trials: Iterable[Trial],
+    length: Callable[[Request], int] = prompt_length,
+    group: Callable[[Trial, Request], int] | None = None,
+    beginnings: Sequence[int] | None = None,
 ) -> Trials:
-    """Write `requests.jsonl`; RunError where the disk refuses."""
+    """Write `requests.jsonl`.
+
+    Args:
+        path: of the file.
+        trials: of a run.
+        length: measures a prompt.
+        group: numbers what a trial has in common with others; None: that is not looked for.
+        beginnings: tokens of each such group, which are known once all trials are written.
+
+    Raises:
+        RunError: The disk refuses.
+    """
     entries: list[Entry] = []
     offset = 0
     try:
@@ -85,12 +106,15 @@ def write_trials(
             for trial in trials:
                 line = trial.model_dump_json().encode() + b"\n"
                 file.write(line)
-                entries.append(_entry(trial, offset, length))
+                entry = _entry(trial, offset, length)
+                if group is not None and trial.request is not None:
+                    entry = entry._replace(group=group(trial, trial.request))
+                entries.append(entry)
                 offset += len(line)
             sync(file)
     except OSError as error:
         raise write_error(path, error, RUN_ADVICE) from error
-    return Trials(path, entries)
+    return Trials(path, entries, beginnings)
 
 
 def move_trials(trials: Trials, path: Path) -> Trials:
@@ -99,7 +123,7 @@ def move_trials(trials: Trials, path: Path) -> Trials:
         trials.path.replace(path)
     except OSError as error:
         raise write_error(path, error, RUN_ADVICE) from error
-    return Trials(path, trials.entries)
+    return Trials(path, trials.entries, trials.beginnings)
 
 
 def open_trials(path: Path, length: Callable[[Request], int] = prompt_length) -> Trials:

@@ -7,15 +7,16 @@ same with transformers' own `generate`; in float32 the answers are equal.
 """
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from transformers.cache_utils import Cache
 
-from vipbench.runners.vipllava.cache import make_room
+from vipbench.runners.vipllava.cache import make_room, share
 from vipbench.runners.vipllava.net import Net, image_features
+from vipbench.runners.vipllava.shared import Beginnings
 from vipbench.runners.vipllava.tokens import (
     Answer,
     Finish,
@@ -46,22 +47,28 @@ def why_alone(net: Net, rows: list[Row]) -> str | None:
     return None
 
 
-def decode(net: Net, rows: list[Row], pixels: torch.Tensor) -> list[Answer]:
-    """Answer a batch: prefill once, then decode token by token.
+def decode(
+    net: Net, rows: list[Row], pixels: torch.Tensor, beginnings: Beginnings | None = None
+) -> list[Answer]:
+    """Answer a batch: prefill, then decode token by token.
 
-    `pixels` are uint8 (batch, size, size, 3), one image a row.
+    Args:
+        net: answers.
+        rows: prompts; of those with the same `picture` it is read once.
+        pixels: uint8 (batch, size, size, 3), one image a row.
+        beginnings: what is read once of the prompts, and all else behind it.
 
     Raises:
         RunnerError: image tokens and features do not match.
     """
-    lengths = torch.tensor([len(row.ids) for row in rows], device=net.device)
-    logits, cache = _prefill(net, rows, pixels, lengths)
+    logits, cache, seen = (
+        _prefill(net, rows, pixels)
+        if beginnings is None
+        else _read_behind(net, rows, pixels, beginnings)
+    )
+    positions = torch.tensor([len(row.ids) for row in rows], device=net.device)
     make_room(cache)
     logprobs = option_logprobs(logits, rows)
-    width = max(len(row.ids) for row in rows)
-    # True where the cache holds a token of the row; what is padding stays a hole in it.
-    seen = torch.arange(width, device=net.device) < lengths[:, None]
-    positions = lengths
     padded = not bool(seen.all())
     drafts = [_Draft(row) for row in rows]
     batch = drafts  # those that are still in the tensors
@@ -129,31 +136,94 @@ def _choose(batch: list[_Draft], logits: torch.Tensor, end_ids: frozenset[int]) 
     return chosen
 
 
-def _prefill(
-    net: Net, rows: list[Row], pixels: torch.Tensor, lengths: torch.Tensor
-) -> tuple[torch.Tensor, Cache]:
-    """Read prompts and images; return logits after each row's last token, and the cache.
+class _Read(NamedTuple):
+    """Prompts that were read."""
 
-    `lengths` are those of the prompts, (batch,), on the model's device.
-    """
-    model = net.model
-    width = max(len(row.ids) for row in rows)
-    ids = torch.tensor([row.ids + [0] * (width - len(row.ids)) for row in rows])
-    ids = ids.to(model.device)
-    image_mask = (ids == net.image_token_id) & (
-        torch.arange(width, device=model.device) < lengths[:, None]
-    )
-    features = image_features(net, pixels, image_mask)
-    # The image token may lie beyond the embeddings (as in checkpoints of transformers 4.37).
-    embeddings = model.get_input_embeddings()(ids.masked_fill(image_mask, 0))
-    features = features.to(embeddings.device, embeddings.dtype)
-    embeddings = embeddings.masked_scatter(image_mask[..., None], features)
-    last = torch.arange(len(rows), device=model.device), lengths - 1
+    logits: torch.Tensor
+    """(batch, vocabulary), behind each row's last token."""
+    cache: Cache
+    seen: torch.Tensor
+    """(batch, tokens), True where the cache holds a token of the row; padding is a hole in it."""
+
+
+def _prefill(net: Net, rows: list[Row], pixels: torch.Tensor) -> _Read:
+    """Read prompts and images, each prompt by itself."""
+    embeddings, mask = _embed(net, [row.ids for row in rows], _features(net, rows, pixels))
+    last = torch.arange(len(rows), device=net.device), mask.sum(-1) - 1
+    language_model = net.model.model.language_model
     with _last_layer_cut(net, last):
-        output = model.model.language_model(inputs_embeds=embeddings, use_cache=True)
-    return model.lm_head(output.last_hidden_state[last]), getattr(
-        output, cache_name(model.model.language_model)
+        output = language_model(inputs_embeds=embeddings, use_cache=True)
+    cache = getattr(output, cache_name(language_model))
+    return _Read(net.model.lm_head(output.last_hidden_state[last]), cache, mask)
+
+
+def _read_behind(net: Net, rows: list[Row], pixels: torch.Tensor, beginnings: Beginnings) -> _Read:
+    """Read beginnings and images once, then the rest of each prompt behind its beginning."""
+    language_model = net.model.model.language_model
+    features = _features(net, rows, pixels)
+    begun = [rows[i].ids[:n] for i, n in zip(beginnings.first, beginnings.lengths, strict=True)]
+    embeddings, held = _embed(net, begun, [features[i] for i in beginnings.first])
+    unread = torch.arange(len(begun), device=net.device), torch.zeros_like(held[:, 0], dtype=int)
+    with _last_layer_cut(net, unread):
+        output = language_model(inputs_embeds=embeddings, use_cache=True)
+    cache = getattr(output, cache_name(language_model))
+    beginning_of = torch.tensor(beginnings.of_row, device=net.device)
+    share(cache, beginning_of)
+    starts = [beginnings.lengths[number] for number in beginnings.of_row]
+    n_shown = [row.ids[:n].count(net.image_token_id) for row, n in zip(rows, starts, strict=True)]
+    embeddings, mask = _embed(
+        net,
+        [row.ids[n:] for row, n in zip(rows, starts, strict=True)],
+        [each[n:] for each, n in zip(features, n_shown, strict=True)],
     )
+    last = torch.arange(len(rows), device=net.device), mask.sum(-1) - 1
+    seen = torch.cat([held[beginning_of], mask], -1)
+    begin = torch.tensor(starts, device=net.device)
+    with _last_layer_cut(net, last):
+        output = language_model(
+            inputs_embeds=embeddings,
+            attention_mask=seen.long(),
+            position_ids=begin[:, None] + torch.arange(mask.shape[1], device=net.device),
+            use_cache=True,
+            **{cache_name(language_model): cache},
+        )
+    return _Read(net.model.lm_head(output.last_hidden_state[last]), cache, seen)
+
+
+def _features(net: Net, rows: list[Row], pixels: torch.Tensor) -> list[torch.Tensor]:
+    """Return what the projector gives for each row's image, (features, width); one picture once.
+
+    Raises:
+        RunnerError: image tokens and features do not match.
+    """
+    numbers = [i if row.picture is None else row.picture for i, row in enumerate(rows)]
+    shown = sorted({number: i for i, number in reversed([*enumerate(numbers)])}.values())
+    counts = [row.ids.count(net.image_token_id) for row in rows]
+    features = image_features(net, pixels if len(shown) == len(rows) else pixels[shown], counts)
+    by_number = {numbers[i]: each for i, each in zip(shown, features, strict=True)}
+    return [by_number[number] for number in numbers]
+
+
+def _embed(
+    net: Net, prompts: Sequence[Sequence[int]], features: Sequence[torch.Tensor]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Embed prompts, each with the first of its features, as many as it has image tokens.
+
+    Returns:
+        Embeddings (batch, tokens, width), padded on the right, and a mask (batch, tokens) that is
+        True where they are not padding.
+    """
+    width = max(map(len, prompts))
+    ids = torch.tensor([[*each, *[0] * (width - len(each))] for each in prompts]).to(net.device)
+    lengths = torch.tensor([len(each) for each in prompts], device=net.device)
+    mask = torch.arange(width, device=net.device) < lengths[:, None]
+    image_mask = (ids == net.image_token_id) & mask
+    # The image token may lie beyond the embeddings (as in checkpoints of transformers 4.37).
+    embeddings = net.model.get_input_embeddings()(ids.masked_fill(image_mask, 0))
+    counts = [each.count(net.image_token_id) for each in prompts]
+    shown = torch.cat([each[:n] for each, n in zip(features, counts, strict=True)])
+    shown = shown.to(embeddings.device, embeddings.dtype)
+    return embeddings.masked_scatter(image_mask[..., None], shown), mask
 
 
 def cache_name(model: Any) -> str:

@@ -1,0 +1,125 @@
+"""The batches of a run, and what of its prompts is read once for several requests.
+
+Which requests could share is a function of all requests that are asked together and of the
+tokenizer; neither who answers nor how large batches are changes it.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from vipbench.images.load import pixels_of
+from vipbench.runfolder.plan import Alike, BatchLimit, plan_batches
+from vipbench.runfolder.sharing import Beginnings, Reading, Sharing
+from vipbench.runfolder.trials_file import Entry, Trials
+from vipbench.runners.spec import Shared
+from vipbench.runners.vipllava import arithmetic
+from vipbench.runners.vipllava.model_sizes import ModelSizes
+from vipbench.schema import ImageRoots, Request, Trial
+
+LEAST = 0.1
+"""Share of the arithmetic of reading prompts that sharing has to save, or each is read by itself:
+below it, batches stay what they would be."""
+
+
+class Planned(NamedTuple):
+    """Batches, and what is read once in them."""
+
+    batches: list[tuple[int, ...]]
+    """The indices in the trials that each batch holds."""
+    sharing: Sharing | None
+    """None: each prompt is read by itself."""
+
+
+def grouping(
+    shared: Shared, images: Mapping[str, ImageRoots], beginnings: Beginnings
+) -> Callable[[Trial, Request], int]:
+    """Return what numbers the group of a trial: same picture, same beginning, asked together.
+
+    A picture is told by what it is drawn of, which is known before any is drawn and names all that
+    drawing reads; the runner looks at the pixels themselves before it shares them.
+
+    Args:
+        shared: of the runner.
+        images: the folder below which each task's images lie, by the task's name.
+        beginnings: counts them.
+    """
+    roots = list(images.values())
+    place = {task: roots.index(root) for task, root in images.items()}
+
+    def group(trial: Trial, request: Request) -> int:
+        if (found := shared.split(request)) is None:
+            return beginnings.alone()
+        ids, n_before = found
+        # What is grey looks alike whatever the image is, once it is fitted.
+        drawn = "blind" if request.blind else f"{place[request.task]} {pixels_of(request)}"
+        return beginnings.add(f"{trial.segment} {drawn}".encode(), ids, n_before)
+
+    return group
+
+
+def plan_trials(
+    trials: Trials, limit: BatchLimit, segment: int = 0, *, shares: bool = False
+) -> list[tuple[int, ...]]:
+    """Return the indices in `trials` that each batch of a segment holds.
+
+    `shares` keeps what has much in common together, where that is known.
+    """
+    asked, entries = _asked(trials, segment)
+    samples = [(entry.name.task, entry.name.id) for entry in entries]
+    alike = None
+    if shares and trials.beginnings is not None:
+        alike = Alike([entry.group for entry in entries], trials.beginnings)
+    batches = plan_batches([entry.length for entry in entries], limit, samples, alike)
+    return [tuple(asked[i] for i in batch) for batch in batches]
+
+
+def plan_shared(
+    trials: Trials, limit: BatchLimit, sizes: ModelSizes | None, segment: int = 0
+) -> Planned:
+    """Plan a segment so that what requests have in common is read once, where that saves enough.
+
+    `sizes` are those of a model that can do so; None: it cannot.
+    """
+    sharing = None
+    if sizes is not None and trials.beginnings is not None and limit.requests != 1:
+        counted = count_sharing(trials, sizes, segment)
+        sharing = counted if counted.arithmetic >= LEAST else None
+    batches = plan_trials(trials, limit, segment, shares=sharing is not None)
+    return Planned(batches, sharing)
+
+
+def count_sharing(trials: Trials, sizes: ModelSizes, segment: int = 0) -> Sharing:
+    """Count what of reading the prompts and images of a segment is not needed again.
+
+    That is what is saved if all is asked in one batch: a group that is cut into several is read
+    once in each.
+    """
+    _, entries = _asked(trials, segment)
+    vision = arithmetic.vision(sizes)
+    lengths = Counter(entry.length for entry in entries)
+    groups = {group: n for group, n in Counter(e.group for e in entries).items() if n > 1}
+    again: Counter[int] = Counter()
+    for group, n in groups.items():
+        again[(trials.beginnings or ())[group]] += n - 1
+    n_tokens = sum(length * n for length, n in lengths.items())
+    work = sum(n * (vision + arithmetic.prompt(sizes, length)) for length, n in lengths.items())
+    saved = sum(n * (vision + arithmetic.beginning(sizes, length)) for length, n in again.items())
+    return Sharing(
+        n_groups=len(groups),
+        n_requests=sum(groups.values()),
+        tokens=round(sum(length * n for length, n in again.items()) / max(n_tokens, 1), 4),
+        arithmetic=round(saved / max(work, 1), 4),
+        asked=Reading(),
+        read=Reading(),
+    )
+
+
+def _asked(trials: Trials, segment: int) -> tuple[list[int], list[Entry]]:
+    """Return the indices and entries of what a segment asks."""
+    asked = [
+        i
+        for i, entry in enumerate(trials.entries)
+        if entry.key is not None and entry.segment == segment
+    ]
+    return asked, [trials.entries[i] for i in asked]
