@@ -102,7 +102,7 @@ def prepare(settings: RunSettings, draft: Path, console: Console) -> Prepared:
         if shared is None:
             return write_trials(draft, placed, length)
         group = grouping(shared, selection.images, beginnings)
-        return write_trials(draft, placed, length, group, beginnings.lengths)
+        return write_trials(draft, placed, length, group, beginnings)
 
     trials, facts = make_trials(
         selection,

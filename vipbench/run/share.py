@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from vipbench.images.load import pixels_of
-from vipbench.runfolder.plan import Alike, BatchLimit, plan_batches
+from vipbench.runfolder.plan import BatchLimit, plan_batches
 from vipbench.runfolder.sharing import Beginnings, Reading, Sharing
 from vipbench.runfolder.trials_file import Entry, Trials
 from vipbench.runners.spec import Shared
@@ -34,7 +34,7 @@ class Planned(NamedTuple):
 def grouping(
     shared: Shared, images: Mapping[str, ImageRoots], beginnings: Beginnings
 ) -> Callable[[Trial, Request], int]:
-    """Return what numbers the group of a trial: same picture, same beginning, asked together.
+    """Return what counts what a trial has in common with those that are asked together with it.
 
     A picture is told by what it is drawn of, which is known before any is drawn and names all that
     drawing reads; the runner looks at the pixels themselves before it shares them.
@@ -53,7 +53,8 @@ def grouping(
         ids, n_before = found
         # What is grey looks alike whatever the image is, once it is fitted.
         drawn = "blind" if request.blind else f"{place[request.task]} {pixels_of(request)}"
-        return beginnings.add(f"{trial.segment} {drawn}".encode(), ids, n_before)
+        sample = f"{trial.task} {trial.id}".encode()
+        return beginnings.add(f"{trial.segment} {drawn}".encode(), sample, ids, n_before)
 
     return group
 
@@ -67,10 +68,10 @@ def plan_trials(
     """
     asked, entries = _asked(trials, segment)
     samples = [(entry.name.task, entry.name.id) for entry in entries]
-    alike = None
+    groups = None
     if shares and trials.beginnings is not None:
-        alike = Alike([entry.group for entry in entries], trials.beginnings)
-    batches = plan_batches([entry.length for entry in entries], limit, samples, alike)
+        groups = trials.beginnings.groups(entry.group for entry in entries)
+    batches = plan_batches([entry.length for entry in entries], limit, samples, groups)
     return [tuple(asked[i] for i in batch) for batch in batches]
 
 
@@ -83,13 +84,15 @@ def plan_shared(
     """
     sharing = None
     if sizes is not None and trials.beginnings is not None and limit.requests != 1:
-        counted = count_sharing(trials, sizes, segment)
+        counted = count_sharing(trials, trials.beginnings, sizes, segment)
         sharing = counted if counted.arithmetic >= LEAST else None
     batches = plan_trials(trials, limit, segment, shares=sharing is not None)
     return Planned(batches, sharing)
 
 
-def count_sharing(trials: Trials, sizes: ModelSizes, segment: int = 0) -> Sharing:
+def count_sharing(
+    trials: Trials, beginnings: Beginnings, sizes: ModelSizes, segment: int = 0
+) -> Sharing:
     """Count what of reading the prompts and images of a segment is not needed again.
 
     That is what is saved if all is asked in one batch: a group that is cut into several is read
@@ -98,10 +101,11 @@ def count_sharing(trials: Trials, sizes: ModelSizes, segment: int = 0) -> Sharin
     _, entries = _asked(trials, segment)
     vision = arithmetic.vision(sizes)
     lengths = Counter(entry.length for entry in entries)
-    groups = {group: n for group, n in Counter(e.group for e in entries).items() if n > 1}
+    found = Counter(beginnings.groups(entry.group for entry in entries))
+    groups = {group: n for group, n in found.items() if n > 1}
     again: Counter[int] = Counter()
     for group, n in groups.items():
-        again[(trials.beginnings or ())[group]] += n - 1
+        again[group.length] += n - 1
     n_tokens = sum(length * n for length, n in lengths.items())
     work = sum(n * (vision + arithmetic.prompt(sizes, length)) for length, n in lengths.items())
     saved = sum(n * (vision + arithmetic.beginning(sizes, length)) for length, n in again.items())

@@ -10,6 +10,7 @@ from collections.abc import Hashable, Iterable, Sequence
 from typing import NamedTuple
 
 from vipbench.errors import RunError
+from vipbench.runfolder.sharing import Group
 from vipbench.schema import Request
 
 
@@ -34,20 +35,11 @@ def prompt_length(request: Request) -> int:
     return sum(map(len, request.turns))
 
 
-class Alike(NamedTuple):
-    """Which requests show the same picture and begin alike, so that both are read once."""
-
-    groups: Sequence[int]
-    """The number of each request's group."""
-    beginnings: Sequence[int]
-    """Tokens that the requests of each group begin with: fewer than any of them has."""
-
-
 def plan_batches(
     lengths: Sequence[int],
     limit: BatchLimit,
     samples: Sequence[tuple[Hashable, ...]] | None = None,
-    alike: Alike | None = None,
+    groups: Sequence[Group] | None = None,
 ) -> list[tuple[int, ...]]:
     """Cut requests into batches of similar length; every index is in exactly one batch.
 
@@ -56,7 +48,7 @@ def plan_batches(
     memory shows at once, and the last batches, with which several workers end, are short ones. Each
     batch takes as many as it may.
 
-    Where requests are `alike`, those of one group stay together instead, in one batch where they
+    Where there are `groups`, the requests of each stay together instead, in one batch where they
     fit into one. Groups are sorted by the longest rest behind the beginning, then by the longest
     request, since rests are padded apart from beginnings.
 
@@ -64,7 +56,8 @@ def plan_batches(
         lengths: one a request; in tokens where the limit is one of tokens.
         limit: of a batch.
         samples: what names the sample of each request; None: each is one of its own.
-        alike: what requests have in common; None: nothing is read once for several of them.
+        groups: the group of each request, whose beginning is read once; None: each is read by
+            itself.
 
     Raises:
         RunError: a limit is below 1, or one request is longer than the limit of tokens.
@@ -85,8 +78,8 @@ def plan_batches(
             f"--token-budget {limit.tokens}: is below the {lengths[i]} tokens of one request{which}"
             " · expected at least that many · give a larger budget, or leave it out"
         )
-    if alike is not None:
-        return _plan_groups(lengths, limit, alike)
+    if groups is not None:
+        return _plan_groups(lengths, limit, groups)
     batches: list[tuple[int, ...]] = []
     batch: list[int] = []
     width = 0
@@ -124,10 +117,12 @@ class _Batch:
         self._rest = max(self._rest, rest)
 
 
-def _plan_groups(lengths: Sequence[int], limit: BatchLimit, alike: Alike) -> list[tuple[int, ...]]:
+def _plan_groups(
+    lengths: Sequence[int], limit: BatchLimit, groups: Sequence[Group]
+) -> list[tuple[int, ...]]:
     """Cut requests into batches, those of one group in one batch where they fit into one."""
-    members: dict[int, list[int]] = {}
-    for i, group in enumerate(alike.groups):
+    members: dict[Group, list[int]] = {}
+    for i, group in enumerate(groups):
         members.setdefault(group, []).append(i)
     units = []
     for group, indices in members.items():
@@ -135,7 +130,7 @@ def _plan_groups(lengths: Sequence[int], limit: BatchLimit, alike: Alike) -> lis
         indices.sort(key=lambda i: (-lengths[i], i))
         longest = lengths[indices[0]]
         # What shares nothing has no rest: it may be cut wherever that suits the others.
-        beginning = alike.beginnings[group] if len(indices) > 1 else longest
+        beginning = group.length if len(indices) > 1 else longest
         units.append((beginning - longest, -longest, first, beginning, indices))
     batches, batch = [], _Batch(limit)
     for _, _, _, beginning, indices in sorted(units, key=lambda unit: unit[:3]):

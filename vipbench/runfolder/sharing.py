@@ -6,7 +6,8 @@ least. Which do is a function of the requests and the tokenizer alone.
 
 import hashlib
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from pydantic import Field
 
@@ -92,39 +93,81 @@ def n_common(first: Sequence[int], second: Sequence[int]) -> int:
 
 
 class Beginnings:
-    """Numbers the groups of requests as these come, and finds out how much of it they share."""
+    """Numbers what requests have in common as they come, and finds out how much that is.
+
+    Requests that show the same picture may be one group, which reads as far as the picture at
+    least; or those of each sample among them, which differ in style, may be one, and read further.
+    Each picture's requests are grouped in the way that saves more.
+    """
 
     def __init__(self) -> None:
-        self.lengths: list[int] = []
-        """Tokens that the requests of each group begin with; of one request, all but one."""
         self._numbers: dict[bytes, int] = {}
+        self._lengths = array("I")
+        """Tokens that the requests of a number begin with; of one request, all but one."""
+        self._sizes = array("I")
+        """Requests of a number."""
+        self._within = array("I")
+        """Of a sample's number, that of its picture; of a picture's, itself."""
         self._tails: list[bytes] = []
 
-    def add(self, picture: bytes, ids: Sequence[int], n_before: int) -> int:
-        """Return the number of a request's group.
+    def add(self, picture: bytes, sample: bytes, ids: Sequence[int], n_before: int) -> int:
+        """Count a request, and return a number for `groups`.
 
         Args:
             picture: what tells its pixels from others.
+            sample: what tells its sample from others.
             ids: of its prompt.
             n_before: tokens up to the last one of the picture, and with it.
         """
         digest = hashlib.blake2b(picture, digest_size=12)
         digest.update(array("I", ids[:n_before]).tobytes())
-        tail = array("I", ids[n_before : n_before + MOST_COMPARED])
-        number = self._numbers.setdefault(digest.digest(), len(self.lengths))
-        most = len(ids) - 1
-        if number == len(self.lengths):
-            self._tails.append(tail.tobytes())
-            self.lengths.append(most)
-        else:
-            known = array("I", self._tails[number])
-            n = n_common(known, tail)
-            self._tails[number] = known[:n].tobytes()
-            self.lengths[number] = min(self.lengths[number], most, n_before + n)
-        return number
+        whole = self._add(digest.digest(), None, ids, n_before)
+        digest.update(sample)
+        return self._add(digest.digest(), whole, ids, n_before)
 
     def alone(self) -> int:
-        """Return the number of a group that nothing else is in."""
-        self._tails.append(b"")
-        self.lengths.append(0)
-        return len(self.lengths) - 1
+        """Return a number that nothing else has."""
+        return self._new(0, b"", None)
+
+    def groups(self, numbers: Iterable[int]) -> list["Group"]:
+        """Return the group of each of some requests, by what `add` returned."""
+        by_sample = array("Q", bytes(8 * len(self._sizes)))
+        for number, whole in enumerate(self._within):
+            if number != whole:
+                by_sample[whole] += (self._sizes[number] - 1) * self._lengths[number]
+        found = []
+        for number in numbers:
+            whole = self._within[number]
+            if (self._sizes[whole] - 1) * self._lengths[whole] >= by_sample[whole]:
+                number = whole
+            found.append(Group(number, self._lengths[number]))
+        return found
+
+    def _add(self, key: bytes, whole: int | None, ids: Sequence[int], n_before: int) -> int:
+        number = self._numbers.setdefault(key, len(self._sizes))
+        tail = array("I", ids[n_before : n_before + MOST_COMPARED])
+        most = len(ids) - 1
+        if number == len(self._sizes):
+            return self._new(most, tail.tobytes(), whole)
+        known = array("I", self._tails[number])
+        n = n_common(known, tail)
+        self._sizes[number] += 1
+        self._tails[number] = known[:n].tobytes()
+        self._lengths[number] = min(self._lengths[number], most, n_before + n)
+        return number
+
+    def _new(self, length: int, tail: bytes, whole: int | None) -> int:
+        number = len(self._sizes)
+        self._sizes.append(1)
+        self._lengths.append(length)
+        self._within.append(number if whole is None else whole)
+        self._tails.append(tail)
+        return number
+
+
+class Group(NamedTuple):
+    """Requests that are read together as far as they begin alike."""
+
+    number: int
+    length: int
+    """Tokens that they begin with: fewer than any of them has."""

@@ -13,6 +13,7 @@ from vipbench.files import RawLine, parse_line, raw_lines, read_lines, sync, wri
 from vipbench.runfolder.folder import RUN_ADVICE
 from vipbench.runfolder.lines import TrialId, trial_id
 from vipbench.runfolder.plan import prompt_length
+from vipbench.runfolder.sharing import Beginnings
 from vipbench.schema import Request, Trial
 
 
@@ -29,19 +30,19 @@ class Entry(NamedTuple):
     segment: int = 0
     """As in the trial."""
     group: int = -1
-    """Number of what it has in common with others, as `Beginnings` counts; -1: not known."""
+    """What `Beginnings` calls what it has in common with others; -1: it is not known."""
 
 
 class Trials(Sequence[Trial]):
     """The trials of a run, in request order; they stay on the disk, being too many for memory."""
 
     def __init__(
-        self, path: Path, entries: Sequence[Entry], beginnings: Sequence[int] | None = None
+        self, path: Path, entries: Sequence[Entry], beginnings: Beginnings | None = None
     ) -> None:
         self.path = path
         self.entries = entries
         self.beginnings = beginnings
-        """Tokens that the requests of each group begin with; None: groups are not known."""
+        """What they have in common; None: that is not known."""
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -84,7 +85,7 @@ def write_trials(
     trials: Iterable[Trial],
     length: Callable[[Request], int] = prompt_length,
     group: Callable[[Trial, Request], int] | None = None,
-    beginnings: Sequence[int] | None = None,
+    beginnings: Beginnings | None = None,
 ) -> Trials:
     """Write `requests.jsonl`.
 
@@ -92,8 +93,8 @@ def write_trials(
         path: of the file.
         trials: of a run.
         length: measures a prompt.
-        group: numbers what a trial has in common with others; None: that is not looked for.
-        beginnings: tokens of each such group, which are known once all trials are written.
+        group: counts what a trial has in common with others; None: that is not looked for.
+        beginnings: where it is counted.
 
     Raises:
         RunError: The disk refuses.

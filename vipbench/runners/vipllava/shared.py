@@ -6,6 +6,7 @@ its beginning. In float32 the answers are those of `fast.py` reading each prompt
 
 import hashlib
 from collections.abc import Sequence
+from itertools import groupby
 from typing import NamedTuple
 
 import numpy as np
@@ -47,36 +48,60 @@ def find_beginnings(rows: Sequence[Row], image_token_id: int) -> Beginnings | No
     Rows share a beginning if it holds their picture and all that comes before it. One that shares
     none is cut where the rest is as long as the longest of the others, which is no more work.
     """
-    groups: dict[tuple[int, tuple[int, ...]], list[int]] = {}
+    pictures: dict[tuple[int, tuple[int, ...]], list[int]] = {}
     for i, row in enumerate(rows):
         if row.picture is None or image_token_id not in row.ids:
             return None
         end = len(row.ids) - row.ids[::-1].index(image_token_id)
-        groups.setdefault((row.picture, tuple(row.ids[:end])), []).append(i)
-    lengths: dict[int, int] = {}
-    for members in groups.values():
-        if len(members) > 1:
-            first, *others = (rows[i].ids for i in members)
-            n = min(n_common(first, other) for other in others)
-            lengths[members[0]] = min([n, *(len(rows[i].ids) - 1 for i in members)])
-    saved = sum(lengths[m[0]] * (len(m) - 1) for m in groups.values() if m[0] in lengths)
-    if saved < LEAST * sum(len(row.ids) for row in rows):
+        pictures.setdefault((row.picture, tuple(row.ids[:end])), []).append(i)
+    groups = [
+        group
+        for (_, before), members in pictures.items()
+        for group in _split(sorted(members, key=lambda i: rows[i].ids), rows, len(before))
+    ]
+    if sum(group.saved for group in groups) < LEAST * sum(len(row.ids) for row in rows):
         return None
-    rest = max(
-        len(rows[i].ids) - lengths[members[0]]
-        for members in groups.values()
-        if members[0] in lengths
-        for i in members
-    )
+    shared = [group for group in groups if len(group.rows) > 1]
+    rest = max(len(rows[i].ids) - group.length for group in shared for i in group.rows)
     of_row = [0] * len(rows)
     found = Beginnings(of_row, [], [])
-    for members in groups.values():
-        alone = max(1, len(rows[members[0]].ids) - rest)
-        for i in members:
+    for group in sorted(groups, key=lambda group: min(group.rows)):
+        first = min(group.rows)
+        for i in group.rows:
             of_row[i] = len(found.lengths)
-        found.first.append(members[0])
-        found.lengths.append(lengths.get(members[0], alone))
+        alone = max(1, len(rows[first].ids) - rest)
+        found.first.append(first)
+        found.lengths.append(group.length if len(group.rows) > 1 else alone)
     return found
+
+
+class _Group(NamedTuple):
+    rows: list[int]
+    length: int
+
+    @property
+    def saved(self) -> int:
+        """Tokens that need not be read again."""
+        return (len(self.rows) - 1) * self.length
+
+
+def _split(members: list[int], rows: Sequence[Row], known: int) -> list[_Group]:
+    """Group rows so that most tokens need not be read again; they are sorted by their ids.
+
+    The first `known` tokens of all are the same. Either all are one group, or those are that go on
+    with the same token, each split likewise.
+    """
+    first, last = rows[members[0]].ids, rows[members[-1]].ids
+    n = known + n_common(first[known:], last[known:])  # of all, since they are sorted
+    whole = _Group(members, min(n, min(len(rows[i].ids) for i in members) - 1))
+    if len(members) < 3:
+        return [whole]
+    parts = []
+    for _, equal in groupby(members, key=lambda i: rows[i].ids[n : n + 1]):
+        part = list(equal)
+        # Those that end here are equal, and so are one group.
+        parts += _split(part, rows, n) if len(part) < len(members) else [whole]
+    return parts if sum(part.saved for part in parts) > whole.saved else [whole]
 
 
 def count_alone(rows: Sequence[Row], sizes: ModelSizes) -> Reading:
