@@ -101,19 +101,32 @@ def count_sharing(
     _, entries = _asked(trials, segment)
     vision = arithmetic.vision(sizes)
     lengths = Counter(entry.length for entry in entries)
-    found = Counter(beginnings.groups(entry.group for entry in entries))
-    groups = {group: n for group, n in found.items() if n > 1}
-    again: Counter[int] = Counter()
-    for group, n in groups.items():
-        again[group.length] += n - 1
     n_tokens = sum(length * n for length, n in lengths.items())
     work = sum(n * (vision + arithmetic.prompt(sizes, length)) for length, n in lengths.items())
-    saved = sum(n * (vision + arithmetic.beginning(sizes, length)) for length, n in again.items())
+    by_sample = Counter(beginnings.groups(entry.group for entry in entries))
+    by_picture: Counter[tuple[int, int]] = Counter()
+    for group, n in by_sample.items():
+        by_picture[group.picture, group.length] += n
+    # From where to where tokens are not read again, and how often.
+    again: Counter[tuple[int, int]] = Counter()
+    for (_, length), n in by_picture.items():
+        again[0, length] += n - 1
+    for group, n in by_sample.items():
+        if by_picture[group.picture, group.length] > 1:
+            again[group.length, group.sample_length] += n - 1
+    saved = sum(
+        n * (arithmetic.beginning(sizes, end) - arithmetic.beginning(sizes, begin))
+        for (begin, end), n in again.items()
+    )
+    saved += vision * sum(n - 1 for n in by_picture.values())
+    several = [n for n in by_picture.values() if n > 1]
     return Sharing(
-        n_groups=len(groups),
-        n_requests=sum(groups.values()),
-        tokens=round(sum(length * n for length, n in again.items()) / max(n_tokens, 1), 4),
-        arithmetic=round(saved / max(work, 1), 4),
+        n_groups=len(several),
+        n_requests=sum(several),
+        tokens=round(sum(n * (end - begin) for (begin, end), n in again.items()) / n_tokens, 4)
+        if n_tokens
+        else 0.0,
+        arithmetic=round(saved / work, 4) if work else 0.0,
         asked=Reading(),
         read=Reading(),
     )

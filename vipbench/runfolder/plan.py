@@ -49,15 +49,13 @@ def plan_batches(
     batch takes as many as it may.
 
     Where there are `groups`, the requests of each stay together instead, in one batch where they
-    fit into one. Groups are sorted by the longest rest behind the beginning, then by the longest
-    request, since rests are padded apart from beginnings.
+    fit into one.
 
     Args:
         lengths: one a request; in tokens where the limit is one of tokens.
         limit: of a batch.
         samples: what names the sample of each request; None: each is one of its own.
-        groups: the group of each request, whose beginning is read once; None: each is read by
-            itself.
+        groups: what each request has in common with others; None: each is read by itself.
 
     Raises:
         RunError: a limit is below 1, or one request is longer than the limit of tokens.
@@ -93,57 +91,36 @@ def plan_batches(
     return [*batches, tuple(batch)] if batch else batches
 
 
-class _Batch:
-    """A batch of groups while it is filled."""
-
-    def __init__(self, limit: BatchLimit) -> None:
-        self.requests: list[int] = []
-        self._limit = limit
-        self._beginning, self._rest = 0, 0
-
-    def has_room(self, n: int, beginning: int, rest: int) -> bool:
-        """Say whether `n` more requests fit; both are padded to the longest there is."""
-        n += len(self.requests)
-        width = max(self._beginning, beginning) + max(self._rest, rest)
-        most = self._limit
-        return (most.requests is None or n <= most.requests) and (
-            most.tokens is None or n * width <= most.tokens
-        )
-
-    def add(self, request: int, beginning: int, rest: int) -> None:
-        """Take one request more."""
-        self.requests.append(request)
-        self._beginning = max(self._beginning, beginning)
-        self._rest = max(self._rest, rest)
-
-
 def _plan_groups(
     lengths: Sequence[int], limit: BatchLimit, groups: Sequence[Group]
 ) -> list[tuple[int, ...]]:
     """Cut requests into batches, those of one group in one batch where they fit into one."""
-    members: dict[Group, list[int]] = {}
+
+    def fits(n: int, width: int) -> bool:
+        return (limit.requests is None or n <= limit.requests) and (
+            limit.tokens is None or n * width <= limit.tokens
+        )
+
+    units: dict[int, list[int]] = {}
     for i, group in enumerate(groups):
-        members.setdefault(group, []).append(i)
-    units = []
-    for group, indices in members.items():
-        first = indices[0]
-        indices.sort(key=lambda i: (-lengths[i], i))
-        longest = lengths[indices[0]]
-        # What shares nothing has no rest: it may be cut wherever that suits the others.
-        beginning = group.length if len(indices) > 1 else longest
-        units.append((beginning - longest, -longest, first, beginning, indices))
-    batches, batch = [], _Batch(limit)
-    for _, _, _, beginning, indices in sorted(units, key=lambda unit: unit[:3]):
-        rest, n = lengths[indices[0]] - beginning, len(indices)
-        if not batch.has_room(n, beginning, rest) and _Batch(limit).has_room(n, beginning, rest):
-            batches.append(batch)
-            batch = _Batch(limit)
-        for i in indices:
-            if batch.requests and not batch.has_room(1, beginning, lengths[i] - beginning):
-                batches.append(batch)
-                batch = _Batch(limit)
-            batch.add(i, beginning, lengths[i] - beginning)
-    return [tuple(each.requests) for each in (*batches, batch) if each.requests]
+        units.setdefault(group.together, []).append(i)
+    for members in units.values():
+        members.sort(key=lambda i: (-lengths[i], i))
+    batches: list[tuple[int, ...]] = []
+    batch: list[int] = []
+    width = 0
+    for members in sorted(units.values(), key=lambda members: (-lengths[members[0]], members)):
+        longest, n = lengths[members[0]], len(batch) + len(members)
+        if batch and fits(len(members), longest) and not fits(n, max(width, longest)):
+            batches.append(tuple(batch))
+            batch, width = [], 0
+        for i in members:
+            if batch and not fits(len(batch) + 1, max(width, lengths[i])):
+                batches.append(tuple(batch))
+                batch, width = [], 0
+            batch.append(i)
+            width = max(width, lengths[i])
+    return [*batches, tuple(batch)] if batch else batches
 
 
 def plan_digest(plan: Iterable[Sequence[int]]) -> str:

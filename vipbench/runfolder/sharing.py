@@ -92,13 +92,23 @@ def n_common(first: Sequence[int], second: Sequence[int]) -> int:
     return next((i for i, (one, other) in pairs if one != other), min(len(first), len(second)))
 
 
-class Beginnings:
-    """Numbers what requests have in common as they come, and finds out how much that is.
+class Group(NamedTuple):
+    """What a request has in common with others that are asked together with it."""
 
-    Requests that show the same picture may be one group, which reads as far as the picture at
-    least; or those of each sample among them, which differ in style, may be one, and read further.
-    Each picture's requests are grouped in the way that saves more.
-    """
+    picture: int
+    """Number of those that show the same picture and begin alike, as far as it at least."""
+    sample: int
+    """Number of those among them that are of the same sample, which read on alike."""
+    length: int
+    """Tokens that the former begin with; of one request alone, all but one."""
+    sample_length: int
+    """Tokens that the latter begin with, at least as many."""
+    together: int
+    """Which of the two numbers is to be asked in one batch: the one by which more is saved."""
+
+
+class Beginnings:
+    """Counts what requests have in common as they come: each with its picture and its sample."""
 
     def __init__(self) -> None:
         self._numbers: dict[bytes, int] = {}
@@ -106,7 +116,7 @@ class Beginnings:
         """Tokens that the requests of a number begin with; of one request, all but one."""
         self._sizes = array("I")
         """Requests of a number."""
-        self._within = array("I")
+        self._pictures = array("I")
         """Of a sample's number, that of its picture; of a picture's, itself."""
         self._tails: list[bytes] = []
 
@@ -121,34 +131,35 @@ class Beginnings:
         """
         digest = hashlib.blake2b(picture, digest_size=12)
         digest.update(array("I", ids[:n_before]).tobytes())
-        whole = self._add(digest.digest(), None, ids, n_before)
+        number = self._add(digest.digest(), None, ids, n_before)
         digest.update(sample)
-        return self._add(digest.digest(), whole, ids, n_before)
+        return self._add(digest.digest(), number, ids, n_before)
 
     def alone(self) -> int:
         """Return a number that nothing else has."""
         return self._new(0, b"", None)
 
-    def groups(self, numbers: Iterable[int]) -> list["Group"]:
-        """Return the group of each of some requests, by what `add` returned."""
+    def groups(self, numbers: Iterable[int]) -> list[Group]:
+        """Return the groups of requests, by what `add` returned, once all are counted."""
         by_sample = array("Q", bytes(8 * len(self._sizes)))
-        for number, whole in enumerate(self._within):
-            if number != whole:
-                by_sample[whole] += (self._sizes[number] - 1) * self._lengths[number]
+        for number, picture in enumerate(self._pictures):
+            if number != picture:
+                by_sample[picture] += (self._sizes[number] - 1) * self._lengths[number]
         found = []
         for number in numbers:
-            whole = self._within[number]
-            if (self._sizes[whole] - 1) * self._lengths[whole] >= by_sample[whole]:
-                number = whole
-            found.append(Group(number, self._lengths[number]))
+            picture = self._pictures[number]
+            by_picture = (self._sizes[picture] - 1) * self._lengths[picture]
+            together = picture if by_picture >= by_sample[picture] else number
+            lengths = self._lengths[picture], self._lengths[number]
+            found.append(Group(picture, number, *lengths, together))
         return found
 
-    def _add(self, key: bytes, whole: int | None, ids: Sequence[int], n_before: int) -> int:
-        number = self._numbers.setdefault(key, len(self._sizes))
+    def _add(self, key: bytes, picture: int | None, ids: Sequence[int], n_before: int) -> int:
+        number = self._numbers.setdefault(key, len(self._lengths))
         tail = array("I", ids[n_before : n_before + MOST_COMPARED])
         most = len(ids) - 1
-        if number == len(self._sizes):
-            return self._new(most, tail.tobytes(), whole)
+        if number == len(self._lengths):
+            return self._new(most, tail.tobytes(), picture)
         known = array("I", self._tails[number])
         n = n_common(known, tail)
         self._sizes[number] += 1
@@ -156,18 +167,10 @@ class Beginnings:
         self._lengths[number] = min(self._lengths[number], most, n_before + n)
         return number
 
-    def _new(self, length: int, tail: bytes, whole: int | None) -> int:
-        number = len(self._sizes)
-        self._sizes.append(1)
+    def _new(self, length: int, tail: bytes, picture: int | None) -> int:
+        number = len(self._lengths)
         self._lengths.append(length)
-        self._within.append(number if whole is None else whole)
+        self._sizes.append(1)
+        self._pictures.append(number if picture is None else picture)
         self._tails.append(tail)
         return number
-
-
-class Group(NamedTuple):
-    """Requests that are read together as far as they begin alike."""
-
-    number: int
-    length: int
-    """Tokens that they begin with: fewer than any of them has."""

@@ -1,5 +1,6 @@
 """Keys and values with room behind them, so that a new token is written and not all copied."""
 
+import inspect
 from typing import Any
 
 import torch
@@ -44,38 +45,13 @@ class RoomyLayer(DynamicLayer):
         self._rooms = None  # what is kept lies elsewhere now
 
 
-class SharedLayer(RoomyLayer):
-    """A layer that holds beginnings, until the first tokens behind them come: then rows of its own.
+def cache_name(model: Any) -> str:
+    """Return what a language model calls its cache, as argument and in its output.
 
-    Each row is copied once, into the room that its answer grows in; what was read of the beginnings
-    is free from then on, so that the layers together hold little more than the rows.
+    `cache` from transformers 5.24 on, which warns of the other name.
     """
-
-    def __init__(
-        self, keys: torch.Tensor, values: torch.Tensor, beginning_of: torch.Tensor
-    ) -> None:
-        """Take the beginnings, each (beginnings, heads, tokens, width); `beginning_of`: (rows,)."""
-        super().__init__(keys, values)
-        self._beginning_of: torch.Tensor | None = beginning_of
-
-    def update(
-        self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Add tokens of all rows, and return all keys and values."""
-        if self._beginning_of is not None:
-            begin = self.keys.shape[-2]
-            n = begin + key_states.shape[-2] + ROOM
-            keys = _enlarge(self.keys[self._beginning_of], n)
-            values = _enlarge(self.values[self._beginning_of], n)
-            self._rooms, self._beginning_of = (keys, values), None
-            self.keys, self.values = keys[..., :begin, :], values[..., :begin, :]
-        return super().update(key_states, value_states, *args, **kwargs)
-
-
-def share(cache: Cache, beginning_of: torch.Tensor) -> None:
-    """Let each row continue one of the beginnings that a cache holds: (rows,) of their indices."""
-    for index, layer in enumerate(cache.layers):
-        cache.layers[index] = SharedLayer(layer.keys, layer.values, beginning_of)
+    arguments = inspect.signature(model.forward).parameters
+    return "cache" if "cache" in arguments else "past_key_values"
 
 
 def make_room(cache: Cache) -> None:

@@ -6,17 +6,18 @@ log-probabilities of the option letters and the first token of each answer. `ref
 same with transformers' own `generate`; in float32 the answers are equal.
 """
 
-import inspect
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
+from transformers import DynamicCache
 from transformers.cache_utils import Cache
 
-from vipbench.runners.vipllava.cache import make_room, share
+from vipbench.runners.vipllava import packed
+from vipbench.runners.vipllava.cache import cache_name, make_room
 from vipbench.runners.vipllava.net import Net, image_features
-from vipbench.runners.vipllava.shared import Beginnings
+from vipbench.runners.vipllava.shared import Tree
 from vipbench.runners.vipllava.tokens import (
     Answer,
     Finish,
@@ -48,7 +49,7 @@ def why_alone(net: Net, rows: list[Row]) -> str | None:
 
 
 def decode(
-    net: Net, rows: list[Row], pixels: torch.Tensor, beginnings: Beginnings | None = None
+    net: Net, rows: list[Row], pixels: torch.Tensor, tree: Tree | None = None
 ) -> list[Answer]:
     """Answer a batch: prefill, then decode token by token.
 
@@ -56,16 +57,13 @@ def decode(
         net: answers.
         rows: prompts; of those with the same `picture` it is read once.
         pixels: uint8 (batch, size, size, 3), one image a row.
-        beginnings: what is read once of the prompts, and all else behind it.
+        tree: what the prompts have in common; None: each is read by itself.
 
     Raises:
         RunnerError: image tokens and features do not match.
     """
-    logits, cache, seen = (
-        _prefill(net, rows, pixels)
-        if beginnings is None
-        else _read_behind(net, rows, pixels, beginnings)
-    )
+    read = _prefill(net, rows, pixels) if tree is None else _read_tree(net, rows, pixels, tree)
+    logits, cache, seen = read
     positions = torch.tensor([len(row.ids) for row in rows], device=net.device)
     make_room(cache)
     logprobs = option_logprobs(logits, rows)
@@ -148,8 +146,12 @@ class _Read(NamedTuple):
 
 def _prefill(net: Net, rows: list[Row], pixels: torch.Tensor) -> _Read:
     """Read prompts and images, each prompt by itself."""
-    embeddings, mask = _embed(net, [row.ids for row in rows], _features(net, rows, pixels))
-    last = torch.arange(len(rows), device=net.device), mask.sum(-1) - 1
+    width = max(len(row.ids) for row in rows)
+    ids = torch.tensor([row.ids + [0] * (width - len(row.ids)) for row in rows]).to(net.device)
+    lengths = torch.tensor([len(row.ids) for row in rows], device=net.device)
+    mask = torch.arange(width, device=net.device) < lengths[:, None]
+    embeddings = _embed(net, ids, mask, _features(net, rows, pixels))
+    last = torch.arange(len(rows), device=net.device), lengths - 1
     language_model = net.model.model.language_model
     with _last_layer_cut(net, last):
         output = language_model(inputs_embeds=embeddings, use_cache=True)
@@ -157,37 +159,21 @@ def _prefill(net: Net, rows: list[Row], pixels: torch.Tensor) -> _Read:
     return _Read(net.model.lm_head(output.last_hidden_state[last]), cache, mask)
 
 
-def _read_behind(net: Net, rows: list[Row], pixels: torch.Tensor, beginnings: Beginnings) -> _Read:
-    """Read beginnings and images once, then the rest of each prompt behind its beginning."""
-    language_model = net.model.model.language_model
+def _read_tree(net: Net, rows: list[Row], pixels: torch.Tensor, tree: Tree) -> _Read:
+    """Read what rows have in common once, and all else behind it."""
+    layout = packed.lay_out(net, rows, tree)
     features = _features(net, rows, pixels)
-    begun = [rows[i].ids[:n] for i, n in zip(beginnings.first, beginnings.lengths, strict=True)]
-    embeddings, held = _embed(net, begun, [features[i] for i in beginnings.first])
-    unread = torch.arange(len(begun), device=net.device), torch.zeros_like(held[:, 0], dtype=int)
-    with _last_layer_cut(net, unread):
-        output = language_model(inputs_embeds=embeddings, use_cache=True)
-    cache = getattr(output, cache_name(language_model))
-    beginning_of = torch.tensor(beginnings.of_row, device=net.device)
-    share(cache, beginning_of)
-    starts = [beginnings.lengths[number] for number in beginnings.of_row]
-    n_shown = [row.ids[:n].count(net.image_token_id) for row, n in zip(rows, starts, strict=True)]
-    embeddings, mask = _embed(
-        net,
-        [row.ids[n:] for row, n in zip(rows, starts, strict=True)],
-        [each[n:] for each, n in zip(features, n_shown, strict=True)],
-    )
-    last = torch.arange(len(rows), device=net.device), mask.sum(-1) - 1
-    seen = torch.cat([held[beginning_of], mask], -1)
-    begin = torch.tensor(starts, device=net.device)
-    with _last_layer_cut(net, last):
-        output = language_model(
-            inputs_embeds=embeddings,
-            attention_mask=seen.long(),
-            position_ids=begin[:, None] + torch.arange(mask.shape[1], device=net.device),
-            use_cache=True,
-            **{cache_name(language_model): cache},
-        )
-    return _Read(net.model.lm_head(output.last_hidden_state[last]), cache, seen)
+    shown = []
+    for piece in tree.pieces:
+        ids = rows[piece.row].ids
+        begin = ids[: piece.begin].count(net.image_token_id)
+        n = ids[piece.begin : piece.end].count(net.image_token_id)
+        shown += [features[piece.row][begin : begin + n]] if n else []
+    cache = DynamicCache()
+    last = packed.read(net, layout, _embed(net, layout.ids, layout.ids >= 0, shown), cache)
+    lengths = torch.tensor([len(row.ids) for row in rows], device=net.device)
+    seen = torch.arange(layout.rows.shape[1], device=net.device) < lengths[:, None]
+    return _Read(net.model.lm_head(last), cache, seen)
 
 
 def _features(net: Net, rows: list[Row], pixels: torch.Tensor) -> list[torch.Tensor]:
@@ -205,34 +191,17 @@ def _features(net: Net, rows: list[Row], pixels: torch.Tensor) -> list[torch.Ten
 
 
 def _embed(
-    net: Net, prompts: Sequence[Sequence[int]], features: Sequence[torch.Tensor]
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Embed prompts, each with the first of its features, as many as it has image tokens.
+    net: Net, ids: torch.Tensor, mask: torch.Tensor, features: Sequence[torch.Tensor]
+) -> torch.Tensor:
+    """Embed ids, (batch, tokens), that are no padding where `mask` says so.
 
-    Returns:
-        Embeddings (batch, tokens, width), padded on the right, and a mask (batch, tokens) that is
-        True where they are not padding.
+    `features` take the places of the image tokens, in order.
     """
-    width = max(map(len, prompts))
-    ids = torch.tensor([[*each, *[0] * (width - len(each))] for each in prompts]).to(net.device)
-    lengths = torch.tensor([len(each) for each in prompts], device=net.device)
-    mask = torch.arange(width, device=net.device) < lengths[:, None]
     image_mask = (ids == net.image_token_id) & mask
     # The image token may lie beyond the embeddings (as in checkpoints of transformers 4.37).
     embeddings = net.model.get_input_embeddings()(ids.masked_fill(image_mask, 0))
-    counts = [each.count(net.image_token_id) for each in prompts]
-    shown = torch.cat([each[:n] for each, n in zip(features, counts, strict=True)])
-    shown = shown.to(embeddings.device, embeddings.dtype)
-    return embeddings.masked_scatter(image_mask[..., None], shown), mask
-
-
-def cache_name(model: Any) -> str:
-    """Return what a language model calls its cache, as argument and in its output.
-
-    `cache` from transformers 5.24 on, which warns of the other name.
-    """
-    arguments = inspect.signature(model.forward).parameters
-    return "cache" if "cache" in arguments else "past_key_values"
+    shown = torch.cat([*features]).to(embeddings.device, embeddings.dtype)
+    return embeddings.masked_scatter(image_mask[..., None], shown)
 
 
 @contextmanager

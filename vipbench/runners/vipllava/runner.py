@@ -26,10 +26,11 @@ from vipbench.runners.vipllava.budget import find_fitting_budget
 from vipbench.runners.vipllava.loading import load, wrap
 from vipbench.runners.vipllava.model_sizes import sizes_of
 from vipbench.runners.vipllava.net import Net
+from vipbench.runners.vipllava.packed import can_pack
 from vipbench.runners.vipllava.shared import (
     count_alone,
     count_shared,
-    find_beginnings,
+    find_tree,
     number_pictures,
 )
 from vipbench.runners.vipllava.tokens import Answer, Row, encode, letter_tokens
@@ -218,10 +219,10 @@ class VipLlavaRunner:
         """Answer a batch that fits into memory, on the path that was chosen."""
         if self.path == "reference":
             return reference.generate(self.net, rows, pixels)
-        beginnings = find_beginnings(rows, self.net.image_token_id)
-        answers = fast.decode(self.net, rows, pixels, beginnings)
+        tree = find_tree(rows, self.net.image_token_id) if can_pack(self.net) else None
+        answers = fast.decode(self.net, rows, pixels, tree)
         if rows[0].picture is not None:
-            read = count_shared(rows, beginnings, self._sizes)
+            read = count_shared(rows, tree, self._sizes)
             now = Readings(asked=count_alone(rows, self._sizes), read=read)
             self.readings = self.readings.plus(now)
         return answers
