@@ -24,7 +24,7 @@ def test_run_takes_every_documented_option_in_this_order(vipbench: Vipbench) -> 
         "--extend --fresh --dry-run --show-config --log --out --help --model --name --step --base "
         "--adapter --dtype --quantize --device --prompt-format --runner --path --replay --suite "
         "--tasks --styles --data --include --limit --ids --seed --fit --seeds --metric "
-        "--max-errors --batch-size --token-budget --workers --engine --loaders --shard "
+        "--max-errors --batch-size --token-budget --workers --engine --no-share --loaders --shard "
         "--base-url --api-key-env --api-key-file --header --extra-body --system "
         "--image-format --image-detail --image-order --max-side --reasoning-tokens "
         "--reasoning-effort --concurrency --tries --timeout --deadline --price-in "

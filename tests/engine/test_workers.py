@@ -238,7 +238,7 @@ def test_what_a_worker_has_in_its_process(tmp_path: Path) -> None:
     state = WorkerState(Job(build, "it", "cpu", {"own": tmp_path}))
     assert state.info == WorkerInfo(RunnerSettings(model="it"), 24)
     batch, following = Batch(4, requests[:2]), Batch(5, requests[2:])
-    lines, n_splits = state.answer(batch, [following])
+    lines, n_splits, _ = state.answer(batch, [following])
     assert [(line.batch, line.id) for line in lines] == [(4, "q0"), (4, "q1")]
     assert n_splits == 0
     assert [line.batch for line in state.answer(following, []).lines] == [5]

@@ -35,6 +35,7 @@ from vipbench.runfolder.manifest import (
 )
 from vipbench.runfolder.name_file import Name
 from vipbench.runfolder.shard import Shard
+from vipbench.runfolder.sharing import Reading, Sharing
 from vipbench.runfolder.summary import Row, SeedRow
 from vipbench.schema import (
     ExtraMetric,
@@ -57,14 +58,15 @@ RECORDS: dict[str, type[Record]] = {
     record.__name__: record
     for record in (
         *(Manifest, Identity, Settings, PromptStyle, TaskRun, Times, CertificateRef, Shard),
-        *(Segment, Blocks, Written, EndpointFacts, Dialect, Usage, Name),
+        *(Segment, Blocks, Sharing, Reading, Written, EndpointFacts, Dialect, Usage, Name),
         *(Surround, MarkPart, Trial, Request, VisualPrompt, Region),
         *(ResponseLine, Visibility, ScoreLine, Row, SeedRow),
         *(JudgeReport, JudgeResult, Part, Agreement, Spent, Grade, Judge),
         *(ExtractorReport, ExtractorResult, Extraction),
     )
 }
-NEW = {"Segment", "Blocks", "Surround", "MarkPart", "EndpointFacts", "Dialect", "Usage"}
+NEW = {"Segment", "Blocks", "Sharing", "Reading", "Surround", "MarkPart"}
+NEW |= {"EndpointFacts", "Dialect", "Usage"}
 NEW |= {"ExtractorReport", "ExtractorResult", "Extraction", "Name"}
 """Records of version 2 that are written as a whole."""
 RESERVED: set[str] = set()
@@ -188,7 +190,7 @@ def test_the_manifest_of_version_2_has_keys_of_the_tables() -> None:
     manifest = json.loads(text)
     assert manifest.keys() <= TABLES["Manifest"].keys()
     for segment in manifest["segments"]:
-        assert segment.keys() == TABLES["Segment"].keys()
+        assert segment.keys() | Segment.SPARSE == TABLES["Segment"].keys()
     for written in manifest["files"].values():
         assert written.keys() == TABLES["Written"].keys()
 

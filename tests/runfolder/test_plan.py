@@ -7,6 +7,7 @@ import pytest
 
 from vipbench.errors import RunError
 from vipbench.runfolder.plan import BatchLimit, plan_batches, plan_digest, prompt_length
+from vipbench.runfolder.sharing import Group
 from vipbench.schema import Request
 
 
@@ -105,3 +106,17 @@ def test_prompt_length_counts_all_turns() -> None:
         max_new_tokens=1, key="k",
     )  # fmt: skip
     assert prompt_length(request) == 7
+
+
+def test_what_is_read_once_stays_in_one_batch() -> None:
+    def group(together: int) -> Group:
+        return Group(0, together, 1, 1, together)
+
+    groups = [group(number) for number in (1, 2, 1, 3, 2, 1)]
+    lengths = [5, 4, 5, 9, 4, 3]
+    assert plan_batches(lengths, BatchLimit(4), groups=groups) == [(3, 0, 2, 5), (1, 4)]
+    # Three do not fit behind the first one, but into a batch of their own.
+    assert plan_batches(lengths, BatchLimit(3), groups=groups) == [(3,), (0, 2, 5), (1, 4)]
+    # What fits into no batch is cut.
+    assert plan_batches(lengths, BatchLimit(2), groups=groups) == [(3, 0), (2, 5), (1, 4)]
+    assert plan_batches(lengths, BatchLimit(tokens=15), groups=groups) == [(3,), (0, 2, 5), (1, 4)]

@@ -6,6 +6,7 @@ to the last one that is used, causal attention, of the last layer only keys and 
 the last token of the prompt, the vocabulary once a new token.
 """
 
+from vipbench.runners.vipllava import arithmetic
 from vipbench.runners.vipllava.model_sizes import ModelSizes
 from vipbench.schema import Record
 
@@ -35,17 +36,12 @@ def count(sizes: ModelSizes, n_prompt: int, n_passes: int) -> Work:
         n_passes: times that one further token went through the language model.
     """
     n_all = n_prompt + n_passes
-    # The token at position t attends to t tokens: products with the keys, then with the values.
-    attention = 4 * sizes.layers * sizes.heads * sizes.head_width
-    prompt_pairs = n_prompt * (n_prompt + 1) // 2
-    all_pairs = n_all * (n_all + 1) // 2
-    vocabulary = 2 * sizes.width * sizes.vocabulary
-    # What the last layer makes of all tokens but the last is read by nobody.
-    unread = (n_prompt - 1) * _unread(sizes) + attention // sizes.layers * (prompt_pairs - n_prompt)
+    pairs = n_all * (n_all + 1) // 2 - n_prompt * (n_prompt + 1) // 2
+    further = arithmetic.token(sizes) + arithmetic.vocabulary(sizes)
     return Work(
-        vision=_vision(sizes),
-        prefill=n_prompt * _token(sizes) + attention * prompt_pairs - unread + vocabulary,
-        decode=n_passes * (_token(sizes) + vocabulary) + attention * (all_pairs - prompt_pairs),
+        vision=arithmetic.vision(sizes),
+        prefill=arithmetic.prompt(sizes, n_prompt),
+        decode=n_passes * further + arithmetic.attention(sizes) * pairs,
     )
 
 
@@ -56,26 +52,3 @@ def add(works: list[Work]) -> Work:
         prefill=sum(work.prefill for work in works),
         decode=sum(work.decode for work in works),
     )
-
-
-def _vision(sizes: ModelSizes) -> int:
-    """Count the vision tower and the projector, which see one image."""
-    patches = (sizes.image_size // sizes.patch_size) ** 2
-    seen = patches + 1  # the class token
-    embedding = 2 * patches * 3 * sizes.patch_size**2 * sizes.vision_width
-    layer = 2 * seen * (4 * sizes.vision_width**2 + 2 * sizes.vision_width * sizes.vision_mlp)
-    attention = 4 * seen**2 * sizes.vision_width
-    projector = 2 * patches * sizes.width * (sizes.n_features * sizes.vision_width + sizes.width)
-    return embedding + sizes.vision_layers * (layer + attention) + projector
-
-
-def _unread(sizes: ModelSizes) -> int:
-    """Count queries, output and MLP of one token in one layer."""
-    return 2 * sizes.width * (2 * sizes.heads * sizes.head_width + 3 * sizes.mlp)
-
-
-def _token(sizes: ModelSizes) -> int:
-    """Count one token on its way through the language model, without attention's own products."""
-    queries = sizes.heads * sizes.head_width
-    keys = sizes.key_value_heads * sizes.head_width
-    return 2 * sizes.layers * sizes.width * (2 * queries + 2 * keys + 3 * sizes.mlp)

@@ -52,7 +52,8 @@ HEADINGS = {
     ),
     **dict.fromkeys(("device", "path", "replay"), "What answers"),
     **dict.fromkeys(
-        ("batch_size", "token_budget", "workers", "engine", "loaders", "shard"), "How fast"
+        ("batch_size", "token_budget", "workers", "engine", "no_share", "loaders", "shard"),
+        "How fast",
     ),
     "judge": "Judge (--judge-url)",
 }

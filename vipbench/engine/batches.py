@@ -7,7 +7,7 @@ from typing import Self
 
 from vipbench.console import STDERR, Console
 from vipbench.engine.loaders import AHEAD, LoadedBatch, LoaderPool, LoadSettings
-from vipbench.images.load import PreparedRequest, load_or_error
+from vipbench.images.load import PreparedRequest, load_or_error, pixels_of
 from vipbench.runfolder.lines import ResponseLine
 from vipbench.runfolder.trials_file import Trials
 from vipbench.runners.contract import (
@@ -93,9 +93,23 @@ class BatchPipeline:
         requests = read(batch)
         if not self._with_images:
             return LoadedBatch([PreparedRequest(request, None, None) for request in requests])
+        # Drawing is pure: what looks alike is drawn once.
+        pictures = [(request.task, pixels_of(request)) for request in requests]
+        first: dict[tuple[str, str], Request] = {}
+        for picture, request in zip(pictures, requests, strict=True):
+            first.setdefault(picture, request)
+        shown = list(first.values())
         if self._loaders is not None:
-            return self._loaders.load(requests)
-        return LoadedBatch([load_or_error(request, *self._settings) for request in requests])
+            loaded = self._loaders.load(shown)
+        else:
+            loaded = LoadedBatch([load_or_error(request, *self._settings) for request in shown])
+        drawn = dict(zip(first, loaded.requests, strict=True))
+        return loaded._replace(
+            requests=[
+                drawn[picture]._replace(request=request)
+                for picture, request in zip(pictures, requests, strict=True)
+            ]
+        )
 
 
 def answer_batches(

@@ -10,6 +10,7 @@ from vipbench.errors import RunnerError
 from vipbench.images.load import Pixels, load_measured
 from vipbench.runfolder.lines import ResponseLine
 from vipbench.runfolder.manifest import Manifest
+from vipbench.runfolder.sharing import Readings
 from vipbench.runfolder.trials_file import Trials
 from vipbench.runners.contract import check_responses
 from vipbench.runners.openai.pictures import scale
@@ -25,6 +26,7 @@ class OneByOne:
 
     n_splits = 0
     n_restarts = 0
+    readings = Readings()
 
     def __init__(
         self,

@@ -7,8 +7,9 @@ from typing import Protocol
 from vipbench.console import Console
 from vipbench.engine.batches import answer_batches
 from vipbench.runfolder.lines import ResponseLine
+from vipbench.runfolder.sharing import Readings
 from vipbench.runfolder.trials_file import Trials
-from vipbench.runners.contract import Runner, splits_of
+from vipbench.runners.contract import Runner, readings_of, splits_of
 from vipbench.schema import ImageRoots
 
 
@@ -22,6 +23,10 @@ class Backend(Protocol):
     @property
     def n_restarts(self) -> int:
         """Workers that were killed and restarted."""
+
+    @property
+    def readings(self) -> Readings:
+        """What was read of prompts, where something is read once for several."""
 
     def answer(
         self,
@@ -65,6 +70,11 @@ class InProcess:
     def n_splits(self) -> int:
         """Times that the runner has split a batch in two."""
         return splits_of(self._runner)
+
+    @property
+    def readings(self) -> Readings:
+        """What the runner has read of prompts."""
+        return readings_of(self._runner)
 
     def answer(
         self,

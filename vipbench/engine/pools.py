@@ -23,6 +23,7 @@ def make_pool(
     console: Console,
     *,
     n_loaders: int = 0,
+    shares: bool = False,
 ) -> WorkerPool:
     """Choose `n` workers with a device each; none of them is started yet.
 
@@ -35,12 +36,13 @@ def make_pool(
         images: the folder below which each task's images lie, by the task's name.
         console: hears of workers that were killed, and of more workers than cores.
         n_loaders: processes of each worker that load images.
+        shares: whether what requests of a batch have in common is read once.
 
     Raises:
         RunnerError: There are fewer devices than workers.
         RunError: Ray is not installed.
     """
-    job = Job(build, name, None, images, n_loaders)
+    job = Job(build, name, None, images, n_loaders, shares)
     ahead, placement = count_ahead(n_loaders, model.device), model.placement
     if engine == "ray":
         return RayPool(

@@ -26,8 +26,15 @@ from vipbench.console import Console
 from vipbench.engine.batches import BatchPipeline, requests_of
 from vipbench.errors import RunError
 from vipbench.runfolder.lines import ResponseLine
+from vipbench.runfolder.sharing import Readings
 from vipbench.runfolder.trials_file import Trials
-from vipbench.runners.contract import RunnerSettings, settings_of, splits_of
+from vipbench.runners.contract import (
+    RunnerSettings,
+    readings_of,
+    set_sharing,
+    settings_of,
+    splits_of,
+)
 from vipbench.runners.spec import Build
 from vipbench.schema import ImageRoots, Request
 
@@ -53,6 +60,8 @@ class Job(NamedTuple):
     """The folder below which each task's images lie, by the task's name."""
     n_loaders: int = 0
     """Processes of each worker that load images; 0: a thread of the worker does."""
+    shares: bool = False
+    """Whether what requests of a batch have in common is read once."""
 
 
 class Batch(NamedTuple):
@@ -82,6 +91,8 @@ class Answers(NamedTuple):
     lines: list[ResponseLine]
     n_splits: int
     """Times that a part of the batch was split in two because it did not fit into memory."""
+    readings: Readings = Readings()
+    """What was read of its prompts, where something is read once for several."""
 
 
 Result = WorkerInfo | Answers
@@ -184,6 +195,8 @@ class WorkerPool:
         """How often a worker was restarted."""
         self.n_splits = 0
         """Batches that were split in two because they did not fit into memory."""
+        self.readings = Readings()
+        """What was read of prompts, where something is read once for several."""
         self._workers = workers
         self._console = console
         self._ahead = ahead
@@ -267,10 +280,11 @@ class WorkerPool:
             case WorkerInfo() as info:
                 self._check_weights(worker, info)
                 worker.feed(queue.take, ahead=self._ahead)
-            case Answers(lines, n_splits):
+            case Answers(lines, n_splits, readings):
                 worker.feed(queue.take, ahead=self._ahead)  # first: it need not wait for the disk
                 self._deaths.forget(worker)
                 self.n_splits += n_splits
+                self.readings = self.readings.plus(readings)
                 write(lines)
             case NotScheduled() as error:
                 if not any(other.is_scheduled for other in self._workers):
@@ -371,14 +385,19 @@ class WorkerState:
     def __init__(self, job: Job) -> None:
         """Load the model."""
         runner = self._runner = job.build(device=job.device, threads=1)
+        set_sharing(runner, shares=job.shares)
         self._pipeline = BatchPipeline(runner, job.name, job.images, n_loaders=job.n_loaders)
         self.info = WorkerInfo(settings_of(runner, job.name), runner.image_size)
 
     def answer(self, batch: Batch, following: Sequence[Batch]) -> Answers:
         """Answer a batch; the following ones are drawn and fitted meanwhile."""
-        n_splits = splits_of(self._runner)
+        n_splits, readings = splits_of(self._runner), readings_of(self._runner)
         requests = {item.number: item.requests for item in (batch, *following)}
         for number in requests:
             self._pipeline.prepare(number, requests.__getitem__)
         lines = self._pipeline.answer(batch.number, requests.__getitem__)
-        return Answers(lines, splits_of(self._runner) - n_splits)
+        return Answers(
+            lines,
+            splits_of(self._runner) - n_splits,
+            readings_of(self._runner).minus(readings),
+        )

@@ -54,6 +54,20 @@ class PreparedRequest(NamedTuple):
     error: str | None
 
 
+SHOWN = frozenset(
+    {"image", "images", "draw_sizes", "visual_prompts", "blind", "exif", "surround", "fit"}
+)
+"""Fields of a request that its pixels are made of, beside where its task's images lie."""
+
+
+def pixels_of(request: Request) -> str:
+    """Tell what a request shows: equal texts of one task are equal pixels, since drawing is pure.
+
+    Only the fields that drawing reads are in it, so that it needs no pixel.
+    """
+    return request.model_dump_json(include=set(SHOWN))
+
+
 def load_or_error(
     request: Request, images: Mapping[str, ImageRoots], size: int | None, patch_size: int | None
 ) -> PreparedRequest:

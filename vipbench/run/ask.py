@@ -25,7 +25,7 @@ from vipbench.runfolder.lines import ResponseLine
 from vipbench.runfolder.manifest import Times
 from vipbench.runfolder.name_file import write_name
 from vipbench.runfolder.trials_file import Trials, move_trials
-from vipbench.runners.contract import settings_of
+from vipbench.runners.contract import set_sharing, settings_of
 from vipbench.runners.openai.runner import OpenAiRunner
 
 
@@ -183,8 +183,10 @@ def _load_backend(
     model = prepared.model
     images = prepared.selection.images
     n_loaders = count_loaders(settings.loaders, model.device, settings.workers)
+    shares = started.manifest.all_segments[-1].sharing is not None
     if not settings.has_workers or model.build is None:
         runner = model.load(prepared.trials, budget_to_try)
+        set_sharing(runner, shares=shares)
         if isinstance(runner, OpenAiRunner):
             asking = stack.enter_context(OneByOne(runner, images, console, started.manifest))
             tried = started.todo if started.tried is None else started.tried
@@ -203,7 +205,15 @@ def _load_backend(
     n = min(settings.workers, len(started.todo))
     pool = stack.enter_context(
         make_pool(
-            settings.engine, model, build, settings.runner, n, images, console, n_loaders=n_loaders
+            settings.engine,
+            model,
+            build,
+            settings.runner,
+            n,
+            images,
+            console,
+            n_loaders=n_loaders,
+            shares=shares,
         )
     )
     return pool, pool.load().settings.token_budget

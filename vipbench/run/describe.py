@@ -16,6 +16,7 @@ from vipbench.run.settings import RunSettings
 from vipbench.runfolder import manifest as manifests
 from vipbench.runfolder.manifest import FORMAT, IMPORTED, Manifest, TaskRun, Times
 from vipbench.runfolder.plan import BatchLimit, plan_digest
+from vipbench.runfolder.sharing import Readings, Sharing
 from vipbench.schema import ImageRoots, TaskSpec
 from vipbench.scoring.scorers import suitable_rule
 from vipbench.trials.selection import Selection
@@ -25,7 +26,11 @@ TRAINER_STATE = "trainer_state.json"
 
 
 def new_manifest(
-    prepared: Prepared, settings: RunSettings, limit: BatchLimit, plan: Sequence[Sequence[int]]
+    prepared: Prepared,
+    settings: RunSettings,
+    limit: BatchLimit,
+    plan: Sequence[Sequence[int]],
+    sharing: Sharing | None = None,
 ) -> Manifest:
     """Describe a run before its first answer."""
     commit, dirty = environment.checkout()
@@ -56,6 +61,7 @@ def new_manifest(
         blocks=settings.blocks,
         n_batches=len(plan),
         plan_digest=plan_digest(plan),
+        sharing=sharing,
         shard=settings.shard,
         workers=settings.workers,
         engine=settings.engine,
@@ -190,6 +196,7 @@ def add_times(manifest: Manifest, spent: Times, backend: Backend | None) -> Mani
     if isinstance(backend, OneByOne):
         manifest = backend.noted(manifest)
     n_restarts, n_splits = (backend.n_restarts, backend.n_splits) if backend else (0, 0)
+    manifest = manifest.with_readings(backend.readings if backend else Readings())
     return manifest.model_copy(
         update={
             "times": Times.model_validate(times),

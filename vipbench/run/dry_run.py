@@ -12,8 +12,9 @@ from vipbench.errors import RunError
 from vipbench.run.claim import run_folder, with_shard_folder
 from vipbench.run.extend import check_addition, is_part
 from vipbench.run.prepare import Prepared, prepare
-from vipbench.run.resume import check_same_run, own_batches, plan_trials
+from vipbench.run.resume import check_same_run, own_batches
 from vipbench.run.settings import RunSettings
+from vipbench.run.share import plan_shared, plan_trials
 from vipbench.runfolder import answers_file
 from vipbench.runfolder import manifest as manifests
 from vipbench.runfolder.bound import TABLES
@@ -91,9 +92,22 @@ def _left(folder: Path, prepared: Prepared, settings: RunSettings) -> set[TrialI
     if previous is not None and (settings.extend or previous.segments):
         names = {entry.name for entry in prepared.trials.entries if entry.key is not None}
     else:
-        limit = previous.batch_limit if previous else prepared.limit
-        blocks = previous.blocks if previous else None
-        plan = plan_trials(prepared.trials, limit, blocks=blocks, seed=settings.seed)
+        if previous is None:
+            plan = plan_shared(
+                prepared.trials,
+                prepared.limit,
+                prepared.sizes,
+                blocks=settings.blocks,
+                seed=settings.seed,
+            ).batches
+        else:
+            plan = plan_trials(
+                prepared.trials,
+                previous.batch_limit,
+                shares=previous.sharing is not None,
+                blocks=previous.blocks,
+                seed=settings.seed,
+            )
         names = {
             prepared.trials.entries[index].name
             for batch in own_batches(settings.shard, plan)

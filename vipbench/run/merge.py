@@ -28,6 +28,7 @@ from vipbench.runfolder.manifest import FORMAT, Manifest, Times
 from vipbench.runfolder.name_file import read_name, write_name
 from vipbench.runfolder.opened import open_run
 from vipbench.runfolder.plan import plan_digest
+from vipbench.runfolder.sharing import Readings, Sharing
 from vipbench.runfolder.trials_file import Trials
 
 SHOWN_BATCHES = 8
@@ -246,6 +247,7 @@ def _merged(shards: Sequence[Manifest], what: str) -> Manifest:
             "answered_by": _answered_by(shards),
             "dialect": _dialect(shards),
             "usage": _usage(shards),
+            "sharing": first.sharing if what == "runs" else _sharing(shards),
             "peak_memory_mib": max(each.peak_memory_mib for each in shards),
         }
     )
@@ -271,6 +273,15 @@ def _usage(shards: Sequence[Manifest]) -> Usage | None:
     """Add up what calls have taken; None where no endpoint was asked."""
     known = [each.usage for each in shards if each.usage is not None]
     return functools.reduce(Usage.plus, known) if known else None
+
+
+def _sharing(shards: Sequence[Manifest]) -> Sharing | None:
+    """Add up what the shards have read; all share the same, since they have one plan."""
+    known = [each.sharing for each in shards if each.sharing is not None]
+    if not known:
+        return None
+    readings = [Readings(asked=each.asked, read=each.read) for each in known[1:]]
+    return functools.reduce(Sharing.plus, readings, known[0])
 
 
 def _total(times: Sequence[Times]) -> Times:

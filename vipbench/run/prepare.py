@@ -14,8 +14,10 @@ from vipbench.engine.ray_actors import import_ray
 from vipbench.errors import RunError, RunnerError, TooManyErrors
 from vipbench.run.extend import Earlier, earlier_run, joined
 from vipbench.run.settings import RunSettings
+from vipbench.run.share import grouping
 from vipbench.runfolder.manifest import Identity
 from vipbench.runfolder.plan import BatchLimit, prompt_length
+from vipbench.runfolder.sharing import Beginnings
 from vipbench.runfolder.trials_file import Trials, write_trials
 from vipbench.runners.registry import find_spec
 from vipbench.runners.spec import (
@@ -26,6 +28,7 @@ from vipbench.runners.spec import (
     RunnerSpec,
     Sizing,
 )
+from vipbench.runners.vipllava.model_sizes import ModelSizes
 from vipbench.schema import Trial
 from vipbench.trials.make import TaskFacts, make_trials
 from vipbench.trials.selection import Selection, select
@@ -43,6 +46,8 @@ class Prepared(NamedTuple):
     facts: dict[str, TaskFacts]
     limit: BatchLimit
     """Of batches, unless the run was begun with another."""
+    sizes: ModelSizes | None
+    """Of a model that reads once what requests have in common; None: it does not."""
     identity: Identity
     earlier: Earlier | None
     """The run that is extended, or was."""
@@ -89,9 +94,15 @@ def prepare(settings: RunSettings, draft: Path, console: Console) -> Prepared:
     _check_budget(settings, sizing)
     _check_batches(settings, spec)
 
+    shared, beginnings = sizing.shared if sizing else None, Beginnings()
+
     def keep(made: Iterator[Trial]) -> Trials:
         placed = made if earlier is None else earlier.placed(made)
-        return write_trials(draft, placed, length=sizing.count if sizing else prompt_length)
+        length = sizing.count if sizing else prompt_length
+        if shared is None:
+            return write_trials(draft, placed, length)
+        group = grouping(shared, selection.images, beginnings)
+        return write_trials(draft, placed, length, group, beginnings)
 
     trials, facts = make_trials(
         selection,
@@ -124,6 +135,7 @@ def prepare(settings: RunSettings, draft: Path, console: Console) -> Prepared:
         trials=trials,
         facts=facts,
         limit=_batch_limit(settings, spec, trials, sizing.budget if sizing else None),
+        sizes=shared.sizes if shared and not settings.no_share else None,
         identity=_identity(settings, selection, model, facts),
         earlier=earlier,
         notes=(*selection.notes, *data_notes, *model.notes),

@@ -11,6 +11,7 @@ from vipbench.run.describe import new_manifest
 from vipbench.run.extend import added, check_addition, is_part
 from vipbench.run.prepare import Prepared, is_limit_given
 from vipbench.run.settings import RunSettings
+from vipbench.run.share import plan_shared, plan_trials
 from vipbench.runfolder import answers_file, bound
 from vipbench.runfolder import manifest as manifests
 from vipbench.runfolder.answers_file import resume_responses
@@ -24,13 +25,12 @@ from vipbench.runfolder.folder import (
     SCORES,
     SUMMARY,
 )
-from vipbench.runfolder.manifest import FORMAT, Blocks, Manifest, Segment
+from vipbench.runfolder.manifest import FORMAT, Manifest, Segment
 from vipbench.runfolder.name_file import write_name
-from vipbench.runfolder.plan import BatchLimit, plan_batches, plan_digest
+from vipbench.runfolder.plan import BatchLimit, plan_digest
 from vipbench.runfolder.shard import Shard
 from vipbench.runfolder.trials_file import Trials
 from vipbench.schema import AnswerPath
-from vipbench.trials.blocks import cut
 
 
 class Started(NamedTuple):
@@ -138,9 +138,13 @@ def _planned_before(
             own = range(len(plan), len(plan) + segment.n_batches)
             batches = [written[number].indices for number in own if number in written]
         else:
-            blocks = manifest.blocks if index == 0 else None
             batches = plan_trials(
-                trials, segment.batch_limit, index, blocks=blocks, seed=manifest.identity.seed
+                trials,
+                segment.batch_limit,
+                index,
+                shares=segment.sharing is not None,
+                blocks=manifest.blocks if index == 0 else None,
+                seed=manifest.identity.seed,
             )
         if segment.plan_digest != segment_digest(trials, batches, index):
             raise RunError(
@@ -187,7 +191,7 @@ def _extended(
     trials, segments = prepared.trials, manifest.all_segments
     index = len(segments)
     before = _planned_before(folder, manifest, trials, index)
-    plan = plan_trials(trials, limit, index)
+    plan, sharing = plan_shared(trials, limit, prepared.sizes, index)
     described = new_manifest(prepared, settings, limit, plan)
     old_tasks = manifest.identity.styles
     own = [entry for entry in trials.entries if entry.segment == index]
@@ -208,6 +212,7 @@ def _extended(
         device=described.device,
         versions=described.versions,
         started=described.started,
+        sharing=sharing,
     )
     what = ", ".join(segment.added) or "nothing"
     n_before = sum(map(len, before))
@@ -242,8 +247,10 @@ def _made_anew(folder: Path, settings: RunSettings) -> tuple[str, ...]:
 
 def plan_run(folder: Path, prepared: Prepared, settings: RunSettings, limit: BatchLimit) -> Started:
     """Plan all of a new run, with batches of at most `limit`."""
-    plan = plan_trials(prepared.trials, limit, blocks=settings.blocks, seed=settings.seed)
-    manifest = new_manifest(prepared, settings, limit, plan)
+    plan, sharing = plan_shared(
+        prepared.trials, limit, prepared.sizes, blocks=settings.blocks, seed=settings.seed
+    )
+    manifest = new_manifest(prepared, settings, limit, plan, sharing)
     return Started(folder, manifest, plan, list(own_batches(settings.shard, plan)), is_new=True)
 
 
@@ -254,57 +261,6 @@ def plan_again(
     if started.manifest.segments:
         return _extended(prepared, settings, limit)
     return plan_run(started.folder, prepared, settings, limit)
-
-
-def plan_trials(
-    trials: Trials,
-    limit: BatchLimit,
-    segment: int = 0,
-    *,
-    blocks: Blocks | None = None,
-    seed: int = 0,
-) -> list[tuple[int, ...]]:
-    """Return the indices in `trials` that each batch of a segment holds.
-
-    Where it is asked in `blocks`, no batch holds samples of two blocks or of two styles: then any
-    of them may be left out, and the others are still what they were.
-    """
-    asked = [
-        i
-        for i, entry in enumerate(trials.entries)
-        if entry.key is not None and entry.segment == segment
-    ]
-    parts = [asked] if blocks is None else _parts(trials, asked, blocks, seed)
-    plan: list[tuple[int, ...]] = []
-    for part in parts:
-        entries = [trials.entries[i] for i in part]
-        samples = [(entry.name.task, entry.name.id) for entry in entries]
-        batches = plan_batches([entry.length for entry in entries], limit, samples)
-        plan += [tuple(part[i] for i in batch) for batch in batches]
-    return plan
-
-
-def _parts(trials: Trials, asked: Sequence[int], blocks: Blocks, seed: int) -> list[list[int]]:
-    """Split trials by block, then by task and style, in the order of the run."""
-    parts: dict[tuple[int, str, str], list[int]] = {}
-    block_of = blocks_of(trials, blocks, seed)
-    for i in asked:
-        name = trials.entries[i].name
-        parts.setdefault((block_of[name.task, name.id], name.task, name.style), []).append(i)
-    return [parts[key] for key in sorted(parts, key=lambda key: key[0])]
-
-
-def blocks_of(trials: Trials, blocks: Blocks, seed: int) -> dict[tuple[str, str], int]:
-    """Return the block that each sample of each task is asked in, by task and id."""
-    ids: dict[str, dict[str, None]] = {}
-    for entry in trials.entries:
-        ids.setdefault(entry.name.task, {}).setdefault(entry.name.id)
-    return {
-        (task, id_): number
-        for task, known in ids.items()
-        for number, block in enumerate(cut(list(known), seed, blocks))
-        for id_ in block
-    }
 
 
 def own_batches(shard: Shard | None, plan: Sequence[object]) -> range:
@@ -357,6 +313,11 @@ def _say_changes(
         console.say(
             f"{folder}: keeps the batches of {limit} of its first start, not "
             f"{prepared.limit}, so that the answers are those of an uninterrupted run"
+        )
+    if settings.no_share and manifest.all_segments[-1].sharing is not None:
+        console.say(
+            f"{folder}: reads beginnings once as at its first start, in spite of --no-share, so "
+            "that the answers are those of an uninterrupted run"
         )
     versions = environment.versions(prepared.model.packages)
     changed = [

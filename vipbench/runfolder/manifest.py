@@ -18,6 +18,7 @@ from vipbench.runfolder.endpoint_use import EndpointFacts, Usage
 from vipbench.runfolder.folder import MANIFEST, RUN_ADVICE, check_run
 from vipbench.runfolder.plan import BatchLimit
 from vipbench.runfolder.shard import Shard
+from vipbench.runfolder.sharing import Readings, Sharing
 from vipbench.schema import (
     NO_CONTROLS,
     AnswerPath,
@@ -31,6 +32,7 @@ from vipbench.schema import (
     Record,
     Replay,
     Rule,
+    SparseRecord,
     Trial,
 )
 
@@ -40,9 +42,19 @@ CERTIFICATES = Path("results/certificates")
 """Where numerics certificates lie, below the working directory: `<settings digest>.json`."""
 PROMPT_NOTE = "prompt: "
 """How a note begins that says what of a checkpoint contradicts the prompts it was asked in."""
-RARE_KEYS = ("state", "blocks", "segments", "answered_by", "dialect", "usage", "variables")
+RARE_KEYS = (
+    "state",
+    "blocks",
+    "segments",
+    "sharing",
+    "answered_by",
+    "dialect",
+    "usage",
+    "variables",
+)
 """Keys of a manifest that are written only where they say something: that a run was stopped early,
-is asked in blocks or was extended, what an endpoint did, or which variables were used."""
+is asked in blocks or was extended, what was read once, what an endpoint did, or which variables
+were used."""
 Added = Literal["styles", "tasks", "samples"]
 """What a run can be extended by."""
 IMPORTED = "imported"
@@ -185,8 +197,10 @@ class Written(Record):
     """Of these bytes."""
 
 
-class Segment(Record):
+class Segment(SparseRecord):
     """One part of a run that was asked together."""
+
+    SPARSE = frozenset({"sharing"})
 
     identity: str
     """Digest of the run's identity up to and with this segment."""
@@ -205,6 +219,8 @@ class Segment(Record):
     started: str
     finished: str | None = None
     """None while answers are missing."""
+    sharing: Sharing | None = None
+    """What is read once for several of its requests; None: each prompt is read by itself."""
 
     @property
     def batch_limit(self) -> BatchLimit:
@@ -280,6 +296,8 @@ class Manifest(Record):
     """Most tokens of prompts in a batch, images and padding included; None: any number."""
     n_batches: int = 0
     plan_digest: str
+    sharing: Sharing | None = None
+    """What is read once for several requests; None: each prompt is read by itself."""
     shard: Shard | None = None
     """Which of the batches were asked; such a run has no scores. None: all."""
     n_shards: int = 1
@@ -337,6 +355,7 @@ class Manifest(Record):
             versions=self.versions,
             started=self.started,
             finished=self.finished,
+            sharing=self.sharing,
         )
         return self.segments or (first,)
 
@@ -345,6 +364,17 @@ class Manifest(Record):
         *earlier, last = self.segments or (None,)
         segments = () if last is None else (*earlier, last.model_copy(update={"finished": when}))
         return self.model_copy(update={"finished": when, "segments": segments})
+
+    def with_readings(self, readings: Readings) -> "Manifest":
+        """Add what a start has read, where the segment that was asked shares anything."""
+        *earlier, last = self.all_segments
+        if last.sharing is None:
+            return self
+        sharing = last.sharing.plus(readings)
+        if not self.segments:
+            return self.model_copy(update={"sharing": sharing})
+        last = last.model_copy(update={"sharing": sharing})
+        return self.model_copy(update={"segments": (*earlier, last)})
 
     @property
     def prompt_notes(self) -> tuple[str, ...]:

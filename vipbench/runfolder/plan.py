@@ -10,6 +10,7 @@ from collections.abc import Hashable, Iterable, Sequence
 from typing import NamedTuple
 
 from vipbench.errors import RunError
+from vipbench.runfolder.sharing import Group
 from vipbench.schema import Request
 
 
@@ -38,6 +39,7 @@ def plan_batches(
     lengths: Sequence[int],
     limit: BatchLimit,
     samples: Sequence[tuple[Hashable, ...]] | None = None,
+    groups: Sequence[Group] | None = None,
 ) -> list[tuple[int, ...]]:
     """Cut requests into batches of similar length; every index is in exactly one batch.
 
@@ -46,10 +48,14 @@ def plan_batches(
     memory shows at once, and the last batches, with which several workers end, are short ones. Each
     batch takes as many as it may.
 
+    Where there are `groups`, the requests of each stay together instead, in one batch where they
+    fit into one.
+
     Args:
         lengths: one a request; in tokens where the limit is one of tokens.
         limit: of a batch.
         samples: what names the sample of each request; None: each is one of its own.
+        groups: what each request has in common with others; None: each is read by itself.
 
     Raises:
         RunError: a limit is below 1, or one request is longer than the limit of tokens.
@@ -70,6 +76,8 @@ def plan_batches(
             f"--token-budget {limit.tokens}: is below the {lengths[i]} tokens of one request{which}"
             " · expected at least that many · give a larger budget, or leave it out"
         )
+    if groups is not None:
+        return _plan_groups(lengths, limit, groups)
     batches: list[tuple[int, ...]] = []
     batch: list[int] = []
     width = 0
@@ -80,6 +88,38 @@ def plan_batches(
             batches.append(tuple(batch))
             batch, width = [], lengths[i]
         batch.append(i)
+    return [*batches, tuple(batch)] if batch else batches
+
+
+def _plan_groups(
+    lengths: Sequence[int], limit: BatchLimit, groups: Sequence[Group]
+) -> list[tuple[int, ...]]:
+    """Cut requests into batches, those of one group in one batch where they fit into one."""
+
+    def fits(n: int, width: int) -> bool:
+        return (limit.requests is None or n <= limit.requests) and (
+            limit.tokens is None or n * width <= limit.tokens
+        )
+
+    units: dict[int, list[int]] = {}
+    for i, group in enumerate(groups):
+        units.setdefault(group.together, []).append(i)
+    for members in units.values():
+        members.sort(key=lambda i: (-lengths[i], i))
+    batches: list[tuple[int, ...]] = []
+    batch: list[int] = []
+    width = 0
+    for members in sorted(units.values(), key=lambda members: (-lengths[members[0]], members)):
+        longest, n = lengths[members[0]], len(batch) + len(members)
+        if batch and fits(len(members), longest) and not fits(n, max(width, longest)):
+            batches.append(tuple(batch))
+            batch, width = [], 0
+        for i in members:
+            if batch and not fits(len(batch) + 1, max(width, lengths[i])):
+                batches.append(tuple(batch))
+                batch, width = [], 0
+            batch.append(i)
+            width = max(width, lengths[i])
     return [*batches, tuple(batch)] if batch else batches
 
 

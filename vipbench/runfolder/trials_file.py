@@ -13,6 +13,7 @@ from vipbench.files import RawLine, parse_line, raw_lines, read_lines, sync, wri
 from vipbench.runfolder.folder import RUN_ADVICE
 from vipbench.runfolder.lines import TrialId, trial_id
 from vipbench.runfolder.plan import prompt_length
+from vipbench.runfolder.sharing import Beginnings
 from vipbench.schema import Request, Trial
 
 
@@ -28,14 +29,20 @@ class Entry(NamedTuple):
     """Byte at which the line begins."""
     segment: int = 0
     """As in the trial."""
+    group: int = -1
+    """What `Beginnings` calls what it has in common with others; -1: it is not known."""
 
 
 class Trials(Sequence[Trial]):
     """The trials of a run, in request order; they stay on the disk, being too many for memory."""
 
-    def __init__(self, path: Path, entries: Sequence[Entry]) -> None:
+    def __init__(
+        self, path: Path, entries: Sequence[Entry], beginnings: Beginnings | None = None
+    ) -> None:
         self.path = path
         self.entries = entries
+        self.beginnings = beginnings
+        """What they have in common; None: that is not known."""
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -74,9 +81,24 @@ class Trials(Sequence[Trial]):
 
 
 def write_trials(
-    path: Path, trials: Iterable[Trial], length: Callable[[Request], int] = prompt_length
+    path: Path,
+    trials: Iterable[Trial],
+    length: Callable[[Request], int] = prompt_length,
+    group: Callable[[Trial, Request], int] | None = None,
+    beginnings: Beginnings | None = None,
 ) -> Trials:
-    """Write `requests.jsonl`; RunError where the disk refuses."""
+    """Write `requests.jsonl`.
+
+    Args:
+        path: of the file.
+        trials: of a run.
+        length: measures a prompt.
+        group: counts what a trial has in common with others; None: that is not looked for.
+        beginnings: where it is counted.
+
+    Raises:
+        RunError: The disk refuses.
+    """
     entries: list[Entry] = []
     offset = 0
     try:
@@ -85,12 +107,15 @@ def write_trials(
             for trial in trials:
                 line = trial.model_dump_json().encode() + b"\n"
                 file.write(line)
-                entries.append(_entry(trial, offset, length))
+                entry = _entry(trial, offset, length)
+                if group is not None and trial.request is not None:
+                    entry = entry._replace(group=group(trial, trial.request))
+                entries.append(entry)
                 offset += len(line)
             sync(file)
     except OSError as error:
         raise write_error(path, error, RUN_ADVICE) from error
-    return Trials(path, entries)
+    return Trials(path, entries, beginnings)
 
 
 def move_trials(trials: Trials, path: Path) -> Trials:
@@ -99,7 +124,7 @@ def move_trials(trials: Trials, path: Path) -> Trials:
         trials.path.replace(path)
     except OSError as error:
         raise write_error(path, error, RUN_ADVICE) from error
-    return Trials(path, trials.entries)
+    return Trials(path, trials.entries, trials.beginnings)
 
 
 def open_trials(path: Path, length: Callable[[Request], int] = prompt_length) -> Trials:

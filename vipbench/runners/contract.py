@@ -7,6 +7,7 @@ import numpy as np
 
 from vipbench.digests import digest
 from vipbench.errors import RunnerError
+from vipbench.runfolder.sharing import Readings
 from vipbench.schema import PromptFormat, Record, Request, Response
 
 
@@ -42,8 +43,9 @@ class Runner(Protocol):
     """What every runner has.
 
     Optional: `reads_images`, `several_images` (whether a request may show several images),
-    `patch_size`, `settings`, and `n_splits`, how many batches were split in two because they did
-    not fit into memory.
+    `patch_size`, `settings`, `n_splits`, how many batches were split in two because they did not
+    fit into memory, and, of one that reads once what requests of a batch have in common, `shares`,
+    which is set to say whether it does, and `readings`, what it has read so far.
     """
 
     @property
@@ -114,6 +116,18 @@ def splits_of(runner: Runner) -> int:
     """How many batches a runner has split in two so far; 0 where it does not tell."""
     n = getattr(runner, "n_splits", 0)
     return n if isinstance(n, int) else 0
+
+
+def set_sharing(runner: Runner, *, shares: bool) -> None:
+    """Tell a runner whether to read once what requests of a batch have in common, if it can."""
+    if isinstance(getattr(runner, "shares", None), bool):
+        runner.shares = shares  # type: ignore[attr-defined]
+
+
+def readings_of(runner: Runner) -> Readings:
+    """What a runner has read so far; nothing where it does not tell."""
+    readings = getattr(runner, "readings", None)
+    return readings if isinstance(readings, Readings) else Readings()
 
 
 def check_responses(

@@ -106,6 +106,18 @@ class Sizing(NamedTuple):
     """What the chat template does otherwise than the prompt format that is taken."""
     against_config: tuple[str, ...] = ()
     """What of the tokenizer does not go with the config."""
+    shared: "Shared | None" = None
+    """How to find what prompts have in common; None: it reads each by itself."""
+
+
+class Shared(NamedTuple):
+    """What a runner needs that reads pictures and beginnings of prompts once."""
+
+    split: Callable[[Request], tuple[list[int], int] | None]
+    """Return the ids of a prompt, and how many of them come before what follows the picture; None:
+    it is too long to be asked."""
+    sizes: ModelSizes
+    """By which arithmetic is counted."""
 
 
 class Outlined(NamedTuple):

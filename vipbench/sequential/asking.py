@@ -16,9 +16,10 @@ from vipbench.errors import RunError
 from vipbench.run.ask import Answering, load
 from vipbench.run.claim import claimed
 from vipbench.run.prepare import Prepared, prepare
-from vipbench.run.resume import Started, blocks_of, resume
+from vipbench.run.resume import Started, resume
 from vipbench.run.score import Results, finish
 from vipbench.run.settings import RunSettings
+from vipbench.run.share import blocks_of
 from vipbench.runfolder import manifest as manifests
 from vipbench.runfolder.answers_file import Answered
 from vipbench.runfolder.bound import TABLES

@@ -1,5 +1,6 @@
 """Keys and values with room behind them, so that a new token is written and not all copied."""
 
+import inspect
 from typing import Any
 
 import torch
@@ -42,6 +43,15 @@ class RoomyLayer(DynamicLayer):
         """Keep some rows."""
         super().batch_select_indices(indices)
         self._rooms = None  # what is kept lies elsewhere now
+
+
+def cache_name(model: Any) -> str:
+    """Return what a language model calls its cache, as argument and in its output.
+
+    `cache` from transformers 5.24 on, which warns of the other name.
+    """
+    arguments = inspect.signature(model.forward).parameters
+    return "cache" if "cache" in arguments else "past_key_values"
 
 
 def make_room(cache: Cache) -> None:

@@ -6,16 +6,18 @@ log-probabilities of the option letters and the first token of each answer. `ref
 same with transformers' own `generate`; in float32 the answers are equal.
 """
 
-import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
+from transformers import DynamicCache
 from transformers.cache_utils import Cache
 
-from vipbench.runners.vipllava.cache import make_room
+from vipbench.runners.vipllava import packed
+from vipbench.runners.vipllava.cache import cache_name, make_room
 from vipbench.runners.vipllava.net import Net, image_features
+from vipbench.runners.vipllava.shared import Tree
 from vipbench.runners.vipllava.tokens import (
     Answer,
     Finish,
@@ -46,22 +48,25 @@ def why_alone(net: Net, rows: list[Row]) -> str | None:
     return None
 
 
-def decode(net: Net, rows: list[Row], pixels: torch.Tensor) -> list[Answer]:
-    """Answer a batch: prefill once, then decode token by token.
+def decode(
+    net: Net, rows: list[Row], pixels: torch.Tensor, tree: Tree | None = None
+) -> list[Answer]:
+    """Answer a batch: prefill, then decode token by token.
 
-    `pixels` are uint8 (batch, size, size, 3), one image a row.
+    Args:
+        net: answers.
+        rows: prompts; of those with the same `picture` it is read once.
+        pixels: uint8 (batch, size, size, 3), one image a row.
+        tree: what the prompts have in common; None: each is read by itself.
 
     Raises:
         RunnerError: image tokens and features do not match.
     """
-    lengths = torch.tensor([len(row.ids) for row in rows], device=net.device)
-    logits, cache = _prefill(net, rows, pixels, lengths)
+    read = _prefill(net, rows, pixels) if tree is None else _read_tree(net, rows, pixels, tree)
+    logits, cache, seen = read
+    positions = torch.tensor([len(row.ids) for row in rows], device=net.device)
     make_room(cache)
     logprobs = option_logprobs(logits, rows)
-    width = max(len(row.ids) for row in rows)
-    # True where the cache holds a token of the row; what is padding stays a hole in it.
-    seen = torch.arange(width, device=net.device) < lengths[:, None]
-    positions = lengths
     padded = not bool(seen.all())
     drafts = [_Draft(row) for row in rows]
     batch = drafts  # those that are still in the tensors
@@ -129,40 +134,74 @@ def _choose(batch: list[_Draft], logits: torch.Tensor, end_ids: frozenset[int]) 
     return chosen
 
 
-def _prefill(
-    net: Net, rows: list[Row], pixels: torch.Tensor, lengths: torch.Tensor
-) -> tuple[torch.Tensor, Cache]:
-    """Read prompts and images; return logits after each row's last token, and the cache.
+class _Read(NamedTuple):
+    """Prompts that were read."""
 
-    `lengths` are those of the prompts, (batch,), on the model's device.
-    """
-    model = net.model
+    logits: torch.Tensor
+    """(batch, vocabulary), behind each row's last token."""
+    cache: Cache
+    seen: torch.Tensor
+    """(batch, tokens), True where the cache holds a token of the row; padding is a hole in it."""
+
+
+def _prefill(net: Net, rows: list[Row], pixels: torch.Tensor) -> _Read:
+    """Read prompts and images, each prompt by itself."""
     width = max(len(row.ids) for row in rows)
-    ids = torch.tensor([row.ids + [0] * (width - len(row.ids)) for row in rows])
-    ids = ids.to(model.device)
-    image_mask = (ids == net.image_token_id) & (
-        torch.arange(width, device=model.device) < lengths[:, None]
-    )
-    features = image_features(net, pixels, image_mask)
-    # The image token may lie beyond the embeddings (as in checkpoints of transformers 4.37).
-    embeddings = model.get_input_embeddings()(ids.masked_fill(image_mask, 0))
-    features = features.to(embeddings.device, embeddings.dtype)
-    embeddings = embeddings.masked_scatter(image_mask[..., None], features)
-    last = torch.arange(len(rows), device=model.device), lengths - 1
+    ids = torch.tensor([row.ids + [0] * (width - len(row.ids)) for row in rows]).to(net.device)
+    lengths = torch.tensor([len(row.ids) for row in rows], device=net.device)
+    mask = torch.arange(width, device=net.device) < lengths[:, None]
+    embeddings = _embed(net, ids, mask, _features(net, rows, pixels))
+    last = torch.arange(len(rows), device=net.device), lengths - 1
+    language_model = net.model.model.language_model
     with _last_layer_cut(net, last):
-        output = model.model.language_model(inputs_embeds=embeddings, use_cache=True)
-    return model.lm_head(output.last_hidden_state[last]), getattr(
-        output, cache_name(model.model.language_model)
-    )
+        output = language_model(inputs_embeds=embeddings, use_cache=True)
+    cache = getattr(output, cache_name(language_model))
+    return _Read(net.model.lm_head(output.last_hidden_state[last]), cache, mask)
 
 
-def cache_name(model: Any) -> str:
-    """Return what a language model calls its cache, as argument and in its output.
+def _read_tree(net: Net, rows: list[Row], pixels: torch.Tensor, tree: Tree) -> _Read:
+    """Read what rows have in common once, and all else behind it."""
+    layout = packed.lay_out(net, rows, tree)
+    features = _features(net, rows, pixels)
+    shown = []
+    for piece in tree.pieces:
+        ids = rows[piece.row].ids
+        begin = ids[: piece.begin].count(net.image_token_id)
+        n = ids[piece.begin : piece.end].count(net.image_token_id)
+        shown += [features[piece.row][begin : begin + n]] if n else []
+    cache = DynamicCache()
+    last = packed.read(net, layout, _embed(net, layout.ids, layout.ids >= 0, shown), cache)
+    lengths = torch.tensor([len(row.ids) for row in rows], device=net.device)
+    seen = torch.arange(layout.rows.shape[1], device=net.device) < lengths[:, None]
+    return _Read(net.model.lm_head(last), cache, seen)
 
-    `cache` from transformers 5.24 on, which warns of the other name.
+
+def _features(net: Net, rows: list[Row], pixels: torch.Tensor) -> list[torch.Tensor]:
+    """Return what the projector gives for each row's image, (features, width); one picture once.
+
+    Raises:
+        RunnerError: image tokens and features do not match.
     """
-    arguments = inspect.signature(model.forward).parameters
-    return "cache" if "cache" in arguments else "past_key_values"
+    numbers = [i if row.picture is None else row.picture for i, row in enumerate(rows)]
+    shown = sorted({number: i for i, number in reversed([*enumerate(numbers)])}.values())
+    counts = [row.ids.count(net.image_token_id) for row in rows]
+    features = image_features(net, pixels if len(shown) == len(rows) else pixels[shown], counts)
+    by_number = {numbers[i]: each for i, each in zip(shown, features, strict=True)}
+    return [by_number[number] for number in numbers]
+
+
+def _embed(
+    net: Net, ids: torch.Tensor, mask: torch.Tensor, features: Sequence[torch.Tensor]
+) -> torch.Tensor:
+    """Embed ids, (batch, tokens), that are no padding where `mask` says so.
+
+    `features` take the places of the image tokens, in order.
+    """
+    image_mask = (ids == net.image_token_id) & mask
+    # The image token may lie beyond the embeddings (as in checkpoints of transformers 4.37).
+    embeddings = net.model.get_input_embeddings()(ids.masked_fill(image_mask, 0))
+    shown = torch.cat([*features]).to(embeddings.device, embeddings.dtype)
+    return embeddings.masked_scatter(image_mask[..., None], shown)
 
 
 @contextmanager

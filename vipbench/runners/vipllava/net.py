@@ -1,5 +1,6 @@
 """A VipLlava that is ready to decode, and what both paths do with its images."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -93,24 +94,26 @@ def normalise(net: Net, pixels: torch.Tensor) -> torch.Tensor:
     return ((values - net.image_mean) / net.image_std).to(net.dtype)
 
 
-def image_features(net: Net, pixels: torch.Tensor, image_mask: torch.Tensor) -> torch.Tensor:
-    """Return what the projector gives for images: (batch, features, width) in the model's dtype.
+def image_features(net: Net, pixels: torch.Tensor, n_tokens: Sequence[int]) -> torch.Tensor:
+    """Return what the projector gives for images: (images, features, width) in the model's dtype.
 
-    `pixels` are uint8 (batch, size, size, 3); `image_mask`, bool (batch, tokens), is True where a
-    prompt has the image token. Raises RunnerError as `check_features`.
+    `pixels` are uint8 (images, size, size, 3); `n_tokens` says how often each prompt about them has
+    the image token. Raises RunnerError as `check_features`.
     """
     output = net.model.model.get_image_features(pixel_values=normalise(net, pixels))
     features: torch.Tensor = output.pooler_output
-    check_features(net, image_mask, features)
+    check_features(net, n_tokens, features, len(pixels))
     return features
 
 
-def check_features(net: Net, image_mask: torch.Tensor, features: torch.Tensor) -> None:
-    """Raise RunnerError unless each prompt (batch, tokens) has one image token a feature."""
-    n_tokens = sorted(set(image_mask.sum(-1).tolist()))
-    if n_tokens != [features.shape[1]] or len(features) != len(image_mask):
+def check_features(
+    net: Net, n_tokens: Sequence[int], features: torch.Tensor, n_images: int
+) -> None:
+    """Raise RunnerError unless each prompt has one image token a feature of one of the images."""
+    counts = sorted(set(n_tokens))
+    if counts != [features.shape[1]] or len(features) != n_images:
         raise RunnerError(
-            f"{net.info.name}: prompts hold {n_tokens} image tokens, the vision tower gives "
-            f"{len(features)} x {features.shape[1]} features for {len(image_mask)} prompts · "
+            f"{net.info.name}: prompts hold {counts} image tokens, the vision tower gives "
+            f"{len(features)} x {features.shape[1]} features for {n_images} images · "
             "expected equal numbers"
         )

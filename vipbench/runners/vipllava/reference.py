@@ -124,7 +124,8 @@ def _watch_image(net: Net, image_mask: torch.Tensor) -> Iterator[None]:
     checked = False
 
     def keep(module: torch.nn.Module, args: object, output: torch.Tensor) -> None:
-        check_features(net, image_mask, output)  # transformers raises something else
+        n_tokens = image_mask.sum(-1).tolist()
+        check_features(net, n_tokens, output, len(image_mask))  # transformers raises something else
         features.append(output)
 
     def check(module: torch.nn.Module, args: object, kwargs: dict[str, Any]) -> None:

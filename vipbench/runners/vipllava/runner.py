@@ -15,6 +15,7 @@ import torch
 from transformers import VipLlavaForConditionalGeneration
 
 from vipbench.errors import RunnerError, nearest
+from vipbench.runfolder.sharing import Readings
 from vipbench.runners.checkpoints.checkpoint import CheckpointInfo, check_checkpoint
 from vipbench.runners.checkpoints.loading import check_images, inference
 from vipbench.runners.contract import RunnerSettings
@@ -23,7 +24,15 @@ from vipbench.runners.memory import free_memory, out_of_memory
 from vipbench.runners.vipllava import fast, reference
 from vipbench.runners.vipllava.budget import find_fitting_budget
 from vipbench.runners.vipllava.loading import load, wrap
+from vipbench.runners.vipllava.model_sizes import sizes_of
 from vipbench.runners.vipllava.net import Net
+from vipbench.runners.vipllava.packed import can_pack
+from vipbench.runners.vipllava.shared import (
+    count_alone,
+    count_shared,
+    find_tree,
+    number_pictures,
+)
 from vipbench.runners.vipllava.tokens import Answer, Row, encode, letter_tokens
 from vipbench.schema import AnswerPath, PromptFormat, Quantize, Request, Response
 
@@ -34,6 +43,9 @@ class VipLlavaRunner:
     """Answers requests with a VipLlava checkpoint, or with a live model during its training."""
 
     reads_images = True
+    shares = False
+    """Whether what requests of a batch have in common is read once; set by whoever plans batches
+    for it. The reference path never does."""
 
     def __init__(
         self,
@@ -92,6 +104,9 @@ class VipLlavaRunner:
         self.patch_size: int = self.info.patch_size
         self.n_splits = 0
         """Batches that were split in two because they did not fit into memory."""
+        self.readings = Readings()
+        """What was asked to be read and what was, while it `shares`."""
+        self._sizes = sizes_of(self.net.model.config)
         self._letter_tokens: dict[str, tuple[int, ...]] = {}
         self._warned_alone = False
         if token_budget is not None:
@@ -148,7 +163,10 @@ class VipLlavaRunner:
         pixels = torch.from_numpy(np.stack(images))
         if self.net.device.type == "cuda":
             pixels = pixels.pin_memory()
-        rows = [self._make_row(request) for request in requests]
+        numbers = number_pictures(images) if self.shares and self.path == "fast" else None
+        rows = [
+            self._make_row(request, numbers and numbers[i]) for i, request in enumerate(requests)
+        ]
         fitting = [i for i, row in enumerate(rows) if len(row.ids) < self.net.max_length]
         answers: dict[int, Answer] = {}
         if fitting:
@@ -157,13 +175,14 @@ class VipLlavaRunner:
             answers.update(zip(fitting, decoded, strict=True))
         return [self._respond(row, answers.get(i)) for i, row in enumerate(rows)]
 
-    def _make_row(self, request: Request) -> Row:
+    def _make_row(self, request: Request, picture: int | None) -> Row:
         return Row(
             ids=self.encode(request),
             max_new_tokens=request.max_new_tokens,
             temperature=request.temperature,
             seed=request.seed,
             options=self.letter_tokens(request.options),
+            picture=picture,
         )
 
     def _answer(self, rows: list[Row], pixels: torch.Tensor) -> list[Answer]:
@@ -200,7 +219,13 @@ class VipLlavaRunner:
         """Answer a batch that fits into memory, on the path that was chosen."""
         if self.path == "reference":
             return reference.generate(self.net, rows, pixels)
-        return fast.decode(self.net, rows, pixels)
+        tree = find_tree(rows, self.net.image_token_id) if can_pack(self.net) else None
+        answers = fast.decode(self.net, rows, pixels, tree)
+        if rows[0].picture is not None:
+            read = count_shared(rows, tree, self._sizes)
+            now = Readings(asked=count_alone(rows, self._sizes), read=read)
+            self.readings = self.readings.plus(now)
+        return answers
 
     def _respond(self, row: Row, answer: Answer | None) -> Response:
         """Put an answer into words; None: the prompt was too long to be asked."""

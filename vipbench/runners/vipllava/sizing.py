@@ -1,6 +1,6 @@
 """How many tokens each request has, and how many fit into a batch, before a model is loaded."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,8 +13,9 @@ from vipbench.runners.checkpoints.loading import LOAD_ERRORS, check_live, error_
 from vipbench.runners.checkpoints.template_files import template_of
 from vipbench.runners.device import Placement
 from vipbench.runners.prompt_formats import PromptEncoder
-from vipbench.runners.spec import Sizing
+from vipbench.runners.spec import Shared, Sizing
 from vipbench.runners.templates import ChatTemplate
+from vipbench.runners.vipllava.fast import COVERED
 from vipbench.runners.vipllava.model_sizes import ModelSizes, sizes_of
 from vipbench.runners.vipllava.prompt_check import check_image_token, check_template
 from vipbench.schema import PromptFormat, Request
@@ -52,7 +53,9 @@ def size_checkpoint(
     template = template_of(info, resolved) or info.chat_template
     prompts = _Prompts(load_tokenizer(info), resolved, template)
     bits = None if info.quantization is None else info.quantization.bits
-    return _size(prompts, config, placement.torch_dtype(), placement.torch_device(), bits)
+    sizing = _size(prompts, config, placement.torch_dtype(), placement.torch_device(), bits)
+    is_by_token = info.quantization is None or info.quantization.by_token
+    return sizing if is_by_token else sizing._replace(shared=None)
 
 
 def size_live(model: Any, processor: Any, prompt_format: PromptFormat | None) -> Sizing:
@@ -91,12 +94,38 @@ def _size(
         raise RunnerError(" · ".join([str(error), *against_config])) from error
     # A prompt that is longer than the model takes is never read.
     longest: int = config.text_config.max_position_embeddings
+    encode = _Remembering(encoder.encode)
 
     def count(request: Request) -> int:
-        return min(len(encoder.encode(request)), longest)
+        return min(len(encode(request)), longest)
 
-    against_format = check_template(*prompts, encoder.image_token)
-    return Sizing(count, find_budget(config, dtype, device, bits), against_format, against_config)
+    def split(request: Request) -> tuple[list[int], int] | None:
+        ids = encode(request)
+        if len(ids) >= longest or config.image_token_id not in ids:
+            return None
+        return ids, len(ids) - ids[::-1].index(config.image_token_id)
+
+    is_covered = config.text_config.model_type in COVERED
+    return Sizing(
+        count,
+        find_budget(config, dtype, device, bits),
+        check_template(*prompts, encoder.image_token),
+        against_config,
+        Shared(split, sizes_of(config)) if is_covered else None,
+    )
+
+
+class _Remembering:
+    """Encodes prompts, and remembers the last one: each is counted, then compared with others."""
+
+    def __init__(self, encode: Callable[[Request], list[int]]) -> None:
+        self._encode = encode
+        self._last: tuple[Request, list[int]] | None = None
+
+    def __call__(self, request: Request) -> list[int]:
+        if self._last is None or self._last[0] is not request:
+            self._last = request, self._encode(request)
+        return self._last[1]
 
 
 def find_budget(

@@ -38,7 +38,7 @@ from vipbench.runners.spec import (
 )
 from vipbench.runners.vipllava.live import LiveLent, find_hints, lend_live, unwrapped
 from vipbench.runners.vipllava.model_sizes import ModelSizes
-from vipbench.schema import Fit, PromptFormat
+from vipbench.schema import AnswerPath, Fit, PromptFormat
 
 if TYPE_CHECKING:
     from vipbench.runners.vipllava.runner import VipLlavaRunner
@@ -69,7 +69,8 @@ class VipLlavaSpec(CheckpointSpec):
         from vipbench.runners.vipllava.sizing import size_checkpoint  # loads transformers
 
         prompt_format = self.with_format(suite_format).prompt_format
-        self.sizing = size_checkpoint(self.info, prompt_format, self.placed())
+        sizing = size_checkpoint(self.info, prompt_format, self.placed())
+        self.sizing = _as_path(sizing, self.choice.path)
         return self.sizing
 
     @classmethod
@@ -153,7 +154,8 @@ class LiveVipLlavaSpec(RunnerSpec):
         from vipbench.runners.vipllava.sizing import size_live  # loads transformers
 
         taken = self.find_origin(("", suite_format)).prompt_format
-        self.sizing = size_live(self.choice.live_model, self.processor, taken)
+        sizing = size_live(self.choice.live_model, self.processor, taken)
+        self.sizing = _as_path(sizing, self.choice.path)
         return self.sizing
 
     def describe(self, context: RunContext) -> Model:
@@ -221,6 +223,11 @@ class LiveVipLlavaSpec(RunnerSpec):
             threads=context.threads,
             path=choice.path,
         )
+
+
+def _as_path(sizing: Sizing, path: AnswerPath) -> Sizing:
+    """Return what batches are cut by on a path: plain `generate` reads each prompt by itself."""
+    return sizing if path == "fast" else sizing._replace(shared=None)
 
 
 def _digest_processor(parts: Mapping[str, str]) -> str:

@@ -30,6 +30,9 @@ class Row(NamedTuple):
     """Of the draws, one a token, where the temperature is above 0."""
     options: tuple[tuple[int, ...], ...] = ()
     """Tokens that stand for each option letter; empty where no log-probabilities are wanted."""
+    picture: int | None = None
+    """Rows of a batch with the same number show the same pixels; None: nothing is read once for
+    several rows."""
 
     def generator(self) -> np.random.Generator:
         """Return the generator of the row's draws, from its start."""

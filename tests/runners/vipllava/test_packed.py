@@ -1,0 +1,130 @@
+"""Batches that are read as a tree answer like their requests one by one."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from tests.models import TextModel, build_processor
+from tests.runners.vipllava.asking import (
+    SmallMemory,
+    ask,
+    one_by_one,
+    pictures,
+    questions,
+    sampled,
+    stopping_model,
+)
+from vipbench.runners.vipllava.runner import VipLlavaRunner
+from vipbench.schema import Request, Response
+
+WORDS = "What is the object within the red rectangle? A. The blue circle. B. the green square."
+
+
+def family(n: int) -> tuple[list[Request], list[Any]]:
+    """Questions of three kinds: about one picture, alike as far as the options, and alone."""
+    asked = questions(n)
+    shown = pictures(n)
+    images = [shown[0] if i % 3 == 0 else shown[i // 6 + 1] for i in range(n)]
+    for i in range(1, n, 3):
+        text = f"{WORDS} {'yes no 0 1 2 3'[: 1 + i % 9]}"
+        asked[i] = ask(text, new=4 + i % 5, name=str(i)).model_copy(update={"options": ("A", "B")})
+        images[i] = shown[i // 9 + n // 2]
+    return asked, images
+
+
+def as_kept(responses: list[Response]) -> list[Response]:
+    """Round log-probabilities to what float32 holds however matrix products are cut."""
+    return [
+        response.model_copy(
+            update={
+                "option_logprobs": response.option_logprobs
+                and tuple(round(value, 3) for value in response.option_logprobs)
+            }
+        )
+        for response in responses
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "settings"),
+    [
+        ("llama", {"num_key_value_heads": 2}),
+        ("llama", {"num_key_value_heads": 4}),
+        ("mistral", {"sliding_window": 200}),
+        ("phi3", {}),
+    ],
+)
+def test_a_tree_answers_like_single_requests(text: TextModel, settings: dict[str, Any]) -> None:
+    model = stopping_model(text, **settings)
+    runner = VipLlavaRunner(model, build_processor())
+    requests, images = family(24)
+    expected = one_by_one(runner, requests, images)
+    runner.shares = True
+    assert as_kept(runner.generate(requests, images)) == as_kept(expected)
+    readings = runner.readings
+    assert readings.read.images < readings.asked.images == 24
+    assert readings.read.operations < 0.8 * readings.asked.operations
+    drawn = sampled(requests, 0.7)
+    shared = runner.generate(drawn, images)
+    runner.shares = False
+    assert as_kept(shared) == as_kept(runner.generate(drawn, images))
+    reference = VipLlavaRunner(model, build_processor(), path="reference")
+    reference.shares = True  # and does not
+    assert as_kept(reference.generate(requests, images)) == as_kept(expected)
+    assert reference.readings.asked.tokens == 0
+
+
+def test_a_batch_that_does_not_fit_is_split_and_shares_within_its_parts() -> None:
+    runner = SmallMemory(stopping_model(), build_processor())
+    requests, images = questions(8), [pictures(1)[0]] * 8
+    expected = one_by_one(runner, requests, images)
+    runner.shares = True
+    assert runner.generate(requests, images) == expected
+    assert runner.n_splits == 3
+    assert runner.readings.read.images == 4
+
+
+def test_another_attention_reads_each_prompt_by_itself() -> None:
+    model = stopping_model()
+    model.set_attn_implementation("eager")
+    runner = VipLlavaRunner(model, build_processor())
+    runner.shares = True
+    requests, images = questions(4), [pictures(1)[0]] * 4
+    expected = one_by_one(runner, requests, images)
+    runner.readings = type(runner.readings)()
+    assert runner.generate(requests, images) == expected
+    assert runner.readings.read.tokens == runner.readings.asked.tokens
+    assert runner.readings.read.images == 1
+
+
+def test_the_model_is_left_as_it_was() -> None:
+    model: Any = stopping_model()
+    runner = VipLlavaRunner(model, build_processor())
+    runner.shares = True
+    runner.generate(questions(4), [pictures(1)[0]] * 4)
+    assert model.model.language_model.config._attn_implementation == "sdpa"
+    layer = model.model.language_model.layers[-1]
+    assert not layer.mlp._forward_pre_hooks
+    assert not layer.mlp._forward_hooks
+
+
+def test_nine_tenths_of_what_could_be_saved_are() -> None:
+    model: Any = stopping_model()
+    runner = VipLlavaRunner(model, build_processor())
+    shown = pictures(4)
+    requests = [ask(f"{WORDS} {i % 6}", new=1, name=str(i)) for i in range(24)]
+    images = [shown[i // 6] for i in range(24)]
+
+    def flops(*, shares: bool) -> int:
+        runner.shares = shares
+        with FlopCounterMode(display=False) as counter, torch.inference_mode():
+            runner.generate(requests, images)
+        # Attention's own products are counted by the kernel that torch happens to take.
+        counts = counter.get_flop_counts()["Global"]
+        return sum(n for name, n in counts.items() if "attention" not in str(name))
+
+    alone, shared = flops(shares=False), flops(shares=True)
+    asked, read = runner.readings.asked.operations, runner.readings.read.operations
+    assert 1 - shared / alone >= 0.9 * (1 - read / asked) > 0.5
