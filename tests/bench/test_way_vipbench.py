@@ -27,6 +27,17 @@ def test_a_process_of_its_own_answers_alike(
     assert there.seconds_waited is None  # it is the other's
 
 
+@pytest.mark.usefixtures("threads")
+def test_what_questions_have_in_common_is_counted(tmp_path: Path) -> None:
+    job = make_job(tmp_path, (2,) * 12, random="tiny", n_questions=6)
+    counted = measure(job.model_copy(update={"kind": "count"}), tmp_path)
+    assert counted.n == 12
+    assert counted.alone is not None
+    assert counted.once is not None
+    assert counted.once.vision * 6 == counted.alone.vision
+    assert counted.once.prefill < counted.alone.prefill * 0.7
+
+
 def start_one(way: Vipbench, start: Callable[[Vipbench, int], Any], n: int) -> Any:
     """Start one process of several; more answer alike, and take longer to start."""
     assert n == 2

@@ -57,6 +57,9 @@ class Vipbench:
             threads=job.threads[0],
         )
         self.model: Any = self._runner.model
+        self.config: Any = self.model.config
+        self.dtype = str(self.model.dtype).removeprefix("torch.")
+        self.forgets = True
         self.image_size = self._runner.image_size
         device = self.model.device
         self._budget = find_budget(self.model.config, self.model.dtype, device)
