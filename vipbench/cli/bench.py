@@ -80,7 +80,6 @@ def _print_report(report: "BenchReport") -> None:
     if report.answers_equal is not None:
         put_sentence(f"answers {'equal' if report.answers_equal else 'NOT equal'} ({agreed})")
     floor = report.floor
-<<<<<<< HEAD
     put_sentence(
         f"arithmetic alone: {number(floor.samples_per_s, 0)} samples/s at {floor.peak:.3g} FLOP/s"
     )
@@ -104,4 +103,5 @@ def _print_intervals(report: "BenchReport") -> None:
         f"{way} {number(ratio.mean, 2)} [{number(ratio.low, 2)}, {number(ratio.high, 2)}]"
         for way, ratio in report.ratios.items()
     ]
-    put_sentence(f"paired by round, {report.rounds} rounds, mean and 95 % interval: {', '.join(parts)}")
+    said = f"paired by round, {report.rounds} rounds, mean and 95 % interval"
+    put_sentence(f"{said}: {', '.join(parts)}")
