@@ -98,7 +98,9 @@ def test_what_does_not_go_together_is_refused_before_anything_is_measured(
     assert not list(tmp_path.iterdir())
 
 
-def test_a_mix_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_mix_is_measured_with_and_without_sharing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("vipbench.bench.driver._start", do_here)
     monkeypatch.setattr("os.cpu_count", lambda: 1)
     settings = BenchSettings(
@@ -106,19 +108,22 @@ def test_a_mix_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     )
     messages: list[str] = []
     report = bench(settings, tmp_path / "bench.json", console=Console(messages.append))
-    assert tuple(report.ways) == ("vipbench", "official", "usual")
+    assert tuple(report.ways) == ("vipbench", "unshared", "official", "usual")
     rounds = [text.removesuffix(" ...") for text in messages if text.startswith("round")]
     assert rounds == [f"round-{n}-{way}" for n in (1, 2) for way in report.ways]
     assert report.answers_equal is True
     assert (report.n, report.ways["official"].n) == (12, 6)
     assert report.styles == dict.fromkeys(MIXES["sweep"], 2)
-    possible = report.floor.saving
+    saving, possible = report.ways["vipbench"].saving, report.floor.saving
+    assert saving is not None
     assert possible is not None
-    assert 0.1 < possible < 0.5
+    assert 0.9 * possible < saving <= possible
     assert report.floor.once is not None
     assert report.floor.once.total == pytest.approx(
         (1 - possible) * report.floor.operations.total, rel=1e-3
     )
+    assert report.ways["unshared"].saving is report.ways["usual"].saving is None
+    assert report.ratio_unshared is not None
     for way, ratio in report.ratios.items():
         ours, other = report.ways["vipbench"], report.ways[way]
         assert ratio.rounds == tuple(

@@ -8,7 +8,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from tests.models import build_model
 from vipbench.bench.floor import Prompt, add, count, count_once
 from vipbench.bench.models import random_config
-from vipbench.runners.vipllava.fast import cache_name
+from vipbench.runners.vipllava.cache import cache_name
 from vipbench.runners.vipllava.model_sizes import sizes_of
 
 

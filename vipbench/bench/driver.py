@@ -28,7 +28,7 @@ from vipbench.bench.mix import (
     whole_images,
 )
 from vipbench.bench.peer import find_peer
-from vipbench.bench.records import Job, Outcome, Speed, WayName
+from vipbench.bench.records import OURS, Job, Outcome, Speed, WayName
 from vipbench.bench.report import BenchReport, Measured, make_report
 from vipbench.bench.requests import answer_lengths, choose, enlarge, slices, spread
 from vipbench.bench.session import Plan, Round, Samples, Session
@@ -295,7 +295,7 @@ def _tune(session: Session) -> dict[WayName, tuple[Speed, ...]]:
             kind="tune",
             way=way,
             threads=session.threads,
-            workers=session.workers if way == "vipbench" else 1,
+            workers=session.workers if way in OURS else 1,
             batch_sizes=_BATCH_SIZES.get(way, ()),
             places=spread(session.n, n, session.together),
         )

@@ -6,14 +6,17 @@ from typing import Any, Literal
 from pydantic import Field
 
 from vipbench.bench.floor import Work
+from vipbench.runfolder.sharing import Readings
 from vipbench.runners.vipllava.model_sizes import ModelSizes
 from vipbench.schema import ImageRoots, Quantize, Record
 
 RandomSize = Literal["tiny", "small", "7b", "13b"]
-WayName = Literal["vipbench", "official", "usual", "peer"]
+WayName = Literal["vipbench", "unshared", "official", "usual", "peer"]
 JobKind = Literal["lengthen", "count", "peak", "tune", "run"]
 WAYS: tuple[WayName, ...] = ("vipbench", "official", "usual")
 """Those that need nothing but the model, whatever is asked."""
+OURS: tuple[WayName, ...] = ("vipbench", "unshared")
+"""Those that the runner answers."""
 
 
 class Peer(Record):
@@ -137,6 +140,9 @@ class Outcome(Record):
     device: str = ""
     device_name: str = ""
     dtype: str = ""
+    readings: Readings = Readings()
+    """What the prompts take, each read by itself, and what was read of them; zeros where those are
+    the same."""
     forgets: bool = True
     """Whether it began without what was asked before."""
     attention: str = ""

@@ -79,6 +79,9 @@ class WayReport(Record):
     """Threads and batch sizes on a part of the samples."""
     load_average: tuple[float, float, float] | None
     """At the end of the round."""
+    saving: float | None = None
+    """Share of the arithmetic that was not computed again, 0-1, as counted while it answered; None:
+    nothing was read once for several samples. `mfu` counts what is left."""
     forgets: bool = True
     """False: a server that knows in a round what it has read in those before."""
 
@@ -113,6 +116,7 @@ class BenchReport(Record):
     """Samples that another way answered as vipbench did, of `n_compared`."""
     n_compared: int
     """Samples that all ways were asked."""
+    ratio_unshared: float | None = None
     ratio_peer: float | None = None
     ratios: dict[WayName, Ratio] = Field(default={})
     """Other way -> the ratio to it in each round, and their mean with its interval."""
@@ -193,6 +197,7 @@ def make_report(
         agreement=_agreement(texts),
         n_compared=len(common),
         n=session.n,
+        ratio_unshared=_ratio(ways, "unshared"),
         ratio_peer=_ratio(ways, "peer"),
         ratios=_ratios(ways),
         tasks=_counted((trial.task for trial in trials), session.base.repeat),
@@ -298,6 +303,7 @@ def _way_report(rounds: Sequence[Round], tried: tuple[Speed, ...], peak: float) 
     grown = max(parts, key=_growth)
     busy = _sum(part.seconds_busy for part in parts)
     waited = _sum(part.seconds_waited for part in parts)
+    saved = sum(part.readings.asked.operations - part.readings.read.operations for part in parts)
     wait_share = None if waited is None else waited / seconds
     if wait_share is None and staged is not None:
         wait_share = staged.stages.get("wait", 0.0) / staged.seconds_staged
@@ -316,7 +322,7 @@ def _way_report(rounds: Sequence[Round], tried: tuple[Speed, ...], peak: float) 
         new_tokens_per_s=n_new / seconds,
         new_tokens=n_new / n,
         padding_waste=1 - n_prompt / sum(part.n_padded for part in parts),
-        mfu=median.works.total / peak / seconds,
+        mfu=(median.works.total - saved) / peak / seconds,
         busy_share=None if busy is None else busy / seconds,
         wait_share=wait_share,
         seconds_to_start=parts[0].seconds_to_start,
@@ -330,6 +336,7 @@ def _way_report(rounds: Sequence[Round], tried: tuple[Speed, ...], peak: float) 
         stages={name: 1000 * taken / staged.n_staged for name, taken in stages.items()},
         tried=tried,
         load_average=parts[-1].load_average,
+        saving=saved / median.works.total if saved else None,
         forgets=all(part.forgets for part in all_parts),
     )
 

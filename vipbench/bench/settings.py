@@ -21,7 +21,7 @@ N_TUNE = 128
 """Samples on which a way chooses its threads and batch size."""
 N_TUNE_OFFICIAL = 48
 """The same for the official way, which has no batch to fill."""
-STAGED_ON = {"vipbench": 128, "official": 32, "usual": 128}
+STAGED_ON = {"vipbench": 128, "unshared": 128, "official": 32, "usual": 128}
 """Samples, at most, whose stages are timed."""
 PEER_CONCURRENCIES = (8, 32, 64)
 """Requests under way, of which a server's best number is taken."""
@@ -68,12 +68,13 @@ class BenchSettings(Record):
     ways: Annotated[
         tuple[WayName, ...],
         Option(
-            "vipbench, official, usual, peer; repeatable, or with commas.",
+            "vipbench, unshared, official, usual, peer; repeatable, or with commas.",
             metavar="WAY",
             unset="all",
         ),
     ] = ()
-    """Empty: all that there are, `peer` only with its address."""
+    """Empty: all but `unshared`, which comes with `mix` and `questions`, and `peer`, which needs
+    its address."""
     mix: Annotated[
         MixName | None,
         Option("Ask each sample under several styles: the headline's and its controls."),
@@ -152,7 +153,10 @@ class BenchSettings(Record):
         """The ways that are measured, in their order."""
         if self.ways:
             return self.ways
-        return WAYS if self.peer is None else (*WAYS, "peer")
+        first, *others = WAYS
+        unshared: tuple[WayName, ...] = ("unshared",) if self.shares else ()
+        peer: tuple[WayName, ...] = () if self.peer is None else ("peer",)
+        return (first, *unshared, *others, *peer)
 
     @property
     def shares(self) -> bool:

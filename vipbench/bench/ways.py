@@ -3,7 +3,8 @@
 The ways answer the same requests about the same fitted images. *vipbench* is the runner and the
 loop of `vipbench run`; *official* asks one request at a time, in one loop, as the published scripts
 do; *usual* asks batches padded on the left, as evaluation harnesses do. These two are plain
-transformers. *peer* is a server that has the same model.
+transformers. *unshared* is *vipbench* that reads every prompt by itself, *peer* a server that has
+the same model.
 """
 
 import contextlib
@@ -207,6 +208,7 @@ _JOBS: Mapping[JobKind, Callable[[Job, torch.device, Path], Outcome]] = {
 }
 _WAYS: Mapping[WayName, Callable[[Job], Way]] = {
     "vipbench": Vipbench,
+    "unshared": Vipbench,
     "official": Transformers,
     "usual": Transformers,
     "peer": Server,

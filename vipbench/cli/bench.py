@@ -67,6 +67,7 @@ def _print_report(report: "BenchReport") -> None:
         )
     print_columns(rows)
     ratios = (
+        ("itself without sharing", report.ratio_unshared),
         ("the official way", report.ratio_official),
         ("the usual way", report.ratio_usual),
         ("the server", report.ratio_peer),
@@ -84,7 +85,11 @@ def _print_report(report: "BenchReport") -> None:
         f"arithmetic alone: {number(floor.samples_per_s, 0)} samples/s at {floor.peak:.3g} FLOP/s"
     )
     if floor.saving is not None:
-        put_sentence(f"what prompts have in common is {percent(floor.saving)} % of the arithmetic")
+        saving = report.ways["vipbench"].saving if "vipbench" in report.ways else None
+        put_sentence(
+            f"what prompts have in common is {percent(floor.saving)} % of the arithmetic; vipbench "
+            f"saved {percent(saving or 0.0)} %"
+        )
     if "peer" in report.ways and not report.ways["peer"].forgets:
         put_sentence(
             "the server keeps what it has read from round to round · start vLLM with "
