@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from vipbench.bench.driver import bench
+from vipbench.bench.mix import about_one_picture
 from vipbench.bench.records import Job
 from vipbench.bench.settings import BenchSettings
 from vipbench.bench.ways import main
@@ -51,10 +52,17 @@ def threads() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def make_job(folder: Path, lengths: Sequence[int] = (2, 2), **changes: Any) -> Job:
-    """Make a job that asks two questions, whose answers have these lengths at most."""
+def make_job(
+    folder: Path, lengths: Sequence[int] = (2, 2), n_questions: int = 0, **changes: Any
+) -> Job:
+    """Make a job that asks a question for each length, the most tokens that its answer has.
+
+    With `n_questions` each so many of them are about one picture.
+    """
     chosen = select(tasks=["visual7w_pointing"], styles="demo", data=benchmark())
-    made, _ = make_trials(chosen, list, seed=0, limit=2)
+    made, _ = make_trials(chosen, list, seed=0, limit=len(lengths))
+    if n_questions:
+        made = about_one_picture(made, n_questions)
     trials = []
     for trial, length in zip(made, lengths, strict=True):
         assert trial.request is not None

@@ -1,15 +1,18 @@
 """The course of a bench: what it leaves, resumes with, and says when a process fails."""
 
+import re
 import subprocess
 import sys
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.bench.conftest import do_here
 from tests.runs import make_pairs
 from vipbench.bench.driver import bench
+from vipbench.bench.mix import MIXES
 from vipbench.bench.records import Outcome
 from vipbench.bench.settings import BenchSettings
 from vipbench.console import Console
@@ -73,6 +76,63 @@ def test_model_and_random_exclude_each_other(tmp_path: Path) -> None:
     with pytest.raises(RunnerError, match="leave out --model"):
         bench(BenchSettings(model="x", random="tiny"), tmp_path / "bench.json")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"questions": 6, "mix": "sweep"}, "--questions 6 with --mix: cannot be combined"),
+        ({"peer": "http://localhost:1/v1"}, "--peer with --random tiny: no server has that model"),
+        ({"ways": ("peer",)}, "way peer: has no address · give --peer URL"),
+        ({"mix": "sweep", "tasks": ("vip_bench_drawn",)}, "--mix sweep: does not suit vip_bench"),
+        ({"mix": "sweep", "n": 9999, "tasks": ()}, "--n 9999: there are 1,500 different questions"),
+        ({"questions": 6, "n": 251, "tasks": ()}, "--n 251: there are 246 different questions"),
+    ],
+)
+def test_what_does_not_go_together_is_refused_before_anything_is_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fields: dict[str, Any], message: str
+) -> None:
+    monkeypatch.setattr("vipbench.bench.driver._start", None)
+    with pytest.raises(RunnerError, match=re.escape(message)):
+        bench(ONE.model_copy(update=fields), tmp_path / "bench.json")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_mix_is_measured_with_and_without_sharing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vipbench.bench.driver._start", do_here)
+    monkeypatch.setattr("os.cpu_count", lambda: 1)
+    settings = BenchSettings(
+        mix="sweep", random="tiny", n=12, n_official=6, n_usual=6, n_tune=6, rounds=2, new_tokens=1
+    )
+    messages: list[str] = []
+    report = bench(settings, tmp_path / "bench.json", console=Console(messages.append))
+    assert tuple(report.ways) == ("vipbench", "unshared", "official", "usual")
+    rounds = [text.removesuffix(" ...") for text in messages if text.startswith("round")]
+    assert rounds == [f"round-{n}-{way}" for n in (1, 2) for way in report.ways]
+    assert report.answers_equal is True
+    assert (report.n, report.ways["official"].n) == (12, 6)
+    assert report.styles == dict.fromkeys(MIXES["sweep"], 2)
+    saving, possible = report.ways["vipbench"].saving, report.floor.saving
+    assert saving is not None
+    assert possible is not None
+    assert 0.9 * possible < saving <= possible
+    assert report.floor.once is not None
+    assert report.floor.once.total == pytest.approx(
+        (1 - possible) * report.floor.operations.total, rel=1e-3
+    )
+    assert report.ways["unshared"].saving is report.ways["usual"].saving is None
+    assert report.ratio_unshared is not None
+    for way, ratio in report.ratios.items():
+        ours, other = report.ways["vipbench"], report.ways[way]
+        assert ratio.rounds == tuple(
+            a / b
+            for a, b in zip(ours.samples_per_s_rounds, other.samples_per_s_rounds, strict=True)
+        )
+        assert ratio.low is not None
+        assert ratio.high is not None
+        assert ratio.low <= ratio.mean <= ratio.high
 
 
 def test_questions_about_several_images_are_refused_before_anything_is_measured(

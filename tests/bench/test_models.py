@@ -29,3 +29,11 @@ def test_named_sizes_have_the_parameters_of_their_names() -> None:
         work = count(shape, 1, 0).prefill - 2 * shape.width * shape.vocabulary
         assert work / 2e9 == pytest.approx(billions, rel=1e-3)
         assert shape.vision_layers == 23  # the last one of CLIP's 24 is not used
+
+
+def test_the_small_model_has_about_150_million_parameters_most_of_them_in_products() -> None:
+    shape = sizes_of(random_config("small"))
+    assert shape.n_weights == pytest.approx(156e6, rel=0.01)
+    assert shape.n_image_tokens == 576
+    work = count(shape, 686, 0)
+    assert work.prefill > 3 * work.vision

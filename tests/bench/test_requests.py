@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vipbench.bench.requests import answer_lengths, choose, enlarge, slices
+from vipbench.bench.requests import answer_lengths, choose, enlarge, slices, spread
 from vipbench.demo.embedded import benchmark
 from vipbench.images.decode import open_image
 from vipbench.images.load import load_measured
@@ -30,6 +30,14 @@ def test_each_way_has_its_samples_and_those_of_few_are_among_those_of_more() -> 
 def test_slices_of_a_round_are_of_one_size_and_spread_over_all() -> None:
     assert slices(range(7), 3) == [(0, 3, 6), (1, 4), (2, 5)]
     assert slices(range(7), None) == slices(range(7), 7) == [tuple(range(7))]
+
+
+def test_samples_that_have_something_in_common_are_taken_whole() -> None:
+    assert spread(12, 4, 3) == (0, 1, 2, 6, 7, 8)
+    assert spread(10, 99, 3) == tuple(range(10))
+    assert choose(12, {"vipbench": 12, "official": 4}, 3)["official"] == (0, 1, 2, 6, 7, 8)
+    assert slices(range(12), 6, 3) == [(0, 1, 2, 6, 7, 8), (3, 4, 5, 9, 10, 11)]
+    assert slices(range(6), 2, 3) == [(0, 1, 2), (3, 4, 5)]
 
 
 def test_open_answers_have_the_lengths_of_the_released_ones() -> None:

@@ -1,4 +1,5 @@
 import json
+import re
 from pathlib import Path
 
 from tests.cli.conftest import Vipbench
@@ -31,10 +32,10 @@ SHAPE = ModelSizes(
 )
 
 
-def write_measurements(folder: Path, last: str) -> None:
+def write_measurements(folder: Path, last: str, rounds: int = 1) -> None:
     """Write what a bench leaves that was stopped just before its report; `last` answers last."""
     plan = Plan(
-        settings=BenchSettings(n=5, rounds=1),
+        settings=BenchSettings(n=5, rounds=rounds),
         versions=versions(),
         weights=check_checkpoint(CHECKPOINT).weights,
     )
@@ -46,7 +47,7 @@ def write_measurements(folder: Path, last: str) -> None:
         answers = [
             Answered(text=each, n_prompt=80, n_passes=1, n_new=2) for each in [*"AAAA", text]
         ]
-        parts[f"round-1-{way}"] = Outcome(
+        parts[f"round-1-{way}"] = first = Outcome(
             seconds=seconds,
             seconds_first=seconds / 2,
             n_first=2,
@@ -64,6 +65,8 @@ def write_measurements(folder: Path, last: str) -> None:
             device="cpu",
             dtype="float32",
         )
+        if rounds > 1:
+            parts[f"round-2-{way}"] = first.model_copy(update={"seconds": 2 * seconds})
     files.write_text(folder / PLAN, [plan.model_dump_json()])
     for name, part in parts.items():
         files.write_text(folder / f"{name}.json", [part.model_dump_json()])
@@ -77,6 +80,7 @@ def test_bench_prints_speeds_ratios_and_agreement(vipbench: Vipbench) -> None:
     assert lines[1][:3] == ["vipbench", "5.0", "6.0"]
     assert lines[2][:3] == ["official", "2.5", "3.0"]
     assert "2.00 x the official way, 3.00 x the usual way" in out
+    assert "from one round no interval follows · give --rounds 2 or more" in out
     assert "answers equal (official 5/5, usual 5/5)" in out
     report = json.loads(Path("out/b.json").read_text())
     assert report["ways"]["vipbench"]["padding_waste"] == 1 - 400 / 500
@@ -88,6 +92,19 @@ def test_bench_prints_speeds_ratios_and_agreement(vipbench: Vipbench) -> None:
     assert report["ways"]["vipbench"]["busy_share"] is None
     assert report["ways"]["vipbench"]["memory_course"] == [90.0, 99.0]
     assert [path.name for path in Path("out").iterdir()] == ["b.json"]
+
+
+def test_bench_prints_the_interval_of_each_ratio(vipbench: Vipbench) -> None:
+    folder = Path("b.json.parts")
+    write_measurements(folder, last="A", rounds=2)
+    code, out, err = vipbench("bench", "--json", "b.json", "--n", "5", "--rounds", "2")
+    assert code == 0, err
+    found = re.search(r"paired by round, 2 rounds, .*: (.*)\n", out)
+    assert found is not None
+    # In the second round all took twice as long: the ratios are the same.
+    assert found[1] == "official 2.00 [2.00, 2.00], usual 3.00 [3.00, 3.00]"
+    report = json.loads(Path("b.json").read_text())
+    assert report["ratios"]["usual"]["rounds"] == [3.0, 3.0]
 
 
 def test_bench_says_where_answers_differ(vipbench: Vipbench) -> None:
@@ -151,8 +168,12 @@ def test_mistakes_are_one_line(vipbench: Vipbench) -> None:
         (("--device", "abacus"), "device 'abacus' is unknown"),
         (("--tasks", "nothing"), "nothing"),
         (("--ways", "usual,slow"), "ways.1 = 'slow'"),
-        (("--new-tokens", "many"), "new_tokens = 'many'"),
-        (("--new-tokens", "0"), "new_tokens = 0"),
+        (("--new-tokens", "many"), "new-tokens = 'many'"),
+        (("--new-tokens", "0"), "new-tokens = 0"),
+        (("--mix", "all"), "--mix 'all': expected 'sweep'"),
+        (("--questions", "1"), "--questions '1': expected a whole number from 2"),
+        (("--peer", "x", "--peer-body", "[]"), "--peer-body: is not a JSON object"),
+        (("--peer", "nowhere"), "--peer: is not an address"),
     ):
         code, out, err = vipbench("bench", "--json", "b.json", *arguments)
         assert (code, out) == (2, "")

@@ -18,7 +18,10 @@ from vipbench.cli.commands import is_asked
     ("arguments", "said"),
     [
         (["run", "--limit", "1.5"], "--limit '1.5': expected a whole number from 1"),
-        (["run", "--workers", "9999"], "--workers '9999': expected a whole number from 1 to 1024"),
+        (
+            ["run", "--workers", "9999"],
+            "--workers '9999': expected 'auto' or a whole number from 1 to 1024",
+        ),
         (["run", "--seed", "x"], "--seed 'x': expected a whole number"),
         (["run", "--replay", "offical"], "--replay 'offical': expected 'official' · did you mean"),
         (["export", "run", "cvs", "-o", "x"], "FORMAT 'cvs': expected 'answers', "),
@@ -104,7 +107,11 @@ def test_a_variable_is_used_told_and_kept(
     ("name", "value", "said"),
     [
         ("LIMIT", "few", "error: VIPBENCH_RUN_LIMIT (--limit) 'few': expected a whole number"),
-        ("WORKERS", "0", "error: VIPBENCH_RUN_WORKERS '0': expected a whole number from 1 to 1024"),
+        (
+            "WORKERS",
+            "0",
+            "error: VIPBENCH_RUN_WORKERS (--workers) '0': expected 'auto' or a whole number from 1",
+        ),
         ("FIT", "padd", "error: VIPBENCH_RUN_FIT 'padd': expected 'pad', 'squash' or 'crop'"),
         ("FRESH", "perhaps", "error: VIPBENCH_RUN_FRESH 'perhaps': expected true or false"),
         ("BATCH_SIZE", "0", "error: VIPBENCH_RUN_BATCH_SIZE (--batch-size) '0': expected 'auto'"),

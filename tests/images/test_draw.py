@@ -41,6 +41,18 @@ def mark(
     )
 
 
+def test_opaque_ink_gives_what_its_table_gives_at_every_edge() -> None:
+    # all values of a pixel across, all shares of an edge down
+    ramp = np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], 256, axis=0)
+    image = Image.fromarray(np.repeat(ramp, 3, axis=2))
+    edge = Image.fromarray(np.repeat(np.arange(256, dtype=np.uint8)[:, None], 256, axis=1))
+    for color in ((255, 0, 0), (1, 128, 254)):
+        table, ink = image.copy(), image.copy()
+        table.paste(image.point(draw._blend_table(color, 255)), (0, 0, 256, 256), edge)
+        ink.paste(color, (0, 0, 256, 256), edge)
+        assert np.array_equal(np.asarray(table), np.asarray(ink))
+
+
 def grey(width: int, height: int) -> Image.Image:
     return Image.new("RGB", (width, height), GREY)
 

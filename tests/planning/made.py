@@ -72,6 +72,7 @@ def write_bench(
     device: str = "cuda:0 NVIDIA H200",
     operations: int = 10**13,
     samples_per_s: float = 30.0,
+    **more: Any,
 ) -> Path:
     """Write what a bench leaves that has measured vipbench alone."""
     speed = Speed(threads=1, workers=1, batch_size=None, samples_per_s=samples_per_s)
@@ -131,6 +132,7 @@ def write_bench(
         versions={},
         load_average=None,
         finished="2026-01-01T00:00:00Z",
+        **more,
     )
     path.write_text(report.model_dump_json())
     return path

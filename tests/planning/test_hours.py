@@ -1,6 +1,7 @@
 """Hours: by a bench, by an earlier run, by arithmetic; and what fits into memory."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -122,6 +123,15 @@ def test_a_bench_of_another_model_is_refused(base: Outlined, tmp_path: Path, mod
     with pytest.raises(
         RunError, match=f"is about model {model}, not vip-llava-7b · expected .* · "
     ):
+        read_bench(path, base)
+
+
+@pytest.mark.parametrize("asked", [{"mix": "sweep"}, {"questions": 6}])
+def test_the_pace_of_questions_with_much_in_common_is_theirs_alone(
+    base: Outlined, tmp_path: Path, asked: dict[str, Any]
+) -> None:
+    path = write_bench(tmp_path / "bench.json", **asked)
+    with pytest.raises(RunError, match=r"the pace is theirs alone · expected a bench without"):
         read_bench(path, base)
 
 

@@ -11,6 +11,7 @@ import torch
 
 from vipbench.bench.machine import MIB, resident_mib
 from vipbench.environment import peak_memory_mib
+from vipbench.runfolder.sharing import Readings
 
 _COURSE = 10
 """Parts of a measurement after which memory is looked at."""
@@ -40,6 +41,9 @@ class Log:
     memory_course: list[float] = field(default_factory=list)
     device_mib_first: float | None = None
     device_course: list[float] = field(default_factory=list)
+    readings: Readings = field(default_factory=Readings)
+    """What prompts take, each read by itself, and what was read of them; zeros where those are the
+    same."""
 
     def __post_init__(self) -> None:
         self._since = self.begun
@@ -75,6 +79,10 @@ class Log:
         if self.device.type == "cuda":
             self.device_course.append(torch.cuda.memory_reserved(self.device) / MIB)
 
+    def read_once(self, readings: Readings) -> None:
+        """Note what was read, where something was read once for several requests."""
+        self.readings = self.readings.plus(readings)
+
     def seconds(self) -> float:
         """Return the seconds since the first request, once the device has done its work."""
         wait(self.device)
@@ -93,6 +101,7 @@ class Log:
             "memory_course": tuple(self.memory_course),
             "device_mib_first": self.device_mib_first,
             "device_course": tuple(self.device_course),
+            "readings": self.readings,
         }
 
 

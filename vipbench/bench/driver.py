@@ -19,15 +19,24 @@ from pydantic import ValidationError
 from vipbench import files
 from vipbench.bench.floor import add, count
 from vipbench.bench.machine import load_average
-from vipbench.bench.records import Job, Outcome, Speed, WayName
-from vipbench.bench.report import BenchReport, make_report
+from vipbench.bench.mix import (
+    HEADLINE,
+    MIX_TASKS,
+    MIXES,
+    about_one_picture,
+    check_mix,
+    whole_images,
+)
+from vipbench.bench.peer import find_peer
+from vipbench.bench.records import OURS, Job, Outcome, Speed, WayName
+from vipbench.bench.report import BenchReport, Measured, make_report
 from vipbench.bench.requests import answer_lengths, choose, enlarge, slices, spread
 from vipbench.bench.session import Plan, Round, Samples, Session
 from vipbench.bench.settings import (
     N_TUNE_OFFICIAL,
+    PEER_CONCURRENCIES,
     STAGED_ON,
     USUAL_BATCH_SIZES,
-    WORKERS,
     BenchSettings,
 )
 from vipbench.console import QUIET, Console
@@ -42,6 +51,11 @@ from vipbench.trials.make import make_trials
 from vipbench.trials.selection import select
 
 PLAN = "plan.json"
+_BATCH_SIZES: Mapping[WayName, tuple[int, ...]] = {
+    "usual": USUAL_BATCH_SIZES,
+    "peer": PEER_CONCURRENCIES,
+}
+"""What a way may choose from; others decide by themselves."""
 KEPT_LINES = 3
 """Last lines of a failed process that its error message holds."""
 
@@ -62,6 +76,40 @@ def bench(
         VipbenchError: settings or model cannot be used, a measurement failed, or the disk is full.
     """
     check_names(settings.device, settings.dtype)
+    _check(settings)
+    peer = find_peer(settings)
+    load_before = load_average()
+    info = check_checkpoint(
+        settings.model or CHECKPOINT, settings.base, settings.adapter, settings.quantize
+    )
+    samples = _samples(settings, info)
+    folder = path.with_name(f"{path.name}.parts")
+    with files.locked(folder):
+        _claim(folder, Plan(settings=settings, versions=versions(), weights=info.weights), fresh)
+        console.say(_prompt_format(info))
+        session = _prepare(folder, settings, samples, info, console)
+        session = session._replace(base=session.base.model_copy(update={"peer": peer}))
+        try:
+            _write_requests(session, samples)
+            speeds = _tune(session)
+            rounds = _measure(session, speeds)
+            peak = _do(session, _job(session, "peak", kind="peak", threads=session.threads)).peak
+            counted = (
+                _do(session, _job(session, "count", kind="count")) if settings.shares else None
+            )
+        except KeyboardInterrupt:
+            raise RunInterrupted(
+                f"{path}: interrupted · finished measurements are kept · give the same command to "
+                "resume"
+            ) from None
+        report = make_report(session, info, Measured(speeds, rounds, peak, counted), load_before)
+        files.write_text(path, [report.model_dump_json(indent=2), "\n"])
+        shutil.rmtree(folder)
+    return report
+
+
+def _check(settings: BenchSettings) -> None:
+    """Refuse options that do not go together; RunnerError."""
     if settings.model is not None and settings.random is not None:
         raise RunnerError(
             f"--random {settings.random}: is a model itself · leave out --model {settings.model}"
@@ -73,30 +121,17 @@ def bench(
     ):
         if settings.model is None and value is not None:
             raise RunnerError(f"--{option} {value}: is for a checkpoint · give --model too")
-    load_before = load_average()
-    info = check_checkpoint(
-        settings.model or CHECKPOINT, settings.base, settings.adapter, settings.quantize
-    )
-    samples = _samples(settings, info)
-    folder = path.with_name(f"{path.name}.parts")
-    with files.locked(folder):
-        _claim(folder, Plan(settings=settings, versions=versions(), weights=info.weights), fresh)
-        console.say(_prompt_format(info))
-        session = _prepare(folder, settings, samples, info, console)
-        try:
-            _write_requests(session, samples)
-            speeds = _tune(session)
-            rounds = _measure(session, speeds)
-            peak = _do(session, _job(session, "peak", kind="peak", threads=session.threads)).peak
-        except KeyboardInterrupt:
-            raise RunInterrupted(
-                f"{path}: interrupted · finished measurements are kept · give the same command to "
-                "resume"
-            ) from None
-        report = make_report(session, info, speeds, rounds, peak, load_before)
-        files.write_text(path, [report.model_dump_json(indent=2), "\n"])
-        shutil.rmtree(folder)
-    return report
+    if settings.mix is not None and settings.questions is not None:
+        raise RunnerError(
+            f"--questions {settings.questions} with --mix: cannot be combined · leave out one"
+        )
+    if settings.peer is not None and settings.random is not None:
+        raise RunnerError(
+            f"--peer with --random {settings.random}: no server has that model · give --model too, "
+            "or neither"
+        )
+    if settings.peer is None and ("peer" in settings.ways or settings.peer_model):
+        raise RunnerError("way peer: has no address · give --peer URL")
 
 
 def _prompt_format(info: CheckpointInfo) -> str:
@@ -130,14 +165,20 @@ def _claim(folder: Path, plan: Plan, fresh: bool) -> None:
 
 def _samples(settings: BenchSettings, info: CheckpointInfo) -> Samples:
     """Choose what is asked: the same samples each time."""
+    styles = (HEADLINE,) if settings.mix is None else MIXES[settings.mix]
     chosen = select(
         suite="demo",
-        tasks=settings.tasks,
-        styles="demo",
+        tasks=settings.tasks or (MIX_TASKS if settings.shares else ()),
+        styles=",".join(styles),
         data=benchmark(),
         fit_hint=info.hints.fit,
     )
-    limit = -(-settings.n // len(chosen.tasks))
+    if settings.mix is not None:
+        asked = {each.spec.name: [style.name for style in each.styles] for each in chosen.tasks}
+        check_mix(settings.mix, asked)
+    limit = None if settings.mix is not None else -(-settings.n // len(chosen.tasks))
+    if limit is not None and settings.questions is not None:
+        limit = -(-limit // settings.questions) * settings.questions
     made, facts = make_trials(chosen, list, seed=0, limit=limit)
     for task, found in facts.items():
         if found.n_several:
@@ -146,6 +187,15 @@ def _samples(settings: BenchSettings, info: CheckpointInfo) -> Samples:
                 f"whose model all ways ask, takes {ONE_IMAGE} · measure tasks about one image"
             )
     trials = [trial for trial in made if trial.request is not None]
+    if settings.questions is not None:
+        trials = about_one_picture(trials, settings.questions)
+    if settings.shares and settings.n > len(trials):
+        raise RunnerError(
+            f"--n {settings.n}: there are {len(trials):,} different questions, and the same one "
+            "twice would be computed once · give a smaller --n"
+        )
+    if settings.mix is not None:
+        trials = whole_images(trials, settings.n)
     return Samples(trials, chosen.images)
 
 
@@ -156,7 +206,8 @@ def _prepare(
     # Past the end of the benchmark the same samples are asked again.
     repeat = max(1, -(-settings.n // len(samples.trials)))
     n = len(samples.trials) * repeat
-    wanted = {"vipbench": None, "official": settings.n_official, "usual": settings.n_usual}
+    wanted = {"official": settings.n_official, "usual": settings.n_usual}
+    together = settings.questions or (1 if settings.mix is None else len(MIXES[settings.mix]))
     images = samples.images
     if settings.image_width is not None:
         images = {task: _enlarged(folder, task) for task in images}
@@ -180,9 +231,10 @@ def _prepare(
         settings,
         base,
         n=n,
-        indices=choose(n, {way: wanted[way] or n for way in settings.ways}),
+        together=together,
+        indices=choose(n, {way: wanted.get(way) or n for way in settings.asked_ways}, together),
         threads=(1, 2) if n_cores > 1 else (1,),
-        workers=min(n_cores, WORKERS),
+        workers=min(n_cores, settings.workers),
         console=console,
     )
 
@@ -233,7 +285,7 @@ def _job(session: Session, name: str, **changes: object) -> Job:
 def _tune(session: Session) -> dict[WayName, tuple[Speed, ...]]:
     """Try threads and batch sizes of each way on a part; the best one comes first."""
     speeds: dict[WayName, tuple[Speed, ...]] = {}
-    for way in session.settings.ways:
+    for way in session.settings.asked_ways:
         n = session.settings.n_tune
         if way == "official":
             n = min(n, N_TUNE_OFFICIAL)
@@ -243,9 +295,9 @@ def _tune(session: Session) -> dict[WayName, tuple[Speed, ...]]:
             kind="tune",
             way=way,
             threads=session.threads,
-            workers=session.workers if way == "vipbench" else 1,
-            batch_sizes=USUAL_BATCH_SIZES if way == "usual" else (),
-            places=spread(session.n, n),
+            workers=session.workers if way in OURS else 1,
+            batch_sizes=_BATCH_SIZES.get(way, ()),
+            places=spread(session.n, n, session.together),
         )
         tried = _do(session, job).speeds
         if not tried:
@@ -261,13 +313,13 @@ def _measure(
     session: Session, speeds: Mapping[WayName, Sequence[Speed]]
 ) -> dict[WayName, list[Round]]:
     """Ask every way its samples, one way after another, round after round."""
-    rounds: dict[WayName, list[Round]] = {way: [] for way in session.settings.ways}
+    rounds: dict[WayName, list[Round]] = {way: [] for way in session.settings.asked_ways}
     for number, way in itertools.product(range(1, session.settings.rounds + 1), rounds):
         best = speeds[way][0]
-        parts = slices(session.indices[way], session.settings.n_process)
+        parts = slices(session.indices[way], session.settings.n_process, session.together)
         outcomes = []
         for i, indices in enumerate(parts, 1):
-            staged = spread(len(indices), STAGED_ON[way]) if number == i == 1 else ()
+            staged = _staged(session, way, len(indices)) if number == i == 1 else ()
             job = _job(
                 session,
                 f"round-{number}-{way}" + (f"-{i}" if len(parts) > 1 else ""),
@@ -281,6 +333,11 @@ def _measure(
             outcomes.append(_do(session, job))
         rounds[way].append(_round(session, parts, outcomes))
     return rounds
+
+
+def _staged(session: Session, way: WayName, n: int) -> tuple[int, ...]:
+    """Choose which of `n` samples are asked once more with a clock; none of a server."""
+    return spread(n, STAGED_ON[way], session.together) if way in STAGED_ON else ()
 
 
 def _round(session: Session, parts: Sequence[Sequence[int]], outcomes: list[Outcome]) -> Round:

@@ -6,6 +6,11 @@ to the last one that is used, causal attention, of the last layer only keys and 
 the last token of the prompt, the vocabulary once a new token.
 """
 
+import itertools
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from vipbench.runfolder.sharing import n_common
 from vipbench.runners.vipllava import arithmetic
 from vipbench.runners.vipllava.model_sizes import ModelSizes
 from vipbench.schema import Record
@@ -43,6 +48,40 @@ def count(sizes: ModelSizes, n_prompt: int, n_passes: int) -> Work:
         prefill=arithmetic.prompt(sizes, n_prompt),
         decode=n_passes * further + arithmetic.attention(sizes) * pairs,
     )
+
+
+class Prompt(NamedTuple):
+    """What decides which of a prompt's arithmetic other prompts have in common with it."""
+
+    ids: Sequence[int]
+    """Tokens, the image token once a feature."""
+    picture: str
+    """Digest of the pixels that the model sees."""
+    image_begins: int
+    """Index of the first image token: from there on all depends on the picture."""
+
+
+def count_once(sizes: ModelSizes, prompts: Sequence[Prompt]) -> Work:
+    """Count what prompts take together where nothing that is the same is computed twice.
+
+    Each picture goes through the vision tower once, and so does each beginning that prompts have in
+    common through the language model: the same tokens behind the same picture. The last token of a
+    prompt is read for each, and nothing of answers counts.
+    """
+    pictures = {prompt.picture: -1 - i for i, prompt in enumerate(prompts)}
+    keyed = []
+    for prompt in prompts:
+        key = list(prompt.ids)
+        key[prompt.image_begins] = pictures[prompt.picture]
+        keyed.append(key)
+    keyed.sort()
+    # Of all that are sorted before it, a prompt has most in common with its neighbour.
+    known = [0, *(n_common(a, b) for a, b in itertools.pairwise(keyed))]
+    prefill = [
+        count(sizes, len(key), 0).prefill - arithmetic.beginning(sizes, min(n, len(key) - 1))
+        for key, n in zip(keyed, known, strict=True)
+    ]
+    return Work(vision=len(pictures) * arithmetic.vision(sizes), prefill=sum(prefill), decode=0)
 
 
 def add(works: list[Work]) -> Work:

@@ -38,10 +38,30 @@ _VISION: dict[str, Any] = {
     "patch_size": 14,
 }
 """CLIP ViT-L/14-336 (openai/clip-vit-large-patch14-336, config.json)."""
-_TEXT = {
+_SMALL_VISION: dict[str, dict[str, int]] = {
+    "tiny": {
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 12,
+        "num_attention_heads": 4,
+        "image_size": 56,
+    },
+    # ViT-S (arXiv 2012.12877, table 1), with as many patches as the large one: 22 M parameters
+    "small": {
+        "hidden_size": 384,
+        "intermediate_size": 1536,
+        "num_hidden_layers": 12,
+        "num_attention_heads": 6,
+    },
+}
+"""What smaller models have in its place."""
+_TEXT: dict[RandomSize, tuple[int, int, int, int]] = {
     # (width, mlp, layers, heads): Vicuna 1.5 (lmsys/vicuna-7b-v1.5 and 13b, config.json)
     "7b": (4096, 11008, 32, 32),
     "13b": (5120, 13824, 40, 40),
+    # Ours: 85 M parameters in its layers and 49 M in embeddings and vocabulary. A CPU spends its
+    # time with it in matrix products, as a GPU does with the large ones.
+    "small": (768, 2048, 12, 12),
     "tiny": (64, 128, 2, 4),
 }
 _VOCABULARY = 32064
@@ -128,9 +148,7 @@ def load_plain(
     loaded: Any
     if size is None:
         placement = find_placement(device, dtype)
-        config = VipLlavaConfig.from_pretrained(str(info.path))
-        # By the name that all versions know: some read only one spelling of the key.
-        config.vision_feature_layers = list(info.vision_feature_layers)
+        config = read_model_config(info.path, None)
         loaded = VipLlavaForConditionalGeneration.from_pretrained(
             str(info.path),
             config=config,
@@ -163,12 +181,21 @@ def _load_image_processor(info: CheckpointInfo) -> Any:
 def load_prompts(model: Path | None, size: RandomSize | None) -> Prompts:
     """Load what encodes the requests of a checkpoint, or of a random model; no weights."""
     info = check_checkpoint(model or CHECKPOINT)
-    config: Any = (
-        VipLlavaConfig.from_pretrained(str(info.path)) if size is None else random_config(size)
-    )
+    config = read_model_config(info.path, size)
     vision = config.vision_config
     n_image_tokens = (vision.image_size // vision.patch_size) ** 2
     return Prompts(info, load_tokenizer(info), config.image_token_id, n_image_tokens)
+
+
+def read_model_config(model: Path | None, size: RandomSize | None) -> Any:
+    """Read the config of a checkpoint, or describe a random model; no weights."""
+    if size is not None:
+        return random_config(size)
+    info = check_checkpoint(model or CHECKPOINT)
+    config: Any = VipLlavaConfig.from_pretrained(str(info.path))
+    # By the name that all versions know: some read only one spelling of the key.
+    config.vision_feature_layers = list(info.vision_feature_layers)
+    return config
 
 
 def random_config(size: RandomSize) -> VipLlavaConfig:
@@ -176,10 +203,7 @@ def random_config(size: RandomSize) -> VipLlavaConfig:
     embedded = VipLlavaConfig.from_pretrained(str(CHECKPOINT))
     known: Any = embedded.text_config
     width, mlp, layers, heads = _TEXT[size]
-    vision = dict(_VISION)
-    if size == "tiny":
-        vision |= {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 12}
-        vision |= {"num_attention_heads": 4, "image_size": 56}
+    vision = _VISION | _SMALL_VISION.get(size, {})
     text = LlamaConfig(
         vocab_size=known.vocab_size if size == "tiny" else _VOCABULARY,
         hidden_size=width,

@@ -1,17 +1,32 @@
 """What the processes of a bench are asked and what they answer, as JSON files; needs no torch."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
+from vipbench.bench.floor import Work
+from vipbench.runfolder.sharing import Readings
 from vipbench.runners.vipllava.model_sizes import ModelSizes
 from vipbench.schema import ImageRoots, Quantize, Record
 
-RandomSize = Literal["tiny", "7b", "13b"]
-WayName = Literal["vipbench", "official", "usual"]
-JobKind = Literal["lengthen", "peak", "tune", "run"]
+RandomSize = Literal["tiny", "small", "7b", "13b"]
+WayName = Literal["vipbench", "unshared", "official", "usual", "peer"]
+JobKind = Literal["lengthen", "count", "peak", "tune", "run"]
 WAYS: tuple[WayName, ...] = ("vipbench", "official", "usual")
+"""Those that need nothing but the model, whatever is asked."""
+OURS: tuple[WayName, ...] = ("vipbench", "unshared")
+"""Those that the runner answers."""
+
+
+class Peer(Record):
+    """A server that answers the same requests, as the way *peer*."""
+
+    url: str
+    model: str
+    """As the server calls it."""
+    extra_body: dict[str, Any] | None = None
+    """Further fields of each request's JSON."""
 
 
 class Job(Record):
@@ -39,13 +54,16 @@ class Job(Record):
     workers: int = 1
     """Single-threaded processes that answer; `tune` tries them as well where there are several."""
     batch_sizes: tuple[int, ...] = ()
-    """To be tried; `run` has one at most. Empty: the way decides by itself."""
+    """To be tried; `run` has one at most. Empty: the way decides by itself. Of a server: requests
+    under way."""
     stage_places: tuple[int, ...] = ()
     """Indices of the requests to ask once more after a `run`, with a clock around each stage."""
     one_limit: bool = False
     """No way may know beforehand which answers will be short, whatever the requests say."""
     prompt_tokens: int = 0
     """Length to which `lengthen` brings prompts."""
+    peer: Peer | None = None
+    """For the way of that name."""
 
 
 class Speed(Record):
@@ -112,10 +130,21 @@ class Outcome(Record):
     speeds: tuple[Speed, ...] = ()
     peak: dict[int, float] = Field(default={})
     """Threads -> operations a second of a matrix product."""
+    once: Work | None = None
+    """What all prompts take together where nothing that is the same is computed twice."""
+    alone: Work | None = None
+    """The same where each is computed by itself."""
+    n: int = 0
+    """Prompts that were counted."""
     shape: ModelSizes | None = None
     device: str = ""
     device_name: str = ""
     dtype: str = ""
+    readings: Readings = Readings()
+    """What the prompts take, each read by itself, and what was read of them; zeros where those are
+    the same."""
+    forgets: bool = True
+    """Whether it began without what was asked before."""
     attention: str = ""
     """Kernel that torch takes for the attention of a prompt."""
     load_average: tuple[float, float, float] | None = None

@@ -3,10 +3,15 @@
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from pydantic import Field
 
 from vipbench import environment, files
 from vipbench.bench.floor import Work
 from vipbench.bench.machine import cpu_name
+from vipbench.bench.mix import MixName
+from vipbench.bench.ratios import Ratio, paired_ratio
 from vipbench.bench.records import Outcome, Speed, WayName
 from vipbench.bench.requests import NewTokens
 from vipbench.bench.session import Round, Session
@@ -48,9 +53,9 @@ class WayReport(Record):
     busy_share: float | None
     """Share of the time in which the model had a batch, 0-1; None: not seen, since several
     processes answered."""
-    wait_share: float
+    wait_share: float | None
     """Share in which it waited for data, 0-1; writing is neither. Where several processes answered,
-    that of the samples whose stages are measured, in one process."""
+    that of the samples whose stages are measured, in one process; None: a server answered."""
     seconds_to_start: float
     """Until torch and transformers are loaded."""
     seconds_to_load: float
@@ -74,6 +79,11 @@ class WayReport(Record):
     """Threads and batch sizes on a part of the samples."""
     load_average: tuple[float, float, float] | None
     """At the end of the round."""
+    saving: float | None = None
+    """Share of the arithmetic that was not computed again, 0-1, as counted while it answered; None:
+    nothing was read once for several samples. `mfu` counts what is left."""
+    forgets: bool = True
+    """False: a server that knows in a round what it has read in those before."""
 
 
 class Floor(Record):
@@ -86,6 +96,11 @@ class Floor(Record):
     peak_threads: int
     samples_per_s: float
     """At that peak."""
+    once: Work | None = None
+    """Operations a sample where each picture, and each beginning that prompts have in common, is
+    computed once; None: nothing is in common by intent."""
+    saving: float | None = None
+    """Share of the operations that this saves, 0-1."""
 
 
 class BenchReport(Record):
@@ -101,9 +116,19 @@ class BenchReport(Record):
     """Samples that another way answered as vipbench did, of `n_compared`."""
     n_compared: int
     """Samples that all ways were asked."""
+    ratio_unshared: float | None = None
+    ratio_peer: float | None = None
+    ratios: dict[WayName, Ratio] = Field(default={})
+    """Other way -> the ratio to it in each round, and their mean with its interval."""
     n: int
     tasks: dict[str, int]
     """Task -> its samples."""
+    mix: MixName | None = None
+    """Every sample was asked under each of the `styles`."""
+    styles: dict[str, int] = Field(default={})
+    """Style -> its requests."""
+    questions: int | None = None
+    """Questions about each picture; None: as they are."""
     model: str
     prompt_tokens: int | None
     new_tokens: NewTokens | None
@@ -127,12 +152,22 @@ Texts = Mapping[WayName, Sequence[Sequence[str | None]]]
 """Way -> round -> texts of the samples that all ways were asked."""
 
 
+class Measured(NamedTuple):
+    """What the processes of a bench have measured."""
+
+    speeds: Mapping[WayName, tuple[Speed, ...]]
+    """What each way tried, the best first."""
+    rounds: Mapping[WayName, list[Round]]
+    peak: Mapping[int, float]
+    """Threads -> operations a second of a matrix product."""
+    counted: Outcome | None
+    """What the prompts need alone and together; None: it was not counted."""
+
+
 def make_report(
     session: Session,
     info: CheckpointInfo,
-    speeds: Mapping[WayName, tuple[Speed, ...]],
-    rounds: Mapping[WayName, list[Round]],
-    peak: Mapping[int, float],
+    measured: Measured,
     load_before: tuple[float, float, float] | None,
 ) -> BenchReport:
     """Put together what the processes of a bench measured.
@@ -140,12 +175,11 @@ def make_report(
     Args:
         session: the bench.
         info: its checkpoint.
-        speeds: what each way tried, the best first.
-        rounds: of each way.
-        peak: threads -> operations a second of a matrix product.
+        measured: by its processes.
         load_before: load average before the first measurement.
     """
     settings = session.settings
+    speeds, rounds, peak, counted = measured
     peak_threads = max(peak, key=lambda n: peak[n])
     ways = {way: _way_report(rounds[way], speeds[way], peak[peak_threads]) for way in rounds}
     first = next(iter(rounds.values()))[0]
@@ -155,7 +189,7 @@ def make_report(
         way: [[round_.answers[index].text for index in common] for round_ in rounds[way]]
         for way in rounds
     }
-    trials = files.read_lines(session.base.requests, Trial)
+    trials = list(files.read_lines(session.base.requests, Trial))
     return BenchReport(
         ratio_official=_ratio(ways, "official"),
         ratio_usual=_ratio(ways, "usual"),
@@ -163,13 +197,19 @@ def make_report(
         agreement=_agreement(texts),
         n_compared=len(common),
         n=session.n,
-        tasks=dict(Counter(trial.task for trial in trials for _ in range(session.base.repeat))),
+        ratio_unshared=_ratio(ways, "unshared"),
+        ratio_peer=_ratio(ways, "peer"),
+        ratios=_ratios(ways),
+        tasks=_counted((trial.task for trial in trials), session.base.repeat),
+        mix=settings.mix,
+        styles=_counted((trial.style for trial in trials), session.base.repeat),
+        questions=settings.questions,
         model=info.name if settings.random is None else f"random {settings.random}",
         prompt_tokens=settings.prompt_tokens,
         new_tokens=settings.new_tokens,
         image_width=settings.image_width,
         ways=ways,
-        floor=_floor(first, peak[peak_threads], peak_threads),
+        floor=_floor(first, peak[peak_threads], peak_threads, counted),
         device=f"{part.device} {part.device_name}".strip(),
         dtype=part.dtype,
         machine=cpu_name(),
@@ -208,17 +248,45 @@ def _ratio(ways: Mapping[WayName, WayReport], way: WayName) -> float | None:
     return ways["vipbench"].samples_per_s / ways[way].samples_per_s
 
 
-def _floor(first: Round, peak: float, peak_threads: int) -> Floor:
+def _ratios(ways: Mapping[WayName, WayReport]) -> dict[WayName, Ratio]:
+    """Compare vipbench with each other way, round by round."""
+    if "vipbench" not in ways:
+        return {}
+    ours = ways["vipbench"].samples_per_s_rounds
+    return {
+        way: paired_ratio(ours, other.samples_per_s_rounds)
+        for way, other in ways.items()
+        if way != "vipbench"
+    }
+
+
+def _counted(names: Iterable[str], repeat: int) -> dict[str, int]:
+    """Count names, each so many times."""
+    return {name: n * repeat for name, n in Counter(names).items()}
+
+
+def _floor(first: Round, peak: float, peak_threads: int, counted: Outcome | None) -> Floor:
     """Say what the answers of a round need, and how fast they could be at a measured peak."""
     works, n = first.works, len(first.answers)
+    once = saving = None
+    if counted is not None and counted.once is not None and counted.alone is not None:
+        # Answers have nothing in common; a way that was asked few of the samples has fewer.
+        decode, n_all = works.decode * counted.n // n, counted.n
+        once = _each(counted.once.model_copy(update={"decode": decode}), n_all)
+        saving = 1 - (counted.once.total + decode) / (counted.alone.total + decode)
     return Floor(
-        operations=Work(
-            vision=works.vision // n, prefill=works.prefill // n, decode=works.decode // n
-        ),
+        once=once,
+        saving=saving,
+        operations=_each(works, n),
         peak=peak,
         peak_threads=peak_threads,
         samples_per_s=n / (works.total / peak),
     )
+
+
+def _each(works: Work, n: int) -> Work:
+    """Return the operations of one of `n` answers."""
+    return Work(vision=works.vision // n, prefill=works.prefill // n, decode=works.decode // n)
 
 
 def _way_report(rounds: Sequence[Round], tried: tuple[Speed, ...], peak: float) -> WayReport:
@@ -231,11 +299,15 @@ def _way_report(rounds: Sequence[Round], tried: tuple[Speed, ...], peak: float) 
     n_steady = n - sum(part.n_first for part in parts)
     seconds_steady = seconds - sum(part.seconds_first for part in parts)
     all_parts = [part for round_ in rounds for part in round_.parts]
-    staged = next(part for part in all_parts if part.stages)
+    staged = next((part for part in all_parts if part.stages), None)
     grown = max(parts, key=_growth)
     busy = _sum(part.seconds_busy for part in parts)
     waited = _sum(part.seconds_waited for part in parts)
-    staged_wait = staged.stages.get("wait", 0.0)
+    saved = sum(part.readings.asked.operations - part.readings.read.operations for part in parts)
+    wait_share = None if waited is None else waited / seconds
+    if wait_share is None and staged is not None:
+        wait_share = staged.stages.get("wait", 0.0) / staged.seconds_staged
+    stages = {} if staged is None else staged.stages
     return WayReport(
         threads=tried[0].threads,
         workers=tried[0].workers,
@@ -250,9 +322,9 @@ def _way_report(rounds: Sequence[Round], tried: tuple[Speed, ...], peak: float) 
         new_tokens_per_s=n_new / seconds,
         new_tokens=n_new / n,
         padding_waste=1 - n_prompt / sum(part.n_padded for part in parts),
-        mfu=median.works.total / peak / seconds,
+        mfu=(median.works.total - saved) / peak / seconds,
         busy_share=None if busy is None else busy / seconds,
-        wait_share=staged_wait / staged.seconds_staged if waited is None else waited / seconds,
+        wait_share=wait_share,
         seconds_to_start=parts[0].seconds_to_start,
         seconds_to_load=parts[0].seconds_to_load,
         memory_mib=max(part.memory_mib for part in all_parts),
@@ -261,9 +333,11 @@ def _way_report(rounds: Sequence[Round], tried: tuple[Speed, ...], peak: float) 
         device_mib=grown.device_mib,
         device_mib_first=grown.device_mib_first,
         device_course=grown.device_course,
-        stages={name: 1000 * taken / staged.n_staged for name, taken in staged.stages.items()},
+        stages={name: 1000 * taken / staged.n_staged for name, taken in stages.items()},
         tried=tried,
         load_average=parts[-1].load_average,
+        saving=saved / median.works.total if saved else None,
+        forgets=all(part.forgets for part in all_parts),
     )
 
 

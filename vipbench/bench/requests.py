@@ -44,29 +44,41 @@ _QUALITY = 90
 """Of the JPEG files that enlarged images are written to."""
 
 
-def spread(n: int, wanted: int) -> tuple[int, ...]:
-    """Return `wanted` indices of `n`, or all of them, evenly spread."""
-    wanted = min(n, wanted)
-    return tuple(i * n // wanted for i in range(wanted))
+def spread(n: int, wanted: int, together: int = 1) -> tuple[int, ...]:
+    """Return `wanted` indices of `n`, or all of them, evenly spread.
+
+    Each `together` of them in a row are taken whole, or not: so `wanted` may be exceeded.
+    """
+    n_groups = math.ceil(n / together)
+    taken = min(n_groups, math.ceil(wanted / together))
+    first = (i * n_groups // taken * together for i in range(taken))
+    return tuple(i for begin in first for i in range(begin, min(begin + together, n)))
 
 
-def choose(n: int, wanted: Mapping[WayName, int]) -> dict[WayName, tuple[int, ...]]:
+def choose(
+    n: int, wanted: Mapping[WayName, int], together: int = 1
+) -> dict[WayName, tuple[int, ...]]:
     """Choose which of `n` samples each way answers: indices of few are among those of more.
 
-    So the samples that all ways answer are those of the way that takes the fewest.
+    So the samples that all ways answer are those of the way that takes the fewest. `together`: as
+    for `spread`.
     """
     chosen: dict[WayName, tuple[int, ...]] = {}
     pool: tuple[int, ...] = tuple(range(n))
     for way in sorted(wanted, key=lambda way: -wanted[way]):
-        pool = tuple(pool[i] for i in spread(len(pool), wanted[way]))
+        pool = tuple(pool[i] for i in spread(len(pool), wanted[way], together))
         chosen[way] = pool
     return chosen
 
 
-def slices(indices: Sequence[int], size: int | None) -> list[tuple[int, ...]]:
-    """Cut indices into parts of at most `size`, each spread over all of them; None: one part."""
-    n = math.ceil(len(indices) / size) if size else 1
-    return [tuple(indices[i::n]) for i in range(n)]
+def slices(indices: Sequence[int], size: int | None, together: int = 1) -> list[tuple[int, ...]]:
+    """Cut indices into parts of about `size`, each spread over all of them; None: one part.
+
+    Each `together` of them in a row stay together.
+    """
+    groups = [indices[i : i + together] for i in range(0, len(indices), together)]
+    n = math.ceil(len(groups) / max(1, size // together)) if size else 1
+    return [tuple(i for group in groups[part::n] for i in group) for part in range(n)]
 
 
 def answer_lengths(n: int, first: Iterable[int], length: NewTokens) -> list[int]:

@@ -53,6 +53,8 @@ class Session(NamedTuple):
     """What all jobs share."""
     n: int
     """Samples in all."""
+    together: int
+    """Samples in a row that have something in common, and are taken whole or not."""
     indices: dict[WayName, tuple[int, ...]]
     """Of the samples that each way is asked."""
     threads: tuple[int, ...]

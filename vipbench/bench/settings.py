@@ -1,11 +1,14 @@
 """What the user asks of a bench; its options stand here."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from vipbench.bench.mix import MixName
 from vipbench.bench.records import WAYS, RandomSize, WayName
+from vipbench.errors import RunnerError
 from vipbench.option import ADAPTER, BASE, DEVICE, DTYPE, MODEL, QUANTIZE, Option
+from vipbench.runners.endpoint_options import parse_body
 from vipbench.schema import Quantize, Record
 
 N = 500
@@ -18,8 +21,10 @@ N_TUNE = 128
 """Samples on which a way chooses its threads and batch size."""
 N_TUNE_OFFICIAL = 48
 """The same for the official way, which has no batch to fill."""
-STAGED_ON = {"vipbench": 128, "official": 32, "usual": 128}
+STAGED_ON = {"vipbench": 128, "unshared": 128, "official": 32, "usual": 128}
 """Samples, at most, whose stages are timed."""
+PEER_CONCURRENCIES = (8, 32, 64)
+"""Requests under way, of which a server's best number is taken."""
 WORKERS = 2
 """Processes that vipbench may choose on a CPU: no more cores than the others may use."""
 
@@ -27,6 +32,14 @@ WORKERS = 2
 def _number(text: str) -> int | str:
     """Read a whole number; leave anything else to the record."""
     return int(text) if text.isdecimal() else text
+
+
+def _body(text: str) -> dict[str, Any]:
+    """Read a JSON object; RunnerError names this option where it is none."""
+    try:
+        return parse_body(text)
+    except RunnerError as error:
+        raise RunnerError(str(error).replace("--extra-body", "--peer-body")) from None
 
 
 class BenchSettings(Record):
@@ -54,11 +67,36 @@ class BenchSettings(Record):
     ] = None
     ways: Annotated[
         tuple[WayName, ...],
-        Field(min_length=1),
         Option(
-            "vipbench, official, usual; repeatable, or with commas.", metavar="WAY", unset="all"
+            "vipbench, unshared, official, usual, peer; repeatable, or with commas.",
+            metavar="WAY",
+            unset="all",
         ),
-    ] = WAYS
+    ] = ()
+    """Empty: all but `unshared`, which comes with `mix` and `questions`, and `peer`, which needs
+    its address."""
+    mix: Annotated[
+        MixName | None,
+        Option("Ask each sample under several styles: the headline's and its controls."),
+    ] = None
+    questions: Annotated[
+        int | None,
+        Field(ge=2),
+        Option("Questions about each picture.", metavar="N", unset="as they are"),
+    ] = None
+    """Marks and all: the picture of a sample is that of the first of so many."""
+    peer: Annotated[
+        str | None,
+        Option("An OpenAI-compatible server of the same model to measure too.", metavar="URL"),
+    ] = None
+    peer_model: Annotated[
+        str | None,
+        Option("What that server calls the model.", metavar="NAME", unset="the only one it has"),
+    ] = None
+    peer_body: Annotated[
+        dict[str, Any] | None,
+        Option("Further fields of each request's JSON to it.", metavar="JSON", parse=_body),
+    ] = None
     tasks: Annotated[
         tuple[str, ...],
         Option("Tasks of the demo suite; repeatable, or with commas.", metavar="TASK", unset="all"),
@@ -89,6 +127,11 @@ class BenchSettings(Record):
     rounds: Annotated[
         int, Field(ge=1), Option("Measurements of each way; the median counts.", metavar="N")
     ] = ROUNDS
+    workers: Annotated[
+        int,
+        Field(ge=1),
+        Option("Most processes that vipbench may choose on a CPU.", metavar="N"),
+    ] = WORKERS
     n_tune: Annotated[
         int,
         Field(ge=1),
@@ -104,3 +147,18 @@ class BenchSettings(Record):
             unset="all",
         ),
     ] = None
+
+    @property
+    def asked_ways(self) -> tuple[WayName, ...]:
+        """The ways that are measured, in their order."""
+        if self.ways:
+            return self.ways
+        first, *others = WAYS
+        unshared: tuple[WayName, ...] = ("unshared",) if self.shares else ()
+        peer: tuple[WayName, ...] = () if self.peer is None else ("peer",)
+        return (first, *unshared, *others, *peer)
+
+    @property
+    def shares(self) -> bool:
+        """Whether requests have pictures and beginnings of prompts in common, which is counted."""
+        return self.mix is not None or self.questions is not None

@@ -1,4 +1,4 @@
-"""The interface of a way of answering: what a measuring process asks of each of the three."""
+"""The interface of a way of answering: what a measuring process asks of each of them."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,7 +26,13 @@ class Way(Protocol):
     """A loaded model, and how requests become answers; `close` ends whatever it has started."""
 
     model: Any
-    """The transformers model that this process has loaded."""
+    """The transformers model that this process has loaded; None: another program answers."""
+    config: Any
+    """Of the model, as transformers reads it."""
+    dtype: str
+    """Of its weights; empty: not known."""
+    forgets: bool
+    """Whether nothing is known any more of what was asked before `start`."""
     image_size: int
     """Side of the square that the model sees, px."""
 

@@ -33,6 +33,9 @@ class Transformers:
             Loaded(job.model, job.adapter, job.quantize), job.random, job.device, job.dtype
         )
         self.model: Any = self._plain.model
+        self.config: Any = self.model.config
+        self.dtype = str(self.model.dtype).removeprefix("torch.")
+        self.forgets = True
         self.image_size = self._plain.image_size
         config: Any = self._plain.model.generation_config
         ends = config.eos_token_id

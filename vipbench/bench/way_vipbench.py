@@ -1,4 +1,7 @@
-"""The way *vipbench*: the runner and the loop of `vipbench run`, here or in worker processes."""
+"""The way *vipbench*: the runner and the loop of `vipbench run`, here or in worker processes.
+
+The way *unshared* is the same with `--no-share`.
+"""
 
 import contextlib
 import logging
@@ -25,12 +28,19 @@ from vipbench.images.decode import open_image, safe_path
 from vipbench.images.draw import draw_marks
 from vipbench.images.fit import fit
 from vipbench.images.load import digest_pixels
+from vipbench.run.prepare import token_limit
+from vipbench.run.share import grouping, plan_shared, plan_trials
 from vipbench.runfolder import answers_file, trials_file
 from vipbench.runfolder.lines import ResponseLine
 from vipbench.runfolder.plan import BatchLimit, plan_batches
+from vipbench.runfolder.sharing import Beginnings
 from vipbench.runfolder.trials_file import Trials
 from vipbench.runners.checkpoints.attention import attention_kernel
 from vipbench.runners.checkpoints.loading import inference
+from vipbench.runners.contract import set_sharing
+from vipbench.runners.spec import Shared
+from vipbench.runners.vipllava.fast import COVERED
+from vipbench.runners.vipllava.model_sizes import ModelSizes, sizes_of
 from vipbench.runners.vipllava.runner import VipLlavaRunner
 from vipbench.runners.vipllava.sizing import find_budget
 from vipbench.schema import Request, Response
@@ -57,20 +67,60 @@ class Vipbench:
             threads=job.threads[0],
         )
         self.model: Any = self._runner.model
+        self.config: Any = self.model.config
+        self.dtype = str(self.model.dtype).removeprefix("torch.")
+        self.forgets = True
         self.image_size = self._runner.image_size
         device = self.model.device
         self._budget = find_budget(self.model.config, self.model.dtype, device)
         if device.type != "cpu":
             self._budget = self._runner.try_budget(self._budget)
         # Counted once, before anything is asked, as a run does.
-        counted = trials_file.open_trials(
-            job.requests, lambda request: len(self._runner.encode(request))
-        )
-        self._lengths = {entry.offset: entry.length for entry in counted.entries}
+        self._counted = self._count_requests()
+        self._entries = {entry.offset: entry for entry in self._counted.entries}
+        self._sizes = self._sizes_to_share()
+        """None: each prompt is read by itself."""
         self._pool: ProcessPool | None = None
         self._uses_workers = False
         self._running = contextlib.ExitStack()
         """Ends the worker processes."""
+
+    def _count_requests(self) -> Trials:
+        """Count the tokens of each prompt, and find what it has in common with others."""
+        longest, token = self._runner.net.max_length, self._runner.net.image_token_id
+
+        def split(request: Request) -> tuple[list[int], int] | None:
+            ids = self._runner.encode(request)
+            if len(ids) >= longest or token not in ids:
+                return None
+            return ids, len(ids) - ids[::-1].index(token)
+
+        beginnings = Beginnings()
+        group = grouping(Shared(split, sizes_of(self.config)), self._job.images, beginnings)
+        counted = trials_file.open_trials(
+            self._job.requests, lambda request: len(self._runner.encode(request))
+        )
+        entries = [
+            entry if trial.request is None else entry._replace(group=group(trial, trial.request))
+            for trial, entry in zip(counted, counted.entries, strict=True)
+        ]
+        return Trials(counted.path, entries, beginnings)
+
+    def _sizes_to_share(self) -> ModelSizes | None:
+        """Decide as a run does whether what requests have in common is read once.
+
+        It is not where the same ones are asked again, and never on the way `unshared`.
+        """
+        net = self._runner.net
+        quantization = net.info.quantization
+        is_known = net.text_model in COVERED and (quantization is None or quantization.by_token)
+        if self._job.way == "unshared" or self._job.repeat > 1 or not is_known:
+            return None
+        sizes = sizes_of(self.config)
+        return sizes if plan_shared(self._counted, self._limit(), sizes).sharing else None
+
+    def _limit(self) -> BatchLimit:
+        return token_limit(self._counted, self._budget)
 
     def choices(self) -> list[Choice]:
         """Return numbers of threads and, on a CPU, several single-threaded processes."""
@@ -92,7 +142,8 @@ class Vipbench:
         build = partial(
             load_runner, Loaded(job.model, job.adapter, job.quantize), job.random, job.dtype
         )
-        worker = WorkerJob(build, "vipbench", job.device, job.images)
+        shares = self._sizes is not None
+        worker = WorkerJob(build, "vipbench", job.device, job.images, shares=shares)
         pool = self._running.enter_context(ProcessPool([worker] * n, Console(_log.info)))
         pool.load()
         return pool
@@ -106,15 +157,19 @@ class Vipbench:
     def answer(self, trials: Trials, log: Log, clock: Clock) -> None:
         """Answer all trials, in batches of the budget of tokens that a run has."""
         plan = self._plan(trials)
+        here = self._pool is None or not self._uses_workers
+        before = self._runner.readings if here or self._pool is None else self._pool.readings
 
         def write(lines: list[ResponseLine]) -> None:
             with clock.time("write"):
                 answers_file.append_responses(log.path, lines)
             log.add(plan[lines[0].batch], [line.n_prompt_tokens for line in lines])
 
-        if self._uses_workers and self._pool is not None:
+        if self._pool is not None and not here:
             self._pool.answer(trials, plan, range(len(plan)), write)
+            log.read_once(self._pool.readings.minus(before))
             return
+        set_sharing(self._runner, shares=self._sizes is not None)
         n_loaders = count_loaders("auto", str(log.device), 1)
         answer_batches(
             _WatchedRunner(self._runner, log, clock),
@@ -127,14 +182,18 @@ class Vipbench:
             ahead=count_ahead(n_loaders, str(log.device)),
             n_loaders=n_loaders,
         )
+        log.read_once(self._runner.readings.minus(before))
 
     def _plan(self, trials: Trials) -> list[tuple[int, ...]]:
         """Cut the requests into batches as `vipbench run` does; it knows no answer's length."""
+        entries = [self._entries[entry.offset] for entry in trials.entries]
+        if self._sizes is not None:
+            known = Trials(trials.path, entries, self._counted.beginnings)
+            return plan_trials(known, self._limit(), shares=True)
         # The same sample asked again is another one here.
-        samples = [(entry.name.task, entry.name.id, i) for i, entry in enumerate(trials.entries)]
-        lengths = [self._lengths[entry.offset] for entry in trials.entries]
-        limit = BatchLimit(tokens=max(self._budget, *lengths))
-        return plan_batches(lengths, limit, samples)
+        samples = [(entry.name.task, entry.name.id, i) for i, entry in enumerate(entries)]
+        lengths = [entry.length for entry in entries]
+        return plan_batches(lengths, BatchLimit(tokens=max(self._budget, *lengths)), samples)
 
     def read(self, path: Path) -> list[Answered]:
         """Read the answers that were written, in the order of the lines."""

@@ -1,9 +1,10 @@
 """One measurement in a process of its own: `python -m vipbench.bench.ways JOB RESULT STARTED`.
 
-Three ways answer the same requests about the same fitted images. *vipbench* is the runner and the
+The ways answer the same requests about the same fitted images. *vipbench* is the runner and the
 loop of `vipbench run`; *official* asks one request at a time, in one loop, as the published scripts
-do; *usual* asks batches padded on the left, as evaluation harnesses do. The latter two are plain
-transformers.
+do; *usual* asks batches padded on the left, as evaluation harnesses do. These two are plain
+transformers. *unshared* is *vipbench* that reads every prompt by itself, *peer* a server that has
+the same model.
 """
 
 import contextlib
@@ -17,16 +18,19 @@ import torch
 
 from vipbench import files
 from vipbench.bench.clocks import Log, NoClock, device_mib, wait
+from vipbench.bench.floor import Prompt, add, count, count_once
 from vipbench.bench.machine import load_average
-from vipbench.bench.models import load_prompts
+from vipbench.bench.models import load_prompts, read_model_config
 from vipbench.bench.records import Answered, Job, JobKind, Outcome, Speed, WayName
 from vipbench.bench.requests import lengthen
 from vipbench.bench.stages import Stages, measure_stages
 from vipbench.bench.way import Choice, Way, open_requests, part
+from vipbench.bench.way_peer import Server
 from vipbench.bench.way_transformers import Transformers
 from vipbench.bench.way_vipbench import Vipbench
 from vipbench.environment import peak_memory_mib
 from vipbench.errors import VipbenchError
+from vipbench.images.load import digest_pixels, load_pixels
 from vipbench.runfolder import trials_file
 from vipbench.runfolder.trials_file import Trials
 from vipbench.runners.device import find_device, find_placement
@@ -63,6 +67,22 @@ def _lengthen(job: Job, device: torch.device, scratch: Path) -> Outcome:
     ]
     files.write_lines(job.requests, lengthened)
     return Outcome()
+
+
+def _count(job: Job, device: torch.device, scratch: Path) -> Outcome:
+    """Count what the prompts need, each by itself, and where nothing is computed twice."""
+    prompts = load_prompts(job.model, job.random)
+    config = read_model_config(job.model, job.random)
+    sizes, token = sizes_of(config), config.image_token_id
+    asked = []
+    for trial in trials_file.open_trials(job.requests):
+        if trial.request is None:
+            continue
+        ids = prompts.encode(trial.request)
+        pixels = load_pixels(trial.request, job.images[trial.task], sizes.image_size)
+        asked.append(Prompt(ids, digest_pixels(pixels), ids.index(token)))
+    alone = add([count(sizes, len(prompt.ids), 0) for prompt in asked])
+    return Outcome(n=len(asked), alone=alone, once=count_once(sizes, asked))
 
 
 def _measure_peak(job: Job, device: torch.device, scratch: Path) -> Outcome:
@@ -152,10 +172,11 @@ def _run(job: Job, device: torch.device, scratch: Path) -> Outcome:
         stages=stages.seconds,
         n_staged=len(job.stage_places),
         seconds_staged=stages.total,
-        shape=sizes_of(way.model.config),
+        shape=sizes_of(way.config),
         device=str(device),
         device_name=torch.cuda.get_device_name(device) if device.type == "cuda" else "",
-        dtype=str(way.model.dtype).removeprefix("torch."),
+        dtype=way.dtype,
+        forgets=way.forgets,
         attention=way.attention(),
         load_average=load,
         **log.fields(),
@@ -180,14 +201,17 @@ def _in_order(order: Sequence[int], answers: Sequence[Answered]) -> tuple[Answer
 
 _JOBS: Mapping[JobKind, Callable[[Job, torch.device, Path], Outcome]] = {
     "lengthen": _lengthen,
+    "count": _count,
     "peak": _measure_peak,
     "tune": _tune,
     "run": _run,
 }
 _WAYS: Mapping[WayName, Callable[[Job], Way]] = {
     "vipbench": Vipbench,
+    "unshared": Vipbench,
     "official": Transformers,
     "usual": Transformers,
+    "peer": Server,
 }
 
 

@@ -30,7 +30,8 @@ def bench(
 ) -> None:
     """Measure vipbench beside batch-1 and batched `generate` of transformers, on the same samples.
 
-    Without arguments: the embedded checkpoint on a fixed part of the demo suite, in a few minutes.
+    With --peer also beside a server. Without arguments: the embedded checkpoint on a fixed part of
+    the demo suite, in a few minutes.
     """
     from vipbench.bench.driver import bench as measure
     from vipbench.bench.settings import BenchSettings
@@ -65,10 +66,16 @@ def _print_report(report: "BenchReport") -> None:
             )
         )
     print_columns(rows)
-    ratios = (("official", report.ratio_official), ("usual", report.ratio_usual))
-    factors = [f"{number(ratio, 2)} x the {way} way" for way, ratio in ratios if ratio is not None]
+    ratios = (
+        ("itself without sharing", report.ratio_unshared),
+        ("the official way", report.ratio_official),
+        ("the usual way", report.ratio_usual),
+        ("the server", report.ratio_peer),
+    )
+    factors = [f"{number(ratio, 2)} x {way}" for way, ratio in ratios if ratio is not None]
     if factors:
         put_sentence(", ".join(factors))
+        _print_intervals(report)
     agreement = report.agreement.items()
     agreed = ", ".join(f"{way} {count}/{report.n_compared}" for way, count in agreement)
     if report.answers_equal is not None:
@@ -77,3 +84,29 @@ def _print_report(report: "BenchReport") -> None:
     put_sentence(
         f"arithmetic alone: {number(floor.samples_per_s, 0)} samples/s at {floor.peak:.3g} FLOP/s"
     )
+    if floor.saving is not None:
+        saving = report.ways["vipbench"].saving if "vipbench" in report.ways else None
+        put_sentence(
+            f"what prompts have in common is {percent(floor.saving)} % of the arithmetic; vipbench "
+            f"saved {percent(saving or 0.0)} %"
+        )
+    if "peer" in report.ways and not report.ways["peer"].forgets:
+        put_sentence(
+            "the server keeps what it has read from round to round · start vLLM with "
+            "VLLM_SERVER_DEV_MODE=1, and it forgets before each"
+        )
+
+
+def _print_intervals(report: "BenchReport") -> None:
+    """Print how well the ratios are known: of each, the mean of its rounds with an interval."""
+    from vipbench.report.text import number
+
+    if report.rounds == 1:
+        put_sentence("from one round no interval follows · give --rounds 2 or more")
+        return
+    parts = [
+        f"{way} {number(ratio.mean, 2)} [{number(ratio.low, 2)}, {number(ratio.high, 2)}]"
+        for way, ratio in report.ratios.items()
+    ]
+    said = f"paired by round, {report.rounds} rounds, mean and 95 % interval"
+    put_sentence(f"{said}: {', '.join(parts)}")

@@ -80,6 +80,8 @@ class FieldOption(NamedTuple):
     """The field's name; behind that of another field, if it asks for a part of it."""
     field: "FieldInfo"
     words: Option
+    typed: str | None = None
+    """What stands for it where nothing is typed; None: the field's default."""
 
     @property
     def name(self) -> str:
@@ -152,7 +154,9 @@ def typed_words(options: Iterable[FieldOption], raw: RawValues) -> tuple[str, ..
     words: list[str] = []
     for option in options:
         value, flag = raw.get(option.name), option.flags[-1]
-        if value is None or (not option.is_list and value == option.field.default):
+        default = option.field.default
+        # Where a text is read, the default has become one.
+        if value is None or (not option.is_list and value in (default, str(default))):
             continue
         if isinstance(value, bool):
             words += [flag] if value else []
@@ -169,6 +173,7 @@ def record_command(
     fields: Sequence[str] = (),
     *,
     words: Mapping[str, Option] | None = None,
+    typed: Mapping[str, str] | None = None,
     before: Mapping[str, str] | None = None,
     headings: Mapping[str, str] | None = None,
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -182,6 +187,7 @@ def record_command(
         record: returns the record.
         fields: those that the command asks for, in the order of its help; empty: all.
         words: what the command says of a field in place of what the record says.
+        typed: field -> what the command takes where nothing is typed, in place of its default.
         before: own parameter -> field in front of which its help stands; the others come last.
         headings: field, or own parameter -> heading below which help lists it.
     """
@@ -195,7 +201,8 @@ def record_command(
             ) -> Any:
                 alone = typer.Typer(rich_markup_mode=None, add_completion=False)
                 options = [
-                    _worded(option, words or {}) for option in field_options(record(), fields)
+                    _worded(option, words or {}, typed or {})
+                    for option in field_options(record(), fields)
                 ]
                 groups = dict(headings or {})
                 for option in options:
@@ -236,8 +243,11 @@ def _grouped(groups: Mapping[str, str]) -> type[Command]:
     return Grouped
 
 
-def _worded(option: FieldOption, words: Mapping[str, Option]) -> FieldOption:
-    return option._replace(words=words.get(option.name, option.words))
+def _worded(
+    option: FieldOption, words: Mapping[str, Option], typed: Mapping[str, str]
+) -> FieldOption:
+    name = option.name
+    return option._replace(words=words.get(name, option.words), typed=typed.get(name))
 
 
 def _with_options(
@@ -276,6 +286,7 @@ def _parameter(option: FieldOption) -> inspect.Parameter:
     elif words.parse is not None:
         kind = str
     default = None if option.is_list else field.default
+    default = option.typed or default
     if default is None:
         kind = kind | None
     least = [item.ge for item in field.metadata if hasattr(item, "ge")]

@@ -63,6 +63,7 @@ HEADINGS = {
 @record_command(
     app,
     "run",
+    typed={"workers": "auto"},
     before={
         "job": "model",
         "seeds": "metrics",

@@ -27,6 +27,8 @@ from vipbench.images.shapes.strokes import (
 )
 from vipbench.schema import RGB, VisualPrompt
 
+_OPAQUE = 255
+
 
 class Footprint(NamedTuple):
     """The pixels of an image that one mark is drawn on, whatever its opacity."""
@@ -102,7 +104,9 @@ def draw_marks(image: Image.Image, prompts: Iterable[VisualPrompt]) -> Iterator[
         mask = mask or Image.new("L", image.size)
         layers = list(_layers(mask, prompt))
         for color, alpha, (box, drawn) in layers:
-            image.paste(image.crop(box).point(_blend_table(color, alpha)), box, drawn)
+            # Opaque ink needs no table: pasted as it is, it gives the same pixels.
+            shown = color if alpha == _OPAQUE else image.crop(box).point(_blend_table(color, alpha))
+            image.paste(shown, box, drawn)
         yield _union(layers)
 
 

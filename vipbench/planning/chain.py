@@ -55,10 +55,11 @@ def check_slurm(settings: RunSettings, fleet: Fleet | None) -> None:
             "--slurm: says not how many devices there are · expected --devices too · give "
             "--devices '4 x H100', or a number"
         )
-    if fleet.n % settings.workers:
+    n = settings.n_workers
+    if fleet.n % n:
         raise RunError(
-            f"--devices {fleet.n} with --workers {settings.workers}: a job has as many devices as "
-            f"workers · expected a multiple of {settings.workers} · give another number"
+            f"--devices {fleet.n} with --workers {n}: a job has as many devices as "
+            f"workers · expected a multiple of {n} · give another number"
         )
     for text in settings.endpoint.headers:
         if "=env:" not in text:
@@ -85,7 +86,7 @@ def slurm_chain(
     system: str | None,
 ) -> list[Command]:
     """Return an array of shards, and what puts them together and looks at the whole."""
-    n, workers = fleet.n // settings.workers, settings.workers
+    n, workers = fleet.n // settings.n_workers, settings.n_workers
     parts = out.with_name(f"{out.name}-shards")
     words = ("run", *typed.run, *typed.tasks, "--shard", "auto", "-o", str(parts))
     n_gpus = workers if uses_gpu and fleet.name != CPU and settings.device != CPU else 0

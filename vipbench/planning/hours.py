@@ -71,6 +71,11 @@ def read_bench(path: Path, model: Outlined) -> Measured:
             f"{where}: is about model {report.model}, not {model.name} · expected one of this "
             f"model, or of a random one of its sizes · measure it: vipbench bench --model MODEL"
         )
+    if report.mix is not None or report.questions is not None:
+        raise RunError(
+            f"{where}: is about questions that have much in common, and the pace is theirs alone · "
+            "expected a bench without --mix and --questions"
+        )
     if "vipbench" not in report.ways:
         raise RunError(
             f"{where}: holds the ways {', '.join(report.ways)} only · expected the way vipbench · "
@@ -127,7 +132,7 @@ def find_hours(question: Question, fleet: Fleet | None) -> tuple[Hours, ...]:
     if bench is not None:
         return (_by_bench(question, bench, fleet or Fleet(1, None, None)),)
     if fleet is None:
-        fleet = Fleet(settings.workers, CPU if settings.device == CPU else None, None)
+        fleet = Fleet(settings.n_workers, CPU if settings.device == CPU else None, None)
     found = _earlier(question, fleet)
     if found is not None:
         return (found,)
@@ -178,7 +183,7 @@ def _earlier(question: Question, fleet: Fleet) -> Hours | None:
         on = manifest.device.partition(":")[0]
         same = (
             (identity.model, identity.runner) == (model.name, settings.runner)
-            and manifest.workers == settings.workers
+            and manifest.workers == settings.n_workers
             and kind in (None, on)
         )
         if same:
@@ -189,7 +194,7 @@ def _earlier(question: Question, fleet: Fleet) -> Hours | None:
     if seconds is None:
         return None
     name = fleet.name or devices[-1]
-    n_groups = max(fleet.n / settings.workers, 1)
+    n_groups = max(fleet.n / settings.n_workers, 1)
     which = "" if name == CPU else ", whose card it does not record"
     return _with_memory(question, fleet, name).model_copy(
         update={

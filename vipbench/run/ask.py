@@ -17,6 +17,7 @@ from vipbench.run.describe import add_times
 from vipbench.run.prepare import Prepared, is_limit_given, token_limit
 from vipbench.run.resume import Started, plan_again
 from vipbench.run.settings import RunSettings
+from vipbench.run.workers import with_workers
 from vipbench.runfolder import bound
 from vipbench.runfolder import manifest as manifests
 from vipbench.runfolder.answers_file import Appending, append_responses
@@ -66,6 +67,7 @@ def load(
         VipbenchError: The model cannot be loaded, or the disk is full.
     """
     begun = time.monotonic()
+    settings, started = with_workers(settings, prepared, started, console)
     with contextlib.ExitStack() as stack:
         backend = None
         # First the model, so that one which cannot be loaded leaves nothing behind.
@@ -182,7 +184,7 @@ def _load_backend(
     budget_to_try = started.limit.tokens if is_tried else None
     model = prepared.model
     images = prepared.selection.images
-    n_loaders = count_loaders(settings.loaders, model.device, settings.workers)
+    n_loaders = count_loaders(settings.loaders, model.device, settings.n_workers)
     shares = started.manifest.all_segments[-1].sharing is not None
     if not settings.has_workers or model.build is None:
         runner = model.load(prepared.trials, budget_to_try)
@@ -202,7 +204,7 @@ def _load_backend(
         )
         return backend, settings_of(runner, settings.runner).token_budget
     build = partial(model.build, budget_to_try=budget_to_try) if budget_to_try else model.build
-    n = min(settings.workers, len(started.todo))
+    n = min(settings.n_workers, len(started.todo))
     pool = stack.enter_context(
         make_pool(
             settings.engine,

@@ -63,7 +63,7 @@ def new_manifest(
         plan_digest=plan_digest(plan),
         sharing=sharing,
         shard=settings.shard,
-        workers=settings.workers,
+        workers=settings.n_workers,
         engine=settings.engine,
         device=prepared.model.device,
         versions=environment.versions(prepared.model.packages),

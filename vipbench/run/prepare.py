@@ -187,7 +187,8 @@ def _identity(
 def choice_of(settings: RunSettings) -> ModelChoice:
     """Return what of a run's settings a runner may look at: the fields of the same names."""
     names = [field.name for field in fields(ModelChoice)]
-    return ModelChoice(**{name: getattr(settings, name) for name in names})
+    chosen = {name: getattr(settings, name) for name in names}
+    return ModelChoice(**chosen | {"workers": settings.n_workers})
 
 
 def is_limit_given(settings: RunSettings) -> bool:

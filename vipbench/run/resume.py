@@ -110,7 +110,7 @@ def resume(folder: Path, prepared: Prepared, settings: RunSettings, console: Con
             "n_starts": manifest.n_starts + 1,
             "finished": None,
             "state": None,
-            "workers": settings.workers,
+            "workers": settings.n_workers,
             "engine": settings.engine,
             "variables": settings.variables,
         }
@@ -230,7 +230,7 @@ def _extended(
             "notes": tuple(dict.fromkeys((*manifest.notes, *described.notes))),
             "finished": None,
             "n_starts": manifest.n_starts + 1,
-            "workers": settings.workers,
+            "workers": settings.n_workers,
             "engine": settings.engine,
             "variables": settings.variables,
         }

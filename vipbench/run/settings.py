@@ -49,18 +49,21 @@ from vipbench.scoring.scorers import REPLACED, replaced
 VIPLLAVA = "vipllava"
 MAX_ERRORS = 0.01
 """Share of a task's samples that may fail, where nothing else is asked for."""
+MOST_WORKERS = 1024
 
 Auto = Literal["auto"]
 
 
-def _auto_or_number(flag: str, least: int) -> Callable[[str], int | str]:
+def _auto_or_number(flag: str, least: int, most: int | None = None) -> Callable[[str], int | str]:
     """Return what reads `auto` or a whole number, and raises RunError for anything else."""
+    upwards = f"from {least}" if most is None else f"from {least} to {most}"
 
     def parse(text: str) -> int | str:
         if text == "auto":
             return text
-        if not re.fullmatch(r"0*[0-9]{1,9}", text) or int(text) < least:
-            raise RunError(f"{flag} {text!r}: expected 'auto' or a whole number from {least}")
+        is_number = re.fullmatch(r"0*[0-9]{1,9}", text)
+        if not is_number or not least <= int(text) <= (most or int(text)):
+            raise RunError(f"{flag} {text!r}: expected 'auto' or a whole number {upwards}")
         return int(text)
 
     return parse
@@ -223,11 +226,16 @@ class RunSettings(Record):
         Option("Share of a task's samples that may fail.", metavar="SHARE"),
     ] = MAX_ERRORS
     workers: Annotated[
-        int,
-        Field(ge=1, le=1024),
-        Option("Processes that answer: one a GPU, or one a core of the CPU.", metavar="N"),
+        Auto | Annotated[int, Field(ge=1, le=MOST_WORKERS)],
+        Option(
+            "Processes that answer: one a GPU, or one a core of the CPU; auto: on a CPU as many as "
+            "are worth it.",
+            metavar="auto|N",
+            parse=_auto_or_number("--workers", 1, MOST_WORKERS),
+        ),
     ] = 1
-    """Each is single-threaded on a CPU; 1 that is `local`: this process answers."""
+    """Each is single-threaded on a CPU; 1 that is `local`: this process answers. `auto` is settled
+    once it is known what is left to ask; `vipbench run` takes it where nothing is said."""
     engine: Annotated[
         Engine,
         Option("Where the workers are: here, or actors on a Ray cluster (vipbench[ray])."),
@@ -306,9 +314,14 @@ class RunSettings(Record):
         return None if self.limit == "all" else self.limit
 
     @property
+    def n_workers(self) -> int:
+        """Processes that answer; 1 as long as that is not settled."""
+        return 1 if self.workers == "auto" else self.workers
+
+    @property
     def has_workers(self) -> bool:
         """Whether other processes answer, and not this one."""
-        return self.workers > 1 or self.engine != "local"
+        return self.n_workers > 1 or self.engine != "local"
 
 
 class ScoreSettings(RunSettings):
