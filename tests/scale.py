@@ -323,31 +323,29 @@ def many_runs(n: int) -> list[Path]:
 def cases(sizes: Sequence[int], many: Sequence[int]) -> Iterator[Case]:
     """Yield what is measured, from small to large."""
     for n in sizes:
-        folder = BUILD / str(n)
-
-        def both(n: int = n, folder: Path = folder) -> list[str]:
-            runs = scored(folder / "base", n), scored(folder / "new", n, "new")
-            return [str(run) for run in runs]
-
-        out = str(BUILD / "out" / str(n))
-        yield Case("score", n, "answers", lambda folder=folder, n=n: [
-            "score", str(make_run(folder / "base", n))
-        ])  # fmt: skip
-        yield Case("leaderboard", n, "answers", lambda both=both, out=out: [
-            "leaderboard", *both(), "-o", out
-        ])  # fmt: skip
-        yield Case("compare", n, "answers", lambda both=both, out=out: [
-            "compare", *both(), "-o", out
-        ])  # fmt: skip
-        yield Case("gate", n, "answers", lambda both=both: ["gate", *both(), "--by", "shape,color"])
-        yield Case("report", n, "answers", lambda both=both, out=out: [
-            "report", both()[0], "-o", out
-        ])  # fmt: skip
+        yield from _with_answers(n)
     for n in many:
-        out = str(BUILD / "out" / f"many-{n}")
-        yield Case("report", n, "runs", lambda n=n, out=out: [
-            "report", *map(str, many_runs(n)), "-o", out
-        ])  # fmt: skip
+        yield _with_runs(n)
+
+
+def _with_answers(n: int) -> Iterator[Case]:
+    folder, out = BUILD / str(n), str(BUILD / "out" / str(n))
+
+    def both() -> list[str]:
+        runs = scored(folder / "base", n), scored(folder / "new", n, "new")
+        return [str(run) for run in runs]
+
+    unit = "answers"
+    yield Case("score", n, unit, lambda: ["score", str(make_run(folder / "base", n))])
+    yield Case("leaderboard", n, unit, lambda: ["leaderboard", *both(), "-o", out])
+    yield Case("compare", n, unit, lambda: ["compare", *both(), "-o", out])
+    yield Case("gate", n, unit, lambda: ["gate", *both(), "--by", "shape,color"])
+    yield Case("report", n, unit, lambda: ["report", both()[0], "-o", out])
+
+
+def _with_runs(n: int) -> Case:
+    out = str(BUILD / "out" / f"many-{n}")
+    return Case("report", n, "runs", lambda: ["report", *map(str, many_runs(n)), "-o", out])
 
 
 def measure(argv: Sequence[str], limit_s: float) -> Figures:
