@@ -67,8 +67,8 @@ def forget(url: str) -> bool:
     with httpx2.Client(timeout=_SECONDS, trust_env=base.host not in LOOPBACK) as client:
         for name in CACHES:
             try:
-                url = base.copy_with(path=f"{path}/{name}", query=None)
-                answer = client.post(url, json={})
+                address = base.copy_with(path=f"{path}/{name}", query=None)
+                answer = client.post(address, json={})
             except httpx2.HTTPError:
                 return False
             done.append(answer.is_success)

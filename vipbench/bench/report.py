@@ -307,7 +307,10 @@ def _way_report(rounds: Sequence[Round], tried: tuple[Speed, ...], peak: float) 
     wait_share = None if waited is None else waited / seconds
     if wait_share is None and staged is not None:
         wait_share = staged.stages.get("wait", 0.0) / staged.seconds_staged
-    stages = {} if staged is None else staged.stages
+    stages: dict[str, float] = {}
+    if staged is not None:
+        n_staged = staged.n_staged
+        stages = {name: 1000 * taken / n_staged for name, taken in staged.stages.items()}
     return WayReport(
         threads=tried[0].threads,
         workers=tried[0].workers,
@@ -333,7 +336,7 @@ def _way_report(rounds: Sequence[Round], tried: tuple[Speed, ...], peak: float) 
         device_mib=grown.device_mib,
         device_mib_first=grown.device_mib_first,
         device_course=grown.device_course,
-        stages={name: 1000 * taken / staged.n_staged for name, taken in stages.items()},
+        stages=stages,
         tried=tried,
         load_average=parts[-1].load_average,
         saving=saved / median.works.total if saved else None,

@@ -1,6 +1,5 @@
 """Keys and values with room behind them, so that a new token is written and not all copied."""
 
-import functools
 import inspect
 from typing import Any
 
@@ -51,12 +50,7 @@ def cache_name(model: Any) -> str:
 
     `cache` from transformers 5.24 on, which warns of the other name.
     """
-    return _cache_name(type(model))
-
-
-@functools.cache
-def _cache_name(kind: Any) -> str:
-    arguments = inspect.signature(kind.forward).parameters
+    arguments = inspect.signature(model.forward).parameters
     return "cache" if "cache" in arguments else "past_key_values"
 
 
