@@ -120,3 +120,21 @@ def test_what_is_read_once_stays_in_one_batch() -> None:
     # What fits into no batch is cut.
     assert plan_batches(lengths, BatchLimit(2), groups=groups) == [(3, 0), (2, 5), (1, 4)]
     assert plan_batches(lengths, BatchLimit(tokens=15), groups=groups) == [(3,), (0, 2, 5), (1, 4)]
+
+
+def test_of_what_is_read_once_the_limit_counts_what_is_read() -> None:
+    # Six questions about a picture, 611 of whose 686 tokens are the same.
+    groups = [Group(0, 1 + i, 611, 685, 0) for i in range(6)]
+    limit = BatchLimit(tokens=2048)
+    assert plan_batches([686] * 6, limit, groups=groups) == [(0, 1, 2, 3, 4, 5)]
+    assert plan_batches([686] * 6, limit, groups=groups, room=5 * 686) == [(0, 1, 2, 3, 4), (5,)]
+    assert plan_batches([686] * 6, BatchLimit(tokens=611 + 2 * 75), groups=groups) == [
+        (0, 1),
+        (2, 3),
+        (4, 5),
+    ]
+    # Two styles of a sample read on alike up to its 680th token.
+    groups = [Group(0, 1 + i // 2, 611, 680, 0) for i in range(6)]
+    limit = BatchLimit(tokens=611 + 2 * (69 + 2 * 6))
+    assert plan_batches([686] * 6, limit, groups=groups) == [(0, 1, 2, 3), (4, 5)]
+    assert plan_batches([5, 5], BatchLimit(1), groups=groups[:2]) == [(0,), (1,)]

@@ -33,14 +33,14 @@ from vipbench.run.share import grouping, plan_shared, plan_trials
 from vipbench.runfolder import answers_file, trials_file
 from vipbench.runfolder.lines import ResponseLine
 from vipbench.runfolder.plan import BatchLimit, plan_batches
-from vipbench.runfolder.sharing import Beginnings
+from vipbench.runfolder.sharing import Beginnings, Sharing
 from vipbench.runfolder.trials_file import Trials
 from vipbench.runners.checkpoints.attention import attention_kernel
 from vipbench.runners.checkpoints.loading import inference
 from vipbench.runners.contract import set_sharing
 from vipbench.runners.spec import Shared
 from vipbench.runners.vipllava.fast import COVERED
-from vipbench.runners.vipllava.model_sizes import ModelSizes, sizes_of
+from vipbench.runners.vipllava.model_sizes import sizes_of
 from vipbench.runners.vipllava.runner import VipLlavaRunner
 from vipbench.runners.vipllava.sizing import find_budget
 from vipbench.schema import Request, Response
@@ -78,7 +78,7 @@ class Vipbench:
         # Counted once, before anything is asked, as a run does.
         self._counted = self._count_requests()
         self._entries = {entry.offset: entry for entry in self._counted.entries}
-        self._sizes = self._sizes_to_share()
+        self._sharing = self._sharing_as_in_a_run()
         """None: each prompt is read by itself."""
         self._pool: ProcessPool | None = None
         self._uses_workers = False
@@ -106,7 +106,7 @@ class Vipbench:
         ]
         return Trials(counted.path, entries, beginnings)
 
-    def _sizes_to_share(self) -> ModelSizes | None:
+    def _sharing_as_in_a_run(self) -> Sharing | None:
         """Decide as a run does whether what requests have in common is read once.
 
         It is not where the same ones are asked again, and never on the way `unshared`.
@@ -116,8 +116,7 @@ class Vipbench:
         is_known = net.text_model in COVERED and (quantization is None or quantization.by_token)
         if self._job.way == "unshared" or self._job.repeat > 1 or not is_known:
             return None
-        sizes = sizes_of(self.config)
-        return sizes if plan_shared(self._counted, self._limit(), sizes).sharing else None
+        return plan_shared(self._counted, self._limit(), sizes_of(self.config)).sharing
 
     def _limit(self) -> BatchLimit:
         return token_limit(self._counted, self._budget)
@@ -142,7 +141,7 @@ class Vipbench:
         build = partial(
             load_runner, Loaded(job.model, job.adapter, job.quantize), job.random, job.dtype
         )
-        shares = self._sizes is not None
+        shares = self._sharing is not None
         worker = WorkerJob(build, "vipbench", job.device, job.images, shares=shares)
         pool = self._running.enter_context(ProcessPool([worker] * n, Console(_log.info)))
         pool.load()
@@ -169,7 +168,7 @@ class Vipbench:
             self._pool.answer(trials, plan, range(len(plan)), write)
             log.read_once(self._pool.readings.minus(before))
             return
-        set_sharing(self._runner, shares=self._sizes is not None)
+        set_sharing(self._runner, shares=self._sharing is not None)
         n_loaders = count_loaders("auto", str(log.device), 1)
         answer_batches(
             _WatchedRunner(self._runner, log, clock),
@@ -187,9 +186,9 @@ class Vipbench:
     def _plan(self, trials: Trials) -> list[tuple[int, ...]]:
         """Cut the requests into batches as `vipbench run` does; it knows no answer's length."""
         entries = [self._entries[entry.offset] for entry in trials.entries]
-        if self._sizes is not None:
+        if self._sharing is not None:
             known = Trials(trials.path, entries, self._counted.beginnings)
-            return plan_trials(known, self._limit(), shares=True)
+            return plan_trials(known, self._limit(), sharing=self._sharing)
         # The same sample asked again is another one here.
         samples = [(entry.name.task, entry.name.id, i) for i, entry in enumerate(entries)]
         lengths = [entry.length for entry in entries]

@@ -104,7 +104,7 @@ def _left(folder: Path, prepared: Prepared, settings: RunSettings) -> set[TrialI
             plan = plan_trials(
                 prepared.trials,
                 previous.batch_limit,
-                shares=previous.sharing is not None,
+                sharing=previous.sharing,
                 blocks=previous.blocks,
                 seed=settings.seed,
             )

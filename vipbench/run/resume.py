@@ -142,7 +142,7 @@ def _planned_before(
                 trials,
                 segment.batch_limit,
                 index,
-                shares=segment.sharing is not None,
+                sharing=segment.sharing,
                 blocks=manifest.blocks if index == 0 else None,
                 seed=manifest.identity.seed,
             )

@@ -19,6 +19,10 @@ from vipbench.runners.vipllava.model_sizes import ModelSizes
 from vipbench.schema import ImageRoots, Request, Trial
 from vipbench.trials.blocks import cut
 
+CACHE_BYTES = 2**30
+"""Of keys and values in float32 that a batch holds at most, where its limit of tokens is reached by
+fewer since much of them is read once. Ours: six prompts of 686 tokens fit for all but the largest
+models on a CPU, and on a GPU it is little beside what the limit itself allows."""
 LEAST = 0.1
 """Share of the arithmetic of reading prompts that sharing has to save, or each is read by itself:
 below it, batches stay what they would be."""
@@ -66,13 +70,13 @@ def plan_trials(
     limit: BatchLimit,
     segment: int = 0,
     *,
-    shares: bool = False,
+    sharing: Sharing | None = None,
     blocks: Blocks | None = None,
     seed: int = 0,
 ) -> list[tuple[int, ...]]:
     """Return the indices in `trials` that each batch of a segment holds.
 
-    `shares` keeps what has much in common together, where that is known. Where it is asked in
+    `sharing` keeps what has much in common together, where that is known. Where it is asked in
     `blocks`, no batch holds samples of two blocks or of two styles: then any of them may be left
     out, and the others are still what they were.
     """
@@ -81,10 +85,10 @@ def plan_trials(
     for part in [asked] if blocks is None else _parts(trials, asked, blocks, seed):
         entries = [trials.entries[i] for i in part]
         samples = [(entry.name.task, entry.name.id) for entry in entries]
-        groups = None
-        if shares and trials.beginnings is not None:
-            groups = trials.beginnings.groups(entry.group for entry in entries)
-        batches = plan_batches([entry.length for entry in entries], limit, samples, groups)
+        groups, room = None, None
+        if sharing is not None and trials.beginnings is not None:
+            groups, room = trials.beginnings.groups(entry.group for entry in entries), sharing.room
+        batches = plan_batches([entry.length for entry in entries], limit, samples, groups, room)
         plan += [tuple(part[i] for i in batch) for batch in batches]
     return plan
 
@@ -131,11 +135,22 @@ def plan_shared(
     can_share = limit.requests != 1 and blocks is None
     if can_share and sizes is not None and trials.beginnings is not None:
         counted = count_sharing(trials, trials.beginnings, sizes, segment)
-        sharing = counted if counted.arithmetic >= LEAST else None
-    batches = plan_trials(
-        trials, limit, segment, shares=sharing is not None, blocks=blocks, seed=seed
-    )
+        if counted.arithmetic >= LEAST:
+            sharing = counted.model_copy(update={"room": room_for(limit, sizes)})
+    batches = plan_trials(trials, limit, segment, sharing=sharing, blocks=blocks, seed=seed)
     return Planned(batches, sharing)
+
+
+def room_for(limit: BatchLimit, sizes: ModelSizes) -> int | None:
+    """Return how many tokens a batch may hold whose limit counts those that are read.
+
+    Keys and values are laid out row by row, as if nothing had been read once: up to `CACHE_BYTES`
+    of them, or as many as the limit alone allows.
+    """
+    if limit.tokens is None:
+        return None
+    a_token = 2 * sizes.layers * sizes.key_value_heads * sizes.head_width * 4
+    return max(limit.tokens, CACHE_BYTES // a_token)
 
 
 def count_sharing(

@@ -19,7 +19,8 @@ class BatchLimit(NamedTuple):
 
     requests: int | None = None
     tokens: int | None = None
-    """Of the prompts, image and padding included: requests x the longest of them."""
+    """Of the prompts, image and padding included: requests x the longest of them. Where something
+    is read once for several requests: tokens that are read, of which none are padding."""
 
     def __str__(self) -> str:
         limits = [(self.requests, "request"), (self.tokens, "token")]
@@ -40,6 +41,7 @@ def plan_batches(
     limit: BatchLimit,
     samples: Sequence[tuple[Hashable, ...]] | None = None,
     groups: Sequence[Group] | None = None,
+    room: int | None = None,
 ) -> list[tuple[int, ...]]:
     """Cut requests into batches of similar length; every index is in exactly one batch.
 
@@ -49,13 +51,14 @@ def plan_batches(
     batch takes as many as it may.
 
     Where there are `groups`, the requests of each stay together instead, in one batch where they
-    fit into one.
+    fit into one. Of what they have in common, the limit of tokens counts what is read.
 
     Args:
         lengths: one a request; in tokens where the limit is one of tokens.
         limit: of a batch.
         samples: what names the sample of each request; None: each is one of its own.
         groups: what each request has in common with others; None: each is read by itself.
+        room: where there are groups, how many tokens a batch may hold in all, padding included.
 
     Raises:
         RunError: a limit is below 1, or one request is longer than the limit of tokens.
@@ -77,7 +80,7 @@ def plan_batches(
             " · expected at least that many · give a larger budget, or leave it out"
         )
     if groups is not None:
-        return _plan_groups(lengths, limit, groups)
+        return _plan_groups(lengths, limit, groups, room)
     batches: list[tuple[int, ...]] = []
     batch: list[int] = []
     width = 0
@@ -91,36 +94,77 @@ def plan_batches(
     return [*batches, tuple(batch)] if batch else batches
 
 
-def _plan_groups(
-    lengths: Sequence[int], limit: BatchLimit, groups: Sequence[Group]
-) -> list[tuple[int, ...]]:
-    """Cut requests into batches, those of one group in one batch where they fit into one."""
+class _Batch:
+    """A batch that grows; what its requests have in common is read once."""
 
-    def fits(n: int, width: int) -> bool:
-        return (limit.requests is None or n <= limit.requests) and (
-            limit.tokens is None or n * width <= limit.tokens
+    def __init__(
+        self, lengths: Sequence[int], groups: Sequence[Group], limit: BatchLimit, room: int | None
+    ) -> None:
+        self._lengths, self._groups, self._limit, self._room = lengths, groups, limit, room
+        self.members: list[int] = []
+        self._width = 0
+        self._n_read = 0
+        self._known: set[int] = set()
+        """Pictures and samples whose beginning is read."""
+
+    def takes(self, members: Sequence[int]) -> bool:
+        """Say whether so many more fit into it; an empty one takes any single request."""
+        n = len(self.members) + len(members)
+        width = max(self._width, *(self._lengths[i] for i in members))
+        n_read = self._n_read + self._cost(members)[0]
+        limit = self._limit
+        return n == 1 or (
+            (limit.requests is None or n <= limit.requests)
+            and (limit.tokens is None or n_read <= limit.tokens)
+            and (self._room is None or n * width <= self._room)
         )
 
+    def add(self, i: int) -> None:
+        """Take a request."""
+        n_read, known = self._cost([i])
+        self.members.append(i)
+        self._width = max(self._width, self._lengths[i])
+        self._n_read += n_read
+        self._known |= known
+
+    def _cost(self, members: Sequence[int]) -> tuple[int, set[int]]:
+        """Return how many tokens more are read, and of what the beginning is then known."""
+        n_read, known = 0, set(self._known)
+        for i in members:
+            group = self._groups[i]
+            n_read += self._lengths[i] - group.sample_length
+            if group.sample not in known:
+                n_read += group.sample_length - group.length
+            if group.picture not in known:
+                n_read += group.length
+            known |= {group.picture, group.sample}
+        return n_read, known - self._known
+
+
+def _plan_groups(
+    lengths: Sequence[int], limit: BatchLimit, groups: Sequence[Group], room: int | None
+) -> list[tuple[int, ...]]:
+    """Cut requests into batches, those of one group in one batch where they fit into one."""
     units: dict[int, list[int]] = {}
     for i, group in enumerate(groups):
         units.setdefault(group.together, []).append(i)
     for members in units.values():
         members.sort(key=lambda i: (-lengths[i], i))
-    batches: list[tuple[int, ...]] = []
-    batch: list[int] = []
-    width = 0
+
+    def empty() -> _Batch:
+        return _Batch(lengths, groups, limit, room)
+
+    batches, batch = [], empty()
     for members in sorted(units.values(), key=lambda members: (-lengths[members[0]], members)):
-        longest, n = lengths[members[0]], len(batch) + len(members)
-        if batch and fits(len(members), longest) and not fits(n, max(width, longest)):
-            batches.append(tuple(batch))
-            batch, width = [], 0
+        if batch.members and not batch.takes(members) and empty().takes(members):
+            batches.append(batch)
+            batch = empty()
         for i in members:
-            if batch and not fits(len(batch) + 1, max(width, lengths[i])):
-                batches.append(tuple(batch))
-                batch, width = [], 0
-            batch.append(i)
-            width = max(width, lengths[i])
-    return [*batches, tuple(batch)] if batch else batches
+            if not batch.takes([i]):
+                batches.append(batch)
+                batch = empty()
+            batch.add(i)
+    return [tuple(each.members) for each in [*batches, batch] if each.members]
 
 
 def plan_digest(plan: Iterable[Sequence[int]]) -> str:

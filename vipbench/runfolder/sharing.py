@@ -71,6 +71,9 @@ class Sharing(Record):
     """The part of all prompts' tokens that need not be read again, as counted from all requests."""
     arithmetic: float = Field(ge=0, le=1)
     """The same of the arithmetic of reading all prompts and images."""
+    room: int | None = Field(default=None, ge=1)
+    """Tokens that a batch holds at most, what is read once counted for each request, and padding
+    too; None: the limit is one of requests."""
     asked: Reading
     """What the requests take that were answered in starts that were not killed, if each is read by
     itself."""
