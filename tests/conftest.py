@@ -22,6 +22,9 @@ os.environ.pop("VIPBENCH_CACHE", None)
 os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
 os.environ.pop("RAY_ADDRESS", None)
 
+# pytest-xdist tells its workers how wide a terminal is that none of them has.
+os.environ.pop("COLUMNS", None)
+
 # What a script starts in the background ignores Ctrl-C, and so would all that tests interrupt.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -60,7 +60,7 @@ def test_samples_wait_on_the_disk_until_they_are_asked(
             )
             return used
 
-    assert bytes_a_sample(peak) < 1500
+    assert bytes_a_sample(peak) < 1550  # of which 2 x 8 say what requests have in common
 
 
 def test_scores_are_written_and_summed_up_one_by_one(folders: dict[int, Path]) -> None:

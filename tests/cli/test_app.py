@@ -12,7 +12,7 @@ from tests.cli.conftest import Vipbench
 
 COMMANDS = (
     *("run", "plan", "watch", "score", "merge", "export", "import", "judge"),
-    *("leaderboard", "compare", "gate", "power", "reproduce", "history", "report", "sweep"),
+    *("leaderboard", "compare", "gate", "race", "power", "reproduce", "history", "report", "sweep"),
     *("render", "check", "show", "ls", "name"),
     *("certify", "kit", "verify", "convert", "bench"),
     *("data", "demo"),

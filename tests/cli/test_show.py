@@ -122,4 +122,4 @@ def test_show_lays_the_images_of_a_question_side_by_side(
     out = vipbench("show", "pairs", "pair-0").out
     assert 0 < out.index("image 1\n") < out.index("▀") < out.index("image 2\n") < out.rindex("▀")
     (tmp_path / "tall.png").unlink()
-    assert "picture  none: " in vipbench("show", "pairs", "pair-0").out
+    assert "picture  none:" in vipbench("show", "pairs", "pair-0").out

@@ -106,7 +106,7 @@ def test_images_have_their_own_size_and_fits_are_for_those_who_ask(tmp_path: Pat
         )
         assert {image_of(each)[0].size for each in server.asked if has_image(each)} == {(24, 24)}
         assert fitted.manifest.image_size == 24
-        with pytest.raises(RunError, match=r"settings\.endpoint"):
+        with pytest.raises(RunError, match="endpoint max side: none → 24"):
             run(asking(tmp_path, server.url, styles="demo", endpoint={"max_side": 24}))
 
 

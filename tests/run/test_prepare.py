@@ -172,7 +172,7 @@ def test_tasks_whose_images_are_turned_are_part_of_the_identity(tmp_path: Path) 
     assert (before.identity.exif, after.identity.exif) == ({}, {"own": "apply"})
     assert after.run_id != before.run_id
     assert after.identity.requests == before.identity.requests
-    with pytest.raises(RunError, match=r"exif.own: none → apply"):
+    with pytest.raises(RunError, match=r"EXIF orientation of own: none → apply"):
         run(settings(tmp_path, out=tmp_path / "before"))
 
 

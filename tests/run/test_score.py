@@ -107,7 +107,7 @@ def test_score_needs_no_model(tmp_path: Path) -> None:
 
 
 def test_score_of_no_run_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="does not exist"):
+    with pytest.raises(RunError, match="no such folder"):
         score(tmp_path / "nowhere")
     assert not (tmp_path / "nowhere").exists()
 
