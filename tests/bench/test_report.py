@@ -36,6 +36,7 @@ def test_ratios_are_quotients_of_the_speeds_that_stand_beside_them(report: Path)
         assert len(way.memory_course) >= 1
         assert way.seconds_to_load > 0
         assert way.busy_share is not None
+        assert way.wait_share is not None
         assert 0 < way.wait_share < 1 - way.busy_share
         assert max(choice.samples_per_s for choice in way.tried) == way.tried[0].samples_per_s
         assert way.threads == way.tried[0].threads

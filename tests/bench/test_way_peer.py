@@ -63,7 +63,9 @@ def test_the_number_under_way_is_tried(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("threads")
 def test_a_server_that_does_not_answer_is_no_measurement(tmp_path: Path) -> None:
     def answer(asked: Asked) -> Answer:
-        choice = {"finish_reason": "content_filter"} if len(server.asked) > 4 else {}
+        choice: dict[str, object] = (
+            {"finish_reason": "content_filter"} if len(server.asked) > 4 else {}
+        )
         return Answer(text="B", choice=choice)
 
     with JudgeServer(answer) as server:

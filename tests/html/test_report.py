@@ -1,6 +1,7 @@
 """The report as a whole: what it writes, says, and refuses."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -85,7 +86,7 @@ def test_a_report_of_the_demo_suite(tmp_path: Path) -> None:
 def test_plots_of_many_runs_are_drawn_on_demand(
     tmp_path: Path, run: Path, monkeypatch: pytest.MonkeyPatch, no_rendering: None
 ) -> None:
-    def plots(**options: bool) -> tuple[bool, str]:
+    def plots(**options: Any) -> tuple[bool, str]:
         page = write_report([run], tmp_path / "out", **options)
         folder = tmp_path / "out" / "report_files" / "plots"
         return any(folder.glob("*")), page.read_text(encoding="utf-8")

@@ -10,8 +10,7 @@ from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
 from tests.models import build_model
-from vipbench.runners.vipllava.cache import ROOM, RoomyLayer, make_room
-from vipbench.runners.vipllava.fast import cache_name
+from vipbench.runners.vipllava.cache import ROOM, RoomyLayer, cache_name, make_room
 
 
 def states(n: int, seed: int, n_rows: int = 3) -> tuple[torch.Tensor, torch.Tensor]:

@@ -199,7 +199,7 @@ def _embed(
     """
     image_mask = (ids == net.image_token_id) & mask
     # The image token may lie beyond the embeddings (as in checkpoints of transformers 4.37).
-    embeddings = net.model.get_input_embeddings()(ids.masked_fill(image_mask, 0))
+    embeddings: torch.Tensor = net.model.get_input_embeddings()(ids.masked_fill(image_mask, 0))
     shown = torch.cat([*features]).to(embeddings.device, embeddings.dtype)
     return embeddings.masked_scatter(image_mask[..., None], shown)
 

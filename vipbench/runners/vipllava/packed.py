@@ -61,7 +61,11 @@ def can_pack(net: Net) -> bool:
 def lay_out(net: Net, rows: list[Row], tree: Tree) -> Layout:
     """Place the tokens of a tree in one row, piece after piece."""
     device = net.device
-    starts, ids, positions, spans, n = [], [], [], [], 0
+    starts: list[int] = []
+    ids: list[int] = []
+    positions: list[int] = []
+    spans: list[list[int]] = []
+    n = 0
     for piece in tree.pieces:
         starts.append(n)
         ids += rows[piece.row].ids[piece.begin : piece.end]
@@ -128,11 +132,13 @@ def read(net: Net, layout: Layout, embeddings: torch.Tensor, cache: Cache) -> to
             vipbench_layout=layout,
             **{cache_name(language_model): cache},
         )
-    for index, layer in enumerate(cache.layers):
+    layers: list[Any] = cache.layers
+    for index, layer in enumerate(layers):
         keys, values = layer.keys[0][:, layout.rows], layer.values[0][:, layout.rows]
         # One layer after another, so that what was read and the rows are not held both as a whole.
-        cache.layers[index] = RoomyLayer(keys.transpose(0, 1), values.transpose(0, 1))
-    return output.last_hidden_state[0, layout.last]
+        layers[index] = RoomyLayer(keys.transpose(0, 1), values.transpose(0, 1))
+    last: torch.Tensor = output.last_hidden_state[0, layout.last]
+    return last
 
 
 def _attend(

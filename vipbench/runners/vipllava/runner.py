@@ -163,10 +163,10 @@ class VipLlavaRunner:
         pixels = torch.from_numpy(np.stack(images))
         if self.net.device.type == "cuda":
             pixels = pixels.pin_memory()
-        numbers = number_pictures(images) if self.shares and self.path == "fast" else None
-        rows = [
-            self._make_row(request, numbers and numbers[i]) for i, request in enumerate(requests)
-        ]
+        pictures: Sequence[int | None] = [None] * len(requests)
+        if self.shares and self.path == "fast":
+            pictures = number_pictures(images)
+        rows = list(map(self._make_row, requests, pictures))
         fitting = [i for i, row in enumerate(rows) if len(row.ids) < self.net.max_length]
         answers: dict[int, Answer] = {}
         if fitting:
