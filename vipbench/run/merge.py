@@ -75,8 +75,8 @@ def merge(
         max_errors: share of a task's samples that may fail, 0-1.
 
     Raises:
-        RunError: A folder is given twice, they are not shards of one run, one is missing or unfinished, two answers to the
-            same request differ, or `out` holds something.
+        RunError: A folder is given twice, they are not shards of one run, one is missing or
+            unfinished, two answers to the same request differ, or `out` holds something.
         TooManyErrors: All is written, and too many samples have failed.
     """
     _check_once(folders)
