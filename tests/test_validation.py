@@ -108,7 +108,7 @@ def test_yaml_read_twice_gives_copies_of_their_own(tmp_path: Path) -> None:
         ("\ta: 1", "cannot start any token"),
         ("a: *b", "found undefined alias 'b'"),
         ("- 1\n- 2", "expected a mapping of keys to values, not [1, 2]"),
-        ("", "expected a mapping of keys to values, not None"),
+        ("", ": is empty · expected a mapping of keys to values"),
         ("1: a", "key 1: expected text · put it into quotes"),
         ("? [a]\n: 1", "found unhashable key"),
         ("a: 2020-13-40", "a value cannot be read ('month must be in 1..12')"),

@@ -138,6 +138,12 @@ def nearest(name: str, known: Iterable[str], listing: str = "") -> str:
     return how or f" · known: {', '.join(first)} and {len(names) - len(first):,} more"
 
 
+def suggested(name: str, known: Iterable[str]) -> str:
+    """Say which known names `name` may have meant, as `nearest` does; empty where none is near."""
+    hint = nearest(name, known)
+    return hint if hint.startswith(" · did you mean") else ""
+
+
 def _likeness(known: str, name: str) -> float:
     """Return how alike two names are, 0 to 1."""
     return difflib.SequenceMatcher(None, known, name).ratio()

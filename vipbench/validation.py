@@ -77,11 +77,17 @@ def _mistakes(
         key = ".".join(map(str, path))
         line = lines.get(str(path[0])) if path else None
         mistake = by_key.setdefault(key, _Mistake(f"line {line}: " if line else ""))
-        mistake.add(kind, places.get(key, key), value, found["type"], found.get("ctx", {}))
+        place = places.get(key) or places.get(_of_list(path), key)
+        mistake.add(kind, place, value, found["type"], found.get("ctx", {}))
         if mistake.hint.startswith(" · known") and mistake.hint in known:
             mistake.hint = ""
         known.add(mistake.hint)
     return [mistake.text() for mistake in by_key.values()]
+
+
+def _of_list(path: Sequence[int | str]) -> str:
+    """Return the key of the list that an element is in: `metrics` of `metrics.0`."""
+    return ".".join(step for step in path if isinstance(step, str))
 
 
 class _Mistake:
@@ -167,12 +173,17 @@ class _PlainLoader(yaml.SafeLoader):  # type: ignore[misc]  # untyped library
 _PlainLoader.add_constructor("tag:yaml.org,2002:map", _PlainLoader.construct_yaml_map)
 
 
-def read_yaml(path: Path, kind: type[VipbenchError] = TaskError) -> YamlMapping:
+def read_yaml(
+    path: Path, kind: type[VipbenchError] = TaskError, wanted: str = "a mapping of keys to values"
+) -> YamlMapping:
     """Read a YAML file of plain data that holds a mapping of text to values.
 
     Raises an error of `kind` that names file, line and column for anything else: unsafe tags,
-    broken YAML, a key that occurs twice, aliases that multiply into an endless file.
+    broken YAML, a key that occurs twice, aliases that multiply into an endless file. `wanted` says
+    what a file without content should hold.
     """
+    if path.is_dir():
+        raise kind(f"{path}: is a folder · expected a file")
     try:
         check_regular(path)
         content = copy.deepcopy(_parse_yaml(path.read_text(encoding="utf-8")))
@@ -190,6 +201,8 @@ def read_yaml(path: Path, kind: type[VipbenchError] = TaskError) -> YamlMapping:
         # the last four: a value that its own tag does not allow (!!bool maybe), endless nesting
         reason = shown(" ".join(str(error).split()))
         raise kind(f"{path}: not plain YAML: a value cannot be read ({reason})") from error
+    if content is None:
+        raise kind(f"{path}: is empty · expected {wanted}")
     if not isinstance(content, YamlMapping):
         raise kind(f"{path}: expected a mapping of keys to values, not {shown(content)}")
     for key in content:

@@ -79,6 +79,16 @@ def test_what_differs_beside_the_step_is_said(runs: list[str], tmp_path: Path) -
     assert note.endswith("run-200: differs: dtype: float16 → bfloat16")
 
 
+def test_all_runs_of_the_same_weights_are_said_together(runs: list[str], tmp_path: Path) -> None:
+    same = [step(tmp_path / f"run-{number}", number, 70) for number in (400, 1500)]
+    twins = step(tmp_path / "elsewhere" / "run-500", 500, 100)
+    assert list(history([*runs, *same, twins]).notes) == [
+        f"{tmp_path}/run-0 and {twins}: have the same weights, at steps 0 and 500",
+        f"{tmp_path}/run-300, run-400 and run-1500: have the same weights, at steps 300, 400 and "
+        "1,500",
+    ]
+
+
 def test_another_style_than_the_start_s_is_said(tmp_path: Path) -> None:
     styles = {V7W: (PromptStyle(name=HEADLINE), PromptStyle(name="none", kind="none"))}
     folders = []

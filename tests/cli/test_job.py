@@ -87,7 +87,10 @@ def test_the_configuration_that_is_shown_is_a_job_file(vipbench: Vipbench) -> No
         ("foo: 1", "job.yaml:1: unknown key 'foo' · `vipbench run -h` lists them"),
         ("a: !!python/name:os.getcwd x", "job.yaml:1:4: not plain YAML"),
         ("- limit", "job.yaml: expected a mapping of keys to values, not ['limit']"),
-        ("", "job.yaml: expected a mapping of keys to values, not None"),
+        ("", "job.yaml: is empty · expected a mapping such as model: …"),
+        ("# all of it\n", "job.yaml: is empty · expected a mapping such as model: …"),
+        ("seed: 1\nmetric: nosuch", "job.yaml:2: metric = 'nosuch' · expected 'text_match',"),
+        ("metric: [stated, statd]", "job.yaml:1: metric = 'statd' · expected 'text_match',"),
     ],
 )
 def test_a_mistake_in_a_job_file_is_named_with_its_line(
@@ -104,6 +107,18 @@ def test_a_job_file_that_is_not_there(vipbench: Vipbench) -> None:
     ran = vipbench("run", "nope.yaml")
     assert ran.code == 2
     assert ran.err == "error: nope.yaml: cannot be read (No such file or directory)\n"
+
+
+def test_a_folder_is_no_job_file(vipbench: Vipbench) -> None:
+    Path("jobs").mkdir()
+    ran = vipbench("run", "jobs")
+    assert (ran.code, ran.err) == (2, "error: jobs: is a folder · expected a file\n")
+
+
+def test_an_unknown_metric_is_named_by_what_was_typed(vipbench: Vipbench) -> None:
+    ran = vipbench("run", "--metric", "statd")
+    assert ran.code == 2
+    assert ran.err.startswith("error: --metric = 'statd' · expected 'text_match', 'stated',")
 
 
 def test_several_mistakes_are_each_named_with_their_line(vipbench: Vipbench) -> None:

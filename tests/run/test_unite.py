@@ -112,3 +112,15 @@ def test_one_run_alone_and_runs_among_shards_are_refused(tmp_path: Path) -> None
     (folder,) = runs(tmp_path, {"styles": "demo"})
     with pytest.raises(RunError, match="is a whole run · expected what"):
         merge([folder], tmp_path / "out")
+
+
+def test_a_run_given_twice_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    make_task(tmp_path)
+    [folder] = runs(tmp_path, {})
+    link = tmp_path / "link"
+    link.symlink_to(folder)
+    for again in (folder, folder / ".." / folder.name, link):
+        with pytest.raises(RunError) as end:
+            merge([folder, again], tmp_path / "merged")
+        assert str(end.value).startswith(f"{again}: is given twice")
+        assert not (tmp_path / "merged").exists()

@@ -9,8 +9,9 @@ import pytest
 from tests.runs import settings
 from tests.training.test_complete import sharded
 from vipbench.console import Console
-from vipbench.errors import RunError, RunInterrupted
+from vipbench.errors import RunError, RunInterrupted, VipbenchError
 from vipbench.runfolder import manifest as manifests
+from vipbench.schema import DataSource
 from vipbench.training.watch import Looked, Outcome, Watched, parse_every, split_base, watch
 
 Watch = Callable[..., Outcome]
@@ -166,6 +167,35 @@ def test_a_folder_that_is_not_there_is_refused(task: Path, tmp_path: Path) -> No
     watched = Watched(tmp_path / "none", settings(task), 1.0, True, None)
     with pytest.raises(RunError, match=r"none: is not a folder · expected .* · make it, or name"):
         watch(watched, Console(lambda text: None))
+
+
+@pytest.mark.parametrize(
+    ("fields", "said_of_it"),
+    [
+        ({"tasks": ("visual7w_pointing",)}, "^data 'visual7w': not found anywhere"),
+        ({"tasks": ("owm",)}, "^task 'owm' is unknown"),
+        ({"styles": "nosuch"}, "style 'nosuch'"),
+        ({"data": {"nosuch": DataSource(Path(), Path())}}, "^--data nosuch: no task uses this key"),
+        ({"base": "nosuch"}, "^--base nosuch: does not exist"),
+        ({"runner": "nosuch"}, "^runner 'nosuch' is unknown"),
+        ({"runner": "tests.runs:Nosuch"}, "has no class 'Nosuch'"),
+        ({"device": "nosuch"}, "nosuch"),
+    ],
+    ids=str,
+)
+def test_a_mistake_in_options_is_found_once_before_the_first_checkpoint(
+    task: Path, tmp_path: Path, said: list[str], fields: dict[str, Any], said_of_it: str
+) -> None:
+    for name in ("checkpoint-1", "checkpoint-2"):
+        (tmp_path / "out" / name).mkdir(parents=True)
+        (tmp_path / "out" / name / "config.json").write_text("{}")
+    asked = settings(task, out=None).model_copy(update=fields)
+    watched = Watched(tmp_path / "out", asked, 60.0, True, None)
+    with pytest.raises(VipbenchError, match=said_of_it) as end:
+        watch(watched, Console(said.append), sleep=lambda seconds: None)
+    assert end.value.exit_code == 2
+    assert said == []
+    assert not watched.out.exists()
 
 
 def test_times_between_looks() -> None:

@@ -132,6 +132,23 @@ def test_all_data_that_are_missing_are_named_with_the_tasks_that_are_left() -> N
         select(tasks=["vcr_q2ar"], data=data)
 
 
+@pytest.mark.parametrize("task", ["visual7w_pointing", "own"])
+def test_a_key_of_data_that_no_task_uses_is_refused_before_others_are_missed(
+    tmp_path: Path, task: str
+) -> None:
+    make_task(tmp_path)
+    wrong = {key: DataSource(tmp_path, tmp_path) for key in ("visual7ww", "vcr", "own.jsonl")}
+    with pytest.raises(
+        DataError, match=r"^--data visual7ww: no task uses this key · did you mean 'visual7w'\?$"
+    ):
+        select(tasks=[task], data=wrong, include=[tmp_path])
+    del wrong["visual7ww"]
+    if task == "own":  # others' keys may be there, as in a file for several runs
+        assert select(tasks=[task], data=wrong, include=[tmp_path]).tasks
+    with pytest.raises(DataError, match=r"^--data own.jsonl: no task uses this key · known: "):
+        select(tasks=["visual7w_pointing"], data=wrong)
+
+
 @pytest.mark.parametrize("styles", ["", " ", ",", "demo,"])
 def test_an_empty_style_is_not_the_default(tmp_path: Path, styles: str) -> None:
     with pytest.raises(TaskError, match="an empty style"):

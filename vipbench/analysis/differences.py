@@ -104,7 +104,7 @@ def tell_apart(base: Side, new: Side, models: tuple[str, str] | None = None) -> 
             found += [Difference(name=name, base=was, new=now)] if was != now else []
         elif was is not None or now is not None:
             unknown[base.name if was is None else new.name].append(name)
-    same_weights = _same_weights(base, new)
+    same_weights = have_same_weights(base, new)
     if models is None:
         before, after = display_names([base.called, new.called])
         models = before, after
@@ -288,7 +288,7 @@ def _answered_by(side: Side) -> _Value:
     return ", ".join(sorted(side.manifest.answered_by)) or None
 
 
-def _same_weights(base: Side, new: Side) -> bool:
+def have_same_weights(base: Side, new: Side) -> bool:
     """Say whether two runs have the same weights, as far as is known."""
     # What stands for them in a run of imported answers is a digest of the files.
     if IMPORTED in (base.manifest.identity.runner, new.manifest.identity.runner):

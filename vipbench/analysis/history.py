@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from vipbench.analysis.common import common_samples, left_out
-from vipbench.analysis.differences import tell_apart
+from vipbench.analysis.differences import have_same_weights, tell_apart
 from vipbench.analysis.looks import Against, Look, Scores, level, looks
 from vipbench.analysis.pairs import Side, read_side, split_side
 from vipbench.errors import RunError, nearest
@@ -187,21 +187,44 @@ def _in_order(sides: Sequence[Side]) -> list[Side]:
 
 
 def _notes(sides: Sequence[Side]) -> list[str]:
-    """Say what else than the step differs between the first run and each other."""
-    notes = []
+    """Say which runs have the same weights, and what else differs from the first run."""
+    notes = [_same_weights(group) for group in _groups_of_weights(sides)]
     start = sides[0]
     labels = display_names([side.called for side in sides])
     for side, label in zip(sides[1:], labels[1:], strict=True):
         apart = tell_apart(start, side, (labels[0], label))
-        if apart.same_weights:
-            notes.append(
-                f"{start.name} and {side.name}: have the same weights, at steps {_step(start):,} "
-                f"and {_step(side):,}"
-            )
         notes += _other_styles(start, side)
         found = [difference.words for difference in apart.differences]
         notes += [f"{start.name} → {side.name}: differs: {words}" for words in found]
     return notes
+
+
+def _groups_of_weights(sides: Sequence[Side]) -> list[list[Side]]:
+    """Return the runs that have the same weights as another one, as far as is known, together."""
+    groups: list[list[Side]] = []
+    for side in sides:
+        group = next((each for each in groups if have_same_weights(each[0], side)), None)
+        if group is None:
+            groups.append([side])
+        else:
+            group.append(side)
+    return [group for group in groups if len(group) > 1]
+
+
+def _same_weights(group: Sequence[Side]) -> str:
+    """Say that runs have the same weights; the folder of those beside the first is told once."""
+    first, *others = group
+    names = [first.name]
+    for side in others:
+        is_beside = side.folder.parent == first.folder.parent
+        names.append(side.name.removeprefix(f"{side.folder.parent}/") if is_beside else side.name)
+    steps = [f"{_step(side):,}" for side in group]
+    return f"{_both(names)}: have the same weights, at steps {_both(steps)}"
+
+
+def _both(names: Sequence[str]) -> str:
+    *most, last = names
+    return f"{', '.join(most)} and {last}"
 
 
 def _other_styles(start: Side, side: Side) -> list[str]:

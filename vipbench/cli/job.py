@@ -50,7 +50,7 @@ def read_job(
     """
     from vipbench.validation import read_yaml
 
-    content = read_yaml(path, RunError)
+    content = read_yaml(path, RunError, "a mapping such as model: …")
     options = {key_of(option): option for option in command.params if is_asked(option)}
     values: dict[str, Any] = {}
     places: dict[str, str] = {}

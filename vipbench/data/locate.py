@@ -4,13 +4,13 @@ Knows nothing of tasks or models.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
 from vipbench.data.cache import find_fetched
 from vipbench.data.image_rows import HUB_ID, as_files, load_from_hub, with_rows, write_rows
-from vipbench.errors import DataError, DataNotFound, nearest
+from vipbench.errors import DataError, DataNotFound, nearest, suggested
 from vipbench.files import NOT_REGULAR
 from vipbench.schema import BoxUnits, DataSource, ExifRule
 from vipbench.validation import read_yaml, shown
@@ -153,6 +153,30 @@ def locate(
     if re.fullmatch(HUB_ID, key) and not (base and (base / key).parent.exists()):
         return write_rows(load_from_hub(key), key)
     raise DataNotFound(not_found([key], overrides))
+
+
+def check_keys(
+    given: Collection[str], asked: Collection[str], of_others: Callable[[], Collection[str]]
+) -> None:
+    """Refuse keys that no task uses, which nobody would look at; DataError suggests the nearest.
+
+    Args:
+        given: by the user, with their data.
+        asked: keys of the tasks that are asked.
+        of_others: reads the keys of all tasks that are known, where others were given.
+    """
+    unknown = [key for key in given if key not in (*asked, *KEYS, *OTHER_KEYS)]
+    if not unknown:
+        return
+    others = of_others()
+    known = {*asked, *others, *KEYS, *OTHER_KEYS}
+    faults = [
+        f"--data {key}: no task uses this key{suggested(key, asked) or nearest(key, known)}"
+        for key in unknown
+        if key not in others
+    ]
+    if faults:
+        raise DataError("; and ".join(faults))
 
 
 def not_found(keys: Sequence[str], overrides: Mapping[str, DataSource]) -> str:

@@ -134,6 +134,18 @@ def load_task(name: str, include: Sequence[Path] = ()) -> TaskSpec:
     return checked(TaskSpec, content, str(path), mistakes)
 
 
+def data_keys(include: Sequence[Path] = ()) -> frozenset[str]:
+    """Return the keys of data that any task file states, broken ones as far as they can be read."""
+    keys: set[str] = set()
+    for path in find_tasks(include).values():
+        try:
+            data = read_yaml(path).get("data")
+        except TaskError:
+            continue  # whoever asks that task says so
+        keys |= {data} if isinstance(data, str) else set()
+    return frozenset(keys)
+
+
 def _name_mistakes(content: YamlMapping, path: Path) -> list[str]:
     name = content.get("name")
     if not isinstance(name, str) or name == path.stem:

@@ -69,16 +69,17 @@ def merge(
 
     Args:
         folders: of all shards, in any order. One that was run twice may be among them twice.
-            Or of finished runs of one model that differ in tasks and styles.
+            Or of finished runs of one model that differ in tasks and styles. No folder twice.
         out: of the run.
         fresh: replace a run that is there.
         max_errors: share of a task's samples that may fail, 0-1.
 
     Raises:
-        RunError: They are not shards of one run, one is missing or unfinished, two answers to the
-            same request differ, or `out` holds something.
+        RunError: A folder is given twice, they are not shards of one run, one is missing or
+            unfinished, two answers to the same request differ, or `out` holds something.
         TooManyErrors: All is written, and too many samples have failed.
     """
+    _check_once(folders)
     parts = [_Part(folder, open_run(folder)) for folder in folders]
     made = _of_runs(parts) if all(p.manifest.shard is None for p in parts) else _of_shards(parts)
     with files.locked(out):
@@ -101,6 +102,19 @@ def merge(
     results = results._replace(manifest=manifest)
     check_errors(results, max_errors)
     return results
+
+
+def _check_once(folders: Sequence[Path]) -> None:
+    """Refuse a folder that is given twice, by whatever paths."""
+    known: dict[Path, Path] = {}
+    for folder in folders:
+        place = folder.resolve()
+        if place in known:
+            also = f", first as {known[place]}" if known[place] != folder else ""
+            raise RunError(
+                f"{folder}: is given twice{also} · expected each run once · leave one out"
+            )
+        known[place] = folder
 
 
 def _of_shards(parts: Sequence[_Part]) -> _Made:

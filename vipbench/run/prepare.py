@@ -19,6 +19,9 @@ from vipbench.runfolder.manifest import Identity
 from vipbench.runfolder.plan import BatchLimit, prompt_length
 from vipbench.runfolder.sharing import Beginnings
 from vipbench.runfolder.trials_file import Trials, write_trials
+from vipbench.runners.checkpoints.download import find_folder
+from vipbench.runners.device import check_names
+from vipbench.runners.plugin import find_plugin
 from vipbench.runners.registry import find_spec
 from vipbench.runners.spec import (
     ONE_IMAGE,
@@ -141,6 +144,29 @@ def prepare(settings: RunSettings, draft: Path, console: Console) -> Prepared:
         notes=(*selection.notes, *data_notes, *model.notes),
         way=way,
         seconds=time.monotonic() - begun,
+    )
+
+
+def check_options(settings: RunSettings) -> None:
+    """Check what is wrong whichever checkpoint answers; no model is looked at, no data are read.
+
+    Raises:
+        VipbenchError: There is no such runner, task, style, data, device or base.
+    """
+    _check_shard(settings)
+    find_spec(settings.runner)
+    if ":" in settings.runner:
+        find_plugin(settings.runner)
+    check_names(settings.device, settings.dtype)
+    if settings.base is not None:
+        find_folder(settings.base, "--base")
+    select(
+        suite=settings.suite,
+        tasks=settings.tasks,
+        styles=settings.styles,
+        data=settings.data,
+        include=settings.include,
+        fit=settings.fit,
     )
 
 

@@ -13,6 +13,7 @@ from vipbench.console import Console
 from vipbench.errors import RunError, RunInterrupted, TrackerError, VipbenchError
 from vipbench.run.defaults import with_defaults
 from vipbench.run.loop import run
+from vipbench.run.prepare import check_options
 from vipbench.run.score import Results
 from vipbench.run.settings import RunSettings
 from vipbench.runfolder import manifest as manifests
@@ -118,6 +119,7 @@ def watch(
 
     Raises:
         RunError: There is no such folder.
+        VipbenchError: No checkpoint could be evaluated with such settings.
         RunInterrupted: Ctrl-C.
     """
     if not watched.folder.is_dir():
@@ -125,6 +127,7 @@ def watch(
             f"{watched.folder}: is not a folder · expected the one in which a training writes its "
             "checkpoints, such as checkpoint-500 · make it, or name another"
         )
+    check_options(with_defaults(watched.settings))
     at_work = _Watch(watched, console, tell)
     try:
         while True:

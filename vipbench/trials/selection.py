@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, get_args
 
-from vipbench.data.locate import not_found
+from vipbench.data.locate import check_keys, not_found
 from vipbench.data.suites import Suite
 from vipbench.data.task_data import locate_task
-from vipbench.data.tasks import all_styles, load_suite, load_task
+from vipbench.data.tasks import all_styles, data_keys, load_suite, load_task
 from vipbench.errors import DataNotFound, TaskError
 from vipbench.prompts.expressions import parse_styles
 from vipbench.schema import (
@@ -100,11 +100,13 @@ def select(
 
     Raises:
         TaskError: a task, suite or style is unknown or broken, or no task is left to run.
+        DataError: a key of `data` is none that any known task uses; or the data of a task cannot
+            be used.
         DataNotFound: some data cannot be found; names all of them, and the tasks that are left.
-        DataError: the data of a task cannot be used.
     """
     chosen = load_suite(suite, include) if suite else None
     asked, joints = _expand(tuple(tasks) or (chosen.tasks if chosen else ()), include)
+    check_keys(data, [str(spec.data) for spec in asked], lambda: data_keys(include))
     known = all_styles(include)
     notes: list[str] = []
     choices = []

@@ -18,6 +18,16 @@ def test_a_wrong_path_suggests_the_nearest(checkpoint: Path) -> None:
     refused(checkpoint / "config.json", "is a file · expected a checkpoint's folder")
 
 
+def test_of_what_is_not_near_nothing_is_listed(tmp_path: Path) -> None:
+    for name in ("one", "two", "checkpoint-1", "checkpoint-2", "checkpoint-3", "checkpoint-4"):
+        (tmp_path / name).mkdir()
+    refused(tmp_path / "zzz" / "ck", f"looked for 'zzz' in {tmp_path} · expected a checkpoint's")
+    with pytest.raises(RunnerError) as end:
+        find_folder(tmp_path / "checkpoint-9")
+    assert str(end.value).count("'checkpoint-") == 1 + 3
+    assert " one" not in str(end.value)
+
+
 def test_a_hub_id_is_found_in_the_hubs_cache(
     checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -47,5 +57,14 @@ def test_pipes_in_a_checkpoint_are_refused_before_anybody_reads_them(tmp_path: P
     (tmp_path / "gone.json").symlink_to(tmp_path / "nowhere")
     assert find_folder(tmp_path) == (tmp_path, tmp_path.name)
     os.mkfifo(tmp_path / "tokenizer_config.json")
+    with pytest.raises(RunnerError) as end:
+        find_folder(tmp_path)
+    assert str(end.value) == (
+        f"model {tmp_path}: holds no checkpoint (no config.json) · expected a folder that "
+        "save_pretrained wrote"
+    )
+    with pytest.raises(RunnerError, match=r"--adapter .*: holds no .* \(no adapter_config.json\)"):
+        find_folder(tmp_path, "--adapter")
+    (tmp_path / "config.json").write_text("{}")
     with pytest.raises(RunnerError, match=r"tokenizer_config.json: not a regular file · expected"):
         find_folder(tmp_path)

@@ -4,10 +4,12 @@ import re
 from pathlib import Path
 
 from vipbench.console import Console, hub_bars
-from vipbench.errors import RunnerError, nearest
+from vipbench.errors import RunnerError, suggested
 from vipbench.files import check_regular, reason
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+CONFIGS = ("config.json", "adapter_config.json")
+"""One of which every checkpoint has; an adapter the second."""
 SMALL_FILES = ("*.json", "*.jinja", "*.txt", "*.model")
 
 
@@ -23,7 +25,7 @@ def find_folder(model: str | Path, what: str = "model") -> tuple[Path, str]:
         )
     path = Path(model).expanduser()
     if path.is_dir():
-        _check_kinds(path)
+        _check_kinds(path, what)
         return path, path.resolve().name
     if path.exists():
         raise RunnerError(f"{what} {model}: is a file · expected a checkpoint's folder")
@@ -31,21 +33,27 @@ def find_folder(model: str | Path, what: str = "model") -> tuple[Path, str]:
         return download(str(model), SMALL_FILES, what), str(model)
     parent = next(p for p in path.absolute().parents if p.is_dir())
     missing = path.absolute().relative_to(parent).parts[0]
-    near = nearest(missing, (p.name for p in parent.iterdir() if p.is_dir()))
+    near = suggested(missing, (p.name for p in parent.iterdir() if p.is_dir()))
     raise RunnerError(
         f"{what} {model}: does not exist; looked for {missing!r} in {parent}{near} · expected a "
         "checkpoint's folder or a hub id (owner/name)"
     )
 
 
-def _check_kinds(folder: Path) -> None:
+def _check_kinds(folder: Path, what: str) -> None:
     """Refuse pipes and devices, which transformers would read for ever."""
+    is_checkpoint = any((folder / name).exists() for name in CONFIGS)
     for path in sorted(folder.iterdir()):
         try:
             check_regular(path)
         except FileNotFoundError:
             continue  # a link that leads nowhere: whoever needs the file says so
         except OSError as error:
+            if not is_checkpoint:
+                raise RunnerError(
+                    f"{what} {folder}: holds no checkpoint (no {CONFIGS[what == '--adapter']}) · "
+                    "expected a folder that save_pretrained wrote"
+                ) from error
             raise RunnerError(f"{path}: {reason(error)} · expected files and folders") from error
 
 
