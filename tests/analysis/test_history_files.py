@@ -2,11 +2,12 @@ import csv
 import json
 from pathlib import Path
 
+from matplotlib.figure import Figure
 from PIL import Image
 
 from tests.analysis.test_history import runs as runs  # a fixture
 from vipbench.analysis.history import history
-from vipbench.analysis.history_files import own_color, write
+from vipbench.analysis.history_files import _panel, own_color, write
 
 
 def test_the_files_hold_the_rows_and_are_the_same_each_time(
@@ -40,3 +41,17 @@ def test_a_kind_of_mark_that_is_a_colour_has_its_own_colour() -> None:
     assert own_color("shape=ellipse") is None
     assert own_color("color=mixed") is None
     assert own_color("option=k") is None
+
+
+def test_the_markers_of_a_drop_are_above_the_dots(runs: list[str]) -> None:
+    whole = history(runs).series()[0]
+    axes = Figure().subplots()
+    _panel(axes, whole, [])
+    drawn = {line.get_label(): line for line in axes.get_lines()}
+    dots, start, best = (
+        drawn[label]
+        for label in ("all, 95 % interval", "drop from the start", "drop from the best so far")
+    )
+    assert dots.get_zorder() < best.get_zorder() < start.get_zorder()
+    assert best.get_markerfacecolor() == "white"  # a dot would show through a hollow one
+    assert best.get_markersize() > start.get_markersize() > dots.get_markersize()

@@ -28,7 +28,7 @@ def test_a_second_run_measures_what_changes_to_and_fro(tmp_path: Path) -> None:
     base = run(tmp_path / "a", lines(V7W, [1] * 60 + [0] * 40))
     new = run(tmp_path / "b", lines(V7W, [0] * 20 + [1] * 50 + [0] * 30))
     [row] = power_of_runs(base, new, drop=0.02)
-    assert row.measured
+    assert (row.measured, row.is_least) == (True, False)
     assert row.design.discordance == pytest.approx(0.2)  # 20 lost, 10 gained: 10 net
     [assumed] = power_of_runs(base, new, drop=0.02, discordance=0.4)
     assert (assumed.measured, assumed.design.discordance) == (False, 0.4)
@@ -38,6 +38,14 @@ def test_runs_that_hardly_differ_are_taken_to_change_a_little(tmp_path: Path) ->
     folder = run(tmp_path / "a", lines(V7W, [1] * 60))
     [row] = power_of_runs(folder, folder, drop=0.02)
     assert row.design == Design(60, DISCORDANCES[0], 1.0)
+    assert row.is_least
+
+
+def test_answers_that_are_all_lost_are_none_to_and_fro(tmp_path: Path) -> None:
+    base = run(tmp_path / "a", lines(V7W, [1] * 40))
+    new = run(tmp_path / "b", lines(V7W, [0] * 34 + [1] * 6))
+    [row] = power_of_runs(base, new, drop=0.02)
+    assert (row.design.discordance, row.is_least) == (DISCORDANCES[0], True)
 
 
 def test_samples_that_change_together_find_less(tmp_path: Path) -> None:
@@ -66,6 +74,7 @@ def test_level_and_power_are_the_users(tmp_path: Path) -> None:
 
 def test_numbers_alone_say_what_a_comparison_can_show() -> None:
     rows = power_of_numbers(400, drop=0.02)
+    assert not any(row.is_least for row in rows)
     assert [row.design for row in rows] == [Design(400, share, 1.0) for share in DISCORDANCES]
     [row] = power_of_numbers(400, 0.1, 2.0, drop=0.02, alpha=0.01, power=0.9)
     assert row.design == Design(400, 0.1, 2.0, 0.01, 0.9)

@@ -11,7 +11,10 @@ def test_power_takes_runs_or_numbers(vipbench: Vipbench, folders: tuple[str, str
     assert ran.code == 0
     assert re.search(r"3,000 +- +15.0 % +1.25 +1.96 points +2,896\n", ran.out)
     assert vipbench("power", folders[0]).out.count(V7W) == 3
-    assert "(measured)" in vipbench("power", *folders).out
+    lost_only = vipbench("power", *folders).out  # 20 lost, none gained
+    assert "  to and fro  " in lost_only
+    assert "  5.0 % (at least)  " in lost_only
+    assert "(measured)" not in lost_only
     for arguments in ((), (folders[0], "--n", "5")):
         ran = vipbench("power", *arguments)
         assert ran.code == 2

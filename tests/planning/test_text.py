@@ -6,7 +6,7 @@ import pytest
 
 from tests.planning.made import make_7b, plan_paper
 from vipbench.planning.devices import parse_fleet
-from vipbench.planning.records import Plan, Row
+from vipbench.planning.records import Hours, Plan, Row
 from vipbench.planning.text import lines
 
 
@@ -59,6 +59,27 @@ def test_a_reason_is_said_once(paper: Plan) -> None:
 def test_a_cpu_has_a_line(paper: Plan) -> None:
     assert ["1", "x", "cpu", "-", "-", "-", "-"] in [line.split() for line in lines(paper)]
     assert "a run with --limit 100 tells" in " ".join(" ".join(lines(paper)).split())
+
+
+@pytest.mark.parametrize(
+    ("seconds", "least", "said"),
+    [
+        (8.5e-05, 1e-6, "less than a second (of a file)"),
+        (2.5, 0.001, "about 2.5 s (of a file)"),
+        (90.0, 2.0, "about 1.5 min, no less than 2 s (of a file)"),
+    ],
+)
+def test_short_times_are_plain_words(paper: Plan, seconds: float, least: float, said: str) -> None:
+    hours = Hours(
+        device="cpu",
+        n=1,
+        hours=seconds / 3600,
+        least_hours=least / 3600,
+        source="bench",
+        text="of a file",
+    )
+    found = lines(paper.model_copy(update={"hours": (hours,)}))
+    assert any(line.endswith(f"1 x cpu: {said}") for line in found)
 
 
 def test_all_of_it_fits_into_80_columns(paper: Plan, tmp_path: Path) -> None:

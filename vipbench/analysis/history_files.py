@@ -118,9 +118,10 @@ def _panel(axes: "Axes", whole: list[HistoryRow], marks: list[list[HistoryRow]])
     known = [row for row in whole if row.accuracy is not None]
     shown = [row.step for row in known], [100 * (row.accuracy or 0) for row in known]
     axes.plot(*shown, "-o", color="black", linewidth=1.8, markersize=4, label="all, 95 % interval")
-    for field, color, label in (
-        ("dropped_from_start", WORSE, "drop from the start"),
-        ("dropped_from_best", "#cc79a7", "drop from the best so far"),
+    # Above the dots, which would show through a hollow marker; one fits into the other.
+    for field, color, face, size, zorder, label in (
+        ("dropped_from_best", "#cc79a7", "white", 12, 3, "drop from the best so far"),
+        ("dropped_from_start", WORSE, WORSE, 6, 4, "drop from the start"),
     ):
         drops = [row for row in known if getattr(row, field)]
         if drops:
@@ -129,9 +130,10 @@ def _panel(axes: "Axes", whole: list[HistoryRow], marks: list[list[HistoryRow]])
                 [100 * (row.accuracy or 0) for row in drops],
                 "v",
                 color=color,
-                markersize=9,
-                fillstyle="none" if field == "dropped_from_best" else "full",
+                markerfacecolor=face,
+                markersize=size,
                 label=label,
+                zorder=zorder,
             )
     axes.set_ylabel("accuracy, %")
     data = ", synthetic data" if whole[0].synthetic else ""

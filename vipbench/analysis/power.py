@@ -28,6 +28,11 @@ class PowerRow(NamedTuple):
     samples_needed: int
     """For the drop that was asked for."""
 
+    @property
+    def is_least(self) -> bool:
+        """Whether discordance is the least that is taken: no more was measured to and fro."""
+        return self.measured and self.design.discordance <= DISCORDANCES[0]
+
 
 def power_of_runs(
     base: str,

@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 
 COLUMNS = 80
 """Width in a file or a pipe."""
-WIDEST = (16, 20, 28)
-"""Of step, score and state, in characters; names have the rest."""
+WIDEST = (12, 25, 11)
+"""Of step, score and time, in characters; names and states have the rest."""
+SHORT_NAME, SHORT_STATE = 20, 10
+"""Characters that a name leaves to a state, and a state to a name, where there are few."""
 GAP, INDENT = "  ", "    "
 NONE = "-"
 
@@ -34,6 +36,7 @@ class _Listed(NamedTuple):
     changed: str
     """When: UTC, ISO 8601."""
     tasks: str
+    """What the score is of: task and metric."""
 
 
 def list_runs(folder: Path | None) -> None:
@@ -103,22 +106,23 @@ def _listed(folder: Path) -> _Listed:
         score=_score(next(iter(headlines.values()), None)),
         state=", ".join(states(manifest, known, is_subset=is_subset)),
         changed=last_change(folder, manifest),
-        tasks=_tasks([*headlines] or list(manifest.tasks)),
+        tasks=_tasks([*headlines] or list(manifest.tasks), next(iter(headlines.values()), None)),
     )
 
 
 def _score(row: "Row | None") -> str:
-    """Write the headline number of a run's first task, with its metric."""
+    """Write the headline number of a run's first task, with its style: some show no marks."""
     from vipbench.report.text import percent
 
     if row is None or row.accuracy is None:
         return NONE
-    return f"{percent(row.accuracy)} {row.metric}"
+    return f"{row.style} {percent(row.accuracy)}"
 
 
-def _tasks(names: Sequence[str]) -> str:
-    """Name the task that the number is of, and count the others."""
-    return names[0] + (f" and {len(names) - 1} more" if len(names) > 1 else "")
+def _tasks(names: Sequence[str], row: "Row | None") -> str:
+    """Name the task and the metric that the number is of, and count the other tasks."""
+    metric = f" {row.metric}" if row is not None and row.accuracy is not None else ""
+    return f"{names[0]}{metric}" + (f" +{len(names) - 1}" if len(names) > 1 else "")
 
 
 def _print(found: Sequence[tuple[Path, _Listed]]) -> None:
@@ -130,15 +134,14 @@ def _print(found: Sequence[tuple[Path, _Listed]]) -> None:
 
     total = shutil.get_terminal_size().columns if sys.stdout.isatty() else COLUMNS
     names = display_names([run.called for _, run in found])
-    cells = [("name", "step", "score", "state")]
+    newest = found[0][1].changed
+    cells = [("name", "step", "score", "changed", "state")]
     for name, (_, run) in zip(names, found, strict=True):
         step = NONE if run.called.step is None else str(run.called.step)
-        cells.append((name, step, run.score, run.state))
+        cells.append((name, step, run.score, _minute(run.changed, newest), run.state))
     table = [tuple(map(one_line, row)) for row in cells]
-    longest = [max(map(len, column)) for column in zip(*table, strict=True)]
-    widths = [min(have, most) for have, most in zip(longest[1:], WIDEST, strict=True)]
-    widths.insert(0, min(longest[0], max(20, total - sum(widths) - len(GAP) * len(widths))))
-    wheres = ["", *(f"{path} · {run.tasks} · {_minute(run.changed)}" for path, run in found)]
+    widths = _widths([max(map(len, column)) for column in zip(*table, strict=True)], total)
+    wheres = ["", *(f"{path} · {run.tasks}" for path, run in found)]
     for cells_of_run, where in zip(table, wheres, strict=True):
         wrapped = [_wrapped(cell, width) for cell, width in zip(cells_of_run, widths, strict=True)]
         for line in zip_longest(*wrapped, fillvalue=""):
@@ -148,11 +151,20 @@ def _print(found: Sequence[tuple[Path, _Listed]]) -> None:
             put(INDENT + below)
 
 
+def _widths(longest: Sequence[int], total: int) -> list[int]:
+    """Return the widths of the columns, so that a line has at most `total` characters."""
+    name, *middle, state = longest
+    middle = [min(have, most) for have, most in zip(middle, WIDEST, strict=True)]
+    room = total - sum(middle) - len(GAP) * (len(longest) - 1)
+    state = min(state, max(SHORT_STATE, room - min(name, SHORT_NAME)))
+    return [min(name, max(1, room - state)), *middle, state]
+
+
 def _wrapped(text: str, width: int) -> list[str]:
     """Break a text into lines, at spaces as far as there are any."""
     return textwrap.wrap(text, width, break_on_hyphens=False) or [""]
 
 
-def _minute(time: str) -> str:
-    """Write a time of ISO 8601 as people do."""
-    return time[:16].replace("T", " ")
+def _minute(time: str, newest: str) -> str:
+    """Write a time of ISO 8601 short: of another year than the newest, the day alone."""
+    return time[5:16].replace("T", " ") if time[:4] == newest[:4] else time[:10]

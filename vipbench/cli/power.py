@@ -39,7 +39,7 @@ def power(
             metavar="SHARE",
             min=0.0001,
             max=1,
-            help="Share of answers that change.",
+            help="Share of answers that change to and fro.",
             show_default="measured, else several",
         ),
     ] = None,
@@ -78,13 +78,13 @@ def power(
 def _print_rows(rows: "Sequence[PowerRow]", drop: float) -> None:
     from vipbench.report.text import MISSING, number, percent
 
-    header = ("task", "samples", "images", "changed", "design effect", "smallest drop")
+    header = ("task", "samples", "images", "to and fro", "design effect", "smallest drop")
     lines = [
         (
             row.task,
             f"{row.n:,}",
             f"{row.n_clusters:,}" if row.n_clusters else MISSING,
-            f"{percent(row.design.discordance)} %{' (measured)' if row.measured else ''}",
+            f"{percent(row.design.discordance)} %{_source(row)}",
             number(row.design.design_effect, 2),
             "none" if row.smallest_drop is None else f"{percent(row.smallest_drop, 2)} points",
             f"{row.samples_needed:,}",
@@ -92,3 +92,10 @@ def _print_rows(rows: "Sequence[PowerRow]", drop: float) -> None:
         for row in rows
     ]
     print_columns([(*header, f"samples for {100 * drop:g} points"), *lines])
+
+
+def _source(row: "PowerRow") -> str:
+    """Say where the share of answers that change to and fro comes from; empty: it is assumed."""
+    if row.is_least:
+        return " (at least)"
+    return " (measured)" if row.measured else ""

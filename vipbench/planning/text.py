@@ -14,6 +14,8 @@ MOST_ROWS = 12
 """Of a table; as many styles fit."""
 LONGEST_NAME = 30
 _UNITS = ((1e9, "billion"), (1e6, "million"))
+SECOND = 1 / 3600
+"""Hours; shorter times are not told apart."""
 _LABEL = 13
 """Columns of what stands before a text."""
 
@@ -232,7 +234,10 @@ def _cells_of_time(hours: Hours) -> tuple[str, ...]:
 def _told(hours: Hours) -> str:
     if hours.hours is None:
         return hours.text
-    least = "" if hours.least_hours is None else f", no less than {_long(hours.least_hours)}"
+    if hours.hours < SECOND:
+        return f"less than a second ({hours.text})"
+    least_hours = hours.least_hours or 0.0
+    least = f", no less than {_long(least_hours)}" if least_hours >= SECOND else ""
     return f"about {_long(hours.hours)}{least} ({hours.text})"
 
 

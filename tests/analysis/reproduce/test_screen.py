@@ -46,6 +46,19 @@ def test_the_paper_fits_on_one_screen(tmp_path: Path) -> None:
     assert lines[0] == "4 of 24 published numbers reproduced, 0 outside, 20 not comparable."
 
 
+def test_no_two_lines_are_the_same(tmp_path: Path) -> None:
+    found = screen(reproduce([paper(tmp_path)]))
+    assert found.table is not None
+    rows = list(found.table.rows)
+    assert len(set(rows)) == len(rows) == 8
+    assert [row[:3] for row in rows[:2]] == [
+        ("vip_bench_bbox (Model Zoo)", "given", "48.4"),
+        ("vip_bench_bbox (Study on LLM backbones, Table 2)", "given", "48.4"),
+    ]
+    assert "(" not in "".join(row[0] for row in rows[4:])
+    assert found.bottom[0].startswith("8 of 24 numbers listed; 16 that no run of this model can")
+
+
 def test_a_line_tells_task_style_both_values_and_the_verdict(tmp_path: Path) -> None:
     lines = printed(screen(reproduce([v7w(tmp_path, 0.8532)])))
     [first, second] = [line.split() for line in lines if line.startswith(V7W)]

@@ -54,7 +54,7 @@ def test_a_control_is_never_best(tmp_path: Path) -> None:
     found = rows(tmp_path, {"official_rectangles": right(50), "permuted": right(90)})
     assert [(row.style, row.standing) for row in found] == [
         ("permuted", "unmarked"),
-        ("official_rectangles", "best"),
+        ("official_rectangles", "only"),
     ]
     assert best_sentence(found) == ""
     alone = rows(tmp_path / "b", {"none": right(50), "blind": right(60)})

@@ -115,3 +115,30 @@ def test_a_style_that_a_model_was_not_asked_under_is_left_open(tmp_path: Path) -
         [row] = [row for row in grid.rows if row[0] == "rectangle:red"]
         assert row[2].strip() == "-"
     assert "rectangle:red & " in latex_page([board], [])
+
+
+def test_styles_that_not_all_models_have_stand_behind_the_others(tmp_path: Path) -> None:
+    values = {"official_rectangles": right(39), "rectangle:red": right(20)}
+    more = {"arrow:red": right(34), "point:red": right(38), "official_rectangles": right(24)}
+    make(tmp_path / "a", "a", values)
+    make(tmp_path / "b", "b", {**more, "rectangle:red": right(20)})
+    make(tmp_path / "c", "c", {"official_rectangles": right(10), "rectangle:red": right(20)})
+    [board] = boards(sweep([tmp_path / name for name in "abc"]).best)
+    assert board.marked == ("official_rectangles", "rectangle:red", "point:red", "arrow:red")
+
+
+def test_a_model_of_one_style_has_no_best(tmp_path: Path) -> None:
+    make(tmp_path / "a", "a", {"official_rectangles": right(39), "rectangle:red": right(20)})
+    make(tmp_path / "b", "b", {"official_rectangles": right(24), "none": right(10)})
+    [board] = boards(sweep([tmp_path / "a", tmp_path / "b"]).best)
+    assert board.rows["official_rectangles", "a"].standing == "best"
+    assert board.rows["official_rectangles", "b"].standing == "only"
+    text = "\n".join(shown(board, 80))
+    assert "*  97.5" in text
+    assert "*  60.0" not in text
+    assert "60.0" in text
+    assert len(board.sentences()) == 1
+
+
+def right(n_right: int, n: int = 40) -> list[float]:
+    return [1.0] * n_right + [0.0] * (n - n_right)

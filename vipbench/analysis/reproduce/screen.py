@@ -41,6 +41,7 @@ def screen(outcome: Reproduction, files: Sequence[str] = ()) -> Screen:
     others = [one for one in outcome.comparisons if _is_hopeless(one)]
     top = [summary(outcome), *_wrapped(_runs(outcome))]
     bottom = [
+        *_wrapped(_without_line(own, others)),
         *_section("Over seeds, %", _spreads(own)),
         *_section("Not comparable, because", _reasons(own)),
         *_section("Differences of protocol that do not decide", _differences(own)),
@@ -51,6 +52,16 @@ def screen(outcome: Reproduction, files: Sequence[str] = ()) -> Screen:
     if not files and outcome.comparisons:
         bottom += _wrapped(["-o DIR writes what each verdict rests on, and its source."])
     return Screen(top, _table(own), [*bottom, *files])
+
+
+def _without_line(own: Sequence[Comparison], others: Sequence[Comparison]) -> Iterator[str]:
+    """Say how many numbers the table has, where it does not have all."""
+    if own and others:
+        n_all = len(own) + len(others)
+        yield (
+            f"{len(own)} of {counted(n_all, 'number')} listed; {len(others)} that no run of this "
+            "model can be held to are named below."
+        )
 
 
 def _is_hopeless(one: Comparison) -> bool:
@@ -66,12 +77,19 @@ def _runs(outcome: Reproduction) -> Iterator[str]:
 
 
 def _table(own: Sequence[Comparison]) -> Grid | None:
-    """Lay out a line for each number; several runs are named."""
+    """Lay out a line for each number; several runs are named, tables where lines were the same."""
     if not own:
         return None
     several = len({one.runs for one in own}) > 1
     header = ("model", *HEADER) if several else HEADER
-    rows = [(one.model, *_cells(one)) if several else _cells(one) for one in own]
+    lines = [(one.model, *_cells(one)) if several else _cells(one) for one in own]
+    at = header.index("task")
+    rows = [
+        (*line[:at], f"{line[at]} ({where})", *line[at + 1 :])
+        if lines.count(line) > 1 and (where := one.published.table)
+        else line
+        for one, line in zip(own, lines, strict=True)
+    ]
     words = (0, 1, 2, 5) if several else (0, 1, 4)
     return Grid("", header, rows, words=words)
 

@@ -11,10 +11,10 @@ from vipbench.report.text import counted, percent, points_interval
 from vipbench.schema import Record, StyleKind
 from vipbench.stats.intervals import clustered_mean
 
-Standing = Literal["best", "open", "behind", "untested", "unmarked"]
+Standing = Literal["best", "open", "behind", "untested", "only", "unmarked"]
 """`best`: none has a higher accuracy; `open`: cannot be told from the best; `behind`: some other is
-better, beyond chance; `untested`: not the highest, of too few images; `unmarked`: without marks,
-not compared."""
+better, beyond chance; `untested`: not the highest, of too few images; `only`: there is no other
+style with marks to be better than; `unmarked`: without marks, not compared."""
 
 
 class BestRow(Record):
@@ -86,6 +86,8 @@ def _compared(scores: Scores, names: Sequence[str], ids: Sequence[str]) -> list[
     for number, (row, test, gain) in enumerate(zip(rows, tests, gains, strict=True)):
         others = [other.accuracy for n, other in enumerate(rows) if n != number]
         standing: Standing = "best" if row.accuracy == highest else "untested"
+        if not others:
+            standing = "only"
         if test is not None and standing != "best":
             standing = "open" if test.may_be_best else "behind"
         found.append(

@@ -21,7 +21,9 @@ class StyleBoard(NamedTuple):
     """Its name; with version, data and metric where the runs have several of them."""
     models: tuple[str, ...]
     marked: tuple[str, ...]
-    """Styles that show marks, that with the highest accuracy first: the mean over the models."""
+    """Styles that show marks, that with the highest accuracy first: the mean over the models. Those
+    that a model has not been asked under stand behind all others: their means are of other models.
+    """
     unmarked: tuple[str, ...]
     """All others, in the same order."""
     rows: dict[tuple[str, str], BestRow]
@@ -72,11 +74,12 @@ def boards(rows: Sequence[BestRow]) -> Iterator[StyleBoard]:
             style: sum(row.accuracy for row in of_style) / len(of_style)
             for style, of_style in by_style.items()
         }
-        ordered = sorted(means, key=lambda style: -means[style])
+        models = tuple(dict.fromkeys(model for _, model in found))
+        ordered = sorted(means, key=lambda s: (len(by_style[s]) < len(models), -means[s]))
         shown = {style for (style, _), row in found.items() if row.standing != "unmarked"}
         yield StyleBoard(
             task=task,
-            models=tuple(dict.fromkeys(model for _, model in found)),
+            models=models,
             marked=tuple(style for style in ordered if style in shown),
             unmarked=tuple(style for style in ordered if style not in shown),
             rows=found,

@@ -156,6 +156,7 @@ def _legend(figure: "Figure", board: StyleBoard) -> None:
         "open": "cannot be told from it",
         "behind": "behind, beyond chance",
         "untested": "too few images to tell",
+        "only": "the only style with marks",
         "unmarked": "without marks",
     }
     there = {row.standing for row in board.rows.values()}
