@@ -13,6 +13,8 @@ from tests.analysis.test_gate import answers, certificate
 from tests.analysis.test_pairs import V7W, run
 from tests.cli.conftest import Vipbench
 from tests.runs import make_task
+from vipbench.analysis import compare_text, gate_text
+from vipbench.report.columns import parts_of
 
 REPO = Path(__file__).parent.parent.parent
 
@@ -55,6 +57,64 @@ def test_the_gate_reads_thresholds_and_prompt_types(
     ran = vipbench("gate", *folders, "--config", "t.yaml")
     assert ran.code == 2
     assert "did you mean 'max_drop'" in ran.err
+
+
+# --- in a narrow terminal
+
+DEMO_TASKS = (
+    *("visual7w_pointing", "pointqa_looktwice", "vcr_qa", "vcr_qar", "vip_bench_drawn"),
+    "vcr_q2ar",
+)
+
+
+@pytest.fixture(scope="module")
+def demo_runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    """Two runs of the demo suite's tasks, the second one worse."""
+    folder = tmp_path_factory.mktemp("demo")
+    scores = {
+        lost: [each for task in DEMO_TASKS for each in answers(40, lost=lost, task=task)]
+        for lost in (0, 34)
+    }
+    base = run(folder / "base", scores[0], DEMO_TASKS)
+    return base, run(folder / "new", scores[34], DEMO_TASKS, model="new")
+
+
+def cells(out: str) -> list[list[str]]:
+    """Return the cells of each line of a table, the header first."""
+    rows = [line for line in out.splitlines() if line[:1] in "┃│" and line]
+    return [[cell.strip() for cell in re.split("[┃│]", line)[1:-1]] for line in rows]
+
+
+@pytest.mark.parametrize(
+    ("command", "header", "name"),
+    [("gate", gate_text.HEADER, 1), ("compare", compare_text.HEADER, 0)],
+)
+def test_no_header_and_no_number_is_broken_at_80_columns(
+    vipbench: Vipbench,
+    demo_runs: tuple[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    command: str,
+    header: tuple[str, ...],
+    name: int,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    head, *rows = cells(vipbench(command, *demo_runs).out)
+    assert tuple(head) == header
+    whole = {cell for row in rows for at, cell in enumerate(row) if at != name}
+    parts = {part for row in rows for word in row[name].split() for part in parts_of(word)}
+    monkeypatch.setenv("COLUMNS", "80")
+    out = vipbench(command, *demo_runs).out
+    assert max(map(len, out.splitlines())) <= 80
+    head, *rows = cells(out)
+    kept = [each for each in header if each in head]
+    assert head == kept
+    assert {"base", "new", "difference", "Holm"} <= set(kept)
+    for row in rows:
+        assert {cell for at, cell in enumerate(row) if cell and at != name} <= whole
+        assert {part for word in row[name].split() for part in parts_of(word)} <= parts
+    assert all(any(row) for row in zip(*rows, strict=True))  # no column is empty
+    gone = [each for each in header if each not in head]
+    assert f"No room for {', '.join(gone)}: widen the terminal, or" in " ".join(out.split())
 
 
 # --- the recipe in docs/gate.md

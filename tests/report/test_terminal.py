@@ -3,7 +3,13 @@
 from rich.console import Console, RenderableType
 
 from tests.small_runs import RED, line, manifest, task
-from vipbench.report.terminal import BreakdownTable, grid_table, run_table, seed_table
+from vipbench.report.terminal import (
+    BreakdownTable,
+    SparingTable,
+    grid_table,
+    run_table,
+    seed_table,
+)
 from vipbench.report.text import Grid
 from vipbench.scoring.summary import over_seeds, summarise
 
@@ -23,6 +29,25 @@ def test_a_grid_loses_no_letter_and_obeys_no_markup() -> None:
     cells = [line.split("│")[1].strip() for line in text.splitlines() if line.startswith("│")]
     assert "".join(cells) == "[red]a_name_that_is_long"
     assert "1,000 │" in text
+
+
+def test_columns_are_spared_as_far_as_numbers_need_room_and_no_further() -> None:
+    grid = Grid("t", ("task", "n", "a", "b"), [("a_long_name", "1.25 (few)", "-10.0", "7")], (0,))
+    table = SparingTable(grid, (("b", "a"), ("n",)), "FILE", "task")
+    assert "No room" not in shown(table, 43)
+    assert "│ a_long_name │ 1.25 (few) │ -10.0 │ 7 │" in shown(table, 43)
+    remark_below = shown(table, 38)
+    assert "│  1.25 │ -10.0 │ 7 │" in remark_below
+    assert "│ (few) │       │   │" in remark_below
+    assert "No room" not in remark_below
+    assert "No room for a, b: widen the\nterminal, or see FILE." in shown(table, 28)
+    assert "No room for n, a, b:" in shown(table, 20).replace("\n", " ")
+
+
+def test_a_title_is_broken_as_names_are() -> None:
+    grid = Grid("runs/a_very_long_name_of_a_run", ("task", "n"), [("a_name", "1")], words=(0,))
+    first, second, third, *_ = (line.strip() for line in shown(grid_table(grid), 60).splitlines())
+    assert (first, second, third) == ("runs/a_very_", "long_name_of_", "a_run")
 
 
 def test_metrics_beside_the_headline_are_named_and_not_broken_down() -> None:

@@ -28,6 +28,8 @@ HEADER = (
     "errors",
     "unparsed",
 )
+SPARE = (("images",), ("errors", "unparsed"), ("p",), ("gained", "lost"), ("n",), ("Holm",))
+"""Columns that a narrow terminal is spared, first to go first; compare.md has them all."""
 
 
 def table(title: str, rows: Iterable[CompareRow]) -> Grid:

@@ -19,6 +19,8 @@ from vipbench.report.text import (
 )
 
 HEADER = ("", "row", "base", "new", "difference", "upper", "allowed", "Holm", "finds", "lost", "n")
+SPARE = (("finds",), ("n",), ("lost",), ("upper", "allowed"), ("Holm",))
+"""Columns that a narrow terminal is spared, first to go first; the summary has them all."""
 SHOWN_FLIPS = 10
 """Lost samples that are listed for each row that fails."""
 

@@ -114,8 +114,8 @@ def _print_stopped(runs: Sequence[str], metric: str | None, out: Path | None) ->
 
 
 def _print_comparison(comparison: "Comparison") -> None:
-    from vipbench.analysis.compare_text import table
-    from vipbench.report.terminal import grid_table
+    from vipbench.analysis.compare_text import SPARE, table
+    from vipbench.report.terminal import SparingTable
     from vipbench.runfolder.summary import ALL
 
     for new in dict.fromkeys(row.new for row in comparison.rows):
@@ -123,4 +123,5 @@ def _print_comparison(comparison: "Comparison") -> None:
         title = f"{rows[0].title}: accuracy, %"
         data = " · synthetic data" if any(row.synthetic for row in rows) else ""
         whole = [row for row in rows if row.group == ALL]
-        print_tables(grid_table(table(title + data, whole)))
+        grid = table(title + data, whole)
+        print_tables(SparingTable(grid, SPARE, "compare.md of -o PATH", "task"))

@@ -278,8 +278,14 @@ def _draw_lost(result: "Gate", folder: Path, *, embed_images: bool) -> None:
 
 
 def _print_gate(result: "Gate") -> None:
-    from vipbench.analysis.gate_text import difference_lines, finding_lines, overlap_lines, table
-    from vipbench.report.terminal import grid_table
+    from vipbench.analysis.gate_text import (
+        SPARE,
+        difference_lines,
+        finding_lines,
+        overlap_lines,
+        table,
+    )
+    from vipbench.report.terminal import SparingTable
 
     for line in difference_lines(result):
         say(line)
@@ -288,7 +294,7 @@ def _print_gate(result: "Gate") -> None:
     for line in result.rounding:
         say(f"rounding: {line}")
     if result.rows:
-        print_tables(grid_table(table(result)))
+        print_tables(SparingTable(table(result), SPARE, "--summary FILE", "row"))
     for line in overlap_lines(result):
         say(line)
     for word, text in finding_lines(result):

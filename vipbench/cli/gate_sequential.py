@@ -71,7 +71,7 @@ def run_gate(
     """
     from vipbench import files
     from vipbench.analysis import gate_text
-    from vipbench.report.terminal import FittingTable, grid_table
+    from vipbench.report.terminal import FittingTable, SparingTable
     from vipbench.run.defaults import with_defaults
     from vipbench.sequential import gate as gates
     from vipbench.sequential import gate_text as text
@@ -88,7 +88,8 @@ def run_gate(
     for sentence in text.sentences(result):
         put_sentence(sentence)
     if result.whole is not None:
-        print_tables(grid_table(gate_text.table(result.whole)))
+        grid = gate_text.table(result.whole)
+        print_tables(SparingTable(grid, gate_text.SPARE, "--summary FILE", "row"))
         put_sentence(gate_text.verdict(result.whole))
         put_sentence(text.APART)
     put(result.new.path)

@@ -29,14 +29,16 @@ def fold(table: Sequence[Sequence[str]], width: int) -> Iterator[str]:
             yield GAP.join(padded).rstrip()
 
 
-def fitted(columns: Sequence[Sequence[str]], room: int) -> list[int]:
+def fitted(
+    columns: Sequence[Sequence[str]], room: int, least: Sequence[int] | None = None
+) -> list[int]:
     """Return how wide each column is, narrower than its text where all have more than `room`.
 
     Step by step the column is made narrower that this costs the fewest lines; no word is broken as
-    long as that is enough.
+    long as that is enough, and no column is narrower than `least` (None: than its longest word).
     """
     widths = [natural_width(column) for column in columns]
-    least = [longest_part(column) for column in columns]
+    least = [longest_part(column) for column in columns] if least is None else least
     heights = [[cell.count("\n") + 1 for cell in column] for column in columns]
     while sum(widths) > room:
         wide = [index for index, each in enumerate(widths) if each > least[index]]

@@ -8,12 +8,16 @@ from rich.table import Table
 from rich.text import Text
 
 from vipbench.console import visible
-from vipbench.report.columns import fitted, longest_part, natural_width, wrap
+from vipbench.report.columns import NARROWEST, fitted, longest_part, natural_width, wrap
 from vipbench.report.rows import TROUBLES, short_accuracy_text
 from vipbench.report.text import MISSING, Grid, percent
 from vipbench.runfolder.summary import ALL, HEADLINE_METRIC, Row, SeedRow, find_group
 from vipbench.scoring.summary import group_order
 
+NAME_ROOM = 12
+"""Columns that a name has, where it is as long, before a column of numbers is left out for it."""
+REMARK = " ("
+"""What a remark behind a number begins with; it may stand in a line of its own."""
 WIDEST_NAME = 30
 """Columns that the name of a task has beside those of styles."""
 BORDER = 3
@@ -26,14 +30,25 @@ class GridTable:
     Cells and headers are broken between words, and in a name behind `_`, `:` and the like.
     """
 
-    def __init__(self, grid: Grid, *, ends: Collection[int] = (), has_lines: bool = True) -> None:
-        """Take a grid, below which of its rows there is a line, and whether there are lines."""
+    def __init__(
+        self,
+        grid: Grid,
+        *,
+        ends: Collection[int] = (),
+        has_lines: bool = True,
+        names: Collection[int] | None = None,
+    ) -> None:
+        """Take a grid, below which of its rows there is a line, and whether there are lines.
+
+        `names` are columns that may be broken before others are (None: those aligned left).
+        """
         self.title = visible(grid.title)
         self.columns = [
             [visible(cell) for cell in column]
             for column in zip(grid.header, *grid.rows, strict=True)
         ]
         self.words = grid.words
+        self.names = grid.words if names is None else names
         self.ends = ends
         self.has_lines = has_lines
 
@@ -42,14 +57,31 @@ class GridTable:
         """Columns that it takes where nothing has to be broken."""
         return sum(map(natural_width, self.columns)) + self._between()
 
+    @property
+    def whole_width(self) -> int:
+        """Columns that it takes at least, if numbers and headers stay whole in one line."""
+        return sum(self._whole) + self._between()
+
+    @property
+    def _whole(self) -> list[int]:
+        """How wide each column is where only names are broken, and remarks stand below numbers."""
+        return [
+            max(longest_part(column), min(natural_width(column), NAME_ROOM))
+            if index in self.names
+            else max(len(part) for cell in column for part in cell.split(REMARK))
+            for index, column in enumerate(self.columns)
+        ]
+
     def _between(self) -> int:
         n = len(self.columns)
         return BORDER * n + 1 if self.has_lines else n - 1
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Table]:
         """Yield the table, as wide as it may be."""
-        widths = fitted(self.columns, options.max_width - self._between())
-        table = Table(title=Text(self.title) if self.title else None, title_justify="left")
+        room = options.max_width - self._between()
+        widths = fitted(self.columns, room, self._whole if sum(self._whole) <= room else None)
+        title = "\n".join(wrap(self.title, max(sum(widths) + self._between(), NARROWEST)))
+        table = Table(title=Text(title) if title else None, title_justify="left")
         if not self.has_lines:
             table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="")
         cells = [
@@ -64,6 +96,54 @@ class GridTable:
         for number, row in enumerate(rows):
             table.add_row(*map(Text, row), end_section=number in self.ends)
         yield table
+
+
+class SparingTable:
+    """A grid that is left without its least needed columns where numbers had to be broken."""
+
+    def __init__(
+        self, grid: Grid, spare: Sequence[Collection[str]], elsewhere: str, name: str
+    ) -> None:
+        """Take headers of columns that can be spared, and what else has all columns.
+
+        Those of `spare` that belong together go together, the first ones first; `name` is the
+        header of the column of names.
+        """
+        self.grid = grid
+        self.spare = spare
+        self.elsewhere = elsewhere
+        self.name = name
+
+    def __rich_console__(
+        self, console: Console, options: ConsoleOptions
+    ) -> Iterator[GridTable | Text]:
+        """Yield the table with as many columns as there is room for, then what it is without."""
+        gone: list[str] = []
+        table = self._table(gone)
+        for names in self.spare:
+            if table.whole_width <= options.max_width:
+                break
+            gone.extend(names)
+            table = self._table(gone)
+        yield table
+        if gone:
+            listed = ", ".join(name for name in self.grid.header if name in gone)
+            line = f"No room for {listed}: widen the terminal, or see {self.elsewhere}."
+            yield _text("\n".join(wrap(line, options.max_width)))
+
+    def _table(self, gone: Collection[str]) -> GridTable:
+        grid = _without(self.grid, gone)
+        return GridTable(grid, names=(grid.header.index(self.name),))
+
+
+def _without(grid: Grid, names: Collection[str]) -> Grid:
+    """Leave columns out of a grid."""
+    kept = [index for index, name in enumerate(grid.header) if name not in names]
+    return grid._replace(
+        header=tuple(grid.header[index] for index in kept),
+        rows=[tuple(row[index] for index in kept) for row in grid.rows],
+        words=tuple(number for number, index in enumerate(kept) if index in grid.words),
+    )
 
 
 def grid_table(grid: Grid) -> GridTable:
