@@ -167,7 +167,7 @@ def test_mistakes_are_one_line(vipbench: Vipbench) -> None:
         (("--model", "nowhere", "--random", "tiny"), "--random tiny: is a model itself"),
         (("--device", "abacus"), "device 'abacus' is unknown"),
         (("--tasks", "nothing"), "nothing"),
-        (("--ways", "usual,slow"), "ways.1 = 'slow'"),
+        (("--ways", "usual,slow"), "--ways = 'slow'"),
         (("--new-tokens", "many"), "new-tokens = 'many'"),
         (("--new-tokens", "0"), "new-tokens = 0"),
         (("--mix", "all"), "--mix 'all': expected 'sweep'"),
