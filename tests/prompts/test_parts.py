@@ -233,13 +233,13 @@ def test_the_styles_of_vpbench_are_a_sweep() -> None:
     assert all(parsed.beside and parsed.alpha == 255 for parsed in styles)
 
 
-def test_an_outline_beside_a_marker_keeps_its_own_settings() -> None:
-    [parsed] = parse_styles(
-        "marker:circle:red:radius=5+rectangle:dashed", KNOWN, KNOWN["red_rectangle"]
-    )
+@pytest.mark.parametrize("shape", ["rectangle", "triangle"])
+def test_an_outline_beside_a_marker_keeps_its_own_settings(shape: str) -> None:
+    expression = f"marker:circle:red:radius=5+{shape}:dashed"
+    [parsed] = parse_styles(expression, KNOWN, KNOWN["red_rectangle"])
     of = sample("<r0>?")
     _, outline = build_request(of, parsed, 0).visual_prompts
-    assert (outline.shape, outline.settings) == ("rectangle", {"line": "dashed"})
+    assert (outline.shape, outline.settings) == (shape, {"line": "dashed"})
 
 
 def test_of_several_unknown_settings_the_first_is_named() -> None:
