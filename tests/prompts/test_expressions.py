@@ -61,6 +61,8 @@ def test_sweeps() -> None:
     assert [(s.width["rectangle"], s.alpha) for s in styles] == [
         (width, alpha) for width in (2, 6, 9.5) for alpha in (64, 255)
     ]
+    both = parse_styles("none,rectangle:red:width=2,6", KNOWN)
+    assert [style.name for style in both][1:] == ["rectangle:red:width=2", "rectangle:red:width=6"]
     assert [style.name for style in parse_styles("point:red:width=2,6,arrow:red", KNOWN)] == [
         "point:red:width=2",
         "point:red:width=6",
