@@ -7,6 +7,7 @@ from tests.prompts.made import pair
 from tests.runs import make_task
 from vipbench.data.tasks import all_styles
 from vipbench.errors import DataError
+from vipbench.prompts import controls
 from vipbench.prompts.controls import GRID, permuted, shuffled, wrong
 from vipbench.prompts.expressions import parse_styles
 from vipbench.prompts.request import build_request
@@ -261,3 +262,11 @@ def test_controls_that_do_not_suit_a_task_are_left_out_and_told(tmp_path: Path) 
     )
     chosen = select(tasks=["vip_bench_bbox"], styles="given,wrong", data={"vip_bench": source})
     assert [style.name for style in chosen.tasks[0].styles] == ["given"]
+
+
+def test_what_a_moved_box_shares_with_itself_is_an_area() -> None:
+    box = (10.0, 20.0, 40.0, 30.0)
+    assert controls._overlap(box, 10, 20) == 30 * 10
+    assert controls._overlap(box, 25, 14) == 15 * 4
+    assert controls._overlap(box, 40, 20) == controls._overlap(box, 10, 31) == 0
+    assert controls._overlap(box, 60, 22) == 0

@@ -66,6 +66,10 @@ def test_examples(text: str, options: Mapping[str, str], answer: str | None) -> 
         ("B. It is red. So the answer is A or C.", None),
         ("B. The answer is A or C. It is red.", "B"),
         ("The answer is A or C. It is dark.\n\nB", "B"),
+        # What a sentence says to be a letter, it says, whatever it denies before.
+        ("The one without a handle is (C).", "C"),
+        ("The number of dogs that do not run is (B) 3.", "B"),
+        ("The one that is not (E) is (C).", None),
     ],
 )
 def test_without_the_texts_of_the_options(text: str, answer: str | None) -> None:
