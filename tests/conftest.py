@@ -80,7 +80,7 @@ def quick_disk() -> Iterator[None]:
     """Leave to the system when files reach the disk: no test cuts the power, and a killed process
     loses nothing that it has written."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(os, "fsync", os.fstat)  # which refuses what is no open file, too
+        patch.setattr(os, "fsync", os.fstat)  # it refuses what is not an open file, too
         yield
 
 

@@ -43,7 +43,7 @@ def test_signs_that_steer_a_terminal_are_shown_by_their_number(sign: str) -> Non
         ("one (`vipbench show RUN ID` tells)", ["one", "  (`vipbench show RUN ID`", "  tells)"]),
         ("next: vipbench run --model a/b -o c", ["next:", "  vipbench run --model a/b -o c"]),
         ("a vipbench that is older than it", ["a vipbench that is", "  older than it"]),
-        ("error: /a folder/b c/d e: is no run", ["error: /a folder/b c/d e:", "  is no run"]),
+        ("error: /a folder/b c/d e: holds no run", ["error: /a folder/b c/d e:", "  holds no run"]),
         ("time    unknown so far, at least", ["time    unknown so", "  far, at least"]),
         ("of it (vipbench data fetch vcr)", ["of it", "  (vipbench data fetch vcr)"]),
         ("a_word_that_is_longer_than_20", ["a_word_that_is_longer_than_20"]),

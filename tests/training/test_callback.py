@@ -1,4 +1,4 @@
-"""The callback in a real Trainer: it evaluates, and the training goes on as without it."""
+"""The callback in a real Trainer: it evaluates, and the training is the same as without it."""
 
 import logging
 import random

@@ -228,7 +228,7 @@ def _both(names: Sequence[str]) -> str:
 
 
 def _other_styles(start: Side, side: Side) -> list[str]:
-    """Say of which tasks two runs are looked at under different styles: that is no training's."""
+    """Say for which tasks two runs differ in style, which training does not explain."""
     both = [task for task in start.manifest.tasks if task in side.manifest.tasks]
     pairs: dict[tuple[str, str], list[str]] = {}
     for task in both:

@@ -11,7 +11,7 @@ FREE = (
     *("model: ", "settings.weights: ", "settings.adapter: "),
     *("limit: ", "ids: ", "suite: ", "tasks."),
 )
-"""How differences begin that are no other protocol: another checkpoint, and more of the same."""
+"""How differences begin that leave the protocol as it is: another checkpoint, more of the same."""
 
 
 def other_protocol(differences: Sequence[str], tasks: Collection[str]) -> list[str]:

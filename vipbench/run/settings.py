@@ -183,7 +183,7 @@ class RunSettings(Record):
         int | None,
         Field(ge=1),
         Option(
-            "Most tokens of prompts in a batch, images and padding included.",
+            "Most tokens of prompts that are read in a batch, images and padding included.",
             metavar="N",
             unset="chosen by --batch-size",
         ),
