@@ -28,8 +28,8 @@ from vipbench.runfolder.lines import ResponseLine
 from vipbench.runfolder.manifest import Blocks
 from vipbench.runfolder.summary import read_summary
 from vipbench.runfolder.trials_file import Trials
-from vipbench.schema import Trial
-from vipbench.scoring.scorers import score_line
+from vipbench.schema import Tags, Trial
+from vipbench.scoring.scorers import score_line, shared_tags
 from vipbench.trials.blocks import DEFAULT, block_ends, in_order
 
 FAILED = -1.0
@@ -184,6 +184,20 @@ class BlockRun:
         if math.isnan(value):
             raise ValueError(f"{arm.task} {arm.style} {id_}: was not asked yet")
         return None if value == FAILED else value
+
+    def joint_value(self, arms: Sequence[Arm], id_: str) -> float | None:
+        """Return the score of a sample that was asked as several: right where all are.
+
+        None where an answer failed.
+        """
+        values = [self.value(arm, id_) for arm in arms]
+        known = [value for value in values if value is not None]
+        return min(known) if len(known) == len(values) else None
+
+    def tags(self, arms: Sequence[Arm]) -> dict[str, Tags]:
+        """Read the tags of samples that are asked as several: those that all have in common."""
+        each = zip(*(self._trials.read(self._indices[arm]) for arm in arms), strict=True)
+        return {trials[0].id: dict(shared_tags([t.tags for t in trials])) for trials in each}
 
     def ask(self, block: int, arms: Iterable[Arm]) -> None:
         """Ask a block under some arms, as far as that is not done.

@@ -19,22 +19,19 @@ from vipbench.report.text import (
 from vipbench.sequential.gate import SequentialGate, SequentialRow
 
 HEADER = ("", "row", "asked", "base", "new", "difference", "allowed", "block")
-SHORT = ("", "row", "asked", "difference", "allowed")
-"""Columns for which a narrow terminal has room."""
+SPARE = (("block",), ("base", "new"))
+"""Columns that go first where there is no room for all."""
 APART = (
     "The two answer different questions. The sequential gate: would all of these samples together "
     "show a larger drop? The gate below it, clustered by image: would other images show one too?"
 )
 
 
-def tables(outcome: SequentialGate) -> list[Grid]:
-    """Lay out the rows, the verdict first, in percent and percentage points; then with less."""
+def table(outcome: SequentialGate) -> Grid:
+    """Lay out the rows, the verdict first, in percent and percentage points."""
     models = " → ".join(dict.fromkeys(outcome.apart.models))
     title = f"{models}: percent and points, of the samples that were asked"
-    rows = [_cells(row) for row in outcome.rows]
-    kept = [HEADER.index(name) for name in SHORT]
-    short = [tuple(row[n] for n in kept) for row in rows]
-    return [Grid(title, HEADER, rows, words=(0, 1)), Grid(title, SHORT, short, words=(0, 1))]
+    return Grid(title, HEADER, [_cells(row) for row in outcome.rows], words=(0, 1))
 
 
 def _cells(row: SequentialRow) -> tuple[str, ...]:
@@ -59,9 +56,12 @@ def sentences(outcome: SequentialGate) -> list[str]:
         "allowed, which may know sooner."
     ]
     if outcome.whole is None:
+        runs, its, it = ("run was", "its", "it")
+        if outcome.old is not None:
+            runs, its, it = ("runs were", "their", "them")
         said.append(
-            "The run was stopped early: its accuracies are no estimates of the benchmark's, and "
-            "leaderboards leave it out."
+            f"The {runs} stopped early: {its} accuracies are no estimates of the benchmark's, and "
+            f"leaderboards leave {it} out."
         )
     n_failed = sum(row.n_failed for row in outcome.rows)
     if n_failed:
@@ -100,7 +100,7 @@ def summary(outcome: SequentialGate) -> str:
     parts = [
         f"## {heading}: {markdown_text(verdict(outcome))}",
         markdown_list(difference_lines(outcome)),
-        markdown_table(tables(outcome)[0]),
+        markdown_table(table(outcome)),
         *map(markdown_text, sentences(outcome)),
     ]
     if outcome.whole is not None:

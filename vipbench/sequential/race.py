@@ -105,11 +105,9 @@ class _Racer:
     def look(self, ids: Sequence[str]) -> None:
         """Take the scores of some samples that were asked now."""
         for id_ in ids:
-            values = [self.run.value(arm, id_) for arm in self.arms]
-            known = [value for value in values if value is not None]
-            is_whole = len(known) == len(values)
-            self.n_failed += not is_whole
-            self.values.append(min(known) if is_whole else 0.0)
+            value = self.run.joint_value(self.arms, id_)
+            self.n_failed += value is None
+            self.values.append(value or 0.0)
 
 
 class Course(NamedTuple):
