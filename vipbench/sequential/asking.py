@@ -51,6 +51,7 @@ class BlockRun:
         self._settings, self._console = settings, console
         self._stack, self._open = contextlib.ExitStack(), contextlib.ExitStack()
         self._answering: Answering | None = None
+        self._was_let_go = False
         self._n_asked = 0
 
     def __enter__(self) -> Self:
@@ -217,6 +218,24 @@ class BlockRun:
         self._answering.ask(todo, self._hear)
         self._left.difference_update(todo)
 
+    def let_go(self) -> None:
+        """Unload the model; the next block that has anything left to ask loads it again."""
+        if self._answering is None:
+            return
+        self._open.close()
+        # What is planned and answered by now stays; where to ask and in how many processes, too.
+        started = self._answering.started
+        self.started = started._replace(todo=sorted(self._left), is_new=False, tried=None)
+        self.prepared = self.prepared._replace(trials=self._trials)
+        kept = {"fresh": False, "workers": started.manifest.workers}
+        self._settings = self._settings.model_copy(update=kept)
+        self._answering, self._was_let_go = None, True
+
+    @property
+    def n_workers(self) -> int:
+        """Processes that answer, or one where that is not settled yet."""
+        return self._settings.n_workers
+
     def _todo(self, block: int, arms: Sequence[Arm]) -> list[int]:
         batches = (self._batches.get((block, arm), ()) for arm in arms)
         return sorted(number for listed in batches for number in listed if number in self._left)
@@ -226,7 +245,8 @@ class BlockRun:
         started = self.started if first else self.started._replace(todo=[])
         session = load(self.prepared, started, self._settings, self._console, first=first)
         self._trials = session.trials
-        answering = Answering(session, self.prepared.seconds, self._console)
+        prepared = 0.0 if self._was_let_go else self.prepared.seconds
+        answering = Answering(session, prepared, self._console)
         self._answering = self._open.enter_context(answering)
         if first:
             self._set_started(session.started)
@@ -246,15 +266,13 @@ class BlockRun:
         Raises:
             VipbenchError: The disk is full.
         """
-        if self._answering is None and (self._has_ended or self.started.is_finished):
-            manifest = manifests.read(self.folder)
-            return Results(self.folder, read_summary(self.folder), manifest, 0)
-        if self._answering is None:
+        if self._answering is None and not self._was_let_go:
+            if self._has_ended or self.started.is_finished:
+                manifest = manifests.read(self.folder)
+                return Results(self.folder, read_summary(self.folder), manifest, 0)
             self._begin(())
-        assert self._answering is not None
-        self._open.close()
-        started = self._answering.started
-        state = "sequential" if self._left else None
+        self.let_go()
+        started, state = self.started, "sequential" if self._left else None
         manifest = started.manifest.model_copy(update={"state": state})
         results = finish(started._replace(manifest=manifest), None, self._console)
         return results._replace(n_answered=self._n_asked)

@@ -24,6 +24,7 @@ from vipbench.runfolder.summary import ALL
 from vipbench.schema import NO_CONTROLS, Record
 from vipbench.scoring.scorers import metric_name
 from vipbench.sequential.asking import BlockRun
+from vipbench.sequential.room import ask_all, stay_loaded
 from vipbench.sequential.rows import Base, Row, check_margin, large_enough, rows_of
 from vipbench.stats.sequences import bounds
 from vipbench.stats.verdicts import Answer, Drawn, judge
@@ -206,7 +207,7 @@ def sequential_gate(
         rows = large_enough(rows_of(held, new, run, thresholds, by), console)
         run.check_blocks()
         runs = [run] if old is None else [old, run]
-        _ask(runs, rows, thresholds.alpha)
+        _ask(runs, rows, thresholds.alpha, together=stay_loaded(runs, console))
         ended = [each.end() for each in runs]
     found = tuple(_record(row, 2 * thresholds.alpha / len(rows)) for row in rows)
     for each in ended:
@@ -272,13 +273,12 @@ def _side(run: BlockRun) -> Side:
     return Side(run.folder, None, manifest, lines, Kept(Name(), None, asked))
 
 
-def _ask(runs: Sequence[BlockRun], rows: Sequence[Row], alpha: float) -> None:
+def _ask(runs: Sequence[BlockRun], rows: Sequence[Row], alpha: float, *, together: bool) -> None:
     """Ask block by block for the rows that have no verdict, until all have one."""
     block = 0
     while alive := [row for row in rows if row.said.answer is None and block < len(row.ends)]:
         arms = tuple(dict.fromkeys(arm for row in alive for arm in row.parts))
-        for run in runs:
-            run.ask(block, arms)
+        ask_all(runs, block, dict.fromkeys(runs, arms), together=together)
         for row in alive:
             row.look(block)
         drawn = [Drawn(row.differences, len(row.ids), row.max_drop) for row in rows]

@@ -22,6 +22,7 @@ from vipbench.runfolder.name_file import Name
 from vipbench.schema import NO_CONTROLS, Record
 from vipbench.scoring.scorers import metric_name
 from vipbench.sequential.asking import Arm, BlockRun
+from vipbench.sequential.room import ask_all, stay_loaded
 from vipbench.stats import races
 from vipbench.stats.sequences import TOLERANCE, bounds
 from vipbench.trials.selection import Selection, select
@@ -187,7 +188,8 @@ def race(settings: Sequence[RunSettings], course: Course, within: float, console
             )
         for run in runs:
             run.check_blocks()
-        looks, states = _ask(racers, ids, ends, within)
+        together = stay_loaded(runs, console)
+        looks, states = _ask(racers, ids, ends, within, together=together)
         results = tuple(run.end() for run in runs)
         spec = runs[0].started.manifest.tasks[course.parts[0]]
         metric = metric_name(spec.kind, spec.rule)
@@ -249,16 +251,24 @@ def _samples(
 
 
 def _ask(
-    racers: Sequence[_Racer], ids: Sequence[str], ends: Sequence[int], within: float
+    racers: Sequence[_Racer],
+    ids: Sequence[str],
+    ends: Sequence[int],
+    within: float,
+    *,
+    together: bool,
 ) -> tuple[list[int], list[State]]:
     """Ask block by block those that are left; return the looks, and how all stand at the end."""
     race, looks = races.set_out(len(racers), len(ids), within, ALPHA), [0]
+    runs = list(dict.fromkeys(racer.run for racer in racers))
     for block, end in enumerate(ends):
         if race.ended:
             break
         alive = [racers[number] for number in race.alive]
-        for run in dict.fromkeys(racer.run for racer in alive):
-            run.ask(block, [arm for racer in alive if racer.run is run for arm in racer.arms])
+        arms: dict[BlockRun, list[Arm]] = {}
+        for racer in alive:
+            arms.setdefault(racer.run, []).extend(racer.arms)
+        ask_all(runs, block, arms, together=together)
         for racer in alive:
             racer.look(ids[looks[-1] : end])
         if end > looks[-1]:
