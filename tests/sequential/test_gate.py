@@ -28,6 +28,7 @@ from vipbench.sequential.gate import (
     settings_of,
     settings_of_both,
 )
+from vipbench.sequential.gate_text import table
 from vipbench.trials.blocks import in_order
 
 
@@ -172,8 +173,11 @@ def test_an_answer_that_failed_counts_as_no_difference(
         return line
 
     monkeypatch.setattr("vipbench.sequential.asking.score_line", failing)
-    [row] = asked(base, known(task, "0.6", out=tmp_path / "new")).rows
+    result = asked(base, known(task, "0.6", out=tmp_path / "new"))
+    [row] = result.rows
     assert row.n_failed == 1
+    shown = table(result)
+    assert shown.rows[0][shown.header.index("failed")] == "1"
     assert row.verdict == "dropped"
 
 

@@ -18,7 +18,7 @@ from vipbench.report.text import (
 )
 from vipbench.sequential.gate import SequentialGate, SequentialRow
 
-HEADER = ("", "row", "asked", "base", "new", "difference", "allowed", "block")
+HEADER = ("", "row", "asked", "failed", "base", "new", "difference", "allowed", "block")
 SPARE = (("block",), ("base", "new"))
 """Columns that go first where there is no room for all."""
 APART = (
@@ -28,10 +28,18 @@ APART = (
 
 
 def table(outcome: SequentialGate) -> Grid:
-    """Lay out the rows, the verdict first, in percent and percentage points."""
+    """Lay out the rows, the verdict first, in percent and percentage points.
+
+    Failed answers have a column where there are any.
+    """
     models = " → ".join(dict.fromkeys(outcome.apart.models))
     title = f"{models}: percent and points, of the samples that were asked"
-    return Grid(title, HEADER, [_cells(row) for row in outcome.rows], words=(0, 1))
+    rows = [_cells(row) for row in outcome.rows]
+    if any(row.n_failed for row in outcome.rows):
+        return Grid(title, HEADER, rows, words=(0, 1))
+    kept = [n for n, name in enumerate(HEADER) if name != "failed"]
+    header, *short = (tuple(row[n] for n in kept) for row in (HEADER, *rows))
+    return Grid(title, header, short, words=(0, 1))
 
 
 def _cells(row: SequentialRow) -> tuple[str, ...]:
@@ -39,6 +47,7 @@ def _cells(row: SequentialRow) -> tuple[str, ...]:
         "DROP" if row.verdict == "dropped" else "pass",
         row.label,
         f"{row.n:,} of {row.n_all:,}",
+        f"{row.n_failed:,}",
         percent(row.accuracy_base),
         percent(row.accuracy_new),
         points_interval(row.difference, row.lower, row.upper),
