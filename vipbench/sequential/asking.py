@@ -14,7 +14,7 @@ from typing import NamedTuple, Self
 from vipbench.console import Console
 from vipbench.errors import RunError
 from vipbench.run.ask import Answering, load
-from vipbench.run.claim import claimed
+from vipbench.run.claim import claimed, run_folder
 from vipbench.run.prepare import Prepared, prepare
 from vipbench.run.resume import Started, resume
 from vipbench.run.score import Results, finish
@@ -46,8 +46,14 @@ class Arm(NamedTuple):
 class BlockRun:
     """A run that is asked block by block; a context manager, which loads the model when needed."""
 
-    def __init__(self, settings: RunSettings, console: Console) -> None:
-        """Take the settings of the whole run; `settings.blocks` says how it is cut up."""
+    def __init__(
+        self, settings: RunSettings, console: Console, others: Sequence["BlockRun"] = ()
+    ) -> None:
+        """Take the settings of the whole run; `settings.blocks` says how it is cut up.
+
+        `others` are open, and it must not be one of them.
+        """
+        self._others = tuple(others)
         self._settings, self._console = settings, console
         self._stack, self._open = contextlib.ExitStack(), contextlib.ExitStack()
         self._answering: Answering | None = None
@@ -59,6 +65,7 @@ class BlockRun:
             claim = self._stack.enter_context(claimed(self._settings))
             self.prepared: Prepared = prepare(self._settings, claim.draft, self._console)
             self._trials: Trials = self.prepared.trials
+            self._check_others()
             self.folder = claim.folder(self.prepared.identity)
             self._has_ended = self._is_ended()
             self._set_started(
@@ -79,6 +86,22 @@ class BlockRun:
         trace: TracebackType | None,
     ) -> None:
         self._stack.__exit__(kind, error, trace)
+
+    def _check_others(self) -> None:
+        """Refuse a run that is asked already, under another name of its model; RunError."""
+        folder = run_folder(self.prepared.identity, self._settings)
+        for other in self._others:
+            if folder.resolve() == other.folder.resolve():
+                raise RunError(
+                    f"{self._settings.model} and {other.model}: have the same weights, and are "
+                    "asked the same, so that both are one run · expected two models · leave one "
+                    "out, or give -o DIR, below which each has a folder"
+                )
+
+    @property
+    def model(self) -> str | None:
+        """The model as the user named it."""
+        return self._settings.model
 
     def _set_started(self, started: Started) -> None:
         self.started = started

@@ -200,7 +200,7 @@ def sequential_gate(
         else:
             old = stack.enter_context(BlockRun(base, console))
             held = Base(_side(old), old)
-        run = stack.enter_context(BlockRun(settings, console))
+        run = stack.enter_context(BlockRun(settings, console, [old] if old else ()))
         new, allowed = _side(run), frozenset(allow)
         apart = tell_apart(held.side, new)
         _check_apart(held, apart, allowed)

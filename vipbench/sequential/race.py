@@ -177,7 +177,11 @@ def race(settings: Sequence[RunSettings], course: Course, within: float, console
     """
     _check(settings, course, within)
     with contextlib.ExitStack() as stack:
-        runs = [stack.enter_context(BlockRun(each, console)) for each in settings]
+        runs: list[BlockRun] = []
+        for each in settings:
+            runs.append(
+                stack.enter_context(BlockRun(each, console, runs))
+            )  # each knows those before it
         racers = _racers(runs, course)
         ids, ends = _samples(runs, racers, course)
         if 0 < within < 1 / len(ids):
