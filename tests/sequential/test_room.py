@@ -11,6 +11,7 @@ from tests.sequential.made import known
 from tests.sequential.test_race import raced
 from vipbench.run.ask import Session, load
 from vipbench.run.prepare import Prepared
+from vipbench.run.workers import PROCESS_BYTES
 from vipbench.runfolder.folder import RESPONSES
 from vipbench.sequential import asking, room
 from vipbench.sequential.asking import BlockRun
@@ -38,7 +39,7 @@ def test_two_models_of_a_gpu_do_not_fit(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_models_of_a_cpu_fit_into_half_of_the_free_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     runs = [stand_in(), stand_in()]
-    each = 100 * MIB + room.PROCESS_BYTES
+    each = 100 * MIB + PROCESS_BYTES
     monkeypatch.setattr(room, "free_bytes", lambda: 4 * each)
     assert fit_together(runs)
     monkeypatch.setattr(room, "free_bytes", lambda: 4 * each - 2)
