@@ -178,9 +178,9 @@ def race(settings: Sequence[RunSettings], course: Course, within: float, console
     _check(settings, course, within)
     with contextlib.ExitStack() as stack:
         runs: list[BlockRun] = []
-        for each in settings:
+        for own in settings:
             runs.append(
-                stack.enter_context(BlockRun(each, console, runs))
+                stack.enter_context(BlockRun(own, console, runs))
             )  # each knows those before it
         racers = _racers(runs, course)
         ids, ends = _samples(runs, racers, course)
