@@ -179,9 +179,7 @@ def race(settings: Sequence[RunSettings], course: Course, within: float, console
     with contextlib.ExitStack() as stack:
         runs: list[BlockRun] = []
         for own in settings:
-            runs.append(
-                stack.enter_context(BlockRun(own, console, runs))
-            )  # each knows those before it
+            runs.append(stack.enter_context(BlockRun(own, console, runs)))
         racers = _racers(runs, course)
         ids, ends = _samples(runs, racers, course)
         if 0 < within < 1 / len(ids):
