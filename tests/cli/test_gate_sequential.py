@@ -95,8 +95,38 @@ def test_bad_input_is_told_before_anything_is_asked(
     assert not Path("new/manifest.json").exists()
 
 
+def test_both_models_are_asked_where_no_run_is_there(vipbench: Vipbench, task: Path) -> None:
+    asked = ("--sequential", "--runner", RUNNER, "--include", task, "--batch-size", "16")
+    both = (*asked, "--base-model", "0.1", "--model", "0.5", "--tasks", "known", "--block", "20")
+    dropped = vipbench("gate", *both, "--max-drop", "5", "-o", "both")
+    assert dropped.code == 1
+    assert "error: gate: dropped, after" in dropped.err
+    assert "The runs were stopped early" in dropped.out
+    assert dropped.out.split()[-2:] == ["both/base", "both/new"]
+    assert json.loads(Path("both/base/manifest.json").read_text())["state"] == "sequential"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--base-model", "0.1"), "two bases"),
+        (("--limit", "5"), "base says what is asked"),
+        (("--seed", "1"), "base says what is asked"),
+    ],
+)
+def test_a_base_says_what_is_asked(
+    vipbench: Vipbench, task: Path, options: tuple[str, ...], message: str
+) -> None:
+    ran = gate(vipbench, task, "--model", "0.5", "--max-drop", "5", *options)
+    assert ran.code == 2
+    assert message in ran.err
+    assert not Path("new/manifest.json").exists()
+
+
 def test_options_of_a_new_run_need_one(vipbench: Vipbench, task: Path) -> None:
     ran = vipbench("gate", task / "base", task / "base", "--model", "x")
     assert ran.code == 2
     assert "--model: no model is asked · expected --sequential" in ran.err
+    ran = vipbench("gate", task / "base", task / "base", "--base-model", "x")
+    assert "--base-model: no model is asked · expected --sequential" in ran.err
     assert vipbench("gate", task / "base", task / "base", "--max-drop", "2").code == 0

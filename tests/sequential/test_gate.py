@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.endpoint_runs import text_of
+from tests.judge_server import Answer, Asked, JudgeServer
 from tests.run.asking import files
 from tests.sequential.made import Known, known, share_of
 from vipbench.analysis.gate import Thresholds, gate
 from vipbench.analysis.pairs import read_side
 from vipbench.console import QUIET, Console
-from vipbench.errors import RunError
+from vipbench.errors import EndpointStopped, RunError
 from vipbench.run.defaults import with_defaults
 from vipbench.run.loop import run
 from vipbench.run.settings import RunSettings
@@ -20,7 +22,13 @@ from vipbench.runfolder.manifest import Blocks
 from vipbench.runfolder.opened import open_run
 from vipbench.runfolder.shard import Shard
 from vipbench.scoring import scorers
-from vipbench.sequential.gate import SequentialGate, sequential_gate, settings_of
+from vipbench.sequential.gate import (
+    SequentialGate,
+    sequential_gate,
+    settings_of,
+    settings_of_both,
+)
+from vipbench.sequential.gate_text import table
 from vipbench.trials.blocks import in_order
 
 
@@ -165,8 +173,11 @@ def test_an_answer_that_failed_counts_as_no_difference(
         return line
 
     monkeypatch.setattr("vipbench.sequential.asking.score_line", failing)
-    [row] = asked(base, known(task, "0.6", out=tmp_path / "new")).rows
+    result = asked(base, known(task, "0.6", out=tmp_path / "new"))
+    [row] = result.rows
     assert row.n_failed == 1
+    shown = table(result)
+    assert shown.rows[0][shown.header.index("failed")] == "1"
     assert row.verdict == "dropped"
 
 
@@ -215,3 +226,109 @@ def test_a_run_that_was_begun_as_a_whole_is_finished_first(
     monkeypatch.undo()
     with pytest.raises(RunError, match="begun as a whole, and is not finished"):
         asked(base, known(task, "0.45", out=tmp_path / "new"))
+
+
+# --- both models are asked
+
+
+def both(
+    settings: RunSettings, base_model: str, drop: float = 0.05, **options: object
+) -> SequentialGate:
+    held, new = settings_of_both(settings, base_model)
+    thresholds = Thresholds(max_drop=drop)
+    return sequential_gate(held, new, thresholds, QUIET, **options)  # type: ignore[arg-type]
+
+
+def test_a_model_as_base_is_asked_the_same_blocks(task: Path, base: Path, tmp_path: Path) -> None:
+    result = both(known(task, "0.45", out=tmp_path / "both"), "0.1")
+    one = asked(base, known(task, "0.45", out=tmp_path / "one"))
+    assert result.rows == one.rows
+    assert result.old is not None
+    assert [each.path for each in (result.old, result.new)] == [
+        tmp_path / "both" / name for name in ("base", "new")
+    ]
+    assert files(tmp_path / "both" / "new") == files(tmp_path / "one")
+    asked_of = [
+        [json.loads(line)["id"] for line in (each.path / RESPONSES).read_text().splitlines()]
+        for each in (result.old, result.new)
+    ]
+    assert asked_of[0] == asked_of[1]
+    assert {each.manifest.state for each in (result.old, result.new)} == {"sequential"}
+    again = both(known(task, "0.45", out=tmp_path / "both"), "0.1")
+    assert again.rows == result.rows
+    assert again.old is not None
+    assert again.old.n_answered == again.new.n_answered == 0
+
+
+def test_two_models_that_were_stopped_go_the_same_way(
+    task: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    once = both(known(task, "0.3", out=tmp_path / "once"), "0.1")
+    answered, count = Known.generate, iter(range(100))
+
+    def fails(*arguments: object) -> object:
+        if next(count) in (3, 6):  # in the base's second block; in the new run's, one start later
+            raise KeyboardInterrupt
+        return answered(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Known, "generate", fails)
+    for _ in range(2):
+        with pytest.raises(Exception, match="interrupted"):
+            both(known(task, "0.3", out=tmp_path / "twice"), "0.1")
+    monkeypatch.undo()
+    assert both(known(task, "0.3", out=tmp_path / "twice"), "0.1").rows == once.rows
+    for name in ("base", "new"):
+        assert files(tmp_path / "twice" / name) == files(tmp_path / "once" / name)
+        one, two = ((tmp_path / way / name / RESPONSES).read_bytes() for way in ("once", "twice"))
+        assert one == two
+
+
+def test_where_both_were_asked_all_the_other_gate_speaks_too(task: Path, tmp_path: Path) -> None:
+    n_lost = sum(0.1 <= share_of("demo", f"q{number}") < 0.12 for number in range(240))
+    result = both(known(task, "0.12", out=tmp_path / "both"), "0.1", (n_lost + 0.4) / 240)
+    assert result.rows[0].n == 240
+    assert result.whole is not None
+    assert result.whole.rows[0].difference == pytest.approx(-n_lost / 240)
+
+
+def test_rows_of_kinds_need_no_run_as_base(task: Path, base: Path, tmp_path: Path) -> None:
+    result = both(known(task, "0.6", out=tmp_path / "both"), "0.1", by=("parity",))
+    one = asked(base, known(task, "0.6", out=tmp_path / "one"), by=("parity",))
+    assert result.rows == one.rows
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"model": "0.1"}, "--base-model 0.1: is what --model names"),
+        ({"styles": "none,blind"}, "none, blind show no marks"),
+        ({"shard": Shard(index=1, count=2)}, "a shard sees only its own batches"),
+        ({"blocks": Blocks(size=241)}, "--block 241: is more than the 240 samples of known"),
+    ],
+)
+def test_two_models_of_no_use_are_refused_before_anything_is_asked(
+    task: Path, tmp_path: Path, fields: dict[str, object], message: str
+) -> None:
+    with pytest.raises(RunError, match=message):
+        both(known(task, "0.45", out=tmp_path / "both").model_copy(update=fields), "0.1")
+    assert not (tmp_path / "both" / "base" / MANIFEST).exists()
+
+
+def test_two_models_of_an_endpoint_stop_at_their_limit_and_go_on(
+    task: Path, tmp_path: Path
+) -> None:
+    def answer(asked: Asked) -> Answer:
+        is_wrong = asked.body["model"] == "new" and "red" in text_of(asked)
+        return Answer("B" if is_wrong else "A", model=asked.body["model"])
+
+    fields = {"runner": "openai", "model": "new", "batch_size": "auto", "out": tmp_path / "both"}
+    fields |= {"styles": "rectangle:red", "max_errors": 0.01}
+    with JudgeServer(answer) as server:
+        endpoint = {"base_url": server.url, "tries": 2}
+        with pytest.raises(EndpointStopped, match="--max-calls 10 is reached") as stopped:
+            both(known(task, "", **fields, endpoint=endpoint | {"max_calls": 10}), "old")
+        assert stopped.value.exit_code == 3
+        result = both(known(task, "", **fields, endpoint=endpoint), "old")
+    assert result.rows[0].verdict == "dropped"
+    assert result.apart.models == ("old", "new")
+    assert result.rows[0].n < 240

@@ -100,6 +100,16 @@ def test_models_race_in_runs_of_their_own(task: Path, tmp_path: Path) -> None:
     assert result.rows[0].n == result.rows[1].n  # when one is left, nothing more is asked
 
 
+def test_one_model_under_two_names_is_no_race(
+    task: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    one, same = (known(task, "0.1", model=None).model_copy(update={"name": n}) for n in "ab")
+    with pytest.raises(RunError, match="have the same weights, and are asked the same"):
+        raced(one, same)
+    assert not list(tmp_path.glob("results/runs/*/manifest.json"))
+
+
 def test_where_all_is_asked_those_are_left_that_are_near(task: Path, tmp_path: Path) -> None:
     wrong = "demo=0.1,rectangle:red=0.09,ellipse:red=0.6"
     result = raced(known(task, wrong, styles=STYLES, out=tmp_path / "race"), within=0.03)

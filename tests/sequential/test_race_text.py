@@ -51,6 +51,14 @@ def test_the_table_says_who_was_asked_how_much(race: Race) -> None:
     assert "synthetic data" in table(race).title
 
 
+def test_answers_that_failed_have_a_column(race: Race) -> None:
+    assert "failed" not in table(race).header
+    failed = race.rows[1].model_copy(update={"n_failed": 3})
+    shown = table(race._replace(rows=(race.rows[0], failed, race.rows[2])))
+    place = shown.header.index("failed")
+    assert [line[place] for line in shown.rows] == ["0", "3", "0"]
+
+
 def test_the_sentences_say_what_came_of_it_and_what_was_saved(race: Race) -> None:
     said = " ".join(sentences(race))
     assert "rectangle:red leads; ellipse:red is within 2 points of the best; 1 other cannot" in said

@@ -22,11 +22,14 @@ FIELDS = (
     *("workers", "engine", "loaders", "shard", "endpoint", "fresh", "out"),
 )
 """Options of the new run; what is asked is as in the base."""
+WHAT = ("suite", "tasks", "styles", "limit", "ids", "seed")
+"""What is asked of both, where the base is a model."""
 HEADING = "The new run (--sequential)"
+BOTH = "What both are asked (--sequential --base-model)"
 WORDS = {
     "out": Option(
-        "Its run folder.",
-        metavar="PATH",
+        "Its run folder; with --base-model that of both, DIR/base and DIR/new.",
+        metavar="DIR",
         unset="results/runs/<id of the run>",
         flags=("-o", "--out"),
     )
@@ -36,17 +39,17 @@ WORDS = {
 @record_command(
     app,
     "gate",
-    fields=FIELDS,
+    fields=(*FIELDS, *WHAT),
     words=WORDS,
     before=dict.fromkeys(
         (
             *("runs", "base_summary", "config", "max_drop", "by", "require_power"),
             *("allow_difference", "rounding", "junit", "summary", "lost", "embed_images"),
-            *("sequential", "block"),
+            *("sequential", "base_model", "block"),
         ),
         "model",
     ),
-    headings=dict.fromkeys(FIELDS, HEADING),
+    headings=dict.fromkeys(FIELDS, HEADING) | dict.fromkeys(WHAT, BOTH),
 )
 def gate(
     raw: RawValues,
@@ -55,7 +58,7 @@ def gate(
         typer.Argument(
             metavar="RUN",
             help="BASE and NEW: runs of the old checkpoint and of the new one; with --base-summary "
-            "NEW alone, with --sequential BASE alone.",
+            "NEW alone, with --sequential BASE alone, with --base-model none.",
             show_default=False,
         ),
     ] = None,
@@ -142,6 +145,16 @@ def gate(
             "--sequential", help="Ask --model in random order, until each row has its verdict."
         ),
     ] = False,
+    base_model: Annotated[
+        str | None,
+        typer.Option(
+            "--base-model",
+            metavar="MODEL",
+            help="With --sequential, in place of BASE: the old checkpoint, or the old model of an "
+            "endpoint, which is asked the same samples.",
+            show_default=False,
+        ),
+    ] = None,
     block: Annotated[
         int | None,
         typer.Option(
@@ -190,16 +203,20 @@ def gate(
             "--lost": lost is not None,
         }
         gate_sequential.check_options(others)
-        base_side = gate_sequential.base_of(runs or (), base_summary)
-        settings = gate_sequential.settings(raw, block)
+        base = gate_sequential.base_of(runs or (), base_summary, base_model)
         gate_sequential.run_gate(
-            base_side, settings, thresholds, by or (), allowed, (junit, summary)
+            base,
+            gate_sequential.settings(raw, block, base),
+            thresholds,
+            by or (),
+            allowed,
+            (junit, summary),
         )
         return
-    _refuse_options(raw, block)
-    base, new = _sides(runs or (), base_summary)
+    _refuse_options(raw, block, base_model)
+    was, new = _sides(runs or (), base_summary)
     result = gates.gate(
-        base, new, thresholds, by=by or (), require_power=require_power, allow=allowed
+        was, new, thresholds, by=by or (), require_power=require_power, allow=allowed
     )
     _write_gate(result, junit, summary)
     _print_gate(result)
@@ -210,12 +227,13 @@ def gate(
     put_sentence(verdict(result))
 
 
-def _refuse_options(raw: RawValues, block: int | None) -> None:
+def _refuse_options(raw: RawValues, block: int | None, base_model: str | None) -> None:
     """Refuse options that say how a model is asked, where none is."""
     from vipbench.cli.options import field_options, typed_words
     from vipbench.run.settings import RunSettings
 
-    given = [*typed_words(field_options(RunSettings, FIELDS), raw)]
+    given = ["--base-model"] if base_model is not None else []
+    given += typed_words(field_options(RunSettings, (*FIELDS, *WHAT)), raw)
     given += ["--block"] if block is not None else []
     if given:
         raise RunError(

@@ -27,29 +27,54 @@ def check_options(others: Mapping[str, bool]) -> None:
         )
 
 
-def base_of(runs: Sequence[str], base_summary: Path | None) -> "Side":
-    """Return the base; RunError where it is not one."""
+def base_of(runs: Sequence[str], base_summary: Path | None, base_model: str | None) -> "Side | str":
+    """Return the base, or the model that is asked for it; RunError where it is not one."""
     from vipbench.analysis.baselines import read_baseline
     from vipbench.analysis.pairs import read_side
     from vipbench.report.text import counted
 
+    if base_model is not None:
+        given = [*runs, *(["--base-summary"] if base_summary is not None else [])]
+        if given:
+            raise RunError(
+                f"--base-model {base_model} with {given[0]}: two bases · expected one: a finished "
+                "run, its summary, or a model that is asked now"
+            )
+        return base_model
     n = 1 if base_summary is None else 0
     if len(runs) != n:
         shown = f" ({', '.join(runs)})" if runs else ""
-        expected = "BASE alone: the new run is asked now" if n else "no run beside the summary"
+        expected = (
+            "BASE alone: the new run is asked now · or --base-model MODEL, which is asked as well"
+            if n
+            else "no run beside the summary"
+        )
         raise RunError(
             f"gate --sequential: got {counted(len(runs), 'run')}{shown} · expected {expected}"
         )
     return read_side(runs[0]) if base_summary is None else read_baseline(base_summary)
 
 
-def settings(raw: RawValues, block: int | None) -> "RunSettings":
-    """Return the settings of the new run, as far as they are given."""
+def settings(raw: RawValues, block: int | None, base: "Side | str") -> "RunSettings":
+    """Return the settings of the new run, as far as they are given.
+
+    Raises:
+        RunError: Something is given that a finished base says.
+        VipbenchError: An option cannot be read.
+    """
+    from vipbench.cli.gate import WHAT
+    from vipbench.cli.options import field_options, typed_words
     from vipbench.run.settings import RunSettings
     from vipbench.runfolder.manifest import Blocks
     from vipbench.trials.blocks import DEFAULT
     from vipbench.validation import checked
 
+    what = typed_words(field_options(RunSettings, WHAT), raw)
+    if what and not isinstance(base, str):
+        raise RunError(
+            f"{what[0]}: {base.name} says what is asked, so that both runs are asked the same · "
+            f"leave it out · or give a model in place of the base: --base-model"
+        )
     fields = read_fields(RunSettings, raw)
     blocks = DEFAULT if block is None else Blocks(size=block)
     fields |= {"variables": raw.variables, "blocks": blocks}
@@ -57,7 +82,7 @@ def settings(raw: RawValues, block: int | None) -> "RunSettings":
 
 
 def run_gate(
-    base: "Side",
+    base: "Side | str",
     given: "RunSettings",
     thresholds: "Thresholds",
     by: Sequence[str],
@@ -66,24 +91,30 @@ def run_gate(
 ) -> None:
     """Ask, and print what came of it, with JUnit XML and Markdown in the files of `paths`.
 
+    `base` is a finished run, or a model that is asked as well.
+
     Raises:
         CheckFailed: A row has dropped.
     """
     from vipbench import files
     from vipbench.analysis import gate_text
-    from vipbench.report.terminal import FittingTable, SparingTable
+    from vipbench.report.terminal import SparingTable
     from vipbench.run.defaults import with_defaults
     from vipbench.sequential import gate as gates
     from vipbench.sequential import gate_text as text
 
-    asked = with_defaults(gates.settings_of(base, given), CONSOLE)
-    result = gates.sequential_gate(base, asked, thresholds, CONSOLE, by=by, allow=allowed)
+    held: Side | RunSettings
+    if isinstance(base, str):
+        held, asked = gates.settings_of_both(with_defaults(given, CONSOLE), base)
+    else:
+        held, asked = base, with_defaults(gates.settings_of(base, given), CONSOLE)
+    result = gates.sequential_gate(held, asked, thresholds, CONSOLE, by=by, allow=allowed)
     for path, write in zip(paths, (text.junit, text.summary), strict=True):
         if path is not None:
             files.write_text(path, [write(result)])
     for line in text.difference_lines(result):
         say(line)
-    table = FittingTable(text.tables(result), (), len(result.rows))
+    table = SparingTable(text.table(result), text.SPARE, "--summary FILE", "row")
     print_tables(table, columns=GATE_COLUMNS)
     for sentence in text.sentences(result):
         put_sentence(sentence)
@@ -92,7 +123,9 @@ def run_gate(
         print_tables(SparingTable(grid, gate_text.SPARE, "--summary FILE", "row"))
         put_sentence(gate_text.verdict(result.whole))
         put_sentence(text.APART)
-    put(result.new.path)
+    for results in (result.old, result.new):
+        if results is not None:
+            put(results.path)
     if result.dropped:
         raise CheckFailed(text.verdict(result))
     put_sentence(text.verdict(result))

@@ -277,7 +277,7 @@ def _join_line(name: str, parts: Sequence[ScoreLine]) -> ScoreLine:
         answer=joined.answer if joined else None,
         target=", ".join(part.target for part in parts),
         group=parts[0].group,
-        tags=dict(_shared_tags([part.tags for part in parts])),
+        tags=dict(shared_tags([part.tags for part in parts])),
         truncated=any(part.truncated for part in parts),
         error="; ".join(errors) or None,
         state=max((part.state for part in parts), key=STATES.index),
@@ -300,7 +300,7 @@ def _sum_known(counts: Sequence[int | None]) -> int | None:
     return sum(known) if len(known) == len(counts) else None
 
 
-def _shared_tags(tags: Sequence[Tags]) -> Iterator[tuple[str, tuple[str, ...]]]:
+def shared_tags(tags: Sequence[Tags]) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Keep the values that all parts share; what differs between them is `mixed`."""
     for axis, values in tags[0].items():
         others = [other[axis] for other in tags[1:] if axis in other]

@@ -14,7 +14,7 @@ from typing import NamedTuple, Self
 from vipbench.console import Console
 from vipbench.errors import RunError
 from vipbench.run.ask import Answering, load
-from vipbench.run.claim import claimed
+from vipbench.run.claim import claimed, run_folder
 from vipbench.run.prepare import Prepared, prepare
 from vipbench.run.resume import Started, resume
 from vipbench.run.score import Results, finish
@@ -28,8 +28,8 @@ from vipbench.runfolder.lines import ResponseLine
 from vipbench.runfolder.manifest import Blocks
 from vipbench.runfolder.summary import read_summary
 from vipbench.runfolder.trials_file import Trials
-from vipbench.schema import Trial
-from vipbench.scoring.scorers import score_line
+from vipbench.schema import Tags, Trial
+from vipbench.scoring.scorers import score_line, shared_tags
 from vipbench.trials.blocks import DEFAULT, block_ends, in_order
 
 FAILED = -1.0
@@ -46,11 +46,18 @@ class Arm(NamedTuple):
 class BlockRun:
     """A run that is asked block by block; a context manager, which loads the model when needed."""
 
-    def __init__(self, settings: RunSettings, console: Console) -> None:
-        """Take the settings of the whole run; `settings.blocks` says how it is cut up."""
+    def __init__(
+        self, settings: RunSettings, console: Console, others: Sequence["BlockRun"] = ()
+    ) -> None:
+        """Take the settings of the whole run; `settings.blocks` says how it is cut up.
+
+        `others` are open, and it must not be one of them.
+        """
+        self._others = tuple(others)
         self._settings, self._console = settings, console
         self._stack, self._open = contextlib.ExitStack(), contextlib.ExitStack()
         self._answering: Answering | None = None
+        self._was_let_go = False
         self._n_asked = 0
 
     def __enter__(self) -> Self:
@@ -58,6 +65,7 @@ class BlockRun:
             claim = self._stack.enter_context(claimed(self._settings))
             self.prepared: Prepared = prepare(self._settings, claim.draft, self._console)
             self._trials: Trials = self.prepared.trials
+            self._check_others()
             self.folder = claim.folder(self.prepared.identity)
             self._has_ended = self._is_ended()
             self._set_started(
@@ -78,6 +86,22 @@ class BlockRun:
         trace: TracebackType | None,
     ) -> None:
         self._stack.__exit__(kind, error, trace)
+
+    def _check_others(self) -> None:
+        """Refuse a run that is asked already, under another name of its model; RunError."""
+        folder = run_folder(self.prepared.identity, self._settings)
+        for other in self._others:
+            if folder.resolve() == other.folder.resolve():
+                raise RunError(
+                    f"{self._settings.model} and {other.model}: have the same weights, and are "
+                    "asked the same, so that both are one run · expected two models · leave one "
+                    "out, or give -o DIR, below which each has a folder"
+                )
+
+    @property
+    def model(self) -> str | None:
+        """The model as the user named it."""
+        return self._settings.model
 
     def _set_started(self, started: Started) -> None:
         self.started = started
@@ -185,6 +209,20 @@ class BlockRun:
             raise ValueError(f"{arm.task} {arm.style} {id_}: was not asked yet")
         return None if value == FAILED else value
 
+    def joint_value(self, arms: Sequence[Arm], id_: str) -> float | None:
+        """Return the score of a sample that was asked as several: right where all are.
+
+        None where an answer failed.
+        """
+        values = [self.value(arm, id_) for arm in arms]
+        known = [value for value in values if value is not None]
+        return min(known) if len(known) == len(values) else None
+
+    def tags(self, arms: Sequence[Arm]) -> dict[str, Tags]:
+        """Read the tags of samples that are asked as several: those that all have in common."""
+        each = zip(*(self._trials.read(self._indices[arm]) for arm in arms), strict=True)
+        return {trials[0].id: dict(shared_tags([t.tags for t in trials])) for trials in each}
+
     def ask(self, block: int, arms: Iterable[Arm]) -> None:
         """Ask a block under some arms, as far as that is not done.
 
@@ -203,6 +241,24 @@ class BlockRun:
         self._answering.ask(todo, self._hear)
         self._left.difference_update(todo)
 
+    def let_go(self) -> None:
+        """Unload the model; the next block that has anything left to ask loads it again."""
+        if self._answering is None:
+            return
+        self._open.close()
+        # What is planned and answered by now stays; where to ask and in how many processes, too.
+        started = self._answering.started
+        self.started = started._replace(todo=sorted(self._left), is_new=False, tried=None)
+        self.prepared = self.prepared._replace(trials=self._trials)
+        kept = {"fresh": False, "workers": started.manifest.workers}
+        self._settings = self._settings.model_copy(update=kept)
+        self._answering, self._was_let_go = None, True
+
+    @property
+    def n_workers(self) -> int:
+        """Processes that answer, or one where that is not settled yet."""
+        return self._settings.n_workers
+
     def _todo(self, block: int, arms: Sequence[Arm]) -> list[int]:
         batches = (self._batches.get((block, arm), ()) for arm in arms)
         return sorted(number for listed in batches for number in listed if number in self._left)
@@ -212,7 +268,8 @@ class BlockRun:
         started = self.started if first else self.started._replace(todo=[])
         session = load(self.prepared, started, self._settings, self._console, first=first)
         self._trials = session.trials
-        answering = Answering(session, self.prepared.seconds, self._console)
+        prepared = 0.0 if self._was_let_go else self.prepared.seconds
+        answering = Answering(session, prepared, self._console)
         self._answering = self._open.enter_context(answering)
         if first:
             self._set_started(session.started)
@@ -232,15 +289,13 @@ class BlockRun:
         Raises:
             VipbenchError: The disk is full.
         """
-        if self._answering is None and (self._has_ended or self.started.is_finished):
-            manifest = manifests.read(self.folder)
-            return Results(self.folder, read_summary(self.folder), manifest, 0)
-        if self._answering is None:
+        if self._answering is None and not self._was_let_go:
+            if self._has_ended or self.started.is_finished:
+                manifest = manifests.read(self.folder)
+                return Results(self.folder, read_summary(self.folder), manifest, 0)
             self._begin(())
-        assert self._answering is not None
-        self._open.close()
-        started = self._answering.started
-        state = "sequential" if self._left else None
+        self.let_go()
+        started, state = self.started, "sequential" if self._left else None
         manifest = started.manifest.model_copy(update={"state": state})
         results = finish(started._replace(manifest=manifest), None, self._console)
         return results._replace(n_answered=self._n_asked)

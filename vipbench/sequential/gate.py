@@ -4,31 +4,31 @@ The question is what all samples of the benchmark would say: they are asked in r
 the difference of the two runs has an interval that holds at every look.
 """
 
+import contextlib
 import math
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from vipbench.analysis.asked import asked_of
 from vipbench.analysis.differences import Apart, tell_apart
-from vipbench.analysis.gate import Gate, Thresholds, check_rows, gate
+from vipbench.analysis.gate import Gate, Thresholds, gate
 from vipbench.analysis.pairs import Kept, Side
 from vipbench.console import Console
 from vipbench.errors import RunError
-from vipbench.report.text import counted, points
 from vipbench.run.score import Results, check
 from vipbench.run.settings import RunSettings
-from vipbench.runfolder.judge_file import JUDGE_METRICS
 from vipbench.runfolder.lines import ScoreLine
 from vipbench.runfolder.manifest import marked_styles
 from vipbench.runfolder.name_file import Name
-from vipbench.runfolder.summary import ALL, Group
-from vipbench.schema import Record
+from vipbench.runfolder.summary import ALL
+from vipbench.schema import NO_CONTROLS, Record
 from vipbench.scoring.scorers import metric_name
-from vipbench.sequential.asking import Arm, BlockRun
+from vipbench.sequential.asking import BlockRun
+from vipbench.sequential.room import ask_all, stay_loaded
+from vipbench.sequential.rows import Base, Row, check_margin, large_enough, rows_of
 from vipbench.stats.sequences import bounds
-from vipbench.stats.verdicts import Answer, Drawn, Verdict, judge
-from vipbench.trials.selection import CUSTOM
+from vipbench.stats.verdicts import Answer, Drawn, judge
+from vipbench.trials.selection import CUSTOM, select
 
 
 class SequentialRow(Record):
@@ -44,7 +44,7 @@ class SequentialRow(Record):
     n_all: int
     """Samples of the benchmark that the row is about."""
     n_failed: int
-    """Of `n`, those whose answer failed; each counts as no difference."""
+    """Of `n`, those of which an answer failed; each counts as no difference."""
     block: int
     """Blocks that were asked until the verdict."""
     accuracy_base: float
@@ -71,6 +71,8 @@ class SequentialGate(NamedTuple):
     """How the gate ended."""
 
     base: Side
+    old: Results | None
+    """The run of the base, where it was asked as well."""
     new: Results
     apart: Apart
     allowed: frozenset[str]
@@ -83,51 +85,6 @@ class SequentialGate(NamedTuple):
     def dropped(self) -> tuple[SequentialRow, ...]:
         """The rows that have dropped."""
         return tuple(row for row in self.rows if row.verdict == "dropped")
-
-
-UNDECIDED = Verdict(None, 1.0, 1.0)
-
-
-@dataclass
-class _Row:
-    """A row while it is asked."""
-
-    task: str
-    metric: str
-    style: str
-    group: str
-    max_drop: float
-    parts: tuple[Arm, ...]
-    """What is asked for it: the task under its headline style; of a joint task, its parts."""
-    ids: tuple[str, ...]
-    """Its samples that both runs can score, in the order in which they are asked."""
-    base: tuple[float, ...]
-    """Their scores in the base run."""
-    ends: tuple[int, ...]
-    """How many of them have been asked at the end of each block."""
-    new: list[float | None] = field(default_factory=list)
-    """Scores of the new run so far; None where the answer failed."""
-    block: int = 0
-    said: Verdict = UNDECIDED
-
-    @property
-    def label(self) -> str:
-        """The task, with its group where the row is one kind of its samples."""
-        return self.task if self.group == ALL else f"{self.task} {self.group}"
-
-    def look(self, run: BlockRun, block: int) -> None:
-        """Take the scores of the samples that were asked by the end of a block."""
-        for id_ in self.ids[len(self.new) : self.ends[block]]:
-            values = [run.value(arm, id_) for arm in self.parts]
-            known = [value for value in values if value is not None]
-            self.new.append(min(known) if len(known) == len(values) else None)
-        self.block = block + 1
-
-    @property
-    def differences(self) -> list[float]:
-        """New minus base; 0 where the answer failed."""
-        pairs = zip(self.base, self.new, strict=False)
-        return [0.0 if new is None else new - base for base, new in pairs]
 
 
 def settings_of(base: Side, given: RunSettings) -> RunSettings:
@@ -159,8 +116,60 @@ def settings_of(base: Side, given: RunSettings) -> RunSettings:
     )
 
 
+def settings_of_both(given: RunSettings, base_model: str) -> tuple[RunSettings, RunSettings]:
+    """Return the settings of the base and of the new run, where both are asked now.
+
+    What is asked is as given, of each task under its headline style alone. Adapter and name are
+    those of the new run.
+
+    Args:
+        given: of the new run; its folder is to hold both, `base` and `new`.
+        base_model: the checkpoint, or the endpoint's model, that the new one is held against.
+
+    Raises:
+        RunError: The two are one.
+        VipbenchError: A task or style is unknown, or data cannot be found.
+    """
+    selection = select(
+        suite=given.suite,
+        tasks=given.tasks,
+        styles=given.styles,
+        data=given.data,
+        include=given.include,
+    )
+    headlines = {
+        choice.headline
+        for choice in selection.tasks
+        for style in choice.styles
+        if style.name == choice.headline and style.kind in NO_CONTROLS
+    }
+    if not headlines:
+        named = ", ".join(dict.fromkeys(s.name for c in selection.tasks for s in c.styles))
+        raise RunError(
+            f"--styles: {named} show no marks · expected styles that do: a gate is about what "
+            "marks are understood"
+        )
+    styles = given.styles
+    if given.suite or len(headlines) == 1:
+        styles = ";".join(sorted(headlines))
+    new = given.model_copy(update={"styles": styles})
+    old = new.model_copy(update={"model": base_model, "adapter": None, "name": None, "step": None})
+    if (old.model, old.adapter) == (new.model, new.adapter):
+        raise RunError(
+            f"--base-model {base_model}: is what --model names, so that nothing can have changed · "
+            "expected two models"
+        )
+    if given.out is None:
+        return old, new
+    folders = [given.out / name for name in ("base", "new")]
+    return (
+        old.model_copy(update={"out": folders[0]}),
+        new.model_copy(update={"out": folders[1]}),
+    )
+
+
 def sequential_gate(
-    base: Side,
+    base: Side | RunSettings,
     settings: RunSettings,
     thresholds: Thresholds,
     console: Console,
@@ -171,8 +180,8 @@ def sequential_gate(
     """Ask a model block by block until it is known of each row whether it has dropped.
 
     Args:
-        base: a finished run, whole.
-        settings: of the new run, as `settings_of` returns them.
+        base: a finished run, whole; or the settings of one that is asked the same blocks.
+        settings: of the new run, as `settings_of` or `settings_of_both` returns them.
         thresholds: what each task may drop by; `alpha` is of all rows together.
         console: hears what the user should know.
         by: breakdown axes whose values are rows as well, as `gate` takes them.
@@ -182,37 +191,59 @@ def sequential_gate(
         RunError: The runs cannot be paired, differ in protocol, or a margin cannot be shown.
         VipbenchError: As a run.
     """
-    check_base(base, settings, thresholds)
-    with BlockRun(settings, console) as run:
-        new = _side(run)
-        apart, allowed = tell_apart(base, new), frozenset(allow)
-        if forbidden := apart.forbidden(allowed):
-            names = " ".join(f"--allow-difference {each.name}" for each in forbidden)
-            raise RunError(
-                f"{base.name} and the new run differ in more than the checkpoint: "
-                f"{'; '.join(each.words for each in forbidden)} · nothing was asked · ask in the "
-                f"same way, or allow it: {names}"
-            )
-        rows = _rows(base, new, run, thresholds, by)
-        rows = _large_enough(rows, console)
+    _check_shard(settings)
+    if isinstance(base, Side):
+        check_base(base, thresholds)
+    with contextlib.ExitStack() as stack:
+        if isinstance(base, Side):
+            old, held = None, Base(base)
+        else:
+            old = stack.enter_context(BlockRun(base, console))
+            held = Base(_side(old), old)
+        run = stack.enter_context(BlockRun(settings, console, [old] if old else ()))
+        new, allowed = _side(run), frozenset(allow)
+        apart = tell_apart(held.side, new)
+        _check_apart(held, apart, allowed)
+        rows = large_enough(rows_of(held, new, run, thresholds, by), console)
         run.check_blocks()
-        _ask(run, rows, thresholds.alpha)
-        results = run.end()
+        runs = [run] if old is None else [old, run]
+        _ask(runs, rows, thresholds.alpha, together=stay_loaded(runs, console))
+        ended = [each.end() for each in runs]
     found = tuple(_record(row, 2 * thresholds.alpha / len(rows)) for row in rows)
-    check(results, settings.max_errors, console)
+    for each in ended:
+        check(each, settings.max_errors, console)
     whole = None
-    if results.manifest.state is None:
-        whole = gate(base, str(results.path), thresholds, by=by, allow=allow)
-    return SequentialGate(base, results, apart, allowed, thresholds.alpha, found, whole)
+    if all(each.manifest.state is None for each in ended):
+        before = base if isinstance(base, Side) else str(ended[0].path)
+        whole = gate(before, str(ended[-1].path), thresholds, by=by, allow=allow)
+    first = None if old is None else ended[0]
+    return SequentialGate(
+        held.side, first, ended[-1], apart, allowed, thresholds.alpha, found, whole
+    )
 
 
-def check_base(base: Side, settings: RunSettings, thresholds: Thresholds) -> None:
-    """Refuse what can be known to be of no use before any data are read; RunError."""
+def _check_shard(settings: RunSettings) -> None:
     if settings.shard is not None:
         raise RunError(
             f"--shard {settings.shard} with --sequential: a shard sees only its own batches, and "
             "where to stop depends on all answers · give --workers N, which share one run"
         )
+
+
+def _check_apart(base: Base, apart: Apart, allowed: frozenset[str]) -> None:
+    """Refuse two runs that differ in more than the checkpoint; RunError."""
+    if not (forbidden := apart.forbidden(allowed)):
+        return
+    names = " ".join(f"--allow-difference {each.name}" for each in forbidden)
+    raise RunError(
+        f"{base.side.name} and the new run differ in more than the checkpoint: "
+        f"{'; '.join(each.words for each in forbidden)} · nothing was asked · ask in the "
+        f"same way, or allow it: {names}"
+    )
+
+
+def check_base(base: Side, thresholds: Thresholds) -> None:
+    """Refuse what can be known to be of no use before any data are read; RunError."""
     if base.manifest.state is not None:
         raise RunError(
             f"{base.name}: was stopped early itself, so that it has no score of what was left out "
@@ -223,11 +254,11 @@ def check_base(base: Side, settings: RunSettings, thresholds: Thresholds) -> Non
         metric = base.headline_metric(task)
         if metric is not None and base.style_of(task) in marked:
             n = sum(line.value is not None for line in base.lines[task, metric].values())
-            _check_margin(task, thresholds.max_drop_of(task), n)
+            check_margin(task, thresholds.max_drop_of(task), n)
 
 
 def _side(run: BlockRun) -> Side:
-    """Return the new run as comparisons take it, before it has any scores."""
+    """Return a run as comparisons take it, before it has any scores."""
     manifest = run.started.manifest
     lines: dict[tuple[str, str], dict[str, ScoreLine]] = {
         (name, metric_name(manifest.tasks[(task.parts or (name,))[0]].kind, task.rule)): {}
@@ -242,159 +273,37 @@ def _side(run: BlockRun) -> Side:
     return Side(run.folder, None, manifest, lines, Kept(Name(), None, asked))
 
 
-def _rows(
-    base: Side, new: Side, run: BlockRun, thresholds: Thresholds, by: Sequence[str]
-) -> list[_Row]:
-    """Return the rows of the gate; RunError where one has no base."""
-    marked = marked_styles(base.manifest.identity)
-    tasks = {
-        task: spec
-        for task, spec in new.manifest.tasks.items()
-        if task in base.manifest.tasks and base.style_of(task) in marked
-    }
-    axes = check_rows(thresholds, by, {task: spec.breakdown for task, spec in tasks.items()})
-    rows: list[_Row] = []
-    for task, spec in tasks.items():
-        metric = new.headline_metric(task)
-        known = base.headline_metric(task)
-        if known in JUDGE_METRICS:
-            raise RunError(
-                f"{base.name}: {task} was graded by a judge, who is not asked between blocks · "
-                "leave --sequential out: `vipbench run`, then `vipbench gate BASE NEW`"
-            )
-        if known is None or metric is None or known != metric:
-            raise RunError(
-                f"{base.name}: has no scores of {task} by {metric} · expected a base of every row "
-                f"· `vipbench score {base.folder}`, or run both in the same way"
-            )
-        if spec.headline != base.style_of(task):
-            raise RunError(
-                f"{base.name}: the headline style of {task} is {base.style_of(task)}, and would be "
-                f"{spec.headline} in the new run · ask with the suite of the base"
-            )
-        parts = tuple(Arm(part, spec.headline) for part in spec.parts or (task,))
-        rows += _rows_of(base, run, task, metric, parts, thresholds.max_drop_of(task), axes)
-    if not rows:
-        raise RunError(f"{base.name}: no task has a headline style with marks · nothing to ask")
-    return rows
-
-
-def _rows_of(
-    base: Side,
-    run: BlockRun,
-    task: str,
-    metric: str,
-    parts: tuple[Arm, ...],
-    max_drop: float,
-    by: Sequence[str],
-) -> Iterator[_Row]:
-    lines, ordered = base.lines[task, metric], run.order(parts[0].task)
-    if lines.keys() != set(ordered):
-        lone = sorted(lines.keys() ^ set(ordered))
-        raise RunError(
-            f"{base.name}: has {len(lines):,} samples of {task}, the new run {len(ordered):,}, and "
-            f"{lone[0]} is in one of them only · expected the same data"
-        )
-    groups: dict[str, set[str]] = {ALL: set(ordered)}
-    for axis in by:
-        for id_ in ordered:
-            for tag in lines[id_].tags.get(axis, ()):
-                members = groups.setdefault(Group(axis, tag).name, set())
-                members.add(id_)
-    for group in sorted(groups, key=lambda name: (name != ALL, name)):
-        members = groups[group]
-        ids: list[str] = []
-        base_values: list[float] = []
-        ends: list[int] = []
-        stops = iter([*run.ends(parts[0].task), math.inf])
-        stop = next(stops)
-        for n, id_ in enumerate(ordered, 1):
-            value = lines[id_].value
-            if id_ in members and value is not None and all(run.can_ask(arm, id_) for arm in parts):
-                ids.append(id_)
-                base_values.append(value)
-            if n == stop:
-                ends.append(len(ids))
-                stop = next(stops)
-        if ids:
-            yield _Row(
-                task=task,
-                metric=metric,
-                style=parts[0].style,
-                group=group,
-                max_drop=max_drop,
-                parts=parts,
-                ids=tuple(ids),
-                base=tuple(base_values),
-                ends=tuple(ends),
-            )
-
-
-def _large_enough(rows: Sequence[_Row], console: Console) -> list[_Row]:
-    """Return the rows that can show their margin; a kind of samples that cannot is left out."""
-    kept = []
-    for row in rows:
-        n = len(row.ids)
-        if row.group != ALL and row.max_drop < 1 / n:
-            console.say(
-                f"{row.label}: {counted(n, 'sample')}, one of which is more than the drop that is "
-                "allowed · no row of its own"
-            )
-            continue
-        _check_margin(row.label, row.max_drop, n)
-        kept.append(row)
-    return kept
-
-
-def _check_margin(row: str, max_drop: float, n: int) -> None:
-    """Refuse a margin between two neighbouring numbers of lost samples; RunError."""
-    if max_drop <= 0:
-        raise RunError(
-            f"{row}: a drop of {points(max_drop)} points is allowed · expected more than 0: of a "
-            "checkpoint that has not changed, the last sample alone would show that · give "
-            "--max-drop POINTS"
-        )
-    if n and max_drop < 1 / n:
-        raise RunError(
-            f"{row}: a drop of {100 * max_drop:g} points is allowed, less than one of "
-            f"{counted(n, 'sample')} ({100 / n:.3g} points), so that no number of samples can show "
-            "it · expected more · --max-drop is in percentage points: 2 for two"
-        )
-
-
-def _ask(run: BlockRun, rows: Sequence[_Row], alpha: float) -> None:
+def _ask(runs: Sequence[BlockRun], rows: Sequence[Row], alpha: float, *, together: bool) -> None:
     """Ask block by block for the rows that have no verdict, until all have one."""
     block = 0
     while alive := [row for row in rows if row.said.answer is None and block < len(row.ends)]:
-        run.ask(block, dict.fromkeys(arm for row in alive for arm in row.parts))
+        arms = tuple(dict.fromkeys(arm for row in alive for arm in row.parts))
+        ask_all(runs, block, dict.fromkeys(runs, arms), together=together)
         for row in alive:
-            row.look(run, block)
+            row.look(block)
         drawn = [Drawn(row.differences, len(row.ids), row.max_drop) for row in rows]
         for row, said in zip(rows, judge(drawn, alpha), strict=True):
             row.said = said
         block += 1
 
 
-def _record(row: _Row, alpha: float) -> SequentialRow:
-    both = [(base, new) for base, new in zip(row.base, row.new, strict=False) if new is not None]
-    n, differences = max(1, len(both)), row.differences
-    (low, high), answer = (
-        bounds(differences, len(row.ids), [len(row.new)], alpha)[0],
-        row.said.answer,
-    )
+def _record(row: Row, alpha: float) -> SequentialRow:
+    both, differences, answer = row.known, row.differences, row.said.answer
+    n = max(1, len(both))
+    low, high = bounds(differences, len(row.ids), [len(differences)], alpha)[0]
     assert answer is not None  # all of it was asked
     return SequentialRow(
         task=row.task,
         metric=row.metric,
         style=row.style,
         group=row.group,
-        n=len(row.new),
+        n=len(differences),
         n_all=len(row.ids),
-        n_failed=len(row.new) - len(both),
+        n_failed=len(differences) - len(both),
         block=row.block,
         accuracy_base=math.fsum(base for base, _ in both) / n,
         accuracy_new=math.fsum(new for _, new in both) / n,
-        difference=math.fsum(differences) / len(row.new),
+        difference=math.fsum(differences) / len(differences),
         lower=float(low),
         upper=float(high),
         max_drop=row.max_drop,

@@ -18,23 +18,28 @@ from vipbench.report.text import (
 )
 from vipbench.sequential.gate import SequentialGate, SequentialRow
 
-HEADER = ("", "row", "asked", "base", "new", "difference", "allowed", "block")
-SHORT = ("", "row", "asked", "difference", "allowed")
-"""Columns for which a narrow terminal has room."""
+HEADER = ("", "row", "asked", "failed", "base", "new", "difference", "allowed", "block")
+SPARE = (("block",), ("base", "new"))
+"""Columns that go first where there is no room for all."""
 APART = (
     "The two answer different questions. The sequential gate: would all of these samples together "
     "show a larger drop? The gate below it, clustered by image: would other images show one too?"
 )
 
 
-def tables(outcome: SequentialGate) -> list[Grid]:
-    """Lay out the rows, the verdict first, in percent and percentage points; then with less."""
+def table(outcome: SequentialGate) -> Grid:
+    """Lay out the rows, the verdict first, in percent and percentage points.
+
+    Failed answers have a column where there are any.
+    """
     models = " → ".join(dict.fromkeys(outcome.apart.models))
     title = f"{models}: percent and points, of the samples that were asked"
     rows = [_cells(row) for row in outcome.rows]
-    kept = [HEADER.index(name) for name in SHORT]
-    short = [tuple(row[n] for n in kept) for row in rows]
-    return [Grid(title, HEADER, rows, words=(0, 1)), Grid(title, SHORT, short, words=(0, 1))]
+    if any(row.n_failed for row in outcome.rows):
+        return Grid(title, HEADER, rows, words=(0, 1))
+    kept = [n for n, name in enumerate(HEADER) if name != "failed"]
+    header, *short = (tuple(row[n] for n in kept) for row in (HEADER, *rows))
+    return Grid(title, header, short, words=(0, 1))
 
 
 def _cells(row: SequentialRow) -> tuple[str, ...]:
@@ -42,6 +47,7 @@ def _cells(row: SequentialRow) -> tuple[str, ...]:
         "DROP" if row.verdict == "dropped" else "pass",
         row.label,
         f"{row.n:,} of {row.n_all:,}",
+        f"{row.n_failed:,}",
         percent(row.accuracy_base),
         percent(row.accuracy_new),
         points_interval(row.difference, row.lower, row.upper),
@@ -59,9 +65,12 @@ def sentences(outcome: SequentialGate) -> list[str]:
         "allowed, which may know sooner."
     ]
     if outcome.whole is None:
+        runs, its, it = ("run was", "its", "it")
+        if outcome.old is not None:
+            runs, its, it = ("runs were", "their", "them")
         said.append(
-            "The run was stopped early: its accuracies are no estimates of the benchmark's, and "
-            "leaderboards leave it out."
+            f"The {runs} stopped early: {its} accuracies are no estimates of the benchmark's, and "
+            f"leaderboards leave {it} out."
         )
     n_failed = sum(row.n_failed for row in outcome.rows)
     if n_failed:
@@ -100,7 +109,7 @@ def summary(outcome: SequentialGate) -> str:
     parts = [
         f"## {heading}: {markdown_text(verdict(outcome))}",
         markdown_list(difference_lines(outcome)),
-        markdown_table(tables(outcome)[0]),
+        markdown_table(table(outcome)),
         *map(markdown_text, sentences(outcome)),
     ]
     if outcome.whole is not None:

@@ -22,6 +22,7 @@ from vipbench.runfolder.name_file import Name
 from vipbench.schema import NO_CONTROLS, Record
 from vipbench.scoring.scorers import metric_name
 from vipbench.sequential.asking import Arm, BlockRun
+from vipbench.sequential.room import ask_all, stay_loaded
 from vipbench.stats import races
 from vipbench.stats.sequences import TOLERANCE, bounds
 from vipbench.trials.selection import Selection, select
@@ -105,11 +106,9 @@ class _Racer:
     def look(self, ids: Sequence[str]) -> None:
         """Take the scores of some samples that were asked now."""
         for id_ in ids:
-            values = [self.run.value(arm, id_) for arm in self.arms]
-            known = [value for value in values if value is not None]
-            is_whole = len(known) == len(values)
-            self.n_failed += not is_whole
-            self.values.append(min(known) if is_whole else 0.0)
+            value = self.run.joint_value(self.arms, id_)
+            self.n_failed += value is None
+            self.values.append(value or 0.0)
 
 
 class Course(NamedTuple):
@@ -178,7 +177,9 @@ def race(settings: Sequence[RunSettings], course: Course, within: float, console
     """
     _check(settings, course, within)
     with contextlib.ExitStack() as stack:
-        runs = [stack.enter_context(BlockRun(each, console)) for each in settings]
+        runs: list[BlockRun] = []
+        for own in settings:
+            runs.append(stack.enter_context(BlockRun(own, console, runs)))
         racers = _racers(runs, course)
         ids, ends = _samples(runs, racers, course)
         if 0 < within < 1 / len(ids):
@@ -189,7 +190,8 @@ def race(settings: Sequence[RunSettings], course: Course, within: float, console
             )
         for run in runs:
             run.check_blocks()
-        looks, states = _ask(racers, ids, ends, within)
+        together = stay_loaded(runs, console)
+        looks, states = _ask(racers, ids, ends, within, together=together)
         results = tuple(run.end() for run in runs)
         spec = runs[0].started.manifest.tasks[course.parts[0]]
         metric = metric_name(spec.kind, spec.rule)
@@ -251,16 +253,24 @@ def _samples(
 
 
 def _ask(
-    racers: Sequence[_Racer], ids: Sequence[str], ends: Sequence[int], within: float
+    racers: Sequence[_Racer],
+    ids: Sequence[str],
+    ends: Sequence[int],
+    within: float,
+    *,
+    together: bool,
 ) -> tuple[list[int], list[State]]:
     """Ask block by block those that are left; return the looks, and how all stand at the end."""
     race, looks = races.set_out(len(racers), len(ids), within, ALPHA), [0]
+    runs = list(dict.fromkeys(racer.run for racer in racers))
     for block, end in enumerate(ends):
         if race.ended:
             break
         alive = [racers[number] for number in race.alive]
-        for run in dict.fromkeys(racer.run for racer in alive):
-            run.ask(block, [arm for racer in alive if racer.run is run for arm in racer.arms])
+        arms: dict[BlockRun, list[Arm]] = {}
+        for racer in alive:
+            arms.setdefault(racer.run, []).extend(racer.arms)
+        ask_all(runs, block, arms, together=together)
         for racer in alive:
             racer.look(ids[looks[-1] : end])
         if end > looks[-1]:

@@ -15,14 +15,19 @@ from vipbench.report.text import (
 from vipbench.sequential.figure import figure_files
 from vipbench.sequential.race import ALPHA, Race, RaceRow
 
-HEADER = ("", "racer", "accuracy so far, %", "asked", "state")
+HEADER = ("", "racer", "accuracy so far, %", "asked", "failed", "state")
 
 
 def table(outcome: Race) -> Grid:
-    """Lay out the racers by place."""
+    """Lay out the racers by place; failed answers have a column where there are any."""
     data = " (synthetic data)" if outcome.synthetic else ""
     title = f"{outcome.task} by {outcome.metric}{data}"
-    return Grid(title, HEADER, [_cells(row) for row in outcome.rows], words=(1, 4))
+    rows = [_cells(row) for row in outcome.rows]
+    if any(row.n_failed for row in outcome.rows):
+        return Grid(title, HEADER, rows, words=(1, 5))
+    kept = [n for n, name in enumerate(HEADER) if name != "failed"]
+    header, *short = (tuple(row[n] for n in kept) for row in (HEADER, *rows))
+    return Grid(title, header, short, words=(1, 4))
 
 
 def _cells(row: RaceRow) -> tuple[str, ...]:
@@ -31,6 +36,7 @@ def _cells(row: RaceRow) -> tuple[str, ...]:
         row.racer,
         percent_interval(row.accuracy, row.lower, row.upper),
         f"{row.n:,}",
+        f"{row.n_failed:,}",
         f"out at block {row.block}" if row.state == "out" else row.state,
     )
 
