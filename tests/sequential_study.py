@@ -290,8 +290,6 @@ class Setting(NamedTuple):
     name: str
     simulate: Callable[[int, int], dict[str, float]]
     """Takes a number of simulations, and a seed."""
-    few: int = 1
-    """Of so many simulations one is made."""
 
 
 def gates() -> Iterator[Setting]:
@@ -316,7 +314,6 @@ def gates() -> Iterator[Setting]:
         yield Setting(
             f"gate | 10,000 | 15% | {drop:.0%}, shared | 6",
             functools.partial(shared_gate, Row(10_000, drop, 0.15), 6),
-            few=10,
         )
 
 
@@ -336,7 +333,6 @@ def fields() -> Iterator[Setting]:
             f"race | {field.n_styles} | {field.n:,} | {100 * field.within:g} | "
             f"{100 * field.range:g} {field.kind} | {field.discordance:.0%}",
             functools.partial(races, field),
-            few=20 if field.n >= 10_000 else 10 if field.n > 5000 else 1,
         )
 
 
@@ -349,14 +345,13 @@ def main() -> None:
     given = parser.parse_args()
     done = read(given.out)
     kind = ""
-    for name, simulate, few in (*gates(), *fields()):
+    for name, simulate in (*gates(), *fields()):
         if given.only not in name:
             continue
-        n_draws = max(1, given.draws // few)
-        key = f"{n_draws} {given.seed} {name}"
+        key = f"{given.draws} {given.seed} {name}"
         if key not in done:
             begun = time.monotonic()
-            done[key] = {"key": key, **simulate(n_draws, given.seed)}
+            done[key] = {"key": key, **simulate(given.draws, given.seed)}
             done[key]["seconds"] = round(time.monotonic() - begun)
             with given.out.open("a", encoding="utf-8") as file:
                 file.write("\n" + json.dumps(done[key]))  # behind a line that was cut off

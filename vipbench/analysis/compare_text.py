@@ -28,13 +28,24 @@ HEADER = (
     "errors",
     "unparsed",
 )
-SPARE = (("images",), ("errors", "unparsed"), ("p",), ("gained", "lost"), ("n",), ("Holm",))
-"""Columns that a narrow terminal is spared, first to go first; compare.md has them all."""
+TROUBLES = ("errors", "unparsed")
+CHANGE = "{} → {}"
+"""How many of a trouble base and new have."""
 
 
 def table(title: str, rows: Iterable[CompareRow]) -> Grid:
     """Lay out rows, in percent and percentage points; unreliable intervals are marked."""
     return Grid(title, HEADER, [_cells(row) for row in rows], words=(0,))
+
+
+def spare(grid: Grid) -> list[tuple[str, ...]]:
+    """Return columns that a narrow terminal is spared, first to go first; compare.md has them all.
+
+    A kind of trouble is left out only where there was none of it.
+    """
+    columns = dict(zip(grid.header, zip(*grid.rows, strict=True), strict=True))
+    untroubled = tuple(name for name in TROUBLES if set(columns[name]) == {CHANGE.format(0, 0)})
+    return [("images",), untroubled, ("p",), ("gained", "lost"), ("n",), ("Holm",)]
 
 
 def _cells(row: CompareRow) -> tuple[str, ...]:
@@ -52,8 +63,8 @@ def _cells(row: CompareRow) -> tuple[str, ...]:
         str(row.n_lost),
         f"{row.n:,}",
         f"{row.n_clusters:,}",
-        f"{row.n_errors_base} → {row.n_errors_new}",
-        f"{row.n_unparsed_base} → {row.n_unparsed_new}",
+        CHANGE.format(row.n_errors_base, row.n_errors_new),
+        CHANGE.format(row.n_unparsed_base, row.n_unparsed_new),
     )
 
 

@@ -114,7 +114,7 @@ def _print_stopped(runs: Sequence[str], metric: str | None, out: Path | None) ->
 
 
 def _print_comparison(comparison: "Comparison") -> None:
-    from vipbench.analysis.compare_text import SPARE, table
+    from vipbench.analysis.compare_text import spare, table
     from vipbench.report.terminal import SparingTable
     from vipbench.runfolder.summary import ALL
 
@@ -124,4 +124,4 @@ def _print_comparison(comparison: "Comparison") -> None:
         data = " · synthetic data" if any(row.synthetic for row in rows) else ""
         whole = [row for row in rows if row.group == ALL]
         grid = table(title + data, whole)
-        print_tables(SparingTable(grid, SPARE, "compare.md of -o PATH", "task"))
+        print_tables(SparingTable(grid, spare(grid), "compare.md of -o PATH", "task"))

@@ -20,6 +20,12 @@ _TEX_FONT = re.compile(r"\\(?:text|textbf|textit|mathrm|mathbf|rm) ?\{([^{}\n]{0
 _HTML = re.compile(r"</?(?:b|i|u|p|em|strong|span|div)>|<br ?/?>", re.IGNORECASE)
 _MARKDOWN = re.compile(r"\*|__|`|\$|~~")
 _BULLET = re.compile(r"^[ \t]*[#>\-\u2022\u25cf]+[ \t]*", re.MULTILINE)
+_EAST_ASIAN = "[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]"
+"""A sign of Chinese, Japanese or Korean, which are written without a space before a letter."""
+_LETTER = r"[A-Z](?![A-Za-z0-9_'])"
+_UNSPACED = re.compile(
+    rf"(?<={_EAST_ASIAN})(?={_LETTER})|(?<=(?<![A-Za-z0-9_'])[A-Z])(?={_EAST_ASIAN})"
+)
 _SPACES = re.compile(r"[^\S\n]+")
 _QUOTES = str.maketrans(
     {"\u2019": "'", "\u2018": "'", "\u201c": '"', "\u201d": '"', "\u200b": None}
@@ -39,7 +45,7 @@ def clean(text: str) -> str:
     text = _tagged(text)
     text = _TEX_FONT.sub(r"\1", text)
     text = _unboxed(text)
-    text = _MARKDOWN.sub("", _HTML.sub(" ", text))
+    text = _UNSPACED.sub(" ", _MARKDOWN.sub("", _HTML.sub(" ", text)))
     return _SPACES.sub(" ", _BULLET.sub("", text)).strip()
 
 

@@ -67,6 +67,12 @@ EXAMPLES = (
     ("(B) no, the bus is not parallel to it", YES_NO, "B"),
     ("No. Yes.", YES_NO, None),
     ("\u306f\u3044", YES_NO, "A"),
+    # "the answer is B" in Chinese, Japanese, Korean; "it is not A", "A is closer than B"
+    ("\u7b54\u6848\u662fB", FOUR, "B"),
+    ("\u7b54\u3048\u306fB\u3067\u3059", FOUR, "B"),
+    ("\uc815\ub2f5\uc740 B\uc785\ub2c8\ub2e4", FOUR, "B"),
+    ("\u7b54\u6848\u4e0d\u662fA", FOUR, None),
+    ("A\u6bd4B\u66f4\u8fd1", FOUR, None),
     ("", FOUR, None),
 )
 """Text, options, answer."""
@@ -124,6 +130,8 @@ class Reading:
         """
         if whole := self.options.read(wording.CONTRAST.sub("", self.plain)):
             return whole.letter
+        if wording.FOREIGN_DENIAL.search(self.plain):
+            raise Undecided("a denial in a language whose sentences are not read")
         if brief := self.brief():
             return brief
         if cut := self.options.cut_off(self.plain):

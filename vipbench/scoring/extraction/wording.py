@@ -145,6 +145,15 @@ ANNOUNCEMENT = re.compile(
     r"\b(?:is|are|be|would be|answer|choice|select|choose|pick|say)\W{0,3}:?$", re.IGNORECASE
 )
 """The end of a line that the next line completes."""
+
+FOREIGN_DENIAL = re.compile(
+    "\u4e0d|\u6ca1|\u6c92|\u975e|\u9664|\u9519|\u932f|\u8bef|\u8aa4|"  # not, except, wrong
+    "\u5982\u679c|\u8981\u662f|\u5047\u5982|\u8fd8\u662f|\u9084\u662f|\u6216|"  # if, or
+    "\u306a\u3044|\u307e\u305b\u3093|\u306a\u304f|\u9055|\u3082\u3057|"  # not, wrong, if
+    "\uc544\ub2c8|\uc54a|\ud2c0|\ubabb|\uc5c6|\ub9cc\uc57d|\ub610\ub294"  # not, wrong, if, or
+)
+"""What denies, supposes or offers in Chinese, Japanese or Korean: to what is not known."""
+
 DENIAL = re.compile(
     r"\b(?:not (?:be )?(?:correct|right|match|the|a|an|answer)|incorrect|wrong|exclude|eliminate"
     r"|reject|rule out|neither|none|unlikely|least|can't|cannot)",
