@@ -20,7 +20,7 @@ from vipbench.schema import (
 )
 
 if TYPE_CHECKING:
-    from pydantic_core import CoreSchema
+    from pydantic_core import CoreConfig, CoreSchema
 
 Extracted = Literal["read", "none", "unread"]
 """It named an answer, said that there is none, or gave a reply that is neither."""
@@ -98,7 +98,8 @@ def _plain_serializer() -> SchemaSerializer:
     Leaving some out by a function of Python's takes four times as long as writing the line.
     """
     schema = {k: v for k, v in ScoreLine.__pydantic_core_schema__.items() if k != "serialization"}
-    return SchemaSerializer(cast("CoreSchema", schema), ScoreLine.model_config)
+    config = cast("CoreConfig", ScoreLine.model_config)
+    return SchemaSerializer(cast("CoreSchema", schema), config)
 
 
 _SCORES = _plain_serializer()
