@@ -304,7 +304,7 @@ def scored(folder: Path, n: int, model: str = "base", step: int | None = None) -
     """Make a run with its scores, unless it is there."""
     made = make_run(folder, n, model, step)
     if "summary.json" not in manifests.read(made).files:
-        score(made)
+        score(made, may_fork=True)
     return made
 
 

@@ -14,7 +14,7 @@ import vipbench
 PACKAGE = Path(vipbench.__file__).parent
 LAYERS = (
     ("_version", "errors", "schema", "console", "option"),
-    ("stats", "environment", "files", "reading", "spool", "validation"),
+    ("stats", "environment", "files", "forked", "reading", "spool", "validation"),
     ("digests",),
     ("images", "geometry", "runfolder", "endpoints"),
     ("prompts",),

@@ -1,11 +1,13 @@
 """The report as a whole: what it writes, says, and refuses."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.html.made import Item, Page, write_run
+from vipbench import forked
 from vipbench.console import Console
 from vipbench.demo.embedded import sources
 from vipbench.demo.generate import make
@@ -23,6 +25,28 @@ def test_the_same_runs_give_the_same_bytes(tmp_path: Path, run: Path) -> None:
         found.append({path.relative_to(tmp_path / name): path.read_bytes() for path in files})
     assert found[0] == found[1]
     assert {path.suffix for path in found[0]} == {".html", ".webp", ".png", ".svg"}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux forks safely")
+@pytest.mark.parametrize("dies", [False, True])
+def test_a_copy_of_the_process_may_sum_up_the_styles(
+    tmp_path: Path, run: Path, monkeypatch: pytest.MonkeyPatch, dies: bool
+) -> None:
+    taken: list[object] = []
+
+    class Taken(forked.Forked[Any]):
+        def take(self) -> Any:
+            if dies:
+                raise forked.Died
+            taken.append(super().take())
+            return taken[-1]
+
+    expected = write_report([run], tmp_path / "one", plots=False).read_bytes()
+    for name, value in (("FORKED_FROM", 1), ("can_fork", lambda: True), ("Forked", Taken)):
+        monkeypatch.setattr(f"vipbench.html.report.{name}", value)
+    page = write_report([run], tmp_path / "two", plots=False, may_fork=True)
+    assert page.read_bytes() == expected
+    assert len(taken) == (not dies)
 
 
 def test_no_path_of_this_machine_is_in_it(tmp_path: Path, run: Path) -> None:

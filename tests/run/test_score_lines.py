@@ -10,9 +10,10 @@ import pytest
 
 from tests.run.asking import SCORED
 from tests.runs import make_task, settings
+from vipbench import forked
 from vipbench.console import Console
 from vipbench.errors import RunError
-from vipbench.run import forked, score_lines
+from vipbench.run import score_lines
 from vipbench.run.loop import run
 from vipbench.run.score import score, score_answers
 from vipbench.runfolder import manifest as manifests
@@ -63,6 +64,29 @@ def test_two_processes_write_what_one_does(
     assert copies
     assert content(finished) == expected
     assert said[1] == 2 * said[0]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux forks safely")
+@pytest.mark.parametrize("dies", [False, True])
+def test_answers_that_a_copy_has_located_are_those_that_one_process_finds(
+    finished: Path, monkeypatch: pytest.MonkeyPatch, dies: bool
+) -> None:
+    taken: list[object] = []
+
+    class Taken(forked.Forked[Any]):
+        def take(self) -> Any:
+            if dies:
+                raise forked.Died
+            taken.append(super().take())
+            return taken[-1]
+
+    score(finished)
+    expected = content(finished)
+    for name, value in (("FORKED_FROM", 1), ("can_fork", lambda: True), ("Forked", Taken)):
+        monkeypatch.setattr(f"vipbench.run.score.{name}", value)
+    score(finished, may_fork=True)
+    assert len(taken) == (not dies)
+    assert content(finished) == expected
 
 
 @pytest.mark.parametrize("name", [REQUESTS, RESPONSES])

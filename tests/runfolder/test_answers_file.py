@@ -68,3 +68,39 @@ def test_a_broken_line_is_named(tmp_path: Path) -> None:
 def test_a_full_disk_loses_nothing_and_is_said() -> None:
     with pytest.raises(RunError, match=r"No space left on device.*answered is lost.*resume"):
         answers_file.append_responses(Path("/dev/full"), [answer("a", 0)])
+
+
+def test_answers_are_found_by_another_process_as_here(tmp_path: Path) -> None:
+    path, asked = responses(tmp_path), trials(tmp_path)
+    located = answers_file.locate(path)
+    here = answers_file.Answered(asked, path, are_read=True)
+    there = answers_file.Answered(asked, path, are_read=True, located=located)
+    assert list(there) == list(here)
+    assert (there.n_missing, there.has_option_logprobs) == (0, False)
+    path.write_bytes(b"")
+    assert answers_file.Answered(asked, path, located=answers_file.locate(path)).n_missing == 4
+    chosen = answer("a", 0).model_copy(update={"option_logprobs": (-0.5, -1.0)})
+    answers_file.append_responses(path, [chosen])
+    located = answers_file.locate(path)
+    assert answers_file.Answered(asked, path, located=located).has_option_logprobs
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        answer("a", 0),
+        answer("z", 0),
+        answer("a", 0).model_copy(update={"key": "another"}),
+    ],
+    ids=["twice", "no such sample", "another question"],
+)
+def test_what_another_process_cannot_place_is_named_as_here(
+    tmp_path: Path, line: ResponseLine
+) -> None:
+    path, asked = responses(tmp_path), trials(tmp_path)
+    answers_file.append_responses(path, [line])
+    with pytest.raises(RunError) as here:
+        answers_file.Answered(asked, path, are_read=True)
+    with pytest.raises(RunError, match=r"responses.jsonl:5: ") as there:
+        answers_file.Answered(asked, path, are_read=True, located=answers_file.locate(path))
+    assert str(there.value) == str(here.value)

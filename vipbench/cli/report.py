@@ -66,6 +66,7 @@ def report(
         max_inline=max_inline,
         max_answers=max_answers,
         plots=plots,
+        may_fork=True,
         console=CONSOLE,
     )
     put(page)

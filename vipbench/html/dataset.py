@@ -3,8 +3,9 @@
 import hashlib
 import json
 from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
+from functools import cache
 from typing import NamedTuple, TypeVar
 
 from vipbench import files
@@ -51,6 +52,9 @@ class Texts:
 
     def index(self, text: str, *, lines: bool = False) -> int:
         """Return the index of a text, which is shown as by `reveal_hidden`."""
+        known = self._indices.get(text)
+        if known is not None and (lines or text.isprintable()):  # it is shown as it is
+            return known
         return self._indices.setdefault(reveal_hidden(text, lines=lines), len(self._indices))
 
     def line_indices(self, text: str) -> list[int]:
@@ -325,6 +329,7 @@ def _chosen(n: int, most: int) -> Callable[[str], bool] | None:
         return None
     limit = 2**64 * most // n
 
+    @cache  # each sample is looked at under each style, in each file of each run
     def is_chosen(id_: str) -> bool:
         digest = hashlib.sha256(id_.encode("utf-8", "surrogatepass")).digest()
         return int.from_bytes(digest[:8]) < limit
@@ -340,13 +345,18 @@ def _own(
     RunError where it names a task that the manifest lacks.
     """
     path = run.folder / name
-    for raw in files.raw_lines(path):
-        if wanted is not None and not is_wanted(raw.content, wanted):
-            continue
-        line = files.parse_line(kind, raw, path)
+    if wanted is None:
+        numbered: Iterable[tuple[int, LineT]] = enumerate(files.read_lines(path, kind), 1)
+    else:
+        numbered = (
+            (raw.number, files.parse_line(kind, raw, path))
+            for raw in files.raw_lines(path)
+            if is_wanted(raw.content, wanted)
+        )
+    for number, line in numbered:
         if line.task not in run.manifest.tasks:
             raise RunError(
-                f"{path}:{raw.number}: task {line.task!r} is not in {MANIFEST} · expected one of "
+                f"{path}:{number}: task {line.task!r} is not in {MANIFEST} · expected one of "
                 f"{', '.join(run.manifest.tasks)} · use `vipbench score` to redo the scores"
             )
         yield line

@@ -1,18 +1,20 @@
 """Write the report of some runs: a page that opens without a network, with plots beside it."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from vipbench import files
-from vipbench.analysis.sweep.overview import sweep
+from vipbench.analysis.sweep.overview import Sweep, sweep
 from vipbench.console import QUIET, Console
 from vipbench.errors import RunError
+from vipbench.forked import FORKED_FROM, Died, Forked, can_fork
 from vipbench.html.dataset import MOST_ANSWERS, collect
 from vipbench.html.histories import curves
 from vipbench.html.page import Content, render
 from vipbench.html.pictures import Drawn, add_pictures
 from vipbench.html.plots import MOST_PLOTTED, write_plots
-from vipbench.html.runs import read_runs, task_labels
+from vipbench.html.runs import Run, read_runs, task_labels
 from vipbench.html.tables import leaderboards, slugs, task_part, troubles, with_holm
 
 MAX_INLINE = 500
@@ -28,6 +30,7 @@ def write_report(
     max_inline: int = MAX_INLINE,
     plots: bool | None = None,
     max_answers: int = MOST_ANSWERS,
+    may_fork: bool = False,
     console: Console = QUIET,
 ) -> Path:
     """Write `report.html`, with plots and large sets of pictures in `report_files/` beside it.
@@ -41,6 +44,8 @@ def write_report(
         max_inline: samples up to which pictures lie inside the page.
         max_answers: of all runs, up to which the page holds every sample.
         plots: write the plots as files too; None: those of up to `MOST_PLOTTED` runs.
+        may_fork: nothing but this one thread runs in this process, so that a copy of it may sum up
+            the styles while this one reads the samples.
         console: says which pictures are missing, and shows a bar.
 
     Returns:
@@ -52,6 +57,57 @@ def write_report(
     if not folders:
         raise RunError("report: no run is given · expected folders of finished runs")
     runs = read_runs(folders)
+    with _sweeping(folders, runs, may_fork=may_fork) as swept:
+        return _write(
+            runs,
+            out,
+            swept,
+            embed_images=embed_images,
+            max_inline=max_inline,
+            plots=plots,
+            max_answers=max_answers,
+            console=console,
+        )
+
+
+@contextlib.contextmanager
+def _sweeping(
+    folders: Sequence[Path], runs: Sequence[Run], *, may_fork: bool
+) -> Iterator[Callable[[], Sweep]]:
+    """Give what returns all that the runs show of styles, which a copy of this process may do."""
+    known = {run.folder: run.rows for run in runs}
+
+    def swept() -> Iterator[Sweep]:
+        yield sweep(folders, with_orders=False, known=known)
+
+    with contextlib.ExitStack() as stack:
+        copy = None
+        n_answers = sum(run.manifest.n_requests for run in runs)
+        if may_fork and n_answers >= FORKED_FROM and can_fork():
+            with contextlib.suppress(OSError):  # there is no room for a second process
+                copy = stack.enter_context(Forked(swept()))
+
+        def take() -> Sweep:
+            if copy is not None:
+                with contextlib.suppress(Died):
+                    return copy.take()
+            return next(swept())
+
+        yield take
+
+
+def _write(
+    runs: list[Run],
+    out: Path,
+    swept: Callable[[], Sweep],
+    *,
+    embed_images: bool,
+    max_inline: int,
+    plots: bool | None,
+    max_answers: int,
+    console: Console,
+) -> Path:
+    """Write the report of runs that are read."""
     dataset, scores, to_draw = collect(runs, max_answers)
     drawn = add_pictures(
         dataset,
@@ -81,7 +137,7 @@ def write_report(
         parts=parts,
         drawn=drawn,
         plots=files_of_plots | trainings.plots,
-        sweep=sweep(folders, with_orders=False, known={run.folder: run.rows for run in runs}),
+        sweep=swept(),
         curves=trainings.shown,
         notes=tuple(notes),
     )

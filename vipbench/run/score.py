@@ -1,6 +1,7 @@
 """Scores, then rows, from requests and responses alone."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, get_args
 
@@ -10,6 +11,7 @@ from vipbench.errors import RunError, TooManyErrors, VipbenchError, nearest
 from vipbench.extractor.extracting import NothingRead
 from vipbench.extractor.runs import check_extractor, read_unread, write_reports
 from vipbench.extractor.settings import ExtractorSettings
+from vipbench.forked import FORKED_FROM, Died, Forked, can_fork
 from vipbench.judge.grading import NothingGraded
 from vipbench.judge.report import write_report
 from vipbench.judge.runs import check_judge, judge_run
@@ -214,7 +216,7 @@ def score_answers(
             f"{folder}: is shard {manifest.shard} of a run, and has no scores · put all shards "
             "together with `vipbench merge`"
         )
-    answered = _answered(folder, manifest)
+    answered = _answered(folder, manifest, may_fork=may_fork)
     extra = _known_metrics(folder, manifest, console)
     if not answered.has_option_logprobs and scorers.OPTION_ARGMAX in extra:
         said = f"metric {scorers.OPTION_ARGMAX}: {scorers.NO_LOGPROBS}; it is left out"
@@ -266,19 +268,29 @@ def _known_metrics(folder: Path, manifest: Manifest, console: Console) -> set[Ex
     return {metric for metric in manifest.metrics if metric != "lenient"}
 
 
-def _answered(folder: Path, manifest: Manifest) -> answers_file.Answered:
+def _answered(folder: Path, manifest: Manifest, *, may_fork: bool = False) -> answers_file.Answered:
     """Return the trials of a run with their answers; RunError where one has none."""
-    trials = trials_file.open_names(folder / REQUESTS)
-    if len(trials) != manifest.n_requests or not manifest.tasks.keys() >= {
-        entry.name.task for entry in trials.entries
-    }:
-        raise RunError(
-            f"{folder / REQUESTS}: does not hold the {manifest.n_requests:,} requests that "
-            f"{MANIFEST} tells of · remove it, then give the command of the run again"
-        )
+    with contextlib.ExitStack() as stack:
+        copy = None
+        if may_fork and manifest.n_requests >= FORKED_FROM and can_fork():
+            with contextlib.suppress(OSError):  # there is no room for a second process
+                copy = stack.enter_context(Forked(_located(folder / RESPONSES)))
+        trials = trials_file.open_names(folder / REQUESTS)
+        if len(trials) != manifest.n_requests or not manifest.tasks.keys() >= {
+            entry.name.task for entry in trials.entries
+        }:
+            raise RunError(
+                f"{folder / REQUESTS}: does not hold the {manifest.n_requests:,} requests that "
+                f"{MANIFEST} tells of · remove it, then give the command of the run again"
+            )
+        located = None
+        if copy is not None:
+            # Whatever is wrong is found again where there is one process, and named there.
+            with contextlib.suppress(Died, RunError):
+                located = copy.take()
     is_stopped = manifest.state is not None
     answered = answers_file.Answered(
-        trials, folder / RESPONSES, are_read=True, is_stopped=is_stopped
+        trials, folder / RESPONSES, are_read=True, is_stopped=is_stopped, located=located
     )
     if answered.n_missing and not is_stopped:
         raise RunError(
@@ -286,3 +298,8 @@ def _answered(folder: Path, manifest: Manifest) -> answers_file.Answered:
             "give the command of the run again to resume it"
         )
     return answered
+
+
+def _located(path: Path) -> Iterator[answers_file.Located]:
+    """Locate the answers of a run when the first item is asked for: in the copy of this process."""
+    yield answers_file.locate(path)

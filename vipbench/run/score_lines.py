@@ -5,11 +5,11 @@ from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 
 from vipbench.extractor.runs import Read
+from vipbench.forked import FORKED_FROM, Died, Forked, can_fork
 from vipbench.judge.runs import Judged
 from vipbench.report.options import OptionNote
-from vipbench.run.forked import Died, Forked, can_fork
 from vipbench.runfolder.answers_file import Answered
-from vipbench.runfolder.lines import ScoreLine
+from vipbench.runfolder.lines import ScoreLine, encoded
 from vipbench.runfolder.manifest import Manifest
 from vipbench.schema import ExtraMetric
 from vipbench.scoring import scorers
@@ -17,8 +17,6 @@ from vipbench.scoring.summary import Summary
 
 STRETCH = 4_000
 """Requests that are scored at a time, where two processes take turns."""
-FORKED_FROM = 50_000
-"""Requests from which on a second process is worth its start."""
 
 
 class Scored(NamedTuple):
@@ -91,11 +89,6 @@ class Scoring(NamedTuple):
             summary.add(line)
             made.append(encoded(line))
         return Scored(b"".join(made), summary, options)
-
-
-def encoded(line: ScoreLine) -> bytes:
-    """Return a line as it is written."""
-    return f"{line.model_dump_json()}\n".encode()
 
 
 def with_joints(manifest: Manifest, lines: Iterable[ScoreLine]) -> Iterator[ScoreLine]:

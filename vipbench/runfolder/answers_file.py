@@ -224,11 +224,49 @@ def _glance(raw: RawLine, path: Path) -> _Found:
     return _Found(name, plain["key"], logprobs is not None)
 
 
+class Located(NamedTuple):
+    """Where the answers of a run lie, as this process and its copies tell them apart."""
+
+    numbers: "array[int]"
+    """What stands for the request that each line answers; see `_number`."""
+    offsets: "array[int]"
+    """Byte at which each line begins."""
+    has_option_logprobs: bool
+    """Whether some answer has them."""
+
+
+def locate(path: Path) -> Located:
+    """Look at what each line of `responses.jsonl` answers, in a process that knows no request yet.
+
+    Raises:
+        RunError: A line is broken.
+    """
+    numbers, offsets = array("q"), array("q")
+    has_option_logprobs = False
+    for raw in raw_lines(path, RUN_ADVICE):
+        found = _glance(raw, path)
+        numbers.append(_number(found.name, found.key))
+        offsets.append(raw.offset)
+        has_option_logprobs |= found.has_option_logprobs
+    return Located(numbers, offsets, has_option_logprobs)
+
+
+def _number(name: TrialId, key: str | None) -> int:
+    """Return 64 bits, of this process and its copies only, that stand for a request."""
+    return hash((*name, key))
+
+
 class Answered:
     """The trials of a run with their answers; each loop over them reads both from the disk."""
 
     def __init__(
-        self, trials: Trials, path: Path, *, are_read: bool = False, is_stopped: bool = False
+        self,
+        trials: Trials,
+        path: Path,
+        *,
+        are_read: bool = False,
+        is_stopped: bool = False,
+        located: Located | None = None,
     ) -> None:
         """Find the answers in `responses.jsonl`.
 
@@ -240,6 +278,7 @@ class Answered:
                 probabilities.
             is_stopped: What has no answer was left out on purpose; a loop over the trials passes
                 it over.
+            located: What `locate` has found, if that is known; None: the file is looked through.
 
         Raises:
             RunError: A line is broken, stands twice, or answers no request of this run.
@@ -251,21 +290,41 @@ class Answered:
         """Whether some answer has them."""
         self._path, self._is_stopped = path, is_stopped
         self._offsets = array("q", [_NO_ANSWER]) * len(trials)
-        indices = {entry.name: index for index, entry in enumerate(trials.entries)}
-        keys = [entry.key for entry in trials.entries]
-        for raw in raw_lines(path, RUN_ADVICE) if path.exists() else ():
-            found = _glance(raw, path) if are_read else _found(_parse(raw, path))
+        if located is None or not self._place(located):
+            self._find(are_read=are_read)
+        self.n_missing = sum(
+            entry.key is not None and offset == _NO_ANSWER
+            for entry, offset in zip(trials.entries, self._offsets, strict=True)
+        )
+
+    def _find(self, *, are_read: bool) -> None:
+        """Look through the file for the answer to each trial."""
+        entries = self.trials.entries
+        self._offsets = array("q", [_NO_ANSWER]) * len(entries)
+        indices = {entry.name: index for index, entry in enumerate(entries)}
+        for raw in raw_lines(self._path, RUN_ADVICE) if self._path.exists() else ():
+            found = _glance(raw, self._path) if are_read else _found(_parse(raw, self._path))
             index = indices.get(found.name)
-            if index is None or found.key != keys[index]:
-                raise _foreign(path, raw.number, _parse(raw, path))
+            if index is None or found.key != entries[index].key:
+                raise _foreign(self._path, raw.number, _parse(raw, self._path))
             if self._offsets[index] != _NO_ANSWER:
-                raise _twice(path, raw)
+                raise _twice(self._path, raw)
             self._offsets[index] = raw.offset
             self.has_option_logprobs |= found.has_option_logprobs
-        self.n_missing = sum(
-            key is not None and offset == _NO_ANSWER
-            for key, offset in zip(keys, self._offsets, strict=True)
-        )
+
+    def _place(self, located: Located) -> bool:
+        """Take what was found; False where anything is not as it should be, which `_find` names."""
+        entries = self.trials.entries
+        indices = {_number(entry.name, entry.key): index for index, entry in enumerate(entries)}
+        if len(indices) < len(entries):
+            return False
+        for number, offset in zip(located.numbers, located.offsets, strict=True):
+            index = indices.get(number)
+            if index is None or self._offsets[index] != _NO_ANSWER:
+                return False
+            self._offsets[index] = offset
+        self.has_option_logprobs = located.has_option_logprobs
+        return True
 
     def __iter__(self) -> Iterator[tuple[Trial, ResponseLine | None]]:
         """Yield them in request order; a trial that cannot be asked has no answer."""

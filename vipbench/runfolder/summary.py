@@ -12,10 +12,10 @@ from vipbench import files
 from vipbench.errors import RunError, first_mistake
 from vipbench.runfolder import bound
 from vipbench.runfolder.folder import MANIFEST, RUN_ADVICE, SCORES, SUMMARY, check_run
-from vipbench.runfolder.lines import ScoreLine
+from vipbench.runfolder.lines import ScoreLine, Valued, read_values
 from vipbench.runfolder.manifest import Manifest
 from vipbench.runfolder.opened import open_run
-from vipbench.schema import Fit, Record, SparseRecord
+from vipbench.schema import Fit, Record, SparseRecord, Tags
 
 ALL = "all"
 HEADLINE_METRIC = "text_match"
@@ -263,7 +263,7 @@ def _check_rows(rows: Sequence[Row], manifest: Manifest, folder: Path) -> None:
     sums: dict[_Name, _Sums] = defaultdict(_Sums)
     for line in files.read_lines(folder / SCORES, ScoreLine):
         axes = manifest.tasks[line.task].breakdown if line.task in manifest.tasks else ()
-        for group in _groups(line, axes):
+        for group in _groups(line.tags, axes):
             sums[line.task, line.style, line.metric, group].add(line)
     missing = sums.keys() - {_name(row) for row in rows}
     wrong = [row for row in rows if _name(row) not in sums or not sums[_name(row)].is_of(row)]
@@ -280,7 +280,7 @@ def _count_even_clusters(rows: Sequence[Row], scores: Path) -> list[Row]:
     sizes: dict[_Name, Counter[str]] = {_name(row): Counter() for row in rows if _is_uneven(row)}
     if sizes and scores.exists():
         try:
-            _count_clusters(files.read_lines(scores, ScoreLine), sizes)
+            _count_clusters(read_values(scores), sizes)
         except RunError:  # readers of scores say so; here the number stays unknown
             sizes.clear()
     counted = []
@@ -295,35 +295,37 @@ def _count_even_clusters(rows: Sequence[Row], scores: Path) -> list[Row]:
 
 
 def _count_clusters(
-    lines: Iterable[ScoreLine], sizes: Mapping[_Name, MutableMapping[str, int]]
+    lines: Iterable[Valued], sizes: Mapping[_Name, MutableMapping[str, int]]
 ) -> None:
     """Add the scored lines of each row to its images; lines whose tags are equal are in one."""
     rows: dict[tuple[object, ...], list[MutableMapping[str, int]]] = {}
     for line in lines:
-        if line.value is None:
+        if line["value"] is None:
             continue
-        kind = (line.task, line.style, line.metric, *line.tags.items())
+        tags = line["tags"]
+        kind = (line["task"], line["style"], line["metric"], *tags.items())
         counts = rows.get(kind)
         if counts is None:
             names = (
-                (line.task, line.style, line.metric, group) for group in _groups(line, line.tags)
+                (line["task"], line["style"], line["metric"], group)
+                for group in _groups(tags, tags)
             )
             counts = rows[kind] = [sizes[name] for name in names if name in sizes]
             if len(rows) > MOST_KINDS:  # tags of which each line has its own
                 rows.clear()
         for count in counts:
-            count[line.group] += 1
+            count[line["group"]] += 1
 
 
 def _name(row: Row) -> _Name:
     return row.task, row.style, row.metric, row.group
 
 
-def _groups(line: ScoreLine, axes: Iterable[str]) -> Iterator[str]:
-    """Yield the names of the groups that a line is in, by some axes."""
+def _groups(tags: Tags, axes: Iterable[str]) -> Iterator[str]:
+    """Yield the names of the groups that a line with some tags is in, by some axes."""
     yield ALL
     for axis in axes:
-        for value in line.tags.get(axis, ()):
+        for value in tags.get(axis, ()):
             yield Group(axis, value).name
 
 

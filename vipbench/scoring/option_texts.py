@@ -1,7 +1,9 @@
 """The texts of a choice's options, as they stand in the text that the model was sent."""
 
 import re
+from collections.abc import Iterator
 from functools import lru_cache
+from typing import NamedTuple
 
 from vipbench.schema import Request
 
@@ -21,23 +23,44 @@ def option_texts(request: Request) -> dict[str, str]:
 
 def _last_list(letters: tuple[str, ...], text: str) -> list[str] | None:
     """Return what stands behind each letter in the last lines that begin with all of them."""
-    starts = list(_label(letters[0]).finditer(text))
-    for start in reversed(starts):
+    labels = list(_labels(letters, text))
+    for place in range(len(labels) - 1, -1, -1):
+        if labels[place].letter != letters[0]:
+            continue
         texts: list[str] = []
-        end = start.end()
+        end = labels[place].end
+        rest = iter(labels[place + 1 :])
         for letter in letters[1:]:
-            label = _label(letter).search(text, end)
+            label = next((each for each in rest if each.letter == letter), None)
             if label is None:
                 break
-            texts.append(text[end : label.start()].strip())
-            end = label.end()
+            texts.append(text[end : label.start].strip())
+            end = label.end
         else:
             return [*texts, text[end:].split("\n", 1)[0].strip()]
     return None
 
 
+class _Label(NamedTuple):
+    """A letter that a line begins with."""
+
+    letter: str
+    start: int
+    end: int
+
+
+def _labels(letters: tuple[str, ...], text: str) -> Iterator[_Label]:
+    """Yield the labels of a text in order."""
+    pattern = _label(letters)
+    place = 0
+    for line in text.split("\n"):
+        if match := pattern.match(line):
+            yield _Label(match[1] or match[2], place, place + match.end())
+        place += len(line) + 1
+
+
 @lru_cache
-def _label(letter: str) -> re.Pattern[str]:
-    """Return the pattern of `A. `, `A) ` or `(A) ` where a line begins."""
-    escaped = re.escape(letter)
-    return re.compile(rf"^[ \t]*(?:{escaped}[.):]|\({escaped}\))[ \t]+", re.MULTILINE)
+def _label(letters: tuple[str, ...]) -> re.Pattern[str]:
+    """Return the pattern of `A. `, `A) ` or `(A) ` for some letters."""
+    either = "|".join(map(re.escape, letters))
+    return re.compile(rf"[ \t]*(?:({either})[.):]|\(({either})\))[ \t]+")

@@ -15,7 +15,8 @@ import numpy.typing as npt
 from vipbench.prompts.variants import rank
 from vipbench.runfolder.lines import ScoreLine
 from vipbench.runfolder.manifest import Manifest
-from vipbench.runfolder.summary import ALL, WHOLE, Group, Row, SeedRow
+from vipbench.runfolder.summary import ALL, MOST_KINDS, WHOLE, Group, Row, SeedRow
+from vipbench.schema import Tags
 from vipbench.stats.intervals import clustered_mean, kish
 
 
@@ -43,10 +44,8 @@ class Summary:
         if part is None:
             part = self._parts[name] = _Part()
         index = part.add(line, self._images.setdefault(line.group, len(self._images)))
-        part.groups[WHOLE].append(index)
-        for axis in self._manifest.tasks[line.task].breakdown:
-            for value in line.tags.get(axis, ()):
-                part.groups[Group(axis, value)].append(index)
+        for group in part.groups_of(line.tags, self._manifest.tasks[line.task].breakdown):
+            group.append(index)
 
     def extend(self, later: Self) -> None:
         """Take the lines that another one has taken, behind one's own.
@@ -79,6 +78,23 @@ class _Part:
         self.flags = array("H")
         self.groups: dict[Group, array[int]] = defaultdict(partial(array, "l"))
         """Indices of the lines in each group."""
+        self._by_tags: dict[tuple[tuple[str, tuple[str, ...]], ...], list[array[int]]] = {}
+
+    def __getstate__(self) -> dict[str, object]:
+        """Leave out, on the way to another process, what is only remembered."""
+        return vars(self) | {"_by_tags": {}}
+
+    def groups_of(self, tags: Tags, axes: Sequence[str]) -> "list[array[int]]":
+        """Return the groups of a line with some tags; lines whose tags are equal are in one."""
+        kind = tuple(tags.items())
+        found = self._by_tags.get(kind)
+        if found is None:
+            names = [Group(axis, value) for axis in axes for value in tags.get(axis, ())]
+            found = [self.groups[name] for name in (WHOLE, *names)]
+            if len(self._by_tags) >= MOST_KINDS:  # tags of which each line has its own
+                self._by_tags.clear()
+            self._by_tags[kind] = found
+        return found
 
     def add(self, line: ScoreLine, image: int) -> int:
         """Take a line and return its index."""

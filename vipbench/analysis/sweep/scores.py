@@ -9,12 +9,12 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from vipbench import files
+from vipbench.environment import without_collection
 from vipbench.report.names import Called, called, display_names, run_labels, short_weights
 from vipbench.runfolder import manifest as manifests
 from vipbench.runfolder.folder import SCORES
 from vipbench.runfolder.judge_file import JUDGE_METRICS, GradedBy, read_graded_by
-from vipbench.runfolder.lines import ScoreLine, Sharing
+from vipbench.runfolder.lines import read_values
 from vipbench.runfolder.manifest import Manifest
 from vipbench.runfolder.summary import Row, read_summary
 from vipbench.schema import PromptStyle, StyleKind
@@ -24,6 +24,15 @@ MARKED: tuple[StyleKind, ...] = ("marks", "given")
 
 Floats = npt.NDArray[np.float64]
 NOTHING_KNOWN: Mapping[Path, Sequence[Row]] = MappingProxyType({})
+
+
+class Valued(NamedTuple):
+    """What is kept in memory of a score."""
+
+    value: float | None
+    """0-1; None where there is none."""
+    group: str
+    """The cluster: the image."""
 
 
 class Scores(NamedTuple):
@@ -47,7 +56,7 @@ class Scores(NamedTuple):
     headline: str | None
     """What styles are compared with: the headline style of the run, or its first style with marks
     where that is a control; None where all are controls."""
-    lines: Mapping[str, Mapping[str, ScoreLine]]
+    lines: Mapping[str, Mapping[str, Valued]]
     """Style -> sample id -> score."""
 
     def marked(self) -> list[str]:
@@ -116,11 +125,14 @@ def read_scores(folder: Path, rows: Sequence[Row] | None = None) -> Iterator[Sco
     run_called = called(folder, manifest)
     rows = read_summary(folder) if rows is None else rows
     metrics = {row.task: row.metric for row in reversed(rows)}
-    lines: dict[str, dict[str, dict[str, ScoreLine]]] = defaultdict(lambda: defaultdict(dict))
-    sharing = Sharing()
-    for line in files.read_lines(folder / SCORES, ScoreLine):
-        if line.metric == metrics.get(line.task):
-            lines[line.task][line.style][line.id] = sharing.kept(line)
+    lines: dict[str, dict[str, dict[str, Valued]]] = defaultdict(lambda: defaultdict(dict))
+    texts: dict[str, str] = {}  # each is kept once
+    with without_collection():
+        for line in read_values(folder / SCORES):
+            if line["metric"] == metrics.get(line["task"]):
+                id_ = texts.setdefault(line["id"], line["id"])
+                group = texts.setdefault(line["group"], line["group"])
+                lines[line["task"]][line["style"]][id_] = Valued(line["value"], group)
     for task, by_style in lines.items():
         run = manifest.tasks[task]
         styles = manifest.identity.styles[run.parts[0] if run.parts else task]

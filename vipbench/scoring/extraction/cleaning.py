@@ -2,12 +2,15 @@
 
 import re
 import unicodedata
+from functools import lru_cache
 
 from vipbench.scoring.extraction.reasoning import spoken
 
 LONGEST = 20_000
 """Characters that are read. Of a longer text its start and its end, where an answer stands."""
 _START = 4_000
+REMEMBERED = 256
+"""Texts: one is read by several metrics, and short answers repeat."""
 
 _SPECIAL_TOKEN = re.compile(
     r"<\|[^|<>\n]{0,60}\|>|</?s>|\[/?INST\]"
@@ -32,6 +35,7 @@ _QUOTES = str.maketrans(
 )
 
 
+@lru_cache(maxsize=REMEMBERED)
 def clean(text: str) -> str:
     r"""Return what a text says to its reader, in plain signs; empty where it only reasons.
 

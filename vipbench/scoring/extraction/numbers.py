@@ -60,6 +60,8 @@ def numbers(text: str) -> list[Number]:
 
 def value(text: str) -> float | None:
     """Return the number that a whole text is; None where it is anything else."""
+    if not _TOKEN.match(text):
+        return None  # without a look at all of it
     found = numbers(text)
     is_all = len(found) == 1 and (found[0].start, found[0].end) == (0, len(text))
     return found[0].value if is_all else None

@@ -3,7 +3,7 @@
 import functools
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -95,6 +95,11 @@ class Options:
     def _patterns(self) -> dict[str, re.Pattern[str]]:
         return {}
 
+    @cached_property
+    def _needed(self) -> dict[str, str]:
+        """Letter -> what stands in every passage in which the text of the option does."""
+        return {letter: _needed(text) for letter, text in self.texts.items()}
+
     def pattern(self, letter: str) -> re.Pattern[str] | None:
         """Return where the text of an option occurs; None where it is not known.
 
@@ -121,8 +126,8 @@ class Options:
         plain = plain.lower()
         hits = sorted(
             (match.start(), -match.end(), letter)
-            for letter, text in self.texts.items()
-            if _needed(text) in plain and (pattern := self.pattern(letter))
+            for letter, needed in self._needed.items()
+            if needed in plain and (pattern := self.pattern(letter))
             for match in pattern.finditer(passage)
         )
         found: set[str] = set()
@@ -137,15 +142,10 @@ class Options:
 
     def mentions(self, passage: str) -> Mentions:
         """Return the options that a passage names by letter or text."""
-        found = {
-            letter
-            for pattern in (_PAREN, _AFTER_NOUN, _QUOTED, _AFTER_IS, _JUDGED, _SMALL)
-            for letter in pattern.findall(passage.strip())
-        }
-        found = {letter.upper() for letter in found}
-        found -= self.labels_of_others(passage)
+        by_letter = _lettered(passage)
+        found = by_letter.letters - self.labels_of_others(by_letter.labelled)
         by_text = self.by_text(passage)
-        for pair in map(frozenset, _LISTED.findall(passage)):
+        for pair in by_letter.pairs:
             # "points A and B are about the same": the pair is what the third option is said of.
             said_of = len(by_text) == 1 and not by_text & pair
             if pair <= set(self.letters) and not said_of:
@@ -153,19 +153,18 @@ class Options:
         odd = found.difference(self.letters)
         return Mentions(frozenset(found - odd) | by_text, frozenset(odd))
 
-    def labels_of_others(self, passage: str) -> frozenset[str]:
+    def labels_of_others(self, labelled: Sequence[tuple[str, str, str]]) -> frozenset[str]:
         """Return the letters that label a thing that no option is: "the first image (A)".
 
-        The option (A) is then another one of such things: "the second image".
+        The option (A) is then another one of such things: "the second image". `labelled` are
+        ordinal, noun and letter of each thing with a label.
         """
-        things = {
-            f"the {ordinal} {noun}".casefold() for ordinal, noun, _ in _LABELLED.findall(passage)
-        }
+        things = {f"the {ordinal} {noun}".casefold() for ordinal, noun, _ in labelled}
         if not things or not things.isdisjoint(self.texts.values()):
             return frozenset()
         return frozenset(
             letter
-            for _, noun, letter in _LABELLED.findall(passage)
+            for _, noun, letter in labelled
             if re.fullmatch(rf"the \w+ {re.escape(noun.casefold())}", self.texts.get(letter, ""))
         )
 
@@ -189,10 +188,10 @@ class Options:
     def read(self, passage: str) -> Read | None:
         """Read a passage that is nothing but an option: its letter, its text, or both."""
         core = passage.strip(_EDGES)
-        by_text = self.read_text(TRANSLATIONS.get(core, core))
         match = _ONLY_LETTER.fullmatch(core)
         if match and match[1].upper() in self.letters:
             return Read(match[1].upper())
+        by_text = self.read_text(TRANSLATIONS.get(core, core))
         if by_text is not None:
             return Read(by_text)
         if match := _LETTER_AND_TEXT.fullmatch(core):
@@ -226,10 +225,10 @@ class Options:
 
     def cut_off(self, passage: str) -> str | None:
         """Return the only option whose text begins with a passage of two words or more."""
-        words = normalise(passage).split()
-        if len(words) < 2:
+        plain = normalise(passage)  # single spaces, as the texts of the options
+        if " " not in plain:
             return None
-        found = [k for k, text in self.texts.items() if text.split()[: len(words)] == words]
+        found = [k for k, text in self.texts.items() if f"{text} ".startswith(f"{plain} ")]
         return found[0] if len(found) == 1 else None
 
 
@@ -254,6 +253,31 @@ def _compiled(options: tuple[tuple[str, str], ...]) -> Options:
             return Options(letters, texts, {})
         values[number] = letter
     return Options(letters, texts, values if len(values) == len(options) else {})
+
+
+class _Lettered(NamedTuple):
+    """What a passage names by letters, whatever the options are."""
+
+    letters: frozenset[str]
+    pairs: tuple[frozenset[str], ...]
+    """Letters that explain each other."""
+    labelled: tuple[tuple[str, str, str], ...]
+    """Ordinal, noun and letter of each thing that has a letter for its label."""
+
+
+@functools.lru_cache(maxsize=256)
+def _lettered(passage: str) -> _Lettered:
+    """Look for letters in a passage; remembered, for a sentence is asked several times."""
+    stripped = passage.strip()
+    return _Lettered(
+        frozenset(
+            letter.upper()
+            for pattern in (_PAREN, _AFTER_NOUN, _QUOTED, _AFTER_IS, _JUDGED, _SMALL)
+            for letter in pattern.findall(stripped)
+        ),
+        tuple(map(frozenset, _LISTED.findall(passage))),
+        tuple(_LABELLED.findall(passage)),
+    )
 
 
 def _needed(text: str) -> str:

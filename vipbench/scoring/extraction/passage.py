@@ -4,6 +4,9 @@ import itertools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+
+from vipbench.scoring.extraction.cleaning import REMEMBERED
 
 _LISTED_OPTION = re.compile(r"(?i:option |image |select )?[(\[]?([A-Z])(?:[)\].:]|$| - )")
 _ENDS = ".!?:;)]}\"'\u3002"
@@ -41,6 +44,7 @@ class Passage:
         return self.sentences[place][-1] in _ENDS
 
 
+@lru_cache(maxsize=REMEMBERED)
 def split(text: str) -> Passage:
     """Cut a text into lines and sentences.
 

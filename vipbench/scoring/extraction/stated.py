@@ -7,6 +7,7 @@ these disagree, the text is undecided, and the answer None.
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import NamedTuple
 
 from vipbench.scoring.extraction import short, wording
@@ -76,6 +77,9 @@ EXAMPLES = (
     ("", FOUR, None),
 )
 """Text, options, answer."""
+
+REMEMBERED = 256
+"""Sentences of which is remembered what their words say: each is asked several times."""
 
 _OPENING = re.compile(r"\s*(?:[(\[] ?([A-Za-z]) ?[)\]]|([A-Z]) ?[).:](?=\s|$))\s*(.*)", re.DOTALL)
 
@@ -460,6 +464,7 @@ def is_claimed(claim: str, end: int) -> bool:
     return bool(wording.STRONGEST.search(clause))
 
 
+@lru_cache(maxsize=REMEMBERED)
 def is_idle(sentence: str) -> bool:
     """Say whether a sentence asks or supposes, and so states nothing."""
     return bool(wording.QUESTION.search(sentence)) or supposes(sentence)
@@ -470,6 +475,7 @@ def supposes(sentence: str) -> bool:
     return bool(wording.CONDITION.match(sentence) and not wording.GRANTED.search(sentence))
 
 
+@lru_cache(maxsize=REMEMBERED)
 def is_conditional(sentence: str) -> bool:
     """Say whether a condition stands anywhere in a sentence; "if I had to choose" is none."""
     is_on_condition = wording.IF.search(sentence) or wording.CONDITION.match(sentence)
@@ -483,11 +489,13 @@ def is_withheld(line: str) -> bool:
     return not line.endswith((".", "!", "?")) and (is_conditional(sentence) or bool(is_denied))
 
 
+@lru_cache(maxsize=REMEMBERED)
 def refuses(sentence: str) -> bool:
     """Say whether a sentence says that there is no answer, or none that is sure."""
     return bool(wording.REFUSAL.search(sentence))
 
 
+@lru_cache(maxsize=REMEMBERED)
 def head(sentence: str) -> str:
     """Return a sentence up to the first word that opens a reason or a contrast."""
     return wording.SUBORDINATE.split(sentence)[0]

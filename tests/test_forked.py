@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from vipbench.errors import RunError
-from vipbench.run.forked import Died, Forked
+from vipbench.forked import Died, Forked
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux forks safely")
 

@@ -15,6 +15,8 @@ from typing import Generic, Self, TypeVar
 from vipbench.errors import VipbenchError
 
 T = TypeVar("T")
+FORKED_FROM = 50_000
+"""Answers from which on a second process is worth its start."""
 
 
 class Died(Exception):
