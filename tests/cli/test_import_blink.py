@@ -112,6 +112,8 @@ def test_packed_lines_with_an_extraction(vipbench: Vipbench, tmp_path: Path) -> 
         assert ran.code == 0, ran.err
         assert {line.answer for line in scores(as_format)} == {answer}
         assert "10 answers are to other splits or subtasks" in ran.err
+    ran = vipbench("import", f"{DEPTH}=m.jsonl.gz", *words, "-o", "as_it_looks")
+    assert {line.answer for line in scores("as_it_looks")} == {"A"}
     shutil.copy("m.jsonl.gz", "torn.gz")
     Path("torn.gz").write_bytes(Path("torn.gz").read_bytes()[:-20])
     ran = vipbench("import", f"{DEPTH}=torn.gz", *words, "-o", "torn")

@@ -180,6 +180,13 @@ def test_parts_of_a_split_are_read_in_order(tmp_path: Path) -> None:
 # --- what is refused
 
 
+def test_a_table_without_rows_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"question": ["a"], "answer": ["b"], "image": [b"c"]}).slice(1), path)
+    with pytest.raises(DataError, match=r"a\.parquet: holds no rows · expected one for each"):
+        read_columns([path])
+
+
 def test_a_column_that_is_missing_names_the_nearest(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     pq.write_table(pa.table({"Question": ["a"], "answer": ["b"], "image": [b"c"]}), path)

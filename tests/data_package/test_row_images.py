@@ -149,7 +149,7 @@ def test_the_column_of_images(columns: dict[str, bool], chosen: str) -> None:
     ("columns", "said"),
     [
         ({"picture": True, "image": False}, "f: column 'image' holds no images, but 'picture' do"),
-        ({"a": True, "b": True}, "f: expected exactly one column of images, found a, b"),
+        ({"a": True, "b": True}, "found a, b · rename the one that is meant to image"),
         ({"img": False, "mask": True}, "found none · did you mean 'img'"),
     ],
 )

@@ -77,6 +77,14 @@ def test_a_sheet_shows_pictures_and_text() -> None:
     assert len(below.getcolors() or ()) > 2
 
 
+def test_a_long_title_is_broken_and_stays_in_its_cell() -> None:
+    cells = [Cell(Image.new("RGB", (340, 340), "lime"), title, "") for title in ("m " * 60, "m")]
+    sheet = contact_sheet(cells)
+    below = np.asarray(sheet.crop((0, MARGIN + SIDE, CELL, sheet.height)))
+    assert (below[:, CELL - MARGIN :] == 255).all()
+    assert sheet.height > contact_sheet(cells[1:]).height
+
+
 COLORS = ("lime", "red", "blue", "fuchsia", "gold", "aqua")
 
 

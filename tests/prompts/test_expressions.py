@@ -113,6 +113,7 @@ def test_blind_has_nothing_to_ask_after_a_headline_without_marks(name: str) -> N
         ("rectangel:red", "'rectangel' is unknown · did you mean 'rectangle'?"),
         ("rectangle:rad", "'rad' is unknown · did you mean 'red'?"),
         ("triangle:letter", "'letter' is unknown"),
+        ("tag:REF", "'REF' is unknown · did you mean 'red'? · a tag that says so is tag:text=REF"),
         ("rectangle:Red", "'Red' is unknown · did you mean 'red'?"),
         ("rectangle:#12", "color '#12' is unknown"),
         ("rectangle:red:aplha=3", "rectangle takes no 'aplha' · did you mean 'alpha'?"),

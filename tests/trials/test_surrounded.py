@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from vipbench.errors import DataError
 from vipbench.prompts.colors import COLORS, farthest
@@ -51,3 +52,15 @@ def test_check_and_visibility_read_the_pixels_too(own: Path) -> None:
     checked = check_task(chosen(own, STYLE).tasks[0])
     assert "not_askable" not in {finding.code for finding in checked.findings}
     assert (report.n_unusable, [m.style for m in report.marks][:1]) == (0, [STYLE])
+
+
+def test_a_picture_that_cannot_be_decoded_costs_its_own_questions_alone(own: Path) -> None:
+    """Its header can be read, so that it is opened not before a colour is sought."""
+    Image.new("F", (60, 40)).save(own / "b.jpg", "TIFF")
+    trials, facts = make_trials(chosen(own, f"{STYLE},ellipse:contrast"), list, seed=0)
+    assert [(each.style, each.id, each.request is None) for each in trials] == [
+        (style, id_, id_ == "q3")
+        for style in (STYLE, "ellipse:contrast")
+        for id_ in ("q1", "q2", "q3")
+    ]
+    assert [(each.id, each.code) for each in facts["own"].errors] == [("q3", "bad_image")]

@@ -363,3 +363,8 @@ def test_a_code_counts_once_a_sample_whatever_the_styles() -> None:
         "q0: style official_points: '<obj>': a placeholder of another format"
     )
     assert found.note("t").endswith(" · `vipbench check t` lists more")
+
+
+def test_an_image_that_is_shown_twice_has_no_further_marks() -> None:
+    assert codes("What is <r0>?", "crop+full") == set()
+    assert "mark_not_mentioned" in codes("What is <r0>?", "crop+full", n=2)

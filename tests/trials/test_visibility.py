@@ -106,6 +106,21 @@ def test_each_mark_is_measured_in_its_own_image(photos: Path) -> None:
     assert {row.n_marks for row in report.marks} == {2}
 
 
+def test_an_image_that_is_shown_twice_is_measured_twice(photos: Path) -> None:
+    [crop] = look(photos, "crop", fit="pad").marks
+    [both] = look(photos, "crop+full", fit="pad").marks
+    [whole] = look(photos, fit="pad").marks
+    assert (crop.n_marks, both.n_marks, whole.n_marks) == (4, 8, 4)
+    assert both.px[0] <= whole.px[1] < crop.px[1]
+
+
+def test_of_a_style_that_suits_no_sample_it_is_not_said_that_it_draws_nothing(own: Path) -> None:
+    write(own, pair("both", "a.png", "b.jpg", [[5, 5, 30, 30], [5, 5, 30, 30]]))
+    report = look(own, "crop+full")
+    assert (report.marks, report.without_marks) == ((), ())
+    assert report.n_unusable == report.n_records
+
+
 def test_worker_processes_measure_the_same(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     alone = look(photos, "ellipse:red")
     use_pickling_pool(monkeypatch)

@@ -106,12 +106,14 @@ def _answer_files(arguments: Sequence[str]) -> dict[str, Path]:
 
 
 def _split(argument: str) -> tuple[str, str]:
-    """Split at the first `=`; behind an inline style with keys (`alpha=96`), at the next one."""
-    match = re.match(r"[^=@]+@(?:[^=]*:(?:alpha|width)=[\d.]+)*[^=]*(?==)", argument)
-    if match:
-        return match[0], argument[match.end() + 1 :]
-    task, _, path = argument.partition("=")
-    return task, path
+    """Split at the first `=` that is not that of an inline style's key, such as `radius=5`."""
+    from vipbench.prompts.expressions import style_keys
+
+    name, _, path = argument.partition("=")
+    while "@" in name and re.split("[@:+]", name)[-1].strip() in style_keys():
+        value, _, path = path.partition("=")
+        name = f"{name}={value}"
+    return name, path
 
 
 def _with_joint(names: Iterable[str], include: Sequence[Path]) -> tuple[str, ...]:

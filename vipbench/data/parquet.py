@@ -85,12 +85,15 @@ def read_columns(paths: Sequence[Path]) -> dict[str, bool]:
     """Return the columns of files that belong together: whether the values of each are images.
 
     Raises:
-        DataError: A file is broken, or would fill the memory; their columns differ; or one that
-            every question needs is missing.
+        DataError: A file is broken, or would fill the memory; their columns differ; one that every
+            question needs is missing; or there are no rows.
     """
     columns: dict[str, bool] = {}
+    n_rows = 0
     for path in paths:
-        found = {field.name: _holds_images(field.type) for field in _opened(path).schema_arrow}
+        file = _opened(path)
+        n_rows += file.metadata.num_rows
+        found = {field.name: _holds_images(field.type) for field in file.schema_arrow}
         if columns and found != columns:
             names = " and ".join(", ".join(each) for each in (columns, found))
             raise DataError(
@@ -104,6 +107,8 @@ def read_columns(paths: Sequence[Path]) -> dict[str, bool]:
                 f"{paths[0]}: has no column {name!r}{nearest(name, columns)} · expected the keys of"
                 " reader jsonl as columns · rename"
             )
+    if not n_rows:
+        raise DataError(f"{paths[0]}: holds no rows · expected one for each question")
     return columns
 
 

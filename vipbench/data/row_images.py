@@ -55,7 +55,7 @@ def image_column(columns: Mapping[str, bool], where: str) -> str:
     if "image" in columns:
         raise DataError(f"{where}: column 'image' holds no images, but {found[0]!r} does · rename")
     if len(found) != 1:
-        hint = "" if found else nearest("image", columns)
+        hint = " · rename the one that is meant to image" if found else nearest("image", columns)
         raise DataError(
             f"{where}: expected exactly one column of images, found"
             f" {', '.join(found) or 'none'}{hint}"

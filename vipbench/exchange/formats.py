@@ -231,6 +231,8 @@ def _recognise(file: QuestionFile) -> str:
         return "gar_bench"
     if any("question_id" in record for record in records):
         return "answers"
+    if any({"id", "text", "official"} <= record.keys() for record in records):
+        return "blink"
     if any({"id", "text"} <= record.keys() for record in records):
         return "jsonl"
     if isinstance(file.content, dict) and any(map(VIP_BENCH_ID.fullmatch, file.content)):

@@ -55,6 +55,7 @@ def contact_sheet(cells: Sequence[Cell], columns: int | None = None) -> Image.Im
     columns = max(1, min(columns or COLUMNS // across, len(cells)))
     font = ImageFont.load_default(TEXT_SIZE)
     line_height = _line_height(font)
+    titles = [wrapped(cell.title, width - 2 * MARGIN, font) for cell in cells]
     texts = [wrapped(cell.text, width - 2 * MARGIN, font) for cell in cells]
     pictures = [
         side_by_side(
@@ -64,7 +65,10 @@ def contact_sheet(cells: Sequence[Cell], columns: int | None = None) -> Image.Im
     ]
     rows = [range(i, min(i + columns, len(cells))) for i in range(0, len(cells), columns)]
     heights = [
-        max(pictures[i].height + (1 + len(texts[i])) * line_height + 3 * MARGIN for i in row)
+        max(
+            pictures[i].height + (len(titles[i]) + len(texts[i])) * line_height + 3 * MARGIN
+            for i in row
+        )
         for row in rows
     ]
     if max(sum(heights), columns * width) > MAX_SIDE:
@@ -80,10 +84,10 @@ def contact_sheet(cells: Sequence[Cell], columns: int | None = None) -> Image.Im
             left, y = column * width + MARGIN, top + MARGIN
             sheet.paste(pictures[i], (left, y))
             y += pictures[i].height + MARGIN
-            draw.text((left, y), cells[i].title, fill="gray", font=font)
-            for indent, line in texts[i]:
-                y += line_height
-                draw.text((left + indent, y), line, fill="black", font=font)
+            for fill, lines in (("gray", titles[i]), ("black", texts[i])):
+                for indent, line in lines:
+                    draw.text((left + indent, y), line, fill=fill, font=font)
+                    y += line_height
         top += height
     return sheet
 

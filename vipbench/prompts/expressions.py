@@ -207,6 +207,13 @@ def _setting(shape: Shape, part: str) -> tuple[str, object] | None:
     return (spec.bare, part) if is_word else None
 
 
+def style_keys() -> frozenset[str]:
+    """Return what may stand before a `=` in an inline style, whichever shapes it has."""
+    settings = (find_shape(name).settings for name in shape_names())
+    fields = (record.model_fields for record in settings if record is not None)
+    return frozenset(_STYLE_KEYS).union({"text"}, *fields)
+
+
 _STYLE_WORDS = ("words", "refer", "order")
 _STYLE_KEYS = ("alpha", "width", *_STYLE_WORDS)
 
@@ -262,6 +269,7 @@ def _read_part(
     if part == text:
         words += [*known, *SWEEPS]
     hint = nearest(part, words, "vipbench ls styles" if part == text else "")
+    hint += f" · a tag that says so is tag:text={part}" if of == "tag" else ""
     raise TaskError(f"style {text!r}: {part!r} is unknown{hint}")
 
 

@@ -25,7 +25,7 @@ from vipbench.scoring.scorers import score_text
 from vipbench.trials.by_image import map_images
 from vipbench.trials.make import n_drawn_from_box
 from vipbench.trials.selection import TaskChoice, select
-from vipbench.trials.surrounded import asked_samples, surrounded
+from vipbench.trials.surrounded import BROKEN, asked_samples, surrounded
 from vipbench.trials.target import right_text
 from vipbench.trials.texts import TextWarnings
 
@@ -36,8 +36,6 @@ SIDE = 336
 
 CONVERTED = "image_converted"
 """Code of the warning about an image that is not stored as RGB."""
-BROKEN = "bad_image"
-"""Code of the error about an image that cannot be opened."""
 OF_IMAGES = (CONVERTED, BROKEN)
 """Codes of problems that do not depend on the style."""
 

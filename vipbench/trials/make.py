@@ -20,7 +20,7 @@ from vipbench.data.samples import NOTHING_TO_ASK, inspect_image, load_samples
 from vipbench.digests import file_digest
 from vipbench.errors import DataError, TaskError, nearest
 from vipbench.images.decode import image_header, safe_path
-from vipbench.images.shapes.anchors import has_extent
+from vipbench.images.shapes.anchors import follows_outline, has_extent
 from vipbench.prompts.controls import change
 from vipbench.prompts.marks import seed_of
 from vipbench.prompts.request import build_request
@@ -39,7 +39,7 @@ from vipbench.schema import (
 )
 from vipbench.spool import Spool
 from vipbench.trials.selection import Selection, TaskChoice
-from vipbench.trials.surrounded import surrounded
+from vipbench.trials.surrounded import BROKEN, surrounded
 from vipbench.trials.texts import TextWarnings
 
 KeptT = TypeVar("KeptT")
@@ -174,12 +174,13 @@ def _task_trials(
         for style in choice.styles:
             for record in inspected:
                 sample = record.sample
+                if sample is not None:
+                    sample = change(sample.model_copy(update={"task": spec}), style, seed, other)
+                    if choice.is_asked:
+                        record, sample = _with_colors(record, sample, style, source, tally)
                 if sample is None:
                     trial = _failed_trial(spec, style, record)
                 else:
-                    sample = change(sample.model_copy(update={"task": spec}), style, seed, other)
-                    if choice.is_asked:
-                        sample = surrounded(sample, style, source.image_roots)
                     request = build_request(
                         sample,
                         style,
@@ -252,6 +253,7 @@ class _Tally:
         self.several_styles: dict[str, None] = {}
         self.texts = TextWarnings()
         self._noted: dict[str, Problem | _Warning] = {}
+        self._found: dict[str, _Inspected] = {}
 
     def warn(self, warnings: Iterable[Problem | _Warning]) -> None:
         """Count warnings, and keep the first of each code that the user is told of."""
@@ -272,6 +274,12 @@ class _Tally:
         self.problems[problem.code] += 1
         self.errors.append(problem)
         return _Inspected(record=record, error=f"{problem.code}: {problem.message}")
+
+    def fail_once(self, record: Sample | Problem, problem: Problem) -> _Inspected:
+        """Count a record that a style finds it cannot ask, if no style before it has."""
+        if problem.id not in self._found:
+            self._found[problem.id] = self.fail(record, problem)
+        return self._found[problem.id]
 
 
 # --- samples
@@ -381,11 +389,22 @@ def _inspect(record: Sample | Problem, source: DataSource, tally: _Tally) -> _In
 # --- trials around requests
 
 
+def _with_colors(
+    record: _Inspected, sample: Sample, style: PromptStyle, source: DataSource, tally: _Tally
+) -> tuple[_Inspected, Sample | None]:
+    """Add the colours around a sample's regions, if its style needs them; None: they are broken."""
+    try:
+        return record, surrounded(sample, style, source.image_roots)
+    except DataError as error:
+        problem = Problem(id=sample.id, code=BROKEN, message=str(error))
+        return tally.fail_once(record.record, problem), None
+
+
 def n_drawn_from_box(request: Request) -> int:
     """Count the marks that follow an outline where only the box is known; points have none."""
     prompts = () if request.blind else request.visual_prompts
     return sum(
-        prompt.shape != "rectangle" and not prompt.region.polygons and has_extent(prompt.region)
+        follows_outline(prompt) and not prompt.region.polygons and has_extent(prompt.region)
         for prompt in prompts
     )
 

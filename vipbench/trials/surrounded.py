@@ -8,6 +8,9 @@ from vipbench.prompts.colors import stands_out
 from vipbench.prompts.controls import change
 from vipbench.schema import ImageRoots, Problem, PromptStyle, Sample
 
+BROKEN = "bad_image"
+"""Code of the error about an image that cannot be opened."""
+
 
 def surrounded(sample: Sample, style: PromptStyle, images: ImageRoots) -> Sample:
     """Return a sample with the colours around its regions, where a style stands out from them.

@@ -276,7 +276,7 @@ def _marks(texts: _Texts, style: PromptStyle, request: Request) -> Iterator[tupl
     """Find marks that no text speaks of, and words for marks that are not drawn."""
     if style.kind == "given" or request.blind:  # not known, or not to be seen by design
         return
-    prompts, mentioned = first_marks(style, request.visual_prompts), texts.mentioned
+    prompts, mentioned = first_marks(style, _shown_once(request)), texts.mentioned
     said = mark_words(texts.own)
     if not prompts:
         said = [words for words in said if words.colors]
@@ -315,6 +315,13 @@ _DULL = frozenset(["brown", "black", "white", "grey", "silver", "maroon", "beige
 """Colours that things have more often than marks."""
 
 
+def _shown_once(request: Request) -> tuple[VisualPrompt, ...]:
+    """Return the marks of a request; of an image that it shows twice, those of the first time."""
+    prompts = request.visual_prompts
+    twice = request.surround is not None and request.surround.full
+    return prompts[: len(prompts) // 2] if twice else prompts
+
+
 def _name(prompt: VisualPrompt) -> str:
     return f"{color_group(prompt.color)} {prompt.shape}"
 
@@ -329,7 +336,7 @@ def _doubled(texts: _Texts, style: PromptStyle, request: Request) -> Iterator[st
         return
     marks = tuple(
         Mark(first, None, tuple(beside))
-        for first, *beside in by_region(style, request.visual_prompts)
+        for first, *beside in by_region(style, _shown_once(request))
     )
     wording = Wording(sample.id, sample, style, marks, request.fit, itertools.repeat(True))
     for text in texts.used:

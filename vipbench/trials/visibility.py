@@ -162,7 +162,7 @@ def _measure_task(
                 for index, fit in enumerate(fits)
             ]
             servers += _server_reports(style.name, sent)
-        else:
+        elif measured:  # else no sample suits the style
             without_marks.append(style.name)
     return VisibilityReport(
         task=name,
@@ -189,9 +189,12 @@ def _measure_image(
             raise ValueError(f"{sample.id}: the header of its image has not been read")
         try:
             request = build_request(sample, style, seed=0, fit=fits[0])
+            sizes = sample.image_sizes or (sample.image_size,)
+            if request.images and not sample.images:  # one image that is shown several times
+                sizes *= len(request.images)
             parts = [
                 _measure_shown(image_wh, request.of_image(index), fits, size, patch_size)
-                for index, image_wh in enumerate(sample.image_sizes or (sample.image_size,))
+                for index, image_wh in enumerate(sizes)
             ]
         except (DataError, TaskError):
             measured.append(_SampleMarks(sample.id, None))

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from vipbench.errors import DataError
-from vipbench.images.shapes.anchors import anchor_pixel, deepest_pixel
-from vipbench.schema import Polygon, Region
+from vipbench.images.shapes.anchors import anchor_pixel, deepest_pixel, follows_outline
+from vipbench.schema import Polygon, Region, Setting, Shape, VisualPrompt
 
 SIZE = (240, 180)
 
@@ -59,3 +59,25 @@ def test_a_point_is_asked_for() -> None:
 
 def test_a_mask_at_the_bottom_of_a_tall_image_is_whole() -> None:
     assert deepest_pixel((area(20, 200, 59, 219),), (100, 240)) == (29, 210)
+
+
+@pytest.mark.parametrize(
+    ("shape", "settings", "expected"),
+    [
+        ("rectangle", {}, False),
+        ("mask contour", {}, True),
+        ("ellipse", {}, True),
+        ("marker", {}, False),
+        ("marker", {"anchor": "mask"}, True),
+        ("tag", {"anchor": "center"}, False),
+        ("tag", {"anchor": "mask"}, True),
+    ],
+)
+def test_which_marks_look_at_the_outline(
+    shape: Shape, settings: dict[str, Setting], expected: bool
+) -> None:
+    region = Region(box=(0, 0, 9, 9))
+    mark = VisualPrompt(
+        region=region, shape=shape, color=(255, 0, 0), alpha=255, width=2, settings=settings, seed=0
+    )
+    assert follows_outline(mark) is expected

@@ -5,7 +5,7 @@ from functools import lru_cache
 from vipbench.errors import DataError
 from vipbench.images import geometry
 from vipbench.images.shapes.settings import Anchor
-from vipbench.schema import Polygon, Region
+from vipbench.schema import Polygon, Region, VisualPrompt
 
 Pixel = tuple[int, int]
 
@@ -33,6 +33,15 @@ def has_extent(region: Region) -> bool:
     """Tell whether a region is more than a point."""
     x0, y0, x1, y1 = region.box
     return bool(region.polygons) or x1 > x0 or y1 > y0
+
+
+def follows_outline(mark: VisualPrompt) -> bool:
+    """Tell whether a mark looks at its region's outline, where there is one.
+
+    A rectangle looks at the box alone; so does what stands at a point, but for anchor `mask`.
+    """
+    at_a_point = mark.shape in ("marker", "tag") and mark.settings.get("anchor") != "mask"
+    return mark.shape != "rectangle" and not at_a_point
 
 
 @lru_cache(maxsize=16)
