@@ -1,13 +1,16 @@
 """What every test gets: no network, one quiet thread, no wait for the disk, one cache a session."""
 
 import functools
+import gc
 import os
 import signal
 import socket
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from _pytest.assertion import rewrite
 
 from vipbench import environment
 
@@ -37,12 +40,17 @@ LONGEST = (
     "engine/test_processes.py",
     "engine/test_loaders.py",
     "engine/test_each.py",
-    "test_fuzz.py",
+    "run/test_killed.py",
+    "cli/test_gate.py",
     "test_memory.py",
+    "test_certify.py",
+    "bench/test_driver.py",
+    "run/test_ask.py",
+    "runners/checkpoints/test_adapting.py",
+    "test_fuzz.py",
     "planning/test_chain.py",
     "runners/hf/test_runner.py",
-    "test_openai_served.py",
-    "test_judge_served.py",
+    "test_served.py",
 )
 """Files that take longest, which are begun first: begun last, one process would be left alone with
 them. Measured, in seconds of processors and of waiting."""
@@ -54,13 +62,45 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.loadscopereorder = False
 
 
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Rewrite the assertions of a share of the files, which each process would do for all of them:
+    in a fresh checkout that is half of what collecting costs."""
+    share = getattr(session.config, "workerinput", None)  # of pytest-xdist
+    if share is None or sys.dont_write_bytecode:
+        return
+    asked = [Path(argument).absolute() for argument in session.config.args]
+    paths = [
+        path
+        for path in sorted(Path(__file__).parent.rglob("test_*.py"))
+        if any(path.is_relative_to(each) for each in asked)
+    ]
+    state = session.config.stash[rewrite.assertstate_key]
+    for path in paths[int(share["workerid"].removeprefix("gw")) :: share["workercount"]]:
+        folder = rewrite.get_cache_dir(path)
+        kept = folder / f"{path.stem}{rewrite.PYC_TAIL}"
+        if rewrite._read_pyc(path, kept) is None and rewrite.try_makedirs(folder):
+            facts, code = rewrite._rewrite_test(path, session.config)
+            rewrite._write_pyc(state, code, facts, kept)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection(session: pytest.Session) -> Iterator[None]:
+    """Collect without looking for cycles, and leave ten thousand tests out of each later search."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.freeze()
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     places = {Path(__file__).parent / name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: places.get(item.path, len(LONGEST)))
 
 
-@pytest.fixture(autouse=True)
-def closed_network(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="session", autouse=True)
+def closed_network() -> Iterator[None]:
     """Make every connection that leaves this machine fail, so that no test can depend on one."""
     connect = socket.socket.connect
 
@@ -72,7 +112,9 @@ def closed_network(monkeypatch: pytest.MonkeyPatch) -> None:
             raise OSError(f"the network is closed in tests: {address}")
         connect(self, address)  # type: ignore[arg-type]  # as given by the caller
 
-    monkeypatch.setattr(socket.socket, "connect", connect_loopback)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", connect_loopback)
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.bench.conftest import do_here
+from tests.judge_server import Answer, JudgeServer
 from tests.runs import make_pairs
 from vipbench.bench.driver import bench
 from vipbench.bench.mix import MIXES
@@ -133,6 +134,23 @@ def test_a_mix_is_measured_with_and_without_sharing(
         assert ratio.low is not None
         assert ratio.high is not None
         assert ratio.low <= ratio.mean <= ratio.high
+
+
+def test_what_is_said_of_a_server_is_said_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vipbench.bench.driver._start", do_here)
+    monkeypatch.setattr("os.cpu_count", lambda: 1)
+    said: list[str] = []
+    with JudgeServer(lambda asked: Answer(text="B")) as server:
+        settings = BenchSettings(
+            n=1, ways=("peer",), tasks=("vcr_qa",), rounds=1, n_tune=1, device="cpu",
+            peer=server.url, peer_model="seer",
+        )  # fmt: skip
+        report = bench(settings, tmp_path / "bench.json", console=Console(said.append))
+    assert list(report.ways) == ["peer"]
+    assert said[1] == "tune-peer ..."
+    assert said[2].startswith("endpoint: seer: the server counts as many tokens with an image")
 
 
 def test_questions_about_several_images_are_refused_before_anything_is_measured(

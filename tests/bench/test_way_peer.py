@@ -61,6 +61,38 @@ def test_the_number_under_way_is_tried(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("threads")
+def test_what_a_server_takes_is_found_out_before_time_counts(tmp_path: Path) -> None:
+    with JudgeServer(answering) as server:
+        peer = Peer(url=server.url, model="seer")
+        measure(make_job(tmp_path, peer=peer, way="peer", repeat=2, batch_sizes=(1,)), tmp_path)
+        paths = [each.path for each in server.asked]
+    begun = paths.index("/reset_prefix_cache")
+    assert begun > 0
+    assert sum(path.endswith("/chat/completions") for path in paths[begun:]) == 4
+
+
+@pytest.mark.usefixtures("threads")
+def test_what_is_said_of_a_server_is_told_once(tmp_path: Path) -> None:
+    """A vLLM that leaves out BOS, which the answers would tell only by being others."""
+
+    def answer(asked: Asked) -> Answer:
+        if asked.path.endswith("/tokenize"):
+            return Answer(
+                body={"tokens": [1, 5, 6] if asked.body["add_special_tokens"] else [5, 6]}
+            )
+        return answering(asked)
+
+    lists: dict[str, object] = {"/v1/models": {"data": [{"id": "seer", "owned_by": "vllm"}]}}
+    with JudgeServer(answer, lists=lists) as server:
+        job = make_job(tmp_path, peer=Peer(url=server.url, model="seer"), way="peer", kind="tune")
+        said = [
+            text for text in measure(job, tmp_path).messages if "first" in text or "BOS" in text
+        ]
+    assert len(said) == 1
+    assert said[0].endswith("""give --peer-body '{"add_special_tokens": true}'""")
+
+
+@pytest.mark.usefixtures("threads")
 def test_a_server_that_does_not_answer_is_no_measurement(tmp_path: Path) -> None:
     def answer(asked: Asked) -> Answer:
         choice: dict[str, object] = (

@@ -14,6 +14,9 @@ from vipbench.analysis.sweep.text import effect_text
 from vipbench.html import write_report
 from vipbench.run import loop as runs
 
+# The page alone: what plots hold is told by tests/html/test_plots.py.
+pytestmark = pytest.mark.usefixtures("no_rendering")
+
 EVIL = (
     '"><script>alert(1)</script><img src=x onerror=alert(1)> javascript:alert(1) \u202e </script>'
 )
@@ -64,7 +67,6 @@ def test_tables_have_captions_and_scopes(tmp_path: Path, run: Path, images: Path
     assert anchors <= set(ids)
 
 
-@pytest.mark.usefixtures("no_rendering")
 def test_effects_and_ranks_of_a_sweep_are_on_the_page(tmp_path: Path) -> None:
     folder = make_task(tmp_path / "task", n=20)
     styles = "demo; rectangle,ellipse x red,blue"
@@ -86,7 +88,6 @@ def test_effects_and_ranks_of_a_sweep_are_on_the_page(tmp_path: Path) -> None:
     assert "Kendall's tau" not in alone.text
 
 
-@pytest.mark.usefixtures("no_rendering")
 def test_why_the_order_is_not_shown_is_on_the_page(tmp_path: Path) -> None:
     folder = make_task(tmp_path / "task", n=6)
     done = [runs.run(settings(folder, seed=seed, out=tmp_path / str(seed))).path for seed in (0, 1)]

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.html.made import Item, Page, write_run
 from vipbench.html import write_report
 from vipbench.html.dataset import collect
@@ -82,6 +84,7 @@ def test_equal_runs_give_equal_drawings(tmp_path: Path, images: Path) -> None:
     assert all(b"<dc:date>" not in drawing for drawing in drawings[0].values())
 
 
+@pytest.mark.usefixtures("no_rendering")
 def test_plots_of_an_earlier_report_do_not_stay(tmp_path: Path, run: Path, images: Path) -> None:
     other = write_run(tmp_path / "b", [Item()], images=images, task="earlier")
     write_report([other], tmp_path / "out")

@@ -49,10 +49,12 @@ def test_a_copy_of_the_process_may_sum_up_the_styles(
     assert len(taken) == (not dies)
 
 
+@pytest.mark.usefixtures("no_rendering")
 def test_no_path_of_this_machine_is_in_it(tmp_path: Path, run: Path) -> None:
     assert str(tmp_path) not in write_report([run], tmp_path).read_text(encoding="utf-8")
 
 
+@pytest.mark.usefixtures("no_rendering")
 def test_subsets_synthetic_data_and_missing_pictures_are_marked(
     tmp_path: Path, images: Path
 ) -> None:
@@ -74,6 +76,7 @@ def test_subsets_synthetic_data_and_missing_pictures_are_marked(
     assert said[0].startswith("pictures: 1 of 1 cannot be drawn")
 
 
+@pytest.mark.usefixtures("no_rendering")
 def test_withheld_pictures_are_named(tmp_path: Path, images: Path) -> None:
     run = write_run(tmp_path / "run", [Item()], images=images, redistribute=False)
     said: list[str] = []

@@ -299,7 +299,10 @@ def _tune(session: Session) -> dict[WayName, tuple[Speed, ...]]:
             batch_sizes=_BATCH_SIZES.get(way, ()),
             places=spread(session.n, n, session.together),
         )
-        tried = _do(session, job).speeds
+        tuned = _do(session, job)
+        tried = tuned.speeds
+        for message in tuned.messages:
+            session.console.say(message)
         if not tried:
             raise RunError(
                 f"bench {job.name}: out of memory with every batch size · use a 16-bit --dtype, or "

@@ -128,6 +128,8 @@ class Outcome(Record):
     seconds_staged: float = 0.0
     """From the first of them to the last answer."""
     speeds: tuple[Speed, ...] = ()
+    messages: tuple[str, ...] = ()
+    """What a person should know of the way that was tuned."""
     peak: dict[int, float] = Field(default={})
     """Threads -> operations a second of a matrix product."""
     once: Work | None = None

@@ -36,6 +36,10 @@ class Way(Protocol):
     image_size: int
     """Side of the square that the model sees, px."""
 
+    @property
+    def messages(self) -> Sequence[str]:
+        """Return what a person should know of how this way answers."""
+
     def choices(self) -> list[Choice]:
         """Return what may be tried on this machine; the first one is the plainest."""
 

@@ -9,7 +9,7 @@ from vipbench.bench.clocks import Clock, Log
 from vipbench.bench.models import load_prompts, read_model_config
 from vipbench.bench.peer import forget, peer_spec
 from vipbench.bench.records import Answered, Job
-from vipbench.bench.way import Choice, read_requests
+from vipbench.bench.way import Choice, open_requests, read_requests
 from vipbench.console import Console
 from vipbench.errors import RunnerError
 from vipbench.images.load import load_pixels
@@ -39,19 +39,30 @@ class Server:
         self._runner: OpenAiRunner | None = None
         self._concurrency = 1
         self._messages: dict[str, None] = {}
+        """In their order, each once."""
+
+    @property
+    def messages(self) -> list[str]:
+        """Return what was said of the server, in the terms of a bench."""
+        return [text.replace("--extra-body", "--peer-body") for text in self._messages]
 
     def choices(self) -> list[Choice]:
         """Return each number of requests under way."""
         return [Choice(1, 1, size) for size in self._job.batch_sizes or (1,)]
 
     def start(self, choice: Choice) -> None:
-        """Ask as chosen from now on, a server that has forgotten what it was asked before."""
+        """Ask as chosen from now on, a server that has forgotten what it was asked before.
+
+        What it takes is found out with the first request, before any time counts.
+        """
         self.close()
         self._concurrency = choice.batch_size or 1
         spec = peer_spec(self._peer, self.image_size, self._concurrency)
         spec.check()
         self._runner = spec.make()
         self._runner.open(Console(self._messages.setdefault))
+        first = read_requests(open_requests(self._job.requests, 1), [0])
+        self._runner.probe(first, self._load)
         self.forgets = forget(self._peer.url)
 
     def close(self) -> None:
@@ -72,8 +83,6 @@ class Server:
                 asked.extend(read_requests(trials, [i]))
                 yield asked[-1]
 
-        if runner.dialect is None:
-            runner.probe(read_requests(trials, [0]), self._load)
         with log.path.open("a", encoding="utf-8") as file:
             for number, response in runner.answer_each(requests(), self._load):
                 n_prompt = len(self._prompts.encode(asked[number]))

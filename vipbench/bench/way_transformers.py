@@ -36,6 +36,7 @@ class Transformers:
         self.config: Any = self.model.config
         self.dtype = str(self.model.dtype).removeprefix("torch.")
         self.forgets = True
+        self.messages = ()
         self.image_size = self._plain.image_size
         config: Any = self._plain.model.generation_config
         ends = config.eos_token_id

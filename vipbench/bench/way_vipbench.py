@@ -70,6 +70,7 @@ class Vipbench:
         self.config: Any = self.model.config
         self.dtype = str(self.model.dtype).removeprefix("torch.")
         self.forgets = True
+        self.messages = ()
         self.image_size = self._runner.image_size
         device = self.model.device
         self._budget = find_budget(self.model.config, self.model.dtype, device)

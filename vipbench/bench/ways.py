@@ -136,7 +136,8 @@ def _tune(job: Job, device: torch.device, scratch: Path) -> Outcome:
             if device.type == "cuda":
                 torch.cuda.empty_cache()  # what one size leaves does not slow the next one down
     return Outcome(
-        speeds=tuple(Speed(**choice._asdict(), samples_per_s=best[choice]) for choice in best)
+        speeds=tuple(Speed(**choice._asdict(), samples_per_s=best[choice]) for choice in best),
+        messages=tuple(way.messages),
     )
 
 

@@ -1,5 +1,6 @@
 """Adapters on tiny models: merged, beside quantised weights, and in memory."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -41,11 +42,17 @@ def adapt(checkpoint: Path, **config: Any) -> Any:
     return model
 
 
+@pytest.fixture(scope="module")
+def saved(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("saved") / "lora"
+    adapt(checkpoint, modules_to_save=["multi_modal_projector"]).save_pretrained(str(folder))
+    return folder
+
+
 @pytest.fixture
-def adapter(checkpoint: Path, tmp_path: Path) -> Path:
-    model = adapt(checkpoint, modules_to_save=["multi_modal_projector"])
-    model.save_pretrained(str(tmp_path / "lora"))
-    return tmp_path / "lora"
+def adapter(saved: Path, tmp_path: Path) -> Path:
+    """An adapter of one's own to break."""
+    return Path(shutil.copytree(saved, tmp_path / "lora"))
 
 
 def answers(runner: VipLlavaRunner) -> list[str | None]:

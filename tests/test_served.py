@@ -1,4 +1,4 @@
-"""The judge from end to end: a real language model behind `transformers serve`."""
+"""Runner `openai` and the judge from end to end: real models behind one `transformers serve`."""
 
 # mypy: disable-error-code=no-untyped-call
 
@@ -18,20 +18,26 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from tests.runs import bind_again, make_task
 from tests.runs import settings as run_settings
 from vipbench import files
+from vipbench.demo import embedded
 from vipbench.endpoints.endpoint import Endpoint
 from vipbench.judge.report import read_report
 from vipbench.judge.runs import METRIC
 from vipbench.judge.settings import JUDGE, JudgeSettings
 from vipbench.run import loop, score
+from vipbench.run.settings import RunSettings
+from vipbench.runfolder.answers_file import read_responses
 from vipbench.runfolder.folder import RESPONSES, SCORES
 from vipbench.runfolder.lines import ResponseLine, ScoreLine
+from vipbench.runners.endpoint_options import EndpointOptions
 
 UNKNOWN, END, ASSISTANT = "<unk>", "</s>", "[assistant]"
 WRONG, UNCLEAR = "purple", "mumble"
 """Words in a message that the model below answers with 0 and with prose; without: 1."""
 WORDS = [UNKNOWN, END, ASSISTANT, WRONG, UNCLEAR, "0", "1", "maybe"]
 SIZE = 16
-START_SECONDS = 120
+START_SECONDS = 300
+LIMIT = 6
+"""Samples of each task, under two styles each."""
 
 
 def save_model(folder: Path) -> None:
@@ -83,24 +89,23 @@ def save_model(folder: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
-    """Start the server; return its address and the model's name."""
-    folder = tmp_path_factory.mktemp("served")
-    save_model(folder / "model")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Start a server that loads the model that a request names; return its address."""
+    log_path = tmp_path_factory.mktemp("served") / "log"
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "transformers.cli.transformers", "serve"]
-    command += [str(folder / "model"), "--host", "127.0.0.1", "--port", str(port)]
-    with (folder / "log").open("w") as log:
-        process = subprocess.Popen([*command, "--device", "cpu"], stdout=log, stderr=log)
+    command += ["--host", "127.0.0.1", "--port", str(port), "--device", "cpu", "--dtype", "float32"]
+    with log_path.open("w") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log)
     try:
         ends = time.monotonic() + START_SECONDS
         while not _answers(f"http://127.0.0.1:{port}/health"):
-            assert process.poll() is None, (folder / "log").read_text()
-            assert time.monotonic() < ends, (folder / "log").read_text()
+            assert process.poll() is None, log_path.read_text()
+            assert time.monotonic() < ends, log_path.read_text()
             time.sleep(0.2)
-        yield f"http://127.0.0.1:{port}", str(folder / "model")
+        yield f"http://127.0.0.1:{port}"
     finally:
         process.terminate()
         process.wait(30)
@@ -113,8 +118,46 @@ def _answers(url: str) -> bool:
         return False
 
 
-def test_answers_are_graded_by_a_served_model(served: tuple[str, str], tmp_path: Path) -> None:
-    url, model = served
+def test_answers_are_those_of_the_local_runner(served: str, tmp_path: Path) -> None:
+    common = {
+        "suite": "demo",
+        "styles": "demo,none",
+        "data": embedded.benchmark(),
+        "limit": LIMIT,
+        "fit": "pad",
+        "model": str(embedded.CHECKPOINT),
+        "max_errors": 0.0,
+    }
+    local = loop.run(
+        RunSettings.model_validate(common | {"out": tmp_path / "local", "dtype": "float32"})
+    )
+    size = local.manifest.image_size
+    options = EndpointOptions(base_url=served, max_side=size, concurrency=4)
+    asked = loop.run(
+        RunSettings.model_validate(
+            common | {"runner": "openai", "out": tmp_path / "asked", "endpoint": options}
+        )
+    )
+    assert asked.manifest.image_size == size
+    expected = read_responses(local.path / RESPONSES)
+    found = read_responses(asked.path / RESPONSES)
+    assert found.keys() == expected.keys()
+    assert {name: line.pixels for name, line in found.items()} == {
+        name: line.pixels for name, line in expected.items()
+    }
+    differing = {
+        name: (expected[name].text, line.text)
+        for name, line in found.items()
+        if line.text != expected[name].text
+    }
+    assert differing == {}
+    assert {line.state for line in found.values()} == {"answered"}
+    assert sum(asked.manifest.answered_by.values()) == len(found)
+
+
+def test_answers_are_graded_by_a_served_model(served: str, tmp_path: Path) -> None:
+    model = str(tmp_path / "model")
+    save_model(Path(model))
     own = make_task(tmp_path / "own", n=9, kind="graded", styles="[demo]")
     loop.run(run_settings(own))
     said = {}
@@ -124,7 +167,7 @@ def test_answers_are_graded_by_a_served_model(served: tuple[str, str], tmp_path:
     changed = [line.model_copy(update={"text": f"{said[line.id]} {line.id}"}) for line in lines]
     files.write_lines(own / "run" / RESPONSES, changed)
     bind_again(own / "run")
-    endpoint = Endpoint(purpose=JUDGE, url=url, model=model)
+    endpoint = Endpoint(purpose=JUDGE, url=served, model=model)
     settings = JudgeSettings(endpoint=endpoint, n_runs=2, workers=2)
     score.score(own / "run", judge=settings)
     found = {
@@ -143,7 +186,7 @@ def test_answers_are_graded_by_a_served_model(served: tuple[str, str], tmp_path:
     assert report is not None
     # The server names the revision, too, before transformers 5.24.
     [answered_by] = report.models_returned
-    assert answered_by in (str(model), f"{model}@main")
+    assert answered_by in (model, f"{model}@main")
     assert not report.comparable
     # Six samples in two judge runs, and three that are asked five times in each.
     assert (report.spent.n_calls, report.spent.n_retries) == (12 + 30, 24)
