@@ -5,12 +5,10 @@ import gc
 import os
 import signal
 import socket
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from _pytest.assertion import rewrite
 
 from vipbench import environment
 
@@ -60,27 +58,6 @@ def pytest_configure(config: pytest.Config) -> None:
     # pytest-xdist would begin with the files of most tests, and those are quick ones.
     if hasattr(config.option, "loadscopereorder"):
         config.option.loadscopereorder = False
-
-
-def pytest_sessionstart(session: pytest.Session) -> None:
-    """Rewrite the assertions of a share of the files, which each process would do for all of them:
-    in a fresh checkout that is half of what collecting costs."""
-    share = getattr(session.config, "workerinput", None)  # of pytest-xdist
-    if share is None or sys.dont_write_bytecode:
-        return
-    asked = [Path(argument).absolute() for argument in session.config.args]
-    paths = [
-        path
-        for path in sorted(Path(__file__).parent.rglob("test_*.py"))
-        if any(path.is_relative_to(each) for each in asked)
-    ]
-    state = session.config.stash[rewrite.assertstate_key]
-    for path in paths[int(share["workerid"].removeprefix("gw")) :: share["workercount"]]:
-        folder = rewrite.get_cache_dir(path)
-        kept = folder / f"{path.stem}{rewrite.PYC_TAIL}"
-        if rewrite._read_pyc(path, kept) is None and rewrite.try_makedirs(folder):
-            facts, code = rewrite._rewrite_test(path, session.config)
-            rewrite._write_pyc(state, code, facts, kept)
 
 
 @pytest.hookimpl(wrapper=True)
