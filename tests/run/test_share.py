@@ -120,8 +120,8 @@ def test_a_run_that_was_stopped_within_a_group_goes_on_as_it_began(
     assert_equal(tmp_path / "run", alone)
 
 
-FEW = {"tasks": ("visual7w_pointing",), "limit": 4, "batch_size": 5}
-"""Groups of ten requests about a picture or less, which are cut."""
+FEW = {"tasks": ("visual7w_pointing",), "limit": 3, "batch_size": 2}
+"""The three questions without a picture are a group that is cut."""
 
 
 def answers(folder: Path) -> list[str]:
@@ -129,11 +129,10 @@ def answers(folder: Path) -> list[str]:
     return sorted((folder / RESPONSES).read_text(encoding="utf-8").splitlines())
 
 
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_death_at_any_write_and_workers_change_no_byte(
-    dtype: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_death_at_any_write_and_workers_change_no_byte_even_in_16_bit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    given = FEW | {"dtype": dtype}
+    given = FEW | {"dtype": "bfloat16"}
     once = ask(tmp_path / "once", **given).manifest
     n_answered = set()
     for _ in deaths(monkeypatch, lambda: ask(tmp_path / "killed", **given)):
@@ -141,7 +140,7 @@ def test_death_at_any_write_and_workers_change_no_byte(
             n_answered.add(len(answers(tmp_path / "killed")))
     ask(tmp_path / "two", **given, workers=2)
     assert once.sharing is not None
-    assert {5, 15} & n_answered  # within a group
+    assert 2 in n_answered  # within a group
     for name in (RESPONSES, SCORES, SUMMARY):
         one, other = ((tmp_path / folder / name).read_bytes() for folder in ("once", "killed"))
         assert one == other
