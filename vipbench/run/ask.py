@@ -137,7 +137,7 @@ class Answering:
         try:
             if session.backend is None:
                 return
-            plan = self.started.plan
+            plan: Sequence[Sequence[int]] = self.started.plan
             if together is not None:
                 joined = Together(plan, together, batches, write)
                 plan, batches, write = joined.plan, joined.todo, joined.write

@@ -20,11 +20,11 @@ from vipbench.runners.vipllava.runner import VipLlavaRunner
 from vipbench.runners.vipllava.sizing import bytes_per_token, cache_bytes
 
 
-class Held(TorchDispatchMode):
+class Held(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts the bytes of tensors that are made and not yet given back; remembers the most."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.now = self.most = 0
         self._users: Counter[int] = Counter()
 
