@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.deaths import deaths
 from vipbench.demo.embedded import CHECKPOINT, benchmark
 from vipbench.errors import RunInterrupted
 from vipbench.run.loop import run
@@ -72,8 +73,14 @@ def test_scores_are_those_of_prompts_read_by_themselves(
 
 
 def test_the_reference_path_and_batches_of_one_share_nothing(alone: Path, tmp_path: Path) -> None:
-    for name, settings in (("path", {"path": "reference"}), ("one", {"batch_size": 1})):
+    for name, settings in (
+        ("path", {"path": "reference", "loaders": 1}),
+        ("flag", {"path": "reference", "no_share": True, "limit": 1}),
+        ("one", {"batch_size": 1}),
+    ):
         assert ask(tmp_path / name, **settings).manifest.sharing is None
+        if name == "flag":
+            continue
         assert_equal(tmp_path / name, alone)
 
 
@@ -111,6 +118,47 @@ def test_a_run_that_was_stopped_within_a_group_goes_on_as_it_began(
     assert manifest.plan_digest == begun.plan_digest
     assert manifest.sharing.asked.images >= manifest.n_requests - 4
     assert_equal(tmp_path / "run", alone)
+
+
+FEW = {"tasks": ("visual7w_pointing",), "limit": 3, "batch_size": 2}
+"""The three questions without a picture are a group that is cut."""
+
+
+def answers(folder: Path) -> list[str]:
+    """Return the answers in an order that does not depend on which worker was first."""
+    return sorted((folder / RESPONSES).read_text(encoding="utf-8").splitlines())
+
+
+def test_death_at_any_write_and_workers_change_no_byte_even_in_16_bit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = FEW | {"dtype": "bfloat16"}
+    once = ask(tmp_path / "once", **given).manifest
+    n_answered = set()
+    for _ in deaths(monkeypatch, lambda: ask(tmp_path / "killed", **given)):
+        if (tmp_path / "killed" / RESPONSES).exists():
+            n_answered.add(len(answers(tmp_path / "killed")))
+    ask(tmp_path / "two", **given, workers=2)
+    assert once.sharing is not None
+    assert 2 in n_answered  # within a group
+    for name in (RESPONSES, SCORES, SUMMARY):
+        one, other = ((tmp_path / folder / name).read_bytes() for folder in ("once", "killed"))
+        assert one == other
+    assert answers(tmp_path / "two") == answers(tmp_path / "once")
+    assert_equal(tmp_path / "two", tmp_path / "once")
+
+
+def test_in_16_bit_the_manifest_tells_why_an_answer_is_rounded_otherwise(tmp_path: Path) -> None:
+    given = FEW | {"dtype": "bfloat16", "limit": 2}
+    shared = ask(tmp_path / "shared", **given).manifest
+    alone = ask(tmp_path / "alone", **given, no_share=True).manifest
+    assert shared.run_id == alone.run_id
+    assert shared.plan_digest != alone.plan_digest
+    assert (shared.sharing is None, alone.sharing is None) == (False, True)
+    one, other = (read_responses(tmp_path / name / RESPONSES) for name in ("shared", "alone"))
+    for name, line in one.items():
+        assert line.pixels == other[name].pixels
+        assert line.option_logprobs == pytest.approx(other[name].option_logprobs, abs=0.3)
 
 
 def test_shards_share_and_are_merged(alone: Path, tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ from vipbench.runners.spec import Shared
 from vipbench.runners.vipllava.fast import COVERED
 from vipbench.runners.vipllava.model_sizes import sizes_of
 from vipbench.runners.vipllava.runner import VipLlavaRunner
-from vipbench.runners.vipllava.sizing import find_budget
+from vipbench.runners.vipllava.sizing import cache_bytes, find_budget
 from vipbench.schema import Request, Response
 from vipbench.scoring import scorers
 
@@ -97,7 +97,9 @@ class Vipbench:
             return ids, len(ids) - ids[::-1].index(token)
 
         beginnings = Beginnings()
-        group = grouping(Shared(split, sizes_of(self.config)), self._job.images, beginnings)
+        sizes, device = sizes_of(self.config), self.model.device
+        self._shared = Shared(split, sizes, cache_bytes(device))
+        group = grouping(self._shared, self._job.images, beginnings)
         counted = trials_file.open_trials(
             self._job.requests, lambda request: len(self._runner.encode(request))
         )
@@ -117,7 +119,7 @@ class Vipbench:
         is_known = net.text_model in COVERED and (quantization is None or quantization.by_token)
         if self._job.way == "unshared" or self._job.repeat > 1 or not is_known:
             return None
-        return plan_shared(self._counted, self._limit(), sizes_of(self.config)).sharing
+        return plan_shared(self._counted, self._limit(), self._shared).sharing
 
     def _limit(self) -> BatchLimit:
         return token_limit(self._counted, self._budget)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 FIELDS = (
     *("model", "name", "step", "base", "adapter", "runner", "prompt_format", "dtype", "quantize"),
     *("device", "path", "fit", "data", "include", "max_errors", "batch_size", "token_budget"),
-    *("workers", "engine", "loaders", "shard", "endpoint", "fresh", "out"),
+    *("workers", "engine", "no_share", "loaders", "shard", "endpoint", "fresh", "out"),
 )
 """Options of the new run; what is asked is as in the base."""
 WHAT = ("suite", "tasks", "styles", "limit", "ids", "seed")

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 FIELDS = (
     *("model", "base", "adapter", "suite", "tasks", "styles", "data", "include", "limit", "ids"),
     *("seed", "batch_size", "token_budget", "dtype", "quantize", "device", "prompt_format", "fit"),
-    *("runner", "path", "max_errors", "workers", "engine", "loaders", "shard", "endpoint"),
+    *("runner", "path", "max_errors", "workers", "engine", "no_share", "loaders"),
+    *("shard", "endpoint"),
     *("fresh", "out"),
 )
 """Options of `run` that a race takes."""

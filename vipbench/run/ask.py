@@ -17,6 +17,7 @@ from vipbench.run.describe import add_times
 from vipbench.run.prepare import Prepared, is_limit_given, token_limit
 from vipbench.run.resume import Started, plan_again
 from vipbench.run.settings import RunSettings
+from vipbench.run.together import Together
 from vipbench.run.workers import with_workers
 from vipbench.runfolder import bound
 from vipbench.runfolder import manifest as manifests
@@ -116,8 +117,12 @@ class Answering:
         self,
         batches: Sequence[int],
         heard: Callable[[list[ResponseLine]], None] | None = None,
+        together: Sequence[Sequence[int]] | None = None,
     ) -> None:
         """Answer some batches; `heard` is told the lines of each, which are on the disk by then.
+
+        `together` are lists of batches that go through the model as one, with those in them that
+        are answered already; None: each goes by itself.
 
         Raises:
             VipbenchError: The model broke its contract, or the disk is full.
@@ -130,8 +135,13 @@ class Answering:
                 heard(lines)
 
         try:
-            if session.backend is not None:
-                session.backend.answer(session.trials, self.started.plan, batches, write=write)
+            if session.backend is None:
+                return
+            plan: Sequence[Sequence[int]] = self.started.plan
+            if together is not None:
+                joined = Together(plan, together, batches, write)
+                plan, batches, write = joined.plan, joined.todo, joined.write
+            session.backend.answer(session.trials, plan, batches, write=write)
         finally:
             self._seconds += time.monotonic() - begun
 

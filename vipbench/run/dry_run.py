@@ -96,7 +96,7 @@ def _left(folder: Path, prepared: Prepared, settings: RunSettings) -> set[TrialI
             plan = plan_shared(
                 prepared.trials,
                 prepared.limit,
-                prepared.sizes,
+                prepared.shared,
                 blocks=settings.blocks,
                 seed=settings.seed,
             ).batches

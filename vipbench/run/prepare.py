@@ -29,9 +29,9 @@ from vipbench.runners.spec import (
     ModelChoice,
     RunContext,
     RunnerSpec,
+    Shared,
     Sizing,
 )
-from vipbench.runners.vipllava.model_sizes import ModelSizes
 from vipbench.schema import Trial
 from vipbench.trials.make import TaskFacts, make_trials
 from vipbench.trials.selection import Selection, select
@@ -49,8 +49,8 @@ class Prepared(NamedTuple):
     facts: dict[str, TaskFacts]
     limit: BatchLimit
     """Of batches, unless the run was begun with another."""
-    sizes: ModelSizes | None
-    """Of a model that reads once what requests have in common; None: it does not."""
+    shared: Shared | None
+    """Of a runner that reads once what requests have in common; None: it does not."""
     identity: Identity
     earlier: Earlier | None
     """The run that is extended, or was."""
@@ -138,7 +138,7 @@ def prepare(settings: RunSettings, draft: Path, console: Console) -> Prepared:
         trials=trials,
         facts=facts,
         limit=_batch_limit(settings, spec, trials, sizing.budget if sizing else None),
-        sizes=shared.sizes if shared and not settings.no_share else None,
+        shared=None if settings.no_share else shared,
         identity=_identity(settings, selection, model, facts),
         earlier=earlier,
         notes=(*selection.notes, *data_notes, *model.notes),

@@ -191,7 +191,7 @@ def _extended(
     trials, segments = prepared.trials, manifest.all_segments
     index = len(segments)
     before = _planned_before(folder, manifest, trials, index)
-    plan, sharing = plan_shared(trials, limit, prepared.sizes, index)
+    plan, sharing = plan_shared(trials, limit, prepared.shared, index)
     described = new_manifest(prepared, settings, limit, plan)
     old_tasks = manifest.identity.styles
     own = [entry for entry in trials.entries if entry.segment == index]
@@ -248,7 +248,12 @@ def _made_anew(folder: Path, settings: RunSettings) -> tuple[str, ...]:
 def plan_run(folder: Path, prepared: Prepared, settings: RunSettings, limit: BatchLimit) -> Started:
     """Plan all of a new run, with batches of at most `limit`."""
     plan, sharing = plan_shared(
-        prepared.trials, limit, prepared.sizes, blocks=settings.blocks, seed=settings.seed
+        prepared.trials,
+        limit,
+        prepared.shared,
+        blocks=settings.blocks,
+        seed=settings.seed,
+        across=prepared.identity.settings.dtype == "float32",
     )
     manifest = new_manifest(prepared, settings, limit, plan, sharing)
     return Started(folder, manifest, plan, list(own_batches(settings.shard, plan)), is_new=True)

@@ -167,6 +167,30 @@ def _plan_groups(
     return [tuple(each.members) for each in [*batches, batch] if each.members]
 
 
+def join_batches(
+    batches: Sequence[Sequence[int]],
+    lengths: Sequence[int],
+    limit: BatchLimit,
+    groups: Sequence[Group],
+    room: int | None,
+) -> list[list[int]]:
+    """Join batches that follow each other as far as they fit into one; return their numbers.
+
+    The other arguments are those of `plan_batches`.
+    """
+    joined: list[list[int]] = []
+    batch = _Batch(lengths, groups, limit, room)
+    for number, members in enumerate(batches):
+        if joined and batch.takes(members):
+            joined[-1].append(number)
+        else:
+            joined.append([number])
+            batch = _Batch(lengths, groups, limit, room)
+        for i in members:
+            batch.add(i)
+    return joined
+
+
 def plan_digest(plan: Iterable[Sequence[int]]) -> str:
     """Return the sha256 of a plan, in hex; equal for equal batches in equal order."""
     text = json.dumps([list(batch) for batch in plan], separators=(",", ":"))

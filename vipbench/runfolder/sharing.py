@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from pydantic import Field
 
-from vipbench.schema import Record
+from vipbench.schema import Record, SparseRecord
 
 MOST_COMPARED = 64
 """Tokens behind the picture that are compared: what is kept in memory of a prompt."""
@@ -60,8 +60,10 @@ class Readings(Record):
         return Readings(asked=self.asked.minus(other.asked), read=self.read.minus(other.read))
 
 
-class Sharing(Record):
+class Sharing(SparseRecord):
     """What of a run's prompts is read once for several requests."""
+
+    SPARSE = frozenset({"across"})
 
     n_groups: int = Field(ge=0)
     """Groups of two and more requests that show the same picture and begin alike."""
@@ -74,6 +76,8 @@ class Sharing(Record):
     room: int | None = Field(default=None, ge=1)
     """Tokens that a batch holds at most, what is read once counted for each request, and padding
     too; None: the limit is one of requests."""
+    across: bool = False
+    """Of a run that is asked in blocks: whether styles of a block are read together, too."""
     asked: Reading
     """What the requests take that were answered in starts that were not killed, if each is read by
     itself."""

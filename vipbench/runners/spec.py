@@ -118,6 +118,9 @@ class Shared(NamedTuple):
     it is too long to be asked."""
     sizes: ModelSizes
     """By which arithmetic is counted."""
+    cache_bytes: int
+    """Of keys and values in float32 that a batch may hold, where its limit of tokens would be
+    reached by fewer since much of them is read once."""
 
 
 class Outlined(NamedTuple):

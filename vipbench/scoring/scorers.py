@@ -1,7 +1,5 @@
 """An answer -> its score, by the rule of its task: choice, short answer, graded, joint."""
 
-import heapq
-import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple, Self, get_args
@@ -10,6 +8,7 @@ from pydantic import TypeAdapter
 
 from vipbench.errors import RunError
 from vipbench.runfolder.lines import Extracted, ResponseLine, ScoreLine
+from vipbench.runfolder.margin import kept_margin
 from vipbench.schema import (
     AnswerState,
     ExtraMetric,
@@ -28,8 +27,6 @@ from vipbench.spool import Spool
 
 OPTION_ARGMAX = "option_argmax"
 """The metric of the likeliest option letter, whatever the text says."""
-MARGIN_DIGITS = 2
-"""More would tell the rounding of one batch size from that of another."""
 _SCORE_LINE = TypeAdapter(ScoreLine)
 REPLACED = {"lenient": "stated"}
 """Metric that is no more -> the one that does its work."""
@@ -102,9 +99,7 @@ def likeliest_option(trial: Trial, response: Response) -> LikeliestOption | None
     logprobs = response.option_logprobs
     if logprobs is None or len(logprobs) != len(letters) or len(letters) < 2:
         return None
-    first, second = heapq.nlargest(2, logprobs)
-    margin = None if math.isinf(second) else round(first - second, MARGIN_DIGITS)
-    return LikeliestOption(letters[logprobs.index(first)], margin)
+    return LikeliestOption(letters[logprobs.index(max(logprobs))], kept_margin(logprobs))
 
 
 def score(trial: Trial, response: Response, metric: str | None = None) -> Score:

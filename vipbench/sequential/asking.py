@@ -20,6 +20,7 @@ from vipbench.run.resume import Started, resume
 from vipbench.run.score import Results, finish
 from vipbench.run.settings import RunSettings
 from vipbench.run.share import blocks_of
+from vipbench.run.together import Joining
 from vipbench.runfolder import manifest as manifests
 from vipbench.runfolder.answers_file import Answered
 from vipbench.runfolder.bound import TABLES
@@ -151,8 +152,12 @@ class BlockRun:
     def _index_batches(self) -> None:
         """Find the batches of each block and arm."""
         self._batches: dict[tuple[int, Arm], list[int]] = {}
+        self._joining: Joining | None = None
         if not self.started.plan:
             return
+        manifest = self.started.manifest
+        if manifest.sharing is not None and manifest.sharing.across:
+            self._joining = Joining(self._trials, manifest, self.started.plan)
         block_of = blocks_of(self._trials, self.blocks, self.prepared.identity.seed)
         for number, batch in enumerate(self.started.plan):
             task, style, id_ = self._trials.entries[batch[0]].name
@@ -238,7 +243,7 @@ class BlockRun:
             self._begin(todo)
             todo = self._todo(block, chosen)  # the batches may be smaller by now
         assert self._answering is not None
-        self._answering.ask(todo, self._hear)
+        self._answering.ask(todo, self._hear, self._together(block, chosen, todo))
         self._left.difference_update(todo)
 
     def let_go(self) -> None:
@@ -259,9 +264,25 @@ class BlockRun:
         """Processes that answer, or one where that is not settled yet."""
         return self._settings.n_workers
 
-    def _todo(self, block: int, arms: Sequence[Arm]) -> list[int]:
+    def _of_block(self, block: int, arms: Sequence[Arm]) -> list[int]:
         batches = (self._batches.get((block, arm), ()) for arm in arms)
-        return sorted(number for listed in batches for number in listed if number in self._left)
+        return sorted(number for listed in batches for number in listed)
+
+    def _todo(self, block: int, arms: Sequence[Arm]) -> list[int]:
+        return [number for number in self._of_block(block, arms) if number in self._left]
+
+    def _together(
+        self, block: int, arms: Sequence[Arm], todo: Sequence[int]
+    ) -> list[list[int]] | None:
+        """Return the batches that are read as one, as they would be if none were answered yet.
+
+        So the answers are the same after a death between two of them.
+        """
+        if self._joining is None:
+            return None
+        left = frozenset(todo)
+        joined = self._joining.join(self._of_block(block, arms))
+        return [batches for batches in joined if not left.isdisjoint(batches)]
 
     def _begin(self, first: Sequence[int]) -> None:
         """Load the model, unless nothing is to be asked, and begin the run folder."""

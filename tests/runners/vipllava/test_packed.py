@@ -76,6 +76,26 @@ def test_a_tree_answers_like_single_requests(text: TextModel, settings: dict[str
     assert reference.readings.asked.tokens == 0
 
 
+def test_where_rounding_would_decide_what_is_kept_a_request_is_asked_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    runner = VipLlavaRunner(stopping_model(), build_processor())
+    asked, images = family(12)
+    requests = [each.model_copy(update={"options": ("A", "B")}) for each in asked]
+    expected = one_by_one(runner, requests, images)
+    # As if each were at an edge: to the last digit that is kept.
+    monkeypatch.setattr("vipbench.runners.vipllava.runner.LOGPROB_ERROR", 1.0)
+    assert runner.generate(requests, images) == expected
+    runner.shares = True
+    assert runner.generate(requests, images) == expected
+    readings = runner.readings
+    assert readings.asked.images == 12 < readings.read.images  # they were read twice
+    rounded = VipLlavaRunner(stopping_model().bfloat16(), build_processor())
+    rounded.shares = True
+    rounded.generate(requests, images)
+    assert rounded.readings.read.images < 12
+
+
 def test_a_batch_that_does_not_fit_is_split_and_shares_within_its_parts() -> None:
     runner = SmallMemory(stopping_model(), build_processor())
     requests, images = questions(8), [pictures(1)[0]] * 8

@@ -15,6 +15,7 @@ import torch
 from transformers import VipLlavaForConditionalGeneration
 
 from vipbench.errors import RunnerError, nearest
+from vipbench.runfolder.margin import is_at_an_edge
 from vipbench.runfolder.sharing import Readings
 from vipbench.runners.checkpoints.checkpoint import CheckpointInfo, check_checkpoint
 from vipbench.runners.checkpoints.loading import check_images, inference
@@ -35,6 +36,10 @@ from vipbench.runners.vipllava.shared import (
 )
 from vipbench.runners.vipllava.tokens import Answer, Row, encode, letter_tokens
 from vipbench.schema import AnswerPath, PromptFormat, Quantize, Request, Response
+
+LOGPROB_ERROR = 3e-5
+"""By how much a batch may change the distance of two options' log-probabilities in float32, above
+what was ever seen (docs/performance.md)."""
 
 _log = logging.getLogger(__name__)
 
@@ -225,7 +230,23 @@ class VipLlavaRunner:
             read = count_shared(rows, tree, self._sizes)
             now = Readings(asked=count_alone(rows, self._sizes), read=read)
             self.readings = self.readings.plus(now)
-        return answers
+        return self._settle(rows, pixels, answers)
+
+    def _settle(self, rows: list[Row], pixels: torch.Tensor, answers: list[Answer]) -> list[Answer]:
+        """Ask those again, each alone, of whose options the batch might decide what is kept.
+
+        So that scores do not depend on it, whatever is read once. In 16 bit it decides more.
+        """
+        if len(rows) == 1 or self.net.dtype != torch.float32:
+            return answers
+        settled = list(answers)
+        for i, (row, answer) in enumerate(zip(rows, answers, strict=True)):
+            if answer.option_logprobs and is_at_an_edge(answer.option_logprobs, LOGPROB_ERROR):
+                [settled[i]] = fast.decode(self.net, [row], pixels[i : i + 1])
+                if row.picture is not None:
+                    read = count_alone([row], self._sizes)
+                    self.readings = self.readings.plus(Readings(read=read))
+        return settled
 
     def _respond(self, row: Row, answer: Answer | None) -> Response:
         """Put an answer into words; None: the prompt was too long to be asked."""

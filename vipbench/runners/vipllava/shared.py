@@ -17,7 +17,8 @@ from vipbench.runners.vipllava.model_sizes import ModelSizes
 from vipbench.runners.vipllava.tokens import Row
 
 LEAST = 0.05
-"""Share of a batch's tokens below which nothing is gained by reading it as a tree."""
+"""Share of a batch's tokens, padding included, below which nothing is gained by reading it as a
+tree."""
 LEAST_TOKENS = 8
 """Tokens of a piece that is worth one of its own, for all its rows together."""
 MOST_LEVELS = 3
@@ -91,8 +92,8 @@ def find_tree(rows: Sequence[Row], image_token_id: int) -> Tree | None:
     for (_, before), members in pictures.items():
         members.sort(key=lambda i: (rows[i].ids, i))
         _cut(tree, rows, members, 0, len(before), ())
-    n_all = sum(len(row.ids) for row in rows)
-    return tree if n_all - tree.n_tokens >= LEAST * n_all else None
+    n_padded = len(rows) * max(len(row.ids) for row in rows)
+    return tree if n_padded - tree.n_tokens >= LEAST * n_padded else None
 
 
 def _cut(

@@ -22,6 +22,9 @@ from vipbench.schema import PromptFormat, Request
 
 CPU_TOKENS = 2048
 """Tokens in a batch on a CPU: more of them leave its cache (measured: docs/performance.md)."""
+CPU_CACHE_BYTES = 2**30
+"""Of keys and values in float32 that a batch on a CPU holds at most, where much of what it holds is
+read once. Ours: six prompts of 686 tokens fit for all but the largest models."""
 MOST_TOKENS = 131_072
 """Tokens in a batch on a large GPU; there is nothing to be gained above."""
 ANSWER_TOKENS = 128
@@ -111,7 +114,7 @@ def _size(
         find_budget(config, dtype, device, bits),
         check_template(*prompts, encoder.image_token),
         against_config,
-        Shared(split, sizes_of(config)) if is_covered else None,
+        Shared(split, sizes_of(config), cache_bytes(device)) if is_covered else None,
     )
 
 
@@ -136,6 +139,14 @@ def find_budget(
     `bits` are those of a quantised weight.
     """
     return token_budget(sizes_of(config), dtype.itemsize, _memory(device), bits)
+
+
+def cache_bytes(device: torch.device) -> int:
+    """Return how many bytes of keys and values a batch may hold, whatever its limit of tokens says.
+
+    0 where memory sets the limit: then the limit counts all that is held, too.
+    """
+    return CPU_CACHE_BYTES if _memory(device) is None else 0
 
 
 def read_config(info: CheckpointInfo) -> Any:
