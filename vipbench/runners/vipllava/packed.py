@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from math import log2
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from transformers import AttentionInterface
 from transformers.cache_utils import Cache
@@ -61,50 +62,46 @@ def can_pack(net: Net) -> bool:
 def lay_out(net: Net, rows: list[Row], tree: Tree) -> Layout:
     """Place the tokens of a tree in one row, piece after piece."""
     device = net.device
-    starts: list[int] = []
     ids: list[int] = []
-    positions: list[int] = []
-    spans: list[list[int]] = []
-    n = 0
+    spans: list[np.ndarray] = []
     for piece in tree.pieces:
-        starts.append(n)
-        ids += rows[piece.row].ids[piece.begin : piece.end]
-        positions += range(piece.begin, piece.end)
         # Where all tokens lie that lead to its end.
-        led = [] if piece.before is None else spans[piece.before]
-        spans.append([*led, *range(n, n + piece.n)])
-        n += piece.n
+        led = [] if piece.before is None else [spans[piece.before]]
+        spans.append(np.concatenate([*led, np.arange(len(ids), len(ids) + piece.n)]))
+        ids += rows[piece.row].ids[piece.begin : piece.end]
     alike: dict[tuple[bool, int], list[int]] = {}
     for number, piece in enumerate(tree.pieces):
         # Those of unlike lengths would be padded to the longest.
         alike.setdefault((piece.before is None, int(2 * log2(piece.end))), []).append(number)
-    levels, order, n_before = [], torch.zeros(n, dtype=torch.long), 0
+    levels, order, n_before = [], np.zeros(len(ids), np.int64), 0
     for (begins_prompt, _), numbers in sorted(alike.items()):
         pieces = [tree.pieces[number] for number in numbers]
         keys = _padded([spans[number] for number in numbers])
         queries = _padded([spans[number][-tree.pieces[number].n :] for number in numbers])
-        for i, piece in enumerate(pieces):
+        for i, (number, piece) in enumerate(zip(numbers, pieces, strict=True)):
             at = n_before + i * queries.shape[1]
-            begin = starts[numbers[i]]
-            order[begin : begin + piece.n] = torch.arange(at, at + piece.n)
+            order[spans[number][-piece.n :]] = np.arange(at, at + piece.n)
         n_before += queries.numel()
         begins = torch.tensor([piece.begin for piece in pieces], device=device)
         mask = None if begins_prompt else _mask(net, begins, queries.shape[1], keys.shape[1])
         levels.append(Level(queries.to(device), keys.to(device), mask))
+    positions = np.concatenate([np.arange(piece.begin, piece.end) for piece in tree.pieces])
     return Layout(
         ids=torch.tensor([ids], device=device),
-        positions=torch.tensor([positions], device=device),
+        positions=torch.from_numpy(positions)[None].to(device),
         levels=levels,
-        order=order.to(device),
+        order=torch.from_numpy(order).to(device),
         rows=_padded([spans[number] for number in tree.last]).to(device),
         last=torch.tensor([spans[number][-1] for number in tree.last], device=device),
     )
 
 
-def _padded(indices: list[list[int]]) -> torch.Tensor:
+def _padded(indices: list[np.ndarray]) -> torch.Tensor:
     """Return lists of places as one tensor, padded with a place whose token nobody sees there."""
-    width = max(map(len, indices))
-    return torch.tensor([[*each, *[each[-1]] * (width - len(each))] for each in indices])
+    padded = np.empty((len(indices), max(map(len, indices))), np.int64)
+    for row, each in zip(padded, indices, strict=True):
+        row[: len(each)], row[len(each) :] = each, each[-1]
+    return torch.from_numpy(padded)
 
 
 def _mask(net: Net, begins: torch.Tensor, n_queries: int, n_keys: int) -> torch.Tensor:
