@@ -45,7 +45,7 @@ class RoomyLayer(DynamicLayer):
         self._rooms = None  # what is kept lies elsewhere now
 
 
-class HeldLayer(DynamicLayer):
+class HeldLayer(DynamicLayer):  # type: ignore[no-untyped-call]  # transformers' own
     """A layer of a `DynamicCache` that holds what is read at once, as it is; it does not grow.
 
     transformers' own copies it.
