@@ -153,6 +153,19 @@ def test_numbers_stay_exact_in_strips(image_wh: tuple[int, int]) -> None:
 # --- against a count of single pixels
 
 
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("x", [900, 1000, 1024, 2040])
+def test_equal_wherever_a_mark_lies_on_a_long_side(x: int, mode: Fit) -> None:
+    image_wh = (3000, 5)
+    box = (float(x), 1.0, x + 60.0, 3.0)
+    drawn = np.zeros((5, 3000), bool)
+    drawn[1:4, x : x + 61] = True
+    found = left_of(mark("mask", box), image_wh, mode, 56, 14)
+    n_px, share, fitted_px, n_patches = slow(drawn, mode, 56, 14)
+    assert (found.n_px, found.n_patches) == (n_px, n_patches)
+    assert (found.share, found.fitted_px) == (float(share), float(fitted_px))
+
+
 def slow(
     drawn: np.ndarray, mode: Fit, size: int, patch_size: int
 ) -> tuple[int, Fraction, Fraction, int]:

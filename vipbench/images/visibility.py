@@ -6,6 +6,7 @@ is what the resampling filter blends in from neighbouring pixels, and that a lat
 over an earlier one.
 """
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +14,9 @@ import numpy as np
 from vipbench.images.draw import Footprint
 from vipbench.images.fit import Axis, FittedFrame, fitted_frame
 from vipbench.schema import Fit, Visibility
+
+_BLOCK = 1024
+"""Pixels of an axis that are laid over the patches at once."""
 
 
 class View(NamedTuple):
@@ -84,7 +88,29 @@ def _reach(axis: Axis, start: int, end: int, size: int, patch_size: int | None) 
     step = patch_size or size
     first = max(start * times + plus, 0) // (step * over)
     last = -(-min(end * times + plus, size * over) // (step * over))
-    borders = np.array([min(patch * step, size) for patch in range(first, last + 1)]) * over
-    edges = np.arange(end - start + 1) * times + (start * times + plus)
-    overlaps = np.diff(edges.clip(borders[:-1, None], borders[1:, None]))
-    return _Reach(start, end, overlaps.astype(float), max(size // step - first, 0))
+    n_patches = max(size // step - first, 0)
+    block = start // _BLOCK
+    if end <= (block + 1) * _BLOCK:
+        whole = _block_overlaps(axis, block, size, step)
+        offset = block * _BLOCK
+        overlaps = whole[first : max(first, last), start - offset : end - offset]
+        return _Reach(start, end, overlaps, n_patches)
+    return _Reach(start, end, _overlaps(axis, (start, end), (first, last), size, step), n_patches)
+
+
+@lru_cache(maxsize=16)
+def _block_overlaps(axis: Axis, block: int, size: int, step: int) -> np.ndarray:
+    """Return the overlaps of `_BLOCK` pixels and all patches, which marks have in common."""
+    begin = block * _BLOCK
+    return _overlaps(axis, (begin, begin + _BLOCK), (0, -(-size // step)), size, step)
+
+
+def _overlaps(
+    axis: Axis, pixels: tuple[int, int], patches: tuple[int, int], size: int, step: int
+) -> np.ndarray:
+    """Return `_Reach.overlaps` of pixels and patches, each from one to before another."""
+    times, plus, over = axis
+    borders = np.array([min(i * step, size) for i in range(patches[0], patches[1] + 1)]) * over
+    # The sum first: of a long strip, the product alone may exceed 64 bits.
+    edges = np.arange(pixels[1] - pixels[0] + 1) * times + (pixels[0] * times + plus)
+    return np.diff(edges.clip(borders[:-1, None], borders[1:, None])).astype(float)

@@ -10,7 +10,7 @@ from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
 from tests.models import build_model
-from vipbench.runners.vipllava.cache import ROOM, RoomyLayer, cache_name, make_room
+from vipbench.runners.vipllava.cache import ROOM, HeldLayer, RoomyLayer, cache_name, make_room
 
 
 def states(n: int, seed: int, n_rows: int = 3) -> tuple[torch.Tensor, torch.Tensor]:
@@ -64,6 +64,15 @@ def test_a_model_reads_on_from_it(text: Any) -> None:
             ]
         outputs.append(torch.cat([each.last_hidden_state for each in read]))
     assert torch.allclose(outputs[0], outputs[1], rtol=0, atol=1e-6)
+
+
+def test_what_is_read_at_once_is_held_as_it_is() -> None:
+    layer, (keys, values) = HeldLayer(), states(5, 0)
+    found = layer.update(keys, values)
+    assert found[0] is keys
+    assert found[1] is values
+    assert layer.keys is keys
+    assert layer.get_seq_length() == 5
 
 
 def test_other_layers_are_left_as_they_are() -> None:

@@ -6,6 +6,8 @@ lie beyond it.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
+from typing import Any
 
 from vipbench.schema import RGB, Box, Level
 
@@ -37,10 +39,10 @@ class Line(Stroke):
 
     def reach(self) -> Box:
         """Return a box around it."""
-        flat: list[float] = []
-        for item in self.points:
-            flat.extend(item if isinstance(item, tuple) else (item,))
-        xs, ys = flat[::2], flat[1::2]
+        flat: list[Any] = [*self.points]
+        if isinstance(flat[0], tuple):
+            flat = [*chain.from_iterable(flat)]
+        xs, ys = flat[::2], flat[1::2]  # of curves, thousands
         return _wider((min(xs), min(ys), max(xs), max(ys)), self.width)
 
 

@@ -45,6 +45,21 @@ class RoomyLayer(DynamicLayer):
         self._rooms = None  # what is kept lies elsewhere now
 
 
+class HeldLayer(DynamicLayer):  # type: ignore[no-untyped-call]  # transformers' own
+    """A layer of a `DynamicCache` that holds what is read at once, as it is; it does not grow.
+
+    transformers' own copies it.
+    """
+
+    def update(
+        self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Take keys and values, and return them."""
+        self.lazy_initialization(key_states, value_states)
+        self.keys, self.values = key_states, value_states
+        return key_states, value_states
+
+
 def cache_name(model: Any) -> str:
     """Return what a language model calls its cache, as argument and in its output.
 

@@ -10,12 +10,13 @@ from contextlib import contextmanager
 from math import log2
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from transformers import AttentionInterface
 from transformers.cache_utils import Cache
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-from vipbench.runners.vipllava.cache import RoomyLayer, cache_name
+from vipbench.runners.vipllava.cache import HeldLayer, RoomyLayer, cache_name
 from vipbench.runners.vipllava.net import Net
 from vipbench.runners.vipllava.shared import Tree
 from vipbench.runners.vipllava.tokens import Row
@@ -61,50 +62,46 @@ def can_pack(net: Net) -> bool:
 def lay_out(net: Net, rows: list[Row], tree: Tree) -> Layout:
     """Place the tokens of a tree in one row, piece after piece."""
     device = net.device
-    starts: list[int] = []
     ids: list[int] = []
-    positions: list[int] = []
-    spans: list[list[int]] = []
-    n = 0
+    spans: list[np.ndarray] = []
     for piece in tree.pieces:
-        starts.append(n)
-        ids += rows[piece.row].ids[piece.begin : piece.end]
-        positions += range(piece.begin, piece.end)
         # Where all tokens lie that lead to its end.
-        led = [] if piece.before is None else spans[piece.before]
-        spans.append([*led, *range(n, n + piece.n)])
-        n += piece.n
+        led = [] if piece.before is None else [spans[piece.before]]
+        spans.append(np.concatenate([*led, np.arange(len(ids), len(ids) + piece.n)]))
+        ids += rows[piece.row].ids[piece.begin : piece.end]
     alike: dict[tuple[bool, int], list[int]] = {}
     for number, piece in enumerate(tree.pieces):
         # Those of unlike lengths would be padded to the longest.
         alike.setdefault((piece.before is None, int(2 * log2(piece.end))), []).append(number)
-    levels, order, n_before = [], torch.zeros(n, dtype=torch.long), 0
+    levels, order, n_before = [], np.zeros(len(ids), np.int64), 0
     for (begins_prompt, _), numbers in sorted(alike.items()):
         pieces = [tree.pieces[number] for number in numbers]
         keys = _padded([spans[number] for number in numbers])
         queries = _padded([spans[number][-tree.pieces[number].n :] for number in numbers])
-        for i, piece in enumerate(pieces):
+        for i, (number, piece) in enumerate(zip(numbers, pieces, strict=True)):
             at = n_before + i * queries.shape[1]
-            begin = starts[numbers[i]]
-            order[begin : begin + piece.n] = torch.arange(at, at + piece.n)
+            order[spans[number][-piece.n :]] = np.arange(at, at + piece.n)
         n_before += queries.numel()
         begins = torch.tensor([piece.begin for piece in pieces], device=device)
         mask = None if begins_prompt else _mask(net, begins, queries.shape[1], keys.shape[1])
         levels.append(Level(queries.to(device), keys.to(device), mask))
+    positions = np.concatenate([np.arange(piece.begin, piece.end) for piece in tree.pieces])
     return Layout(
         ids=torch.tensor([ids], device=device),
-        positions=torch.tensor([positions], device=device),
+        positions=torch.from_numpy(positions)[None].to(device),
         levels=levels,
-        order=order.to(device),
+        order=torch.from_numpy(order).to(device),
         rows=_padded([spans[number] for number in tree.last]).to(device),
         last=torch.tensor([spans[number][-1] for number in tree.last], device=device),
     )
 
 
-def _padded(indices: list[list[int]]) -> torch.Tensor:
+def _padded(indices: list[np.ndarray]) -> torch.Tensor:
     """Return lists of places as one tensor, padded with a place whose token nobody sees there."""
-    width = max(map(len, indices))
-    return torch.tensor([[*each, *[each[-1]] * (width - len(each))] for each in indices])
+    padded = np.empty((len(indices), max(map(len, indices))), np.int64)
+    for row, each in zip(padded, indices, strict=True):
+        row[: len(each)], row[len(each) :] = each, each[-1]
+    return torch.from_numpy(padded)
 
 
 def _mask(net: Net, begins: torch.Tensor, n_queries: int, n_keys: int) -> torch.Tensor:
@@ -124,6 +121,7 @@ def read(net: Net, layout: Layout, embeddings: torch.Tensor, cache: Cache) -> to
     and values, padded on the right.
     """
     language_model: Any = net.model.model.language_model
+    cache.layers = [HeldLayer() for _ in language_model.layers]  # type: ignore[no-untyped-call]
     with _attention(language_model.config), _last_layer_cut(net, layout):
         output = language_model(
             inputs_embeds=embeddings,
@@ -134,9 +132,9 @@ def read(net: Net, layout: Layout, embeddings: torch.Tensor, cache: Cache) -> to
         )
     layers: list[Any] = cache.layers
     for index, layer in enumerate(layers):
-        keys, values = layer.keys[0][:, layout.rows], layer.values[0][:, layout.rows]
+        keys, values = (_by_token(states) for states in (layer.keys, layer.values))
         # One layer after another, so that what was read and the rows are not held both as a whole.
-        layers[index] = RoomyLayer(keys.transpose(0, 1), values.transpose(0, 1))
+        layers[index] = RoomyLayer(_take(keys, layout.rows), _take(values, layout.rows))
     last: torch.Tensor = output.last_hidden_state[0, layout.last]
     return last
 
@@ -155,19 +153,37 @@ def _attend(
     """Let each piece see those that lead to it; all (1, heads, tokens, width), as transformers'."""
     attend = ALL_ATTENTION_FUNCTIONS[_WITHIN]
 
-    queries, keys, values = (states[0].transpose(0, 1) for states in (query, key, value))
+    queries, keys, values = (_by_token(states) for states in (query, key, value))
     seen = []
     for level in vipbench_layout.levels:
         output, _ = attend(
             module,
-            queries[level.queries].transpose(1, 2),
-            keys[level.keys].transpose(1, 2),
-            values[level.keys].transpose(1, 2),
+            _take(queries, level.queries),
+            _take(keys, level.keys),
+            _take(values, level.keys),
             level.mask,
             scaling=scaling,
         )
         seen.append(output.flatten(0, 1))
-    return torch.cat(seen)[vipbench_layout.order][None], None
+    return torch.cat(seen).index_select(0, vipbench_layout.order)[None], None
+
+
+def _by_token(states: torch.Tensor) -> torch.Tensor:
+    """Return (1, heads, tokens, width) as (tokens, heads, width), which is how projections write.
+
+    So nothing is copied.
+    """
+    return states[0].transpose(0, 1)
+
+
+def _take(states: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+    """Return some tokens of (tokens, heads, width) as attention takes them.
+
+    `places` are (rows, positions); the result is (rows, heads, positions, width). Each token is
+    copied whole, which takes a quarter of the time of indexing it by its place.
+    """
+    taken = states.flatten(1).index_select(0, places.flatten())
+    return taken.view(*places.shape, *states.shape[1:]).transpose(1, 2)
 
 
 AttentionInterface.register(ATTENTION, _attend)
