@@ -98,6 +98,8 @@ class BatchPipeline:
         first: dict[tuple[str, str], Request] = {}
         for picture, request in zip(pictures, requests, strict=True):
             first.setdefault(picture, request)
+        # In the order of their files: the last image that was decoded is kept.
+        first = dict(sorted(first.items(), key=lambda item: (item[0][0], item[1].image)))
         shown = list(first.values())
         if self._loaders is not None:
             loaded = self._loaders.load(shown)

@@ -244,8 +244,8 @@ class VipLlavaRunner:
             if answer.option_logprobs and is_at_an_edge(answer.option_logprobs, LOGPROB_ERROR):
                 [settled[i]] = fast.decode(self.net, [row], pixels[i : i + 1])
                 if row.picture is not None:
-                    read = count_alone([row], self._sizes)
-                    self.readings = self.readings.plus(Readings(read=read))
+                    again = count_alone([row], self._sizes)  # nothing is shared here either way
+                    self.readings = self.readings.plus(Readings(asked=again, read=again))
         return settled
 
     def _respond(self, row: Row, answer: Answer | None) -> Response:
