@@ -1,6 +1,6 @@
 """Measures how often sequential verdicts contradict the whole benchmark, and what they save.
 
-    python tests/sequential_study.py          # the tables of docs/sequential.md; half an hour
+    python tests/sequential_study.py          # the tables of docs/sequential.md; an hour
     python tests/sequential_study.py --only "race | 86" --draws 500
 
 Each setting is simulated with the functions that `gate --sequential` and `race` call, and written
@@ -357,12 +357,12 @@ def main() -> None:
                 file.write("\n" + json.dumps(done[key]))  # behind a line that was cut off
         before, (kind, _, said) = kind, name.partition(" | ")
         if kind != before:
-            columns = f"{COLUMNS[kind]} simulated | wrong | asked | to the last |"
+            columns = f"{COLUMNS[kind]} wrong | asked | to the last |"
             sys.stdout.write(f"\n{columns}\n{'| --- ' * (columns.count('|') - 1)}|\n")
         found = done[key]
         sys.stdout.write(
-            f"| {said} | {found['draws']:,} | {100 * found['wrong']:.2f} % | "
-            f"{100 * found['asked']:.1f} % | {100 * found['to the last']:.1f} % |\n"
+            f"| {said} | {100 * found['wrong']:.2f} % | {100 * found['asked']:.1f} % | "
+            f"{100 * found['to the last']:.1f} % |\n"
         )
         sys.stdout.flush()
 
