@@ -21,6 +21,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from multiprocessing import Process
 from pathlib import Path
 from random import Random
 from typing import NamedTuple
@@ -304,7 +305,10 @@ def scored(folder: Path, n: int, model: str = "base", step: int | None = None) -
     """Make a run with its scores, unless it is there."""
     made = make_run(folder, n, model, step)
     if "summary.json" not in manifests.read(made).files:
-        score(made, may_fork=True)
+        # In another process: what is started later would count the memory of this one as its own.
+        scoring = Process(target=score, args=(made,), kwargs={"may_fork": True})
+        scoring.start()
+        scoring.join()
     return made
 
 
