@@ -15,9 +15,12 @@ import numpy.typing as npt
 from vipbench.prompts.variants import rank
 from vipbench.runfolder.lines import ScoreLine
 from vipbench.runfolder.manifest import Manifest
-from vipbench.runfolder.summary import ALL, MOST_KINDS, WHOLE, Group, Row, SeedRow
+from vipbench.runfolder.summary import ALL, WHOLE, Group, Row, SeedRow
 from vipbench.schema import Tags
 from vipbench.stats.intervals import clustered_mean, kish
+
+MOST_REMEMBERED = 64
+"""Kinds of tags, of each task, style and metric, whose groups are remembered."""
 
 
 def summarise(manifest: Manifest, scores: Iterable[ScoreLine]) -> list[Row]:
@@ -91,7 +94,7 @@ class _Part:
         if found is None:
             names = [Group(axis, value) for axis in axes for value in tags.get(axis, ())]
             found = [self.groups[name] for name in (WHOLE, *names)]
-            if len(self._by_tags) >= MOST_KINDS:  # tags of which each line has its own
+            if len(self._by_tags) >= MOST_REMEMBERED:  # else it would grow with the samples
                 self._by_tags.clear()
             self._by_tags[kind] = found
         return found
