@@ -62,7 +62,7 @@ def test_scores_are_those_of_prompts_read_by_themselves(
     assert sharing.arithmetic > 0.2
     assert sharing.tokens > 0.15
     assert sharing.read.operations < 0.9 * sharing.asked.operations
-    assert sharing.asked.images == manifest.n_requests
+    assert 0 <= sharing.asked.images - manifest.n_requests <= 2  # those that are asked again
     one, other = (read_responses(each / RESPONSES) for each in (alone, tmp_path / "run"))
     assert {name: line.text for name, line in one.items()} == {
         name: line.text for name, line in other.items()
@@ -169,7 +169,7 @@ def test_shards_share_and_are_merged(alone: Path, tmp_path: Path) -> None:
     merged = merge(parts, tmp_path / "merged").manifest
     assert_equal(tmp_path / "merged", alone)
     assert merged.sharing is not None
-    assert merged.sharing.asked.images == merged.n_requests
+    assert 0 <= merged.sharing.asked.images - merged.n_requests <= 2
 
 
 def test_a_segment_has_a_sharing_of_its_own(alone: Path, tmp_path: Path) -> None:
@@ -181,4 +181,4 @@ def test_a_segment_has_a_sharing_of_its_own(alone: Path, tmp_path: Path) -> None
     before, added = extended.all_segments
     assert before.sharing == first.sharing
     assert added.sharing is not None
-    assert added.sharing.asked.images == added.n_requests
+    assert 0 <= added.sharing.asked.images - added.n_requests <= 2

@@ -82,7 +82,8 @@ def test_a_block_reads_once_what_its_styles_have_in_common(
     assert sharing is not None
     assert sharing.across
     assert results.manifest.state == "sequential"
-    assert sharing.asked.images == results.n_answered == 4 * sum(map(len, LEFT))
+    assert results.n_answered == 4 * sum(map(len, LEFT))
+    assert 0 <= sharing.asked.images - results.n_answered <= 2  # those that are asked again
     # A picture for each of three styles, one for another, one for all questions without any.
     n_pictures = 2 * (4 + 4 + 1) + (4 + 1) + 4
     assert n_pictures <= sharing.read.images <= n_pictures + 2  # and a few that are asked again
