@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Collection, Iterable, Iterator
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 from vipbench.extractor.runs import Read
@@ -63,9 +64,10 @@ class Scoring(NamedTuple):
 
     def _lines(self, indices: range, options: OptionNote) -> Iterator[ScoreLine]:
         """Yield the lines of some trials, without those of joint tasks."""
+        metrics = lru_cache(partial(scorers.metrics_of, extra=self.extra))
         for trial, response in self.answered.span(indices.start, indices.stop):
             rule = self.manifest.tasks[trial.task].rule
-            for metric in scorers.metrics_of(trial.kind, self.extra, rule):
+            for metric in metrics(trial.kind, rule=rule):
                 yield scorers.score_line(trial, response, metric, rule)
             yield from self.judged.lines(trial, response)
             yield from self.read.lines(trial, response, rule)

@@ -1,6 +1,5 @@
 """What `scores.jsonl` keeps of the log-probabilities of options: how far the likeliest is ahead."""
 
-import heapq
 import math
 from collections.abc import Sequence
 
@@ -14,7 +13,7 @@ def kept_margin(logprobs: Sequence[float]) -> float | None:
 
     None where the second is impossible.
     """
-    first, second = heapq.nlargest(2, logprobs)
+    *_, second, first = sorted(logprobs)
     return None if math.isinf(second) else round(first - second, DIGITS)
 
 
@@ -22,7 +21,7 @@ def is_at_an_edge(logprobs: Sequence[float], width: float) -> bool:
     """Say whether a change of `width` could change the margin that is kept, or who is likeliest."""
     if len(logprobs) < 2:
         return False
-    first, second = heapq.nlargest(2, logprobs)
+    *_, second, first = sorted(logprobs)
     margin = first - second
     if not math.isfinite(margin):
         return False

@@ -5,7 +5,7 @@ import re
 import statistics
 from array import array
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from typing import NamedTuple, Self
 
@@ -18,9 +18,6 @@ from vipbench.runfolder.manifest import Manifest
 from vipbench.runfolder.summary import ALL, WHOLE, Group, Row, SeedRow
 from vipbench.schema import Tags
 from vipbench.stats.intervals import clustered_mean, kish
-
-MOST_REMEMBERED = 64
-"""Kinds of tags, of each task, style and metric, whose groups are remembered."""
 
 
 def summarise(manifest: Manifest, scores: Iterable[ScoreLine]) -> list[Row]:
@@ -81,23 +78,22 @@ class _Part:
         self.flags = array("H")
         self.groups: dict[Group, array[int]] = defaultdict(partial(array, "l"))
         """Indices of the lines in each group."""
-        self._by_tags: dict[tuple[tuple[str, tuple[str, ...]], ...], list[array[int]]] = {}
+        self._by_values: dict[tuple[str, tuple[str, ...]], list[array[int]]] = {}
 
     def __getstate__(self) -> dict[str, object]:
         """Leave out, on the way to another process, what is only remembered."""
-        return vars(self) | {"_by_tags": {}}
+        return vars(self) | {"_by_values": {}}
 
-    def groups_of(self, tags: Tags, axes: Sequence[str]) -> "list[array[int]]":
-        """Return the groups of a line with some tags; lines whose tags are equal are in one."""
-        kind = tuple(tags.items())
-        found = self._by_tags.get(kind)
-        if found is None:
-            names = [Group(axis, value) for axis in axes for value in tags.get(axis, ())]
-            found = [self.groups[name] for name in (WHOLE, *names)]
-            if len(self._by_tags) >= MOST_REMEMBERED:  # else it would grow with the samples
-                self._by_tags.clear()
-            self._by_tags[kind] = found
-        return found
+    def groups_of(self, tags: Tags, axes: Sequence[str]) -> "Iterator[array[int]]":
+        """Yield the groups of a line with some tags; an axis with its values is looked up once."""
+        yield self.groups[WHOLE]
+        for axis in axes:
+            if values := tags.get(axis):
+                found = self._by_values.get((axis, values))
+                if found is None:
+                    found = [self.groups[Group(axis, value)] for value in values]
+                    self._by_values[axis, values] = found
+                yield from found
 
     def add(self, line: ScoreLine, image: int) -> int:
         """Take a line and return its index."""
