@@ -132,18 +132,8 @@ class SparingTable:
             yield _text("\n".join(wrap(line, options.max_width)))
 
     def _table(self, gone: Collection[str]) -> GridTable:
-        grid = _without(self.grid, gone)
+        grid = self.grid.without(gone)
         return GridTable(grid, names=(grid.header.index(self.name),))
-
-
-def _without(grid: Grid, names: Collection[str]) -> Grid:
-    """Leave columns out of a grid."""
-    kept = [index for index, name in enumerate(grid.header) if name not in names]
-    return grid._replace(
-        header=tuple(grid.header[index] for index in kept),
-        rows=[tuple(row[index] for index in kept) for row in grid.rows],
-        words=tuple(number for number, index in enumerate(kept) if index in grid.words),
-    )
 
 
 def grid_table(grid: Grid) -> GridTable:

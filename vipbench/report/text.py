@@ -4,7 +4,7 @@ Knows no run and no model. Fractions come in; percent and percentage points go o
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from vipbench.files import csv_text
@@ -84,6 +84,15 @@ class Grid(NamedTuple):
     rows: Sequence[tuple[str, ...]]
     words: tuple[int, ...] = (0, 1)
     """Columns that are aligned left; the others hold numbers and are aligned right."""
+
+    def without(self, names: Collection[str]) -> "Grid":
+        """Leave out the columns with some headers."""
+        kept = [index for index, name in enumerate(self.header) if name not in names]
+        return self._replace(
+            header=tuple(self.header[index] for index in kept),
+            rows=[tuple(row[index] for index in kept) for row in self.rows],
+            words=tuple(number for number, index in enumerate(kept) if index in self.words),
+        )
 
 
 def markdown_table(grid: Grid) -> str:

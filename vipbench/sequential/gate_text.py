@@ -20,7 +20,7 @@ from vipbench.sequential.gate import SequentialGate, SequentialRow
 
 HEADER = ("", "row", "asked", "failed", "base", "new", "difference", "allowed", "block")
 SPARE = (("block",), ("base", "new"))
-"""Columns that go first where there is no room for all."""
+"""Columns that a narrow terminal is spared, first to go first."""
 APART = (
     "The two answer different questions. The sequential gate: would all of these samples together "
     "show a larger drop? The gate below it, clustered by image: would other images show one too?"
@@ -34,12 +34,8 @@ def table(outcome: SequentialGate) -> Grid:
     """
     models = " → ".join(dict.fromkeys(outcome.apart.models))
     title = f"{models}: percent and points, of the samples that were asked"
-    rows = [_cells(row) for row in outcome.rows]
-    if any(row.n_failed for row in outcome.rows):
-        return Grid(title, HEADER, rows, words=(0, 1))
-    kept = [n for n, name in enumerate(HEADER) if name != "failed"]
-    header, *short = (tuple(row[n] for n in kept) for row in (HEADER, *rows))
-    return Grid(title, header, short, words=(0, 1))
+    grid = Grid(title, HEADER, [_cells(row) for row in outcome.rows], words=(0, 1))
+    return grid if any(row.n_failed for row in outcome.rows) else grid.without(["failed"])
 
 
 def _cells(row: SequentialRow) -> tuple[str, ...]:

@@ -22,12 +22,8 @@ def table(outcome: Race) -> Grid:
     """Lay out the racers by place; failed answers have a column where there are any."""
     data = " (synthetic data)" if outcome.synthetic else ""
     title = f"{outcome.task} by {outcome.metric}{data}"
-    rows = [_cells(row) for row in outcome.rows]
-    if any(row.n_failed for row in outcome.rows):
-        return Grid(title, HEADER, rows, words=(1, 5))
-    kept = [n for n, name in enumerate(HEADER) if name != "failed"]
-    header, *short = (tuple(row[n] for n in kept) for row in (HEADER, *rows))
-    return Grid(title, header, short, words=(1, 4))
+    grid = Grid(title, HEADER, [_cells(row) for row in outcome.rows], words=(1, 5))
+    return grid if any(row.n_failed for row in outcome.rows) else grid.without(["failed"])
 
 
 def _cells(row: RaceRow) -> tuple[str, ...]:

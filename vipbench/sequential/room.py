@@ -15,7 +15,7 @@ ITEM_BYTES = {"float16": 2, "bfloat16": 2}
 def ask_all(
     runs: Sequence[BlockRun], block: int, arms: Mapping[BlockRun, Sequence[Arm]], *, together: bool
 ) -> None:
-    """Ask a block of the runs that have arms in it, and unload what is in nobody's way no longer.
+    """Ask a block of the runs that have arms in it, and unload the models of those that have none.
 
     `together`: models that will be asked again stay loaded; else they make room for each other.
 
