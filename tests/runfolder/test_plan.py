@@ -138,3 +138,20 @@ def test_of_what_is_read_once_the_limit_counts_what_is_read() -> None:
     limit = BatchLimit(tokens=611 + 2 * (69 + 2 * 6))
     assert plan_batches([686] * 6, limit, groups=groups) == [(0, 1, 2, 3), (4, 5)]
     assert plan_batches([5, 5], BatchLimit(1), groups=groups[:2]) == [(0,), (1,)]
+
+
+def test_groups_about_one_photograph_follow_each_other() -> None:
+    # Two samples of one photograph, a of which is shown in two ways, and one of another.
+    numbers, names = [0, 1, 2, 3, 1], [("a",), ("a",), ("c",), ("c",), ("b",)]
+    lengths = [9, 5, 8, 7, 4]
+    groups = [Group(number, number, 2, 2, number) for number in numbers]
+
+    # By length alone, c would come between.
+    assert plan_batches(lengths, BatchLimit(3), names, groups) == [(0, 1, 4), (2, 3)]
+    # What fits into no batch, as a picture that all have in common, says nothing.
+    assert plan_batches(
+        [9, 8, 7, 1, 1, 1],
+        BatchLimit(2),
+        [("a",), ("c",), ("a",), ("a",), ("b",), ("c",)],
+        [Group(number, number, 1, 1, number) for number in (0, 1, 2, 3, 3, 3)],
+    ) == [(0, 2), (1, 3), (4, 5)]

@@ -243,7 +243,7 @@ def _stamp_outline(
     shifts_xy: tuple[range, range],
     value: int,
 ) -> None:
-    """Draw a polygon's outline at every shift; in time linear in the number of shifts per axis."""
+    """Draw a polygon's outline at every shift."""
     (xs, ys), (shifts_x, shifts_y) = vertices_xy, shifts_xy
     # Only what some shift brings into the image is drawn.
     left = max(min(xs), -shifts_x[-1])
@@ -255,8 +255,19 @@ def _stamp_outline(
     outline = Image.new("L", (right - left + 1, bottom - top + 1))
     vertices = [(x - left, y - top) for x, y in zip(xs, ys, strict=True)]
     ImageDraw.Draw(outline).polygon(vertices, outline=255)
-    thick = Image.new("L", (outline.width + len(shifts_x) - 1, outline.height))
-    for i in range(len(shifts_x)):
-        thick.paste(255, (i, 0), outline)
-    for shift in shifts_y:
-        mask.paste(value, (left + shifts_x[0], top + shift), thick)
+    thick = _smear(_smear(outline, len(shifts_x), (1, 0)), len(shifts_y), (0, 1))
+    mask.paste(value, (left + shifts_x[0], top + shifts_y[0]), thick)
+
+
+def _smear(image: Image.Image, n: int, step_xy: tuple[int, int]) -> Image.Image:
+    """Return what `n` copies of a mask cover, each a step further right or down than the last."""
+    x, y = step_xy
+    smeared = Image.new("L", (image.width + (n - 1) * x, image.height + (n - 1) * y))
+    smeared.paste(image)
+    n_there = 1
+    while n_there < n:  # twice as many each time
+        reached = image.width + (n_there - 1) * x, image.height + (n_there - 1) * y
+        n_more = min(n_there, n - n_there)
+        smeared.paste(255, (n_more * x, n_more * y), smeared.crop((0, 0, *reached)))
+        n_there += n_more
+    return smeared

@@ -9,6 +9,10 @@ import json
 from collections.abc import Hashable, Iterable, Sequence
 from typing import NamedTuple
 
+import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
 from vipbench.errors import RunError
 from vipbench.runfolder.sharing import Group
 from vipbench.schema import Request
@@ -51,7 +55,8 @@ def plan_batches(
     batch takes as many as it may.
 
     Where there are `groups`, the requests of each stay together instead, in one batch where they
-    fit into one. Of what they have in common, the limit of tokens counts what is read.
+    fit into one; groups with a sample in common, which show one photograph, follow each other. Of
+    what requests have in common, the limit of tokens counts what is read.
 
     Args:
         lengths: one a request; in tokens where the limit is one of tokens.
@@ -80,7 +85,7 @@ def plan_batches(
             " · expected at least that many · give a larger budget, or leave it out"
         )
     if groups is not None:
-        return _plan_groups(lengths, limit, groups, room)
+        return _plan_groups(lengths, limit, groups, room, names)
     batches: list[tuple[int, ...]] = []
     batch: list[int] = []
     width = 0
@@ -142,9 +147,18 @@ class _Batch:
 
 
 def _plan_groups(
-    lengths: Sequence[int], limit: BatchLimit, groups: Sequence[Group], room: int | None
+    lengths: Sequence[int],
+    limit: BatchLimit,
+    groups: Sequence[Group],
+    room: int | None,
+    names: Sequence[Hashable],
 ) -> list[tuple[int, ...]]:
-    """Cut requests into batches, those of one group in one batch where they fit into one."""
+    """Cut requests into batches, those of one group in one batch where they fit into one.
+
+    Groups that have a sample in common, which `names` tells, follow each other: they show one
+    photograph, marked in several ways. Those that fit into no batch do not count: what is shown
+    without an image is shown of all samples.
+    """
     units: dict[int, list[int]] = {}
     for i, group in enumerate(groups):
         units.setdefault(group.together, []).append(i)
@@ -154,8 +168,18 @@ def _plan_groups(
     def empty() -> _Batch:
         return _Batch(lengths, groups, limit, room)
 
+    fitting = [members if empty().takes(members) else [] for members in units.values()]
+    place: dict[int, tuple[int, int]] = {}
+    related = _find_related([[names[i] for i in members] for members in fitting])
+    for number, members in zip(related, units.values(), strict=True):
+        this = -lengths[members[0]], min(members)
+        place[number] = min(place.get(number, this), this)
+    order = sorted(
+        zip(related, units.values(), strict=True),
+        key=lambda unit: (place[unit[0]], -lengths[unit[1][0]], unit[1]),
+    )
     batches, batch = [], empty()
-    for members in sorted(units.values(), key=lambda members: (-lengths[members[0]], members)):
+    for _, members in order:
         if batch.members and not batch.takes(members) and empty().takes(members):
             batches.append(batch)
             batch = empty()
@@ -165,6 +189,21 @@ def _plan_groups(
                 batch = empty()
             batch.add(i)
     return [tuple(each.members) for each in [*batches, batch] if each.members]
+
+
+def _find_related(units: Sequence[Sequence[Hashable]]) -> list[int]:
+    """Number units, each of several names: equal for those that have one in common, however far."""
+    numbers: dict[Hashable, int] = {}
+    pairs = [
+        (number, len(units) + numbers.setdefault(name, len(numbers)))
+        for number, unit in enumerate(units)
+        for name in unit
+    ]
+    n = len(units) + len(numbers)
+    rows, columns = np.array(pairs, np.int64).reshape(-1, 2).T
+    graph = coo_array((np.ones(len(pairs), bool), (rows, columns)), shape=(n, n))
+    _, found = connected_components(graph, directed=False)
+    return [int(number) for number in found[: len(units)]]
 
 
 def join_batches(

@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from tokenizers import AddedToken, Tokenizer
 from transformers import PreTrainedTokenizerBase
@@ -55,6 +55,16 @@ def format_prompt(
         RunnerError: the last turn is not the user's; the template is missing, fails, or does not
             place the image exactly once.
     """
+    chat = None
+    if prompt_format == "chat_template":
+        chat = _find_chat(tokenizer, chat_template, image_token)
+    return _write_prompt(turns, prompt_format, chat)
+
+
+def _write_prompt(
+    turns: Sequence[str], prompt_format: PromptFormat, chat: "_Chat | None"
+) -> tuple[str, str]:
+    """Do as `format_prompt` does; `chat` is there for `chat_template`."""
     if len(turns) % 2 == 0:
         raise RunnerError(f"prompt: {len(turns)} turns · expected an odd number, the last a user's")
     texts = [_without_markers(turn) for turn in turns]
@@ -69,7 +79,8 @@ def format_prompt(
     elif prompt_format in FRAMES:
         prompt = _write_framed(texts, FRAMES[prompt_format])
     else:
-        prompt = _apply_chat_template(texts, tokenizer, chat_template, image_token)
+        assert chat is not None
+        prompt = _apply_chat_template(texts, chat)
     before, after = prompt.split(_IMAGE)
     return before, after
 
@@ -131,6 +142,11 @@ class PromptTokenizer:
         self._specials = special_tokens(tokenizer, image_token_id)
         self._spelled = _any_of(self._specials)
         self._copy = Tokenizer.from_str(_with_marked_names(backend.to_str(), self._specials))
+        # The tokenizer as it is now, whatever a trainer lets it pad or cut; and without what
+        # transformers does around it, which takes a quarter of the time.
+        self._as_it_is = Tokenizer.from_str(backend.to_str())
+        self._as_it_is.no_padding()
+        self._as_it_is.no_truncation()
         # What the tokenizer itself puts in front of a text: [BOS] or nothing.
         start = tokenizer("", add_special_tokens=True)["input_ids"]
         self.bos_id = tokenizer.bos_token_id
@@ -144,7 +160,7 @@ class PromptTokenizer:
 
     def encode(self, text: str) -> list[int]:
         """Token ids of one marked text, without BOS."""
-        return list(self._copy.encode(self._known(text), add_special_tokens=False).ids)
+        return _encode(self._copy, self._known(text), add_special_tokens=False)
 
     def encode_whole(self, before: str, after: str) -> list[int]:
         """Token ids of two marked texts with one image between, as transformers' processor.
@@ -159,10 +175,10 @@ class PromptTokenizer:
         plain = _without_markers(marked, "")
         ids: list[int] = []
         if len(self._spelled.findall(plain)) == marked.count(_OPEN):
-            ids = self._tokenizer(plain, add_special_tokens=add, verbose=False)["input_ids"]
+            ids = _encode(self._as_it_is, plain, add_special_tokens=add)
         image_id = self.image_token_id
         if ids.count(image_id) != 1:
-            ids = self._copy.encode(marked, add_special_tokens=add).ids
+            ids = _encode(self._copy, marked, add_special_tokens=add)
             image_id = self._copy_image_id
         at = ids.index(image_id)
         return [*ids[:at], *[self.image_token_id] * self.n_image_tokens, *ids[at + 1 :]]
@@ -185,6 +201,12 @@ class PromptTokenizer:
             text,
             flags=re.DOTALL,
         )
+
+
+def _encode(tokenizer: Tokenizer, text: str, *, add_special_tokens: bool) -> list[int]:
+    """Return the token ids of a text, by the way that does not note where each comes from."""
+    [encoding] = tokenizer.encode_batch_fast([text], add_special_tokens=add_special_tokens)
+    return list(encoding.ids)
 
 
 class PromptEncoder:
@@ -218,13 +240,11 @@ class PromptEncoder:
             )
         self.prompt_format: PromptFormat = prompt_format
         self.image_token = str(tokenizer.convert_ids_to_tokens(image_token_id) or "<image>")
-        self._tokenizer = tokenizer
-        self._chat_template = chat_template
         self._tokens = PromptTokenizer(tokenizer, image_token_id, n_image_tokens)
-        template = (
-            choose_own(tokenizer, chat_template) if prompt_format == "chat_template" else None
-        )
-        self.template_date = template.date if template else None
+        self._chat = None
+        if prompt_format == "chat_template":
+            self._chat = _find_chat(tokenizer, chat_template, self.image_token)
+        self.template_date = self._chat.template.date if self._chat else None
         """The day that the chat template is told; None: it does not ask for one."""
         # A template that cannot be used is an error now rather than at the first sample.
         _, self._end = self._format(("?",))
@@ -242,9 +262,7 @@ class PromptEncoder:
         return option_tokens(self._tokens, self._end, letter)
 
     def _format(self, turns: Sequence[str]) -> tuple[str, str]:
-        return format_prompt(
-            turns, self.prompt_format, self._tokenizer, self._chat_template, self.image_token
-        )
+        return _write_prompt(turns, self.prompt_format, self._chat)
 
 
 def encode_prompt(
@@ -345,29 +363,42 @@ def _without_markers(text: str, replacement: str = "\ufffd") -> str:
     return re.sub(f"[{_OPEN}{_CLOSE}{_BREAK}]", replacement, text)
 
 
-def _apply_chat_template(
-    texts: Sequence[str],
-    tokenizer: PreTrainedTokenizerBase | None,
-    given: object,
-    image_token: str,
-) -> str:
-    """Render the template, and mark the special tokens that it has written."""
+class _Chat(NamedTuple):
+    """A chat template with what a tokenizer tells it: the same for all prompts."""
+
+    template: ChatTemplate
+    names: Mapping[str, Any]
+    """Of the special tokens."""
+    names_json: str
+    image_token: str
+    spelled: re.Pattern[str]
+    """Every special token, and the image's."""
+
+
+def _find_chat(tokenizer: PreTrainedTokenizerBase | None, given: object, image_token: str) -> _Chat:
+    """Take the template that is given, else the tokenizer's; RunnerError where there is none."""
     template = choose_own(tokenizer, given)
     if template is None or tokenizer is None:
         raise RunnerError(
             f"{_WHERE}: the checkpoint has no chat template · use --prompt-format hf or llava_v1"
         )
     names: Mapping[str, Any] = tokenizer.special_tokens_map
+    spelled = _any_of(special_tokens(tokenizer) | {image_token})
+    return _Chat(template, names, json.dumps(names, default=str), image_token, spelled)
+
+
+def _apply_chat_template(texts: Sequence[str], chat: _Chat) -> str:
+    """Render the template, and mark the special tokens that it has written."""
     # A template must write every turn, which a text of one letter would not show.
-    check_turns(template, json.dumps(names, default=str), image_token, len(texts))
-    specials = special_tokens(tokenizer) | {image_token}
-    spelled = _any_of(specials)
+    check_turns(chat.template, chat.names_json, chat.image_token, len(texts))
     # The same letters in a text are broken up until those of the template are marked.
-    broken = [spelled.sub(lambda match: f"{match[0][0]}{_BREAK}{match[0][1:]}", t) for t in texts]
-    prompt = template.render(conversation(broken), names)
-    _check_image(template, prompt, image_token)
-    prompt = spelled.sub(
-        lambda match: _IMAGE if match[0] == image_token else _mark(match[0]), prompt
+    broken = [
+        chat.spelled.sub(lambda match: f"{match[0][0]}{_BREAK}{match[0][1:]}", t) for t in texts
+    ]
+    prompt = chat.template.render(conversation(broken), chat.names)
+    _check_image(chat.template, prompt, chat.image_token)
+    prompt = chat.spelled.sub(
+        lambda match: _IMAGE if match[0] == chat.image_token else _mark(match[0]), prompt
     )
     return prompt.replace(_BREAK, "")
 

@@ -27,6 +27,7 @@ from vipbench.runners.checkpoints.quantizing import check_quantized, quantized_o
 from vipbench.runners.checkpoints.tokenizer_files import is_model_only, tokenizer_errors
 from vipbench.runners.conversion.llama_tokenizer import load_original_tokenizer
 from vipbench.runners.device import Placement
+from vipbench.runners.memory import keep_freed_memory
 from vipbench.runners.spec import ONE_IMAGE
 from vipbench.schema import Request
 
@@ -116,6 +117,8 @@ def load_model(
         check_quantized(model, str(info.path), info.quantization)
     if info.adapter is not None:
         model = load_adapter(model, info.adapter, merge=info.quantization is None)
+    if placement.torch_device().type == "cpu":
+        keep_freed_memory()
     if placement.torch_device().type == "cuda":
         # TF32 keeps 10 bits of the mantissa: float32 in name only.
         torch.backends.cuda.matmul.allow_tf32 = False

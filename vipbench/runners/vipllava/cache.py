@@ -19,12 +19,15 @@ class RoomyLayer(DynamicLayer):
     keys: torch.Tensor
     values: torch.Tensor
 
-    def __init__(self, keys: torch.Tensor, values: torch.Tensor) -> None:
-        """Take what was read so far: each (batch, heads, tokens, width)."""
+    def __init__(self, keys: torch.Tensor, values: torch.Tensor, n: int | None = None) -> None:
+        """Take what was read so far: each (batch, heads, tokens, width).
+
+        `n`: tokens that were read; behind them is room that may be written to. None: all.
+        """
         super().__init__()  # type: ignore[no-untyped-call]  # transformers' own
         self.lazy_initialization(keys, values)
-        self.keys, self.values = keys, values
-        self._rooms: tuple[torch.Tensor, torch.Tensor] | None = None
+        self.keys, self.values = keys[..., :n, :], values[..., :n, :]
+        self._rooms = None if n is None else (keys, values)
 
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any

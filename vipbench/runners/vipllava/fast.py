@@ -172,7 +172,7 @@ def _read_tree(net: Net, rows: list[Row], pixels: torch.Tensor, tree: Tree) -> _
     cache = DynamicCache()
     last = packed.read(net, layout, _embed(net, layout.ids, layout.ids >= 0, shown), cache)
     lengths = torch.tensor([len(row.ids) for row in rows], device=net.device)
-    seen = torch.arange(layout.rows.shape[1], device=net.device) < lengths[:, None]
+    seen = torch.arange(int(lengths.max()), device=net.device) < lengths[:, None]
     return _Read(net.model.lm_head(last), cache, seen)
 
 

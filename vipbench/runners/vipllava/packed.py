@@ -27,13 +27,25 @@ _WITHIN = "sdpa"
 """The attention that each level of pieces goes through; models with another are not read so."""
 
 
+SHORT = 16
+"""Tokens of an answer that there is room for from the start; letters are shorter."""
+
+
 class Level(NamedTuple):
-    """Pieces of similar length, padded on the right; all of them begin prompts, or none."""
+    """Pieces of similar length, padded on the right.
+
+    All of them begin prompts, or none; and all of them end prompts, or none.
+    """
 
     queries: torch.Tensor
     """(pieces, tokens): where each of their tokens lies."""
-    keys: torch.Tensor
-    """(pieces, positions): where each token lies that leads to them, and their own."""
+    keys: torch.Tensor | None
+    """(pieces, positions): where each token lies that leads to them, and their own; None: they end
+    prompts, whose keys and values are gathered anyway."""
+    rows: torch.Tensor | slice
+    """Whose prompts they end."""
+    n_keys: int
+    """Positions of the longest."""
     mask: torch.Tensor | None
     """(pieces, 1, tokens, positions), added to attention; None: causal, as where prompts begin."""
 
@@ -49,9 +61,12 @@ class Layout(NamedTuple):
     order: torch.Tensor
     """(tokens,): where each lies in the joined outputs of the levels, padding included."""
     rows: torch.Tensor
-    """(rows, positions): where each token of each prompt lies, padded on the right."""
+    """(rows, positions): where each token of each prompt lies, padded on the right; and then room
+    for `SHORT` tokens more."""
     last: torch.Tensor
     """(rows,): where each prompt's last token lies."""
+    end: Level
+    """These tokens, each a piece of its own: all that the last layer is asked about."""
 
 
 def can_pack(net: Net) -> bool:
@@ -69,49 +84,70 @@ def lay_out(net: Net, rows: list[Row], tree: Tree) -> Layout:
         led = [] if piece.before is None else [spans[piece.before]]
         spans.append(np.concatenate([*led, np.arange(len(ids), len(ids) + piece.n)]))
         ids += rows[piece.row].ids[piece.begin : piece.end]
-    alike: dict[tuple[bool, int], list[int]] = {}
+    row_of = {number: row for row, number in enumerate(tree.last)}
+    alike: dict[tuple[bool, bool, int], list[int]] = {}
     for number, piece in enumerate(tree.pieces):
         # Those of unlike lengths would be padded to the longest.
-        alike.setdefault((piece.before is None, int(2 * log2(piece.end))), []).append(number)
+        kind = piece.before is None, number in row_of, int(2 * log2(piece.end))
+        alike.setdefault(kind, []).append(number)
     levels, order, n_before = [], np.zeros(len(ids), np.int64), 0
-    for (begins_prompt, _), numbers in sorted(alike.items()):
+    for (begins_prompt, ends_prompt, _), numbers in sorted(alike.items()):
+        numbers.sort(key=lambda number: row_of.get(number, -1))
         pieces = [tree.pieces[number] for number in numbers]
-        keys = _padded([spans[number] for number in numbers])
         queries = _padded([spans[number][-tree.pieces[number].n :] for number in numbers])
         for i, (number, piece) in enumerate(zip(numbers, pieces, strict=True)):
             at = n_before + i * queries.shape[1]
             order[spans[number][-piece.n :]] = np.arange(at, at + piece.n)
         n_before += queries.numel()
-        begins = torch.tensor([piece.begin for piece in pieces], device=device)
-        mask = None if begins_prompt else _mask(net, begins, queries.shape[1], keys.shape[1])
-        levels.append(Level(queries.to(device), keys.to(device), mask))
+        n_keys = max(piece.end for piece in pieces)
+        keys, mask = None, None
+        if not ends_prompt:
+            keys = _padded([spans[number] for number in numbers]).to(device)
+        if not begins_prompt:
+            begins = torch.tensor([piece.begin for piece in pieces], device=device)
+            mask = _mask(begins, queries.shape[1], n_keys, net.dtype)
+        ended = _indices([row_of[number] for number in numbers if ends_prompt], device)
+        levels.append(Level(queries.to(device), keys, ended, n_keys, mask))
+    last = torch.tensor([spans[number][-1] for number in tree.last], device=device)
+    lengths = torch.tensor([tree.pieces[number].end for number in tree.last], device=device)
+    n_keys = max(len(row.ids) for row in rows)
+    mask = _mask(lengths - 1, 1, n_keys, net.dtype)
     positions = np.concatenate([np.arange(piece.begin, piece.end) for piece in tree.pieces])
     return Layout(
-        ids=torch.tensor([ids], device=device),
+        ids=torch.from_numpy(np.array([ids])).to(device),
         positions=torch.from_numpy(positions)[None].to(device),
         levels=levels,
         order=torch.from_numpy(order).to(device),
-        rows=_padded([spans[number] for number in tree.last]).to(device),
-        last=torch.tensor([spans[number][-1] for number in tree.last], device=device),
+        rows=_padded([spans[number] for number in tree.last], SHORT).to(device),
+        last=last,
+        end=Level(last[:, None], None, slice(None), n_keys, mask),
     )
 
 
-def _padded(indices: list[np.ndarray]) -> torch.Tensor:
-    """Return lists of places as one tensor, padded with a place whose token nobody sees there."""
-    padded = np.empty((len(indices), max(map(len, indices))), np.int64)
+def _padded(indices: list[np.ndarray], room: int = 0) -> torch.Tensor:
+    """Return lists of places as one tensor, padded with a place whose token nobody sees there.
+
+    `room` is padding behind the longest.
+    """
+    padded = np.empty((len(indices), max(map(len, indices)) + room), np.int64)
     for row, each in zip(padded, indices, strict=True):
         row[: len(each)], row[len(each) :] = each, each[-1]
     return torch.from_numpy(padded)
 
 
-def _mask(net: Net, begins: torch.Tensor, n_queries: int, n_keys: int) -> torch.Tensor:
+def _indices(numbers: list[int], device: torch.device) -> torch.Tensor | slice:
+    """Return ascending numbers as what takes them from a tensor: without a copy where it can be."""
+    if numbers and numbers[-1] - numbers[0] == len(numbers) - 1:
+        return slice(numbers[0], numbers[-1] + 1)
+    return torch.tensor(numbers, dtype=torch.int64, device=device)
+
+
+def _mask(begins: torch.Tensor, n_queries: int, n_keys: int, dtype: torch.dtype) -> torch.Tensor:
     """Return what is added to attention: each token sees the positions up to its own."""
-    positions = begins[:, None] + torch.arange(n_queries, device=net.device)
-    seen = torch.arange(n_keys, device=net.device) <= positions[..., None]
-    unseen = torch.finfo(net.dtype).min
-    return torch.zeros(seen.shape, dtype=net.dtype, device=net.device).masked_fill(~seen, unseen)[
-        :, None
-    ]
+    positions = begins[:, None] + torch.arange(n_queries, device=begins.device)
+    unseen = torch.arange(n_keys, device=begins.device) > positions[..., None]
+    mask = torch.zeros(unseen.shape, dtype=dtype, device=begins.device)
+    return mask.masked_fill_(unseen, torch.finfo(dtype).min)[:, None]
 
 
 def read(net: Net, layout: Layout, embeddings: torch.Tensor, cache: Cache) -> torch.Tensor:
@@ -127,45 +163,47 @@ def read(net: Net, layout: Layout, embeddings: torch.Tensor, cache: Cache) -> to
             inputs_embeds=embeddings,
             position_ids=layout.positions,
             use_cache=True,
-            vipbench_layout=layout,
+            vipbench_tree=(layout, cache),
             **{cache_name(language_model): cache},
         )
-    layers: list[Any] = cache.layers
-    for index, layer in enumerate(layers):
-        keys, values = (_by_token(states) for states in (layer.keys, layer.values))
-        # One layer after another, so that what was read and the rows are not held both as a whole.
-        layers[index] = RoomyLayer(_take(keys, layout.rows), _take(values, layout.rows))
     last: torch.Tensor = output.last_hidden_state[0, layout.last]
     return last
 
 
 def _attend(
-    module: torch.nn.Module,
+    module: Any,
     query: torch.Tensor,
     key: torch.Tensor,
     value: torch.Tensor,
     attention_mask: torch.Tensor | None,
     *,
-    vipbench_layout: Layout,
+    vipbench_tree: tuple[Layout, Cache],
     scaling: float | None = None,
     **kwargs: object,
 ) -> tuple[torch.Tensor, None]:
-    """Let each piece see those that lead to it; all (1, heads, tokens, width), as transformers'."""
-    attend = ALL_ATTENTION_FUNCTIONS[_WITHIN]
+    """Let each piece see those that lead to it; all (1, heads, tokens, width), as transformers'.
 
+    The layer of the cache then holds the keys and values of each row, and what was read no more.
+    """
+    attend = ALL_ATTENTION_FUNCTIONS[_WITHIN]
+    layout, cache = vipbench_tree
     queries, keys, values = (_by_token(states) for states in (query, key, value))
+    by_row = _take(keys, layout.rows), _take(values, layout.rows)
+    layers: list[Any] = cache.layers
+    layers[module.layer_idx] = RoomyLayer(*by_row, n=layout.rows.shape[1] - SHORT)
+    is_last = module.layer_idx == len(layers) - 1
     seen = []
-    for level in vipbench_layout.levels:
-        output, _ = attend(
-            module,
-            _take(queries, level.queries),
-            _take(keys, level.keys),
-            _take(values, level.keys),
-            level.mask,
-            scaling=scaling,
-        )
+    for level in [layout.end] if is_last else layout.levels:
+        if level.keys is None:
+            led = [_take_rows(states, level.rows)[:, :, : level.n_keys] for states in by_row]
+        else:
+            led = [_take(states, level.keys) for states in (keys, values)]
+        output, _ = attend(module, _take(queries, level.queries), *led, level.mask, scaling=scaling)
         seen.append(output.flatten(0, 1))
-    return torch.cat(seen).index_select(0, vipbench_layout.order)[None], None
+    joined = torch.cat(seen)
+    if is_last:
+        return joined.new_zeros(queries.shape).index_copy_(0, layout.last, joined)[None], None
+    return joined.index_select(0, layout.order)[None], None
 
 
 def _by_token(states: torch.Tensor) -> torch.Tensor:
@@ -184,6 +222,13 @@ def _take(states: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
     """
     taken = states.flatten(1).index_select(0, places.flatten())
     return taken.view(*places.shape, *states.shape[1:]).transpose(1, 2)
+
+
+def _take_rows(states: torch.Tensor, rows: torch.Tensor | slice) -> torch.Tensor:
+    """Return some rows of what `_take` gives, in the same layout; a slice is not copied."""
+    if isinstance(rows, slice):
+        return states[rows]
+    return states.transpose(1, 2).index_select(0, rows).transpose(1, 2)
 
 
 AttentionInterface.register(ATTENTION, _attend)
