@@ -416,6 +416,18 @@ def test_a_template_that_writes_bos_gets_no_second_one() -> None:
     assert (ids[0], ids.count(1)) == (1, 1)
 
 
+@pytest.mark.parametrize("prompt_format", ["hf", "llava_v1"])
+def test_a_tokenizer_that_pads_and_cuts_changes_no_prompt(prompt_format: PromptFormat) -> None:
+    prompt = format_prompt(["What is it?"], prompt_format)
+    expected = encode_prompt(PromptTokenizer(build_tokenizer(), IMAGE, 2), *prompt, prompt_format)
+    tokenizer = build_tokenizer()
+    before = PromptTokenizer(tokenizer, IMAGE, 2)
+    tokenizer.backend_tokenizer.enable_padding(length=500)
+    tokenizer.backend_tokenizer.enable_truncation(3)
+    for prompts in (before, PromptTokenizer(tokenizer, IMAGE, 2)):
+        assert encode_prompt(prompts, *prompt, prompt_format) == expected
+
+
 def test_a_tokenizer_without_bos_gets_none() -> None:
     tokenizer = build_tokenizer()
     tokenizer.backend_tokenizer.post_processor = processors.ByteLevel()
