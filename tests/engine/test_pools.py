@@ -19,6 +19,7 @@ from vipbench.runners.spec import Model
 from vipbench.schema import Engine
 
 IMAGES = {"own": Path("images")}
+PROMPTS = {b"key": "rendered while the run was planned"}
 
 
 class Recorder:
@@ -40,6 +41,7 @@ class Ray(Recorder):
 def recorders(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pools, "ProcessPool", Processes)
     monkeypatch.setattr(pools, "RayPool", Ray)
+    monkeypatch.setattr(pools, "remembered_prompts", lambda: PROMPTS)
 
 
 def build(
@@ -69,7 +71,7 @@ def made(
 def test_workers_of_this_machine() -> None:
     pool, messages = made("local", 2, "cpu")
     assert isinstance(pool, Processes)
-    assert pool.jobs == [Job(build, "it", "cpu", IMAGES)] * 2
+    assert pool.jobs == [Job(build, "it", "cpu", IMAGES, prompts=PROMPTS)] * 2
     assert pool.fields == {"ahead": 0, "weights": "abc"}
     assert messages == []
 
@@ -84,7 +86,7 @@ def test_workers_of_a_cluster() -> None:
     pool, _ = made("ray", 3, "cuda", n_loaders=2)
     assert isinstance(pool, Ray)
     # Each has one GPU, whose name is the same everywhere.
-    assert pool.jobs == [Job(build, "it", "cuda", IMAGES, 2)] * 3
+    assert pool.jobs == [Job(build, "it", "cuda", IMAGES, 2, prompts=PROMPTS)] * 3
     assert pool.fields == {"resource": "GPU", "ahead": AHEAD, "weights": "abc"}
     assert made("ray", 1, "cpu")[0].fields["resource"] == "CPU"
 

@@ -22,6 +22,7 @@ from vipbench.engine.workers import (
 )
 from vipbench.errors import RunError, RunnerError
 from vipbench.runfolder.lines import ResponseLine
+from vipbench.runners import templates
 from vipbench.runners.contract import RunnerSettings
 
 PLAN = [(2, 0), (1, 4), (3,)]
@@ -225,7 +226,8 @@ def test_at_the_end_busy_workers_are_killed_and_all_are_waited_for(tmp_path: Pat
     assert idle.calls == ["wait", "kill"]
 
 
-def test_what_a_worker_has_in_its_process(tmp_path: Path) -> None:
+def test_what_a_worker_has_in_its_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(templates, "_renderer", templates._Renderer())
     made = trials(tmp_path)
     requests = [trial.request for trial in made.read([0, 1, 2]) if trial.request is not None]
 
@@ -235,7 +237,9 @@ def test_what_a_worker_has_in_its_process(tmp_path: Path) -> None:
         assert (device, threads, budget_to_try) == ("cpu", 1, None)
         return Brightness(None)
 
-    state = WorkerState(Job(build, "it", "cpu", {"own": tmp_path}))
+    prompts = {b"key": "a prompt"}
+    state = WorkerState(Job(build, "it", "cpu", {"own": tmp_path}, prompts=prompts))
+    assert templates.remembered_prompts() == prompts
     assert state.info == WorkerInfo(RunnerSettings(model="it"), 24)
     batch, following = Batch(4, requests[:2]), Batch(5, requests[2:])
     lines, n_splits, _ = state.answer(batch, [following])

@@ -46,6 +46,13 @@ class Way(Protocol):
     def start(self, choice: Choice) -> None:
         """Answer as chosen from now on; processes that it needs are started and load the model."""
 
+    def warm_up(self, trials: Trials, path: Path) -> None:
+        """Answer some trials once in every process, before time counts; `path` takes the answers.
+
+        What a process does with its first batch only is part of starting it. A server has been
+        asked before.
+        """
+
     def answer(self, trials: Trials, log: Log, clock: Clock) -> None:
         """Answer all trials, each answer a line of the log's file.
 

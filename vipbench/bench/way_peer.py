@@ -71,6 +71,9 @@ class Server:
             self._runner.close()
         self._runner = None
 
+    def warm_up(self, trials: Trials, path: Path) -> None:
+        """Ask nothing: `start` has, and a server may know again what it has read."""
+
     def answer(self, trials: Trials, log: Log, clock: Clock) -> None:
         """Ask all requests, each answer written as it comes."""
         runner = self._runner

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from vipbench import files
-from vipbench.bench.clocks import Clock, Log
+from vipbench.bench.clocks import Clock, Log, NoClock
 from vipbench.bench.models import Loaded, Plain, load_plain
 from vipbench.bench.records import Answered, Job
 from vipbench.bench.way import Choice, read_requests
@@ -56,6 +56,11 @@ class Transformers:
 
     def close(self) -> None:
         """Nothing is left to end."""
+
+    def warm_up(self, trials: Trials, path: Path) -> None:
+        """Answer some trials; one process answers all."""
+        device = self.model.device
+        self.answer(trials, Log(device, path, len(trials)), NoClock(device))
 
     def answer(self, trials: Trials, log: Log, clock: Clock) -> None:
         """Answer all trials; batches hold requests of similar length and one limit."""

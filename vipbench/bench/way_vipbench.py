@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from vipbench import files
-from vipbench.bench.clocks import Clock, Log
+from vipbench.bench.clocks import Clock, Log, NoClock
 from vipbench.bench.models import Loaded, load_runner
 from vipbench.bench.records import Answered, Job
 from vipbench.bench.way import Choice, read_requests
@@ -39,6 +39,7 @@ from vipbench.runners.checkpoints.attention import attention_kernel
 from vipbench.runners.checkpoints.loading import inference
 from vipbench.runners.contract import set_sharing
 from vipbench.runners.spec import Shared
+from vipbench.runners.templates import remembered_prompts
 from vipbench.runners.vipllava.fast import COVERED
 from vipbench.runners.vipllava.model_sizes import sizes_of
 from vipbench.runners.vipllava.runner import VipLlavaRunner
@@ -145,7 +146,10 @@ class Vipbench:
             load_runner, Loaded(job.model, job.adapter, job.quantize), job.random, job.dtype
         )
         shares = self._sharing is not None
-        worker = WorkerJob(build, "vipbench", job.device, job.images, shares=shares)
+        prompts = remembered_prompts()
+        worker = WorkerJob(
+            build, "vipbench", job.device, job.images, shares=shares, prompts=prompts
+        )
         pool = self._running.enter_context(ProcessPool([worker] * n, Console(_log.info)))
         pool.load()
         return pool
@@ -155,6 +159,15 @@ class Vipbench:
         self._running.close()
         self._pool = None
         self._uses_workers = False
+
+    def warm_up(self, trials: Trials, path: Path) -> None:
+        """Answer some trials in this process, or in each of the others."""
+        if self._pool is None or not self._uses_workers:
+            device = self.model.device
+            self.answer(trials, Log(device, path, len(trials)), NoClock(device))
+            return
+        plan = [range(len(trials))] * self._job.workers
+        self._pool.answer(trials, plan, range(len(plan)), lambda lines: None)
 
     def answer(self, trials: Trials, log: Log, clock: Clock) -> None:
         """Answer all trials, in batches of the budget of tokens that a run has."""

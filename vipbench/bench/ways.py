@@ -43,7 +43,7 @@ _TRIES = 3
 _TUNE_SECONDS = 60.0
 """After which no choice is tried once more, so that slow models are tuned in minutes."""
 _N_WARM = 8
-"""Samples that are answered before a process is timed."""
+"""Samples that each process answers before it is timed."""
 
 
 def measure(job: Job, scratch: Path) -> Outcome:
@@ -122,7 +122,8 @@ def _tune(job: Job, device: torch.device, scratch: Path) -> Outcome:
         return len(trials) / log.seconds()
 
     with contextlib.closing(way):
-        answer(part(trials, range(min(_N_WARM, len(trials)))), choices[0])
+        way.start(choices[0])
+        way.warm_up(_warming(trials), scratch / "warm.jsonl")
         for choice in choices:
             if choice.workers > 1:
                 answer(trials, choice)  # all of them, so that each process has a batch
@@ -150,6 +151,7 @@ def _run(job: Job, device: torch.device, scratch: Path) -> Outcome:
     batch_size = job.batch_sizes[0] if job.batch_sizes else None
     with contextlib.closing(way):
         way.start(Choice(job.threads[0], job.workers, batch_size))
+        way.warm_up(_warming(trials), scratch / "warm.jsonl")
         wait(device)
         seconds_to_load = time.perf_counter() - begun
         if device.type == "cuda":
@@ -182,6 +184,11 @@ def _run(job: Job, device: torch.device, scratch: Path) -> Outcome:
         load_average=load,
         **log.fields(),
     )
+
+
+def _warming(trials: Trials) -> Trials:
+    """Return the trials that are answered before time counts."""
+    return part(trials, range(min(_N_WARM, len(trials))))
 
 
 def _load(job: Job, device: torch.device) -> Way:

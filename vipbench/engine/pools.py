@@ -10,6 +10,7 @@ from vipbench.engine.ray_actors import RayPool
 from vipbench.engine.workers import Job, WorkerPool
 from vipbench.runners.device import assign_devices
 from vipbench.runners.spec import Build, Model
+from vipbench.runners.templates import remembered_prompts
 from vipbench.schema import Engine, ImageRoots
 
 
@@ -42,7 +43,7 @@ def make_pool(
         RunnerError: There are fewer devices than workers.
         RunError: Ray is not installed.
     """
-    job = Job(build, name, None, images, n_loaders, shares)
+    job = Job(build, name, None, images, n_loaders, shares, remembered_prompts())
     ahead, placement = count_ahead(n_loaders, model.device), model.placement
     if engine == "ray":
         return RayPool(

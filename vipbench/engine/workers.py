@@ -36,6 +36,7 @@ from vipbench.runners.contract import (
     splits_of,
 )
 from vipbench.runners.spec import Build
+from vipbench.runners.templates import remember_prompts
 from vipbench.schema import ImageRoots, Request
 
 MAX_DEATHS = 3
@@ -62,6 +63,8 @@ class Job(NamedTuple):
     """Processes of each worker that load images; 0: a thread of the worker does."""
     shares: bool = False
     """Whether what requests of a batch have in common is read once."""
+    prompts: Mapping[bytes, str] = {}
+    """What chat templates have written already, as `remembered_prompts` returns it."""
 
 
 class Batch(NamedTuple):
@@ -384,6 +387,7 @@ class WorkerState:
 
     def __init__(self, job: Job) -> None:
         """Load the model."""
+        remember_prompts(job.prompts)
         runner = self._runner = job.build(device=job.device, threads=1)
         set_sharing(runner, shares=job.shares)
         self._pipeline = BatchPipeline(runner, job.name, job.images, n_loaders=job.n_loaders)

@@ -23,7 +23,8 @@ SECONDS = 10
 """After which a rendering is given up; a usual one takes less than a thousandth of one."""
 REMEMBERED = 16 << 20
 """Characters of rendered prompts that are remembered, some ten thousands of them: a run writes each
-prompt twice, to plan its batches and to ask it, and `certify` or several seeds again."""
+prompt twice, to plan its batches and to ask it, and `certify` or several seeds again. Workers are
+handed what the process that planned remembers."""
 _ENVIRONMENT = {
     "TZ": "UTC",
     "LC_ALL": "C",
@@ -142,13 +143,31 @@ class _Renderer:
             if known is not None:
                 return {"text": known}
             answer = self._ask(line)
-            text = answer.get("text")
-            # Those that came first stay: a run reads its prompts from the first to the last, so
-            # that the latest ones would be gone whenever they are needed.
-            if text is not None and len(text) <= self._room:
-                self._room -= len(text)
-                self._known[key] = text
+            if "text" in answer:
+                self._keep(key, answer["text"])
         return answer
+
+    def remembered(self) -> dict[bytes, str]:
+        """Return the prompts that are remembered, by what names their questions."""
+        with self._lock:
+            return dict(self._known)
+
+    def remember(self, prompts: Mapping[bytes, str]) -> None:
+        """Take what another process remembers; what is known here already stays."""
+        with self._lock:
+            for key, text in prompts.items():
+                if key not in self._known:
+                    self._keep(key, text)
+
+    def _keep(self, key: bytes, text: str) -> None:
+        """Remember a prompt if there is room.
+
+        Those that came first stay: a run reads its prompts from the first to the last, so that the
+        latest ones would be gone whenever they are needed.
+        """
+        if len(text) <= self._room:
+            self._room -= len(text)
+            self._known[key] = text
 
     def _ask(self, line: bytes) -> dict[str, str]:
         process = self._running()
@@ -212,3 +231,13 @@ def _end(renderer: dict[str, Any]) -> int:
 
 
 _renderer = _Renderer()
+
+
+def remembered_prompts() -> dict[bytes, str]:
+    """Return the prompts that this process has rendered and remembers, for `remember_prompts`."""
+    return _renderer.remembered()
+
+
+def remember_prompts(prompts: Mapping[bytes, str]) -> None:
+    """Take prompts that another process has rendered, so that this one need not render them."""
+    _renderer.remember(prompts)
