@@ -8,9 +8,17 @@ from typing import Any
 import pytest
 
 from tests.bench.conftest import make_job
+from vipbench.bench.mix import MIX_TASKS, MIXES, whole_images
+from vipbench.bench.way import part
 from vipbench.bench.way_vipbench import Vipbench
 from vipbench.bench.ways import measure
+from vipbench.demo.embedded import benchmark
+from vipbench.run.share import plan_trials
+from vipbench.runfolder.plan import BatchLimit
 from vipbench.runfolder.sharing import Readings
+from vipbench.runfolder.trials_file import write_trials
+from vipbench.trials.make import make_trials
+from vipbench.trials.selection import select
 
 
 @pytest.mark.usefixtures("threads")
@@ -52,6 +60,27 @@ def test_what_questions_have_in_common_is_read_once_and_unshared_by_each(tmp_pat
 def test_the_same_question_asked_again_is_another_one(tmp_path: Path) -> None:
     job = make_job(tmp_path, (2,) * 6, random="tiny", n_questions=6, repeat=2)
     assert measure(job, tmp_path).readings == Readings()
+
+
+@pytest.mark.usefixtures("threads")
+def test_unshared_requests_are_planned_as_in_a_run(tmp_path: Path) -> None:
+    chosen = select(
+        suite="demo", tasks=MIX_TASKS, styles=",".join(MIXES["sweep"]), data=benchmark()
+    )
+    trials, _ = make_trials(chosen, tuple, seed=0, limit=20)
+    written = write_trials(tmp_path / "requests.jsonl", whole_images(trials, 120))
+    job = make_job(tmp_path / "other", random="tiny", way="unshared")
+    way = Vipbench(job.model_copy(update={"requests": written.path}))
+    way._budget = 8 * max(entry.length for entry in way._counted.entries)
+    planned = way._plan(way._counted)
+    assert planned == plan_trials(way._counted, BatchLimit(tokens=way._budget))
+    styles = [{way._counted[i].style for i in batch} for batch in planned]
+    assert all(len(found) > 1 for found in styles)  # of a sample together
+    twice = part(way._counted, [*range(120)] * 2)
+    names = [twice.entries[i].name for batch in way._plan(twice) for i in batch]
+    assert len(names) == 240
+    n_together = sum(names[i] == names[i + 1] for i in range(239))
+    assert n_together == 0
 
 
 def start_one(way: Vipbench, start: Callable[[Vipbench, int], Any], n: int) -> Any:

@@ -6,6 +6,7 @@ The way *unshared* is the same with `--no-share`.
 import contextlib
 import logging
 import time
+from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -31,7 +32,7 @@ from vipbench.images.load import digest_pixels
 from vipbench.run.prepare import token_limit
 from vipbench.run.share import grouping, plan_shared, plan_trials
 from vipbench.runfolder import answers_file, trials_file
-from vipbench.runfolder.lines import ResponseLine
+from vipbench.runfolder.lines import ResponseLine, TrialId
 from vipbench.runfolder.plan import BatchLimit, plan_batches
 from vipbench.runfolder.sharing import Beginnings, Sharing
 from vipbench.runfolder.trials_file import Trials
@@ -205,8 +206,12 @@ class Vipbench:
         if self._sharing is not None:
             known = Trials(trials.path, entries, self._counted.beginnings)
             return plan_trials(known, self._limit(), sharing=self._sharing)
-        # The same sample asked again is another one here.
-        samples = [(entry.name.task, entry.name.id, i) for i, entry in enumerate(entries)]
+        # The styles of a sample stay together; the same request asked again is of another sample.
+        asked: Counter[TrialId] = Counter()
+        samples = []
+        for entry in entries:
+            samples.append((entry.name.task, entry.name.id, asked[entry.name]))
+            asked[entry.name] += 1
         lengths = [entry.length for entry in entries]
         return plan_batches(lengths, BatchLimit(tokens=max(self._budget, *lengths)), samples)
 
