@@ -1,6 +1,6 @@
 """How a pool hands out batches and counts deaths, with workers that pretend to be processes."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import BrokenExecutor, Future
 from pathlib import Path
 
@@ -133,7 +133,8 @@ def test_a_killed_worker_is_restarted_and_its_batches_are_redone_in_order(tmp_pa
     worker = Scripted(0, batches=[DIED])
     pool = Pool(tmp_path, worker, ahead=1)
     assert pool.answer(0, 1, 2) == [0, 1, 2]
-    assert [number for number, _ in worker.asked] == [0, 0, 1, 2]
+    # The first was killed with a batch behind that one, which was asked for already.
+    assert [number for number, _ in worker.asked] == [0, 1, 0, 1, 2]
     assert worker.calls == ["load", "kill", "wait", "load"]
     assert pool.pool.n_restarts == 1
     assert pool.messages == [
@@ -160,7 +161,7 @@ def test_a_worker_that_is_killed_whenever_it_loads_ends_the_run(tmp_path: Path) 
 def test_deaths_are_counted_from_0_after_an_answer(tmp_path: Path) -> None:
     worker = Scripted(0, batches=[DIED, DIED, None, DIED, DIED, None, DIED, DIED])
     pool = Pool(tmp_path, worker)
-    assert pool.answer(0, 1, 2) == [0, 1, 2]
+    assert [[*pool.answer(number)] for number in (0, 1, 2)] == [[0], [1], [2]]
     assert pool.pool.n_restarts == 6
 
 
@@ -213,9 +214,46 @@ def test_a_worker_has_its_next_batch_before_the_lines_are_written(tmp_path: Path
     worker = Scripted(0)
     pool = WorkerPool([worker], Console())
     pool.load()
-    n_asked = []
-    pool.answer(trials(tmp_path), PLAN, [0, 1, 2], lambda _: n_asked.append(len(worker.asked)))
-    assert n_asked == [2, 3, 3]
+    n_asked: list[int] = []
+    pool.answer(trials(tmp_path), PLAN, [0], lambda _: n_asked.append(len(worker.asked)))
+    assert n_asked == [1]
+    # Where there is enough for all, it has one more: it need not wait for this process at all.
+    n_asked.clear()
+    worker.asked.clear()
+    pool.answer(trials(tmp_path), PLAN, [0, 1, 2, 0], lambda _: n_asked.append(len(worker.asked)))
+    assert n_asked == [3, 3, 4, 4]
+
+
+@pytest.mark.parametrize(
+    ("n_batches", "ahead", "held"),
+    [
+        (5, 0, [2, 1, 1, 1]),  # of two workers, in the order in which they are fed
+        (3, 0, [1, 1, 1]),
+        (7, 1, [3, 2, 1, 1]),
+        (5, 1, [2, 2, 1]),
+    ],
+)
+def test_a_worker_holds_one_batch_more_where_there_are_enough_for_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n_batches: int, ahead: int, held: list[int]
+) -> None:
+    taken = []
+    feed = Worker.feed
+
+    def counted(self: Worker, take: Callable[[], Batch | None], *, ahead: int, queue: bool) -> None:
+        before = set(map(id, self.batches())) - {id(self.running)}
+        feed(self, take, ahead=ahead, queue=queue)
+        taken.append(len({id(batch) for batch in self.batches()} - before))
+
+    monkeypatch.setattr(Worker, "feed", counted)
+    pool = WorkerPool([Scripted(0), Scripted(1)], Console(), ahead=ahead)
+    pool.load()
+    written: list[int] = []
+    todo = [0, 1, 2, 0, 1, 2, 0][:n_batches]
+    pool.answer(
+        trials(tmp_path), PLAN, todo, lambda lines: written.extend(line.batch for line in lines)
+    )
+    assert sorted(written) == sorted(todo)
+    assert [n for n in taken if n] == held
 
 
 def test_at_the_end_busy_workers_are_killed_and_all_are_waited_for(tmp_path: Path) -> None:

@@ -114,15 +114,17 @@ class Worker(ABC):
         """Of what it does now; None: nothing. Raises `BrokenExecutor` where the process died."""
         self.running: Batch | None = None
         """What it answers; None while it loads the model."""
+        self._queued: tuple[Batch, Future[Result]] | None = None
+        """What it answers next, and has already: it need not wait for this process."""
         self._following: deque[Batch] = deque()
-        """What it prepares meanwhile."""
+        """What it is given after that."""
 
     def __str__(self) -> str:
         return f"worker {self.number + 1}"
 
     def start(self) -> None:
         """Start a process that loads the model."""
-        self.running = None
+        self.running = self._queued = None
         self._following.clear()
         self.future = self._submit_load()
 
@@ -135,22 +137,37 @@ class Worker(ABC):
         self.future = None
         return info if isinstance(info, WorkerInfo) else None
 
-    def feed(self, take: Callable[[], Batch | None], *, ahead: int) -> None:
-        """Give the process its next batch, and with it `ahead` batches to prepare meanwhile."""
-        while len(self._following) <= ahead and (batch := take()) is not None:
+    def feed(self, take: Callable[[], Batch | None], *, ahead: int, queue: bool) -> None:
+        """Give the process its next batch, and with it `ahead` batches to prepare meanwhile.
+
+        `queue`: it also gets the batch behind that, which it answers without asking for it.
+        """
+        self.running, self.future = self._queued or (None, None)
+        self._queued = None
+        n = ahead + queue + (self.running is None)
+        while len(self._following) < n and (batch := take()) is not None:
             self._following.append(batch)
-        self.running = self._following.popleft() if self._following else None
-        self.future = None
-        if self.running is not None:
-            try:
-                self.future = self._submit_batch(self.running, list(self._following))
-            except BrokenExecutor as error:  # killed while it had nothing to do
-                self.future = Future()
-                self.future.set_exception(error)
+        if self.running is None:
+            self.running, self.future = self._submit_next(ahead) or (None, None)
+        if queue:
+            self._queued = self._submit_next(ahead)
+
+    def _submit_next(self, ahead: int) -> "tuple[Batch, Future[Result]] | None":
+        """Let the process answer the first of the following batches; None: there is none."""
+        if not self._following:
+            return None
+        batch = self._following.popleft()
+        try:
+            return batch, self._submit_batch(batch, list(self._following)[:ahead])
+        except BrokenExecutor as error:  # killed while it had nothing to do
+            failed: Future[Result] = Future()
+            failed.set_exception(error)
+            return batch, failed
 
     def batches(self) -> list[Batch]:
         """Return the batches that it has and has not answered."""
-        return [batch for batch in (self.running, *self._following) if batch is not None]
+        queued = self._queued[0] if self._queued else None
+        return [batch for batch in (self.running, queued, *self._following) if batch is not None]
 
     @property
     def is_scheduled(self) -> bool:
@@ -264,7 +281,7 @@ class WorkerPool:
         while True:
             for worker in self._workers:
                 if worker.future is None:
-                    worker.feed(queue.take, ahead=self._ahead)
+                    self._feed(worker, queue)
             if not queue and all(worker.running is None for worker in self._workers):
                 return  # a worker that still loads the model is not waited for
             busy = {worker.future: worker for worker in self._workers if worker.future is not None}
@@ -282,9 +299,9 @@ class WorkerPool:
         match _outcome(future):
             case WorkerInfo() as info:
                 self._check_weights(worker, info)
-                worker.feed(queue.take, ahead=self._ahead)
+                self._feed(worker, queue)
             case Answers(lines, n_splits, readings):
-                worker.feed(queue.take, ahead=self._ahead)  # first: it need not wait for the disk
+                self._feed(worker, queue)  # first: it need not wait for the disk
                 self._deaths.forget(worker)
                 self.n_splits += n_splits
                 self.readings = self.readings.plus(readings)
@@ -296,6 +313,12 @@ class WorkerPool:
             case BrokenExecutor():
                 queue.put_back(worker.batches())
                 self._restart(worker)
+
+    def _feed(self, worker: Worker, queue: "_Queue") -> None:
+        """Keep a worker busy: it holds no more than there is for all, so that they end together."""
+        n_held = self._ahead + 2  # with one that is queued
+        queued = len(queue) >= n_held * len(self._workers)
+        worker.feed(queue.take, ahead=self._ahead, queue=queued)
 
     def _restart(self, worker: Worker) -> None:
         """Restart a worker that was killed, or raise RunError where that is of no use."""
