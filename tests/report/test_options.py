@@ -1,7 +1,10 @@
 """The line that compares texts and likeliest option letters."""
 
+from collections.abc import Sequence
+
 from vipbench.report.options import OptionNote
-from vipbench.schema import Kind, Request, Response, Trial
+from vipbench.schema import Kind, Request, Response, Rule, Trial
+from vipbench.scoring.scorers import score_line
 
 
 def trial(kind: Kind, target: str) -> Trial:
@@ -36,8 +39,23 @@ def test_a_note_compares_texts_and_letters() -> None:
     assert note(answered[2:]) is None
 
 
-def note(answered: list[tuple[Trial, Response | None]]) -> str | None:
+def test_texts_are_read_by_the_rule_of_the_task() -> None:
+    told = Response(text="The answer is B.", option_logprobs=(-3.0, -1.0))
+    refused = Response(text="I can't say.", state="refused", option_logprobs=(-3.0, -1.0))
+    answered = [(trial("choice", "B"), told), (trial("choice", "B"), refused)]
+    by_rule = [note(answered, rule) for rule in ("exact", "stated")]
+    start = "options: text and likeliest letter agree in"
+    end = "the letter is right in 100.0 %, the text in"
+    margin = "median margin 2.00 nats"
+    # What the model declined to give is not compared, as in the rows.
+    assert by_rule == [
+        f"{start} 0.0 % of 1 choices; {end} 0.0 %; {margin}",
+        f"{start} 100.0 % of 1 choices; {end} 100.0 %; {margin}",
+    ]
+
+
+def note(answered: Sequence[tuple[Trial, Response | None]], rule: Rule = "exact") -> str | None:
     options = OptionNote()
     for trial, response in answered:
-        options.add(trial, response)
+        options.add(trial, response, score_line(trial, response, rule=rule))
     return options.text()

@@ -5,9 +5,10 @@ from array import array
 from typing import Self
 
 from vipbench.report.text import number, percent
+from vipbench.runfolder.lines import ScoreLine
 from vipbench.schema import Response, Trial
 from vipbench.scoring.answers import matches_short
-from vipbench.scoring.scorers import likeliest_option, score
+from vipbench.scoring.scorers import likeliest_option
 
 
 class OptionNote:
@@ -18,17 +19,19 @@ class OptionNote:
         self._text_right = self._option_right = 0.0
         self._margins = array("d")
 
-    def add(self, trial: Trial, response: Response | None) -> None:
-        """Take an answer; one without a likeliest option is passed over."""
-        if response is None or response.text is None or trial.kind != "choice":
+    def add(self, trial: Trial, response: Response | None, headline: ScoreLine) -> None:
+        """Take an answer and its score by the headline metric.
+
+        One without a likeliest option, or that the model declined to give, is passed over.
+        """
+        if response is None or headline.value is None or headline.state == "refused":
             return
-        option = likeliest_option(trial, response)
+        option = likeliest_option(trial, response) if trial.kind == "choice" else None
         if option is None:
             return
-        text = score(trial, response)
         self._n += 1
-        self._n_agree += text.answer == option.letter
-        self._text_right += text.value
+        self._n_agree += headline.answer == option.letter
+        self._text_right += headline.value
         self._option_right += matches_short(option.letter, trial.target)
         if option.margin is not None:
             self._margins.append(option.margin)

@@ -67,11 +67,14 @@ class Scoring(NamedTuple):
         metrics = lru_cache(partial(scorers.metrics_of, extra=self.extra))
         for trial, response in self.answered.span(indices.start, indices.stop):
             rule = self.manifest.tasks[trial.task].rule
-            for metric in metrics(trial.kind, rule=rule):
+            headline, *others = metrics(trial.kind, rule=rule)
+            line = scorers.score_line(trial, response, headline, rule)
+            yield line
+            for metric in others:
                 yield scorers.score_line(trial, response, metric, rule)
             yield from self.judged.lines(trial, response)
             yield from self.read.lines(trial, response, rule)
-            options.add(trial, response)
+            options.add(trial, response, line)
 
     def _stretches(self) -> Iterator[Scored]:
         """Yield the stretches in order: every second one is made by a copy of this process."""
