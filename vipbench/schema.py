@@ -280,7 +280,7 @@ class Sample(Record):
     """What the data call the options (Visual7W: the numbers of their boxes); empty: nothing."""
     group: str
     """Image id: samples of one group share an image and are one cluster in the statistics."""
-    tags: Tags = {}
+    tags: Tags = Field(default_factory=dict)
     image_size: tuple[int, int] | None = None
     """Width and height in px that it is drawn on at, once the image's header has been read; as
     turned under `exif`."""
@@ -332,7 +332,7 @@ class VisualPrompt(SparseRecord):
     """Keys what is random in the geometry (scribble, arrow, triangle, ellipse, point)."""
     text: str = ""
     """What it says, where it is a tag."""
-    settings: dict[str, Setting] = {}
+    settings: dict[str, Setting] = Field(default_factory=dict)
     """What its shape takes besides, by the names of the shape's own record of settings."""
 
 
@@ -403,7 +403,7 @@ class MarkPart(Record):
     """Opacity; None: as the style draws it."""
     width: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     """px at a 336-px long side; None: as the style says of the shape."""
-    settings: dict[str, Setting] = {}
+    settings: dict[str, Setting] = Field(default_factory=dict)
     """Those of the shape that are said; the others have their defaults."""
     text: str = ""
     """What it says, as in `PromptStyle.text`."""
@@ -443,7 +443,7 @@ class PromptStyle(SparseRecord):
     units: BoxUnits = "fractions"
     """What the numbers of kind `coordinates` are: parts of the fitted square, or thousandths of
     them; px of the original image; x, y, width and height in px of it."""
-    settings: dict[str, Setting] = {}
+    settings: dict[str, Setting] = Field(default_factory=dict)
     """Of the first mark's shape: those that are said; the others have their defaults."""
     text: str = ""
     """What the first mark says, where it is a tag: `number` or `letter`, in the order of the
@@ -578,7 +578,7 @@ class Trial(SparseRecord):
     kind: Kind
     target: str
     group: str
-    tags: Tags = {}
+    tags: Tags = Field(default_factory=dict)
     """The sample's tags, and shape, color, size and n_marks of its visual prompts."""
     choice_ids: tuple[str, ...] = ()
     """As in `Sample`."""

@@ -13,7 +13,7 @@ from vipbench.run.resume import Started
 from vipbench.run.settings import VIPLLAVA, RunSettings
 from vipbench.runners.vipllava.model_sizes import ModelSizes
 
-START_SECONDS = 4.0
+START_SECONDS = 5.0
 """That several processes take longer to start than one: each loads torch (docs/performance.md)."""
 REQUEST_SECONDS = 0.0025
 """Of one request beside its arithmetic, in one process, at the fastest that was measured (there):

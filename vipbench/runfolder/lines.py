@@ -103,11 +103,19 @@ def _plain_serializer() -> SchemaSerializer:
 
 
 _SCORES = _plain_serializer()
+_LEFT_OUT = {
+    (True, True): {"state", "extracted"},
+    (True, False): {"state"},
+    (False, True): {"extracted"},
+    (False, False): set[str](),
+}
+"""Keys that a line leaves out, `ScoreLine.SPARSE`, by whether `state` and `extracted` say
+nothing."""
 
 
 def encoded(line: ScoreLine) -> bytes:
     """Return a line as it stands in the file: what `model_dump_json` returns, with its end."""
-    left_out = {name for name in ScoreLine.SPARSE if getattr(line, name) == line.default_of(name)}
+    left_out = _LEFT_OUT[line.state == state_of(vars(line)), line.extracted is None]
     return _SCORES.to_json(line, exclude=left_out) + b"\n"
 
 
