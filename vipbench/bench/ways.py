@@ -8,6 +8,7 @@ the same model.
 """
 
 import contextlib
+import gc
 import sys
 import tempfile
 import time
@@ -152,6 +153,9 @@ def _run(job: Job, device: torch.device, scratch: Path) -> Outcome:
     with contextlib.closing(way):
         way.start(Choice(job.threads[0], job.workers, batch_size))
         way.warm_up(_warming(trials), scratch / "warm.jsonl")
+        # A sweep of all that was loaded would hit one way or another, wherever it happened to fall.
+        gc.collect()
+        gc.freeze()
         wait(device)
         seconds_to_load = time.perf_counter() - begun
         if device.type == "cuda":
