@@ -138,7 +138,7 @@ def _exit_with_parent(parent_pipe: Connection) -> None:
 def _load(job: Job) -> Result:
     """Load the model, once in a process."""
     _ThisProcess.state = WorkerState(job)
-    # What is there now stays to the end: a sweep of all of torch's modules takes a third of a second.
+    # What is there now stays to the end: a sweep of all of torch takes a third of a second.
     gc.freeze()
     return _ThisProcess.state.info
 
