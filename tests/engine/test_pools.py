@@ -1,6 +1,7 @@
 """Which workers a run gets, and on which devices; none of them is started."""
 
 import os
+from array import array
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from vipbench.runners.spec import Model
 from vipbench.schema import Engine
 
 IMAGES = {"own": Path("images")}
-PROMPTS = {b"key": "rendered while the run was planned"}
+PROMPTS = {b"key": array("I", [1, 2])}
 
 
 class Recorder:

@@ -1,5 +1,6 @@
 """How a pool hands out batches and counts deaths, with workers that pretend to be processes."""
 
+from array import array
 from collections.abc import Callable, Sequence
 from concurrent.futures import BrokenExecutor, Future
 from pathlib import Path
@@ -22,7 +23,7 @@ from vipbench.engine.workers import (
 )
 from vipbench.errors import RunError, RunnerError
 from vipbench.runfolder.lines import ResponseLine
-from vipbench.runners import templates
+from vipbench.runners import remembered
 from vipbench.runners.contract import RunnerSettings
 
 PLAN = [(2, 0), (1, 4), (3,)]
@@ -265,7 +266,7 @@ def test_at_the_end_busy_workers_are_killed_and_all_are_waited_for(tmp_path: Pat
 
 
 def test_what_a_worker_has_in_its_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(templates, "_renderer", templates._Renderer())
+    monkeypatch.setattr(remembered, "_memory", remembered._Memory())
     made = trials(tmp_path)
     requests = [trial.request for trial in made.read([0, 1, 2]) if trial.request is not None]
 
@@ -275,9 +276,9 @@ def test_what_a_worker_has_in_its_process(tmp_path: Path, monkeypatch: pytest.Mo
         assert (device, threads, budget_to_try) == ("cpu", 1, None)
         return Brightness(None)
 
-    prompts = {b"key": "a prompt"}
+    prompts = {b"key": array("I", [1, 2])}
     state = WorkerState(Job(build, "it", "cpu", {"own": tmp_path}, prompts=prompts))
-    assert templates.remembered_prompts() == prompts
+    assert remembered.remembered_prompts() == prompts
     assert state.info == WorkerInfo(RunnerSettings(model="it"), 24)
     batch, following = Batch(4, requests[:2]), Batch(5, requests[2:])
     lines, n_splits, _ = state.answer(batch, [following])

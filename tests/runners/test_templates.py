@@ -11,13 +11,7 @@ import pytest
 from vipbench.errors import RunnerError
 from vipbench.runners import templates
 from vipbench.runners.prompt_formats import conversation
-from vipbench.runners.templates import (
-    ChatTemplate,
-    as_template,
-    choose_template,
-    remember_prompts,
-    remembered_prompts,
-)
+from vipbench.runners.templates import ChatTemplate, as_template, choose_template
 
 
 def render(template: str) -> str:
@@ -91,46 +85,6 @@ def test_a_process_that_is_killed_is_started_again() -> None:
     process.kill()
     process.wait()
     assert render("again") == "again"
-
-
-def test_a_prompt_is_rendered_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    renderer = templates._Renderer()
-    monkeypatch.setattr(templates, "_renderer", renderer)
-    monkeypatch.setattr(renderer, "_room", 8)
-    asked: list[bytes] = []
-
-    def ask(line: bytes) -> dict[str, str]:
-        asked.append(line)
-        return {"text": "four"} if b"refuse" not in line else {"error": "refused"}
-
-    monkeypatch.setattr(renderer, "_ask", ask)
-    assert [render(text) for text in ("a", "b", "a", "b")] == ["four"] * 4
-    assert len(asked) == 2
-    # There is room for two; what failed is asked again, for that may have been the machine.
-    assert [render(text) for text in ("c", "c", "a")] == ["four"] * 3
-    for _ in range(2):
-        with pytest.raises(RunnerError, match="refused"):
-            render("refuse")
-    assert len(asked) == 6
-
-
-def test_another_process_need_not_render_what_this_one_has(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(templates, "_renderer", templates._Renderer())
-    assert [render("a"), render("b")] == ["a", "b"]
-    known = remembered_prompts()
-    assert sorted(known.values()) == ["a", "b"]
-    # There is room for one prompt beside the one that it has, which stays as it is.
-    other = templates._Renderer()
-    monkeypatch.setattr(templates, "_renderer", other)
-    first, second = known
-    other._keep(first, "own")
-    monkeypatch.setattr(other, "_room", 1)
-    remember_prompts({first: "a", second: "b", b"third": "c"})
-    assert remembered_prompts() == {first: "own", second: "b"}
-    assert [render("a"), render("b")] == ["own", "b"]
-    assert other._process is None  # nothing was rendered
 
 
 def test_threads_and_forks_do_not_mix_their_answers() -> None:

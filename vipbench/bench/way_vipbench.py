@@ -39,8 +39,8 @@ from vipbench.runfolder.trials_file import Trials
 from vipbench.runners.checkpoints.attention import attention_kernel
 from vipbench.runners.checkpoints.loading import inference
 from vipbench.runners.contract import set_sharing
+from vipbench.runners.remembered import remembered_prompts
 from vipbench.runners.spec import Shared
-from vipbench.runners.templates import remembered_prompts
 from vipbench.runners.vipllava.fast import COVERED
 from vipbench.runners.vipllava.model_sizes import sizes_of
 from vipbench.runners.vipllava.runner import VipLlavaRunner

@@ -9,8 +9,8 @@ from vipbench.engine.processes import ProcessPool
 from vipbench.engine.ray_actors import RayPool
 from vipbench.engine.workers import Job, WorkerPool
 from vipbench.runners.device import assign_devices
+from vipbench.runners.remembered import remembered_prompts
 from vipbench.runners.spec import Build, Model
-from vipbench.runners.templates import remembered_prompts
 from vipbench.schema import Engine, ImageRoots
 
 

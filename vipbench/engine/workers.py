@@ -10,6 +10,7 @@ what it has in its own process.
 """
 
 from abc import ABC, abstractmethod
+from array import array
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import (
@@ -35,8 +36,8 @@ from vipbench.runners.contract import (
     settings_of,
     splits_of,
 )
+from vipbench.runners.remembered import remember_prompts
 from vipbench.runners.spec import Build
-from vipbench.runners.templates import remember_prompts
 from vipbench.schema import ImageRoots, Request
 
 MAX_DEATHS = 3
@@ -63,8 +64,8 @@ class Job(NamedTuple):
     """Processes of each worker that load images; 0: a thread of the worker does."""
     shares: bool = False
     """Whether what requests of a batch have in common is read once."""
-    prompts: Mapping[bytes, str] = {}
-    """What chat templates have written already, as `remembered_prompts` returns it."""
+    prompts: "Mapping[bytes, array[int]] | None" = None
+    """What is tokenised already, as `remembered_prompts` returns it."""
 
 
 class Batch(NamedTuple):
@@ -410,7 +411,7 @@ class WorkerState:
 
     def __init__(self, job: Job) -> None:
         """Load the model."""
-        remember_prompts(job.prompts)
+        remember_prompts(job.prompts or {})
         runner = self._runner = job.build(device=job.device, threads=1)
         set_sharing(runner, shares=job.shares)
         self._pipeline = BatchPipeline(runner, job.name, job.images, n_loaders=job.n_loaders)

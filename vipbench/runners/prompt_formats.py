@@ -4,8 +4,10 @@ The markers are Unicode noncharacters, which never occur in exchanged text. A fo
 special tokens are written between them, so that the same letters in a user's text stay text.
 """
 
+import hashlib
 import json
 import re
+from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -14,6 +16,7 @@ from tokenizers import AddedToken, Tokenizer
 from transformers import PreTrainedTokenizerBase
 
 from vipbench.errors import RunnerError
+from vipbench.runners import remembered
 from vipbench.runners.frames import FRAMES, LLAVA_SYSTEM, OFFICIAL_FORMATS, Frame, special_tokens_of
 from vipbench.runners.templates import ChatTemplate, choose_template
 from vipbench.schema import PromptFormat, Request
@@ -141,10 +144,12 @@ class PromptTokenizer:
         self._tokenizer = tokenizer
         self._specials = special_tokens(tokenizer, image_token_id)
         self._spelled = _any_of(self._specials)
-        self._copy = Tokenizer.from_str(_with_marked_names(backend.to_str(), self._specials))
+        spec: str = backend.to_str()
+        self._spec = hashlib.sha256(spec.encode()).hexdigest()
+        self._copy = Tokenizer.from_str(_with_marked_names(spec, self._specials))
         # The tokenizer as it is now, whatever a trainer lets it pad or cut; and without what
         # transformers does around it, which takes a quarter of the time.
-        self._as_it_is = Tokenizer.from_str(backend.to_str())
+        self._as_it_is = Tokenizer.from_str(spec)
         self._as_it_is.no_padding()
         self._as_it_is.no_truncation()
         # What the tokenizer itself puts in front of a text: [BOS] or nothing.
@@ -182,6 +187,30 @@ class PromptTokenizer:
             image_id = self._copy_image_id
         at = ids.index(image_id)
         return [*ids[:at], *[self.image_token_id] * self.n_image_tokens, *ids[at + 1 :]]
+
+    def without_image(self, ids: Sequence[int]) -> "array[int]":
+        """Return the ids of a prompt with one token for its image, as `with_image` takes them."""
+        at = ids.index(self.image_token_id)
+        return array("I", [*ids[: at + 1], *ids[at + self.n_image_tokens :]])
+
+    def with_image(self, ids: "array[int]") -> list[int]:
+        """Return the ids of a prompt whose one token for the image stands for all of its own."""
+        at = ids.index(self.image_token_id)
+        return [*ids[:at], *[self.image_token_id] * self.n_image_tokens, *ids[at + 1 :]]
+
+    def digest(self, *others: object) -> str:
+        """Return what tells this tokenizer, and whatever else writes prompts, from others."""
+        parts = (
+            self._spec,
+            sorted(self._specials),
+            self.image_token_id,
+            self.n_image_tokens,
+            self.bos,
+            self.bos_id,
+            self._tokenizer.bos_token,
+            *others,
+        )
+        return hashlib.sha256(json.dumps(parts, default=str).encode()).hexdigest()
 
     def pieces(self, *texts: str) -> list[int]:
         """Numbers of those texts that are tokens as they stand."""
@@ -248,6 +277,8 @@ class PromptEncoder:
         """The day that the chat template is told; None: it does not ask for one."""
         # A template that cannot be used is an error now rather than at the first sample.
         _, self._end = self._format(("?",))
+        chat = (self._chat.template.text, self._chat.names_json) if self._chat else None
+        self._name = self._tokens.digest(prompt_format, chat)
 
     def text(self, request: Request) -> str:
         """Return the whole prompt as text, with one image token."""
@@ -255,7 +286,15 @@ class PromptEncoder:
 
     def encode(self, request: Request) -> list[int]:
         """Return the token ids of the prompt, the image token once a feature."""
-        return encode_prompt(self._tokens, *self._format(request.turns), self.prompt_format)
+        question = f"{self._name} {json.dumps(request.turns)}"
+        key = hashlib.blake2b(question.encode(), digest_size=16).digest()
+        known = remembered.find(key)
+        if known is not None:
+            return self._tokens.with_image(known)
+        ids = encode_prompt(self._tokens, *self._format(request.turns), self.prompt_format)
+        if self._tokens.image_token_id in ids:
+            remembered.keep(key, self._tokens.without_image(ids))
+        return ids
 
     def option_tokens(self, letter: str) -> tuple[int, ...]:
         """Return the token ids that stand for a letter as the whole answer; see `option_tokens`."""

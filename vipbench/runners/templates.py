@@ -1,6 +1,5 @@
 """Chat templates: which one a checkpoint has, and what it writes, in bounded time and memory."""
 
-import hashlib
 import json
 import os
 import re
@@ -21,10 +20,6 @@ TEMPLATE_DATE = "2024-07-26"
 3.1 write where there is no clock (meta-llama/Llama-3.1-8B-Instruct, tokenizer_config.json)."""
 SECONDS = 10
 """After which a rendering is given up; a usual one takes less than a thousandth of one."""
-REMEMBERED = 16 << 20
-"""Characters of rendered prompts that are remembered, some ten thousands of them: a run writes each
-prompt twice, to plan its batches and to ask it, and `certify` or several seeds again. Workers are
-handed what the process that planned remembers."""
 _ENVIRONMENT = {
     "TZ": "UTC",
     "LC_ALL": "C",
@@ -119,15 +114,9 @@ def _shown(value: object, named: object) -> str:
 
 
 class _Renderer:
-    """The process that renders; started when it is first asked, and again after it has ended.
-
-    What it rendered is the same each time, and is remembered up to a size.
-    """
+    """The process that renders; started when it is first asked, and again after it has ended."""
 
     def __init__(self) -> None:
-        self._known: dict[bytes, str] = {}
-        """By the sha256 of the question."""
-        self._room = REMEMBERED
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._owner = 0
@@ -137,37 +126,8 @@ class _Renderer:
     def ask(self, question: Mapping[str, Any]) -> dict[str, str]:
         """Return `text`, or `error` in words."""
         line = json.dumps(question).encode() + b"\n"
-        key = hashlib.sha256(line).digest()
         with self._lock:
-            known = self._known.get(key)
-            if known is not None:
-                return {"text": known}
-            answer = self._ask(line)
-            if "text" in answer:
-                self._keep(key, answer["text"])
-        return answer
-
-    def remembered(self) -> dict[bytes, str]:
-        """Return the prompts that are remembered, by what names their questions."""
-        with self._lock:
-            return dict(self._known)
-
-    def remember(self, prompts: Mapping[bytes, str]) -> None:
-        """Take what another process remembers; what is known here already stays."""
-        with self._lock:
-            for key, text in prompts.items():
-                if key not in self._known:
-                    self._keep(key, text)
-
-    def _keep(self, key: bytes, text: str) -> None:
-        """Remember a prompt if there is room.
-
-        Those that came first stay: a run reads its prompts from the first to the last, so that the
-        latest ones would be gone whenever they are needed.
-        """
-        if len(text) <= self._room:
-            self._room -= len(text)
-            self._known[key] = text
+            return self._ask(line)
 
     def _ask(self, line: bytes) -> dict[str, str]:
         process = self._running()
@@ -231,13 +191,3 @@ def _end(renderer: dict[str, Any]) -> int:
 
 
 _renderer = _Renderer()
-
-
-def remembered_prompts() -> dict[bytes, str]:
-    """Return the prompts that this process has rendered and remembers, for `remember_prompts`."""
-    return _renderer.remembered()
-
-
-def remember_prompts(prompts: Mapping[bytes, str]) -> None:
-    """Take prompts that another process has rendered, so that this one need not render them."""
-    _renderer.remember(prompts)
