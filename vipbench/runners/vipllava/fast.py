@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from transformers import DynamicCache
 from transformers.cache_utils import Cache
@@ -63,21 +64,23 @@ def decode(
         RunnerError: image tokens and features do not match.
     """
     read = _prefill(net, rows, pixels) if tree is None else _read_tree(net, rows, pixels, tree)
-    logits, cache, seen = read
-    positions = torch.tensor([len(row.ids) for row in rows], device=net.device)
+    logits, cache, seen, order = read
+    ordered = [rows[i] for i in order]
+    positions = torch.tensor([len(row.ids) for row in ordered], device=net.device)
     make_room(cache)
-    logprobs = option_logprobs(logits, rows)
+    logprobs = option_logprobs(logits, ordered)
     padded = not bool(seen.all())
-    drafts = [_Draft(row) for row in rows]
+    drafts = [_Draft(row) for row in ordered]
     batch = drafts  # those that are still in the tensors
     while True:
         chosen = _choose(batch, logits, net.end_ids)
         unfinished = [i for i, draft in enumerate(batch) if not draft.finished]
         if not unfinished:
-            return [
-                Answer(draft.tokens, draft.finish, values)
-                for draft, values in zip(drafts, logprobs, strict=True)
-            ]
+            answers = {
+                i: Answer(draft.tokens, draft.finish, values)
+                for i, draft, values in zip(order, drafts, logprobs, strict=True)
+            }
+            return [answers[i] for i in range(len(rows))]
         if len(batch) - len(unfinished) >= _DROP_SHARE * len(batch):
             kept = torch.tensor(unfinished, device=net.device)
             cache.batch_select_indices(kept)
@@ -142,38 +145,44 @@ class _Read(NamedTuple):
     cache: Cache
     seen: torch.Tensor
     """(batch, tokens), True where the cache holds a token of the row; padding is a hole in it."""
+    order: Sequence[int]
+    """The rows that all of these are of, one after another."""
 
 
 def _prefill(net: Net, rows: list[Row], pixels: torch.Tensor) -> _Read:
     """Read prompts and images, each prompt by itself."""
     width = max(len(row.ids) for row in rows)
-    ids = torch.tensor([row.ids + [0] * (width - len(row.ids)) for row in rows]).to(net.device)
-    lengths = torch.tensor([len(row.ids) for row in rows], device=net.device)
-    mask = torch.arange(width, device=net.device) < lengths[:, None]
+    device = net.device
+    # By numpy, which reads lists several times faster.
+    padded = np.array([row.ids + [0] * (width - len(row.ids)) for row in rows])
+    ids = torch.from_numpy(padded).to(device)
+    lengths = torch.tensor([len(row.ids) for row in rows], device=device)
+    mask = torch.arange(width, device=device) < lengths[:, None]
     embeddings = _embed(net, ids, mask, _features(net, rows, pixels))
-    last = torch.arange(len(rows), device=net.device), lengths - 1
+    last = torch.arange(len(rows), device=device), lengths - 1
     language_model = net.model.model.language_model
     with _last_layer_cut(net, last):
         output = language_model(inputs_embeds=embeddings, use_cache=True)
     cache = getattr(output, cache_name(language_model))
-    return _Read(net.model.lm_head(output.last_hidden_state[last]), cache, mask)
+    logits = net.model.lm_head(output.last_hidden_state[last])
+    return _Read(logits, cache, mask, range(len(rows)))
 
 
 def _read_tree(net: Net, rows: list[Row], pixels: torch.Tensor, tree: Tree) -> _Read:
     """Read what rows have in common once, and all else behind it."""
     layout = packed.lay_out(net, rows, tree)
     features = _features(net, rows, pixels)
-    shown = []
+    shown, token = [], net.image_token_id
     for piece in tree.pieces:
         ids = rows[piece.row].ids
-        begin = ids[: piece.begin].count(net.image_token_id)
-        n = ids[piece.begin : piece.end].count(net.image_token_id)
+        begin = ids[: piece.begin].count(token)
+        n = ids[piece.begin : piece.end].count(token)
         shown += [features[piece.row][begin : begin + n]] if n else []
     cache = DynamicCache()
     last = packed.read(net, layout, _embed(net, layout.ids, layout.ids >= 0, shown), cache)
-    lengths = torch.tensor([len(row.ids) for row in rows], device=net.device)
+    lengths = torch.tensor([len(rows[i].ids) for i in layout.prompts], device=net.device)
     seen = torch.arange(int(lengths.max()), device=net.device) < lengths[:, None]
-    return _Read(net.model.lm_head(last), cache, seen)
+    return _Read(net.model.lm_head(last), cache, seen, layout.prompts)
 
 
 def _features(net: Net, rows: list[Row], pixels: torch.Tensor) -> list[torch.Tensor]:
@@ -184,7 +193,8 @@ def _features(net: Net, rows: list[Row], pixels: torch.Tensor) -> list[torch.Ten
     """
     numbers = [i if row.picture is None else row.picture for i, row in enumerate(rows)]
     shown = sorted({number: i for i, number in reversed([*enumerate(numbers)])}.values())
-    counts = [row.ids.count(net.image_token_id) for row in rows]
+    token = net.image_token_id
+    counts = [row.ids.count(token) for row in rows]
     features = image_features(net, pixels if len(shown) == len(rows) else pixels[shown], counts)
     by_number = {numbers[i]: each for i, each in zip(shown, features, strict=True)}
     return [by_number[number] for number in numbers]

@@ -5,7 +5,7 @@ token is done for all of them at once. Attention alone knows of pieces: each see
 it. Keys and values are then laid out row by row, as if each prompt had been read by itself.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from math import log2
 from typing import Any, NamedTuple
@@ -18,7 +18,7 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from vipbench.runners.vipllava.cache import HeldLayer, RoomyLayer, cache_name
 from vipbench.runners.vipllava.net import Net
-from vipbench.runners.vipllava.shared import Tree
+from vipbench.runners.vipllava.shared import Piece, Tree
 from vipbench.runners.vipllava.tokens import Row
 
 ATTENTION = "vipbench_packed"
@@ -39,11 +39,9 @@ class Level(NamedTuple):
 
     queries: torch.Tensor
     """(pieces, tokens): where each of their tokens lies."""
-    keys: torch.Tensor | None
-    """(pieces, positions): where each token lies that leads to them, and their own; None: they end
-    prompts, whose keys and values are gathered anyway."""
-    rows: torch.Tensor | slice
-    """Whose prompts they end."""
+    keys: torch.Tensor | slice
+    """(pieces, positions): where each token lies that leads to them, and their own. Or, of pieces
+    that end prompts, whose prompts they end: keys and values of those are gathered anyway."""
     n_keys: int
     """Positions of the longest."""
     mask: torch.Tensor | None
@@ -60,6 +58,9 @@ class Layout(NamedTuple):
     levels: list[Level]
     order: torch.Tensor
     """(tokens,): where each lies in the joined outputs of the levels, padding included."""
+    prompts: list[int]
+    """The batch's rows in the order in which all that follows has them: level by level, so that
+    what is gathered of the rows of a level lies in one run."""
     rows: torch.Tensor
     """(rows, positions): where each token of each prompt lies, padded on the right; and then room
     for `SHORT` tokens more."""
@@ -76,82 +77,89 @@ def can_pack(net: Net) -> bool:
 
 def lay_out(net: Net, rows: list[Row], tree: Tree) -> Layout:
     """Place the tokens of a tree in one row, piece after piece."""
-    device = net.device
-    ids: list[int] = []
-    spans: list[np.ndarray] = []
-    for piece in tree.pieces:
-        # Where all tokens lie that lead to its end.
-        led = [] if piece.before is None else [spans[piece.before]]
-        spans.append(np.concatenate([*led, np.arange(len(ids), len(ids) + piece.n)]))
-        ids += rows[piece.row].ids[piece.begin : piece.end]
+    pieces, device = tree.pieces, net.device
+    zero = torch.zeros((), dtype=net.dtype, device=device)
+    longest = max(len(row.ids) for row in rows)
+    places = _places(pieces, longest + SHORT)
+    lengths = np.array([piece.n for piece in pieces])
+    ends = np.array([piece.end for piece in pieces])
+    begins = ends - lengths
+    starts = np.cumsum(lengths) - lengths
     row_of = {number: row for row, number in enumerate(tree.last)}
     alike: dict[tuple[bool, bool, int], list[int]] = {}
-    for number, piece in enumerate(tree.pieces):
+    for number, piece in enumerate(pieces):
         # Those of unlike lengths would be padded to the longest.
         kind = piece.before is None, number in row_of, int(2 * log2(piece.end))
         alike.setdefault(kind, []).append(number)
-    levels, order, n_before = [], np.zeros(len(ids), np.int64), 0
+    levels: list[Level] = []
+    prompts: list[int] = []
+    order, n_before = np.empty(lengths.sum(), np.int64), 0
     for (begins_prompt, ends_prompt, _), numbers in sorted(alike.items()):
-        numbers.sort(key=lambda number: row_of.get(number, -1))
-        pieces = [tree.pieces[number] for number in numbers]
-        queries = _padded([spans[number][-tree.pieces[number].n :] for number in numbers])
-        for i, (number, piece) in enumerate(zip(numbers, pieces, strict=True)):
-            at = n_before + i * queries.shape[1]
-            order[spans[number][-piece.n :]] = np.arange(at, at + piece.n)
-        n_before += queries.numel()
-        n_keys = max(piece.end for piece in pieces)
-        keys, mask = None, None
-        if not ends_prompt:
-            keys = _padded([spans[number] for number in numbers]).to(device)
+        steps = np.arange(lengths[numbers].max())
+        own = steps < lengths[numbers, None]
+        queries = starts[numbers, None] + np.minimum(steps, lengths[numbers, None] - 1)
+        order[queries[own]] = n_before + np.flatnonzero(own)
+        n_before += queries.size
+        n_keys = int(ends[numbers].max())
+        keys: torch.Tensor | slice = slice(len(prompts), len(prompts) + len(numbers))
+        if ends_prompt:
+            prompts += [row_of[number] for number in numbers]
+        else:
+            keys = torch.from_numpy(places[numbers, :n_keys]).to(device)
+        mask = None
         if not begins_prompt:
-            begins = torch.tensor([piece.begin for piece in pieces], device=device)
-            mask = _mask(begins, queries.shape[1], n_keys, net.dtype)
-        ended = _indices([row_of[number] for number in numbers if ends_prompt], device)
-        levels.append(Level(queries.to(device), keys, ended, n_keys, mask))
-    last = torch.tensor([spans[number][-1] for number in tree.last], device=device)
-    lengths = torch.tensor([tree.pieces[number].end for number in tree.last], device=device)
-    n_keys = max(len(row.ids) for row in rows)
-    mask = _mask(lengths - 1, 1, n_keys, net.dtype)
-    positions = np.concatenate([np.arange(piece.begin, piece.end) for piece in tree.pieces])
+            mask = _mask(begins[numbers], len(steps), n_keys, zero)
+        levels.append(Level(torch.from_numpy(queries).to(device), keys, n_keys, mask))
+    last = [tree.last[row] for row in prompts]
+    mask = _mask(ends[last] - 1, 1, longest, zero)
+    at_last = torch.from_numpy(starts[last] + lengths[last] - 1).to(device)
+    ids = np.concatenate([rows[piece.row].ids[piece.begin : piece.end] for piece in pieces])
+    positions = np.arange(len(ids)) - np.repeat(starts - begins, lengths)
     return Layout(
-        ids=torch.from_numpy(np.array([ids])).to(device),
+        ids=torch.from_numpy(ids)[None].to(device),
         positions=torch.from_numpy(positions)[None].to(device),
         levels=levels,
         order=torch.from_numpy(order).to(device),
-        rows=_padded([spans[number] for number in tree.last], SHORT).to(device),
-        last=last,
-        end=Level(last[:, None], None, slice(None), n_keys, mask),
+        prompts=prompts,
+        rows=torch.from_numpy(places[last]).to(device),
+        last=at_last,
+        end=Level(at_last[:, None], slice(0, len(prompts)), longest, mask),
     )
 
 
-def _padded(indices: list[np.ndarray], room: int = 0) -> torch.Tensor:
-    """Return lists of places as one tensor, padded with a place whose token nobody sees there.
+def _places(pieces: Sequence[Piece], n: int) -> np.ndarray:
+    """Return where the tokens lie that lead to each piece, and its own: int64 (pieces, `n`).
 
-    `room` is padding behind the longest.
+    Padded with its last token, which nobody sees there.
     """
-    padded = np.empty((len(indices), max(map(len, indices)) + room), np.int64)
-    for row, each in zip(padded, indices, strict=True):
-        row[: len(each)], row[len(each) :] = each, each[-1]
-    return torch.from_numpy(padded)
+    places = np.empty((len(pieces), n), np.int64)
+    start = 0
+    for of_piece, piece in zip(places, pieces, strict=True):
+        if piece.before is not None:
+            of_piece[: piece.begin] = places[piece.before, : piece.begin]
+        of_piece[piece.begin : piece.end] = np.arange(start, start + piece.n)
+        start += piece.n
+        of_piece[piece.end :] = start - 1
+    return places
 
 
-def _indices(numbers: list[int], device: torch.device) -> torch.Tensor | slice:
-    """Return ascending numbers as what takes them from a tensor: without a copy where it can be."""
-    if numbers and numbers[-1] - numbers[0] == len(numbers) - 1:
-        return slice(numbers[0], numbers[-1] + 1)
-    return torch.tensor(numbers, dtype=torch.int64, device=device)
+def _mask(begins: np.ndarray, n_queries: int, n_keys: int, like: torch.Tensor) -> torch.Tensor:
+    """Return what is added to attention: each token sees the positions up to its own.
 
-
-def _mask(begins: torch.Tensor, n_queries: int, n_keys: int, dtype: torch.dtype) -> torch.Tensor:
-    """Return what is added to attention: each token sees the positions up to its own."""
-    positions = begins[:, None] + torch.arange(n_queries, device=begins.device)
-    unseen = torch.arange(n_keys, device=begins.device) > positions[..., None]
-    mask = torch.zeros(unseen.shape, dtype=dtype, device=begins.device)
-    return mask.masked_fill_(unseen, torch.finfo(dtype).min)[:, None]
+    `begins` are int64 (pieces,); the result is (pieces, 1, queries, keys), of the dtype of `like`
+    and where that lies.
+    """
+    first = int(begins.min())
+    least = torch.finfo(like.dtype).min
+    by_position = like.new_full((n_keys - first, n_keys), least).triu_(first + 1)
+    # Padding behind a piece sees what the last position sees: no one looks at it.
+    positions = np.minimum(begins[:, None] + np.arange(n_queries), n_keys - 1) - first
+    chosen = torch.from_numpy(positions.ravel()).to(like.device)
+    return by_position.index_select(0, chosen).view(len(begins), 1, n_queries, n_keys)
 
 
 def read(net: Net, layout: Layout, embeddings: torch.Tensor, cache: Cache) -> torch.Tensor:
-    """Read a tree; return what follows each prompt's last token, (rows, width).
+    """Read a tree; return what follows each prompt's last token, (rows, width), as laid out.
 
     `embeddings` are (1, tokens, width). The cache, which is empty, then holds each row's own keys
     and values, padded on the right.
@@ -194,8 +202,8 @@ def _attend(
     is_last = module.layer_idx == len(layers) - 1
     seen = []
     for level in [layout.end] if is_last else layout.levels:
-        if level.keys is None:
-            led = [_take_rows(states, level.rows)[:, :, : level.n_keys] for states in by_row]
+        if isinstance(level.keys, slice):
+            led = [states[level.keys, :, : level.n_keys] for states in by_row]
         else:
             led = [_take(states, level.keys) for states in (keys, values)]
         output, _ = attend(module, _take(queries, level.queries), *led, level.mask, scaling=scaling)
@@ -222,13 +230,6 @@ def _take(states: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
     """
     taken = states.flatten(1).index_select(0, places.flatten())
     return taken.view(*places.shape, *states.shape[1:]).transpose(1, 2)
-
-
-def _take_rows(states: torch.Tensor, rows: torch.Tensor | slice) -> torch.Tensor:
-    """Return some rows of what `_take` gives, in the same layout; a slice is not copied."""
-    if isinstance(rows, slice):
-        return states[rows]
-    return states.transpose(1, 2).index_select(0, rows).transpose(1, 2)
 
 
 AttentionInterface.register(ATTENTION, _attend)
