@@ -137,15 +137,26 @@ def _draw_and_fit(
     """Return pixels as `LoadedImage` has them, and how much of each mark can be seen."""
     path = safe_path(images, request.image)
     image = _decoded(path, _stamp(path), request.exif).copy()
-    visibility: tuple[Visibility, ...] = ()
     if request.blind:
-        image = Image.new("RGB", _resized(image, request).size, PAD_COLOR)
-    else:
-        image, marks, n_whole = draw_request(image, request)
-        window = view(image.size, request.fit, size, patch_size)
-        visibility = tuple(map(measure, marks, repeat(window), n_whole))
+        width, height = request.draw_sizes[0] if request.draw_sizes else image.size
+        return _blank(height, width) if size is None else _fitted_blank(size), ()
+    image, marks, n_whole = draw_request(image, request)
+    window = view(image.size, request.fit, size, patch_size)
+    visibility = tuple(map(measure, marks, repeat(window), n_whole))
     pixels = np.array(image) if size is None else fit(image, request.fit, size)
     return np.ascontiguousarray(pixels), visibility
+
+
+def _blank(height: int, width: int) -> np.ndarray:
+    return np.full((height, width, 3), PAD_COLOR, np.uint8)
+
+
+@lru_cache(maxsize=1)
+def _fitted_blank(size: int) -> np.ndarray:
+    """Return what fitting makes of a blank image of any size; all blind requests share it."""
+    blank = _blank(size, size)
+    blank.flags.writeable = False
+    return blank
 
 
 def draw_request(

@@ -6,8 +6,7 @@ from tests.models import SPECIALS, build_model
 from vipbench.runners.vipllava.model_sizes import sizes_of
 from vipbench.runners.vipllava.shared import (
     Piece,
-    count_alone,
-    count_shared,
+    count_readings,
     find_tree,
     number_pictures,
 )
@@ -66,8 +65,10 @@ def test_what_is_read_is_counted() -> None:
     sizes = sizes_of(build_model().config)
     rows = [row(20, 21), row(20, 22), row(20, picture=1)]
     tree = find_tree(rows, IMAGE)
-    alone, shared = count_alone(rows, sizes), count_shared(rows, tree, sizes)
+    readings = count_readings(rows, tree, sizes)
+    alone, shared = readings.asked, readings.read
     assert (alone.tokens, alone.images) == (19 + 19 + 18, 3)
     assert (shared.tokens, shared.images) == (18 + 1 + 1 + 18, 2)
     assert 0.4 < shared.operations / alone.operations < 0.8
-    assert count_shared(rows[1:], None, sizes) == count_alone(rows[1:], sizes)
+    nothing = count_readings(rows[1:], None, sizes)
+    assert nothing.read == nothing.asked

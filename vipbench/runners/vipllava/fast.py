@@ -103,7 +103,7 @@ class _Draft:
 
     def __init__(self, row: Row) -> None:
         self.row = row
-        self.generator = row.generator()
+        self.generator = row.generator() if row.temperature else None
         self.tokens: list[int] = []
         self.finish: Finish = "length"
         """Unless something else ends it first."""
@@ -130,7 +130,7 @@ def _choose(batch: list[_Draft], logits: torch.Tensor, end_ids: frozenset[int]) 
     finite = finite_rows(logits)
     chosen = logits.argmax(-1)
     for i, draft in enumerate(batch):
-        if draft.row.temperature and finite[i]:
+        if draft.generator is not None and finite[i]:
             chosen[i] = sample(logits[i], draft.row.temperature, draft.generator.random())
     for draft, token, fine in zip(batch, chosen.tolist(), finite, strict=True):
         draft.add(token, end_ids, finite=fine)

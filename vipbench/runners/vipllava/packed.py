@@ -5,9 +5,8 @@ token is done for all of them at once. Attention alone knows of pieces: each see
 it. Keys and values are then laid out row by row, as if each prompt had been read by itself.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager
-from math import log2
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,15 +26,15 @@ _WITHIN = "sdpa"
 """The attention that each level of pieces goes through; models with another are not read so."""
 
 
+PADDED = 4096
+"""Pairs of a query and a key that may be padding in one call for attention, to save another one: a
+call costs about as much by itself (on a CPU; 0 and 16,384 were no faster). Of many, a quarter."""
 SHORT = 16
 """Tokens of an answer that there is room for from the start; letters are shorter."""
 
 
 class Level(NamedTuple):
-    """Pieces of similar length, padded on the right.
-
-    All of them begin prompts, or none; and all of them end prompts, or none.
-    """
+    """Pieces of similar length, padded on the right; all of them end prompts, or none."""
 
     queries: torch.Tensor
     """(pieces, tokens): where each of their tokens lies."""
@@ -45,7 +44,8 @@ class Level(NamedTuple):
     n_keys: int
     """Positions of the longest."""
     mask: torch.Tensor | None
-    """(pieces, 1, tokens, positions), added to attention; None: causal, as where prompts begin."""
+    """(pieces, 1, tokens, positions), added to attention; None: causal, as where all of
+    them begin prompts."""
 
 
 class Layout(NamedTuple):
@@ -86,15 +86,11 @@ def lay_out(net: Net, rows: list[Row], tree: Tree) -> Layout:
     begins = ends - lengths
     starts = np.cumsum(lengths) - lengths
     row_of = {number: row for row, number in enumerate(tree.last)}
-    alike: dict[tuple[bool, bool, int], list[int]] = {}
-    for number, piece in enumerate(pieces):
-        # Those of unlike lengths would be padded to the longest.
-        kind = piece.before is None, number in row_of, int(2 * log2(piece.end))
-        alike.setdefault(kind, []).append(number)
     levels: list[Level] = []
     prompts: list[int] = []
     order, n_before = np.empty(lengths.sum(), np.int64), 0
-    for (begins_prompt, ends_prompt, _), numbers in sorted(alike.items()):
+    for numbers in _alike(pieces, row_of):
+        begins_prompt, ends_prompt = not begins[numbers].any(), numbers[0] in row_of
         steps = np.arange(lengths[numbers].max())
         own = steps < lengths[numbers, None]
         queries = starts[numbers, None] + np.minimum(steps, lengths[numbers, None] - 1)
@@ -125,6 +121,32 @@ def lay_out(net: Net, rows: list[Row], tree: Tree) -> Layout:
         last=at_last,
         end=Level(at_last[:, None], slice(0, len(prompts)), longest, mask),
     )
+
+
+def _alike(pieces: Sequence[Piece], ending: Container[int]) -> list[list[int]]:
+    """Group pieces that attention is called for at once: few calls, and little padding.
+
+    `ending` are the numbers of those that end prompts, with which no other is together.
+    """
+    kinds: dict[tuple[bool, bool], list[int]] = {}
+    for number, piece in enumerate(pieces):
+        ends = number in ending
+        kinds.setdefault((ends, ends and piece.before is None), []).append(number)
+    groups: list[list[int]] = []
+    for _, numbers in sorted(kinds.items()):
+        numbers.sort(key=lambda number: pieces[number].n)
+        group: list[int] = []
+        needed = n_keys = 0
+        for number in numbers:
+            piece = pieces[number]
+            n_keys = max(n_keys, piece.end)
+            needed += piece.n * piece.end
+            if (len(group) + 1) * piece.n * n_keys > max(needed + PADDED, 1.25 * needed):
+                groups.append(group)
+                group, needed, n_keys = [], piece.n * piece.end, piece.end
+            group.append(number)
+        groups.append(group)
+    return groups
 
 
 def _places(pieces: Sequence[Piece], n: int) -> np.ndarray:

@@ -29,8 +29,7 @@ from vipbench.runners.vipllava.model_sizes import sizes_of
 from vipbench.runners.vipllava.net import Net
 from vipbench.runners.vipllava.packed import can_pack
 from vipbench.runners.vipllava.shared import (
-    count_alone,
-    count_shared,
+    count_readings,
     find_tree,
     number_pictures,
 )
@@ -172,7 +171,8 @@ class VipLlavaRunner:
         if self.shares and self.path == "fast":
             pictures = number_pictures(images)
         rows = list(map(self._make_row, requests, pictures))
-        fitting = [i for i, row in enumerate(rows) if len(row.ids) < self.net.max_length]
+        longest = self.net.max_length
+        fitting = [i for i, row in enumerate(rows) if len(row.ids) < longest]
         answers: dict[int, Answer] = {}
         if fitting:
             with inference(self.net.model):
@@ -227,13 +227,11 @@ class VipLlavaRunner:
         tree = find_tree(rows, self.net.image_token_id) if can_pack(self.net) else None
         answers = fast.decode(self.net, rows, pixels, tree)
         if rows[0].picture is not None:
-            read = count_shared(rows, tree, self._sizes)
-            now = Readings(asked=count_alone(rows, self._sizes), read=read)
-            self.readings = self.readings.plus(now)
+            self.readings = self.readings.plus(count_readings(rows, tree, self._sizes))
         return self._settle(rows, pixels, answers)
 
     def _settle(self, rows: list[Row], pixels: torch.Tensor, answers: list[Answer]) -> list[Answer]:
-        """Ask those again, each alone, of whose options the batch might decide what is kept.
+        """Read those again, each alone, of whose options the batch might decide what is kept.
 
         So that scores do not depend on it, whatever is read once. In 16 bit it decides more.
         """
@@ -242,10 +240,12 @@ class VipLlavaRunner:
         settled = list(answers)
         for i, (row, answer) in enumerate(zip(rows, answers, strict=True)):
             if answer.option_logprobs and is_at_an_edge(answer.option_logprobs, LOGPROB_ERROR):
-                [settled[i]] = fast.decode(self.net, [row], pixels[i : i + 1])
+                only_first = row._replace(max_new_tokens=1)
+                [alone] = fast.decode(self.net, [only_first], pixels[i : i + 1])
+                settled[i] = answer._replace(option_logprobs=alone.option_logprobs)
                 if row.picture is not None:
-                    again = count_alone([row], self._sizes)  # nothing is shared here either way
-                    self.readings = self.readings.plus(Readings(asked=again, read=again))
+                    # Nothing is shared here either way.
+                    self.readings = self.readings.plus(count_readings([row], None, self._sizes))
         return settled
 
     def _respond(self, row: Row, answer: Answer | None) -> Response:

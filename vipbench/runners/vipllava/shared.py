@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vipbench.runfolder.sharing import Reading, n_common
+from vipbench.runfolder.sharing import Reading, Readings, n_common
 from vipbench.runners.vipllava import arithmetic
 from vipbench.runners.vipllava.model_sizes import ModelSizes
 from vipbench.runners.vipllava.tokens import Row
@@ -141,7 +141,7 @@ def _parts(rows: Sequence[Row], members: list[int], n: int) -> Iterable[list[int
             yield from ([i] for i in part)
 
 
-def count_alone(rows: Sequence[Row], sizes: ModelSizes) -> Reading:
+def _count_alone(rows: Sequence[Row], sizes: ModelSizes) -> Reading:
     """Count what reading each row by itself takes."""
     vision = arithmetic.vision(sizes)
     return Reading(
@@ -151,9 +151,9 @@ def count_alone(rows: Sequence[Row], sizes: ModelSizes) -> Reading:
     )
 
 
-def count_shared(rows: Sequence[Row], tree: Tree | None, sizes: ModelSizes) -> Reading:
-    """Count what reading rows takes where each picture and each piece of a tree is read once."""
-    alone = count_alone(rows, sizes)
+def count_readings(rows: Sequence[Row], tree: Tree | None, sizes: ModelSizes) -> Readings:
+    """Count what reading rows takes: each by itself, and each picture and piece of a tree once."""
+    alone = _count_alone(rows, sizes)
     n_pictures = len({row.picture for row in rows})
     tokens = alone.tokens
     operations = alone.operations - (alone.images - n_pictures) * arithmetic.vision(sizes)
@@ -164,4 +164,5 @@ def count_shared(rows: Sequence[Row], tree: Tree | None, sizes: ModelSizes) -> R
             for piece in tree.pieces
         )
         operations -= sum(arithmetic.beginning(sizes, len(row.ids)) for row in rows) - pieces
-    return Reading(tokens=tokens, images=n_pictures, operations=operations)
+    read = Reading(tokens=tokens, images=n_pictures, operations=operations)
+    return Readings(asked=alone, read=read)
