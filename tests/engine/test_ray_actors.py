@@ -28,8 +28,8 @@ from vipbench.run.loop import run
 from vipbench.run.score import Results
 from vipbench.runfolder.folder import RESPONSES
 from vipbench.runfolder.lines import ResponseLine
+from vipbench.runfolder.trials_file import RawTrials, write_trials
 from vipbench.runners.registry import make_runner
-from vipbench.schema import Request
 from vipbench.trials.make import make_trials
 from vipbench.trials.selection import select
 
@@ -320,13 +320,14 @@ def job(folder: Path) -> Job:
     return Job(partial(make_runner, "tests.runs:Brightness"), "own", None, {"own": folder})
 
 
-def requests(folder: Path) -> list[Request]:
+def raw_trials(folder: Path) -> RawTrials:
     chosen = select(
         suite=None, tasks=("own",), styles="none", data={}, include=(folder,), fit=None,
         fit_hint=None,
     )  # fmt: skip
     made, _ = make_trials(chosen, list, seed=0)
-    return [trial.request for trial in made if trial.request is not None]
+    trials = write_trials(folder / "requests.jsonl", made)
+    return trials.read_raw(range(len(trials)))
 
 
 def test_a_machine_without_the_images_is_refused(tmp_path: Path) -> None:
@@ -352,7 +353,7 @@ def test_an_image_that_one_machine_lacks_is_not_an_error_of_the_sample(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    asked = requests(make_task(tmp_path, n=4))
+    asked = raw_trials(make_task(tmp_path, n=4))
     actor = RemoteWorker()
     actor.load(job(tmp_path), DriverInfo(tmp_path, environment.versions()))
     assert all(line.error is None for line in actor.answer(Batch(0, asked), []).lines)

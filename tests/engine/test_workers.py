@@ -268,7 +268,6 @@ def test_at_the_end_busy_workers_are_killed_and_all_are_waited_for(tmp_path: Pat
 def test_what_a_worker_has_in_its_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(remembered, "_memory", remembered._Memory())
     made = trials(tmp_path)
-    requests = [trial.request for trial in made.read([0, 1, 2]) if trial.request is not None]
 
     def build(
         *, device: str | None, threads: int | None, budget_to_try: int | None = None
@@ -280,7 +279,7 @@ def test_what_a_worker_has_in_its_process(tmp_path: Path, monkeypatch: pytest.Mo
     state = WorkerState(Job(build, "it", "cpu", {"own": tmp_path}, prompts=prompts))
     assert remembered.remembered_prompts() == prompts
     assert state.info == WorkerInfo(RunnerSettings(model="it"), 24)
-    batch, following = Batch(4, requests[:2]), Batch(5, requests[2:])
+    batch, following = Batch(4, made.read_raw([0, 1])), Batch(5, made.read_raw([2]))
     lines, n_splits, _ = state.answer(batch, [following])
     assert [(line.batch, line.id) for line in lines] == [(4, "q0"), (4, "q1")]
     assert n_splits == 0

@@ -285,11 +285,11 @@ class RemoteWorker:
             RunError: There is such an image.
         """
         answers = self._state.answer(batch, following)
-        for request, line in zip(batch.requests, answers.lines, strict=True):
-            if line.error is None:
-                continue
-            for image in request.all_images:
-                self._check_present(image, request.task)
+        failed = [i for i, line in enumerate(answers.lines) if line.error is not None]
+        requests = batch.requests if failed else []
+        for i in failed:
+            for image in requests[i].all_images:
+                self._check_present(image, requests[i].task)
         return answers
 
     def _check_present(self, image: str, task: str) -> None:

@@ -28,7 +28,7 @@ from vipbench.engine.batches import BatchPipeline, requests_of
 from vipbench.errors import RunError
 from vipbench.runfolder.lines import ResponseLine
 from vipbench.runfolder.sharing import Readings
-from vipbench.runfolder.trials_file import Trials
+from vipbench.runfolder.trials_file import RawTrials, Trials
 from vipbench.runners.contract import (
     RunnerSettings,
     readings_of,
@@ -72,12 +72,19 @@ class Batch(NamedTuple):
     """A batch on its way to a worker."""
 
     number: int
-    requests: list[Request]
+    trials: RawTrials
+    """Parsed by the worker, since all workers wait for the process that hands them out."""
+
+    @property
+    def requests(self) -> list[Request]:
+        """What is asked."""
+        return requests_of(self.trials.parse())
 
     def __str__(self) -> str:
         """Name the batch by a sample that can be looked at."""
-        first = self.requests[0]
-        more = f" and {len(self.requests) - 1} more" if len(self.requests) > 1 else ""
+        requests = self.requests
+        first = requests[0]
+        more = f" and {len(requests) - 1} more" if len(requests) > 1 else ""
         return f"batch {self.number} ({first.task} {first.style} {first.id}{more})"
 
 
@@ -341,7 +348,7 @@ class WorkerPool:
 
 
 class _Queue:
-    """Batches of a plan that no worker has; their requests are read when they are taken."""
+    """Batches of a plan that no worker has; their lines are read when they are taken."""
 
     def __init__(self, trials: Trials, plan: Sequence[Sequence[int]], todo: Sequence[int]) -> None:
         self._trials, self._plan, self._numbers = trials, plan, deque(todo)
@@ -354,7 +361,7 @@ class _Queue:
         if not self._numbers:
             return None
         number = self._numbers.popleft()
-        return Batch(number, requests_of(self._trials.read(self._plan[number])))
+        return Batch(number, self._trials.read_raw(self._plan[number]))
 
     def put_back(self, batches: Sequence[Batch]) -> None:
         """Put batches back in front of all others, in the same order."""
@@ -420,10 +427,14 @@ class WorkerState:
     def answer(self, batch: Batch, following: Sequence[Batch]) -> Answers:
         """Answer a batch; the following ones are drawn and fitted meanwhile."""
         n_splits, readings = splits_of(self._runner), readings_of(self._runner)
-        requests = {item.number: item.requests for item in (batch, *following)}
-        for number in requests:
-            self._pipeline.prepare(number, requests.__getitem__)
-        lines = self._pipeline.answer(batch.number, requests.__getitem__)
+        batches = {item.number: item for item in (batch, *following)}
+
+        def read(number: int) -> list[Request]:
+            return batches[number].requests
+
+        for number in batches:
+            self._pipeline.prepare(number, read)
+        lines = self._pipeline.answer(batch.number, read)
         return Answers(
             lines,
             splits_of(self._runner) - n_splits,

@@ -33,6 +33,17 @@ class Entry(NamedTuple):
     """What `Beginnings` calls what it has in common with others; -1: it is not known."""
 
 
+class RawTrials(NamedTuple):
+    """Some lines of `requests.jsonl` as they stand there, which any process can understand."""
+
+    path: Path
+    lines: list[RawLine]
+
+    def parse(self) -> list[Trial]:
+        """Return the trials; RunError where a line is broken."""
+        return [parse_line(Trial, line, self.path, RUN_ADVICE) for line in self.lines]
+
+
 class Trials(Sequence[Trial]):
     """The trials of a run, in request order; they stay on the disk, being too many for memory."""
 
@@ -70,14 +81,17 @@ class Trials(Sequence[Trial]):
 
     def read(self, indices: Sequence[int]) -> list[Trial]:
         """Read some trials by their indices; safe to call from several threads."""
-        trials = []
+        return self.read_raw(indices).parse()
+
+    def read_raw(self, indices: Sequence[int]) -> RawTrials:
+        """Read the lines of some trials by their indices; safe to call from several threads."""
+        lines = []
         with self.path.open("rb") as file:
             for index in indices:
                 offset = self.entries[index].offset
                 file.seek(offset)
-                line = RawLine(index + 1, offset, file.readline())
-                trials.append(parse_line(Trial, line, self.path, RUN_ADVICE))
-        return trials
+                lines.append(RawLine(index + 1, offset, file.readline()))
+        return RawTrials(self.path, lines)
 
 
 def write_trials(

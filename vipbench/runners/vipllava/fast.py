@@ -173,7 +173,7 @@ def _read_tree(net: Net, rows: list[Row], pixels: torch.Tensor, tree: Tree) -> _
     layout = packed.lay_out(net, rows, tree)
     features = _features(net, rows, pixels)
     shown, token = [], net.image_token_id
-    for piece in tree.pieces:
+    for piece in layout.pieces:
         ids = rows[piece.row].ids
         begin = ids[: piece.begin].count(token)
         n = ids[piece.begin : piece.end].count(token)

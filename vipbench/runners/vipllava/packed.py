@@ -29,7 +29,7 @@ _WITHIN = "sdpa"
 PADDED = 4096
 """Pairs of a query and a key that may be padding in one call for attention, to save another one: a
 call costs about as much by itself (on a CPU; 0 and 16,384 were no faster). Of many, a quarter."""
-SHORT = 16
+SHORT = 4
 """Tokens of an answer that there is room for from the start; letters are shorter."""
 
 
@@ -38,6 +38,8 @@ class Level(NamedTuple):
 
     queries: torch.Tensor
     """(pieces, tokens): where each of their tokens lies."""
+    own: torch.Tensor
+    """Which of these are no padding, counted through all pieces."""
     keys: torch.Tensor | slice
     """(pieces, positions): where each token lies that leads to them, and their own. Or, of pieces
     that end prompts, whose prompts they end: keys and values of those are gathered anyway."""
@@ -51,13 +53,14 @@ class Level(NamedTuple):
 class Layout(NamedTuple):
     """Where the tokens of a tree lie in one row, and what each of them sees."""
 
+    pieces: list[Piece]
+    """In the order in which they lie there."""
     ids: torch.Tensor
     """(1, tokens)"""
     positions: torch.Tensor
     """(1, tokens), each in its prompt."""
     levels: list[Level]
-    order: torch.Tensor
-    """(tokens,): where each lies in the joined outputs of the levels, padding included."""
+    """In the same order."""
     prompts: list[int]
     """The batch's rows in the order in which all that follows has them: level by level, so that
     what is gathered of the rows of a level lies in one run."""
@@ -76,50 +79,64 @@ def can_pack(net: Net) -> bool:
 
 
 def lay_out(net: Net, rows: list[Row], tree: Tree) -> Layout:
-    """Place the tokens of a tree in one row, piece after piece."""
+    """Place the tokens of a tree in one row, level after level, piece after piece."""
     pieces, device = tree.pieces, net.device
     zero = torch.zeros((), dtype=net.dtype, device=device)
     longest = max(len(row.ids) for row in rows)
-    places = _places(pieces, longest + SHORT)
+    row_of = {number: row for row, number in enumerate(tree.last)}
+    groups = _alike(pieces, row_of)
+    order = np.concatenate(groups)
     lengths = np.array([piece.n for piece in pieces])
     ends = np.array([piece.end for piece in pieces])
     begins = ends - lengths
-    starts = np.cumsum(lengths) - lengths
-    row_of = {number: row for row, number in enumerate(tree.last)}
+    starts = np.empty_like(lengths)
+    starts[order] = np.cumsum(lengths[order]) - lengths[order]
+    places = _places(pieces, starts, longest + SHORT)
     levels: list[Level] = []
     prompts: list[int] = []
-    order, n_before = np.empty(lengths.sum(), np.int64), 0
-    for numbers in _alike(pieces, row_of):
-        begins_prompt, ends_prompt = not begins[numbers].any(), numbers[0] in row_of
+    for numbers in groups:
         steps = np.arange(lengths[numbers].max())
-        own = steps < lengths[numbers, None]
+        own = np.flatnonzero(steps < lengths[numbers, None])
         queries = starts[numbers, None] + np.minimum(steps, lengths[numbers, None] - 1)
-        order[queries[own]] = n_before + np.flatnonzero(own)
-        n_before += queries.size
         n_keys = int(ends[numbers].max())
         keys: torch.Tensor | slice = slice(len(prompts), len(prompts) + len(numbers))
-        if ends_prompt:
+        if numbers[0] in row_of:
             prompts += [row_of[number] for number in numbers]
         else:
             keys = torch.from_numpy(places[numbers, :n_keys]).to(device)
         mask = None
-        if not begins_prompt:
+        if begins[numbers].any():
             mask = _mask(begins[numbers], len(steps), n_keys, zero)
-        levels.append(Level(torch.from_numpy(queries).to(device), keys, n_keys, mask))
+        levels.append(
+            Level(
+                torch.from_numpy(queries).to(device),
+                torch.from_numpy(own).to(device),
+                keys,
+                n_keys,
+                mask,
+            )
+        )
     last = [tree.last[row] for row in prompts]
     mask = _mask(ends[last] - 1, 1, longest, zero)
     at_last = torch.from_numpy(starts[last] + lengths[last] - 1).to(device)
-    ids = np.concatenate([rows[piece.row].ids[piece.begin : piece.end] for piece in pieces])
-    positions = np.arange(len(ids)) - np.repeat(starts - begins, lengths)
+    ordered = [pieces[number] for number in order]
+    ids = np.concatenate([rows[piece.row].ids[piece.begin : piece.end] for piece in ordered])
+    positions = np.concatenate([np.arange(piece.begin, piece.end) for piece in ordered])
     return Layout(
+        pieces=ordered,
         ids=torch.from_numpy(ids)[None].to(device),
         positions=torch.from_numpy(positions)[None].to(device),
         levels=levels,
-        order=torch.from_numpy(order).to(device),
         prompts=prompts,
         rows=torch.from_numpy(places[last]).to(device),
         last=at_last,
-        end=Level(at_last[:, None], slice(0, len(prompts)), longest, mask),
+        end=Level(
+            at_last[:, None],
+            torch.arange(len(prompts), device=device),
+            slice(0, len(prompts)),
+            longest,
+            mask,
+        ),
     )
 
 
@@ -149,19 +166,17 @@ def _alike(pieces: Sequence[Piece], ending: Container[int]) -> list[list[int]]:
     return groups
 
 
-def _places(pieces: Sequence[Piece], n: int) -> np.ndarray:
+def _places(pieces: Sequence[Piece], starts: np.ndarray, n: int) -> np.ndarray:
     """Return where the tokens lie that lead to each piece, and its own: int64 (pieces, `n`).
 
-    Padded with its last token, which nobody sees there.
+    Padded with its last token, which nobody sees there. `starts` is where each begins.
     """
     places = np.empty((len(pieces), n), np.int64)
-    start = 0
-    for of_piece, piece in zip(places, pieces, strict=True):
+    for of_piece, piece, start in zip(places, pieces, starts, strict=True):
         if piece.before is not None:
             of_piece[: piece.begin] = places[piece.before, : piece.begin]
         of_piece[piece.begin : piece.end] = np.arange(start, start + piece.n)
-        start += piece.n
-        of_piece[piece.end :] = start - 1
+        of_piece[piece.end :] = start + piece.n - 1
     return places
 
 
@@ -221,19 +236,26 @@ def _attend(
     by_row = _take(keys, layout.rows), _take(values, layout.rows)
     layers: list[Any] = cache.layers
     layers[module.layer_idx] = RoomyLayer(*by_row, n=layout.rows.shape[1] - SHORT)
-    is_last = module.layer_idx == len(layers) - 1
-    seen = []
-    for level in [layout.end] if is_last else layout.levels:
+
+    def look(level: Level) -> torch.Tensor:
+        """Let the tokens of a level see; (tokens, heads, width), padding included."""
         if isinstance(level.keys, slice):
             led = [states[level.keys, :, : level.n_keys] for states in by_row]
         else:
             led = [_take(states, level.keys) for states in (keys, values)]
-        output, _ = attend(module, _take(queries, level.queries), *led, level.mask, scaling=scaling)
-        seen.append(output.flatten(0, 1))
-    joined = torch.cat(seen)
-    if is_last:
-        return joined.new_zeros(queries.shape).index_copy_(0, layout.last, joined)[None], None
-    return joined.index_select(0, layout.order)[None], None
+        chosen = _take(queries, level.queries)
+        output: torch.Tensor = attend(module, chosen, *led, level.mask, scaling=scaling)[0]
+        return output.flatten(0, 1)
+
+    if module.layer_idx == len(layers) - 1:
+        seen = queries.new_zeros(queries.shape)  # of other tokens, nobody reads it
+        return seen.index_copy_(0, layout.last, look(layout.end))[None], None
+    seen = queries.new_empty(queries.shape)
+    end = 0
+    for level in layout.levels:
+        begin, end = end, end + len(level.own)
+        torch.index_select(look(level), 0, level.own, out=seen[begin:end])
+    return seen[None], None
 
 
 def _by_token(states: torch.Tensor) -> torch.Tensor:
