@@ -23,6 +23,7 @@ from vipbench.engine.workers import (
 )
 from vipbench.errors import RunError, RunnerError
 from vipbench.runfolder.lines import ResponseLine
+from vipbench.runfolder.trials_file import RawTrials
 from vipbench.runners import remembered
 from vipbench.runners.contract import RunnerSettings
 
@@ -284,3 +285,7 @@ def test_what_a_worker_has_in_its_process(tmp_path: Path, monkeypatch: pytest.Mo
     assert [(line.batch, line.id) for line in lines] == [(4, "q0"), (4, "q1")]
     assert n_splits == 0
     assert [line.batch for line in state.answer(following, []).lines] == [5]
+    [line] = made.read_raw([1]).lines
+    torn = RawTrials(made.path, [line._replace(content=line.content[:20])])
+    with pytest.raises(RunError, match=r"requests\.jsonl:2: "):
+        state.answer(Batch(6, torn), [])

@@ -89,6 +89,15 @@ def test_blind_is_grey_everywhere_and_of_the_same_size(tmp_path: Path) -> None:
         assert (pixels == PAD_COLOR).all()
 
 
+@pytest.mark.parametrize("how", get_args(Fit))
+@pytest.mark.parametrize(
+    "size_wh", [(40, 64), (32, 32), (333, 7), (1, 300), (4001, 2999), (10_001, 3)]
+)
+def test_fitting_makes_a_blank_image_of_a_blank_image(how: Fit, size_wh: tuple[int, int]) -> None:
+    for size in (32, 336):
+        assert (fit(Image.new("RGB", size_wh, PAD_COLOR), how, size) == PAD_COLOR).all()
+
+
 @pytest.mark.usefixtures("photo")
 def test_pixels_belong_to_the_caller(tmp_path: Path) -> None:
     before = load_pixels(request(), tmp_path, 32)

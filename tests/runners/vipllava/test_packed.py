@@ -16,7 +16,9 @@ from tests.runners.vipllava.asking import (
     sampled,
     stopping_model,
 )
+from vipbench.runners.vipllava.packed import _alike
 from vipbench.runners.vipllava.runner import VipLlavaRunner
+from vipbench.runners.vipllava.shared import Piece
 from vipbench.schema import Request, Response
 
 WORDS = "What is the object within the red rectangle? A. The blue circle. B. the green square."
@@ -148,3 +150,21 @@ def test_nine_tenths_of_what_could_be_saved_are() -> None:
     alone, shared = flops(shares=False), flops(shares=True)
     asked, read = runner.readings.asked.operations, runner.readings.read.operations
     assert 1 - shared / alone >= 0.9 * (1 - read / asked) > 0.5
+
+
+def test_attention_is_called_few_times_and_with_little_padding() -> None:
+    pieces = [
+        Piece(0, 0, 26, None),
+        Piece(0, 26, 36, 0),
+        *(Piece(i, 36, 86 + i % 3, 1) for i in range(24)),
+        Piece(24, 26, 27, 0),
+        *(Piece(25 + i, 0, 85, None) for i in range(3)),
+    ]
+    ending = set(range(2, 30))
+    # Those that begin prompts with the one behind them; a short one not with 24 long ones.
+    assert _alike(pieces, ending) == [
+        [1, 0],
+        [26],
+        [*range(2, 26, 3), *range(3, 26, 3), *range(4, 26, 3)],
+        [27, 28, 29],
+    ]

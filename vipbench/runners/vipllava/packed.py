@@ -24,8 +24,6 @@ ATTENTION = "vipbench_packed"
 """What transformers calls the attention below."""
 _WITHIN = "sdpa"
 """The attention that each level of pieces goes through; models with another are not read so."""
-
-
 PADDED = 4096
 """Pairs of a query and a key that may be padding in one call for attention, to save another one: a
 call costs about as much by itself (on a CPU; 0 and 16,384 were no faster). Of many, a quarter."""
@@ -46,8 +44,7 @@ class Level(NamedTuple):
     n_keys: int
     """Positions of the longest."""
     mask: torch.Tensor | None
-    """(pieces, 1, tokens, positions), added to attention; None: causal, as where all of
-    them begin prompts."""
+    """(pieces, 1, tokens, positions), added to attention; None: causal, since all begin prompts."""
 
 
 class Layout(NamedTuple):
@@ -109,15 +106,14 @@ def lay_out(net: Net, rows: list[Row], tree: Tree) -> Layout:
             mask = _mask(begins[numbers], len(steps), n_keys, zero)
         levels.append(
             Level(
-                torch.from_numpy(queries).to(device),
-                torch.from_numpy(own).to(device),
-                keys,
-                n_keys,
-                mask,
+                queries=torch.from_numpy(queries).to(device),
+                own=torch.from_numpy(own).to(device),
+                keys=keys,
+                n_keys=n_keys,
+                mask=mask,
             )
         )
     last = [tree.last[row] for row in prompts]
-    mask = _mask(ends[last] - 1, 1, longest, zero)
     at_last = torch.from_numpy(starts[last] + lengths[last] - 1).to(device)
     ordered = [pieces[number] for number in order]
     ids = np.concatenate([rows[piece.row].ids[piece.begin : piece.end] for piece in ordered])
@@ -131,11 +127,11 @@ def lay_out(net: Net, rows: list[Row], tree: Tree) -> Layout:
         rows=torch.from_numpy(places[last]).to(device),
         last=at_last,
         end=Level(
-            at_last[:, None],
-            torch.arange(len(prompts), device=device),
-            slice(0, len(prompts)),
-            longest,
-            mask,
+            queries=at_last[:, None],
+            own=torch.arange(len(prompts), device=device),
+            keys=slice(0, len(prompts)),
+            n_keys=longest,
+            mask=_mask(ends[last] - 1, 1, longest, zero),
         ),
     )
 
