@@ -37,7 +37,7 @@ class Level(NamedTuple):
     queries: torch.Tensor
     """(pieces, tokens): where each of their tokens lies."""
     own: torch.Tensor
-    """Which of these are no padding, counted through all pieces."""
+    """Indices into the flattened `queries` that are not padding, in order."""
     keys: torch.Tensor | slice
     """(pieces, positions): where each token lies that leads to them, and their own. Or, of pieces
     that end prompts, whose prompts they end: keys and values of those are gathered anyway."""
