@@ -136,27 +136,17 @@ def _draw_and_fit(
 ) -> tuple[np.ndarray, tuple[Visibility, ...]]:
     """Return pixels as `LoadedImage` has them, and how much of each mark can be seen."""
     path = safe_path(images, request.image)
-    image = _decoded(path, _stamp(path), request.exif).copy()
+    image = _decoded(path, _stamp(path), request.exif)
     if request.blind:
+        # Fitting a blank image gives a blank image.
         width, height = request.draw_sizes[0] if request.draw_sizes else image.size
-        return _blank(height, width) if size is None else _fitted_blank(size), ()
-    image, marks, n_whole = draw_request(image, request)
+        shape = (height, width, 3) if size is None else (size, size, 3)
+        return np.full(shape, PAD_COLOR, np.uint8), ()
+    image, marks, n_whole = draw_request(image.copy(), request)
     window = view(image.size, request.fit, size, patch_size)
     visibility = tuple(map(measure, marks, repeat(window), n_whole))
     pixels = np.array(image) if size is None else fit(image, request.fit, size)
     return np.ascontiguousarray(pixels), visibility
-
-
-def _blank(height: int, width: int) -> np.ndarray:
-    return np.full((height, width, 3), PAD_COLOR, np.uint8)
-
-
-@lru_cache(maxsize=1)
-def _fitted_blank(size: int) -> np.ndarray:
-    """Return what fitting makes of a blank image of any size; all blind requests share it."""
-    blank = _blank(size, size)
-    blank.flags.writeable = False
-    return blank
 
 
 def draw_request(
